@@ -1,0 +1,171 @@
+"""The texts that are at hand by name: bundled with the project, or downloaded on request.
+
+No numpy in this module: the screen imports it before its first paint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import CorpusError
+
+DATA_DIR = Path(__file__).resolve().parents[2] / "data"
+
+_DESCRIPTIONS = {
+    "lyrics-zh": "song lyrics in Chinese, one line a verse",
+    "verse-zh": "quatrains in Chinese, one poem a line",
+    "tale-en": "a story in English",
+}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text that can be opened by its name.
+
+    Attributes:
+        name: as ``load_corpus`` takes it.
+        path: the file.
+        bytes: its size.
+        description: one line, empty for a text that somebody put into the folder.
+        downloaded: whether it came from the catalogue of downloads.
+    """
+
+    name: str
+    path: Path
+    bytes: int
+    description: str
+    downloaded: bool = False
+
+
+@dataclass(frozen=True)
+class Download:
+    """A known text that can be fetched, and how to tell that it is the right one.
+
+    Attributes:
+        name: under which it is opened once it is here.
+        title: what it is, in one line.
+        url: where it is fetched from.
+        bytes: of the file at ``url``.
+        sha256: of the file at ``url``.
+        licence: what may be done with it.
+        source: who offers it.
+        member: where the file is a zip archive, the one file in it that is the text.
+    """
+
+    name: str
+    title: str
+    url: str
+    bytes: int
+    sha256: str
+    licence: str
+    source: str
+    member: str | None = None
+
+
+DOWNLOADS = (
+    Download(
+        name="time-machine",
+        title="The Time Machine, H. G. Wells, in English",
+        url="http://d2l-data.s3-accelerate.amazonaws.com/timemachine.txt",
+        bytes=178_979,
+        sha256="8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",
+        licence="public domain",
+        source="Dive into Deep Learning, chapters 8 and 9",
+    ),
+    Download(
+        name="tiny-shakespeare",
+        title="a million characters of Shakespeare's plays, in English",
+        url="https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        bytes=1_115_394,
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        licence="public domain",
+        source="karpathy/char-rnn",
+    ),
+    Download(
+        name="jay-chou-lyrics",
+        title="lyrics of Jay Chou's songs, in Chinese",
+        url="https://raw.githubusercontent.com/ShusenTang/Dive-into-DL-PyTorch/master/data/jaychou_lyrics.txt.zip",
+        bytes=52_607,
+        sha256="3cfedd7d174111cdad5a27eaffaa6a2432a2842cf2590a03dd8a97610ea07043",
+        licence="copyrighted text, for private study",
+        source="ShusenTang/Dive-into-DL-PyTorch",
+        member="jaychou_lyrics.txt",
+    ),
+)
+
+
+def texts(data_dir: Path | None = None) -> list[Text]:
+    """The texts that are here, by name: the bundled ones, then the downloaded ones. A missing folder has none."""
+    folder = data_dir or DATA_DIR
+    return _scan(folder, downloaded=False) + _scan(folder / "downloads", downloaded=True)
+
+
+def resolve(source: str, data_dir: Path | None = None) -> Path:
+    """The file of a text, by its name or its path; a name goes before a path.
+
+    Raises ``CorpusError`` with the nearest names where there is neither.
+    """
+    folder = data_dir or DATA_DIR
+    if _is_name(source):
+        for path in (folder / f"{source}.txt", folder / "downloads" / f"{source}.txt"):
+            if os.path.isfile(path):  # unlike Path.is_file, no error for a name too long
+                return path
+    if not source.strip():
+        raise CorpusError("no text was named: give the name of a bundled text or the path of a text file")
+    try:
+        path = Path(source).expanduser()
+        path.stat()
+    except PermissionError:
+        raise CorpusError(f"{_shown(source)} is in a folder that may not be entered: choose a readable file") from None
+    except (OSError, ValueError, RuntimeError):
+        raise _not_found(source, folder) from None
+    return path
+
+
+def download_named(name: str) -> Download:
+    """The catalogue's entry of that name. Raises ``CorpusError`` with the names there are."""
+    for entry in DOWNLOADS:
+        if entry.name == name:
+            return entry
+    names = ", ".join(entry.name for entry in DOWNLOADS)
+    raise CorpusError(f"there is no text {_shown(name)} to download; there are {names}")
+
+
+def _shown(source: str) -> str:
+    """What somebody typed, quoted, without escapes that a terminal would obey, and not longer than a line or two."""
+    return repr(source if len(source) <= 200 else f"{source[:100]}...{source[-90:]}")
+
+
+def _is_name(source: str) -> bool:
+    return bool(source) and not source.startswith(".") and not any(mark in source for mark in ("/", os.sep, "\0"))
+
+
+def _not_found(source: str, folder: Path) -> CorpusError:
+    """The sentence for a text that is not here."""
+    if any(entry.name == source for entry in DOWNLOADS):
+        return CorpusError(f"{source} is not downloaded yet: fetch it with 'python -m core download {source}'")
+    names = [text.name for text in texts(folder)]
+    near = difflib.get_close_matches(source, [*names, *(entry.name for entry in DOWNLOADS)], n=3, cutoff=0.4)
+    if near and _is_name(source):
+        return CorpusError(
+            f"there is no text {_shown(source)}: did you mean {' or '.join(near)}? A file is given by its path"
+        )
+    known = f", or one of {', '.join(names)}" if names else ""
+    return CorpusError(f"there is no file {_shown(source)}: give the path of a text file{known}")
+
+
+def _scan(folder: Path, *, downloaded: bool) -> list[Text]:
+    titles = {entry.name: entry.title for entry in DOWNLOADS} if downloaded else _DESCRIPTIONS
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name, ending = os.path.splitext(entry.name)
+                if ending == ".txt" and not name.startswith(".") and entry.is_file():
+                    found.append(Text(name, Path(entry.path), entry.stat().st_size, titles.get(name, ""), downloaded))
+    except OSError:
+        pass  # a folder that is not there, or not ours to read, has no texts
+    return sorted(found, key=lambda text: text.name)

@@ -1,0 +1,206 @@
+"""Fetching a known text: only on request, only the right bytes, and whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from core.corpus import catalogue
+from core.corpus.catalogue import Download
+from core.errors import CorpusError
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are here and the bytes there will be. What it raises stops the download, to be resumed."""
+
+_PIECE = 1 << 16
+_SECONDS_WITHOUT_ANSWER = 20.0
+_LARGEST_RATIO = 100
+_LARGEST_TEXT = 1 << 30
+
+
+def download(
+    entry: Download | str,
+    *,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+    seconds: float | None = None,
+) -> Path:
+    """Fetch a text of the catalogue into ``downloads`` in the data folder; from then on its name opens it.
+
+    What a cut connection left behind is gone on with, as far as the server can. Nothing but the bytes with the entry's
+    size and sha256 ever gets the text's name. ``seconds``: how long to wait for a silent server, 20 by default.
+
+    Returns the text's path. Raises ``CorpusError`` with one sentence: no network, a refusal, a cut connection, other
+    bytes than expected, an unfit archive, a full or read-only disk.
+    """
+    entry = catalogue.download_named(entry) if isinstance(entry, str) else entry
+    folder = (data_dir or catalogue.DATA_DIR) / "downloads"
+    target, unfinished = folder / f"{entry.name}.txt", folder / f"{entry.name}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _part_file(unfinished, entry) as part:
+            _fetch(entry, part, progress, seconds or _SECONDS_WITHOUT_ANSWER)
+            part.flush()
+            os.fsync(part.fileno())
+            if entry.member is None:
+                os.replace(unfinished, target)
+            else:
+                _extract(part, entry, target)
+                unfinished.unlink()
+    except OSError as error:
+        raise CorpusError(
+            f"{entry.name} cannot be written to {str(folder)!r} ({error.strerror or error}): "
+            "make room there, or make the folder writable"
+        ) from None
+    return target
+
+
+@contextmanager
+def _part_file(path: Path, entry: Download) -> Iterator[BinaryIO]:
+    """The file of the bytes fetched so far, held for this process alone."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    with os.fdopen(descriptor, "r+b") as part:
+        try:
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # between our open and our lock another process may have finished and given this very file its name
+            if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                raise BlockingIOError
+        except (BlockingIOError, FileNotFoundError):
+            raise CorpusError(f"{entry.name} is being downloaded already: wait until it is here") from None
+        yield part
+
+
+def _fetch(entry: Download, part: BinaryIO, progress: Progress | None, seconds: float) -> None:
+    """Complete ``part``, or raise ``CorpusError``; only a part that may be the right beginning is left behind."""
+    begun = _hash_of_beginning(part)
+    resumed = 0 < part.tell() <= entry.bytes
+    digest = _transferred(entry, part, begun, progress, seconds) if resumed else None
+    if digest != entry.sha256:
+        # nothing was here, or what was here was the beginning of something else
+        digest = _transferred(entry, part, None, progress, seconds)
+    if digest != entry.sha256:
+        part.truncate(0)
+        raise CorpusError(
+            f"{entry.name} from {entry.url} is not the expected text (its sha256 is {digest[:12]}..., expected "
+            f"{entry.sha256[:12]}...): nothing was kept; the source may have changed"
+        )
+
+
+def _transferred(
+    entry: Download, part: BinaryIO, begun: hashlib._Hash | None, progress: Progress | None, seconds: float
+) -> str:
+    """The sha256 of ``part`` once it has all bytes, in hexadecimal; ``begun``: hash of what is to be gone on with."""
+    digest = begun or hashlib.sha256()
+    here = part.tell() if begun else 0
+    if here == entry.bytes:
+        return digest.hexdigest()
+    with _response(entry, here, seconds) as response:
+        if here and not _goes_on_at(response, here):
+            digest, here = hashlib.sha256(), 0  # the server sends all of it again
+        part.seek(here)
+        part.truncate()
+        while piece := _next_piece(response, entry, here):
+            if here + len(piece) > entry.bytes:
+                part.truncate(0)
+                raise CorpusError(f"{entry.name} is larger than the expected {entry.bytes:,} bytes: nothing was kept")
+            part.write(piece)
+            digest.update(piece)
+            here += len(piece)
+            if progress is not None:
+                progress(here, entry.bytes)
+    if here < entry.bytes:
+        raise _cut(entry, here)
+    return digest.hexdigest()
+
+
+def _response(entry: Download, here: int, seconds: float) -> http.client.HTTPResponse:
+    """The server's answer from byte ``here`` on, if it can, else from the first. Raises ``CorpusError``."""
+    # urllib costs the command line and the screen 40 ms that only a download is worth
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(entry.url, headers={"User-Agent": "rnn-playground", "Accept-Encoding": "identity"})
+    if here:
+        request.add_header("Range", f"bytes={here}-")
+    try:
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=seconds)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if here and error.code == 416:
+            return _response(entry, 0, seconds)
+        raise CorpusError(
+            f"{entry.name} cannot be fetched: the server of {entry.url} answers {error.code} {error.reason}; "
+            "try again later"
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise CorpusError(
+            f"{entry.name} cannot be fetched, there is no way to {entry.url} ({reason}): "
+            "check the network and try again"
+        ) from None
+    return response
+
+
+def _goes_on_at(response: http.client.HTTPResponse, here: int) -> bool:
+    return response.status == 206 and (response.headers.get("Content-Range") or "").startswith(f"bytes {here}-")
+
+
+def _next_piece(response: http.client.HTTPResponse, entry: Download, here: int) -> bytes:
+    """The next bytes from the network; none at the end."""
+    try:
+        return response.read(_PIECE)
+    except (OSError, http.client.HTTPException):
+        raise _cut(entry, here) from None
+
+
+def _cut(entry: Download, here: int) -> CorpusError:
+    return CorpusError(
+        f"the connection was cut after {here:,} of {entry.bytes:,} bytes of {entry.name}: "
+        "download it again, it goes on from there"
+    )
+
+
+def _hash_of_beginning(part: BinaryIO) -> hashlib._Hash:
+    """The hash of what is here already; leaves ``part`` at its end."""
+    digest = hashlib.sha256()
+    part.seek(0)
+    while piece := part.read(_PIECE):
+        digest.update(piece)
+    return digest
+
+
+def _extract(archive: BinaryIO, entry: Download, target: Path) -> None:
+    """Write the one expected file of a zip archive to ``target``. Whatever else the archive holds is never touched."""
+    limit = min(entry.bytes * _LARGEST_RATIO, _LARGEST_TEXT)
+    temporary = target.with_suffix(".unpacked")
+    try:
+        with (
+            zipfile.ZipFile(archive) as members,
+            members.open(entry.member or "") as member,
+            open(temporary, "wb") as text,
+        ):
+            written = 0
+            while piece := member.read(_PIECE):  # counted here: the sizes that the archive claims may be wrong
+                written += len(piece)
+                if written > limit:
+                    raise CorpusError(
+                        f"{entry.name}: its archive unpacks to more than {limit:,} bytes, which is no honest text"
+                    )
+                text.write(piece)
+            text.flush()
+            os.fsync(text.fileno())
+        os.replace(temporary, target)
+    except KeyError:
+        raise CorpusError(f"{entry.name}: its archive does not hold {entry.member!r}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+        raise CorpusError(f"{entry.name}: its archive cannot be unpacked ({error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)

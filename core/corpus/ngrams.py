@@ -1,0 +1,126 @@
+"""Counting n-grams: each packed into one integer, sorted, counted.
+
+In pieces, so that the memory follows the number of distinct ones and not the length of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.uint16] | npt.NDArray[np.int32] | npt.NDArray[np.int64]
+
+LARGEST_KEY = 2**63 - 1
+_STEP = 1 << 21
+_WIDEST_TABLE = 1 << 22
+
+
+class NGrams:
+    """The distinct n-grams of a text and how often each occurs.
+
+    An n-gram of ids is the number with these digits to the base of the vocabulary's size. Where that would not fit
+    into 63 bits, the distinct (n-1)-grams are numbered anew, and the number of the beginning takes their place.
+
+    Attributes:
+        order: n.
+        keys: int64 (distinct,), ascending.
+        counts: int64 (distinct,), of each key.
+    """
+
+    def __init__(self, ids: Ids, order: int, vocabulary_size: int, largest_key: int = LARGEST_KEY) -> None:
+        """``ids`` (tokens,), all below ``vocabulary_size``. Shorter texts than ``order`` have no n-grams."""
+        self.order = order
+        self._base = vocabulary_size
+        self._beginnings: NGrams | None = None
+        if order > 1 and vocabulary_size**order > largest_key:
+            self._beginnings = NGrams(ids, order - 1, vocabulary_size, largest_key)
+        self.keys, self.counts = self._count(ids)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def total(self) -> int:
+        """How many n-grams the text has, repeated ones included."""
+        return int(self.counts.sum())
+
+    def pack(self, ids: Ids) -> Integers:
+        """The key of the n-gram at each position, int64 (tokens - order + 1,); -1 where its beginning is unknown."""
+        number = max(len(ids) - self.order + 1, 0)
+        if self.order == 1:
+            return ids.astype(np.int64)
+        if self._beginnings is None:
+            packed = ids[:number].astype(np.int64)
+            for place in range(1, self.order):
+                packed *= self._base
+                packed += ids[place : place + number]
+            return packed
+        beginning = self._beginnings.find(self._beginnings.pack(ids[: max(len(ids) - 1, 0)]))
+        last = ids[self.order - 1 : self.order - 1 + number].astype(np.int64)
+        return np.where(beginning >= 0, beginning * self._base + last, -1)
+
+    def unpack(self, key: int) -> tuple[int, ...]:
+        """The ids of a key."""
+        if self._beginnings is not None:
+            beginning, last = divmod(key, self._base)
+            return (*self._beginnings.unpack(int(self._beginnings.keys[beginning])), last)
+        digits = []
+        for _ in range(self.order):
+            key, digit = divmod(key, self._base)
+            digits.append(digit)
+        return tuple(reversed(digits))
+
+    def find(self, keys: Integers) -> Integers:
+        """The place of each key in ``keys``, int64; -1 where it is not there."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, dtype=np.int64)
+        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[place] == keys, place, -1)
+
+    def most_frequent(self, number: int) -> list[tuple[tuple[int, ...], int]]:
+        """The ids and the count of the most frequent n-grams; of equally frequent ones those with lower ids first."""
+        if 0 < number < len(self.counts):
+            # all that might be among them: a full sort of millions for ten of them would be the slowest part
+            least = np.partition(self.counts, len(self.counts) - number)[len(self.counts) - number]
+            places = np.flatnonzero(self.counts >= least)
+        else:
+            places = np.arange(len(self.counts))
+        places = places[np.argsort(-self.counts[places], kind="stable")][: max(number, 0)]
+        return [(self.unpack(int(self.keys[place])), int(self.counts[place])) for place in places.tolist()]
+
+    def _count(self, ids: Ids) -> tuple[Integers, Integers]:
+        if self._base**self.order <= _WIDEST_TABLE:
+            table = np.zeros(self._base**self.order, dtype=np.int64)
+            for packed in self._pieces(ids):
+                table += np.bincount(packed, minlength=len(table))
+            keys = np.flatnonzero(table)
+            return keys, table[keys]
+        # like the carry of a binary counter: two results of about the same size are merged as soon as there are two
+        merged: list[tuple[Integers, Integers]] = []
+        for packed in self._pieces(ids):
+            packed.sort()
+            merged.append(_reduced(packed, np.ones(len(packed), dtype=np.int64)))
+            while len(merged) > 1 and len(merged[-2][0]) <= 2 * len(merged[-1][0]):
+                merged.append(_merged(merged.pop(), merged.pop()))
+        while len(merged) > 1:
+            merged.append(_merged(merged.pop(), merged.pop()))
+        return merged[0] if merged else (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+    def _pieces(self, ids: Ids) -> Iterator[Integers]:
+        for start in range(0, len(ids) - self.order + 1, _STEP):
+            yield self.pack(ids[start : start + _STEP + self.order - 1])
+
+
+def _merged(left: tuple[Integers, Integers], right: tuple[Integers, Integers]) -> tuple[Integers, Integers]:
+    keys = np.concatenate([left[0], right[0]])
+    order = np.argsort(keys, kind="stable")  # two ascending runs: what the stable sort is quickest with
+    return _reduced(keys[order], np.concatenate([left[1], right[1]])[order])
+
+
+def _reduced(keys: Integers, counts: Integers) -> tuple[Integers, Integers]:
+    """Distinct keys with the sum of their counts, of ascending ``keys``."""
+    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[first], np.add.reduceat(counts, first)

@@ -1,0 +1,150 @@
+"""What can be told of a text before any training: counts, n-grams, Zipf's law, entropy, and what a batch looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.corpus.baselines import NGramBaseline, baselines
+from core.corpus.ngrams import Ids, NGrams
+from core.corpus.partition import num_batches, random_starts, require_one_batch, sequential_starts
+from core.corpus.reader import Corpus
+from core.errors import CorpusError
+
+__all__ = ["NGramBaseline", "baselines", "describe", "entropy_bits", "example_batches", "one_hot", "zipf"]
+
+_ORDERS = (1, 2, 3)
+_ZIPF_POINTS = 60
+_ROWS_SHOWN = 2
+_BATCHES_SHOWN = 2
+_STEPS_SHOWN = 200
+_FLOAT32_BYTES = 4
+
+
+def describe(
+    corpus: Corpus, *, batch_size: int = 32, num_steps: int = 35, top: int = 10, seed: int = 1
+) -> dict[str, Any]:
+    """All statistics of a text, JSON-able.
+
+    Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind`` as in ``Corpus``; ``lines``; ``tokens``, their
+    number; ``vocabulary``, its size with the unknown token; ``unknown_share`` of the tokens, 0 to 1; ``distinct``
+    n-grams and ``top`` n-grams, by n as a text; ``zipf`` and ``entropy_bits``, ``one_hot`` and ``examples``: see the
+    functions of these names. ``seed`` is that of the random example.
+    """
+    vocabulary = corpus.vocabulary
+    grams = {order: NGrams(corpus.ids, order, len(vocabulary)) for order in _ORDERS}
+    return {
+        "name": corpus.name,
+        "path": str(corpus.path),
+        "sha256": corpus.sha256,
+        "bytes": corpus.bytes,
+        "encoding": corpus.encoding,
+        "normalise": corpus.normalise,
+        "token_kind": corpus.tokens,
+        "lines": corpus.lines,
+        "tokens": len(corpus),
+        "vocabulary": len(vocabulary),
+        "unknown_share": int(vocabulary.frequencies[0]) / len(corpus),
+        "distinct": {str(order): len(grams[order]) for order in _ORDERS},
+        "top": {str(order): _top(corpus, grams[order], top) for order in _ORDERS},
+        "zipf": {str(order): zipf(grams[order].counts) for order in _ORDERS},
+        "entropy_bits": entropy_bits(grams[1].counts, grams[2].counts),
+        "one_hot": one_hot(len(vocabulary), batch_size, num_steps, corpus.ids.itemsize),
+        "examples": example_batches(corpus, batch_size, num_steps, seed),
+    }
+
+
+def zipf(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """How frequency falls with rank: ``ranks`` and ``frequencies`` of at most 60 of the ``counts``, and ``slope``.
+
+    The ranks are evenly spaced in their logarithm, as a log-log plot shows them, and the slope is that of the
+    least-squares line through these points in log-log: over all ranks the many rare tokens would outvote the rest.
+    None where there are fewer than two different frequencies to put a line through.
+    """
+    ranked = np.sort(counts)[::-1]
+    ranks = np.unique(np.geomspace(1, max(len(ranked), 1), _ZIPF_POINTS).round().astype(np.int64))
+    frequencies = ranked[ranks - 1] if len(ranked) else ranked
+    slope = None
+    if len(frequencies) > 1:
+        across = np.log(ranks) - np.log(ranks).mean()
+        slope = float(across @ np.log(frequencies) / (across @ across))
+    return {"ranks": ranks[: len(frequencies)].tolist(), "frequencies": frequencies.tolist(), "slope": slope}
+
+
+def entropy_bits(unigrams: npt.NDArray[np.int64], bigrams: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Entropies of the text's own frequencies, in bits.
+
+    ``unigram``: of a token by itself; ``bigram_joint``: of two neighbours together; ``bigram_conditional``: of a token
+    when the one before it is known, the difference of the two. 2 to their power is a perplexity on the text itself.
+    """
+    unigram, joint = _entropy_bits(unigrams), _entropy_bits(bigrams)
+    return {"unigram": unigram, "bigram_joint": joint, "bigram_conditional": max(joint - unigram, 0.0)}
+
+
+def one_hot(vocabulary_size: int, batch_size: int, num_steps: int, id_bytes: int) -> dict[str, Any]:
+    """The size of one batch as one-hot vectors, and as the ids that say the same.
+
+    ``shape``: (num_steps, batch_size, vocabulary_size); ``bytes`` of it in float32; ``ids_bytes``; ``ones`` in it;
+    ``density``: the share of ones.
+    """
+    tokens = num_steps * batch_size
+    return {
+        "shape": [num_steps, batch_size, vocabulary_size],
+        "bytes": tokens * vocabulary_size * _FLOAT32_BYTES,
+        "ids_bytes": tokens * id_bytes,
+        "ones": tokens,
+        "density": 1 / vocabulary_size,
+    }
+
+
+def example_batches(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1) -> dict[str, Any]:
+    """The first two batches of both samplings, decoded.
+
+    ``sequential`` and ``random``: a list of batches, each with ``starts`` (rows,), ``X`` and ``Y`` (rows, steps) as
+    tokens; of the rows the first two, of the steps at most 200. ``batches``: how many an epoch has. For a text too
+    short both are empty and ``reason`` is the sentence that says so, else None.
+    """
+    batches = num_batches(len(corpus), batch_size, num_steps)
+    try:
+        require_one_batch(len(corpus), batch_size, num_steps)
+    except CorpusError as error:
+        return {"batches": batches, "reason": str(error), "sequential": [], "random": []}
+    starts = {
+        "sequential": sequential_starts(len(corpus), batch_size, num_steps),
+        "random": random_starts(len(corpus), batch_size, num_steps, 0, np.random.default_rng(seed)),
+    }
+    shown = {
+        name: [_decoded(corpus, batch, num_steps) for batch in cut[:_BATCHES_SHOWN]] for name, cut in starts.items()
+    }
+    return {"batches": batches, "reason": None, **shown}
+
+
+def _decoded(corpus: Corpus, starts: npt.NDArray[np.int64], num_steps: int) -> dict[str, Any]:
+    steps = min(num_steps, _STEPS_SHOWN)
+    rows = starts[:_ROWS_SHOWN].tolist()
+    return {
+        "starts": rows,
+        "X": [_tokens(corpus, corpus.ids[start : start + steps]) for start in rows],
+        "Y": [_tokens(corpus, corpus.ids[start + 1 : start + 1 + steps]) for start in rows],
+    }
+
+
+def _tokens(corpus: Corpus, ids: Ids) -> list[str]:
+    return [corpus.vocabulary.id_to_token(index) for index in ids.tolist()]
+
+
+def _top(corpus: Corpus, grams: NGrams, number: int) -> list[list[Any]]:
+    """``[token, count]`` for single tokens, ``[[token, token], count]`` for more."""
+    name = corpus.vocabulary.id_to_token
+    if grams.order == 1:
+        return [[name(ids[0]), count] for ids, count in grams.most_frequent(number)]
+    return [[[name(index) for index in ids], count] for ids, count in grams.most_frequent(number)]
+
+
+def _entropy_bits(counts: npt.NDArray[np.int64]) -> float:
+    if not len(counts):
+        return 0.0
+    total = float(counts.sum())
+    return float(np.log2(total) - (counts * np.log2(counts)).sum() / total)

@@ -1,0 +1,142 @@
+"""Statistics of a text, against known answers and against slow and plain counting."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.corpus import ngrams
+from core.corpus.ngrams import NGrams
+from core.corpus.reader import load_corpus
+from core.corpus.statistics import describe, entropy_bits, one_hot, zipf
+
+Write = Callable[..., str]
+
+
+def slices(ids: list[int], order: int) -> list[tuple[int, ...]]:
+    return [tuple(ids[place : place + order]) for place in range(len(ids) - order + 1)]
+
+
+def test_time_machine_words(time_machine: str) -> None:
+    told = describe(load_corpus(time_machine, normalise="letters", tokens="word"))
+    json.dumps(told)
+    assert (told["lines"], told["tokens"], told["vocabulary"]) == (3_221, 32_775, 4_580)
+    assert told["distinct"]["1"] == 4_579
+    assert told["top"]["1"][:5] == [["the", 2261], ["i", 1267], ["and", 1245], ["of", 1155], ["a", 816]]
+    assert told["top"]["2"][:3] == [[["of", "the"], 309], [["in", "the"], 169], [["i", "had"], 130]]
+    assert told["top"]["3"][0] == [["the", "time", "traveller"], 59]
+    assert [["the", "time", "machine"], 30] in told["top"]["3"]
+    slopes = [told["zipf"][order]["slope"] for order in "123"]
+    assert -1.3 < slopes[0] < -0.9
+    assert slopes == sorted(slopes)  # longer n-grams are spread more evenly
+    assert told["entropy_bits"]["bigram_conditional"] < told["entropy_bits"]["unigram"]
+
+
+def test_time_machine_characters(time_machine: str) -> None:
+    told = describe(load_corpus(time_machine, normalise="letters"))
+    assert (told["lines"], told["tokens"], told["vocabulary"]) == (3_221, 170_580, 28)
+    assert told["one_hot"]["shape"] == [35, 32, 28]
+    assert told["unknown_share"] == 0
+    assert told["top"]["1"][0][0] == " "
+
+
+@given(st.lists(st.integers(0, 6), max_size=60), st.integers(1, 4), st.sampled_from([2**63 - 1, 100, 10]))
+@settings(max_examples=200, deadline=None)
+def test_ngrams_against_plain_counting(ids: list[int], order: int, largest_key: int) -> None:
+    grams = NGrams(np.array(ids, dtype=np.uint16), order, 7, largest_key)
+    expected = Counter(slices(ids, order))
+    assert grams.total == len(slices(ids, order))
+    assert {grams.unpack(int(key)): int(count) for key, count in zip(grams.keys, grams.counts, strict=True)} == expected
+    assert (np.diff(grams.keys) > 0).all()
+    ranked = sorted(expected.items(), key=lambda item: (-item[1], item[0]))
+    for number in (0, 1, 3, 1000):
+        assert grams.most_frequent(number) == ranked[:number]
+    places = grams.find(grams.pack(np.array(ids, dtype=np.uint16)))
+    assert [grams.unpack(int(grams.keys[place])) for place in places] == slices(ids, order)
+
+
+@pytest.mark.parametrize("largest_key", [2**63 - 1, 10**7])
+def test_ngrams_in_pieces(monkeypatch: pytest.MonkeyPatch, largest_key: int) -> None:
+    monkeypatch.setattr(ngrams, "_STEP", 100)
+    monkeypatch.setattr(ngrams, "_WIDEST_TABLE", 50)
+    ids = np.random.default_rng(1).integers(0, 300, 5_000) ** 2 % 300
+    for order in (1, 2, 3):
+        grams = NGrams(ids, order, 300, largest_key)
+        assert dict(grams.most_frequent(10**6)) == Counter(slices(ids.tolist(), order))
+
+
+def test_ngrams_of_a_vocabulary_whose_cube_needs_more_than_63_bits() -> None:
+    size = 2**22
+    ids = np.array([size - 1, size - 2, size - 1, size - 2, size - 1, 0], dtype=np.int32)
+    assert NGrams(ids, 3, size).most_frequent(1) == [((size - 1, size - 2, size - 1), 2)]
+
+
+def test_entropy_against_the_definition() -> None:
+    counts = np.array([5, 3, 2])
+    plain = -sum(share * math.log2(share) for share in (0.5, 0.3, 0.2))
+    assert entropy_bits(counts, counts)["unigram"] == pytest.approx(plain)
+    even = entropy_bits(np.full(8, 3), np.full(64, 1))
+    assert even == pytest.approx({"unigram": 3, "bigram_joint": 6, "bigram_conditional": 3})
+    assert entropy_bits(np.array([4]), np.array([], dtype=np.int64))["unigram"] == 0
+
+
+def test_zipf_of_zipf() -> None:
+    told = zipf(np.round(1e9 / np.arange(1, 20_001)).astype(np.int64))
+    assert told["slope"] == pytest.approx(-1, abs=1e-3)
+    assert len(told["ranks"]) == len(told["frequencies"]) <= 60
+    assert told["ranks"][0] == 1 and told["ranks"][-1] == 20_000
+    assert zipf(np.array([7])) == {"ranks": [1], "frequencies": [7], "slope": None}
+    assert zipf(np.array([], dtype=np.int64)) == {"ranks": [], "frequencies": [], "slope": None}
+    assert zipf(np.array([1, 1, 1]))["slope"] == 0
+
+
+def test_one_hot_sizes() -> None:
+    assert one_hot(1027, 32, 35, 2) == {
+        "shape": [35, 32, 1027],
+        "bytes": 35 * 32 * 1027 * 4,
+        "ids_bytes": 35 * 32 * 2,
+        "ones": 1120,
+        "density": 1 / 1027,
+    }
+
+
+def test_examples_are_shifted_by_one(text_file: Write) -> None:
+    text = "".join(chr(0x4E00 + number) for number in range(35))
+    told = describe(load_corpus(text_file(text)), batch_size=2, num_steps=5)["examples"]
+    assert told["batches"] == 3
+    assert told["reason"] is None
+    assert [batch["starts"] for batch in told["sequential"]] == [[0, 17], [5, 22]]
+    assert told["sequential"][0]["X"] == [list(text[0:5]), list(text[17:22])]
+    assert told["sequential"][0]["Y"] == [list(text[1:6]), list(text[18:23])]
+    for batch in told["random"]:
+        for start, x, y in zip(batch["starts"], batch["X"], batch["Y"], strict=True):
+            assert (x, y) == (list(text[start : start + 5]), list(text[start + 1 : start + 6]))
+
+
+def test_a_short_text_has_statistics_and_a_reason(text_file: Write) -> None:
+    told = describe(load_corpus(text_file("a")))
+    json.dumps(told)
+    assert told["examples"]["sequential"] == []
+    assert told["examples"]["reason"].startswith("the text has 1 token; batch_size 32 with num_steps 35 needs at least")
+    assert told["top"] == {"1": [["a", 1]], "2": [], "3": []}
+
+
+def test_unknown_tokens_are_counted(text_file: Write) -> None:
+    told = describe(load_corpus(text_file("aaab"), min_freq=2))
+    assert told["unknown_share"] == 0.25
+    assert told["top"]["1"] == [["a", 3], ["<unk>", 1]]
+
+
+def test_bundled_texts_are_described() -> None:
+    for path in sorted((Path(__file__).resolve().parents[3] / "data").glob("*.txt")):
+        told = describe(load_corpus(path.stem, normalise="spaces"))
+        assert told["examples"]["reason"] is None
+        assert told["entropy_bits"]["unigram"] > told["entropy_bits"]["bigram_conditional"] > 0
