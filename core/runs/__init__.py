@@ -1,0 +1,1 @@
+"""Runs: the folder that is a model, its journal and its checkpoints."""

@@ -1,0 +1,173 @@
+"""The journal of a run: ``metrics.jsonl``, append-only, one JSON object a line.
+
+It is the truth for curves: the screen, the command line, a plot script and ``tail -f`` all read the same lines.
+A torn last line means "not yet"; a damaged line in the middle is passed over and counted.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from core.events import EpochFinished, Event, RunResumed, event_from_json
+
+# A line longer than this is no event of ours; the reader drops it instead of holding it in memory.
+LONGEST_LINE = 1 << 22
+
+
+class JournalWriter:
+    """Appends events to a journal. Each line is written whole by one ``write``, so that a reader sees whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        """Open ``path`` for appending; a torn last line of a killed writer is closed first. Raises OSError."""
+        self.path = path
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            os.write(self._file, b"\n")
+        self._pending: list[bytes] = []
+
+    def append(self, event: Event) -> None:
+        """Write one event, with the time of day in ``time`` (seconds since 1970).
+
+        A disk that is full is no reason to stop training: what cannot be written is kept and tried again with the
+        next event. Raises OSError only from ``flush``.
+        """
+        line = json.dumps({**event.to_json(), "time": round(time.time(), 3)}, ensure_ascii=False, allow_nan=False)
+        self._pending.append(line.encode("utf-8", "surrogatepass") + b"\n")
+        try:
+            self.flush()
+        except OSError:
+            del self._pending[:-100_000]
+
+    def flush(self) -> None:
+        """Write what is pending. Raises OSError where the disk does not take it; the lines are kept."""
+        while self._pending:
+            line = self._pending[0]
+            before = os.fstat(self._file).st_size
+            try:
+                written = os.write(self._file, line)
+            except InterruptedError:
+                continue
+            if written < len(line):
+                # Half a line went on to a full disk. Only the holder of the run's lock writes here, so it can go again.
+                os.ftruncate(self._file, before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            self._pending.pop(0)
+
+    def sync(self) -> None:
+        """Force the journal to the disk. Raises OSError."""
+        self.flush()
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close the file; further calls do nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> JournalWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class JournalReader:
+    """Reads a journal as it grows. ``poll`` returns what has come since the last call; it never blocks on the writer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damaged_lines = 0
+        self._offset = 0
+        self._rest = b""
+
+    def poll(self, at_most: int = 1 << 24) -> list[tuple[Event, float]]:
+        """The next events with their times, reading no more than ``at_most`` bytes; [] where there is nothing new.
+
+        A missing file has no events yet. A file that has become shorter was replaced: it is read from its beginning.
+        """
+        try:
+            with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < self._offset:
+                    self._offset, self._rest = 0, b""
+                file.seek(self._offset)
+                chunk = file.read(at_most)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        self._offset += len(chunk)
+        lines = (self._rest + chunk).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > LONGEST_LINE:
+            self._rest = b""
+            self.damaged_lines += 1
+        return [found for line in lines if line.strip() and (found := self._event(line)) is not None]
+
+    def _event(self, line: bytes) -> tuple[Event, float] | None:
+        value = parsed_line(line)
+        event = event_from_json(value) if value is not None else None
+        if value is None or event is None:
+            self.damaged_lines += 1
+            return None
+        moment = value.get("time")
+        return event, float(moment) if isinstance(moment, (int, float)) else 0.0
+
+
+def parsed_line(line: bytes) -> dict[str, Any] | None:
+    """The JSON object of one line, or None for a damaged one."""
+    if len(line) > LONGEST_LINE:
+        return None
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def read_journal(path: Path) -> list[Event]:
+    """All events of a journal, without those that a resume has undone. [] where there is no file."""
+    reader = JournalReader(path)
+    events: list[Event] = []
+    while batch := reader.poll():
+        for event, _ in batch:
+            if isinstance(event, RunResumed):
+                events = list(without_undone(events, event))
+            events.append(event)
+    return events
+
+
+def without_undone(events: list[Event], resumed: RunResumed) -> Iterator[Event]:
+    """The events that stand when training goes on from the checkpoint that ``resumed`` names."""
+    for event in events:
+        epoch = getattr(event, "epoch", None)
+        is_later = isinstance(epoch, int) and epoch > resumed.epoch
+        if not is_later or isinstance(event, RunResumed):
+            yield event
+
+
+def epochs(events: list[Event]) -> list[EpochFinished]:
+    """The epochs among the events, in order."""
+    return [event for event in events if isinstance(event, EpochFinished)]
+
+
+def last_lines(path: Path, size: int = 1 << 16) -> list[dict[str, Any]]:
+    """The objects of the last ``size`` bytes of a journal, oldest first: enough for a run's state, without reading it all."""
+    try:
+        with path.open("rb") as file:
+            end = os.fstat(file.fileno()).st_size
+            file.seek(max(0, end - size))
+            lines = file.read(size).split(b"\n")
+    except OSError:
+        return []
+    if end > size:
+        lines = lines[1:]
+    return [value for line in lines if line.strip() and (value := parsed_line(line)) is not None]
