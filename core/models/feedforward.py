@@ -1,0 +1,133 @@
+"""What stands before and after the recurrence, with gradients by hand: the input part, the output product, the loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from core.models.products import product, transposed_product
+
+# The logits live in blocks of whole rows of about so many numbers: they stay in a CPU's cache from product to product,
+# and a large vocabulary does not need memory for all steps at once.
+_BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
+
+
+class LookUp(torch.autograd.Function):
+    """``table[ids] + b``: the product of one-hot rows with a matrix, ``one_hot(ids) @ table + b``, without the product.
+
+    Shapes: ids (n,) integers, table (vocabulary, columns), b (columns,) or None -> (n, columns).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, ids: Tensor, table: Tensor, b: Tensor | None) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.rows = table.shape[0]
+        found = table.index_select(0, ids)
+        return found if b is None else found.add_(b)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dA: Tensor) -> tuple[Tensor | None, ...]:
+        (ids,) = ctx.saved_tensors
+        d_table = dA.new_zeros(ctx.rows, dA.shape[1])
+        d_table.index_add_(0, ids, dA)
+        return None, d_table, dA.sum(0) if ctx.needs_input_grad[2] else None
+
+
+class Linear(torch.autograd.Function):
+    """``X @ W + b``: (rows, inner), (inner, columns), (columns,) or None -> (rows, columns)."""
+
+    @staticmethod
+    def forward(ctx: Any, X: Tensor, W: Tensor, b: Tensor | None, bf16: bool) -> Tensor:
+        ctx.save_for_backward(X, W)
+        ctx.bf16 = bf16
+        return product(X, W, b, bf16=bf16)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dY: Tensor) -> tuple[Tensor | None, ...]:
+        X, W = ctx.saved_tensors
+        dX = product(dY, W.t(), bf16=ctx.bf16) if ctx.needs_input_grad[0] else None
+        dW = transposed_product(X, dY, bf16=ctx.bf16) if ctx.needs_input_grad[1] else None
+        return dX, dW, dY.sum(0) if ctx.needs_input_grad[2] else None, None
+
+
+class OutputLoss(torch.autograd.Function):
+    """The mean cross-entropy of ``softmax(H @ W + b)`` against the targets, with its gradients in the same pass.
+
+        P = softmax(H W + b),    loss = -1/n sum_r mask_r log P[r, target_r]
+        dlogits = mask * (P - one_hot(target)) / n,    dH = dlogits W^T,    dW = H^T dlogits,    db = sum of its rows
+
+    The buffer of the logits becomes P and then dlogits in place, block by block; n is the number of unmasked rows. The
+    logarithm is taken of P: a token less likely than the smallest normal number counts as just that (87 nats in fp32).
+
+    Shapes: H (rows, hidden), W (hidden, vocabulary), b (vocabulary,), targets (rows,) integers, mask (rows,) or None,
+    differentiate: whether gradients will be asked for -> () in H's format.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, H: Tensor, W: Tensor, b: Tensor, targets: Tensor, mask: Tensor | None, bf16: bool, differentiate: bool
+    ) -> Tensor:
+        blocks = -(-H.shape[0] * W.shape[1] // _BLOCK.get(H.device.type, 1 << 24))
+        size = -(-H.shape[0] // blocks)  # rows in a block: all of about one size
+        weights = None if mask is None else mask.to(H.dtype)
+        factor = torch.bfloat16 if bf16 else H.dtype
+        H_factor, W_factor = H.to(factor), W.to(factor)
+        loss = H.new_zeros(())
+        dH, dW, db = [], None, None
+        for start in range(0, H.shape[0], size):
+            rows = slice(start, start + size)
+            target = targets[rows].unsqueeze(1)  # (size, 1)
+            if bf16:  # a bias rounded to bf16 would shift a token's score for good
+                P = product(H_factor[rows], W_factor).to(H.dtype)  # (size, vocabulary)
+                P.add_(b)
+            else:
+                P = product(H_factor[rows], W_factor, b)  # (size, vocabulary)
+            torch.softmax(P, dim=1, out=P)
+            likelihood = P.gather(1, target)  # (size, 1)
+            surprise = likelihood.clamp_min(torch.finfo(P.dtype).tiny).log_().squeeze(1)
+            loss -= surprise.sum() if weights is None else surprise.dot(weights[rows])
+            if not differentiate:
+                continue
+            P.scatter_(1, target, likelihood - 1)
+            if weights is not None:
+                P.mul_(weights[rows].unsqueeze(1))
+            P_factor = P.to(factor)
+            dH.append(product(P_factor, W_factor.t()).to(H.dtype))
+            dW_block, db_block = transposed_product(H_factor[rows], P_factor).to(H.dtype), P.sum(0)
+            dW, db = (dW_block, db_block) if dW is None or db is None else (dW.add_(dW_block), db.add_(db_block))
+        scale = 1.0 / H.shape[0] if weights is None else weights.sum().clamp_min(1).reciprocal()
+        if differentiate and dW is not None and db is not None:
+            ctx.save_for_backward(dH[0] if len(dH) == 1 else torch.cat(dH), dW, db)
+            ctx.scale = scale
+        return loss.mul_(scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
+        factor = d_loss * ctx.scale
+        dH, dW, db = (gradient * factor for gradient in ctx.saved_tensors)
+        return dH, dW, db, None, None, None, None
+
+
+def look_up(ids: Tensor, table: Tensor, b: Tensor | None = None) -> Tensor:
+    """``table[ids] + b``: (n,), (vocabulary, columns), (columns,) or None -> (n, columns)."""
+    found: Tensor = LookUp.apply(ids, table, b)  # type: ignore[no-untyped-call]
+    return found
+
+
+def linear(X: Tensor, W: Tensor, b: Tensor | None, *, bf16: bool = False) -> Tensor:
+    """``X @ W + b``: (..., inner), (inner, columns), (columns,) or None -> (..., columns)."""
+    Y: Tensor = Linear.apply(X.reshape(-1, X.shape[-1]), W, b, bf16)  # type: ignore[no-untyped-call]
+    return Y.view(*X.shape[:-1], W.shape[1])
+
+
+def output_loss(H: Tensor, W: Tensor, b: Tensor, targets: Tensor, mask: Tensor | None, *, bf16: bool = False) -> Tensor:
+    """Mean cross-entropy in nats: (rows, hidden), (hidden, vocabulary), (vocabulary,), (rows,), (rows,) -> ()."""
+    differentiate = torch.is_grad_enabled() and (H.requires_grad or W.requires_grad or b.requires_grad)
+    loss: Tensor = OutputLoss.apply(H, W, b, targets, mask, bf16, differentiate)  # type: ignore[no-untyped-call]
+    return loss

@@ -1,0 +1,138 @@
+"""The language models from scratch: the cells of ``scratch.py`` over the fast recurrences of ``scan.py``."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from core.config import RunConfig
+from core.models.feedforward import linear, look_up
+from core.models.language_model import LanguageModel
+from core.models.scan import scan
+from core.models.scratch import CELLS, State, textbook_names
+
+
+class ScratchLanguageModel(LanguageModel):
+    """A recurrent language model of named tensors.
+
+    The one-layer RNN has the textbook's five, ``W_xh, W_hh, b_h, W_hq, b_q``. A GRU or LSTM stores the matrices of its
+    gates side by side, ``W_xzrh = [W_xz W_xr W_xh]``; ``layer_parameters`` shows them one by one. Higher layers are
+    marked ``_2, _3, ...``, the direction from right to left ``_reverse``. One-hot inputs pick rows of ``W_xh``
+    (``one_hot(ids) @ W_xh == W_xh[ids]``); with an embedding its rows are the inputs.
+
+    Initial weights: ``normal`` draws N(0, 0.01), standard deviation 0.01, and zero biases, as *Dive into Deep Learning*
+    does; ``uniform`` draws everything between -1/sqrt(hidden) and 1/sqrt(hidden), as ``torch.nn`` does. An embedding
+    is N(0, 1/embedding_size) in variance either way: its vectors are about as long as the one-hot ones they stand for,
+    and fit as output weights where they are tied to them (Press & Wolf 2017, "Using the output embedding to improve
+    language models").
+    """
+
+    def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
+        super().__init__(config, vocabulary_size)
+        self.cell = CELLS[config.cell]
+        width = self.directions * config.num_hiddens
+        if config.embedding_size:
+            self.embedding = nn.Parameter(torch.empty(vocabulary_size, config.embedding_size))
+        # one tuple (W_x, W_h, b, and the GRU's b_hn) for each row of the state: layer by layer, direction by direction
+        self._names = [
+            self._new_layer(layer, direction, width if layer else config.embedding_size or vocabulary_size)
+            for layer in range(config.num_layers)
+            for direction in range(self.directions)
+        ]
+        if not config.tied:
+            self.W_hq = nn.Parameter(torch.empty(width, vocabulary_size))
+        self.b_q = nn.Parameter(torch.empty(vocabulary_size))
+        self._initialise()
+
+    def _new_layer(self, layer: int, direction: int, inputs: int) -> tuple[str, ...]:
+        gates, hidden, extra = self.cell.gates, self.num_hiddens, self.cell.extra
+        columns = len(gates) * hidden
+        suffix = _suffix(layer, direction)
+        names = tuple(name + suffix for name in (f"W_x{gates}", f"W_h{gates}", f"b_{gates}", *extra))
+        shapes = [(inputs, columns), (hidden, columns), (columns,), *[(hidden,) for _ in extra]]
+        for name, shape in zip(names, shapes, strict=True):
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+        return names
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        bound = 1 / math.sqrt(self.num_hiddens)
+        for name, parameter in self.named_parameters():
+            if name == "embedding":
+                parameter.normal_(std=1 / math.sqrt(self.config.embedding_size))
+            elif self.config.initial_weights == "uniform":
+                parameter.uniform_(-bound, bound)
+            elif parameter.dim() == 1:
+                parameter.zero_()
+            else:
+                parameter.normal_(std=0.01)
+
+    def output_layer(self) -> tuple[Tensor, Tensor]:
+        return (self.embedding.t() if self.config.tied else self.W_hq), self.b_q
+
+    def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        X: Tensor | None = None
+        last_states: list[State] = []
+        for layer in range(self.num_layers):
+            found = []
+            for direction in range(self.directions):
+                row = layer * self.directions + direction
+                W_x, W_h, b, *extra = self.stored_layer(row)
+                A = self._first_inputs(ids, W_x, b) if X is None else linear(X, W_x, b, bf16=self.bf16)
+                H, last = scan(
+                    self.config.cell,
+                    A.flip(0) if direction else A,
+                    W_h,
+                    extra,
+                    tuple(tensor[row] for tensor in state),
+                    relu=self.config.activation == "relu",
+                    bf16=self.bf16,
+                )
+                found.append(H.flip(0) if direction else H)
+                last_states.append(last)
+            X = found[0] if self.directions == 1 else torch.cat(found, dim=-1)
+            if layer + 1 < self.num_layers:
+                X = self.dropped(X)
+        assert X is not None
+        return X, tuple(torch.stack(tensors) for tensors in zip(*last_states, strict=True))
+
+    def _first_inputs(self, ids: Tensor, W_x: Tensor, b: Tensor) -> Tensor:
+        """The input part of the first layer: (num_steps, batch) -> (num_steps, batch, gates * hidden)."""
+        flat = ids.reshape(-1)
+        if not self.config.embedding_size:
+            A = look_up(flat, W_x, b)
+        elif 2 * self.vocabulary_size < len(flat):
+            # Far fewer tokens than places: multiply each token's vector once, then look the products up.
+            A = look_up(flat, linear(self.embedding, W_x, b, bf16=self.bf16))
+        else:
+            A = linear(look_up(flat, self.embedding), W_x, b, bf16=self.bf16)
+        return A.view(*ids.shape, -1)
+
+    def stored_layer(self, row: int) -> tuple[Tensor, ...]:
+        parameters = cast(dict[str, Tensor], self._parameters)  # attribute access would cost generation 10 %
+        return tuple(parameters[name] for name in self._names[row])
+
+    def input_vectors(self) -> Tensor | None:
+        return self.embedding if self.config.embedding_size else None
+
+    def layer_parameters(self, layer: int = 0, direction: int = 0) -> dict[str, Tensor]:
+        """A layer's parameters by their textbook names (``W_xz, W_hz, b_z, ...``), as views of what is stored."""
+        return textbook_names(self.cell, *self.stored_layer(layer * self.directions + direction))
+
+    def describe(self) -> list[tuple[str, tuple[int, ...]]]:
+        named: list[tuple[str, Tensor]] = [("embedding", self.embedding)] if self.config.embedding_size else []
+        for layer in range(self.num_layers):
+            for direction in range(self.directions):
+                views = self.layer_parameters(layer, direction)
+                named += [(name + _suffix(layer, direction), view) for name, view in views.items()]
+        if not self.config.tied:
+            named.append(("W_hq", self.W_hq))
+        named.append(("b_q", self.b_q))
+        return [(name, tuple(tensor.shape)) for name, tensor in named]
+
+
+def _suffix(layer: int, direction: int) -> str:
+    return (f"_{layer + 1}" if layer else "") + ("_reverse" if direction else "")

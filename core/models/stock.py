@@ -1,0 +1,154 @@
+"""The same language models over ``torch.nn``: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, with an ``nn.Linear`` on top."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional
+from torch import Tensor, nn
+
+from core.config import RunConfig
+from core.models.feedforward import look_up
+from core.models.language_model import LanguageModel
+from core.models.scan import scan
+from core.models.scratch import State
+
+_MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+class StockLanguageModel(LanguageModel):
+    """A recurrent language model of ``torch.nn`` modules, with their parameters, names and initial weights.
+
+    Behind an embedding, PyTorch's own kernels compute everything. With one-hot inputs they would multiply a matrix that
+    is zero but for one number a row: at 1,027 tokens and 256 hidden units that product costs more than all the rest of
+    the recurrence, and the modules have no way in past it. So on a CPU the first layer looks the columns of
+    ``weight_ih_l0`` up and runs over time in ``scan.py``, on the module's own parameters and to the same numbers, and
+    the layers above it run in PyTorch's kernels. On a GPU, where the product is cheap beside cuDNN's one launch for
+    all steps, the module is fed one-hot rows as they are.
+
+    Two matrices lie transposed in memory, so that look-ups and gradients run along rows; their shapes are the modules'.
+    """
+
+    def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
+        super().__init__(config, vocabulary_size)
+        if config.embedding_size:
+            self.embedding = nn.Embedding(vocabulary_size, config.embedding_size)
+        self.rnn: nn.RNNBase = _MODULES[config.cell](
+            config.embedding_size or vocabulary_size,
+            config.num_hiddens,
+            config.num_layers,
+            bidirectional=config.bidirectional,
+            # between layers; a single layer has no between, and torch.nn would warn
+            dropout=config.dropout if config.num_layers > 1 else 0.0,
+            **({"nonlinearity": config.activation} if config.cell == "rnn" else {}),
+        )
+        self.linear = nn.Linear(self.directions * config.num_hiddens, vocabulary_size)
+        if config.tied:
+            self.linear.weight = self.embedding.weight
+        self._converted: dict[int, tuple[tuple[int, ...], tuple[Tensor, ...]]] = {}
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        if self.config.embedding_size:
+            self.embedding.weight.normal_(std=self.config.embedding_size**-0.5)  # as in the model from scratch
+        if self.config.initial_weights == "normal":
+            for name, parameter in self.named_parameters():
+                if name != "embedding.weight":
+                    parameter.zero_() if parameter.dim() == 1 else parameter.normal_(std=0.01)
+        if not self.config.embedding_size:
+            for direction in range(self.directions):
+                _transpose_storage(getattr(self.rnn, f"weight_ih_l0{'_reverse' if direction else ''}"))
+        if not self.config.tied:
+            _transpose_storage(self.linear.weight)
+
+    def output_layer(self) -> tuple[Tensor, Tensor]:
+        return self.linear.weight.t(), self.linear.bias
+
+    def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.config.embedding_size:
+            return self._run(self.embedding(ids), state)
+        if ids.device.type != "cpu":
+            one_hot = torch.nn.functional.one_hot(ids, self.vocabulary_size)
+            return self._run(one_hot.to(self.linear.bias.dtype), state)
+        X, first = self._first_layer(ids, tuple(tensor[: self.directions] for tensor in state))
+        if self.num_layers == 1:
+            return X, first
+        rest = tuple(tensor[self.directions :] for tensor in state)
+        X, last = self._run(self.dropped(X), rest, skip=1)
+        return X, tuple(torch.cat(pair) for pair in zip(first, last, strict=True))
+
+    def _run(self, X: Tensor, state: State, skip: int = 0) -> tuple[Tensor, State]:
+        """PyTorch's kernels over the layers from ``skip`` on: (num_steps, batch, inputs) -> outputs, new state."""
+        rnn = self.rnn
+        weights: list[Tensor] = [
+            parameter for layer in rnn.all_weights[skip * self.directions :] for parameter in layer
+        ]
+        if self.bf16:
+            weights = [weight.bfloat16() for weight in weights]
+            X, state = X.bfloat16(), tuple(tensor.bfloat16() for tensor in state)
+        options = (True, self.num_layers - skip, rnn.dropout, self.training, rnn.bidirectional, False)
+        if self.config.cell == "lstm":
+            H, *last = torch.lstm(X, state, weights, *options)
+        elif self.config.cell == "gru":
+            H, *last = torch.gru(X, state[0], weights, *options)
+        else:
+            run = torch.rnn_relu if self.config.activation == "relu" else torch.rnn_tanh
+            H, *last = run(X, state[0], weights, *options)
+        return H.to(self.linear.bias.dtype), tuple(tensor.to(self.linear.bias.dtype) for tensor in last)
+
+    def _first_layer(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """Layer 1 on one-hot inputs: look-up and scan on the module's parameters."""
+        found, lasts = [], []
+        for direction in range(self.directions):
+            W_x, W_h, b, *extra = self._in_our_order(direction)
+            A = look_up(ids.reshape(-1), W_x, b).view(*ids.shape, -1)  # (num_steps, batch, gates * hidden)
+            H, last = scan(
+                self.config.cell,
+                A.flip(0) if direction else A,
+                W_h,
+                extra,
+                tuple(tensor[direction] for tensor in state),
+                relu=self.config.activation == "relu",
+                bf16=self.bf16,
+            )
+            found.append(H.flip(0) if direction else H)
+            lasts.append(last)
+        X = found[0] if self.directions == 1 else torch.cat(found, dim=-1)
+        return X, tuple(torch.stack(tensors) for tensors in zip(*lasts, strict=True))
+
+    def _in_our_order(self, row: int) -> tuple[Tensor, ...]:
+        """A layer and direction's ``W_x, W_h, b`` (and ``b_hn``) as ``scratch.CELLS`` orders them; differentiable."""
+        weight_ih, weight_hh, bias_ih, bias_hh = self.rnn.all_weights[row]
+        W_x, W_h = weight_ih.t(), weight_hh.t()
+        if self.config.cell == "rnn":
+            return W_x, W_h, bias_ih + bias_hh
+        if self.config.cell == "lstm":
+            return _reordered(W_x, 3, 0, 1, 2), _reordered(W_h, 3, 0, 1, 2), _reordered(bias_ih + bias_hh, 3, 0, 1, 2)
+        b_r, b_z, b_hn = bias_hh.chunk(3)
+        b = bias_ih + torch.cat((b_r, b_z, torch.zeros_like(b_hn)))  # b_hn stays inside the reset gate
+        return _reordered(W_x, 1, 0, 2), _reordered(W_h, 1, 0, 2), _reordered(b, 1, 0, 2), b_hn
+
+    def stored_layer(self, row: int) -> tuple[Tensor, ...]:
+        parameters = self.rnn.all_weights[row]
+        if parameters[0].device.type != "cpu":
+            return self._in_our_order(row)
+        # Writing asks for the same weights token after token. Every change in place raises a tensor's version.
+        versions = tuple(parameter._version for parameter in parameters)
+        known = self._converted.get(row)
+        if known is None or known[0] != versions:
+            known = versions, tuple(tensor.contiguous() for tensor in self._in_our_order(row))
+            self._converted[row] = known
+        return known[1]
+
+    def input_vectors(self) -> Tensor | None:
+        return self.embedding.weight if self.config.embedding_size else None
+
+
+def _reordered(W: Tensor, *order: int) -> Tensor:
+    """The gates, side by side along the last dimension, in another order."""
+    gates = W.chunk(len(order), dim=-1)
+    return torch.cat([gates[index] for index in order], dim=-1)
+
+
+def _transpose_storage(parameter: Tensor) -> None:
+    parameter.data = parameter.data.t().contiguous().t()
