@@ -1,0 +1,134 @@
+"""The devices a model can live on: which there are, how much memory they have, and which one is meant by a name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.config import RunConfig
+from core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device. Memory in bytes; None where nobody can tell."""
+
+    name: str
+    label: str
+    memory_used: int | None
+    memory_total: int | None
+    precisions: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For an engine's ``hello``."""
+        return asdict(self)
+
+
+def devices() -> tuple[Device, ...]:
+    """The devices of this machine, the best first."""
+    found = [_cuda_device(index) for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        found.append(Device("mps", "Apple GPU", None, None, ("fp32",)))
+    used, total = _main_memory()
+    found.append(Device("cpu", f"{_processor()} · {cores()} cores", used, total, ("fp32", "bf16")))
+    return tuple(found)
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is the best there is. Raises ConfigError with the names that there are."""
+    there = [device.name for device in devices()]
+    wanted = there[0] if name == "auto" else "cuda:0" if name == "cuda" else name
+    if wanted not in there:
+        reason = "" if name.startswith(("cuda", "mps", "cpu")) else " (a device is called cpu, cuda, cuda:1 or mps)"
+        raise ConfigError(
+            f"there is no device {name!r} here{reason}: choose auto or one of {', '.join(there)}", "device"
+        )
+    return torch.device(wanted)
+
+
+def prepare(config: RunConfig) -> torch.device:
+    """Settle what is global in torch for a run: threads, and whether CUDA may use tf32. Returns the device.
+
+    Raises ConfigError for a device that is not there or a precision that it does not have.
+    """
+    device = chosen_device(config.device)
+    facts = next(item for item in devices() if torch.device(item.name) == device)
+    if config.precision not in facts.precisions:
+        raise ConfigError(
+            f"{facts.name} has no {config.precision}: choose a precision out of {', '.join(facts.precisions)}",
+            "precision",
+        )
+    torch.set_num_threads(config.threads or cores())
+    # Reproducible sums on the GPU need it, and it must be known before cuBLAS wakes up.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+    return device
+
+
+def memory_used(device: torch.device) -> tuple[int | None, int | None]:
+    """Bytes used and in all, on ``device`` as a whole. None where nobody can tell."""
+    if device.type == "cuda":
+        return _nvml_memory(device.index or 0)
+    return _main_memory() if device.type == "cpu" else (None, None)
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cuda_device(index: int) -> Device:
+    facts = torch.cuda.get_device_properties(index)
+    used, total = _nvml_memory(index)
+    precisions = ("fp32", "tf32", "bf16") if facts.major >= 8 else ("fp32",)
+    return Device(f"cuda:{index}", facts.name, used, total or facts.total_memory, precisions)
+
+
+def _nvml_memory(index: int) -> tuple[int | None, int | None]:
+    """From the driver, which counts all processes; it needs no CUDA context. Absent driver, absent figure."""
+    with contextlib.suppress(Exception):
+        import pynvml
+
+        pynvml.nvmlInit()
+        try:
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+            number = int(visible.split(",")[index]) if visible and visible.split(",")[index].isdigit() else index
+            memory = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(number))
+            return int(memory.used), int(memory.total)
+        finally:
+            pynvml.nvmlShutdown()
+    return None, None
+
+
+def _main_memory() -> tuple[int | None, int | None]:
+    """From /proc on Linux. A container's own limit, where it is lower, is what counts."""
+    facts: dict[str, int] = {}
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            facts[name] = int(rest.split()[0]) * 1024
+    if "MemTotal" not in facts or "MemAvailable" not in facts:
+        return None, None
+    total, used = facts["MemTotal"], facts["MemTotal"] - facts["MemAvailable"]
+    with contextlib.suppress(OSError, ValueError):
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        if limit < total:
+            return int(Path("/sys/fs/cgroup/memory.current").read_text()), limit
+    return used, total
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or "CPU"

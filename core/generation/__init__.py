@@ -1,0 +1,1 @@
+"""Generation: how a trained model writes."""

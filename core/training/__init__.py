@@ -1,0 +1,1 @@
+"""Training: batches, optimisation and the loop itself."""

@@ -1,0 +1,79 @@
+"""How gradients change the weights: clipping, optimisers, and how the learning rate goes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from core.config import RunConfig
+
+
+def build_optimiser(config: RunConfig, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser of a configuration, in torch's fastest form of it."""
+    weights, rate, decay = list(parameters), config.learning_rate, config.weight_decay
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(weights, rate, momentum=config.momentum, weight_decay=decay, fused=True)
+    if config.optimiser == "adam":
+        return torch.optim.Adam(weights, rate, weight_decay=decay, fused=True)
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(weights, rate, weight_decay=decay, fused=True)
+    return torch.optim.RMSprop(weights, rate, momentum=config.momentum, weight_decay=decay, foreach=True)
+
+
+@torch.no_grad()
+def clip_gradients(gradients: list[torch.Tensor], clipping: str, limit: float) -> torch.Tensor:
+    """Limit the gradients in place; return their global norm before that, a scalar on the device.
+
+    ``norm`` scales all gradients by limit / norm where the norm is over the limit (Pascanu, Mikolov and Bengio 2013);
+    ``value`` bounds each element. The host is never asked: the comparison is a minimum on the device.
+    """
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    if clipping == "norm":
+        torch._foreach_mul_(gradients, (limit / norm).clamp(max=1.0))
+    elif clipping == "value":
+        torch._foreach_clamp_max_(gradients, limit)
+        torch._foreach_clamp_min_(gradients, -limit)
+    return norm
+
+
+@dataclass
+class Schedule:
+    """The learning rate at every moment of a run.
+
+    ``base`` is the rate that the person set; the schedule multiplies it. Only ``plateau`` has a memory: the best
+    perplexity so far, the epochs since, and the factor that has come of it.
+    """
+
+    config: RunConfig
+    base: float
+    best: float = math.inf
+    epochs_since_best: int = 0
+    factor: float = 1.0
+
+    def rate(self, epoch: float, num_epochs: int) -> float:
+        """The learning rate at ``epoch`` (fractional, from 0) of ``num_epochs``."""
+        config = self.config
+        if config.schedule == "step":
+            return self.base * config.decay_factor ** math.floor(epoch / config.decay_epochs)
+        if config.schedule == "plateau":
+            return self.base * self.factor
+        if config.schedule == "cosine":
+            if epoch < config.warmup_epochs:
+                return self.base * max(epoch, 0.01) / max(config.warmup_epochs, 0.01)
+            span = max(num_epochs - config.warmup_epochs, 1e-9)
+            progress = min(1.0, (epoch - config.warmup_epochs) / span)
+            return self.base * 0.5 * (1.0 + math.cos(math.pi * progress))
+        return self.base
+
+    def observe(self, perplexity: float) -> None:
+        """Take note of an epoch's perplexity (held out where there is a split, else of training)."""
+        if perplexity < self.best * (1 - 1e-4):
+            self.best, self.epochs_since_best = perplexity, 0
+            return
+        self.epochs_since_best += 1
+        if self.epochs_since_best >= self.config.decay_epochs:
+            self.factor *= self.config.decay_factor
+            self.epochs_since_best = 0

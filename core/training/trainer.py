@@ -1,0 +1,311 @@
+"""Trainer: the training loop, as a generator of events. No printing, no files, no screen.
+
+    trainer = Trainer(RunConfig(corpus="tale-en", num_epochs=20))
+    for event in trainer:
+        print(event)
+
+All that the loop remembers stands in attributes, none of it in a suspended frame: so a checkpoint taken between any
+two batches holds everything, and a run that goes on from it gives bit for bit what the uninterrupted one gives.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.config import RunConfig, setting
+from core.corpus.reader import Corpus, load_corpus
+from core.devices import prepare
+from core.errors import ConfigError, CorpusError, RunError
+from core.events import EpochFinished, Event, SettingChanged, State, StateChanged, StepFinished, perplexity
+from core.models.language_model import build_model
+from core.training.batches import Batches
+from core.training.evaluation import mean_cross_entropy
+from core.training.optimisation import Schedule, build_optimiser, clip_gradients
+
+# Inside a long epoch there is news this often, in seconds.
+NEWS_EVERY = 0.5
+
+
+def corpus_of(config: RunConfig, data_dir: Path | None = None) -> Corpus:
+    """The text that a configuration names, read as it says. Raises CorpusError."""
+    return load_corpus(
+        config.corpus,
+        normalise=config.normalise,
+        tokens=config.tokens,
+        max_tokens=config.max_tokens,
+        min_freq=config.min_freq,
+        data_dir=data_dir,
+    )
+
+
+class Trainer:
+    """One model in training.
+
+    Attributes:
+        model: the ``LanguageModel``, live: it may be used between batches.
+        epoch: finished epochs; batch: finished batches of the epoch in progress; step: batches in all.
+        num_epochs: where training ends; may be changed at any time, as may ``learning_rate``.
+    """
+
+    def __init__(self, config: RunConfig, corpus: Corpus | None = None) -> None:
+        """Raises ConfigError or CorpusError where the settings, the text and the machine do not go together."""
+        self.config = config
+        self.corpus = corpus = corpus if corpus is not None else corpus_of(config)
+        self.device = prepare(config)
+        # Two tokens at least, so that there is one to predict from another.
+        held_out = int(len(corpus.ids) * config.validation_fraction)
+        self._first_held_out = len(corpus.ids) - held_out if held_out >= 2 else len(corpus.ids)
+        if config.validation_fraction > 0 and held_out < 2:
+            raise CorpusError(
+                f"validation_fraction {config.validation_fraction:g} of {len(corpus.ids):,} tokens holds out nothing: "
+                "use a longer text or a larger fraction"
+            )
+        self.batches = Batches(corpus.ids[: self._first_held_out], config, self.device)
+        torch.manual_seed(config.seed)
+        self.model = build_model(config, len(corpus.vocabulary), self.device)
+        self.model.train()
+        self._parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self.optimiser = build_optimiser(config, self._parameters)
+        self.schedule = Schedule(config, config.learning_rate)
+        self.num_epochs = config.num_epochs
+        self.epoch = self.batch = self.step = 0
+        self.best_validation = math.inf
+        self.epochs_since_best = 0
+        self.is_best = False
+        self.diverged = ""
+        self._state = self.model.begin_state(config.batch_size)
+        # What each batch of the epoch gave stays on the device until somebody wants to know: no waiting per batch.
+        self._losses = torch.zeros(self.batches.per_epoch, device=self.device)
+        self._norms = torch.zeros(self.batches.per_epoch, device=self.device)
+        self._seconds = 0.0
+        self._told = 0.0
+        self.learning_rate_used = config.learning_rate
+
+    # ------------------------------------------------------------------ the loop
+
+    def __iter__(self) -> Iterator[Event]:
+        """Train to the end; yield what happens."""
+        while not self.finished:
+            yield from self.advance()
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do: all epochs done, diverged, or out of patience."""
+        return bool(self.diverged) or (self.batch == 0 and (self.epoch >= self.num_epochs or self._out_of_patience()))
+
+    def advance(self) -> tuple[Event, ...]:
+        """Train one batch; return what there is to tell about it, most often nothing."""
+        began = time.perf_counter()
+        self._train_batch()
+        if self.batch == self.batches.per_epoch:
+            events = self._finish_epoch(began)
+        else:
+            self._seconds += time.perf_counter() - began
+            self._told += time.perf_counter() - began
+            events = (self.progress(),) if self._told >= NEWS_EVERY else ()
+        return events
+
+    def _train_batch(self) -> None:
+        config = self.config
+        inputs, targets = self.batches.batch(self.epoch, self.batch)
+        if self.batch == 0 or not config.carries_state:
+            self._state = self.model.begin_state(config.batch_size)
+        rate = self._set_rate()
+        for weight in self._parameters:
+            weight.grad = None
+        loss, self._state = self.model.loss(inputs, targets, self._state)
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
+        self._losses[self.batch] = loss.detach()
+        self._norms[self.batch] = clip_gradients(gradients, config.clipping, config.clip)
+        self.optimiser.step()
+        self.learning_rate_used = rate
+        self.batch += 1
+        self.step += 1
+
+    def _set_rate(self) -> float:
+        rate = self.schedule.rate(self.epoch + self.batch / self.batches.per_epoch, self.num_epochs)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _finish_epoch(self, began: float) -> tuple[Event, ...]:
+        loss = float(self._losses.double().mean())
+        norm = float(self._norms.double().mean())
+        self._seconds += time.perf_counter() - began
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            return (self._diverge(),)
+        seconds, self._seconds, self._told = self._seconds, 0.0, 0.0
+        self.epoch, self.batch = self.epoch + 1, 0
+        held_out = self._held_out_perplexity()
+        self.schedule.observe(perplexity(loss) if held_out is None else held_out)
+        return (
+            EpochFinished(
+                epoch=self.epoch,
+                step=self.step,
+                perplexity=perplexity(loss),
+                validation_perplexity=held_out,
+                loss=loss,
+                gradient_norm=norm,
+                learning_rate=self.learning_rate_used,
+                tokens_per_second=self.batches.tokens_per_epoch / seconds if seconds > 0 else 0.0,
+                seconds=seconds,
+            ),
+        )
+
+    def progress(self) -> StepFinished:
+        """Where the epoch in progress stands; between epochs, what the last one ended with."""
+        self._told = 0.0
+        done = self.batch or self.batches.per_epoch
+        loss = float(self._losses[:done].double().mean())
+        tokens = done * self.config.batch_size * self.config.num_steps
+        return StepFinished(
+            epoch=self.epoch + 1 if self.batch else self.epoch,
+            batch=done,
+            num_batches=self.batches.per_epoch,
+            step=self.step,
+            perplexity=perplexity(loss),
+            loss=loss,
+            learning_rate=self.learning_rate_used,
+            tokens_per_second=tokens / self._seconds if self._seconds > 0 and self.batch else 0.0,
+        )
+
+    def _held_out_perplexity(self) -> float | None:
+        if self._first_held_out == len(self.corpus.ids):
+            return None
+        found = perplexity(mean_cross_entropy(self.model, self.corpus.ids, self._first_held_out))
+        self.is_best = found < self.best_validation
+        self.epochs_since_best = 0 if self.is_best else self.epochs_since_best + 1
+        self.best_validation = min(found, self.best_validation)
+        return found
+
+    def _out_of_patience(self) -> bool:
+        return 0 < self.config.patience <= self.epochs_since_best
+
+    def is_finite(self) -> bool:
+        """Whether every weight and every loss of this epoch is a finite number: only then is a checkpoint worth taking."""
+        losses = self._losses[: self.batch]
+        return bool(torch.isfinite(losses).all()) and all(bool(torch.isfinite(w).all()) for w in self._parameters)
+
+    def _diverge(self) -> StateChanged:
+        bad = ~(torch.isfinite(self._losses) & torch.isfinite(self._norms))
+        first = int(bad.nonzero()[0])
+        step = self.step - self.batches.per_epoch + first + 1
+        self.diverged = (
+            f"the loss or its gradient is no finite number any more since step {step:,} (batch {first + 1} of epoch "
+            f"{self.epoch + 1}): a lower learning rate or a tighter clip usually helps"
+        )
+        return StateChanged(State.DIVERGED, self.epoch, self.diverged)
+
+    # ------------------------------------------------------------------ settings that may change in mid-run
+
+    def set(self, name: str, value: Any) -> SettingChanged:
+        """Change ``learning_rate`` or ``num_epochs`` from the next batch on. Raises ConfigError."""
+        known = setting(name)
+        if not known.live:
+            raise ConfigError(f"{name} cannot be changed in mid-run, only learning_rate and num_epochs can", name)
+        checked = known.check(value)
+        assert isinstance(checked, (int, float))
+        if name == "learning_rate":
+            self.schedule.base = float(checked)
+        else:
+            self.num_epochs = int(checked)
+        self.config = self.config.replace(**{name: checked})
+        return SettingChanged(self.epoch, name, checked)
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """All that an exact resume needs, as tensors and JSON-able facts. The tensors are the live ones, not copies."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for index, weight in enumerate(self._parameters):
+            for key, value in self.optimiser.state.get(weight, {}).items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"optimiser.{index}.{key}"] = value
+        tensors |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
+        tensors |= {"losses": self._losses, "norms": self._norms, "generator.cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            tensors["generator.cuda"] = torch.cuda.get_rng_state(self.device)
+        facts = {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "step": self.step,
+            "seconds": self._seconds,
+            "learning_rate": self.schedule.base,
+            "num_epochs": self.num_epochs,
+            "best_validation": _finite(self.best_validation),
+            "epochs_since_best": self.epochs_since_best,
+            "plateau": [_finite(self.schedule.best), self.schedule.epochs_since_best, self.schedule.factor],
+        }
+        return tensors, facts
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+        """Go back to a checkpoint. Raises RunError where it does not fit this model; then nothing is changed."""
+        self._check_fit(tensors)
+        try:
+            numbers = {name: int(facts[name]) for name in ("epoch", "batch", "step", "num_epochs", "epochs_since_best")}
+            seconds, rate = float(facts["seconds"]), float(facts["learning_rate"])
+            best, (plateau_best, plateau_epochs, plateau_factor) = facts["best_validation"], facts["plateau"]
+            config = self.config.replace(learning_rate=rate, num_epochs=numbers["num_epochs"])
+            schedule = Schedule(config, rate, _infinite(plateau_best), int(plateau_epochs), float(plateau_factor))
+            best = _infinite(best)
+        except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
+            raise RunError(f"the checkpoint's facts are damaged: {type(error).__name__} {str(error)[:100]}") from None
+        if not (0 <= numbers["batch"] < self.batches.per_epoch and numbers["epoch"] >= 0):
+            raise RunError(
+                "the checkpoint's place in the text does not exist: it belongs to another text or is damaged"
+            )
+        self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
+        self._restore_optimiser(tensors)
+        self._state = tuple(tensors[f"state.{index}"].to(self.device) for index in range(len(self._state)))
+        self._losses.copy_(tensors["losses"])
+        self._norms.copy_(tensors["norms"])
+        torch.set_rng_state(tensors["generator.cpu"])
+        if self.device.type == "cuda" and "generator.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["generator.cuda"], self.device)
+        self.epoch, self.batch, self.step = numbers["epoch"], numbers["batch"], numbers["step"]
+        self.num_epochs, self.epochs_since_best = numbers["num_epochs"], numbers["epochs_since_best"]
+        self.config, self.schedule, self.best_validation, self._seconds = config, schedule, best, seconds
+        self.diverged, self._told = "", 0.0
+
+    def _check_fit(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        wanted |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
+        wanted |= {"losses": self._losses, "norms": self._norms, "generator.cpu": torch.get_rng_state()}
+        for name, tensor in wanted.items():
+            given = tensors.get(name)
+            if given is None:
+                raise RunError(f"the checkpoint lacks {name}: it belongs to another model or is damaged")
+            if given.shape != tensor.shape or given.dtype != tensor.dtype:
+                raise RunError(
+                    f"the checkpoint's {name} is {given.dtype} {tuple(given.shape)} where this model has {tensor.dtype} "
+                    f"{tuple(tensor.shape)}: it belongs to another model or is damaged"
+                )
+            if name.startswith("model.") and not bool(torch.isfinite(given).all()):
+                raise RunError(f"the checkpoint's {name} holds numbers that are not finite: it is damaged")
+
+    def _restore_optimiser(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self.optimiser.state.clear()
+        for name, tensor in tensors.items():
+            prefix, _, rest = name.partition(".")
+            index, _, key = rest.partition(".")
+            if prefix != "optimiser" or not index.isdigit() or int(index) >= len(self._parameters):
+                continue
+            weight = self._parameters[int(index)]
+            if tensor.dim() and tensor.shape != weight.shape:
+                raise RunError(f"the checkpoint's {name} has another shape than its weight: it is damaged")
+            self.optimiser.state[weight][key] = tensor.to(weight.device, copy=True)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _infinite(value: Any) -> float:
+    return math.inf if value is None else float(value)
