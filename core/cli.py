@@ -1,0 +1,279 @@
+"""The command line: every ability of the playground, for scripts and benchmarks.
+
+What the user can mend ends with one sentence on stderr and exit code 2; a failure of ours with 1; never a traceback for
+bad input. With ``--json`` each line is one JSON object. torch is imported by the commands that compute, not before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import ConfigError, EngineError, UserError
+
+PROJECT = Path(__file__).resolve().parents[1]
+SAVES = PROJECT / "saves"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    try:
+        options = parser().parse_args(arguments)
+        code: int = options.command(options)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        return _fail(str(error), 2)
+    except EngineError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+    except BrokenPipeError:
+        # Whoever read us has gone (| head): end in silence, also at the interpreter's own last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their flags."""
+    top = argparse.ArgumentParser(prog="python -m core", description="Recurrent language models from the command line.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help)
+        made.set_defaults(command=run)
+        return made
+
+    stats = command("stats", _stats, "statistics of a text: vocabulary, n-grams, one-hot shapes, example batches")
+    stats.add_argument("--corpus", default="lyrics-zh", metavar="NAME|PATH")
+    stats.add_argument("--normalise", default="none", choices=("none", "spaces", "letters", "no-punctuation"))
+    stats.add_argument("--tokens", default="char", choices=("char", "word"))
+    for flag, default in (
+        ("--max-tokens", 0),
+        ("--min-freq", 0),
+        ("--batch-size", 32),
+        ("--num-steps", 35),
+        ("--top", 10),
+    ):
+        stats.add_argument(flag, type=int, default=default, metavar="N")
+    train = command("train", _train, "train a new run")
+    train.add_argument("--preset", metavar="P", help="a named configuration, see presets")
+    train.add_argument("--corpus", metavar="NAME|PATH")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; may come often")
+    train.add_argument("--epochs", metavar="N")
+    train.add_argument("--seed", metavar="N")
+    train.add_argument("--device", metavar="D")
+    train.add_argument("--name", metavar="RUN")
+    resume = command("resume", _resume, "go on with a run, exactly where its last checkpoint stands")
+    resume.add_argument("run", metavar="RUN")
+    resume.add_argument("--epochs", metavar="N", help="train up to so many epochs in all")
+    generate = command("generate", _generate, "let a run write")
+    generate.add_argument("run", metavar="RUN")
+    generate.add_argument("--prefix", default="", metavar="TEXT")
+    generate.add_argument("--length", type=int, default=200, metavar="N", help="tokens to write")
+    generate.add_argument("--strategy", metavar="S", help="greedy or temperature")
+    generate.add_argument("--temperature", type=float, metavar="T")
+    generate.add_argument("--seed", type=int, metavar="N")
+    runs = command("runs", _runs, "list the saved runs")
+    presets = command("presets", _presets, "list the presets with their published figures")
+    engine = command("engine", _engine, "serve a run to the playground; without a run, stand by for one")
+    engine.add_argument("run", nargs="?", metavar="RUN")
+    for made in (stats, train):
+        made.add_argument("--data", type=Path, metavar="DIR", help="where the bundled texts are")
+    for made in (train, resume, generate, runs, engine):
+        made.add_argument("--saves", type=Path, default=SAVES, metavar="DIR", help="where the runs are")
+    for made in (stats, train, resume, generate, runs, presets):
+        made.add_argument("--json", action="store_true", help="one JSON object a line")
+    return top
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"error: {printable(sentence)}", file=sys.stderr)
+    return code
+
+
+def printable(text: str) -> str:
+    """Text from outside as one harmless line: control characters as escapes, so that a terminal obeys none of them."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def put(value: dict[str, Any]) -> None:
+    """Print one JSON object as a line."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace").decode(), flush=True)
+
+
+def _stats(options: argparse.Namespace) -> int:
+    from core.console import print_statistics
+    from core.corpus.reader import load_corpus
+    from core.corpus.statistics import describe
+
+    if options.batch_size < 1 or options.num_steps < 1 or options.top < 1:
+        raise UserError("--batch-size, --num-steps and --top must be at least 1")
+    corpus = load_corpus(
+        options.corpus,
+        normalise=options.normalise,
+        tokens=options.tokens,
+        max_tokens=options.max_tokens,
+        min_freq=options.min_freq,
+        data_dir=options.data,
+    )
+    facts = describe(corpus, batch_size=options.batch_size, num_steps=options.num_steps, top=options.top)
+    put(facts) if options.json else print_statistics(facts)
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from core.config import RunConfig
+    from core.presets import preset
+
+    config = preset(options.preset).config if options.preset else RunConfig()
+    texts = {"corpus": options.corpus, "num_epochs": options.epochs, "seed": options.seed, "device": options.device}
+    chosen = {name: text for name, text in texts.items() if text is not None}
+    for pair in options.set:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--set takes KEY=VALUE, for example --set num_hiddens=512, got {pair!r}")
+        chosen[name.strip()] = text
+    config = config.with_texts(chosen)
+
+    from core.engine.session import Session
+
+    session = Session.create(config, options.saves, options.name, options.data)
+    return _train_here(session, None, options.json)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from core.config import setting
+    from core.runs.run import find_run
+
+    num_epochs = int(setting("num_epochs").parse(options.epochs)) if options.epochs is not None else None
+    run = find_run(options.saves, options.run)
+
+    from core.engine.session import Session
+
+    return _train_here(Session.open(run), num_epochs, options.json)
+
+
+def _train_here(session: Any, num_epochs: int | None, as_json: bool) -> int:
+    """Train in this process, findable by a playground as any engine is; ctrl+c stops and saves."""
+    import signal
+
+    from core.console import TrainingReport
+    from core.engine.engine import Engine
+    from core.events import State
+
+    report = TrainingReport(session, as_json=as_json)
+    engine = Engine(session, stays=False, listener=report.show)
+    engine.start()
+    engine.stop_on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    try:
+        report.begin()
+        for event in session.train(num_epochs):
+            report.show(event)
+    except BaseException:
+        session.close()
+        engine.server.close()
+        raise
+    engine.run()
+    report.end()
+    return 1 if session.state in (State.FAILED, State.DIVERGED) else 0
+
+
+def _generate(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from core.console import GenerationReport
+    from core.runs.run import find_run
+
+    run = find_run(options.saves, options.run)
+    message = {
+        "prefix": options.prefix,
+        "length": options.length,
+        "strategy": options.strategy,
+        "temperature": options.temperature,
+        "seed": options.seed,
+    }
+    report = GenerationReport(options.prefix, as_json=options.json)
+    if run.is_held() and asyncio.run(_generate_live(run.path, message, report)):
+        return 0
+
+    from core.engine.session import load_model
+    from core.generation.strategies import Sampling
+    from core.generation.writer import write
+
+    model, vocabulary = load_model(run)
+    report.unknown(vocabulary.unknown_tokens(options.prefix))
+    for piece in write(model, vocabulary, options.prefix, options.length, Sampling.from_message(message)):
+        report.piece(piece)
+    report.end()
+    return 0
+
+
+async def _generate_live(run: Path, message: dict[str, Any], report: Any) -> bool:
+    """Let the engine that holds ``run`` write with its live weights. False where it cannot be reached."""
+    from core.engine.client import EngineClient
+
+    try:
+        client = await EngineClient.attach(run)
+    except (EngineError, UserError):
+        return False
+    try:
+        async for event in client.stream("generate", **message):
+            if event["event"] == "text":
+                report.piece(event["text"])
+            else:
+                report.unknown(event["unknown"])
+        report.end()
+    finally:
+        await client.close()
+    return True
+
+
+def _runs(options: argparse.Namespace) -> int:
+    from core.console import print_runs
+    from core.runs.run import list_runs
+
+    summaries = list_runs(options.saves)
+    if options.json:
+        for summary in summaries:
+            put(summary.to_json())
+    else:
+        print_runs(summaries, options.saves)
+    return 0
+
+
+def _presets(options: argparse.Namespace) -> int:
+    from core.console import print_presets
+    from core.presets import PRESETS
+
+    if options.json:
+        for preset in PRESETS.values():
+            put(preset.to_json())
+    else:
+        print_presets(PRESETS.values())
+    return 0
+
+
+def _engine(options: argparse.Namespace) -> int:
+    import signal
+
+    from core.engine.engine import Engine, write_log_to
+    from core.engine.session import Session
+    from core.runs.run import find_run
+
+    # The terminal that started the playground may go; the run must not.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    session = Session.open(find_run(options.saves, options.run)) if options.run else None
+    engine = Engine(session)
+    engine.stop_on_signals(signal.SIGTERM)
+    path = engine.start()
+    put({"event": "listening", "socket": str(path), "pid": os.getpid()})
+    write_log_to(session.run.log_path if session is not None else Path(os.devnull))
+    engine.run()
+    return 0

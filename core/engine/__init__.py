@@ -1,0 +1,1 @@
+"""The engine: the process that holds a run's tensors, and the client that talks to it."""

@@ -1,0 +1,164 @@
+"""EngineClient: one connection to one engine, for asyncio. No torch in this module: the screen talks through it.
+
+client = await EngineClient.standby()                      # a fresh engine, past its imports
+facts = await client.request("create", config=config.to_dict(), saves=str(saves), name=None)
+await client.request("train")
+async for event in client.stream("generate", prefix="分开", length=50): ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from core.engine.protocol import LONGEST_MESSAGE, decoded, encoded, failure, run_socket
+from core.errors import EngineError
+
+Broadcast = Callable[[dict[str, Any]], None]
+# An engine that imports torch from a cold network disk can take this long to say hello.
+START_TIMEOUT = 120.0
+
+
+class EngineClient:
+    """A connection to an engine. Requests may overlap; each waits for the events that carry its own id."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Queue[dict[str, Any]]] = {}
+        self._broadcast: Broadcast = lambda message: None
+        self._lost: Callable[[], None] = lambda: None
+        self.closed = False
+        self._listener = asyncio.create_task(self._listen(), name="engine-client")
+
+    # ------------------------------------------------------------------ ways to get one
+
+    @classmethod
+    async def connect(cls, path: Path) -> EngineClient:
+        """Connect to the socket at ``path``. Raises EngineError where nobody listens there."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST_MESSAGE)
+        except OSError as error:
+            raise EngineError(f"no engine listens at {path}: {error.strerror or error}") from None
+        return cls(reader, writer)
+
+    @classmethod
+    async def attach(cls, run: Path) -> EngineClient:
+        """Connect to the engine that holds ``run``. Raises EngineError where nobody does, RunError for no run."""
+        return await cls.connect(await asyncio.to_thread(run_socket, run))
+
+    @classmethod
+    async def standby(cls) -> EngineClient:
+        """Start an engine without a run and wait until it is past its imports. Raises EngineError."""
+        process = await start_engine()
+        assert process.stdout is not None
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), START_TIMEOUT)
+            path = Path(str(decoded(line)["socket"]))
+        except (TimeoutError, ValueError, KeyError):
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            assert process.stderr is not None
+            words = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
+            raise EngineError(f"the engine did not start: {words[-1] if words else 'it said nothing'}") from None
+        return await cls.connect(path)
+
+    # ------------------------------------------------------------------ what one does with it
+
+    def listen(self, broadcast: Broadcast, lost: Callable[[], None]) -> None:
+        """Call ``broadcast`` with every message for all clients, and ``lost`` once when the engine goes away."""
+        self._broadcast, self._lost = broadcast, lost
+        if self.closed:
+            lost()
+
+    async def request(self, name: str, /, **fields: Any) -> dict[str, Any]:
+        """Send a request and return its last event. Raises RunError or EngineError with the engine's sentence."""
+        last: dict[str, Any] = {}
+        async for event in self.stream(name, **fields):
+            last = event
+        return last
+
+    async def stream(self, name: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+        """Send a request and yield its events up to ``done``; left early, it cancels a ``generate``. Raises as above."""
+        if self.closed:
+            raise EngineError("the engine has gone")
+        number = next(self._ids)
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._waiting[number] = queue
+        finished = False
+        try:
+            await self._send({"id": number, "request": name, **fields})
+            while not finished:
+                event = await queue.get()
+                finished = event.get("event") in ("done", "error")
+                if event.get("event") == "error":
+                    raise failure(event)
+                yield event
+        finally:
+            del self._waiting[number]
+            if not finished and not self.closed and name == "generate":
+                with contextlib.suppress(EngineError):
+                    await self._send({"id": next(self._ids), "request": "cancel", "target": number})
+
+    async def close(self) -> None:
+        """Leave. The engine goes on if it is training, and exits if it is idle."""
+        self._lost = lambda: None
+        self._listener.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._listener
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+        self._end()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._writer.write(encoded(message))
+            await self._writer.drain()
+        except OSError as error:
+            raise EngineError(f"the engine has gone: {error.strerror or error}") from None
+
+    async def _listen(self) -> None:
+        try:
+            while line := await self._reader.readline():
+                message = decoded(line)
+                queue = self._waiting.get(message.get("id", 0))
+                if queue is not None:
+                    queue.put_nowait(message)
+                elif "id" not in message:
+                    self._broadcast(message)
+        except (OSError, ValueError):
+            pass
+        self._end()
+        self._lost()
+
+    def _end(self) -> None:
+        self.closed = True
+        for queue in self._waiting.values():
+            queue.put_nowait({"event": "error", "message": "the engine has gone: see engine.log in the run's folder"})
+
+
+async def start_engine(*arguments: str) -> asyncio.subprocess.Process:
+    """Start ``python -m core engine`` in a session of its own, so that a hang-up of the terminal does not reach it."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "core", "engine", *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": _import_path()},
+    )  # fmt: skip
+
+
+def _import_path() -> str:
+    """PYTHONPATH with the place of this package first, so that the engine starts from any working folder."""
+    here = str(Path(__file__).resolve().parents[2])
+    rest = os.environ.get("PYTHONPATH")
+    return here if not rest else os.pathsep.join((here, rest))

@@ -1,0 +1,122 @@
+"""How a client and an engine speak: JSON lines over a Unix socket that only the user can reach.
+
+A request is ``{"id": 7, "request": "generate", ...}``; every event that answers it carries ``"id": 7``, and the last of
+them is ``{"event": "done", ...}`` or ``{"event": "error", "message": ...}``. What concerns all clients (a change of
+state) comes without an id. No torch in this module.
+
+| request | fields | the last event carries |
+| --- | --- | --- |
+| hello | | pid, devices, versions, run (path or null), state |
+| open | run: path | run, state, config, corpus, parameters, epoch, shapes |
+| create | config, saves, name or null | the same |
+| train | num_epochs (optional) | state |
+| pause, resume, stop | | state |
+| step | count (batches) | epoch, batch, num_batches, loss, perplexity |
+| set | name, value | name, value |
+| save | name (optional: a copy under that name) | path |
+| generate | prefix, length, strategy, ... | text, unknown |
+| cancel | target: the id of a generate | |
+| quit | | |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from core.errors import EngineError, RunError
+
+REQUESTS = (
+    "hello", "open", "create", "train", "pause", "resume", "stop", "step", "set", "save", "generate", "cancel", "quit",
+)  # fmt: skip
+# A message longer than this is refused: a prompt is some kilobytes at most.
+LONGEST_MESSAGE = 8 << 20
+# sun_path has 108 bytes on Linux and 104 elsewhere, with its final NUL.
+LONGEST_SOCKET_PATH = 103
+
+
+class ProtocolError(ValueError):
+    """A message that is none."""
+
+
+def encoded(message: dict[str, Any]) -> bytes:
+    """One message as a line."""
+    return json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def decoded(line: bytes) -> dict[str, Any]:
+    """One line as a message. Raises ProtocolError."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ProtocolError("a message must be one JSON object on one line") from None
+    if not isinstance(message, dict):
+        raise ProtocolError("a message must be one JSON object on one line")
+    return message
+
+
+def runtime_folder() -> Path:
+    """The folder of the user's sockets: mode 0700, owned by the user. Raises RunError where another one made it first.
+
+    ``RNN_PLAYGROUND_RUNTIME`` names another place; else it is in ``XDG_RUNTIME_DIR`` or in the temporary folder.
+    """
+    chosen = os.environ.get("RNN_PLAYGROUND_RUNTIME")
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if chosen:
+        folder = Path(chosen)
+    elif base and os.access(base, os.W_OK):
+        folder = Path(base) / "rnn-playground"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"rnn-playground-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700, parents=True)
+    facts = folder.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+        raise RunError(
+            f"{folder} must be a folder of yours that only you can enter (mode 0700): remove it, "
+            "or set RNN_PLAYGROUND_RUNTIME to another place"
+        )
+    if len(os.fsencode(folder)) + len("/standby-1234567890.sock") > LONGEST_SOCKET_PATH:
+        raise RunError(f"{folder} is too long for sockets: set RNN_PLAYGROUND_RUNTIME to a shorter path")
+    return folder
+
+
+def run_socket(run: Path) -> Path:
+    """Where the engine of a run listens. It is named after the folder itself, not its path: a run that is renamed
+    under its engine is still found. Raises RunError where there is no such folder."""
+    try:
+        facts = run.stat()
+    except OSError as error:
+        raise RunError(f"there is no run at {run}: {error.strerror}") from None
+    key = hashlib.sha256(f"{facts.st_dev}:{facts.st_ino}".encode()).hexdigest()[:20]
+    return runtime_folder() / f"{key}.sock"
+
+
+def standby_socket(pid: int) -> Path:
+    """Where an engine without a run listens."""
+    return runtime_folder() / f"standby-{pid}.sock"
+
+
+def peer_is_user(connection: socket.socket) -> bool:
+    """Whether the other end of a Unix socket belongs to this user (or to root); True where the system cannot tell."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    uid = int.from_bytes(credentials[4:8], sys.byteorder)
+    return uid in (os.getuid(), 0)
+
+
+def failure(message: dict[str, Any]) -> Exception:
+    """The exception that an ``error`` event stands for."""
+    text = str(message.get("message", "the engine gave no reason"))
+    if message.get("mendable"):
+        return RunError(text)
+    return EngineError(text)

@@ -1,0 +1,209 @@
+"""Server: the socket side of an engine. A thread of its own reads requests into a queue and writes out what is sent.
+
+The thread that owns torch never touches a socket: a client that reads nothing (a stopped terminal) costs it nothing,
+and is dropped when too much waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import queue
+import selectors
+import socket
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.engine.protocol import (
+    LONGEST_MESSAGE,
+    ProtocolError,
+    decoded,
+    encoded,
+    peer_is_user,
+    run_socket,
+    runtime_folder,
+    standby_socket,
+)
+
+# A client that lets this much wait is no longer listening.
+MOST_UNREAD = 16 << 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asked; ``client`` is the address for the answer."""
+
+    client: int
+    message: dict[str, Any]
+
+
+@dataclass
+class _Connection:
+    socket: socket.socket
+    number: int
+    unread: bytearray = field(default_factory=bytearray)
+    unsent: bytearray = field(default_factory=bytearray)
+
+
+class Server:
+    """Listens on one Unix socket; ``inbox`` holds what has come in."""
+
+    def __init__(self) -> None:
+        self.inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self.path: Path | None = None
+        self._lock = threading.Lock()
+        self._connections: dict[int, _Connection] = {}
+        self._numbers = itertools.count(1)
+        self._selector = selectors.DefaultSelector()
+        self._waker, self._woken = socket.socketpair()
+        self._woken.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._closing = False
+        self._listener: socket.socket | None = None
+        self._thread = threading.Thread(target=self._serve, name="engine-server", daemon=True)
+
+    def start(self, run: Path | None = None) -> Path:
+        """Listen for ``run``, or as a standby engine. The socket shows up only when it already listens."""
+        clear_leftovers()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        in_making = runtime_folder() / f"new-{os.getpid()}.sock"
+        in_making.unlink(missing_ok=True)
+        self._listener.bind(str(in_making))
+        os.chmod(in_making, 0o600)
+        self._listener.listen(16)
+        self._listener.setblocking(False)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self.path = in_making
+        self.move(run)
+        self._thread.start()
+        return self.path
+
+    def move(self, run: Path | None) -> None:
+        """Be found at ``run`` from now on. The caller holds the run's lock: what stands there already is left over."""
+        target = standby_socket(os.getpid()) if run is None else run_socket(run)
+        assert self.path is not None
+        os.replace(self.path, target)
+        self.path = target
+
+    @property
+    def num_clients(self) -> int:
+        """How many are connected."""
+        return len(self._connections)
+
+    def is_connected(self, client: int) -> bool:
+        """Whether that client is still there."""
+        return client in self._connections
+
+    def send(self, client: int, message: dict[str, Any]) -> None:
+        """Queue a message for one client; nothing happens where it has gone."""
+        with self._lock:
+            connection = self._connections.get(client)
+            if connection is not None:
+                connection.unsent += encoded(message)
+        self._wake()
+
+    def broadcast(self, message: dict[str, Any]) -> None:
+        """Queue a message for all clients."""
+        for client in list(self._connections):
+            self.send(client, message)
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Send what is queued, for ``timeout`` seconds at most, and stop listening."""
+        self._closing = True
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ in the thread
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0", socket.MSG_DONTWAIT)
+
+    def _serve(self) -> None:
+        while not (self._closing and not any(item.unsent for item in self._connections.values())):
+            with self._lock:
+                for connection in self._connections.values():
+                    wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
+                    self._selector.modify(connection.socket, wanted, connection)
+            for key, mask in self._selector.select():
+                if key.fileobj is self._woken:
+                    with contextlib.suppress(OSError):
+                        self._woken.recv(4096)
+                elif key.fileobj is self._listener:
+                    self._accept()
+                else:
+                    self._exchange(key.data, mask)
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        with contextlib.suppress(OSError):
+            accepted, _ = self._listener.accept()
+            if not peer_is_user(accepted):
+                accepted.close()
+                return
+            accepted.setblocking(False)
+            connection = _Connection(accepted, next(self._numbers))
+            self._selector.register(accepted, selectors.EVENT_READ, connection)
+            with self._lock:
+                self._connections[connection.number] = connection
+
+    def _exchange(self, connection: _Connection, mask: int) -> None:
+        try:
+            if mask & selectors.EVENT_WRITE:
+                with self._lock:
+                    sent = connection.socket.send(connection.unsent)
+                    del connection.unsent[:sent]
+            if mask & selectors.EVENT_READ:
+                received = connection.socket.recv(1 << 16)
+                if not received:
+                    raise ConnectionResetError
+                self._receive(connection, received)
+            if len(connection.unsent) > MOST_UNREAD:
+                raise ConnectionResetError
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(connection)
+
+    def _receive(self, connection: _Connection, received: bytes) -> None:
+        connection.unread += received
+        *lines, rest = bytes(connection.unread).split(b"\n") if b"\n" in received else (bytes(connection.unread),)
+        if len(rest) > LONGEST_MESSAGE:
+            raise ConnectionResetError
+        connection.unread = bytearray(rest)
+        for line in lines:
+            try:
+                self.inbox.put(Request(connection.number, decoded(line)))
+            except ProtocolError as error:
+                with self._lock:
+                    connection.unsent += encoded({"event": "error", "message": str(error), "mendable": True})
+
+    def _drop(self, connection: _Connection) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(connection.socket)
+        connection.socket.close()
+        with self._lock:
+            self._connections.pop(connection.number, None)
+        # The owner of torch may be waiting for a request; it wants to know that somebody left.
+        self.inbox.put(None)
+
+
+def clear_leftovers() -> None:
+    """Remove the sockets of engines that died: nobody answers there any more."""
+    for path in runtime_folder().glob("*.sock"):
+        probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            probe.settimeout(1.0)
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        except OSError:
+            pass
+        finally:
+            probe.close()
