@@ -18,6 +18,9 @@ from core.errors import ConfigError
 
 Value = int | float | bool | str
 
+# What stands around a poem, and behind it up to num_steps: the ids 1, 2 and 3 where documents are lines.
+START, END, PADDING = "<start>", "<end>", "<pad>"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -76,11 +79,14 @@ class Setting:
         elif self._is_finite_number(value) and self._within(value):
             return float(value)
         given = shown(value) if isinstance(value, (int, float)) else repr(value)
-        raise ConfigError(f"{self.name} must be {self.range_text()}, got {given}", self.name)
+        raise ConfigError(f"{self.name} must be {self.range_text()}, got {_shortened(given)}", self.name)
 
     @staticmethod
     def _is_finite_number(value: Value) -> TypeGuard[float]:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        # A whole number may be too large for math.isfinite; every range has an end below that.
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        return abs(value) < 1e300 if isinstance(value, int) else math.isfinite(value)
 
     def parse(self, text: str) -> Value:
         """Read a value that a person typed. Raises ``ConfigError``."""
@@ -97,7 +103,7 @@ class Setting:
             noun = "yes or no" if self.kind is bool else "a whole number" if self.kind is int else "a number"
             bounds = self.range_text()
             detail = f" {bounds}" if bounds not in (noun,) and self.kind is not bool else ""
-            raise ConfigError(f"{self.name} must be {noun}{detail}, got {text!r}", self.name) from None
+            raise ConfigError(f"{self.name} must be {noun}{detail}, got {_shortened(repr(text))}", self.name) from None
         return self.check(value)
 
     def _within(self, value: float) -> bool:
@@ -121,12 +127,20 @@ def shown(value: Value) -> str:
     return f"{value:g}"
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:90]}..."
+
+
 def _setting(default: Any, group: str, label: str, help: str, **facts: Any) -> Any:
     return field(default=default, metadata={"group": group, "label": label, "help": help, **facts})
 
 
 def _is_rnn(config: RunConfig) -> bool:
     return config.cell == "rnn"
+
+
+def _is_stream(config: RunConfig) -> bool:
+    return config.documents == "stream"
 
 
 def _held_out(config: RunConfig) -> bool:
@@ -146,6 +160,11 @@ class RunConfig:
         choices=("none", "spaces", "letters", "no-punctuation"),
     )  # fmt: skip
     tokens: str = _setting("char", "text", "tokens", "what the model reads one at a time", choices=("char", "word"))
+    documents: str = _setting(
+        "stream", "text", "documents",
+        "stream: one long text; lines: each line is a poem of its own, between a start and an end token",
+        choices=("stream", "lines"),
+    )  # fmt: skip
     max_tokens: int = _setting(
         10_000, "text", "max tokens", "use the first so many tokens; 0 uses the whole text",
         unit="tokens", minimum=0, maximum=10**10,
@@ -213,16 +232,17 @@ class RunConfig:
     sampling: str = _setting(
         "sequential", "batches", "sampling",
         "sequential: each batch continues the one before; random: pieces in random order",
-        choices=("sequential", "random"),
+        choices=("sequential", "random"), relevant=_is_stream,
     )  # fmt: skip
     state: str = _setting(
         "auto", "batches", "state",
         "carried (and detached) from batch to batch, or reset to zero; auto: carried for sequential, reset for random",
-        choices=("auto", "carried", "reset"),
+        choices=("auto", "carried", "reset"), relevant=_is_stream,
     )  # fmt: skip
     random_offset: bool = _setting(
-        True, "batches", "random offset", "each epoch cuts the text at another place, less than one sequence on"
-    )
+        True, "batches", "random offset", "each epoch cuts the text at another place, less than one sequence on",
+        relevant=_is_stream,
+    )  # fmt: skip
 
     # the optimisation
     num_epochs: int = _setting(
@@ -312,12 +332,27 @@ class RunConfig:
                 f"{shown(self.num_hiddens * (2 if self.bidirectional else 1))}, got {shown(self.embedding_size)}",
                 "tied",
             )
+        if self.documents == "lines" and self.normalise in ("spaces", "letters", "no-punctuation"):
+            raise ConfigError(
+                f"documents=lines needs the line ends, which normalise={self.normalise} takes away: "
+                "choose normalise=none",
+                "documents",
+            )
+        if self.documents == "lines" and self.tokens == "word":
+            raise ConfigError("documents=lines needs tokens=char: words have no line ends between them", "documents")
         if not self.corpus.strip():
             raise ConfigError("corpus must be the name of a bundled text or the path of a file, got nothing", "corpus")
 
     @property
+    def reserved_tokens(self) -> tuple[str, ...]:
+        """Tokens that the vocabulary has beside those of the text."""
+        return (START, END, PADDING) if self.documents == "lines" else ()
+
+    @property
     def carries_state(self) -> bool:
         """Whether the hidden state at the end of a batch begins the next one."""
+        if self.documents == "lines":
+            return False
         return self.state == "carried" or (self.state == "auto" and self.sampling == "sequential")
 
     @property
@@ -370,9 +405,9 @@ def setting(name: str) -> Setting:
     if found is None:
         import difflib
 
-        near = difflib.get_close_matches(str(name), _by_name(), n=3, cutoff=0.4)
+        near = difflib.get_close_matches(str(name)[:100], _by_name(), n=3, cutoff=0.4)
         hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(_by_name())}"
-        raise ConfigError(f"there is no setting {str(name)!r}{hint}")
+        raise ConfigError(f"there is no setting {_shortened(repr(str(name)))}{hint}")
     return found
 
 

@@ -61,7 +61,7 @@ def duration_text(seconds: float) -> str:
 
 
 class TrainingReport:
-    """Shows a training as it goes: JSON lines, a bar that is redrawn on a terminal, or now and then a line in a file."""
+    """Shows a training as it goes: JSON lines, a bar redrawn on a terminal, or now and then a line in a file."""
 
     def __init__(self, session: Session, as_json: bool) -> None:
         self._session = session

@@ -86,7 +86,7 @@ class EngineClient:
         return last
 
     async def stream(self, name: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
-        """Send a request and yield its events up to ``done``; left early, it cancels a ``generate``. Raises as above."""
+        """Send a request and yield its events up to ``done``; left early, a ``generate`` is cancelled."""
         if self.closed:
             raise EngineError("the engine has gone")
         number = next(self._ids)

@@ -207,6 +207,9 @@ class Engine:
         self._publish(self._session().set(_text(message, "name"), message.get("value")))
         return {"name": message["name"], "value": message.get("value")}
 
+    def _on_baselines(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
+        return self._session().baselines()
+
     def _on_save(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
         session = self._session()
         path = session.save(_text(message, "name") if message.get("name") else None)

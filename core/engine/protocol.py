@@ -13,6 +13,7 @@ state) comes without an id. No torch in this module.
 | pause, resume, stop | | state |
 | step | count (batches) | epoch, batch, num_batches, loss, perplexity |
 | set | name, value | name, value |
+| baselines | | uniform, unigram, bigram, trigram (perplexities), on (the text they are measured on) |
 | save | name (optional: a copy under that name) | path |
 | generate | prefix, length, strategy, ... | text, unknown |
 | cancel | target: the id of a generate | |
@@ -35,7 +36,8 @@ from typing import Any
 from core.errors import EngineError, RunError
 
 REQUESTS = (
-    "hello", "open", "create", "train", "pause", "resume", "stop", "step", "set", "save", "generate", "cancel", "quit",
+    "hello", "open", "create", "train", "pause", "resume", "stop", "step", "set", "baselines", "save",
+    "generate", "cancel", "quit",
 )  # fmt: skip
 # A message longer than this is refused: a prompt is some kilobytes at most.
 LONGEST_MESSAGE = 8 << 20

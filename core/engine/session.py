@@ -17,7 +17,7 @@ import torch
 
 import core
 from core.config import RunConfig, shown
-from core.corpus.reader import Corpus, load_corpus
+from core.corpus.reader import Corpus
 from core.corpus.vocabulary import Vocabulary
 from core.devices import prepare
 from core.errors import CorpusError, RunError, UserError
@@ -28,6 +28,7 @@ from core.models.language_model import LanguageModel, build_model
 from core.runs.checkpoint import Disk, read_checkpoint, write_checkpoint
 from core.runs.journal import JournalWriter
 from core.runs.run import CorpusIdentity, Run, RunFacts, create_run, duplicate_run, free_name, now
+from core.training.evaluation import n_gram_baselines
 from core.training.trainer import Trainer, corpus_of
 
 
@@ -212,6 +213,12 @@ class Session:
             message += f"; {error}"
         return self._changed([], State.DIVERGED, message)
 
+    def baselines(self) -> dict[str, Any]:
+        """Perplexities of the n-gram models, and on which text they are measured: see ``n_gram_baselines``."""
+        trainer = self._trainer()
+        on = "held out" if trainer.held_out is not None else "training"
+        return {"on": on, **n_gram_baselines(trainer.corpus, trainer.config)}
+
     def sample_prefix(self) -> str:
         """How samples begin: the setting's text, or the beginning of the corpus where it says nothing that is known."""
         prefix = self.facts.config.sample_prefix
@@ -329,14 +336,7 @@ def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
 def _corpus_again(run: Run, facts: RunFacts) -> Corpus:
     """The text of a run, from its own copy or from where it was. Raises CorpusError where it is not the same."""
     source = run.corpus_path if run.corpus_path.exists() else Path(facts.corpus.path)
-    config = facts.config
-    corpus = load_corpus(
-        str(source),
-        normalise=config.normalise,
-        tokens=config.tokens,
-        max_tokens=config.max_tokens,
-        min_freq=config.min_freq,
-    )
+    corpus = corpus_of(facts.config, source=source)
     if corpus.sha256 != facts.corpus.sha256:
         raise CorpusError(f"{source} is not the text that the run began with: its sha256 has changed")
     if corpus.vocabulary != Vocabulary.from_json(run.vocabulary_json()):

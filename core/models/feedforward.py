@@ -32,8 +32,10 @@ class LookUp(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dA: Tensor) -> tuple[Tensor | None, ...]:
         (ids,) = ctx.saved_tensors
-        d_table = dA.new_zeros(ctx.rows, dA.shape[1])
-        d_table.index_add_(0, ids, dA)
+        if dA.device.type == "cuda":  # where index_add_ adds in no fixed order, and the same seed gives other numbers
+            d_table = torch.ops.aten.embedding_dense_backward(dA, ids, ctx.rows, -1, False)
+        else:
+            d_table = dA.new_zeros(ctx.rows, dA.shape[1]).index_add_(0, ids, dA)
         return None, d_table, dA.sum(0) if ctx.needs_input_grad[2] else None
 
 
@@ -87,7 +89,7 @@ class OutputLoss(torch.autograd.Function):
                 P.add_(b)
             else:
                 P = product(H_factor[rows], W_factor, b)  # (size, vocabulary)
-            torch.softmax(P, dim=1, out=P)
+            P = torch.softmax(P, dim=1, out=P if P.device.type == "cpu" else None)
             likelihood = P.gather(1, target)  # (size, 1)
             surprise = likelihood.clamp_min(torch.finfo(P.dtype).tiny).log_().squeeze(1)
             loss -= surprise.sum() if weights is None else surprise.dot(weights[rows])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from typing import Self
 
 import torch
 import torch.nn.functional
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.models.feedforward import linear, output_loss
 from core.models.scratch import CELLS, State
-from core.models.step import next_state
+from core.models.step import NEXT_STATE, StepWeights, next_relu_rnn, step
 
 
 class LanguageModel(nn.Module):
@@ -38,6 +40,7 @@ class LanguageModel(nn.Module):
         self.directions = 2 if config.bidirectional else 1
         self.num_states = CELLS[config.cell].num_states
         self.bf16 = config.precision == "bf16"
+        self._step_weights: StepWeights | None = None
 
     @abstractmethod
     def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
@@ -94,7 +97,6 @@ class LanguageModel(nn.Module):
         loss = output_loss(H, W, b, targets.t().reshape(-1), rows, bf16=self.bf16)
         return loss, tuple(tensor.detach() for tensor in state)
 
-    @torch.no_grad()
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """One token further, without gradients and without dropout, whatever the mode.
 
@@ -105,33 +107,40 @@ class LanguageModel(nn.Module):
         Returns:
             Logits (batch, vocabulary), and the new state.
         """
-        H, state = self.outputs_of_step(ids, state)
-        W, b = self.output_layer()
-        return torch.addmm(b, H, W), state
+        state = tuple([tensor.detach() for tensor in state]) if state[0].requires_grad else state
+        if self.directions == 1:
+            return step(self.step_weights(), ids, state)  # of tensors without gradients: faster than torch.no_grad
+        # Both ways over one token: good for looking at, not for writing.
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                logits, state = self(ids.unsqueeze(1), state)
+        finally:
+            self.train(was_training)
+        return logits[0], state
 
-    def outputs_of_step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """The last layer after one more token: (batch,) -> (batch, directions * hidden), and the new state."""
-        if self.directions == 2:  # nothing to write with: one token seen from both sides
-            was_training, self.training = self.training, False
-            H, state = self.outputs(ids.unsqueeze(0), state)
-            self.training = was_training
-            return H[0], state
-        relu = self.config.activation == "relu"
-        vectors = self.input_vectors()
-        X = ids if vectors is None else vectors.index_select(0, ids)
-        new_states: list[State] = []
-        for row in range(self.num_layers):
-            W_x, W_h, b, *extra = self.stored_layer(row)
-            A = torch.addmm(b, X, W_x) if row or vectors is not None else W_x.index_select(0, X).add_(b)
-            new_states.append(next_state(self.config.cell, A, W_h, extra, tuple(t[row] for t in state), relu=relu))
-            X = new_states[-1][0]
-        if self.num_layers == 1:
-            return X, tuple(tensor.unsqueeze(0) for tensor in new_states[0])
-        return X, tuple(torch.stack(tensors) for tensors in zip(*new_states, strict=True))
+    def step_weights(self) -> StepWeights:
+        """The parameters as ``step`` uses them: they share their memory, so training goes on under them."""
+        if self._step_weights is None:
+            relu = self.config.cell == "rnn" and self.config.activation == "relu"
+            vectors, (W, b) = self.input_vectors(), self.output_layer()
+            self._step_weights = StepWeights(
+                next_state=next_relu_rnn if relu else NEXT_STATE[self.config.cell],
+                vectors=None if vectors is None else vectors.detach(),
+                layers=tuple(tuple(t.detach() for t in self.stored_layer(row)) for row in range(self.num_layers)),
+                W=W.detach(),
+                b=b.detach(),
+            )
+        return self._step_weights
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._step_weights = None  # a move to another device or format gives the parameters new memory
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
     @abstractmethod
     def stored_layer(self, row: int) -> tuple[Tensor, ...]:
-        """A layer and direction's ``W_x, W_h, b`` (and ``b_hn`` for the GRU), gates in the order of ``scratch.CELLS``."""
+        """A layer and direction's ``W_x, W_h, b`` (the GRU's ``b_hn`` too), gates in the order of ``scratch.CELLS``."""
 
     @abstractmethod
     def input_vectors(self) -> Tensor | None:

@@ -112,7 +112,7 @@ class ScratchLanguageModel(LanguageModel):
         return A.view(*ids.shape, -1)
 
     def stored_layer(self, row: int) -> tuple[Tensor, ...]:
-        parameters = cast(dict[str, Tensor], self._parameters)  # attribute access would cost generation 10 %
+        parameters = cast(dict[str, Tensor], self._parameters)
         return tuple(parameters[name] for name in self._names[row])
 
     def input_vectors(self) -> Tensor | None:

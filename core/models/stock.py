@@ -11,6 +11,7 @@ from core.models.feedforward import look_up
 from core.models.language_model import LanguageModel
 from core.models.scan import scan
 from core.models.scratch import State
+from core.models.step import StepWeights
 
 _MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -44,7 +45,7 @@ class StockLanguageModel(LanguageModel):
         self.linear = nn.Linear(self.directions * config.num_hiddens, vocabulary_size)
         if config.tied:
             self.linear.weight = self.embedding.weight
-        self._converted: dict[int, tuple[tuple[int, ...], tuple[Tensor, ...]]] = {}
+        self._copied_versions: list[int] = []
         self._initialise()
 
     @torch.no_grad()
@@ -129,16 +130,15 @@ class StockLanguageModel(LanguageModel):
         return _reordered(W_x, 1, 0, 2), _reordered(W_h, 1, 0, 2), _reordered(b, 1, 0, 2), b_hn
 
     def stored_layer(self, row: int) -> tuple[Tensor, ...]:
-        parameters = self.rnn.all_weights[row]
-        if parameters[0].device.type != "cpu":
-            return self._in_our_order(row)
-        # Writing asks for the same weights token after token. Every change in place raises a tensor's version.
-        versions = tuple(parameter._version for parameter in parameters)
-        known = self._converted.get(row)
-        if known is None or known[0] != versions:
-            known = versions, tuple(tensor.contiguous() for tensor in self._in_our_order(row))
-            self._converted[row] = known
-        return known[1]
+        return tuple(tensor.contiguous() for tensor in self._in_our_order(row))
+
+    def step_weights(self) -> StepWeights:
+        # In our order they are copies, made anew when training has changed the parameters: each change in place raises
+        # a tensor's version. A CUDA graph changes them unseen, so on a GPU they are made for every step.
+        versions = [parameter._version for parameter in self.parameters()]
+        if versions != self._copied_versions or self.linear.bias.device.type != "cpu":
+            self._step_weights, self._copied_versions = None, versions
+        return super().step_weights()
 
     def input_vectors(self) -> Tensor | None:
         return self.embedding.weight if self.config.embedding_size else None

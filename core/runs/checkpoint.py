@@ -85,7 +85,7 @@ def write_whole(path: Path, data: bytes, disk: Disk | None = None) -> None:
 def write_checkpoint(
     path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], disk: Disk | None = None
 ) -> None:
-    """Save ``tensors`` (on any device) and JSON-able ``facts``. Raises OSError; the old checkpoint is then untouched."""
+    """Save ``tensors`` (on any device) and JSON-able ``facts``. Raises OSError; the old one is then untouched."""
     on_cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     metadata = {"format": str(FORMAT), "facts": json.dumps(facts)}
     write_whole(path, safetensors.torch.save(on_cpu, metadata), disk)

@@ -82,7 +82,7 @@ class JournalWriter:
 
 
 class JournalReader:
-    """Reads a journal as it grows. ``poll`` returns what has come since the last call; it never blocks on the writer."""
+    """Reads a journal as it grows. ``poll`` returns what has come since the last call."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -160,7 +160,7 @@ def epochs(events: list[Event]) -> list[EpochFinished]:
 
 
 def last_lines(path: Path, size: int = 1 << 16) -> list[dict[str, Any]]:
-    """The objects of the last ``size`` bytes of a journal, oldest first: enough for a run's state, without reading it all."""
+    """The objects of the last ``size`` bytes of a journal, oldest first: enough for a run's state."""
     try:
         with path.open("rb") as file:
             end = os.fstat(file.fileno()).st_size

@@ -195,7 +195,7 @@ class Run:
         return False
 
     def summary(self) -> RunSummary:
-        """What a list of runs shows; a damaged folder gives a summary that says what is wrong. Never raises RunError."""
+        """What a list of runs shows; a damaged folder gives one that says what is wrong. Never raises RunError."""
         size = _folder_size(self.path)
         try:
             facts = self.facts()
@@ -233,7 +233,7 @@ class Run:
 def create_run(
     saves: Path, name: str, facts: RunFacts, vocabulary: Mapping[str, Any], corpus_file: Path, corpus_bytes: int
 ) -> Run:
-    """Make the folder of a new run, whole or not at all. Raises RunError where the name is taken or the disk refuses."""
+    """Make the folder of a new run, whole or not at all. Raises RunError for a taken name or a full disk."""
     check_name(name)
     target = saves / name
     try:

@@ -9,8 +9,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from core.config import RunConfig
+from core.config import END, PADDING, START, RunConfig
 from core.corpus.partition import largest_offset, num_batches, random_starts, sequential_starts
+from core.corpus.vocabulary import Vocabulary
+from core.errors import CorpusError
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+"""Inputs, targets, and where a target counts (None: everywhere); each (batch, num_steps)."""
 
 
 class Batches:
@@ -31,13 +36,13 @@ class Batches:
         """Targets in one epoch: batches x batch_size x num_steps."""
         return self.per_epoch * self.config.batch_size * self.config.num_steps
 
-    def batch(self, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Batch ``index`` of ``epoch`` (both from 0): inputs and targets, each (batch, num_steps), int64."""
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Batch ``index`` of ``epoch`` (both from 0): inputs and targets, each (batch, num_steps), int64; no mask."""
         if epoch != self._epoch or self._starts is None:
             self._starts = torch.from_numpy(self._plan(epoch)).to(self._ids.device)
             self._epoch = epoch
         piece = self._ids[self._starts[index].unsqueeze(1) + self._window].long()  # (batch, num_steps + 1)
-        return piece[:, :-1], piece[:, 1:]
+        return piece[:, :-1], piece[:, 1:], None
 
     def _plan(self, epoch: int) -> np.ndarray:
         """Where the rows of each batch of an epoch begin: (batches, batch)."""
@@ -48,3 +53,52 @@ class Batches:
         if config.sampling == "random":
             return random_starts(length, config.batch_size, config.num_steps, offset, generator)
         return sequential_starts(length, config.batch_size, config.num_steps, offset)
+
+
+class LineBatches:
+    """Batches of poems: each line of the text is one row, in random order in each epoch.
+
+    A row is the start token, the line, the end token, and padding that no loss is counted for. A line is read up to
+    ``num_steps`` - 1 tokens, so that its end token still has a place. The last batch of an epoch may have fewer poems
+    than the others: its empty rows are all padding.
+    """
+
+    def __init__(self, rows: np.ndarray, padding: int, config: RunConfig, device: torch.device) -> None:
+        """``rows``: (poems, num_steps + 1) from ``line_rows``. Raises CorpusError where there is none."""
+        if len(rows) == 0:
+            raise CorpusError("the text has no lines to train on: with documents=lines each line is a poem")
+        self.config = config
+        self.per_epoch = -(-len(rows) // config.batch_size)
+        self._padding = padding
+        self._rows = torch.from_numpy(np.vstack([rows, np.full_like(rows[:1], padding)])).to(device)
+        self.tokens_per_epoch = int((rows[:, 1:] != padding).sum())
+        self._order: torch.Tensor | None = None
+        self._epoch = -1
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Batch ``index`` of ``epoch``: inputs, targets and mask, each (batch, num_steps)."""
+        if epoch != self._epoch or self._order is None:
+            poems, batch_size = len(self._rows) - 1, self.config.batch_size
+            order = np.full(self.per_epoch * batch_size, poems)
+            order[:poems] = np.random.default_rng([self.config.seed, epoch]).permutation(poems)
+            self._order = torch.from_numpy(order).view(self.per_epoch, batch_size).to(self._rows.device)
+            self._epoch = epoch
+        piece = self._rows[self._order[index]].long()  # (batch, num_steps + 1)
+        targets = piece[:, 1:]
+        return piece[:, :-1], targets, targets != self._padding
+
+
+def line_rows(ids: np.ndarray, vocabulary: Vocabulary, num_steps: int) -> np.ndarray:
+    """The lines of a text as rows: (lines, num_steps + 1), int32; empty lines are passed over."""
+    start, end, padding = (vocabulary.token_to_id(token) for token in (START, END, PADDING))
+    line_end = vocabulary.token_to_id("\n") if "\n" in vocabulary else -1
+    cuts = np.flatnonzero(ids == line_end)
+    firsts, lasts = np.concatenate([[0], cuts + 1]), np.concatenate([cuts, [len(ids)]])
+    filled = lasts > firsts
+    lengths = np.minimum(lasts - firsts, num_steps - 1)[filled]
+    rows = np.full((len(lengths), num_steps + 1), padding, dtype=np.int32)
+    rows[:, 0] = start
+    for row, first, length in zip(rows, firsts[filled], lengths, strict=True):
+        row[1 : length + 1] = ids[first : first + length]
+        row[length + 1] = end
+    return rows

@@ -1,50 +1,134 @@
-"""The perplexity of a model on a text that it was not trained on."""
+"""The held-out part of a text: what is not trained on, and how well a model predicts it."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 import torch
 
+from core.config import PADDING, RunConfig
+from core.corpus.baselines import baselines
+from core.corpus.reader import Corpus
+from core.errors import CorpusError
 from core.models.language_model import LanguageModel
+from core.training.batches import Batches, LineBatches, line_rows
 
 # Steps that a stream reads before its first counted token: enough for the state to be what a carried one would be.
 WARM_UP = 256
 # Logits that are held at once, in numbers: a measure of memory, not of the result.
 LOGITS_AT_ONCE = 1 << 23
+# The n-gram baselines count so many tokens at most: the last ones of the training part, the first ones held out.
+MOST_COUNTED = 1_000_000
 
 
-@torch.no_grad()
-def mean_cross_entropy(model: LanguageModel, ids: np.ndarray, begin: int, num_streams: int = 64) -> float:
-    """The mean cross-entropy, in nats, of the tokens ``ids[begin:]``, each predicted once from what stands before it.
+class HeldOut(Protocol):
+    """A text to measure a model on."""
 
-    The state is carried over the whole text. To use the machine, the text is read as ``num_streams`` streams side by
-    side; each begins ``WARM_UP`` tokens before its own part, so that no token is predicted from a cold state (only
-    the very beginning of the text has nothing before it).
+    def mean_cross_entropy(self, model: LanguageModel) -> float:
+        """In nats, over all of it."""
+
+
+def divided(corpus: Corpus, config: RunConfig, device: torch.device) -> tuple[Batches | LineBatches, HeldOut | None]:
+    """The batches of the training part, and the held-out tail where the configuration wants one.
+
+    Raises CorpusError where either is too short.
     """
-    count = len(ids) - max(begin, 1)
-    begin = max(begin, 1)
-    num_streams = max(1, min(num_streams, count // WARM_UP))
-    length = -(-count // num_streams)
-    device = next(model.parameters()).device
-    firsts = begin + length * np.arange(num_streams)
-    piece = max(1, min(WARM_UP, LOGITS_AT_ONCE // (num_streams * model.vocabulary_size)))
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    state = model.begin_state(num_streams)
-    training, _ = model.training, model.eval()
-    try:
-        for offset in (*range(-WARM_UP, 0, piece), *range(0, length, piece)):
-            steps = np.arange(offset, min(offset + piece, 0 if offset < 0 else length))
-            positions = firsts[:, None] + steps[None, :]  # (streams, steps) of the targets
-            counted = (steps[None, :] >= 0) & (positions < len(ids))
-            targets = np.clip(positions, 1, len(ids) - 1)
-            inputs = torch.from_numpy(ids[targets - 1].astype(np.int64)).to(device)
-            if not counted.any():
-                _, state = model(inputs, state)
-                continue
-            mask = torch.from_numpy(counted).to(device)
-            wanted = torch.from_numpy(ids[targets].astype(np.int64)).to(device)
-            mean, state = model.loss(inputs, wanted, state, mask=mask)
-            total += mean.double() * int(counted.sum())
-    finally:
-        model.train(training)
-    return float(total) / count
+    if config.documents == "lines":
+        rows = line_rows(corpus.ids, corpus.vocabulary, config.num_steps)
+        kept = _kept(len(rows), config, "lines")
+        padding = corpus.vocabulary.token_to_id(PADDING)
+        held_out = HeldOutLines(rows[kept:], padding) if kept < len(rows) else None
+        return LineBatches(rows[:kept], padding, config, device), held_out
+    kept = _kept(len(corpus.ids), config, "tokens")
+    stream = HeldOutStream(corpus.ids, kept) if kept < len(corpus.ids) else None
+    return Batches(corpus.ids[:kept], config, device), stream
+
+
+def _kept(length: int, config: RunConfig, noun: str) -> int:
+    """How many of ``length`` are trained on. Two at least are held out, so that one can be predicted from another."""
+    held_out = int(length * config.validation_fraction)
+    if config.validation_fraction > 0 and held_out < 2:
+        raise CorpusError(
+            f"validation_fraction {config.validation_fraction:g} of {length:,} {noun} holds out nothing: "
+            "use a longer text or a larger fraction"
+        )
+    return length - held_out
+
+
+def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
+    """Perplexities of ``uniform``, ``unigram``, ``bigram`` and ``trigram``, to measure a model against.
+
+    Counted in the training part; measured on the held-out part, or on the training part where nothing is held out.
+    Of a long text at most ``MOST_COUNTED`` tokens of each part are used. Raises CorpusError.
+    """
+    kept = int(len(corpus.ids) - int(len(corpus.ids) * config.validation_fraction))
+    training, held_out = corpus.ids[:kept][-MOST_COUNTED:], corpus.ids[kept:][:MOST_COUNTED]
+    return baselines(training, held_out if len(held_out) >= 2 else training, len(corpus.vocabulary))
+
+
+class HeldOutLines:
+    """Poems that are not trained on: each is read from a state of zeros, padding does not count."""
+
+    def __init__(self, rows: np.ndarray, padding: int) -> None:
+        self._rows, self._padding = torch.from_numpy(rows), padding
+
+    @torch.no_grad()
+    def mean_cross_entropy(self, model: LanguageModel) -> float:
+        """In nats, over all tokens of all poems, end tokens included."""
+        rows, total, count = self._rows.to(next(model.parameters()).device), 0.0, 0
+        at_once = max(1, LOGITS_AT_ONCE // (rows.shape[1] * model.vocabulary_size))
+        was_training, _ = model.training, model.eval()
+        try:
+            for piece in torch.split(rows, at_once):
+                targets = piece[:, 1:].long()
+                mask = targets != self._padding
+                state = model.begin_state(len(piece))
+                mean, _ = model.loss(piece[:, :-1].long(), targets, state, mask=mask)
+                total += float(mean) * int(mask.sum())
+                count += int(mask.sum())
+        finally:
+            model.train(was_training)
+        return total / count
+
+
+class HeldOutStream:
+    """The tail of one long text, read with a state that is carried over all of it."""
+
+    def __init__(self, ids: np.ndarray, begin: int, num_streams: int = 64) -> None:
+        """``ids[begin:]`` is the tail; what stands before it only warms the state up."""
+        self._ids, self._begin, self._num_streams = ids, max(begin, 1), num_streams
+
+    @torch.no_grad()
+    def mean_cross_entropy(self, model: LanguageModel) -> float:
+        """In nats; every token of the tail is predicted exactly once.
+
+        To use the machine, the tail is read as several streams side by side. Each begins ``WARM_UP`` tokens before
+        its own part, so that no token is predicted from a cold state.
+        """
+        ids, count = self._ids, len(self._ids) - self._begin
+        num_streams = max(1, min(self._num_streams, count // WARM_UP))
+        length = -(-count // num_streams)
+        piece = max(1, min(WARM_UP, LOGITS_AT_ONCE // (num_streams * model.vocabulary_size)))
+        firsts = self._begin + length * np.arange(num_streams)
+        device = next(model.parameters()).device
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        state = model.begin_state(num_streams)
+        was_training, _ = model.training, model.eval()
+        try:
+            for offset in (*range(-WARM_UP, 0, piece), *range(0, length, piece)):
+                steps = np.arange(offset, min(offset + piece, 0 if offset < 0 else length))
+                positions = firsts[:, None] + steps[None, :]  # (streams, steps) of the targets
+                counted = (steps[None, :] >= 0) & (positions < len(ids))
+                targets = np.clip(positions, 1, len(ids) - 1)
+                inputs = torch.from_numpy(ids[targets - 1].astype(np.int64)).to(device)
+                wanted = torch.from_numpy(ids[targets].astype(np.int64)).to(device)
+                mask = torch.from_numpy(counted).to(device)
+                if offset < 0:
+                    _, state = model.outputs(inputs.t(), state)
+                    continue
+                mean, state = model.loss(inputs, wanted, state, mask=mask)
+                total += mean.double() * int(counted.sum())
+        finally:
+            model.train(was_training)
+        return float(total) / count

@@ -30,7 +30,7 @@ def clip_gradients(gradients: list[torch.Tensor], clipping: str, limit: float) -
     ``norm`` scales all gradients by limit / norm where the norm is over the limit (Pascanu, Mikolov and Bengio 2013);
     ``value`` bounds each element. The host is never asked: the comparison is a minimum on the device.
     """
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     if clipping == "norm":
         torch._foreach_mul_(gradients, (limit / norm).clamp(max=1.0))
     elif clipping == "value":

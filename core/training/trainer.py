@@ -21,25 +21,25 @@ import torch
 from core.config import RunConfig, setting
 from core.corpus.reader import Corpus, load_corpus
 from core.devices import prepare
-from core.errors import ConfigError, CorpusError, RunError
+from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.language_model import build_model
-from core.training.batches import Batches
-from core.training.evaluation import mean_cross_entropy
+from core.training.evaluation import divided
 from core.training.optimisation import Schedule, build_optimiser, clip_gradients
 
 # Inside a long epoch there is news this often, in seconds.
 NEWS_EVERY = 0.5
 
 
-def corpus_of(config: RunConfig, data_dir: Path | None = None) -> Corpus:
-    """The text that a configuration names, read as it says. Raises CorpusError."""
+def corpus_of(config: RunConfig, data_dir: Path | None = None, source: Path | None = None) -> Corpus:
+    """The text that a configuration names (or the one at ``source``), read as it says. Raises CorpusError."""
     return load_corpus(
-        config.corpus,
+        str(source) if source is not None else config.corpus,
         normalise=config.normalise,
         tokens=config.tokens,
         max_tokens=config.max_tokens,
         min_freq=config.min_freq,
+        reserved=config.reserved_tokens,
         data_dir=data_dir,
     )
 
@@ -58,15 +58,7 @@ class Trainer:
         self.config = config
         self.corpus = corpus = corpus if corpus is not None else corpus_of(config)
         self.device = prepare(config)
-        # Two tokens at least, so that there is one to predict from another.
-        held_out = int(len(corpus.ids) * config.validation_fraction)
-        self._first_held_out = len(corpus.ids) - held_out if held_out >= 2 else len(corpus.ids)
-        if config.validation_fraction > 0 and held_out < 2:
-            raise CorpusError(
-                f"validation_fraction {config.validation_fraction:g} of {len(corpus.ids):,} tokens holds out nothing: "
-                "use a longer text or a larger fraction"
-            )
-        self.batches = Batches(corpus.ids[: self._first_held_out], config, self.device)
+        self.batches, self.held_out = divided(corpus, config, self.device)
         torch.manual_seed(config.seed)
         self.model = build_model(config, len(corpus.vocabulary), self.device)
         self.model.train()
@@ -83,6 +75,8 @@ class Trainer:
         # What each batch of the epoch gave stays on the device until somebody wants to know: no waiting per batch.
         self._losses = torch.zeros(self.batches.per_epoch, device=self.device)
         self._norms = torch.zeros(self.batches.per_epoch, device=self.device)
+        # Batches of poems differ in how many targets they have, and count by it.
+        self._targets = torch.ones(self.batches.per_epoch, device=self.device)
         self._seconds = 0.0
         self._told = 0.0
         self.learning_rate_used = config.learning_rate
@@ -113,16 +107,18 @@ class Trainer:
 
     def _train_batch(self) -> None:
         config = self.config
-        inputs, targets = self.batches.batch(self.epoch, self.batch)
+        inputs, targets, mask = self.batches.batch(self.epoch, self.batch)
         if self.batch == 0 or not config.carries_state:
             self._state = self.model.begin_state(config.batch_size)
         rate = self._set_rate()
         for weight in self._parameters:
             weight.grad = None
-        loss, self._state = self.model.loss(inputs, targets, self._state)
+        loss, self._state = self.model.loss(inputs, targets, self._state, mask=mask)
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
         self._losses[self.batch] = loss.detach()
+        if mask is not None:
+            self._targets[self.batch] = mask.sum()
         self._norms[self.batch] = clip_gradients(gradients, config.clipping, config.clip)
         self.optimiser.step()
         self.learning_rate_used = rate
@@ -136,7 +132,7 @@ class Trainer:
         return rate
 
     def _finish_epoch(self, began: float) -> tuple[Event, ...]:
-        loss = float(self._losses.double().mean())
+        loss = self._mean_loss(self.batch)
         norm = float(self._norms.double().mean())
         self._seconds += time.perf_counter() - began
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -159,12 +155,17 @@ class Trainer:
             ),
         )
 
+    def _mean_loss(self, batches: int) -> float:
+        """The mean cross-entropy over all targets of the epoch's first ``batches``."""
+        weights = self._targets[:batches].double()
+        return float((self._losses[:batches].double() * weights).sum() / weights.sum())
+
     def progress(self) -> StepFinished:
         """Where the epoch in progress stands; between epochs, what the last one ended with."""
         self._told = 0.0
         done = self.batch or self.batches.per_epoch
-        loss = float(self._losses[:done].double().mean())
-        tokens = done * self.config.batch_size * self.config.num_steps
+        loss = self._mean_loss(done)
+        tokens = self.batches.tokens_per_epoch * done / self.batches.per_epoch
         return StepFinished(
             epoch=self.epoch + 1 if self.batch else self.epoch,
             batch=done,
@@ -177,9 +178,9 @@ class Trainer:
         )
 
     def _held_out_perplexity(self) -> float | None:
-        if self._first_held_out == len(self.corpus.ids):
+        if self.held_out is None:
             return None
-        found = perplexity(mean_cross_entropy(self.model, self.corpus.ids, self._first_held_out))
+        found = perplexity(self.held_out.mean_cross_entropy(self.model))
         self.is_best = found < self.best_validation
         self.epochs_since_best = 0 if self.is_best else self.epochs_since_best + 1
         self.best_validation = min(found, self.best_validation)
@@ -189,7 +190,7 @@ class Trainer:
         return 0 < self.config.patience <= self.epochs_since_best
 
     def is_finite(self) -> bool:
-        """Whether every weight and every loss of this epoch is a finite number: only then is a checkpoint worth taking."""
+        """Whether every weight and every loss of this epoch is finite: only then is a checkpoint worth taking."""
         losses = self._losses[: self.batch]
         return bool(torch.isfinite(losses).all()) and all(bool(torch.isfinite(w).all()) for w in self._parameters)
 
@@ -229,7 +230,7 @@ class Trainer:
                 if isinstance(value, torch.Tensor):
                     tensors[f"optimiser.{index}.{key}"] = value
         tensors |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
-        tensors |= {"losses": self._losses, "norms": self._norms, "generator.cpu": torch.get_rng_state()}
+        tensors |= self._records()
         if self.device.type == "cuda":
             tensors["generator.cuda"] = torch.cuda.get_rng_state(self.device)
         facts = {
@@ -244,6 +245,11 @@ class Trainer:
             "plateau": [_finite(self.schedule.best), self.schedule.epochs_since_best, self.schedule.factor],
         }
         return tensors, facts
+
+    def _records(self) -> dict[str, torch.Tensor]:
+        """What the epoch in progress has given so far, and the state of the random numbers."""
+        generator = {"generator.cpu": torch.get_rng_state()}
+        return {"losses": self._losses, "norms": self._norms, "targets": self._targets, **generator}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Go back to a checkpoint. Raises RunError where it does not fit this model; then nothing is changed."""
@@ -266,6 +272,7 @@ class Trainer:
         self._state = tuple(tensors[f"state.{index}"].to(self.device) for index in range(len(self._state)))
         self._losses.copy_(tensors["losses"])
         self._norms.copy_(tensors["norms"])
+        self._targets.copy_(tensors["targets"])
         torch.set_rng_state(tensors["generator.cpu"])
         if self.device.type == "cuda" and "generator.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["generator.cuda"], self.device)
@@ -277,15 +284,15 @@ class Trainer:
     def _check_fit(self, tensors: Mapping[str, torch.Tensor]) -> None:
         wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         wanted |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
-        wanted |= {"losses": self._losses, "norms": self._norms, "generator.cpu": torch.get_rng_state()}
+        wanted |= self._records()
         for name, tensor in wanted.items():
             given = tensors.get(name)
             if given is None:
                 raise RunError(f"the checkpoint lacks {name}: it belongs to another model or is damaged")
             if given.shape != tensor.shape or given.dtype != tensor.dtype:
                 raise RunError(
-                    f"the checkpoint's {name} is {given.dtype} {tuple(given.shape)} where this model has {tensor.dtype} "
-                    f"{tuple(tensor.shape)}: it belongs to another model or is damaged"
+                    f"the checkpoint's {name} is {given.dtype} {tuple(given.shape)} where this model has "
+                    f"{tensor.dtype} {tuple(tensor.shape)}: it belongs to another model or is damaged"
                 )
             if name.startswith("model.") and not bool(torch.isfinite(given).all()):
                 raise RunError(f"the checkpoint's {name} holds numbers that are not finite: it is damaged")
