@@ -1,0 +1,57 @@
+"""What the end-to-end tests share: an environment of their own, and terminals that are closed in any case."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def _terminal_class() -> Any:
+    if "e2e_terminal" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("e2e_terminal", Path(__file__).with_name("terminal.py"))
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["e2e_terminal"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["e2e_terminal"].Terminal
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    """Variables for the program: sockets in a folder of this test alone; its engines are ended afterwards."""
+    runtime = tempfile.mkdtemp(prefix="rnn-", dir="/tmp")
+    yield {**os.environ, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8"}
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RNN_PLAYGROUND_RUNTIME") == runtime:
+                process.kill()
+        except (psutil.Error, OSError):
+            continue
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+@pytest.fixture
+def playground(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Start ``python -m tui`` in a terminal; its runs are in ``tmp_path / "saves"``."""
+    started: list[Any] = []
+
+    def start(*arguments: str, columns: int = 120, lines: int = 40) -> Any:
+        command = [sys.executable, "-m", "tui", "--saves", str(tmp_path / "saves"), *arguments]
+        terminal = _terminal_class()(command, columns=columns, lines=lines, environment=environment, folder=PROJECT)
+        started.append(terminal)
+        return terminal
+
+    yield start
+    for terminal in started:
+        terminal.close()

@@ -1,0 +1,123 @@
+"""A real terminal for tests: a pseudo-terminal with a program in it, and an emulator that keeps its screen."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import struct
+import termios
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pyte
+
+KEYS = {
+    "enter": "\r", "escape": "\x1b", "tab": "\t", "backspace": "\x7f", "delete": "\x1b[3~", "up": "\x1b[A",
+    "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "f1": "\x1bOP", "f2": "\x1bOQ", "f3": "\x1bOR",
+    "f4": "\x1bOS", "f5": "\x1b[15~", "space": " ",
+}  # fmt: skip
+
+
+class Terminal:
+    """A program in a terminal of ``columns`` x ``lines``; a thread feeds what it prints to the emulator."""
+
+    def __init__(
+        self, command: Sequence[str], *, columns: int = 120, lines: int = 40, environment: Mapping[str, str], folder: Path
+    ) -> None:
+        self.screen = pyte.Screen(columns, lines)
+        self.output = bytearray()
+        self._stream = pyte.Stream(self.screen)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._lock = threading.Lock()
+        self.pid, self._master = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            os.execvpe(command[0], list(command), {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"})
+        self._exit: int | None = None
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._master, 1 << 16)
+            except OSError:
+                return
+            if not data:
+                return
+            with self._lock:
+                self.output += data
+                # pyte does not know the private modes that set a colour's fallback; they draw nothing.
+                with contextlib.suppress(TypeError):
+                    self._stream.feed(self._decoder.decode(data))
+
+    @property
+    def text(self) -> str:
+        """The screen as lines; a wide character stands once."""
+        with self._lock:
+            return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def press(self, *keys: str) -> None:
+        """Press keys by name (``enter``, ``f3``, ``ctrl+t``) or as characters, one after the other."""
+        for key in keys:
+            if key.startswith("ctrl+"):
+                self.type(chr(ord(key[5:]) & 0x1F))
+            else:
+                self.type(KEYS.get(key, key))
+            time.sleep(0.03)  # as hands do: an escape that is followed at once means another key
+
+    def type(self, text: str) -> None:
+        """Type text."""
+        os.write(self._master, text.encode())
+
+    def wait(self, condition: str | Callable[[str], bool], seconds: float = 30.0) -> str:
+        """Wait until the screen has the text, or fulfils the condition; return the screen. Fails with the screen."""
+        test = (lambda text: condition in text) if isinstance(condition, str) else condition
+        deadline = time.monotonic() + seconds
+        while not test(text := self.text):
+            assert time.monotonic() < deadline, f"waited {seconds} s for {condition!r} on\n{text}"
+            assert self.alive or test(self.text), f"the program ended before {condition!r}; its screen:\n{text}"
+            time.sleep(0.05)
+        return text
+
+    @property
+    def alive(self) -> bool:
+        """Whether the program still runs."""
+        if self._exit is None:
+            with contextlib.suppress(ChildProcessError):
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self._exit = os.waitstatus_to_exitcode(status)
+        return self._exit is None
+
+    def wait_exit(self, seconds: float = 10.0) -> int:
+        """Wait until the program has ended; return its exit code, negative for a signal."""
+        deadline = time.monotonic() + seconds
+        while self.alive:
+            assert time.monotonic() < deadline, f"the program still runs after {seconds} s:\n{self.text}"
+            time.sleep(0.02)
+        assert self._exit is not None
+        return self._exit
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send the program a signal."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def hang_up(self) -> None:
+        """Take the terminal away, as a dropped connection does."""
+        with contextlib.suppress(OSError):
+            os.close(self._master)
+
+    def close(self) -> None:
+        """End whatever is left."""
+        if self.alive:
+            self.kill()
+            self.wait_exit()
+        self.hang_up()

@@ -1,0 +1,114 @@
+"""The tour of a newcomer, in a real terminal: train, write, save, lose the connection, come back, stop, leave."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+def perplexities(run: Path) -> list[float]:
+    """The perplexities in a run's journal; a torn last line is not yet one."""
+    try:
+        lines = (run / "metrics.jsonl").read_text("utf-8").split("\n")[:-1]
+    except FileNotFoundError:
+        return []
+    return [line["perplexity"] for line in map(json.loads, lines) if line["event"] == "epoch"]
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(120, 40), (80, 24)])
+def test_a_newcomer_trains_writes_saves_loses_the_connection_and_comes_back(
+    playground: Callable[..., Any], tmp_path: Path, columns: int, lines: int
+) -> None:
+    run = tmp_path / "saves" / "lyrics-zh-0001"
+    terminal = playground(columns=columns, lines=lines)
+    terminal.wait("Train")
+
+    terminal.press("ctrl+t")
+    wait_for(lambda: len(perplexities(run)) >= 4, "four epochs")
+    terminal.wait(lambda text: "training" in text and "lyrics-zh-0001" in text)
+    wait_for(lambda: perplexities(run)[-1] < 0.6 * perplexities(run)[0], "a perplexity that has fallen")
+
+    terminal.press("f4")
+    terminal.wait("prefix")
+    terminal.press("enter")
+    terminal.wait(lambda text: "seed" in text and text.count("分开") >= 2)
+
+    terminal.press("f3", "ctrl+s")
+    terminal.wait("name")
+    terminal.press(*["backspace"] * 20)
+    terminal.type("first song")
+    terminal.press("enter")
+    copy = tmp_path / "saves" / "first song"
+    wait_for((copy / "latest.safetensors").exists, "the copy")
+
+    before = len(perplexities(run))
+    terminal.hang_up()
+    terminal.wait_exit()
+    wait_for(lambda: len(perplexities(run)) >= before + 3, "epochs without a terminal")
+
+    again = playground(columns=columns, lines=lines)
+    again.wait(lambda text: "lyrics-zh-0001" in text and "training" in text and "ppl" in text)
+    again.press("x")
+    again.wait("stopped")
+    again.press("f5")
+    again.wait("first song")
+    stopped_at = len(perplexities(run))
+    again.press("q")
+    assert again.wait_exit() == 0
+    assert len(perplexities(run)) == stopped_at
+
+
+def test_killed_without_a_word_the_training_goes_on(playground: Callable[..., Any], tmp_path: Path) -> None:
+    run = tmp_path / "saves" / "lyrics-zh-0001"
+    terminal = playground()
+    terminal.wait("Train")
+    terminal.press("ctrl+t")
+    wait_for(lambda: len(perplexities(run)) >= 2, "two epochs")
+    terminal.kill(signal.SIGKILL)
+    terminal.wait_exit()
+    before = len(perplexities(run))
+    wait_for(lambda: len(perplexities(run)) >= before + 2, "epochs without a screen")
+
+
+def test_the_terminal_is_left_as_it_was(playground: Callable[..., Any]) -> None:
+    terminal = playground()
+    terminal.wait("Train")
+    terminal.press("q")
+    assert terminal.wait_exit() == 0
+    output = bytes(terminal.output)
+    for mode in (b"1049", b"1000", b"1003", b"2004"):
+        assert output.rfind(b"\x1b[?" + mode + b"l") > output.rfind(b"\x1b[?" + mode + b"h"), mode
+    assert output.rfind(b"\x1b[?25h") > output.rfind(b"\x1b[?25l")
+
+
+def test_a_hostile_text_sends_none_of_its_escapes_to_the_terminal(playground: Callable[..., Any], tmp_path: Path) -> None:
+    hostile = "\x1b]0;owned\x07\x1b[31m[bold red]red[/] \x1b[2J\x9b5n\u202eabc 龘 e\u0301\n"
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "[bold red]evil.txt").write_text(hostile * 200, "utf-8")
+    terminal = playground("--data", str(folder))
+    terminal.wait("Train")
+    terminal.press("f2")
+    terminal.wait(lambda text: "[bold red]evil" in text and "vocabulary" in text)
+    for _ in range(6):
+        terminal.press("v")
+        time.sleep(0.3)
+    output = bytes(terminal.output)
+    for escape in (b"\x1b]0;owned", b"\x1b[31m[bold", b"\x1b[2J\xc2\x9b", b"\xc2\x9b", "\u202e".encode()):
+        assert escape not in output, escape

@@ -1,0 +1,80 @@
+"""What the tests of the whole app share: a saves folder, a data folder, fake engines."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def _sibling(name: str) -> Any:
+    """A module beside this file, under its own name: the tests are no package."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+fake_engine = _sibling("fake_engine")
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="rnn-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def saves(tmp_path: Path) -> Path:
+    """An empty folder of runs."""
+    folder = tmp_path / "saves"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A folder with one small text."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "lyrics-zh.txt").write_text(fake_engine.TEXT * 200, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+async def fakes(short_folder: Path) -> AsyncIterator[Any]:
+    """The fake engines of this test."""
+    family = fake_engine.FakeEngines(short_folder)
+    yield family
+    await family.end()
+
+
+@pytest.fixture
+def playground(saves: Path, data_dir: Path, fakes: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Makes the app, with fake engines behind it and no process started for the facts of a text."""
+    import tui.widgets.form_facts as form_facts
+    from tui.app import Playground
+    from tui.engines import Engines
+
+    async def describe(*_: object, **__: object) -> dict[str, Any]:
+        return {"tokens": fake_engine.TOKENS, "vocabulary": fake_engine.VOCABULARY}
+
+    monkeypatch.setattr(form_facts, "describe", describe)
+
+    def made() -> Playground:
+        return Playground(
+            saves, data_dir, engines=lambda app: Engines(app.post_message, saves, data_dir, fakes.standby, fakes.attach)
+        )
+
+    return made

@@ -1,0 +1,306 @@
+"""Engines without torch, for tests: a Unix socket in this very process that speaks the protocol and writes journals.
+
+``FakeEngines.standby`` and ``.attach`` stand in for those of ``EngineClient``; the client is the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.config import RunConfig
+from core.engine.client import EngineClient
+from core.engine.protocol import decoded, encoded
+from core.errors import EngineError
+from core.events import (
+    EpochFinished,
+    Event,
+    RunResumed,
+    SampleWritten,
+    SettingChanged,
+    State,
+    StateChanged,
+    StepFinished,
+)
+from core.runs.run import CorpusIdentity, Run, RunFacts, create_run, duplicate_run, free_name
+
+VOCABULARY = 1027
+TOKENS = 10_000
+BATCHES = 8
+DEVICES = (
+    {"name": "cuda:0", "label": "NVIDIA H100", "memory_used": 1.2e9, "memory_total": 79e9},
+    {"name": "cpu", "label": "Xeon · 2 cores", "memory_used": 3e9, "memory_total": 16e9},
+)
+TEXT = "分开了很久\n我还在原地\n"
+
+
+def scripted_epoch(epoch: int, rate: float = 100.0, held_out: bool = False) -> EpochFinished:
+    """The numbers of an epoch: always the same ones."""
+    perplexity = 1 + (VOCABULARY - 1) * 0.96**epoch
+    return EpochFinished(
+        epoch, epoch * BATCHES, perplexity, 1.4 * perplexity if held_out else None, 1.0, 0.4, rate, 71_000.0, 0.125
+    )
+
+
+def made_run(saves: Path, config: RunConfig, name: str | None = None) -> Run:
+    """A run folder as an engine makes it, without weights."""
+    facts = RunFacts(
+        config, CorpusIdentity(config.corpus, "ab" * 32, TOKENS, VOCABULARY, config.corpus), 592_387,
+        "2026-01-02T03:04:05+00:00", {"torch": "2"},
+    )  # fmt: skip
+    saves.mkdir(parents=True, exist_ok=True)
+    text = saves / ".text"
+    text.write_text(TEXT, encoding="utf-8")
+    return create_run(saves, name or free_name(saves, config.corpus), facts, {"tokens": ["<unk>"]}, text, len(TEXT))
+
+
+def write_journal(run: Run, *events: Event) -> None:
+    """Append events to a run's journal."""
+    with run.journal_path.open("a", encoding="utf-8") as file:
+        for event in events:
+            file.write(json.dumps({**event.to_json(), "time": 1.0}, ensure_ascii=False) + "\n")
+
+
+class FakeEngine:
+    """One engine. ``pace`` is the seconds an epoch takes; what it was asked is in ``asked``."""
+
+    def __init__(self, family: FakeEngines, path: Path) -> None:
+        self.family = family
+        self.path = path
+        self.run: Run | None = None
+        self.config = RunConfig()
+        self.state = State.IDLE
+        self.epoch = 0
+        self.batch = 0
+        self.asked: list[dict[str, Any]] = []
+        self._lock = -1
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self._training: asyncio.Task[None] | None = None
+
+    async def start(self) -> FakeEngine:
+        """Listen."""
+        self._server = await asyncio.start_unix_server(self._serve, str(self.path), limit=1 << 23)
+        return self
+
+    async def end(self) -> None:
+        """Go away, as a killed engine does: the journal still says what it said."""
+        if self._training is not None:
+            self._training.cancel()
+            await asyncio.gather(self._training, return_exceptions=True)
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._writers):
+            writer.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+        self.family.engines.remove(self)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while line := await reader.readline():
+                message = decoded(line)
+                self.asked.append(message)
+                await self._answer(writer, message)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+            if not self._writers and self.state not in (State.TRAINING, State.PAUSED) and self in self.family.engines:
+                await self.end()
+
+    async def _answer(self, writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+        name, number = str(message["request"]), message["id"]
+        refusal = self.family.refusals.pop(name, None)
+        if refusal is not None:
+            await self._send(writer, {"id": number, "event": "error", "message": refusal, "mendable": True})
+            return
+        if name == "generate":
+            for piece in "分开了很久":
+                await self._send(writer, {"id": number, "event": "text", "text": piece})
+        answer = getattr(self, f"_{name}")(message) or {}
+        await self._send(writer, {"id": number, "event": "done", **answer})
+
+    @staticmethod
+    async def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(encoded(message))
+            await writer.drain()
+
+    def _tell(self, *events: Event) -> None:
+        assert self.run is not None
+        write_journal(self.run, *events)
+        for event in events:
+            if isinstance(event, StateChanged):
+                self.state = event.state
+                for writer in self._writers:
+                    writer.write(encoded(event.to_json()))
+
+    # ------------------------------------------------------------------ requests
+
+    def _hello(self, message: dict[str, Any]) -> dict[str, Any]:
+        return {"pid": os.getpid(), "devices": DEVICES, "run": str(self.run.path) if self.run else None}
+
+    def _adopt(self, run: Run) -> dict[str, Any]:
+        self.run, self._lock = run, run.acquire()
+        self.config = run.facts().config
+        return self._facts()
+
+    def _facts(self) -> dict[str, Any]:
+        assert self.run is not None
+        return {
+            "run": str(self.run.path), "state": self.state, "config": self.config.to_dict(), "parameters": 592_387,
+            "epoch": self.epoch, "vocabulary": VOCABULARY,
+        }  # fmt: skip
+
+    def _create(self, message: dict[str, Any]) -> dict[str, Any]:
+        config = RunConfig.from_dict(message["config"])
+        answer = self._adopt(made_run(Path(message["saves"]), config, message.get("name")))
+        self._tell(StateChanged(State.IDLE, 0))
+        return answer
+
+    def _open(self, message: dict[str, Any]) -> dict[str, Any]:
+        run = Run(Path(message["run"]))
+        if self.run is not None:
+            return self._facts()
+        summary = run.summary()
+        self.state = State.INTERRUPTED if summary.state in (State.TRAINING, State.PAUSED) else summary.state
+        self.epoch = summary.epoch
+        return self._adopt(run)
+
+    def _train(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message.get("num_epochs"):
+            self.config = self.config.replace(num_epochs=message["num_epochs"])
+            self._tell(SettingChanged(self.epoch, "num_epochs", message["num_epochs"]))
+        if self.state != State.PAUSED:
+            self._tell(RunResumed(self.epoch, 0))
+        self._tell(StateChanged(State.TRAINING, self.epoch))
+        self._training = asyncio.create_task(self._train_on())
+        return {"state": self.state}
+
+    _resume = _train
+
+    async def _train_on(self) -> None:
+        while self.epoch < min(self.config.num_epochs, self.family.halt_at):
+            await asyncio.sleep(self.family.pace)
+            self.epoch += 1
+            self._tell(scripted_epoch(self.epoch, self.config.learning_rate, self.config.validation_fraction > 0))
+            if self.epoch % 10 == 0:
+                self._tell(SampleWritten(self.epoch, "分开", f"了很久 我还在原地 {self.epoch}"))
+        if self.epoch >= self.config.num_epochs:
+            self._tell(StateChanged(State.FINISHED, self.epoch))
+
+    def _halt(self, state: str) -> dict[str, Any]:
+        if self._training is not None:
+            self._training.cancel()
+        self._tell(StateChanged(state, self.epoch))
+        return {"state": self.state}
+
+    def _pause(self, message: dict[str, Any]) -> dict[str, Any]:
+        return self._halt(State.PAUSED)
+
+    def _stop(self, message: dict[str, Any]) -> dict[str, Any]:
+        return self._halt(State.STOPPED)
+
+    def _step(self, message: dict[str, Any]) -> dict[str, Any]:
+        if self.state != State.PAUSED:
+            self._tell(StateChanged(State.PAUSED, self.epoch))
+        self.batch += 1
+        step = StepFinished(self.epoch + 1, self.batch, BATCHES, self.batch, 900.0, 6.8, 100.0, 70_000.0)
+        self._tell(step)
+        return {**step.to_json(), "event": "done", "state": self.state}
+
+    def _set(self, message: dict[str, Any]) -> dict[str, Any]:
+        self.config = self.config.replace(**{message["name"]: message["value"]})
+        self._tell(SettingChanged(self.epoch, message["name"], message["value"]))
+        return {"name": message["name"], "value": message["value"]}
+
+    def _baselines(self, message: dict[str, Any]) -> dict[str, Any]:
+        return {"on": "training", "uniform": VOCABULARY, "unigram": 210.0, "bigram": 12.5, "trigram": 2.25}
+
+    def _save(self, message: dict[str, Any]) -> dict[str, Any]:
+        assert self.run is not None
+        name = message.get("name") or self.run.name
+        if name != self.run.name:
+            duplicate_run(self.run, name)
+        return {"path": str(self.run.path.with_name(name))}
+
+    def _generate(self, message: dict[str, Any]) -> dict[str, Any]:
+        return {"text": f"{message.get('prefix', '')}分开了很久", "unknown": []}
+
+    def _cancel(self, message: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+
+class FakeEngines:
+    """All fake engines of a test.
+
+    ``pace`` is the seconds an epoch takes, ``halt_at`` the epoch at which a training holds still without ending;
+    ``refusals`` are sentences with which the next request of that name is refused; no engine starts before
+    ``may_start``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.engines: list[FakeEngine] = []
+        self.pace = 0.01
+        self.halt_at = 10**9
+        self.may_start = asyncio.Event()
+        self.may_start.set()
+        self.refusals: dict[str, str] = {}
+        self.start_error: Exception | None = None
+        self._numbers = itertools.count()
+
+    async def standby(self) -> EngineClient:
+        """A fresh engine, and the client of it."""
+        await self.may_start.wait()
+        if self.start_error is not None:
+            raise self.start_error
+        engine = await FakeEngine(self, self.folder / f"{next(self._numbers)}.sock").start()
+        self.engines.append(engine)
+        return await EngineClient.connect(engine.path)
+
+    async def attach(self, run: Path) -> EngineClient:
+        """A client of the engine that holds ``run``."""
+        engine = self.of(run)
+        if engine is None:
+            raise EngineError("no engine listens there")
+        return await EngineClient.connect(engine.path)
+
+    def of(self, run: Path) -> FakeEngine | None:
+        """The engine that holds ``run``."""
+        return next((engine for engine in self.engines if engine.run is not None and engine.run.path == run), None)
+
+    @property
+    def asked(self) -> list[str]:
+        """The requests of all engines that still are, without the greetings."""
+        names = [message["request"] for engine in self.engines for message in engine.asked]
+        return [name for name in names if name != "hello"]
+
+    async def end(self) -> None:
+        """All go away."""
+        for engine in list(self.engines):
+            await engine.end()
+
+
+Condition = Callable[[], object]
+
+
+async def until(pilot: Any, condition: Condition, seconds: float = 20.0) -> None:
+    """Let the app work until ``condition`` holds; fails after ``seconds``."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not condition():
+        if loop.time() > end:
+            raise AssertionError("it did not come to pass")
+        await pilot.pause()
+        await asyncio.sleep(0.02)

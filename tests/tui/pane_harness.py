@@ -1,0 +1,153 @@
+"""One pane alone in an app of its own: a saves folder made for the test, engines that answer from a script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App, ComposeResult
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from core.config import RunConfig
+from core.runs.run import CorpusIdentity, Run, RunFacts, create_run
+from tui import messages
+from tui.themes import DARK, LIGHT
+
+TUI = Path(messages.__file__).parent
+TEXT = "分开了很久 我还在原地\n月亮忘记了 你的名字\n"
+
+
+class ScriptedClient:
+    """Answers requests from a list of events; what was asked is kept in ``asked``."""
+
+    def __init__(self, events: Iterable[dict[str, Any]] = (), error: Exception | None = None) -> None:
+        self.events = list(events)
+        self.error = error
+        self.asked: list[dict[str, Any]] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.cancelled = False
+
+    async def stream(self, request: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+        """Yield the events; before the last one it waits for ``hold``."""
+        self.asked.append({"request": request, **fields})
+        if self.error is not None:
+            raise self.error
+        finished = False
+        try:
+            for event in self.events:
+                if event.get("event") == "done":
+                    await self.hold.wait()
+                yield event
+            finished = True
+        finally:
+            self.cancelled = not finished
+
+    async def request(self, request: str, /, **fields: Any) -> dict[str, Any]:
+        """Answer with the last event."""
+        self.asked.append({"request": request, **fields})
+        if self.error is not None:
+            raise self.error
+        return {"event": "done"}
+
+
+class ScriptedEngines:
+    """Hands out one client for every run."""
+
+    def __init__(self, client: ScriptedClient) -> None:
+        self.only = client
+        self.released: list[Path] = []
+        self.opened: list[Path] = []
+
+    async def client(self, path: Path) -> ScriptedClient:
+        """The one client."""
+        self.opened.append(path)
+        return self.only
+
+    async def release(self, path: Path) -> None:
+        """Remember that it was asked."""
+        self.released.append(path)
+
+
+class PaneApp(App[None]):
+    """Shows one pane, with the product's styles, and keeps the messages that reach the app."""
+
+    CSS_PATH: ClassVar[list[str | Path]] = [
+        path for path in (TUI / "app.tcss", *sorted((TUI / "styles").glob("*.tcss"))) if path.exists()
+    ]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
+    current_run: reactive[Path | None] = reactive(None)
+
+    def __init__(
+        self, pane: Widget, saves: Path, client: ScriptedClient | None = None, data: Path | None = None
+    ) -> None:
+        super().__init__()
+        self.pane = pane
+        self.saves = saves
+        self.data_dir = data
+        self.script = client or ScriptedClient()
+        self.engines = ScriptedEngines(self.script)
+        self.messages: list[Message] = []
+
+    def compose(self) -> ComposeResult:
+        yield self.pane
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+
+    async def _on_message(self, message: Message) -> None:
+        if type(message).__module__ == messages.__name__:
+            self.messages.append(message)
+        await super()._on_message(message)
+
+    def of(self, kind: type[Message]) -> list[Any]:
+        """The messages of that kind which reached the app."""
+        return [message for message in self.messages if isinstance(message, kind)]
+
+    @property
+    def notices(self) -> list[str]:
+        """What notifications say."""
+        return [notification.message for notification in self._notifications]
+
+
+def make_run(
+    saves: Path, name: str, state: str = "finished", epochs: int = 10, created: str = "2026-01-02T03:04:05+00:00",
+    corpus: str = "lyrics-zh", held_out: bool = False, **settings: Any,
+) -> Run:  # fmt: skip
+    """A run folder as an engine leaves it, without weights."""
+    config = RunConfig(**{"num_epochs": 250, **settings})
+    facts = RunFacts(config, CorpusIdentity(corpus, "ab" * 32, 10_000, 1027, corpus), 592_387, created, {"torch": "2"})
+    text = saves.parent / "text.txt"
+    text.write_text(TEXT, encoding="utf-8")
+    run = create_run(saves, name, facts, {"tokens": ["<unk>"]}, text, len(TEXT))
+    lines: list[dict[str, Any]] = [{"event": "state", "state": "training", "epoch": 0, "message": ""}]
+    for epoch in range(1, epochs + 1):
+        perplexity = 1 + 1026 * 0.97**epoch
+        lines.append({
+            "event": "epoch", "epoch": epoch, "step": epoch * 9, "perplexity": perplexity,
+            "validation_perplexity": perplexity * 1.5 if held_out else None, "loss": 1.0, "gradient_norm": 0.1,
+            "learning_rate": 100.0, "tokens_per_second": 70_000.0, "seconds": 0.1,
+        })  # fmt: skip
+    if state != "training":
+        lines.append({"event": "state", "state": state, "epoch": epochs, "message": ""})
+    run.journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return run
+
+
+async def settled(pilot: Any, condition: Any, seconds: float = 30.0) -> None:
+    """Wait until ``condition()`` is true; fails after ``seconds``."""
+    for _ in range(int(seconds / 0.02)):
+        await pilot.pause()
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to pass")

@@ -1,0 +1,189 @@
+"""The app: panes by key and mouse, help, palette, themes, reattaching, leaving. And what it may import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
+from textual.widgets import Input, Static
+
+from core.config import RunConfig
+from core.events import State, StateChanged
+from tui.app import PANES, Playground
+from tui.dialogs.help import HelpScreen
+from tui.engines import Engines
+from tui.messages import CorpusChosen, RunChosen, RunDeleted, RunRenamed
+from tui.widgets.frame import FrameEdge
+from tui.widgets.header import HeaderLine, device_words
+
+Make = Callable[[], Playground]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def shown(app: Playground) -> str:
+    return app.query_one(HeaderLine).current
+
+
+def status(app: Playground) -> str:
+    return app.query_one("#run-status", FrameEdge).title
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_panes_by_key_and_mouse(playground: Make, size: tuple[int, int]) -> None:
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        assert shown(app) == "train"
+        for key, name in (("f5", "runs"), ("f4", "generate"), ("f2", "data"), ("f3", "train")):
+            await pilot.press(key)
+            await until(pilot, lambda name=name: shown(app) == name)
+            assert [pane.id for pane in app.query_one("#panes").children if pane.display] == [f"pane-{name}"]
+            await until(pilot, lambda name=name: app.query_one(f"#pane-{name}").has_focus_within)
+        await pilot.press("4")
+        await until(pilot, lambda: shown(app) == "runs")
+        await pilot.click("#tab-train")
+        await until(pilot, lambda: shown(app) == "train")
+
+
+async def test_digits_are_typed_where_one_types(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.train.form.focus_setting("batch_size")
+        await pilot.pause()
+        await pilot.press("4")
+        assert shown(app) == "train" and app.train.form.texts["batch_size"] == "4"
+
+
+async def test_focus_returns_to_where_it_was(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.train.form.focus_setting("seed")
+        await pilot.pause()
+        await pilot.press("f5", "f3")
+        await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.id == "edit-seed")
+
+
+async def test_help_tells_every_key_of_every_pane(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        words = str(app.screen.query_one("#help-text", Static).content)
+        for pane in PANES:
+            assert f"Keys in {pane.title}" in words
+        for word in ("ctrl+t", "Pause, and go on", "perplexity", "f9", "First steps"):
+            assert word in words
+        await pilot.press("f1")
+        await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
+
+
+async def test_palette_has_every_act(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        commands = {command.title: command for command in app.get_system_commands(app.screen)}
+        assert {"Show Runs", "Train: Pause, and go on", "Help", "Quit", "Theme"} <= set(commands)
+        await commands["Show Runs"].callback()  # type: ignore[misc]
+        assert shown(app) == "runs"
+        await commands["Train: Edit the settings"].callback()  # type: ignore[misc]
+        await until(pilot, lambda: shown(app) == "train" and app.query_one("#settings").has_focus_within)
+
+
+async def test_two_themes(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert app.theme == "playground-dark"
+        await pilot.press("f9")
+        assert app.theme == "playground-light"
+        await pilot.press("f9")
+        assert app.theme == "playground-dark"
+
+
+async def test_it_finds_the_training_it_left(playground: Make, saves: Path, fakes: FakeEngines, data_dir: Path) -> None:
+    before = Engines(lambda message: None, saves, data_dir, fakes.standby, fakes.attach)
+    fakes.halt_at = 42
+    made_run(saves, RunConfig(), "an-old-one")
+    run = await before.create(RunConfig(), "left-alone")
+    await (await before.client(run)).request("train")
+    await before.close()
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "left-alone · training" in status(app) and "42/250" in status(app))
+        assert app.current_run == run
+        assert len(app.train.run.training.points()[0]) == 42  # type: ignore[union-attr]
+        await pilot.press("q")
+        await until(pilot, lambda: app.left_training == ["left-alone"])
+    assert fakes.of(run) is not None
+
+
+async def test_a_run_that_is_chosen_is_shown_with_its_whole_curve(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(num_hiddens=64), "[bold]odd 名字")
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 31)), StateChanged(State.FINISHED, 30))
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f5")
+        app.query_one("#pane-runs").post_message(RunChosen(run.path, "watch"))
+        await until(pilot, lambda: "[bold]odd 名字 · finished" in status(app))
+        assert shown(app) == "train" and app.train.form.texts["num_hiddens"] == "64"
+        app.query_one("#pane-runs").post_message(RunChosen(run.path, "resume"))
+        await until(pilot, lambda: "training" in status(app))
+
+
+async def test_a_damaged_run_is_told_and_its_curve_still_shown(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "cut")
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 31)))
+    run.facts_path.write_text("{")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "cut or damaged" in str(app.query_one("#trouble", Static).content))
+        await until(pilot, lambda: app.query_one("#curve").display)
+
+
+async def test_a_run_renamed_or_deleted_on_the_way(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "before")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        run.path.rename(saves / "after")
+        app.post_message(RunRenamed(run.path, saves / "after"))
+        await until(pilot, lambda: app.current_run == saves / "after" and "after" in status(app))
+        app.post_message(RunDeleted(saves / "after"))
+        await until(pilot, lambda: app.current_run is None and status(app) == "no run")
+
+
+async def test_a_chosen_text_goes_into_the_form(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.post_message(CorpusChosen({"corpus": "/tmp/一本书.txt", "tokens": "word", "max_tokens": 0}))
+        await until(pilot, lambda: app.train.form.texts["corpus"] == "/tmp/一本书.txt")
+        assert app.train.form.texts["tokens"] == "word" and app.train.form.texts["max_tokens"] == "0"
+
+
+def test_device_words() -> None:
+    device = {"name": "cuda:0", "label": "NVIDIA H100", "memory_used": 1.2e9, "memory_total": 79e9}
+    assert device_words(device) == "cuda:0 H100 · 1.2/79 GB"
+    assert device_words({"name": "mps", "label": "Apple GPU", "memory_used": None}) == "mps Apple GPU"
+
+
+def test_the_screen_imports_no_torch_and_nothing_heavy_before_it_paints() -> None:
+    code = "import sys, tui.app; print([m for m in ('torch', 'numpy', 'plotext', 'safetensors') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "/nowhere"], "--data must be a folder of texts"),
+        (["--saves", "/dev/null/saves"], "--saves must be a folder that can be written to"),
+        ([], "needs a terminal"),
+    ],
+)
+def test_wrong_arguments_are_told_in_a_sentence(arguments: list[str], words: str, tmp_path: Path) -> None:
+    arguments = arguments if "--saves" in arguments else [*arguments, "--saves", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-m", "tui", *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1

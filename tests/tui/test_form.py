@@ -1,0 +1,190 @@
+"""The settings form: what it reads, what it says, what it makes of a person's keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.widgets import Input, Select, Static
+
+from core.config import RunConfig, settings
+from core.presets import PRESETS
+from tui.form_state import named_setting, read, texts_of, typed
+from tui.plan import live_edits, plan_of
+from tui.preflight import num_parameters, preflight
+from tui.watched_run import WatchedRun
+from tui.widgets.choice import Choice
+from tui.widgets.field import SettingField
+from tui.widgets.form import GroupHeading, SettingsForm
+
+
+class FormApp(App[None]):
+    """The form alone."""
+
+    CSS = """
+    .more { display: none; height: auto }
+    .more.-open { display: block }
+    .field-line { height: 1 }
+    .field, .field-error, SettingsForm { height: auto }
+    #form-scroll { height: 20 }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield SettingsForm(next(iter(PRESETS.values())).config, ("lyrics-zh", "tale-en"))
+
+    @property
+    def form(self) -> SettingsForm:
+        return self.query_one(SettingsForm)
+
+
+def errors(app: App[None]) -> list[str]:
+    return [str(error.content) for error in app.query(".field-error").results(Static)]
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_every_preset_survives_being_typed(preset: object) -> None:
+    config = preset.config  # type: ignore[attr-defined]
+    assert read(texts_of(config)).config == config
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 1e-9, 123456.789, 1e22, 0.01, 100.0])
+def test_typed_numbers_are_read_back(value: float) -> None:
+    assert float(typed(value)) == value
+
+
+def test_all_errors_at_once_in_words() -> None:
+    reading = read({**texts_of(RunConfig()), "num_steps": "0", "learning_rate": "x", "corpus": " "})
+    assert reading.config is None
+    assert set(reading.errors) == {"num_steps", "learning_rate", "corpus"}
+    assert "corpus must be the name" in reading.errors["corpus"]
+
+
+def test_errors_between_settings_stand_at_one_of_them() -> None:
+    texts = {**texts_of(RunConfig()), "embedding_size": "100", "tied": "yes"}
+    assert list(read(texts).errors) == ["tied"]
+
+
+def test_what_has_no_effect_is_no_error() -> None:
+    texts = {**texts_of(RunConfig()), "decay_epochs": "never"}
+    reading = read(texts)
+    assert "decay_epochs" not in reading.relevant and reading.config is not None
+    reading = read({**texts, "schedule": "step"})
+    assert "decay_epochs" in reading.errors
+
+
+def test_named_setting() -> None:
+    assert named_setting("num_steps must be between 1 and 10,000, got 0") == "num_steps"
+    assert named_setting("there is no such file") is None
+
+
+async def test_every_setting_has_its_place() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        for heading in app.query(GroupHeading):
+            heading.action_unfold()
+        await pilot.pause()
+        await pilot.pause()
+        assert {field.setting.name for field in app.query(SettingField)} == {setting.name for setting in settings()}
+
+
+async def test_an_error_comes_and_goes_while_typing() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        await app.form.focus_setting("batch_size")
+        await pilot.pause()
+        await pilot.press("0")
+        await pilot.pause()
+        assert errors(app) == ["batch_size must be between 1 and 65,536, got 0"]
+        await pilot.press("backspace", *"x[red]")
+        await pilot.pause()
+        assert errors(app) == ["batch_size must be a whole number between 1 and 65,536, got 'x[red]'"]
+        await pilot.press(*["backspace"] * 6, *"64")
+        await pilot.pause()
+        assert errors(app) == []
+        assert app.form.reading.config is not None and app.form.reading.config.batch_size == 64
+
+
+async def test_choices_by_key_and_mouse() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        await app.form.focus_setting("cell")
+        await pilot.pause()
+        await pilot.press("right")
+        assert app.form.texts["cell"] == "gru"
+        await pilot.press("space", "space")
+        await pilot.pause()
+        assert app.form.texts["cell"] == "rnn"
+        choice = app.query_one("#edit-cell", Choice)
+        choice.on_click(type("Click", (), {"x": 8, "stop": lambda self: None})())  # type: ignore[arg-type]
+        await pilot.pause()
+        assert app.form.texts["cell"] == "gru"
+
+
+async def test_a_preset_fills_the_form_and_an_edit_makes_it_custom() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        select = app.query_one("#preset", Select)
+        select.value = "lyrics-nn-rnn"
+        await pilot.pause()
+        assert app.form.preset == "lyrics-nn-rnn"
+        assert app.form.reading.config == PRESETS["lyrics-nn-rnn"].config
+        await app.form.focus_setting("num_hiddens")
+        await pilot.pause()
+        await pilot.press(*"64")
+        await pilot.pause()
+        assert app.form.preset is None and select.value == "custom"
+        await pilot.press(*["backspace"] * 2, *"256")
+        await pilot.pause()
+        assert app.form.preset == "lyrics-nn-rnn"
+
+
+async def test_what_has_no_effect_is_skipped() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        app.form.change({"clipping": "none"})
+        await pilot.pause()
+        clip = app.query_one("#edit-clip", Input)
+        assert not clip.focusable
+        app.form.change({"clipping": "norm"})
+        await pilot.pause()
+        assert clip.focusable
+
+
+async def test_focus_tells_what_a_setting_is() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        await app.form.focus_setting("dropout")
+        await pilot.pause()
+        words = str(app.query_one("#form-help", Static).content)
+        assert "share of units silenced" in words and "at least 0 and below 1" in words and "default 0" in words
+
+
+def test_plan() -> None:
+    config = RunConfig()
+    texts = texts_of(config)
+    assert plan_of(None, texts, config, False) == "new"
+    run = WatchedRun(Path("/saves/one"), "training")
+    run.config, run.learning_rate, run.num_epochs = config, 100.0, 250
+    assert plan_of(run, texts, config, False) == "watch"
+    assert plan_of(run, texts, config, True) == "new"
+    faster = config.replace(learning_rate=125.0)
+    assert plan_of(run, texts_of(faster), faster, False) == "apply"
+    assert live_edits(run, faster) == {"learning_rate": 125.0}
+    run.state = "paused"
+    assert plan_of(run, texts, config, False) == "resume"
+    run.state = "finished"
+    assert plan_of(run, texts, config, False) == "go on"
+    assert plan_of(run, texts_of(config.replace(batch_size=8)), config, False) == "new"
+
+
+def test_preflight_counts_what_the_textbook_counts() -> None:
+    config = RunConfig(num_hiddens=256, batch_size=32, num_steps=35)
+    facts = preflight(config, 10_000, 1027)
+    assert facts.parameters == 1027 * 256 + 256 * 256 + 256 + 256 * 1027 + 1027
+    assert facts.batches == 8 and not facts.problem
+    assert num_parameters(config.replace(cell="lstm", embedding_size=128), 1027) == (
+        1027 * 128 + 4 * (128 * 256 + 256 * 256 + 256) + 256 * 1027 + 1027
+    )
+    short = preflight(config, 500, 100)
+    assert short.batches == 0 and "1,121 tokens" in short.problem

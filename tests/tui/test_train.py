@@ -1,0 +1,340 @@
+"""The Train pane, in the whole app, with fake engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
+from textual.widgets import Button, Input, Static
+
+from core.config import RunConfig
+from core.errors import EngineError
+from core.events import EpochFinished, RunResumed, SampleWritten, State, StateChanged
+from core.presets import PRESETS
+from tui.app import Playground
+from tui.watched_run import WatchedRun
+from tui.widgets.chart import CurveChart
+from tui.widgets.frame import FrameEdge
+from tui.widgets.run_view import RunView
+
+Make = Callable[[], Playground]
+SIZES = [(80, 24), (120, 40)]
+
+
+def status(app: Playground) -> str:
+    return app.query_one("#run-status", FrameEdge).title
+
+
+def label(app: Playground) -> str:
+    return str(app.query_one("#train-go", Button).label)
+
+
+def trouble(app: Playground) -> str:
+    shown = app.query_one("#trouble", Static)
+    return str(shown.content) if shown.display else ""
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_train_from_nothing_to_a_curve(playground: Make, fakes: FakeEngines, size: tuple[int, int]) -> None:
+    fakes.halt_at = 30
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        assert status(app) == "no run"
+        assert app.query_one("#welcome").display
+        assert label(app) == "Train new run"
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: app.query_one("#curve").display and "30/250" in status(app))
+        assert "lyrics-zh-0001 · training" in status(app)
+        assert app.current_run == app.saves / "lyrics-zh-0001"
+        assert label(app) == "Training …"
+        chart = app.query_one(CurveChart)
+        await until(pilot, lambda: chart._curves["training"].latest == 30)
+        await until(pilot, lambda: "我还在原地 30" in str(app.query_one("#samples-text", Static).content))
+        await until(pilot, lambda: app.train.run is not None and ("bigram", 12.5) in app.train.run.baselines)
+
+
+async def test_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
+    fakes.pace = 0.05
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "training" in status(app))
+        await pilot.press("space")
+        await until(pilot, lambda: "paused" in status(app))
+        assert label(app) == "Resume"
+        await pilot.press("space")
+        await until(pilot, lambda: "training" in status(app))
+        await pilot.press("x")
+        await until(pilot, lambda: "stopped" in status(app))
+        assert label(app) == "Go on"
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "training" in status(app))
+        assert fakes.asked.count("create") == 1
+
+
+async def test_a_step_makes_a_run_and_holds_still(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("s")
+        await until(pilot, lambda: "batch 1/8" in status(app))
+        assert "paused" in status(app) and "ppl 900" in status(app)
+        await pilot.press("s")
+        await until(pilot, lambda: "batch 2/8" in status(app))
+        assert "train" not in fakes.asked
+
+
+async def test_learning_rate_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("+")
+        assert app.train.form.texts["learning_rate"] == "125"
+        await pilot.press("-", "ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        await pilot.press("+", "+")
+        await until(pilot, lambda: "lr 156.2" in app.query_one("#writing-edge", FrameEdge).note)
+        await until(pilot, lambda: app.train.run is not None and app.train.run.learning_rate == 156.2)
+        assert app.train.plan == "watch"
+
+
+async def test_exact_values_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        await app.train.form.focus_setting("num_epochs")
+        await pilot.press(*"300")
+        await until(pilot, lambda: label(app) == "Apply")
+        await pilot.press("enter")
+        await until(pilot, lambda: "5/300" in status(app))
+        assert label(app) == "Training …"
+
+
+async def test_wrong_settings_are_told_all_at_once_and_nothing_starts(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.train.form.change({"num_steps": "0", "dropout": "abc", "learning_rate": "-1"})
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.id == "edit-dropout")
+        assert app.train.drawer
+        errors = [str(error.content) for error in app.query(".field-error").results(Static)]
+        assert any("num_steps must be between 1 and 10,000, got 0" in error for error in errors)
+        assert any("dropout must be a number" in error for error in errors)
+        assert any("learning_rate must be above 0" in error for error in errors)
+        assert "create" not in fakes.asked
+
+
+async def test_what_the_engine_refuses_stands_at_its_setting(playground: Make, fakes: FakeEngines) -> None:
+    fakes.refusals["create"] = "batch_size must leave one batch, [bold]got[/bold] 32"
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: trouble(app) != "")
+        assert trouble(app) == "batch_size must leave one batch, [bold]got[/bold] 32"
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-batch_size")
+        assert app.current_run is None
+        await pilot.press("ctrl+t")  # the engine that refused is replaced by another
+        await until(pilot, lambda: "training" in status(app))
+        assert trouble(app) == ""
+
+
+async def test_an_engine_that_does_not_start(playground: Make, fakes: FakeEngines) -> None:
+    fakes.start_error = EngineError("the engine did not start: no module named torch")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "no module named torch" in trouble(app))
+        assert status(app) == "no run"
+
+
+async def test_starting_says_so(playground: Make, fakes: FakeEngines) -> None:
+    fakes.may_start.clear()
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "starting an engine" in status(app))
+        fakes.may_start.set()
+        await until(pilot, lambda: "training" in status(app))
+
+
+async def test_a_lost_engine_is_told_in_words(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 12
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "12/250" in status(app))
+        run = app.current_run
+        assert run is not None
+        (run / "engine.log").write_text("torch.OutOfMemoryError: CUDA out of memory\n")
+        engine = fakes.of(run)
+        assert engine is not None
+        await engine.end()
+        await until(pilot, lambda: "out of memory" in trouble(app))
+        assert "engine.log" in trouble(app)
+        await until(pilot, lambda: "interrupted" in status(app))
+        fakes.halt_at = 20
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "20/250" in status(app))
+        assert trouble(app) == ""
+
+
+async def test_diverged_says_what_helps(playground: Make, fakes: FakeEngines, saves: Path) -> None:
+    run = made_run(saves, RunConfig())
+    write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1))
+    write_journal(run, StateChanged(State.DIVERGED, 1, "the loss is not a number at step 9"))
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "not a number at step 9" in trouble(app))
+        assert "lower learning rate" in trouble(app)
+        assert "diverged" in status(app)
+
+
+async def test_a_changed_setting_makes_it_a_new_run(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        assert app.train.plan == "watch"
+        app.train.form.change({"num_hiddens": "64"})
+        app.train._tell_plan()
+        assert label(app) == "Train new run"
+        app.train.form.change({"num_hiddens": "256"})
+        app.train._tell_plan()
+        assert label(app) == "Training …"
+        await pilot.press("ctrl+n")
+        assert label(app) == "Train new run"
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "lyrics-zh-0002 · training" in status(app))
+        first = fakes.of(app.saves / "lyrics-zh-0001")
+        assert first is not None and first.state == State.TRAINING
+
+
+async def test_save_under_another_name(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 3
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "3/250" in status(app))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        app.screen.query_one(Input).value = "好的-1"
+        await pilot.press("enter")
+        await until(pilot, lambda: (app.saves / "好的-1" / "run.json").exists())
+
+
+async def test_done_offers_more_epochs(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    app_config = {"num_epochs": "12"}
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.train.form.change(app_config)
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "finished" in status(app) and "12/12" in status(app))
+        assert label(app) == "Go on"
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-num_epochs")
+        await pilot.press(*"20", "ctrl+t")
+        await until(pilot, lambda: "20/20" in status(app))
+
+
+async def test_hidden_panes_are_not_drawn(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    fakes.pace = 0.02
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "training" in status(app))
+        await pilot.press("f5")
+        await pilot.pause(0.3)
+        before = status(app)
+        await pilot.pause(0.5)
+        assert status(app) == before
+        await pilot.press("f3")
+        await until(pilot, lambda: status(app) != before)
+
+
+async def test_keys_of_the_curve(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 60
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "60/250" in status(app))
+        chart = app.query_one(CurveChart)
+        assert chart.log_y and chart.window is None
+        await pilot.press("l", "w")
+        assert not chart.log_y and chart.window == 200
+
+
+async def test_the_drawer_opens_and_closes(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        settings = app.query_one("#settings")
+        assert not settings.display
+        await pilot.press("e")
+        await until(pilot, lambda: settings.display and settings.has_focus_within)
+        await pilot.press("escape")
+        assert not settings.display
+        assert app.query_one(RunView).has_focus_within
+
+
+def test_undone_epochs_come_again() -> None:
+    run = WatchedRun(Path("/saves/one"))
+    run.apply([scripted_epoch(epoch) for epoch in range(1, 31)])
+    run.apply([SampleWritten(30, "分开", "了")])
+    run.apply([RunResumed(20, 0)])
+    assert run.epoch == 20 and not run.samples and run.begun == 1
+    run.apply([scripted_epoch(epoch) for epoch in range(21, 26)])
+    x, _ = run.training.points()
+    assert x.tolist() == [float(epoch) for epoch in range(1, 26)]
+
+
+def test_figures_of_a_watched_run() -> None:
+    run = WatchedRun(Path("/saves/one"), State.TRAINING)
+    run.num_epochs = 100
+    run.apply([scripted_epoch(epoch) for epoch in range(1, 11)])
+    assert run.tokens_per_second == pytest.approx(71_000)
+    assert run.seconds_left == pytest.approx(90 * 0.125)
+    run.apply([EpochFinished(11, 88, float("nan"), None, float("nan"), 1.0, 1.0, 1.0, 1.0)])
+    assert run.epoch == 11
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+def test_snapshot_training(
+    snap_compare: Any, playground: Make, saves: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    config = next(iter(PRESETS.values())).config.replace(validation_fraction=0.1)
+    run = made_run(saves, config, "lyrics-0007")
+    write_journal(run, StateChanged(State.TRAINING, 0))
+    write_journal(run, *(scripted_epoch(epoch, 100.0, True) for epoch in range(1, 144)))
+    write_journal(run, SampleWritten(130, "分开", "了很久 [bold]我\x1b[31m还在原地"))
+    write_journal(run, SampleWritten(140, "分开", "月亮忘记了 你的名字"))
+    write_journal(run, StateChanged(State.STOPPED, 143))
+
+    async def opened(pilot: Any) -> None:
+        app = pilot.app
+        await app.open_run(run.path)
+        await until(pilot, lambda: "143/250" in status(app) and "stopped" in status(app))
+        await until(pilot, lambda: "月亮" in str(app.query_one("#samples-text", Static).content))
+        await until(pilot, lambda: "H100" in str(app.query_one("#header-device", Static).content))
+        await until(pilot, lambda: "parameters" in str(app.query_one("#form-facts", Static).content))
+        await pilot.pause(0.6)
+
+    assert snap_compare(playground(), terminal_size=size, run_before=opened)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_snapshot_empty(snap_compare: Any, playground: Make, size: tuple[int, int]) -> None:
+    async def opened(pilot: Any) -> None:
+        await until(pilot, lambda: "H100" in str(pilot.app.query_one("#header-device", Static).content))
+        await until(pilot, lambda: "parameters" in str(pilot.app.query_one("#form-facts", Static).content))
+        for field in pilot.app.query(Input):
+            field.cursor_blink = False
+        await pilot.press("e")
+        await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "edit-corpus")
+        await pilot.pause(0.5)
+
+    assert snap_compare(playground(), terminal_size=size, run_before=opened)

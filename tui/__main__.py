@@ -1,0 +1,59 @@
+"""A terminal playground for recurrent language models."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from core.errors import UserError
+
+HERE = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the playground; the exit code is 2 for what the user can mend."""
+    parser = argparse.ArgumentParser(prog="python -m tui", description=__doc__)
+    parser.add_argument("--saves", type=Path, default=HERE / "saves", metavar="DIR", help="where the runs are kept")
+    parser.add_argument("--data", type=Path, default=HERE / "data", metavar="DIR", help="where the bundled texts are")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
+    options = parser.parse_args(arguments)
+    try:
+        saves, data = checked_folders(options.saves, options.data)
+        if not sys.stdout.isatty():
+            raise UserError("the playground needs a terminal; in a script use python -m core, which can do the same")
+    except UserError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+
+    # A screen over SSH is better off with fewer frames; whoever knows better says so in the environment.
+    os.environ.setdefault("TEXTUAL_FPS", "30")
+    os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    # What asyncio has to remark on processes would be written across the screen.
+    logging.getLogger("asyncio").addHandler(logging.NullHandler())
+    from tui.app import Playground
+
+    app = Playground(saves=saves, data_dir=data, device=options.device)
+    app.run()
+    for name in app.left_training:
+        print(f"{name} goes on training; python -m tui finds it again")
+    return app.return_code or 0
+
+
+def checked_folders(saves: Path, data: Path) -> tuple[Path, Path]:
+    """Both as absolute paths, ``saves`` made if it is missing. Raises UserError with what would be right."""
+    if not data.is_dir():
+        raise UserError(f"--data must be a folder of texts, {str(data)!r} is none")
+    try:
+        saves.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--saves must be a folder that can be written to, {str(saves)!r}: {error.strerror}") from None
+    if not os.access(saves, os.W_OK | os.X_OK):
+        raise UserError(f"--saves must be a folder that can be written to, {str(saves)!r} cannot")
+    return saves.resolve(), data.resolve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,344 @@
+"""The playground: wires panes, engines and keys together. A pane shows, a message tells, the app connects them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path, PurePath
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from core.config import RunConfig
+from core.corpus.catalogue import texts
+from core.errors import EngineError, UserError
+from core.events import State
+from core.presets import PRESETS
+from core.runs.run import Run, RunSummary, list_runs
+from tui.engines import WORKING, Engines
+from tui.messages import (
+    CorpusChosen,
+    DevicesFound,
+    EngineLost,
+    JournalGrew,
+    RunChosen,
+    RunDeleted,
+    RunOpened,
+    RunRenamed,
+    RunsChanged,
+    RunStateChanged,
+)
+from tui.panes.train import TrainPane
+from tui.text import shown_text
+from tui.themes import DARK, LIGHT
+from tui.watched_run import WatchedRun
+from tui.widgets.header import HeaderLine, PaneTab, device_words
+
+FIRST_PANE = "train"
+DEVICE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class PaneKind:
+    """One pane: its name, title and key, and where its class is, which is imported when it is first wanted."""
+
+    name: str
+    title: str
+    key: str
+    module: str
+    class_name: str
+
+    def make(self) -> Widget:
+        """A new pane."""
+        kind: Callable[..., Widget] = getattr(import_module(self.module), self.class_name)
+        return kind(id=f"pane-{self.name}")
+
+
+PANES = (
+    PaneKind("data", "Data", "f2", "tui.panes.data", "DataPane"),
+    PaneKind("train", "Train", "f3", "tui.panes.train", "TrainPane"),
+    PaneKind("generate", "Generate", "f4", "tui.panes.generate", "GeneratePane"),
+    PaneKind("runs", "Runs", "f5", "tui.panes.runs", "RunsPane"),
+    PaneKind("lab", "Lab", "f6", "tui.panes.lab", "LabPane"),
+)
+STYLES = (
+    "app.tcss",
+    "styles/train.tcss",
+    "styles/data.tcss",
+    "styles/generate.tcss",
+    "styles/runs.tcss",
+    "styles/lab.tcss",
+)
+
+
+class Playground(App[None]):
+    """The app. ``engines`` are behind the runs; ``current_run`` is the one on screen."""
+
+    TITLE = "Playground"
+    CSS_PATH: ClassVar[list[str | PurePath]] = [name for name in STYLES if (Path(__file__).parent / name).exists()]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall"), (50, "-very-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(f"{pane.key},{number}", f"pane('{pane.name}')", pane.title, show=False, id=f"app.{pane.name}",
+                    tooltip=f"To the {pane.title} pane")
+            for number, pane in enumerate(PANES, 1)
+        ),
+        Binding("f1,question_mark", "help", "Help", tooltip="Keys, first steps, what the words mean", id="app.help"),
+        Binding("f9", "toggle_theme", "Theme", tooltip="Dark or light", show=False, id="app.theme"),
+        Binding("q,ctrl+q", "quit", "Quit", show=False, tooltip="Leave; trainings go on", id="app.quit"),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, system=True),
+    ]  # fmt: skip
+
+    current_run: reactive[Path | None] = reactive(None)
+
+    def __init__(
+        self, saves: Path, data_dir: Path, device: str = "auto", engines: Callable[[Playground], Engines] | None = None
+    ) -> None:
+        super().__init__()
+        self.saves = saves
+        self.data_dir = data_dir
+        self.device = device
+        self.left_training: list[str] = []
+        self.engines = engines(self) if engines else Engines(self.post_message, saves, data_dir)
+        self._last_focus: dict[str, Widget] = {}
+        self._devices: tuple[dict[str, object], ...] = ()
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+
+    # ------------------------------------------------------------------ the screen
+
+    def compose(self) -> ComposeResult:
+        yield HeaderLine([(pane.name, pane.title, pane.key) for pane in PANES])
+        yield Container(id="panes")
+        yield Footer(compact=True)
+
+    async def on_mount(self) -> None:
+        """Show the first pane, then do everything that takes time."""
+        await self.action_pane(FIRST_PANE)
+        self.call_after_refresh(self._settle)
+
+    def _settle(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, lambda: self.call_later(self.action_quit))
+        self.engines.prepare()
+        self._find_trainings()
+        self._preload()
+        self.set_interval(DEVICE_SECONDS, self._ask_devices)
+
+    @work(thread=True)
+    def _preload(self) -> None:
+        from tui.charts import preload
+
+        preload()
+
+    async def on_unmount(self) -> None:
+        """Leave the engines: those that train go on."""
+        await self.engines.close()
+
+    @property
+    def train(self) -> TrainPane:
+        """The Train pane, which is always there."""
+        return self.query_one(TrainPane)
+
+    def _first_config(self) -> RunConfig:
+        config = next(iter(PRESETS.values())).config
+        try:
+            return config.replace(device=self.device)
+        except UserError:
+            return config
+
+    async def action_pane(self, name: str) -> None:
+        """Show the pane called ``name``; it is made when it is first wanted, and the focus returns to where it was."""
+        header, panes = self.query_one(HeaderLine), self.query_one("#panes")
+        if len(self.screen_stack) > 1 or header.current == name:
+            return
+        if header.current and self.focused is not None:
+            self._last_focus[header.current] = self.focused
+        if not panes.query(f"#pane-{name}"):
+            await panes.mount(self._made(next(pane for pane in PANES if pane.name == name)))
+        for child in panes.children:
+            child.display = child.id == f"pane-{name}"
+        header.current = name
+        last = self._last_focus.get(name)
+        if last is not None and last.is_attached and last.focusable:
+            last.focus(scroll_visible=False)
+        else:
+            panes.query_one(f"#pane-{name}").focus()
+
+    def _made(self, kind: PaneKind) -> Widget:
+        if kind.name == "train":
+            return TrainPane(self._first_config(), [text.name for text in texts(self.data_dir)], id="pane-train")
+        return kind.make()
+
+    @on(PaneTab.Clicked)
+    async def _tab_clicked(self, event: PaneTab.Clicked) -> None:
+        await self.action_pane(event.pane)
+
+    # ------------------------------------------------------------------ runs
+
+    async def open_run(self, path: Path) -> None:
+        """Put a run on screen: its facts, its whole curve, and its engine if it has one at this moment."""
+        before = self.current_run
+        if before != path:
+            await self._leave_run(before)
+            self.current_run = path
+        self.train.watch_run(WatchedRun(path, self.engines.state(path)))
+        await self.engines.unfollow(path)
+        try:
+            self.train.know(await asyncio.to_thread(Run(path).facts))
+            self.engines.follow(path)
+            await self.engines.attached(path)
+        except UserError as error:
+            self.engines.follow(path)
+            self.train.take_trouble(path, str(error))
+
+    async def close_run(self) -> None:
+        """Take the run off the screen."""
+        await self._leave_run(self.current_run)
+        self.current_run = None
+        self.train.watch_run(None)
+
+    async def _leave_run(self, path: Path | None) -> None:
+        if path is not None:
+            await self.engines.unfollow(path)
+            if self.engines.state(path) not in WORKING:
+                self.run_worker(self.engines.release(path), exit_on_error=False)
+
+    @work
+    async def _find_trainings(self) -> None:
+        """Open the newest of the runs that train at this moment."""
+        runs = await asyncio.to_thread(training_runs, self.saves)
+        if not runs or self.current_run is not None:
+            return
+        await self.open_run(runs[0].path)
+        for run in runs[1:]:
+            try:
+                await self.engines.attached(run.path)
+            except (UserError, EngineError):
+                continue
+        more = f"; {len(runs) - 1} more under Runs" if len(runs) > 1 else ""
+        self.notify(f"{shown_text(runs[0].name)} has gone on {runs[0].state}{more}", markup=False)
+
+    @on(RunChosen)
+    async def _run_chosen(self, event: RunChosen) -> None:
+        if self.current_run != event.path:
+            await self.open_run(event.path)
+        await self.action_pane("generate" if event.purpose == "generate" else "train")
+        if event.purpose == "resume":
+            self.train.action_train()
+
+    @on(CorpusChosen)
+    async def _corpus_chosen(self, event: CorpusChosen) -> None:
+        self.train.take_corpus(event.settings)
+        await self.action_pane("train")
+
+    @on(RunRenamed)
+    async def _run_renamed(self, event: RunRenamed) -> None:
+        if self.current_run == event.path:
+            await self.open_run(event.new_path)
+
+    @on(RunDeleted)
+    async def _run_deleted(self, event: RunDeleted) -> None:
+        if self.current_run == event.path:
+            await self.close_run()
+
+    @on(RunsChanged)
+    def _runs_changed(self) -> None:
+        """Panes that list runs look again by themselves when they are shown."""
+
+    @on(RunOpened)
+    def _run_opened(self, event: RunOpened) -> None:
+        if not self.is_running:
+            return  # on the way out: what it would be shown in is being taken down
+        self.train.take_engine(event.path, str(event.facts.get("state", State.IDLE)))
+
+    @on(JournalGrew)
+    def _journal_grew(self, event: JournalGrew) -> None:
+        if not self.is_running:
+            return
+        self.train.take_events(event.path, event.events)
+
+    @on(RunStateChanged)
+    def _run_state_changed(self, event: RunStateChanged) -> None:
+        if not self.is_running:
+            return
+        self.train.take_state(event.path, event.state, event.text)
+        if event.path != self.current_run and event.state not in WORKING:
+            words = f"{shown_text(event.path.name)} is {event.state}, epoch {event.epoch:,}"
+            self.notify(words, markup=False, severity="information" if event.state in DONE else "warning")
+            self.run_worker(self.engines.release(event.path), exit_on_error=False)
+
+    @on(EngineLost)
+    def _engine_lost(self, event: EngineLost) -> None:
+        if not self.is_running:
+            return
+        words = f"{event.reason} Its log is {event.log}."
+        if event.path == self.current_run:
+            self.train.take_trouble(event.path, words)
+        else:
+            self.notify(shown_text(words), title=shown_text(event.path.name), severity="error", markup=False)
+
+    # ------------------------------------------------------------------ devices
+
+    @work(exclusive=True, group="devices")
+    async def _ask_devices(self) -> None:
+        if self.app_focus:
+            await self.engines.refresh_devices()
+
+    @on(DevicesFound)
+    def _devices_found(self, event: DevicesFound) -> None:
+        if not self.is_running:
+            return
+        chosen = self.train.form.texts["device"] or self.device
+        wanted = {"cuda": "cuda:0"}.get(chosen, chosen)
+        device = next((item for item in event.devices if item.get("name") == wanted), None)
+        if device is None and event.devices:
+            device = event.devices[0]
+        if device is not None:
+            self.query_one(HeaderLine).show_device(shown_text(device_words(device)))
+
+    # ------------------------------------------------------------------ acts
+
+    def action_help(self) -> None:
+        """Keys, first steps, words."""
+        from tui.dialogs.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.query_one(HeaderLine).current))
+
+    def action_toggle_theme(self) -> None:
+        """Dark or light."""
+        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+    async def action_quit(self) -> None:
+        """Leave the screen; trainings go on in their engines."""
+        self.left_training = [run.name for run in self.engines.training()]
+        self.exit()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything that a key can do, by name."""
+        from tui.commands import commands
+
+        yield from commands(self)
+        yield from (item for item in super().get_system_commands(screen) if item.title not in NOT_OFFERED)
+
+
+NOT_OFFERED = ("Quit", "Keys", "Maximize", "Minimize")
+DONE = (State.FINISHED, State.STOPPED, State.IDLE)
+
+
+def training_runs(saves: Path) -> list[RunSummary]:
+    """The runs that train, or are paused in the midst of it, in engines that live; the newest first. Reads files."""
+    return [run for run in list_runs(saves) if run.state in WORKING and not run.problem]

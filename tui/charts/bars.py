@@ -1,0 +1,139 @@
+"""Horizontal bars with labels, numbers and shares, exact to an eighth of a cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from tui.charts.drawing import Drawing, Palette, Row, Run, message
+from tui.charts.grid import blank
+from tui.charts.ticks import number_label
+from tui.text import pad_cells, shown_text, token_name
+
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: ``label`` may be any text, a token for instance; ``note`` takes the place of the share."""
+
+    label: str
+    value: float
+    note: str | None = None
+
+
+def bar_chart(
+    bars: Sequence[Bar],
+    *,
+    width: int,
+    height: int,
+    palette: Palette | None = None,
+    total: float | None = None,
+    decimals: int | None = None,
+    unicode: bool = True,
+    placeholder: str = "nothing to count yet",
+) -> Drawing:
+    """One row for each bar, as many as fit into ``height``: label, bar, value, share. Exactly ``width`` cells a row.
+
+    Args:
+        total: what shares are of; None for the sum of all bars, 0 for no shares.
+        decimals: decimals of the values; None for whole numbers as such and others with three.
+        unicode: bars in eighths of a cell, else ``#``.
+        placeholder: the sentence shown where there are no bars.
+    """
+    palette = palette or Palette()
+    if width < 1 or height < 1:
+        return blank(width, height)
+    if not bars:
+        return message(placeholder, width, height, palette.label)
+    values = [bar.value if math.isfinite(bar.value) else 0.0 for bar in bars]
+    whole = total if total is not None else sum(value for value in values if value > 0)
+    shown = list(zip(bars[:height], values, strict=False))
+    labels = [token_name(bar.label) for bar, _ in shown]
+    numbers = [_number(bar.value, decimals) for bar, _ in shown]
+    notes = [_share(value, whole) if bar.note is None else shown_text(bar.note) for bar, value in shown]
+    if not unicode:
+        labels, notes = [[_ascii(text) for text in texts] for texts in (labels, notes)]
+
+    label_cells = min(max(map(cell_len, labels)), max(1, width // 3))
+    number_cells = max(map(len, numbers))
+    note_cells = min(max(map(cell_len, notes)), width // 3)
+    # In little room the shares go first, then the numbers; a bar needs some cells to say anything.
+    if width - label_cells - number_cells - note_cells - 3 < 6:
+        note_cells = 0
+    if width - label_cells - number_cells - 2 < 4:
+        number_cells = 0
+    tail = sum(cells + 1 for cells in (number_cells, note_cells) if cells)
+    room = max(0, width - label_cells - 1 - tail)
+    largest = max(values, default=0.0)
+    ellipsis = "…" if unicode else "~"
+
+    rows: list[Row] = []
+    for (_, value), label, number, note in zip(shown, labels, numbers, notes, strict=True):
+        bar = _bar(value / largest if largest > 0 else 0.0, room, unicode)
+        runs: list[Run] = [
+            (pad_cells(label, label_cells, ellipsis=ellipsis) + " ", palette.text),
+            (bar, palette.bar),
+            (" " * (room - len(bar)), ""),
+        ]
+        if number_cells:
+            runs.append((" " + pad_cells(number, number_cells, "right", ellipsis), palette.text))
+        if note_cells:
+            runs.append((" " + pad_cells(note, note_cells, "right", ellipsis), palette.label))
+        rows.append(_exact([run for run in runs if run[0]], width))
+    rows += [((" " * width, ""),)] * (height - len(rows))
+    return Drawing(rows, width)
+
+
+def _exact(runs: list[Run], width: int) -> Row:
+    """The runs, cut where a very narrow chart has no room for them all."""
+    out: list[Run] = []
+    used = 0
+    for text, style in runs:
+        cells = cell_len(text)
+        if used + cells > width:
+            text = pad_cells(text, width - used)
+            cells = width - used
+        if text:
+            out.append((text, style))
+        used += cells
+    return tuple(out)
+
+
+def _bar(fraction: float, cells: int, unicode: bool) -> str:
+    """A bar of ``fraction`` of ``cells``; anything above nothing shows."""
+    if fraction <= 0 or cells <= 0:
+        return ""
+    fraction = min(1.0, fraction)
+    if not unicode:
+        return "#" * max(1, round(fraction * cells))
+    eighths = max(1, round(fraction * cells * 8))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
+
+
+def _number(value: float, decimals: int | None) -> str:
+    """A value in full, thousands separated."""
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= 1e12:
+        return number_label(value)
+    if decimals is None:
+        decimals = 0 if value == int(value) else 3
+    return f"{value:,.{decimals}f}"
+
+
+def _share(value: float, total: float) -> str:
+    """``value`` in percent of ``total``."""
+    if not total > 0:
+        return ""
+    share = max(0.0, value) / total * 100
+    return "<0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"
+
+
+def _ascii(text: str) -> str:
+    """The text with what is not ASCII escaped."""
+    names = {"␣": "_", "⏎": "\\n", "⇥": "\\t"}
+    return "".join(names.get(c, c) for c in text).encode("ascii", "backslashreplace").decode()

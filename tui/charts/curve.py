@@ -1,0 +1,190 @@
+"""Long curves in little room: what is kept of a series that grows all night, and what of it is drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    Points: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+LARGEST = 1e300
+"""What is larger is drawn as this: differences of larger numbers may be infinite."""
+
+
+def finite_points(x: ArrayLike, y: ArrayLike, positive_x: bool = False, positive_y: bool = False) -> Points:
+    """The points that can be drawn, in the order of ``x``: finite ones, and positive where the axis is logarithmic."""
+    import numpy as np
+
+    xs, ys = np.asarray(x, dtype=np.float64).ravel(), np.asarray(y, dtype=np.float64).ravel()
+    size = min(xs.size, ys.size)
+    xs, ys = xs[:size], ys[:size]
+    good = np.isfinite(xs) & np.isfinite(ys)
+    if positive_x:
+        good &= xs > 0
+    if positive_y:
+        good &= ys > 0
+    if not good.all():
+        xs, ys = xs[good], ys[good]
+    if xs.size and max(np.abs(xs).max(), np.abs(ys).max()) > LARGEST:
+        xs, ys = np.clip(xs, -LARGEST, LARGEST), np.clip(ys, -LARGEST, LARGEST)
+    if xs.size > 1 and (np.diff(xs) < 0).any():
+        order = np.argsort(xs, kind="stable")
+        xs, ys = xs[order], ys[order]
+    return xs, ys
+
+
+def _extremes(y: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Indices of the lowest and the highest value of each group, groups given by their starts; in ascending order."""
+    import numpy as np
+
+    sizes = np.diff(starts, append=y.size)
+    groups = np.repeat(np.arange(starts.size), sizes)
+    chosen = []
+    for extreme in (np.minimum, np.maximum):
+        hits = np.flatnonzero(y == extreme.reduceat(y, starts)[groups])
+        chosen.append(hits[np.diff(groups[hits], prepend=-1) != 0])  # the first of each group
+    return np.unique(np.concatenate(chosen))
+
+
+def _untangled(column: list[int], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lowest and highest of each column in the order that is nearer to the column before.
+
+    In noise this halves the ink (down one column, up the next), and the time to draw it; a smooth line stays as it is.
+    The order within a column of many points cannot be seen.
+    """
+    import numpy as np
+
+    values = y.tolist()
+    for index in range(1, len(values) - 1):
+        if column[index] == column[index + 1]:
+            before = values[index - 1]
+            if abs(values[index + 1] - before) < abs(values[index] - before):
+                values[index], values[index + 1] = values[index + 1], values[index]
+    return np.array(values)
+
+
+def decimate(x: NDArray[np.float64], y: NDArray[np.float64], low: float, high: float, columns: int) -> Points:
+    """At most two points a column, its lowest and its highest, of the finite points between ``low`` and ``high``.
+
+    ``x`` ascends. Where the line crosses an end of the range, a point is put there, so that it is drawn up to the edge.
+    """
+    import numpy as np
+
+    if x.size == 0:
+        return x, y
+    first, last = int(np.searchsorted(x, low, "left")), int(np.searchsorted(x, high, "right"))
+    edges = [edge for edge in (low, high) if x[0] < edge < x[-1]]
+    inner_x, inner_y = x[first:last], y[first:last]
+    if inner_x.size > 2 and high > low:
+        column = np.minimum(((inner_x - low) * (columns / (high - low))).astype(np.intp), columns - 1)
+        starts = np.flatnonzero(np.diff(column, prepend=-1))
+        kept = _extremes(inner_y, starts)
+        dense = inner_x.size > 4 * columns
+        inner_x, inner_y = inner_x[kept], inner_y[kept]
+        if dense:
+            inner_y = _untangled(column[kept].tolist(), inner_y)
+    if first > 0 and low in edges and not (inner_x.size and inner_x[0] == low):
+        inner_x, inner_y = np.insert(inner_x, 0, low), np.insert(inner_y, 0, np.interp(low, x, y))
+    if last < x.size and high in edges and not (inner_x.size and inner_x[-1] == high):
+        inner_x, inner_y = np.append(inner_x, high), np.append(inner_y, np.interp(high, x, y))
+    return inner_x, inner_y
+
+
+class Curve:
+    """A series that grows without end in bounded room.
+
+    All of it is kept as the lowest and highest points of ever longer stretches, of equal length over the whole curve
+    (``2 * capacity`` points at most); the latest ``capacity`` points are kept as they came as well, for a near view.
+    """
+
+    def __init__(self, capacity: int = 8192) -> None:
+        self._capacity = max(4, capacity)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget every point."""
+        self._past: Points | None = None
+        self._stretch = 2
+        """How many raw points two kept ones stand for."""
+        self._pending: tuple[list[float], list[float]] = ([], [])
+        """The latest raw points, not yet a whole stretch."""
+        self._recent: tuple[list[float], list[float]] = ([], [])
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many points came in, finite or not."""
+        return self._count
+
+    @property
+    def latest(self) -> float:
+        """The greatest x so far; 0 where there is none."""
+        return self._recent[0][-1] if self._recent[0] else 0.0
+
+    def append(self, x: float, y: float) -> None:
+        """One more point."""
+        self.extend([x], [y])
+
+    def extend(self, x: ArrayLike, y: ArrayLike) -> None:
+        """More points, in the order of ``x``, not before those already there. What is not finite is left out."""
+        import numpy as np
+
+        self._count += min(np.size(x), np.size(y))
+        xs, ys = finite_points(x, y)
+        capacity = self._capacity
+        for kept, new in zip(self._recent, (xs, ys), strict=True):
+            kept.extend(new[-capacity:].tolist())
+            if len(kept) > 2 * capacity:
+                del kept[:-capacity]
+        step = max(self._stretch, capacity)
+        for start in range(0, xs.size, step):
+            for kept, new in zip(self._pending, (xs, ys), strict=True):
+                kept.extend(new[start : start + step].tolist())
+            self._settle()
+
+    def _settle(self) -> None:
+        """Move whole stretches from the pending points to the past, and halve the past where it is too long."""
+        import numpy as np
+
+        whole = len(self._pending[0]) // self._stretch * self._stretch
+        if whole < max(self._stretch, 256):  # seldom, for it copies the past
+            return
+        new = (np.array(self._pending[0][:whole]), np.array(self._pending[1][:whole]))
+        for kept in self._pending:
+            del kept[:whole]
+        new = self._condensed(new, self._stretch)
+        past = new if self._past is None else tuple(np.concatenate(pair) for pair in zip(self._past, new, strict=True))
+        while past[0].size > 2 * self._capacity:
+            past = self._condensed((past[0], past[1]), 4)
+            self._stretch *= 2
+        self._past = (past[0], past[1])
+
+    @staticmethod
+    def _condensed(points: Points, size: int) -> Points:
+        """The lowest and the highest of each ``size`` points, two of each even where they are one and the same."""
+        import numpy as np
+
+        x, y = points
+        if size <= 2:
+            return points
+        whole = y.size // size * size
+        table = y[:whole].reshape(-1, size)
+        pairs = np.stack([table.argmin(axis=1), table.argmax(axis=1)], axis=1) + np.arange(0, whole, size)[:, None]
+        kept = np.append(np.sort(pairs, axis=1).ravel(), np.arange(whole, y.size))
+        return x[kept], y[kept]
+
+    def points(self, since: float | None = None) -> Points:
+        """The points to draw, all of them or those from ``since`` on (with one before it, so that the line enters)."""
+        import numpy as np
+
+        near = since is not None and bool(self._recent[0]) and self._recent[0][0] <= since
+        x, y = (np.array(values) for values in (self._recent if near else self._pending))
+        if not near and self._past is not None:
+            x, y = np.concatenate([self._past[0], x]), np.concatenate([self._past[1], y])
+        if since is not None and x.size:
+            start = max(0, int(np.searchsorted(x, since, "left")) - 1)
+            x, y = x[start:], y[start:]
+        return x, y

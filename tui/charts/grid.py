@@ -1,0 +1,132 @@
+"""A grid of cells to compose a chart in: the frame, curves laid over it, words where there is room for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from tui.charts.drawing import Drawing, Row, Run
+from tui.text import clip_cells, pad_cells, shown_text
+
+_INK = re.compile("[^ \u2800]+")
+_ASCII = str.maketrans({"│": "|", "─": "-", "┈": ".", "•": "*", "…": "~"} | dict.fromkeys("┼┤├┬┴└", "+"))
+
+
+class Grid:
+    """``width`` by ``height`` cells, each a character one cell wide and a style."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width = width
+        self.height = height
+        self._characters = [[" "] * width for _ in range(height)]
+        self._styles = [[""] * width for _ in range(height)]
+
+    def write(self, row: int, column: int, text: str, style: str) -> None:
+        """Put ``text`` over what is there."""
+        text = text[: self.width - column]
+        self._characters[row][column : column + len(text)] = text
+        self._styles[row][column : column + len(text)] = [style] * len(text)
+
+    def lay(self, lines: Sequence[str], column: int, style: str) -> None:
+        """Lay a picture over the grid: what is blank in it lets the cells below be seen."""
+        for row, line in enumerate(lines[: self.height]):
+            for ink in _INK.finditer(line):
+                self.write(row, column + ink.start(), ink.group(), style)
+
+    def text(self, row: int) -> str:
+        """The characters of a row."""
+        return "".join(self._characters[row])
+
+    def write_name(self, row: int, first: int, name: str, style: str) -> None:
+        """Write the name of the line in ``row``: on it, as far right as no curve and no other name is in the way.
+
+        Where there is no such place right of column ``first``, the rows above and below are tried, then the name is
+        left out: curves come first.
+        """
+        label = f" {_narrow(clip_cells(shown_text(name), max(4, (self.width - first) // 2)))} "
+        if not label.strip():
+            return
+        for place in (row, row - 1, row + 1):
+            if not 0 <= place < self.height:
+                continue
+            free = self.text(place)
+            if place == row:  # the line itself is no obstacle to its own name
+                free = free.replace("┈", " ")
+            column = free.rfind(" " * (len(label) + 1), first)
+            if column >= 0:
+                self.write(place, column, label, style)
+                return
+
+    def write_x_name(self, gutter: int, name: str, style: str) -> None:
+        """Name the x axis beside its ticks in the last row: in the ``gutter`` at the left, or where there is room."""
+        label = _narrow(shown_text(name))
+        row = self.height - 1
+        ticks = self.text(row)
+        if label and len(label) <= gutter and not ticks[: gutter + 1].strip():
+            self.write(row, 0, label.rjust(gutter), style)
+        elif label:
+            free = ticks.rfind(" " * (len(label) + 2))
+            if free >= 0:
+                self.write(row, free + 1, label, style)
+
+    def rows(self, unicode: bool) -> list[Row]:
+        """The rows as runs of one style each; in ASCII where asked for."""
+        rows: list[Row] = []
+        for characters, styles in zip(self._characters, self._styles, strict=True):
+            text = "".join(characters)
+            if not unicode:
+                text = _ascii(text)
+            runs: list[Run] = []
+            start, current = 0, styles[0]
+            for column, style in enumerate(styles):
+                if style != current and characters[column] != " ":  # blanks have no colour: they go with what is before
+                    if column > start:
+                        runs.append((text[start:column], current))
+                    start, current = column, style
+            runs.append((text[start:], current))
+            rows.append(tuple(runs))
+        return rows
+
+
+def _narrow(text: str) -> str:
+    """Text for cells of one character each: wide characters and marks are replaced."""
+    return (
+        text if len(text) == cell_len(text) and all(map(cell_len, text)) else text.encode("ascii", "replace").decode()
+    )
+
+
+def _ascii(text: str) -> str:
+    """The text in ASCII, as wide as before."""
+    text = text.translate(_ASCII)
+    return text if text.isascii() else "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
+
+
+def header(title: str, legend: Sequence[tuple[str, str, str]], width: int, style: str, unicode: bool) -> Row:
+    """What is drawn (left) and which line is whose (right), in one row of ``width`` cells.
+
+    ``legend`` holds a sample of each line, its style and its name; what finds no room is left out.
+    """
+    entries: list[Run] = []
+    used = 0
+    for sample, sample_style, name in legend:
+        shown = clip_cells(shown_text(name), max(6, width // 3))
+        entry = [("  " if entries else "", ""), (sample, sample_style), (" " + shown, style)]
+        cells = sum(cell_len(text) for text, _ in entry)
+        if used + cells > width:
+            break
+        entries += entry
+        used += cells
+    shown = shown_text(title)
+    room = width - used - (2 if used else 0)
+    if cell_len(shown) > room:  # the part before the comma says what it is, the rest how
+        shown = shown.split(",")[0] if cell_len(shown.split(",")[0]) <= room else ""
+    runs = [(pad_cells(shown, width - used), style), *entries]
+    return tuple((text if unicode else _ascii(text), run_style) for text, run_style in runs if text)
+
+
+def blank(width: int, height: int) -> Drawing:
+    """Nothing, in this size."""
+    width, height = max(0, width), max(0, height)
+    return Drawing([((" " * width, ""),)] * height, width)

@@ -1,0 +1,136 @@
+"""Tidy axes: ranges that end on round numbers, ticks at round numbers, short labels for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+_TIDY_STEPS = (1.0, 2.0, 5.0, 10.0)
+_TIDY_ENDS = (0.8, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
+_LARGEST = 1e300
+"""Beyond this a range would overflow when it is doubled."""
+
+
+def _tidy_step(span: float, most: int) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that fits at most ``most`` times into ``span``."""
+    wanted = span / max(1, most)
+    magnitude = 10.0 ** max(-300, math.floor(math.log10(wanted))) if wanted > 0 else 1.0
+    for factor in _TIDY_STEPS:
+        if factor * magnitude >= wanted * (1 - 1e-9):
+            return factor * magnitude
+    return 10.0 * magnitude
+
+
+def linear_range(low: float, high: float, parts: int = 5) -> tuple[float, float]:
+    """A range around ``low`` and ``high`` that starts and ends on round numbers; never empty."""
+    low, high = max(-_LARGEST, min(low, high)), min(_LARGEST, max(low, high))
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        margin = abs(low) / 10 or 1.0
+        low, high = low - margin, high + margin
+    step = _tidy_step(high - low, parts)
+    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+
+
+def log_range(low: float, high: float) -> tuple[float, float]:
+    """A range around two positive numbers that starts and ends on round numbers.
+
+    Within a factor of three that would be too coarse: there the range is the linear one.
+    """
+    if high < low * 3:
+        start, end = linear_range(low, high)
+        if start > low / 2:
+            return start, end
+    return _tidy_below(low), _tidy_above(high)
+
+
+def _tidy_below(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return max(factor * power for factor in _TIDY_ENDS if factor * power <= value * (1 + 1e-9))
+
+
+def _tidy_above(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return min(factor * power for factor in _TIDY_ENDS if factor * power >= value * (1 - 1e-9))
+
+
+def linear_ticks(low: float, high: float, most: int, integers: bool = False) -> list[float]:
+    """At most about ``most`` round numbers from ``low`` to ``high``, in equal steps; whole ones where asked for."""
+    span = high - low
+    if span <= 0 or most < 1:
+        return [low]
+    step = _tidy_step(span, most)
+    if integers:
+        step = max(1.0, step)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [index * step for index in range(first, last + 1)] or [low]
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """At most about ``most`` round numbers from ``low`` to ``high``, both positive, for a logarithmic axis.
+
+    1, 2, 5, 10, 20, ... where there is room, else whole decades, else every second decade, and so on; between near
+    ends, where those would leave fewer than three, equal steps.
+    """
+    start, end = math.log10(low), math.log10(high)
+    if end <= start or most < 1:
+        return [low]
+    tolerance = 1e-9
+    decades = range(math.floor(start), math.ceil(end) + 1)
+    fine = [factor * 10.0**decade for decade in decades if abs(decade) < 300 for factor in (1, 2, 5)]
+    fine = [tick for tick in fine if start - tolerance <= math.log10(tick) <= end + tolerance]
+    if len(fine) < 3 and end - start < 1.5:
+        return linear_ticks(low, high, most)
+    if len(fine) <= most:
+        return fine
+    every = max(1, math.ceil((end - start) / most))
+    exponents = [d for d in decades if d % every == 0 and start - tolerance <= d <= end + tolerance]
+    if len(exponents) < 2 and fine:
+        return [fine[0], fine[-1]][:most]
+    return [10.0**exponent for exponent in exponents] or [low]
+
+
+def _with_unit(value: float) -> str:
+    """A large number in at most six characters: ``20k``, ``1.5M``, ``1e15``."""
+    for limit, unit in ((1e3, "k"), (1e6, "M"), (1e9, "G")):
+        if abs(value) < limit * 1e3 * (1 - 1e-9):
+            return f"{value / limit:.4g}{unit}"
+    mantissa, exponent = f"{value:.3g}".split("e") if "e" in f"{value:.3g}" else (f"{value / 1e12:.4g}", "12")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def number_label(value: float, decimals: int = 0) -> str:
+    """A tick's number, short: ``0``, ``0.25``, ``500``, ``1,000``, ``20k``, ``1.5M``, ``1e-4``."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 10_000:
+        return _with_unit(value)
+    if abs(value) < 1e-3:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{value:,.{decimals}f}"
+
+
+def _decimals(value: float, most: int = 6) -> int:
+    """How many decimals it takes to write ``value``."""
+    for decimals in range(most):
+        if abs(round(value, decimals) - value) <= 1e-9 * max(1.0, abs(value)):
+            return decimals
+    return most
+
+
+def tick_labels(ticks: Sequence[float], equal_steps: bool = True) -> list[str]:
+    """Labels for ticks; those in equal steps have the same number of decimals, so that points stand in a column."""
+    decimals = [_decimals(tick) for tick in ticks]
+    if equal_steps:
+        decimals = [max(decimals, default=0)] * len(decimals)
+    return [number_label(tick, places) for tick, places in zip(ticks, decimals, strict=True)]
+
+
+def count_labels(ticks: Sequence[float], cells: int) -> list[str]:
+    """Labels for ticks along ``cells`` cells: thousands separated where there is room, else short."""
+    whole = all(tick == int(tick) for tick in ticks)
+    if whole:
+        labels = [f"{int(tick):,}" for tick in ticks]
+        if sum(len(label) + 2 for label in labels) <= cells:
+            return labels
+    return tick_labels(ticks)

@@ -1,0 +1,113 @@
+"""Texts as the screen needs them: which there are, what is to be told of one, and how one begins.
+
+The statistics are computed by ``python -m core stats`` in a process of its own: a large text keeps neither the screen
+waiting nor its memory, and a choice that has been changed meanwhile is simply killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.errors import CorpusError
+
+# As many n-grams as the tallest screen has rows for.
+TOP = 60
+HEAD_BYTES = 24_000
+
+
+async def describe(
+    source: str,
+    *,
+    normalise: str,
+    tokens: str,
+    max_tokens: int,
+    min_freq: int,
+    batch_size: int,
+    num_steps: int,
+    data_dir: Path | None = None,
+) -> dict[str, Any]:
+    """What ``core.corpus.statistics.describe`` tells of a text. Raises CorpusError with the sentence of the command.
+
+    Cancelled, it kills the process.
+    """
+    arguments = [
+        "stats", "--json", f"--corpus={source}", f"--normalise={normalise}", f"--tokens={tokens}",
+        f"--max-tokens={max_tokens}", f"--min-freq={min_freq}", f"--batch-size={batch_size}",
+        f"--num-steps={num_steps}", f"--top={TOP}",
+    ]  # fmt: skip
+    if data_dir is not None:
+        arguments.append(f"--data={data_dir}")
+    out, words, code = await _run_core(arguments)
+    if code != 0:
+        sentence = words.strip().splitlines()[-1:] or ["its statistics ended without a word"]
+        raise CorpusError(sentence[0].removeprefix("error: "))
+    try:
+        facts = json.loads(out)
+    except ValueError:
+        raise CorpusError("its statistics were cut off: try again") from None
+    if not isinstance(facts, dict):
+        raise CorpusError("its statistics are of an unknown form")
+    return facts
+
+
+async def _run_core(arguments: list[str]) -> tuple[bytes, str, int]:
+    """Run ``python -m core``: what it wrote, what it said on stderr, and its exit code. Raises CorpusError."""
+    root = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "core", *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"its statistics could not be started: {error}") from None
+    try:
+        out, words = await process.communicate()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+    return out, words.decode("utf-8", "replace"), process.returncode or 0
+
+
+def head(path: Path, encoding: str) -> str:
+    """The beginning of a text file as it stands there; empty where it cannot be read. It waits for the disk."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(HEAD_BYTES).decode(encoding, "ignore")
+    except (OSError, LookupError):
+        return ""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def matches(typed: str, limit: int = 200) -> list[str]:
+    """Paths that begin with ``typed``: folders, which end in a slash, then files. It waits for the disk.
+
+    Hidden names only come after a dot; names with characters that cannot be seen never do.
+    """
+    folder, slash, stem = typed.rpartition("/")
+    try:
+        base = Path(f"{folder}{slash}" or ".").expanduser()
+        found: list[tuple[bool, str]] = []
+        with os.scandir(base) as entries:
+            for entry in entries:
+                name = entry.name
+                if not name.startswith(stem) or not name.isprintable():
+                    continue
+                if name.startswith(".") and not stem.startswith("."):
+                    continue
+                is_folder = entry.is_dir()
+                found.append((not is_folder, f"{folder}{slash}{name}{'/' if is_folder else ''}"))
+    except (OSError, ValueError, RuntimeError):
+        return []
+    return [path for _, path in sorted(found)[:limit]]

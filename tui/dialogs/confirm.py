@@ -1,0 +1,50 @@
+"""A question with two answers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Static
+
+
+class ConfirmDialog(ModalScreen[bool]):
+    """Asks before something is done; its result is whether to do it. ``danger`` paints the dialog as a warning."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "answer(False)", "Cancel", tooltip="Leave everything as it is", id="dialog.cancel"),
+        Binding("left,right", "app.focus_next", "Other answer", show=False),
+    ]
+
+    def __init__(self, title: str | Content, body: str | Content, confirm: str, *, danger: bool = False) -> None:
+        super().__init__()
+        self._title = title if isinstance(title, Content) else Content(title)
+        self._body = body if isinstance(body, Content) else Content(body)
+        self._confirm = confirm
+        self._danger = danger
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog", id="confirm") as dialog:
+            dialog.border_title = self._title
+            dialog.set_class(self._danger, "-danger")
+            yield Static(self._body, classes="dialog-body")
+            with Horizontal(classes="dialog-buttons"):
+                yield Button(self._confirm, variant="error" if self._danger else "primary", id="yes", compact=True)
+                yield Button("Cancel", id="no", compact=True)
+            yield Static(f"enter {self._confirm.lower()}   esc cancel", classes="dialog-keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#yes").focus()
+
+    def action_answer(self, answer: bool) -> None:
+        """Close the dialog with ``answer``."""
+        self.dismiss(answer)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")

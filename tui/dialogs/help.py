@@ -1,0 +1,95 @@
+"""The help screen: first steps, keys by pane, what the words mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import ClassVar, TypeAlias
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui.commands import described, key_words, pane_bindings
+
+Lines: TypeAlias = Sequence[tuple[str, str]]
+COLUMN = 17  # cells of the first column
+
+FIRST_STEPS = (
+    ("f2", "Data: choose a text, see what is in it, and use it"),
+    ("f3", "Train: ctrl+t trains a new model with the settings that stand there"),
+    ("f4", "Generate: let the model write, even while it is still learning"),
+    ("f5", "Runs: everything is saved by itself and stands there; open it, copy it, train it further"),
+    ("q", "Quit: a training goes on without the screen, and is found again at the next start"),
+)
+
+WORDS = (
+    ("token", "what the model reads one at a time: a character, or a word"),
+    ("perplexity", "how many tokens the model hesitates between, on average: 1 is certainty, the vocabulary's size is "
+     "pure guessing. On the training text it tells how well that is known by now, on the held-out text how well a text "
+     "of the same kind"),
+    ("uniform", "the perplexity of guessing without having read anything: the size of the vocabulary"),
+    ("epoch", "one pass over the text"),
+    ("batch", "the sequences that are read side by side before the weights change once"),
+    ("steps", "how long a sequence is: so far back in time the gradient reaches"),
+    ("learning rate", "how far the weights move after each batch: too small is slow, too large diverges"),
+    ("clip", "the longest gradient that is let through: a recurrent model's gradients can explode"),
+    ("hidden", "how many numbers the model remembers from token to token"),
+    ("sampling", "sequential or random: each batch goes on where the one before ended, or takes pieces from anywhere"),
+    ("temperature", "below 1 the model writes what it is sure of, above 1 it dares more"),
+    ("run", "one model with its settings, its curve and its weights: a folder of its own"),
+    ("engine", "the process that trains a run: it outlives this screen"),
+)  # fmt: skip
+
+
+class HelpScreen(ModalScreen[None]):
+    """Scrolls; any of f1, escape and q closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,f1,q,question_mark", "dismiss", "Close", tooltip="Back to the pane", id="help.close"),
+    ]
+
+    def __init__(self, current: str) -> None:
+        super().__init__()
+        self._current = current
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="help") as box:
+            box.border_title = Content("Help")
+            box.border_subtitle = Content("esc closes")
+            yield Static("", id="help-text")
+
+    def on_mount(self) -> None:
+        self.query_one("#help").focus()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fill)
+
+    def _fill(self) -> None:
+        width = max(40, self.query_one("#help").scrollable_content_region.width - 2)
+        self.query_one("#help-text", Static).update(self._words(width))
+
+    def _words(self, width: int) -> Content:
+        from tui.app import PANES, Playground
+
+        sections: list[tuple[str, Lines]] = [("First steps", FIRST_STEPS)]
+        for pane in sorted(PANES, key=lambda pane: pane.name != self._current):
+            keys = [(key_words(binding), binding.tooltip) for binding in pane_bindings(pane)]
+            sections.append((f"Keys in {pane.title}", keys))
+        everywhere = [(key_words(item), item.tooltip) for item in described(Playground.BINDINGS) if item.tooltip]
+        sections.append(("Keys everywhere", [*everywhere, ("ctrl+p", "Every command by its name, themes too")]))
+        sections.append(("Words", WORDS))
+        return Content("\n\n").join(_section(title, lines, width) for title, lines in sections)
+
+
+def _section(title: str, lines: Lines, width: int) -> Content:
+    """A heading and lines of two columns; the second one wraps under itself."""
+    rows = [Content.styled(title, "bold $accent")]
+    for word, meaning in lines:
+        first, *more = wrap(meaning, max(20, width - COLUMN)) or [""]
+        rows.append(Content.assemble((f"  {word}".ljust(COLUMN), "bold"), first))
+        rows += [Content(" " * COLUMN + line) for line in more]
+    return Content("\n").join(rows)

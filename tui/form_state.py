@@ -1,0 +1,70 @@
+"""The texts of a settings form and what they mean: no widgets, so that every rule of the form can be tested alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import cast
+
+from core.config import RunConfig, Value, settings
+from core.errors import ConfigError
+
+YES_NO = ("no", "yes")
+
+
+def typed(value: Value) -> str:
+    """A value as a person types it: what ``Setting.parse`` reads back."""
+    if isinstance(value, bool):
+        return YES_NO[value]
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a form's texts mean.
+
+    ``config`` is None where something is wrong; ``errors`` says what, by setting, in the form's order; ``relevant`` are
+    the settings that have an effect beside the others.
+    """
+
+    config: RunConfig | None
+    errors: Mapping[str, str]
+    relevant: frozenset[str]
+
+
+def texts_of(config: RunConfig) -> dict[str, str]:
+    """Every setting as it is typed."""
+    return {name: typed(value) for name, value in config.to_dict().items()}
+
+
+def read(texts: Mapping[str, str]) -> Reading:
+    """Read all texts at once: every error is found, not only the first one."""
+    values: dict[str, Value] = {}
+    errors: dict[str, str] = {}
+    for setting in settings():
+        try:
+            values[setting.name] = setting.parse(texts[setting.name])
+        except ConfigError as error:
+            errors[setting.name] = str(error)
+            values[setting.name] = setting.default
+    seen = cast(RunConfig, SimpleNamespace(**values))
+    relevant = frozenset(setting.name for setting in settings() if setting.relevant(seen))
+    # A wrong value in a field that has no effect and cannot be reached is nobody's mistake: the default stands in.
+    for name in [name for name in errors if name not in relevant]:
+        del errors[name]
+    config = None
+    try:
+        config = RunConfig.from_dict(values)
+    except ConfigError as error:
+        errors.setdefault(error.field or settings()[0].name, str(error))
+    return Reading(None if errors else config, errors, relevant)
+
+
+def named_setting(message: str) -> str | None:
+    """The setting that an error's sentence begins with, or None: engines tell errors as sentences alone."""
+    first = message.split(" ", 1)[0]
+    return first if any(setting.name == first for setting in settings()) else None

@@ -1,0 +1,1 @@
+"""The panes of the playground: each shows one of its nouns."""

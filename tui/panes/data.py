@@ -1,0 +1,235 @@
+"""The Data pane: choose a text, and see what a model will see of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Button, Input, OptionList, Static, TabbedContent, TabPane
+
+from core.config import Value, setting
+from core.corpus.catalogue import texts
+from core.errors import ConfigError, CorpusError
+from tui.corpora import describe, head
+from tui.form_state import typed
+from tui.host import host, stands
+from tui.messages import CorpusChosen
+from tui.text import clip_cells, shown_text
+from tui.widgets.batch_examples import BatchExamples
+from tui.widgets.chart import Chart
+from tui.widgets.corpus_facts import CorpusFacts
+from tui.widgets.field import SettingField
+from tui.widgets.ngram_charts import bars_of, zipf_of
+from tui.widgets.path_input import PathInput
+from tui.widgets.text_list import TextList
+
+TEXT_SETTINGS = ("normalise", "tokens", "max_tokens", "min_freq")
+BATCH_SETTINGS = ("batch_size", "num_steps")
+DEBOUNCE = 0.25
+GRAMS = (("1", "Tokens"), ("2", "Pairs"), ("3", "Triples"))
+
+
+class DataPane(Horizontal):
+    """Chooses a text; its statistics come from a process of their own."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u", "use", "Use this text", show=False, tooltip="Take this text to Train", id="data.use"),
+        Binding("v", "view", "Next view", tooltip="Tokens, pairs, triples, batches, text", id="data.view"),
+        Binding("p", "path", "Path", tooltip="Type the path of a file of your own", id="data.path"),
+        Binding("escape", "texts", "Texts", tooltip="Back to the list of texts", show=False, id="data.texts"),
+    ]
+
+    def __init__(self, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._source = ""
+        self._facts: dict[str, Any] | None = None
+        self._asked: dict[str, Value] | None = None
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="data-form", can_focus=False) as form:
+            form.border_title = "Texts"
+            yield TextList(id="data-texts")
+            yield PathInput(id="data-path")
+            for name in (*TEXT_SETTINGS, *BATCH_SETTINGS):
+                yield SettingField(setting(name), typed(setting(name).default))
+            yield Button("Use this text", variant="primary", compact=True, disabled=True, id="data-use")
+        with Vertical(id="data-view"):
+            yield Static("Looking for texts …", id="data-notice", markup=False)
+            yield CorpusFacts(id="data-facts")
+            with TabbedContent(id="data-tabs"):
+                for order, title in GRAMS:
+                    with TabPane(title, id=f"data-grams-{order}"):
+                        yield Chart(id=f"data-chart-{order}")
+                with TabPane("Batches", id="data-batches"):
+                    yield BatchExamples(id="data-examples")
+                with TabPane("Text", id="data-text"), VerticalScroll():
+                    yield Static(id="data-head", markup=False)
+                with TabPane("Zipf", id="data-zipf"):
+                    yield Chart(id="data-chart-zipf")
+        with VerticalScroll(id="data-beside") as beside:
+            beside.border_title = "Text"
+            yield Static(id="data-head-beside", markup=False)
+
+    def on_mount(self) -> None:
+        self._show_numbers(False)
+        self._list_texts()
+
+    def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> DataPane:
+        """Put the focus on the list of texts."""
+        self.query_one("#data-texts").focus(scroll_visible)
+        return self
+
+    # ------------------------------------------------------------------ which text
+
+    @work(exclusive=True, group="texts")
+    async def _list_texts(self) -> None:
+        found = await asyncio.to_thread(texts, host(self).data_dir)
+        if not stands(self):
+            return
+        self.query_one(TextList).show(found)
+        if not found:
+            self._say(
+                "There are no bundled texts in this folder.\n\nType the path of a text file of your own: "
+                "UTF-8, UTF-16 and GB18030 are recognised."
+            )
+
+    @on(OptionList.OptionHighlighted, "#data-texts")
+    def _text_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        self._choose(self.query_one(TextList).text_at(event.option_index).name)
+
+    @on(OptionList.OptionSelected, "#data-texts")
+    def _text_selected(self, event: OptionList.OptionSelected) -> None:
+        self._choose(self.query_one(TextList).text_at(event.option_index).name)
+        self.action_use()
+
+    @on(PathInput.Submitted)
+    def _path_submitted(self, event: PathInput.Submitted) -> None:
+        path = Path(os.path.expanduser(event.path)).absolute()
+        again = str(path) == self._source
+        self._choose(str(path))
+        if again and self._facts is not None:
+            self.action_use()
+
+    def _choose(self, source: str) -> None:
+        if source != self._source:
+            self._source = source
+            self._compute_soon()
+
+    @on(SettingField.Edited)
+    def _edited(self) -> None:
+        self._compute_soon()
+
+    def _values(self) -> dict[str, Value] | None:
+        """The settings as typed, or None where one is wrong; what is wrong stands beside it."""
+        values: dict[str, Value] = {}
+        right = True
+        for field in self.query(SettingField):
+            try:
+                values[field.setting.name] = field.setting.parse(field.text)
+                field.show_error("")
+            except ConfigError as error:
+                field.show_error(str(error))
+                right = False
+        return values if right else None
+
+    # ------------------------------------------------------------------ its statistics
+
+    def _compute_soon(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._set_usable(None)
+        values = self._values()
+        if values is None or not self._source:
+            return
+        self._timer = self.set_timer(DEBOUNCE, lambda: self._compute(self._source, values))
+
+    @work(exclusive=True, group="describe")
+    async def _compute(self, source: str, values: dict[str, Value]) -> None:
+        view = self.query_one("#data-view")
+        name = shown_text(clip_cells(Path(source).name, 40))
+        view.border_title = Content(f"{name} · reading …")
+        view.border_subtitle = None
+        if self._facts is None:
+            self._say(f"Reading {name} …")
+        try:
+            facts = await describe(source, data_dir=host(self).data_dir, **values)  # type: ignore[arg-type]
+        except CorpusError as error:
+            if not stands(self):
+                return
+            view.border_title = Content(name)
+            self._facts = None
+            self._say(str(error), error=True)
+            return
+        beginning = await asyncio.to_thread(head, Path(str(facts["path"])), str(facts["encoding"]))
+        if not stands(self):
+            return
+        self._show(facts, beginning)
+        self._set_usable({"corpus": source, **{name: values[name] for name in TEXT_SETTINGS}})
+
+    def _show(self, facts: dict[str, Any], beginning: str) -> None:
+        self._facts = facts
+        view = self.query_one("#data-view")
+        kind = "words" if facts["token_kind"] == "word" else "characters"
+        name = clip_cells(shown_text(str(facts["name"])), 30)
+        counts = f"{name} · {facts['tokens']:,} {kind}"
+        wide = view.size.width > 60
+        view.border_title = Content(counts + (f" · vocabulary {facts['vocabulary']:,}" if wide else ""))
+        view.border_subtitle = Content(clip_cells(shown_text(str(facts["path"])), 60))
+        self._show_numbers(True)
+        self.query_one(CorpusFacts).show(facts)
+        self.query_one(BatchExamples).show(facts)
+        shown_head = "\n".join(shown_text(line) for line in beginning.split("\n"))
+        for name in ("#data-head", "#data-head-beside"):
+            self.query_one(name, Static).update(shown_head)
+        for order, _ in GRAMS:
+            self.query_one(f"#data-chart-{order}", Chart).show(bars_of(facts, order))
+        self.query_one("#data-chart-zipf", Chart).show(zipf_of(facts))
+
+    def _say(self, sentence: str, error: bool = False) -> None:
+        """Say something in the place of the numbers."""
+        notice = self.query_one("#data-notice", Static)
+        notice.update("\n".join(shown_text(line) for line in sentence.split("\n")))
+        notice.set_class(error, "-error")
+        self._show_numbers(False)
+
+    def _show_numbers(self, shown: bool) -> None:
+        self.query_one("#data-notice").display = not shown
+        self.query_one("#data-facts").display = shown
+        self.query_one("#data-tabs").display = shown
+
+    # ------------------------------------------------------------------ actions
+
+    def _set_usable(self, settings: dict[str, Value] | None) -> None:
+        self._asked = settings
+        self.query_one("#data-use", Button).disabled = settings is None
+
+    @on(Button.Pressed, "#data-use")
+    def action_use(self) -> None:
+        """Take the text to Train."""
+        if self._asked is not None:
+            self.post_message(CorpusChosen(dict(self._asked)))
+        else:
+            self.notify("This text is not read yet, or something about it is wrong.", severity="warning", markup=False)
+
+    def action_view(self) -> None:
+        """The next view of the text."""
+        tabs = self.query_one(TabbedContent)
+        names = [pane.id or "" for pane in tabs.query(TabPane)]
+        tabs.active = names[(names.index(tabs.active) + 1) % len(names)]
+
+    def action_path(self) -> None:
+        """Go to the path."""
+        self.query_one(PathInput).query_one(Input).focus()
+
+    def action_texts(self) -> None:
+        """Back to the list."""
+        self.focus()

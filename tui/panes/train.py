@@ -1,0 +1,420 @@
+"""The Train pane: settings at the left, the run and its curve at the right."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Button
+
+from core.config import RunConfig
+from core.errors import EngineError, UserError
+from core.events import Event, SettingChanged, State
+from core.runs.run import RunFacts, check_name
+from tui.dialogs.name import NameDialog
+from tui.form_state import named_setting, typed
+from tui.messages import RunsChanged
+from tui.plan import LIVE, Plan, live_edits, plan_of
+from tui.text import shown_text
+from tui.train_keys import KEYS, LABELS, TROUBLES
+from tui.watched_run import WatchedRun
+from tui.widgets.form import SettingsForm
+from tui.widgets.form_facts import FormFacts
+from tui.widgets.run_view import RunView
+
+if TYPE_CHECKING:
+    from tui.app import Playground
+
+RATE_STEP = 1.25
+NO_ENGINE = "starting an engine: it loads its libraries once, which takes some seconds …"
+
+
+class TrainPane(Horizontal):
+    """Trains the run on screen, or a new one."""
+
+    BINDINGS = KEYS
+
+    drawer: reactive[bool] = reactive(False, toggle_class="-drawer")
+    """Whether the settings are open where they are a drawer."""
+
+    def __init__(self, config: RunConfig, corpora: Iterable[str] = (), id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._config = config
+        self._corpora = tuple(corpora)
+        self._run: WatchedRun | None = None
+        self._fresh = False  # a new run was asked for although the settings are those of the open one
+        self._wanted_rate: float | None = None
+        self._ready = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="settings"):
+            yield SettingsForm(self._config, self._corpora, id="form")
+            yield FormFacts(id="form-facts")
+            with Horizontal(id="train-buttons"):
+                yield Button("Train new run", variant="primary", compact=True, id="train-go")
+                yield Button("Pause", compact=True, id="train-pause")
+                yield Button("Stop", compact=True, id="train-stop")
+        yield RunView(id="run-view")
+
+    def on_mount(self) -> None:
+        self._ready = True
+        self._tell_plan()
+
+    def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> TrainPane:
+        """Put the focus where the keys of this pane work."""
+        self.view.focus_curve()
+        return self
+
+    # ------------------------------------------------------------------ parts
+
+    @property
+    def playground(self) -> Playground:
+        """The app."""
+        return cast("Playground", self.app)
+
+    @property
+    def form(self) -> SettingsForm:
+        """The settings."""
+        return self.query_one(SettingsForm)
+
+    @property
+    def view(self) -> RunView:
+        """The run on screen."""
+        return self.query_one(RunView)
+
+    @property
+    def run(self) -> WatchedRun | None:
+        """The run on screen, as far as it is known."""
+        return self._run
+
+    # ------------------------------------------------------------------ being told
+
+    def watch_run(self, run: WatchedRun | None) -> None:
+        """Put another run on screen, or none."""
+        self._run = run
+        self._fresh = False
+        self._wanted_rate = None
+        self.view.busy("")
+        self.view.trouble("")
+        self.view.watch_run(run)
+        self._tell_plan()
+
+    def know(self, facts: RunFacts) -> None:
+        """What ``run.json`` of the run on screen says."""
+        if self._run is None:
+            return
+        self._run.know(facts)
+        self.form.fill(facts.config)
+        self.query_one(FormFacts).know(facts.config, facts.corpus.tokens, facts.corpus.vocabulary)
+        self._live_into_form()
+        self.view.changed()
+        self._tell_plan()
+
+    def take_events(self, path: Path, events: Iterable[Event]) -> None:
+        """New lines of a journal."""
+        run = self._run
+        if run is None or run.path != path:
+            return
+        before = run.state
+        events = tuple(events)
+        run.apply(events)
+        changed = {event.name: typed(event.value) for event in events if isinstance(event, SettingChanged)}
+        if changed and run.config is not None:
+            self._wanted_rate = None
+            self.form.change({name: text for name, text in changed.items() if name in LIVE})
+            self._tell_plan()
+        if run.state != before:
+            self._state_changed(run)
+        self._want_baselines(run)
+        self.view.changed()
+
+    def take_state(self, path: Path, state: str, message: str) -> None:
+        """The engine of a run says that it is in another state."""
+        run = self._run
+        if run is not None and run.path == path and run.state != state:
+            run.hear_state(state, message)
+            self._state_changed(run)
+            self.view.changed()
+
+    def take_engine(self, path: Path, state: str) -> None:
+        """There is an engine behind a run now."""
+        self.take_state(path, state, "")
+        if self._run is not None and self._run.path == path:
+            self._want_baselines(self._run)
+
+    def take_trouble(self, path: Path | None, words: str) -> None:
+        """Something went wrong with a run; ``words`` say what, and what to change."""
+        if path is None or (self._run is not None and self._run.path == path):
+            self.view.busy("")
+            self.view.trouble(shown_text(words))
+
+    def take_corpus(self, values: dict[str, Any]) -> None:
+        """A text was chosen: a new run is begun with it."""
+        self.form.change({name: typed(value) for name, value in values.items()})
+        self._fresh = self._fresh or self._run is None
+        self._tell_plan()
+
+    def _state_changed(self, run: WatchedRun) -> None:
+        words = TROUBLES.get(run.state)
+        if words is not None:
+            self.view.trouble(f"{words} {shown_text(run.message)}".strip())
+        elif run.state == State.TRAINING:
+            self.view.trouble("")
+        self._tell_plan()
+
+    def _live_into_form(self) -> None:
+        run = self._run
+        if run is not None and run.config is not None:
+            live = {"learning_rate": run.learning_rate, "num_epochs": run.num_epochs}
+            self.form.change({name: typed(value) for name, value in live.items() if value is not None})
+
+    # ------------------------------------------------------------------ what Train would do
+
+    @property
+    def plan(self) -> Plan:
+        """What pressing Train does now."""
+        return plan_of(self._run, self.form.texts, self.form.reading.config, self._fresh)
+
+    def _tell_plan(self) -> None:
+        if not self._ready:
+            return
+        plan, run = self.plan, self._run
+        name = shown_text(run.name) if run is not None else ""
+        go = self.query_one("#train-go", Button)
+        go.label = Content(LABELS[plan])
+        go.disabled = plan == "watch"
+        whose = "a new run" if plan == "new" else name
+        self.query_one("#settings").border_title = Content(f"settings of {whose}")
+        pause = self.query_one("#train-pause", Button)
+        state = run.state if run is not None else State.IDLE
+        pause.disabled = state not in (State.TRAINING, State.PAUSED)
+        pause.label = "Resume" if state == State.PAUSED else "Pause"
+        self.query_one("#train-stop", Button).disabled = pause.disabled
+        self.query_one(FormFacts).show(self.form.reading.config, self.playground.data_dir)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing now are dimmed in the footer."""
+        state = self._run.state if self._run is not None else State.IDLE
+        if action in ("pause", "stop"):
+            return True if state in (State.TRAINING, State.PAUSED) else None
+        if action == "step":
+            return None if state == State.TRAINING else True
+        if action == "save":
+            return True if self._run is not None else None
+        return True
+
+    @on(SettingsForm.Edited)
+    def _edited(self) -> None:
+        self._tell_plan()
+
+    @on(SettingsForm.Submitted)
+    def _submitted(self, event: SettingsForm.Submitted) -> None:
+        if event.name in LIVE and self.plan == "apply":
+            self.action_train()
+        else:
+            self.screen.focus_next()
+
+    # ------------------------------------------------------------------ acts
+
+    @on(Button.Pressed, "#train-go")
+    def action_train(self) -> None:
+        """Train: a new run, or on with the open one."""
+        plan, run = self.plan, self._run
+        if self.form.reading.config is None:
+            self._show_errors()
+        elif plan == "new":
+            self._do(self._create_and_train())
+        elif run is None:
+            return
+        elif plan == "resume":
+            self._ask("resume")
+        elif plan == "apply":
+            self._do(self._apply(run))
+        elif plan == "go on":
+            self._do(self._go_on(run))
+
+    @on(Button.Pressed, "#train-pause")
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        if self._run is not None:
+            self._ask("resume" if self._run.state == State.PAUSED else "pause")
+
+    @on(Button.Pressed, "#train-stop")
+    def action_stop(self) -> None:
+        """Stop training; the engine saves."""
+        self._ask("stop")
+
+    def action_step(self) -> None:
+        """One batch."""
+        if self.form.reading.config is None:
+            self._show_errors()
+        else:
+            self._do(self._step())
+
+    def action_scale_rate(self, direction: int) -> None:
+        """Learning rate up or down by a quarter: in the run that trains, or else in the form."""
+        run, config = self._run, self.form.reading.config
+        moving = run is not None and run.state in (State.TRAINING, State.PAUSED) and self.plan != "new"
+        rate = self._wanted_rate or (run.learning_rate if run is not None and moving else None)
+        rate = rate or (config.learning_rate if config is not None else None)
+        if rate is None:
+            return
+        rate = float(f"{rate * RATE_STEP**direction:.4g}")
+        self.form.change({"learning_rate": typed(rate)})
+        if moving:
+            self._wanted_rate = rate
+            self._ask("set", name="learning_rate", value=rate)
+        self._tell_plan()
+
+    def action_settings(self) -> None:
+        """Open the drawer where there is one, and go to the settings; once there, leave them again."""
+        settings_box = self.query_one("#settings")
+        if settings_box.has_focus_within and self.drawer:
+            self.action_curve()
+            return
+        self.drawer = True
+        self.call_after_refresh(self.form.focus_first)
+
+    def action_curve(self) -> None:
+        """Back to the curve; a drawer closes."""
+        self.drawer = False
+        self.view.focus_curve()
+
+    def action_log(self) -> None:
+        """Logarithmic or linear."""
+        self.view.toggle_log()
+
+    def action_window(self) -> None:
+        """All epochs or the last ones only."""
+        self.view.next_window()
+
+    def action_new_run(self) -> None:
+        """A new run with the settings that stand here; the open one stays as it is, and goes on if it trains."""
+        run = self._run
+        self._fresh = True
+        if run is not None and run.state == State.TRAINING:
+            self.notify(f"{shown_text(run.name)} goes on training meanwhile", markup=False)
+        self._tell_plan()
+
+    @work
+    async def action_save(self) -> None:
+        """Save now, or a copy under another name."""
+        run = self._run
+        if run is None:
+            return
+        body = "The same name saves now; another name saves a copy."
+        name = await self.app.push_screen_wait(NameDialog("Save", run.name, "Save", check_name, body))
+        if name is not None:
+            await self._guarded(self._save(run, name))
+
+    # ------------------------------------------------------------------ the work behind the acts
+
+    def _ask(self, request: str, **fields: Any) -> None:
+        """Send one request to the engine of the run on screen."""
+        run = self._run
+        if run is not None:
+            self._do(self._request(run.path, request, **fields))
+
+    def _do(self, work: Awaitable[object]) -> None:
+        self.run_worker(self._guarded(work), group="train", exit_on_error=False)
+
+    async def _guarded(self, work: Awaitable[object]) -> None:
+        """Await ``work``; what goes wrong is told in words, at the setting where that is known."""
+        try:
+            await work
+        except UserError as error:
+            name = named_setting(str(error))
+            if name is not None and self.plan == "new":
+                self.form.show_outside_error(name, str(error))
+                await self.form.focus_error()
+            self.view.trouble(shown_text(str(error)))
+        except EngineError as error:
+            self.view.trouble(shown_text(f"{error}"))
+        finally:
+            self.view.busy("")
+
+    async def _request(self, path: Path, request: str, **fields: Any) -> dict[str, Any]:
+        client = await self.playground.engines.client(path)
+        return await client.request(request, **fields)
+
+    async def _created(self) -> Path:
+        config = self.form.reading.config
+        assert config is not None
+        engines = self.playground.engines
+        self.view.trouble("")
+        self.view.busy("reading the text …" if engines.ready else NO_ENGINE)
+        path = await engines.create(config)
+        await self.playground.open_run(path)
+        return path
+
+    async def _create_and_train(self) -> None:
+        path = await self._created()
+        self.action_curve()
+        await self._request(path, "train")
+
+    async def _go_on(self, run: WatchedRun) -> None:
+        config = self.form.reading.config
+        assert config is not None
+        if config.num_epochs <= run.epoch:
+            words = f"{run.epoch} epochs are done: more than that let it go on"
+            self.form.show_outside_error("num_epochs", words)
+            self.drawer = True
+            await self.form.focus_setting("num_epochs")
+            return
+        self.view.trouble("")
+        engines = self.playground.engines
+        if not engines.has_client(run.path):
+            self.view.busy("opening the run …" if engines.ready else NO_ENGINE)
+        edits = live_edits(run, self.form.reading.config)
+        if "learning_rate" in edits:
+            await self._request(run.path, "set", name="learning_rate", value=edits["learning_rate"])
+        self.action_curve()
+        await self._request(run.path, "train", num_epochs=config.num_epochs)
+
+    async def _apply(self, run: WatchedRun) -> None:
+        for name, value in live_edits(run, self.form.reading.config).items():
+            await self._request(run.path, "set", name=name, value=value)
+        self.action_curve()
+
+    async def _step(self) -> None:
+        run = self._run
+        path = await self._created() if self.plan == "new" or run is None else run.path
+        answer = await self._request(path, "step", count=1)
+        if self._run is not None and self._run.path == path:
+            self._run.hear_step(answer)
+            self.view.changed()
+
+    async def _save(self, run: WatchedRun, name: str) -> None:
+        fields = {} if name == run.name else {"name": name}
+        await self._request(run.path, "save", **fields)
+        words = f"{run.name} is saved" if name == run.name else f"{name} is a copy of {run.name}"
+        self.notify(shown_text(f"{words}, after epoch {run.epoch:,}"), markup=False)
+        self.post_message(RunsChanged())
+
+    def _want_baselines(self, run: WatchedRun) -> None:
+        """Ask once, and not before there is a curve: the first point shall not wait for it."""
+        if run.epoch and not run.baselines_asked and self.playground.engines.has_client(run.path):
+            run.baselines_asked = True
+            self._ask_baselines(run)
+
+    @work(exclusive=True, group="baselines", exit_on_error=False)
+    async def _ask_baselines(self, run: WatchedRun) -> None:
+        """What n-gram models reach on the same text: lines to measure the curve by."""
+        with contextlib.suppress(UserError, EngineError):
+            run.hear_baselines(await self._request(run.path, "baselines"))
+            self.view.changed()
+
+    def _show_errors(self) -> None:
+        self.drawer = True
+        self.call_after_refresh(self.form.focus_error)
+        errors = self.form.reading.errors
+        words = "one setting needs" if len(errors) == 1 else f"{len(errors)} settings need"
+        self.notify(f"{words} another value first", severity="warning", markup=False)

@@ -1,0 +1,91 @@
+"""Text from outside, made safe and visible, and measured in terminal cells."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Literal
+
+from rich.cells import cell_len
+
+__all__ = ["cell_len", "clip_cells", "pad_cells", "shown_text", "token_name"]
+
+_NAMES = {"\n": "⏎", "\t": "⇥"}
+_BLANK = "␣"
+_DOTTED_CIRCLE = "◌"
+
+
+@lru_cache(4096)
+def _shown_character(character: str) -> str:
+    """One character as a person may see it: itself, or a visible name."""
+    if character in _NAMES:
+        return _NAMES[character]
+    code = ord(character)
+    category = unicodedata.category(character)
+    if category == "Cc":  # C0, DEL, C1: what terminals take for commands
+        return f"\\x{code:02x}"
+    # Bidirectional controls, zero widths, line separators, surrogates, private and unassigned characters have no
+    # width that terminals agree on, or turn the line around; so have the variation selectors, although they are marks.
+    if category[0] == "C" or category in {"Zl", "Zp"} or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
+        return f"<U+{code:04X}>"
+    return character
+
+
+def shown_text(text: str) -> str:
+    """``text`` on one line, with nothing in it that a terminal would obey.
+
+    A line end becomes ``⏎``, a tab ``⇥``, any other control an escape such as ``\\x1b`` or ``<U+202E>``; a mark with
+    nothing to stand on gets a dotted circle. The result is plain text: show it as such, never as markup.
+    """
+    # `isprintable` finds every control at the speed of C, but knows nothing of variation selectors and lone marks.
+    if not text.isascii() or not text.isprintable():
+        text = "".join(map(_shown_character, text))
+        if text and unicodedata.combining(text[0]):
+            text = _DOTTED_CIRCLE + text
+    return text
+
+
+def token_name(token: str) -> str:
+    """A token as it stands in a list: like ``shown_text``, and blanks at either end visible as ``␣``."""
+    shown = shown_text(token)
+    inner = shown.strip(" ")
+    if not inner:
+        return _BLANK * len(shown) if shown else "''"
+    start = len(shown) - len(shown.lstrip(" "))
+    end = len(shown) - len(shown.rstrip(" "))
+    return _BLANK * start + inner + _BLANK * end
+
+
+def clip_cells(text: str, cells: int, ellipsis: str = "…") -> str:
+    """``text`` in at most ``cells`` cells, the cut marked by ``ellipsis``; a wide character is never split."""
+    if cells <= 0:
+        return ""
+    head = text[: 4 * cells + 8]  # a line of megabytes is not measured to its end
+    if len(head) == len(text) and cell_len(text) <= cells:
+        return text
+    room = cells - cell_len(ellipsis)
+    if room < 0:
+        return ellipsis[:cells]
+    used = end = 0
+    for end, character in enumerate(head):  # noqa: B007
+        used += cell_len(character)
+        if used > room:
+            break
+    else:
+        end = len(head)
+    kept = head[:end]
+    while cell_len(kept) > room:  # a sequence may be wider than its characters one by one
+        kept = kept[:-1]
+    return kept + ellipsis
+
+
+def pad_cells(text: str, cells: int, align: Literal["left", "right", "centre"] = "left", ellipsis: str = "…") -> str:
+    """``text`` in exactly ``cells`` cells: clipped where too long, filled with blanks where too short."""
+    clipped = clip_cells(text, cells, ellipsis)
+    missing = max(0, cells - cell_len(clipped))
+    if align == "right":
+        return " " * missing + clipped
+    if align == "centre":
+        left = missing // 2
+        return " " * left + clipped + " " * (missing - left)
+    return clipped + " " * missing

@@ -1,0 +1,69 @@
+"""The playground's own two themes: greys, one warm accent, one cool second colour for the second curve."""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="playground-dark",
+    primary="#e0a458",
+    secondary="#7fa9c9",
+    accent="#e0a458",
+    warning="#d8c46c",
+    error="#e07a72",
+    success="#8fb578",
+    foreground="#d6d9dd",
+    background="#101317",
+    surface="#161a1f",
+    panel="#1d2228",
+    boost="#ffffff08",
+    dark=True,
+    variables={
+        "border": "#e0a458",
+        "border-blurred": "#39414b",
+        "block-cursor-background": "#e0a458",
+        "block-cursor-foreground": "#101317",
+        "block-cursor-text-style": "none",
+        "footer-background": "#161a1f",
+        "footer-description-foreground": "#9aa3ad",
+        "input-selection-background": "#e0a458 35%",
+        "scrollbar": "#39414b",
+        "scrollbar-hover": "#4a5460",
+        "scrollbar-active": "#e0a458",
+        "scrollbar-background": "#101317",
+        "scrollbar-background-hover": "#101317",
+        "scrollbar-background-active": "#101317",
+    },
+)
+
+LIGHT = Theme(
+    name="playground-light",
+    primary="#a35a0c",
+    secondary="#2a6a91",
+    accent="#a35a0c",
+    warning="#8a6d00",
+    error="#b3362c",
+    success="#3f7a2e",
+    foreground="#23282e",
+    background="#fbfaf7",
+    surface="#f4f2ed",
+    panel="#eae7e0",
+    boost="#00000008",
+    dark=False,
+    variables={
+        "border": "#a35a0c",
+        "border-blurred": "#c4bfb4",
+        "block-cursor-background": "#a35a0c",
+        "block-cursor-foreground": "#fbfaf7",
+        "block-cursor-text-style": "none",
+        "footer-background": "#f4f2ed",
+        "footer-description-foreground": "#5b626a",
+        "input-selection-background": "#a35a0c 25%",
+        "scrollbar": "#c4bfb4",
+        "scrollbar-hover": "#a9a395",
+        "scrollbar-active": "#a35a0c",
+        "scrollbar-background": "#fbfaf7",
+        "scrollbar-background-hover": "#fbfaf7",
+        "scrollbar-background-active": "#fbfaf7",
+    },
+)

@@ -1,0 +1,37 @@
+"""The keys of the Train pane, what its button says, and what it says when a run ends badly."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+from core.events import State
+from tui.plan import Plan
+
+KEYS: list[BindingType] = [
+    Binding("ctrl+t", "train", "Train", tooltip="Train a new run with these settings, or go on with the open one",
+            id="train.train"),
+    Binding("space", "pause", "Pause", tooltip="Pause, and go on", id="train.pause"),
+    Binding("s", "step", "Step", tooltip="Train one batch and stop there", id="train.step"),
+    Binding("x", "stop", "Stop", tooltip="Stop training and save", id="train.stop"),
+    Binding("plus,equals_sign", "scale_rate(1)", "lr up", key_display="+", tooltip="Learning rate x 1.25",
+            group=Binding.Group("lr", compact=True), id="train.rate_up"),
+    Binding("minus", "scale_rate(-1)", "lr down", key_display="-", tooltip="Learning rate / 1.25",
+            group=Binding.Group("lr", compact=True), id="train.rate_down"),
+    Binding("ctrl+s", "save", "Save", tooltip="Save now, or save a copy under another name", id="train.save"),
+    Binding("e,ctrl+o", "settings", "Edit", tooltip="Edit the settings", id="train.settings"),
+    Binding("ctrl+n", "new_run", "New", tooltip="Leave the open run and begin a new one with these settings",
+            id="train.new"),
+    Binding("l", "log", "Log", tooltip="Logarithmic or linear perplexity", show=False, id="train.log"),
+    Binding("w", "window", "Window", tooltip="All epochs, or the last 200, 50, 20", show=False, id="train.window"),
+    Binding("escape", "curve", "Curve", tooltip="Back to the curve", show=False, id="train.curve"),
+]  # fmt: skip
+
+LABELS: dict[Plan, str] = {
+    "new": "Train new run", "go on": "Go on", "resume": "Resume", "apply": "Apply", "watch": "Training …",
+}  # fmt: skip
+
+TROUBLES = {
+    State.FAILED: "The training failed:",
+    State.DIVERGED: "The training diverged: a lower learning rate or a lower clip usually helps.",
+    State.INTERRUPTED: "The training was interrupted: ctrl+t goes on from the last checkpoint.",
+}

@@ -1,0 +1,193 @@
+"""The run on screen: what its journal and its engine have said so far. No widgets here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from core.config import RunConfig
+from core.events import (
+    EpochFinished,
+    Event,
+    RunResumed,
+    SampleWritten,
+    SettingChanged,
+    State,
+    StateChanged,
+    StepFinished,
+)
+from core.runs.run import RunFacts
+from tui.charts.curve import Curve
+
+KEPT_SAMPLES = 100
+KEPT_EPOCHS = 60
+# A figure of one epoch jumps; one over this many has settled, and still follows.
+SMOOTHED_EPOCHS = 8
+
+
+class WatchedRun:
+    """Grows by ``apply``; memory stays bounded however long the run goes on.
+
+    ``curve_version`` and ``sample_version`` change whenever there is something new to draw, ``begun`` when points were
+    taken back and all must be drawn again.
+    """
+
+    def __init__(self, path: Path, state: str = State.IDLE) -> None:
+        self.path = path
+        self.name = path.name
+        self.state = state
+        self.message = ""
+        self.config: RunConfig | None = None
+        self.vocabulary: int | None = None
+        self.parameters: int | None = None
+        self.num_epochs: int | None = None
+        self.learning_rate: float | None = None
+        self.training = Curve()
+        self.held_out = Curve()
+        self.epochs: deque[EpochFinished] = deque(maxlen=KEPT_EPOCHS)
+        self.samples: deque[SampleWritten] = deque(maxlen=KEPT_SAMPLES)
+        self.step: StepFinished | None = None
+        self.baselines_asked = False
+        self.baselines: tuple[tuple[str, float], ...] = ()
+        self.begun = 0
+        self.curve_version = 0
+        self.sample_version = 0
+        self._epoch_began = time.monotonic()
+
+    # ------------------------------------------------------------------ what comes in
+
+    def know(self, facts: RunFacts) -> None:
+        """What ``run.json`` says; later changes in the journal stand above it."""
+        self.config = facts.config
+        self.vocabulary = facts.corpus.vocabulary
+        self.parameters = facts.parameters
+        self.num_epochs = self.num_epochs or facts.config.num_epochs
+        self.learning_rate = self.learning_rate or facts.config.learning_rate
+        self.curve_version += 1
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Take in events of the journal, oldest first."""
+        new: list[EpochFinished] = []
+        for event in events:
+            match event:
+                case EpochFinished():
+                    new.append(event)
+                case SampleWritten():
+                    self.samples.append(event)
+                    self.sample_version += 1
+                case StateChanged():
+                    self.hear_state(event.state, event.message)
+                case SettingChanged():
+                    self._set(event.name, event.value)
+                case StepFinished():
+                    self.step = event
+                case RunResumed():
+                    self._add(new)
+                    new = []
+                    self._undo(event.epoch)
+                case _:
+                    pass
+        self._add(new)
+
+    def hear_state(self, state: str, message: str = "") -> None:
+        """The run is in another state."""
+        self.state = state
+        self.message = message
+        self._epoch_began = time.monotonic()
+
+    def hear_step(self, message: dict[str, Any]) -> None:
+        """An engine's answer to ``step``, which has the fields of a ``StepFinished``."""
+        numbers = [message.get(name) for name in ("epoch", "batch", "num_batches", "loss", "perplexity")]
+        if all(isinstance(number, (int, float)) for number in numbers):
+            epoch, batch, num_batches, loss, perplexity = (float(number or 0) for number in numbers)
+            rate = self.learning_rate or 0.0
+            self.step = StepFinished(int(epoch), int(batch), int(num_batches), 0, perplexity, loss, rate, 0.0)
+
+    def hear_baselines(self, message: dict[str, Any]) -> None:
+        """An engine's answer to ``baselines``: what n-gram models reach, and on which text."""
+        on = " held out" if message.get("on") == "held out" else ""
+        values = {name: message.get(name) for name in ("unigram", "bigram", "trigram")}
+        self.baselines = tuple((f"{name}{on}", float(value)) for name, value in values.items() if _is_number(value))
+        self.curve_version += 1
+
+    def _set(self, name: str, value: float) -> None:
+        if name == "learning_rate":
+            self.learning_rate = float(value)
+        elif name == "num_epochs":
+            self.num_epochs = int(value)
+
+    def _add(self, epochs: list[EpochFinished]) -> None:
+        if not epochs:
+            return
+        numbers = [epoch.epoch for epoch in epochs]
+        self.training.extend(numbers, [epoch.perplexity for epoch in epochs])
+        if any(epoch.validation_perplexity is not None for epoch in epochs):
+            self.held_out.extend(
+                [epoch.epoch for epoch in epochs if epoch.validation_perplexity is not None],
+                [epoch.validation_perplexity for epoch in epochs if epoch.validation_perplexity is not None],
+            )
+        self.epochs.extend(epochs)
+        self.step = None
+        self._epoch_began = time.monotonic()
+        self.curve_version += 1
+
+    def _undo(self, last: int) -> None:
+        """Forget what is later than epoch ``last``: no checkpoint kept it, and it will come again."""
+        if self.epoch <= last:
+            return
+        for curve in (self.training, self.held_out):
+            x, y = curve.points()
+            keep = x <= last
+            curve.clear()
+            curve.extend(x[keep], y[keep])
+        self.begun += 1
+        self.epochs = deque((epoch for epoch in self.epochs if epoch.epoch <= last), maxlen=KEPT_EPOCHS)
+        self.samples = deque((sample for sample in self.samples if sample.epoch <= last), maxlen=KEPT_SAMPLES)
+        self.step = None
+        self.curve_version += 1
+        self.sample_version += 1
+
+    # ------------------------------------------------------------------ what can be asked
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that is finished."""
+        return self.epochs[-1].epoch if self.epochs else 0
+
+    @property
+    def perplexity(self) -> float | None:
+        """On the training text, over the last epoch (or over the steps so far, before the first one is finished)."""
+        if self.step is not None and not self.epochs:
+            return self.step.perplexity
+        return self.epochs[-1].perplexity if self.epochs else None
+
+    @property
+    def validation_perplexity(self) -> float | None:
+        """On the held-out text, after the last epoch."""
+        return self.epochs[-1].validation_perplexity if self.epochs else None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Over the last epochs."""
+        if self.step is not None and self.step.tokens_per_second > 0:
+            return self.step.tokens_per_second
+        last = list(self.epochs)[-SMOOTHED_EPOCHS:]
+        seconds = sum(epoch.seconds for epoch in last)
+        return sum(epoch.tokens_per_second * epoch.seconds for epoch in last) / seconds if seconds > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the last epoch is finished, by the pace of the last epochs."""
+        last = list(self.epochs)[-SMOOTHED_EPOCHS:]
+        if not last or self.num_epochs is None:
+            return None
+        pace = sum(epoch.seconds for epoch in last) / len(last)
+        return max(0.0, (self.num_epochs - self.epoch) * pace)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -1,0 +1,120 @@
+"""Example batches, decoded: Y is X one token on, and in sequential batches each row goes on where it stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.palette import QUIET
+from tui.text import cell_len, clip_cells, pad_cells, shown_text, token_name
+
+JOINT = "bold $primary"
+WORDS = {
+    "sequential": "each row goes on where it stopped in the batch before: the last Y is the next X",
+    "random": "each row is a piece from anywhere: no row continues another",
+}
+LONGEST_TOKEN = 16
+Part = tuple[str, str]
+
+
+class BatchExamples(VerticalScroll):
+    """Shows the first batches of both samplings."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._facts: dict[str, Any] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="batch-text")
+
+    def on_resize(self) -> None:
+        self._paint()
+
+    def show(self, facts: dict[str, Any]) -> None:
+        """Show what ``tui.corpora.describe`` tells."""
+        self._facts = facts
+        self._paint()
+
+    def _paint(self) -> None:
+        width = self.content_size.width
+        if self._facts is not None and width > 0:
+            lines = batch_lines(self._facts["examples"], str(self._facts["token_kind"]), width)
+            self.query_one(Static).update(Content("\n").join(lines))
+
+
+def batch_lines(examples: dict[str, Any], kind: str, width: int) -> list[Content]:
+    """Both samplings as lines no wider than ``width``."""
+    if examples["reason"]:
+        return [Content.styled(shown_text(examples["reason"]), "$text-warning")]
+    lines: list[Content] = []
+    for sampling, words in WORDS.items():
+        batches = examples[sampling]
+        head = f" · {examples['batches']:,} batches an epoch"
+        lines.append(Content.assemble((sampling, "bold"), (head, QUIET)))
+        lines += [Content.styled(part, QUIET) for part in _folded(words, width)]
+        for row in range(len(batches[0]["X"]) if batches else 0):
+            for number, batch in enumerate(batches, 1):
+                label = f"row {row + 1} " if number == 1 else "      "
+                follows = sampling == "sequential" and number > 1
+                leads = sampling == "sequential" and number < len(batches)
+                lines += _pair(
+                    label + f"batch {number} ", batch["X"][row], batch["Y"][row], kind, width, follows, leads
+                )
+            lines.append(Content(""))
+    return lines[:-1]
+
+
+def _pair(
+    label: str, inputs: list[str], targets: list[str], kind: str, width: int, follows: bool, leads: bool
+) -> list[Content]:
+    """X above Y, token above token. The token at which batches join is marked: first in X, last in Y."""
+    x_names, y_names = ([clip_cells(token_name(token), LONGEST_TOKEN) for token in row] for row in (inputs, targets))
+    gap = 1 if kind == "word" else 0
+    cells = [max(cell_len(x), cell_len(y)) + gap for x, y in zip(x_names, y_names, strict=True)]
+    if not gap and cells:
+        # Characters stand in columns of one width, so that a poem's blanks do not shift it.
+        cells = [max(cells)] * len(cells)
+    shown = _fitting(cells, width - cell_len(label) - 2)
+    x_line: list[Part] = [(label, QUIET), ("X ", QUIET)]
+    y_line: list[Part] = [(" " * cell_len(label), ""), ("Y ", QUIET)]
+    for place in shown:
+        if place is None:
+            x_line.append((" … ", QUIET))
+            y_line.append((" … ", QUIET))
+            continue
+        x_line.append((pad_cells(x_names[place], cells[place]), JOINT if follows and place == 0 else ""))
+        y_line.append((pad_cells(y_names[place], cells[place]), JOINT if leads and place == len(cells) - 1 else ""))
+    return [Content.assemble(*x_line), Content.assemble(*y_line)]
+
+
+def _fitting(cells: list[int], room: int) -> list[int | None]:
+    """The places shown: all of them, or the beginning and the end with None for what is left out between them."""
+    if sum(cells) <= room:
+        return list(range(len(cells)))
+    tail: list[int | None] = []
+    end, used = len(cells), 3
+    while end > 0 and used + cells[end - 1] <= max(room // 3, min(room, 3 + cells[-1])):
+        end -= 1
+        used += cells[end]
+        tail.insert(0, end)
+    head: list[int | None] = []
+    for place in range(end):
+        if used + cells[place] > room:
+            break
+        used += cells[place]
+        head.append(place)
+    return [*head, None, *tail]
+
+
+def _folded(words: str, width: int) -> list[str]:
+    """``words`` in lines of at most ``width`` cells, broken at blanks; plain ASCII only."""
+    lines = [""]
+    for word in words.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines

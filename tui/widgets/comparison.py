@@ -1,0 +1,48 @@
+"""Published beside measured: the figures of a book, and this run's at the same epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.charts import Curve
+from tui.palette import QUIET
+from tui.quantities import perplexity_text
+
+
+class Comparison(Static):
+    """Three short lines; hidden where nothing was published for these settings, or nothing is measured yet."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__("", id=id)
+        self.display = False
+
+    def show(self, published: Mapping[int, float], measured: Curve) -> None:
+        """Show ``published`` by epoch beside what ``measured`` has there."""
+        reached = [epoch for epoch in published if measured.latest >= epoch]
+        self.display = bool(reached)
+        if not reached:
+            return
+        values = values_at(measured, reached)
+        rows = (
+            ("epoch", [str(epoch) for epoch in reached]),
+            ("published", [perplexity_text(published[epoch]) for epoch in reached]),
+            ("measured", [perplexity_text(values.get(epoch)) for epoch in reached]),
+        )
+        lines = [
+            Content.assemble((f"{name:<10}", QUIET), "".join(f"{word:>8}" for word in words)) for name, words in rows
+        ]
+        text = Content("\n").join(lines)
+        if self.content != text:
+            self.update(text)
+
+
+def values_at(curve: Curve, epochs: list[int]) -> dict[int, float]:
+    """The values of a curve at those of ``epochs`` that it still knows exactly."""
+    import numpy as np
+
+    x, y = curve.points()
+    found = np.searchsorted(x, epochs)
+    return {epoch: float(y[at]) for epoch, at in zip(epochs, found, strict=True) if at < x.size and x[at] == epoch}

@@ -1,0 +1,117 @@
+"""One setting of ``RunConfig`` as a line of a form: label, editor, unit, and its error below while there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.suggester import SuggestFromList
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from core.config import Setting
+from tui.form_state import YES_NO
+from tui.text import shown_text
+from tui.widgets.choice import Choice
+
+
+class SettingField(Vertical):
+    """The line of one setting. It holds a text; whether that text is right, the form says."""
+
+    @dataclass
+    class Edited(Message):
+        """The text of a setting was changed by the person at the keys."""
+
+        name: str
+        text: str
+
+    @dataclass
+    class Submitted(Message):
+        """Enter was pressed in a setting."""
+
+        name: str
+
+    def __init__(self, setting: Setting, text: str, suggestions: Iterable[str] = ()) -> None:
+        super().__init__(id=f"field-{setting.name}", classes="field")
+        self.setting = setting
+        self._text = text
+        self._suggestions = tuple(suggestions)
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="field-line"):
+            yield Static(self.setting.label, classes="field-label", markup=False)
+            yield self._editor()
+            if self.setting.unit:
+                yield Static(self.setting.unit, classes="field-unit", markup=False)
+
+    def _editor(self) -> Widget:
+        setting = self.setting
+        if setting.choices or setting.kind is bool:
+            return Choice(setting.choices or YES_NO, self._text, id=f"edit-{setting.name}")
+        editor = Input(
+            self._text,
+            placeholder="" if setting.kind is str else setting.range_text(),
+            suggester=SuggestFromList(self._suggestions) if self._suggestions else None,
+            compact=True,
+            select_on_focus=True,
+            id=f"edit-{setting.name}",
+        )
+        editor.set_class(setting.kind is not str, "-number")
+        return editor
+
+    @property
+    def text(self) -> str:
+        """The text in the editor."""
+        return self._text
+
+    @text.setter
+    def text(self, text: str) -> None:
+        if text == self._text:
+            return
+        self._text = text
+        for editor in self.query(Input):
+            with editor.prevent(Input.Changed):
+                editor.value = text
+        for choice in self.query(Choice):
+            if text in choice.options:
+                choice.value = text
+
+    def show_error(self, error: str) -> None:
+        """Say what is wrong, below the line; nothing for an empty ``error``."""
+        self.set_class(bool(error), "-wrong")
+        shown = self.query(".field-error")
+        if not error:
+            shown.remove()
+        elif shown:
+            shown.first(Static).update(Content(shown_text(error)))
+        else:
+            self.mount(Static(Content(shown_text(error)), classes="field-error"))
+
+    def focus_editor(self) -> None:
+        """Put the focus on the editor."""
+        self.query_one(f"#edit-{self.setting.name}").focus()
+
+    @on(Input.Changed)
+    def _input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._tell(event.value)
+
+    @on(Choice.Changed)
+    def _choice_changed(self, event: Choice.Changed) -> None:
+        event.stop()
+        self._tell(event.value)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Submitted(self.setting.name))
+
+    def _tell(self, text: str) -> None:
+        if text != self._text:
+            self._text = text
+            self.post_message(self.Edited(self.setting.name, text))

@@ -1,0 +1,259 @@
+"""The run on screen: its state in the frame, its curve, what it writes, its last epochs in numbers.
+
+Whoever feeds it says ``changed``; it paints at its own pace, and not at all while it is hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from core.events import State
+from core.presets import PRESETS
+from tui.charts import Curve, Marker, ReferenceLine, Series
+from tui.quantities import perplexity_text
+from tui.status_line import BETWEEN, model_words, status_words
+from tui.text import cell_len, shown_text
+from tui.watched_run import WatchedRun
+from tui.widgets.chart import CurveChart
+from tui.widgets.comparison import Comparison
+from tui.widgets.epochs import EpochTable
+from tui.widgets.frame import FrameEdge
+from tui.widgets.samples import Samples
+
+TICK = 0.25  # seconds between two looks at what has changed: numbers are painted at this pace
+CHART_TICKS = 2
+ROOM_FOR_BASELINES = 16  # lines of chart below which n-gram lines would only be in the way
+WRITING_TICKS = 6
+WINDOWS = (0, 200, 50, 20)  # the last so many epochs; 0 shows all
+# A run is comparable with a book's whatever these are.
+NO_MATTER = (
+    "corpus", "seed", "num_epochs", "device", "threads", "sample_every", "sample_prefix", "sample_length",
+    "checkpoint_seconds",
+)  # fmt: skip
+WELCOME = Content.from_markup(
+    "No run is open.\n\n"
+    "[$accent]ctrl+t[/]  trains a new model with these settings\n"
+    "[$accent]e[/]       changes the settings: hidden units, batch, learning rate, …\n"
+    "[$accent]f2[/]      chooses another text\n"
+    "[$accent]f5[/]      opens a run that was saved\n"
+    "[$accent]f1[/]      tells what the words mean"
+)
+
+
+class CurvePanel(Vertical, can_focus=True):
+    """What encloses the curve; it takes the focus so that the keys of the pane work."""
+
+
+class RunView(Vertical):
+    """Shows one ``WatchedRun``."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._run: WatchedRun | None = None
+        self._busy = ""
+        self._trouble = ""
+        self._log = True
+        self._window = 0
+        self._tick = 0
+        self._visible = False
+        self._drawn = (-1, -1)
+        self._stale = True
+        self._looks: tuple[int, bool, bool] | None = None
+        self._sent = (-1.0, -1.0)
+
+    def compose(self) -> ComposeResult:
+        yield FrameEdge("top", "no run", id="run-status")
+        with CurvePanel(id="curves"):
+            yield Static("", id="trouble", markup=False)
+            yield Static(WELCOME, id="welcome")
+            yield CurveChart(id="curve")
+            yield Comparison(id="comparison")
+        yield FrameEdge("middle", "the model writes", id="writing-edge")
+        with Horizontal(id="writing"):
+            yield Samples(id="samples")
+            yield EpochTable(id="epochs")
+
+    def on_mount(self) -> None:
+        self.query_one("#curve").display = False
+        self.set_interval(TICK, self._look)
+        self._arrange()
+
+    def on_show(self) -> None:
+        self._visible = True
+        self._paint(everything=True)
+
+    def on_hide(self) -> None:
+        self._visible = False
+
+    def on_descendant_focus(self) -> None:
+        self.add_class("-focused")
+
+    def on_descendant_blur(self) -> None:
+        self.remove_class("-focused")
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._paint, True)
+
+    # ------------------------------------------------------------------ being told
+
+    def watch_run(self, run: WatchedRun | None) -> None:
+        """Show another run, or none."""
+        self._run = run
+        self._drawn = (-1, -1)
+        self._looks = None
+        self.query_one(Samples).show(())
+        self.query_one(EpochTable).rows = ()
+        self._arrange()
+
+    def changed(self) -> None:
+        """Something about the run is new. What nobody has seen yet is painted at once, the rest at the next tick."""
+        self._stale = True
+        if self._run is not None and self._drawn[0] < 1 <= self._run.curve_version:
+            self._paint(everything=True)
+
+    def busy(self, words: str) -> None:
+        """Say what is waited for; an empty text when nothing is."""
+        self._busy = words
+        self._arrange()
+
+    def trouble(self, words: str) -> None:
+        """Say what went wrong and what to change; an empty text takes it away."""
+        self._trouble = words
+        self._arrange()
+
+    def focus_curve(self) -> None:
+        """Put the focus where the keys of the pane work."""
+        self.query_one(CurvePanel).focus()
+
+    def toggle_log(self) -> None:
+        """Logarithmic or linear."""
+        self._log = not self._log
+        self._paint(everything=True)
+
+    def next_window(self) -> None:
+        """All epochs or the last ones only."""
+        self._window = WINDOWS[(WINDOWS.index(self._window) + 1) % len(WINDOWS)]
+        self._paint(everything=True)
+
+    # ------------------------------------------------------------------ painting
+
+    def _arrange(self) -> None:
+        """Which of the five faces to show: nothing yet, waiting, the curve, trouble beside it, or done."""
+        trouble = self.query_one("#trouble", Static)
+        trouble.display = bool(self._trouble)
+        trouble.update(Content(self._trouble))
+        welcome = self.query_one("#welcome", Static)
+        has_curve = self._run is not None and len(self._run.training) > 0
+        if self._busy and not has_curve:
+            welcome.update(Content(self._busy))
+        elif self._run is None:
+            welcome.update(WELCOME)
+        else:
+            welcome.update(Content(self._waiting_words(self._run)))
+        welcome.display = not has_curve
+        self.query_one("#curve").display = has_curve
+        if not has_curve:
+            self.query_one(Comparison).display = False
+        self._paint(everything=True)
+
+    def _waiting_words(self, run: WatchedRun) -> str:
+        if run.state == State.TRAINING:
+            return "The first epoch is under way."
+        return f"{shown_text(run.name)} has not learned anything yet: ctrl+t trains it."
+
+    def _look(self) -> None:
+        self._tick += 1
+        if self._stale:
+            self._paint()
+
+    def _paint(self, everything: bool = False) -> None:
+        if (not self._visible and not everything) or not self.is_mounted:
+            return
+        status = self.query_one("#run-status", FrameEdge)
+        run = self._run
+        if run is None:
+            status.title = self._busy or "no run"
+            self.query_one("#writing-edge", FrameEdge).note = ""
+            return
+        title, left_out = status_words(run, status.room)
+        status.title = f"{shown_text(run.name)} · {self._busy}" if self._busy else title
+        status.set_class(run.state in (State.FAILED, State.DIVERGED, State.INTERRUPTED), "-wrong")
+        edge = self.query_one("#writing-edge", FrameEdge)
+        edge.note = self._note(run, left_out, edge.room - cell_len(edge.title) - 4)
+        if len(run.training) and not self.query_one("#curve").display:
+            self._arrange()
+            return
+        curve_version, sample_version = self._drawn
+        if (run.curve_version != curve_version and (everything or self._tick % CHART_TICKS == 0)) or everything:
+            self._draw(run)
+            curve_version = run.curve_version
+        if run.sample_version != sample_version and (everything or self._tick % WRITING_TICKS == 0):
+            self.query_one(Samples).show(run.samples)
+            sample_version = run.sample_version
+        if self.query_one(EpochTable).display and (everything or self._tick % WRITING_TICKS == 0):
+            self.query_one(EpochTable).show(tuple(run.epochs))
+        self._drawn = (curve_version, sample_version)
+        self._stale = self._drawn != (run.curve_version, run.sample_version)
+
+    @staticmethod
+    def _note(run: WatchedRun, left_out: str, room: int) -> str:
+        """What found no room above, the learning rate, and what the model is, as far as there is room."""
+        rate = f"lr {run.learning_rate:.4g}" if run.learning_rate is not None else ""
+        words = [word for word in (left_out, rate, *model_words(run)) if word]
+        while len(words) > 1 and cell_len(BETWEEN.join(words)) > room:
+            words.pop()
+        return BETWEEN.join(words)
+
+    def _draw(self, run: WatchedRun) -> None:
+        if not len(run.training):
+            return
+        chart = self.query_one(CurveChart)
+        chart.log_y, chart.window = self._log, self._window or None
+        chart.set_end(float(run.num_epochs) if run.num_epochs else None)
+        lines = [ReferenceLine(float(run.vocabulary), f"uniform {run.vocabulary:,}")] if run.vocabulary else []
+        if chart.size.height >= ROOM_FOR_BASELINES:
+            lines += [ReferenceLine(value, f"{name} {perplexity_text(value)}") for name, value in run.baselines]
+        chart.set_references(lines)
+        figures = self._published(run)
+        self.query_one(Comparison).show(figures, run.training)
+        points = Series("published", list(figures), list(figures.values()), color="$success", marker="points")
+        looks = (run.begun, bool(len(run.held_out)), bool(figures))
+        if looks != self._looks:
+            self._looks, self._sent = looks, (-1.0, -1.0)
+            dashed: Marker = "dashed"
+            series = [Series("training", (), (), color="$accent", marker="solid")]
+            series += [Series("held out", (), (), color="$secondary", marker=dashed)] if looks[1] else []
+            series += [points] if figures else []
+            chart.set_series(series)
+        self._sent = (
+            self._send(chart, "training", run.training, self._sent[0]),
+            self._send(chart, "held out", run.held_out, self._sent[1]),
+        )
+
+    @staticmethod
+    def _send(chart: CurveChart, name: str, curve: Curve, since: float) -> float:
+        """Hand the points after ``since`` to the chart; return the last one's place."""
+        if not len(curve):
+            return since
+        x, y = curve.points(since)
+        new = x > since
+        if new.any():
+            chart.extend(name, x[new], y[new])
+            since = float(x[-1])
+        return since
+
+    @staticmethod
+    def _published(run: WatchedRun) -> Mapping[int, float]:
+        """The perplexities that a book printed for these very settings, by epoch."""
+        if run.config is None:
+            return {}
+        same = {name: getattr(run.config, name) for name in NO_MATTER}
+        for preset in PRESETS.values():
+            if preset.config.replace(**same) == run.config:
+                return preset.published
+        return {}

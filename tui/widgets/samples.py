@@ -1,0 +1,73 @@
+"""What the model writes while it learns: the newest first, each with its epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from core.events import SampleWritten
+from tui.palette import QUIET
+from tui.text import cell_len, shown_text
+
+SHOWN = 40
+NOTHING = "Every few epochs the model writes a line here."
+
+
+class Samples(VerticalScroll):
+    """A list of samples that scrolls; a long one goes on below its own beginning, beside its epoch."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._samples: tuple[SampleWritten, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        yield Static(Content(NOTHING), id="samples-text", classes="quiet")
+
+    def on_resize(self) -> None:
+        if self._samples:
+            self.call_after_refresh(self._paint)
+
+    def show(self, samples: Iterable[SampleWritten]) -> None:
+        """Show the latest of ``samples``, the last one first."""
+        self._samples = tuple(samples)[-SHOWN:][::-1]
+        self._paint()
+
+    def _paint(self) -> None:
+        text = self.query_one("#samples-text", Static)
+        text.set_class(not self._samples, "quiet")
+        if not self._samples:
+            text.update(Content(NOTHING))
+            return
+        digits = len(str(self._samples[0].epoch))
+        margin = len("epoch ") + digits + 2
+        width = max(10, self.scrollable_content_region.width - margin - 1)
+        lines: list[Content] = []
+        for index, sample in enumerate(self._samples):
+            prefix = shown_text(sample.prefix)
+            first, *more = wrapped(prefix + shown_text(sample.text), width)
+            bold = "bold" if index == 0 else ""
+            label = f"epoch {sample.epoch:>{digits}}  "
+            cut = min(len(prefix), len(first))
+            lines.append(Content.assemble((label, QUIET), (first[:cut], bold), first[cut:]))
+            lines += [Content(" " * margin + line) for line in more]
+        text.update(Content("\n").join(lines))
+
+
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """``text`` in lines of at most ``width`` cells; at least one line. Cuts at blanks where one is near the end."""
+    while cell_len(text) > width:
+        end = cells = 0
+        for character in text:
+            cells += cell_len(character)
+            if cells > width:
+                break
+            end += 1
+        blank = text.rfind(" ", max(1, end - end // 3), end + 1)
+        cut = blank if blank > 0 else max(1, end)
+        yield text[:cut]
+        text = text[cut:].removeprefix(" ")
+    yield text
