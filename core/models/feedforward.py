@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -13,6 +14,20 @@ from core.models.products import product, transposed_product
 # The logits live in blocks of whole rows of about so many numbers: they stay in a CPU's cache from product to product,
 # and a large vocabulary does not need memory for all steps at once.
 _BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
+
+
+def dropped(H: Tensor, share: float) -> Tensor:
+    """H with that share of its units silenced, the others scaled up so that the mean stays (Srivastava et al. 2014).
+
+    Draws from the device's global random generator.
+    """
+    if H.device.type != "cpu":
+        return torch.nn.functional.dropout(H, share)
+    # PyTorch draws a double for each unit on a CPU: 6 ns. Four units share a random number of 64 bits here: 1.4 ns.
+    bits = torch.empty(-(-H.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+    silenced = min(round(share * 2**16), 2**16 - 1)
+    keep = (bits[: H.numel()] >= silenced - 2**15).to(H.dtype).mul_(2**16 / (2**16 - silenced))
+    return H * keep.view(H.shape)
 
 
 class LookUp(torch.autograd.Function):

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Self
 
 import torch
-import torch.nn.functional
 from torch import Tensor, nn
 
 from core.config import RunConfig
-from core.models.feedforward import linear, output_loss
+from core.models.feedforward import dropped, linear, output_loss
 from core.models.scratch import CELLS, State
 from core.models.step import NEXT_STATE, StepWeights, next_relu_rnn, step
 
@@ -158,7 +157,7 @@ class LanguageModel(nn.Module):
         """H with a share of its units silenced, in training."""
         if self.config.dropout == 0 or not self.training:
             return H
-        return torch.nn.functional.dropout(H, self.config.dropout)
+        return dropped(H, self.config.dropout)
 
 
 def build_model(config: RunConfig, vocabulary_size: int, device: torch.device | str = "cpu") -> LanguageModel:

@@ -1,4 +1,4 @@
-"""What the tests of the models share: small configurations, double precision, and the devices there are."""
+"""What the tests of the models share."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ import torch
 
 from core.config import RunConfig
 from core.models.language_model import LanguageModel, build_model
-
-VOCABULARY = 11
-
-
-def small_config(**changes: object) -> RunConfig:
-    return RunConfig(num_hiddens=6, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -31,19 +25,7 @@ def double_model() -> Callable[..., LanguageModel]:
     """Builds a small model in double precision whose weights are large enough for gradients to matter."""
 
     def build(**changes: object) -> LanguageModel:
-        model = build_model(small_config(initialisation="uniform", **changes), VOCABULARY).double()
-        return model
+        config = RunConfig(num_hiddens=6, initialisation="uniform", **changes)  # type: ignore[arg-type]
+        return build_model(config, 11).double()
 
     return build
-
-
-def gradients(model: LanguageModel) -> dict[str, torch.Tensor]:
-    found = {}
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        found[name] = parameter.grad.clone()
-    return found
-
-
-def assert_close(actual: torch.Tensor, expected: torch.Tensor, tolerance: float = 1e-10) -> None:
-    torch.testing.assert_close(actual, expected, atol=tolerance, rtol=tolerance)

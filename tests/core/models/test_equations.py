@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -11,10 +12,19 @@ import torch.nn.functional as F
 from core.models.language_model import LanguageModel
 from core.models.scratch import CELLS, unrolled
 from core.models.scratch_model import ScratchLanguageModel
-from tests.core.models.conftest import VOCABULARY, assert_close, gradients
 
 Build = Callable[..., LanguageModel]
 STEPS, BATCH = 5, 3
+VOCABULARY = 11  # as in the fixture double_model
+assert_close = partial(torch.testing.assert_close, atol=1e-10, rtol=1e-10)
+
+
+def gradients(model: LanguageModel) -> dict[str, torch.Tensor]:
+    found = {}
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        found[name] = parameter.grad.clone()
+    return found
 
 
 def test_rnn_is_the_textbooks_page(double_model: Build) -> None:

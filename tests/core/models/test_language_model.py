@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from core.config import RunConfig
+from core.models.feedforward import dropped
 from core.models.language_model import LanguageModel, build_model
 from core.models.scratch_model import ScratchLanguageModel
-from tests.core.models.conftest import VOCABULARY, assert_close, gradients, small_config
 
 Build = Callable[..., LanguageModel]
 BATCH, STEPS = 3, 5
+VOCABULARY = 11  # as in the fixture double_model
+assert_close = partial(torch.testing.assert_close, atol=1e-10, rtol=1e-10)
+
+
+def gradients(model: LanguageModel) -> dict[str, torch.Tensor]:
+    found = {}
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        found[name] = parameter.grad.clone()
+    return found
+
+
+def small_config(**changes: object) -> RunConfig:
+    return RunConfig(num_hiddens=6, **changes)  # type: ignore[arg-type]
+
+
 MODELS = [(implementation, cell) for implementation in ("scratch", "torch.nn") for cell in ("rnn", "gru", "lstm")]
 INPUTS = [{}, {"embedding_size": 4}, {"embedding_size": 6, "tied": True}]
 
@@ -98,11 +115,34 @@ def test_step_is_forward(
 
 
 @every_model
+def test_step_follows_the_training(implementation: str, cell: str) -> None:
+    """Weights that change between two tokens are the weights of the second, however they change."""
+    model = build_model(small_config(implementation=implementation, cell=cell), VOCABULARY)
+    optimiser = torch.optim.SGD(model.parameters(), lr=10.0)
+    ids, targets = batch()
+    state = model.begin_state(BATCH)
+    other = build_model(small_config(implementation=implementation, cell=cell), VOCABULARY)
+
+    def train() -> None:
+        model.loss(ids, targets, state)[0].backward()
+        optimiser.step()
+
+    for change in (train, train, lambda: model.load_state_dict(other.state_dict()), model.double):
+        before, _ = model.step(ids[:, 0], state)
+        change()
+        state = model.begin_state(BATCH)
+        after, _ = model.step(ids[:, 0], state)
+        assert not torch.equal(before.double(), after.double()) or change == model.double
+        near = {"atol": 1e-6, "rtol": 1e-5}
+        torch.testing.assert_close(after, model(ids[:, :1], state)[0][0], check_dtype=True, **near)
+
+
+@every_model
 @pytest.mark.parametrize("num_layers, bidirectional", [(1, False), (2, False), (2, True)])
 def test_one_hot_look_ups_are_products(
     double_model: Build, implementation: str, cell: str, num_layers: int, bidirectional: bool
 ) -> None:
-    """The torch.nn module, fed with the one-hot matrices themselves, says the same as the model that never makes them."""
+    """The torch.nn module, fed with one-hot matrices, says the same as the model that never makes them."""
     if implementation == "scratch":
         pytest.skip("pinned to torch.nn elsewhere")
     model = double_model(implementation=implementation, cell=cell, num_layers=num_layers, bidirectional=bidirectional)
@@ -137,7 +177,7 @@ def test_bf16_stays_close(implementation: str, cell: str) -> None:
         assert loss.dtype is torch.float32 and all(tensor.dtype is torch.float32 for tensor in state)
         results.append((loss, gradients(model)))
     (loss, reference), (near, near_gradients) = results
-    assert abs(float(near - loss)) < 0.01
+    assert abs(float((near - loss).detach())) < 0.01
     assert not torch.equal(near, loss)
     for name, gradient in near_gradients.items():
         assert gradient.dtype is torch.float32
@@ -163,7 +203,8 @@ def test_twice_is_the_same_bit_for_bit(implementation: str, cell: str, inputs: d
 
 @every_model
 def test_dropout_acts_in_training_only(implementation: str, cell: str) -> None:
-    model = build_model(small_config(implementation=implementation, cell=cell, num_layers=2, dropout=0.5), VOCABULARY)
+    config = small_config(implementation=implementation, cell=cell, num_layers=2, dropout=0.5, initialisation="uniform")
+    model = build_model(config, VOCABULARY)
     ids, targets = batch()
     state = model.begin_state(BATCH)
     torch.manual_seed(1)
@@ -174,6 +215,18 @@ def test_dropout_acts_in_training_only(implementation: str, cell: str) -> None:
     assert torch.equal(first, again) and not torch.equal(first, second)
     model.eval()
     assert torch.equal(model.loss(ids, targets, state)[0], model.loss(ids, targets, state)[0])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.99999, 1 - 1e-9])
+def test_dropout_silences_its_share_and_keeps_the_mean(share: float) -> None:
+    H = torch.ones(301, 333, requires_grad=True)
+    result = dropped(H, share)
+    assert bool(result.isfinite().all())
+    assert float((result == 0).float().mean()) == pytest.approx(share, abs=0.005)
+    if share < 0.99:
+        assert float(result.detach().mean()) == pytest.approx(1, abs=0.03)
+    result.sum().backward()
+    assert H.grad is not None and torch.equal(H.grad, result.detach())
 
 
 def test_textbook_initialisation() -> None:
