@@ -41,7 +41,9 @@ class DataPane(Horizontal):
     """Chooses a text; its statistics come from a process of their own."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("u", "use", "Use this text", show=False, tooltip="Take this text to Train", id="data.use"),
+        Binding(
+            "u", "use", "Use this text", tooltip="Take this text to Train, as enter in the list does", id="data.use"
+        ),
         Binding("v", "view", "Next view", tooltip="Tokens, pairs, triples, batches, text", id="data.view"),
         Binding("p", "path", "Path", tooltip="Type the path of a file of your own", id="data.path"),
         Binding("escape", "texts", "Texts", tooltip="Back to the list of texts", show=False, id="data.texts"),

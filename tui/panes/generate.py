@@ -158,6 +158,7 @@ class GeneratePane(Horizontal):
             wanted = str(host(self).current_run)
         if [run.path for run in runs] != [run.path for run in self._runs] or not self._runs:
             with self.prevent(Select.Changed):
+                select.prompt = "choose a run" if runs else "no runs yet"
                 select.set_options((Content(shown_text(clip_cells(run.name, 60))), str(run.path)) for run in runs)
         before = self.run
         self._runs = runs

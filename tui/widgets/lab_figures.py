@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from textual.content import Content
-from textual.reactive import reactive
 from textual.widget import Widget
 
 from core.insight.sequence_config import PUBLISHED, SequenceConfig
-from core.insight.sequence_report import chosen_epochs
-from core.insight.sequence_result import Experiment, loss_text, number
+from core.insight.sequence_result import Experiment, chosen_epochs, loss_text, number
 from tui.palette import QUIET
 from tui.text import clip_cells
 
@@ -20,8 +18,6 @@ HEIGHT = 7
 
 class LabFigures(Widget):
     """Seven lines: four of losses, three of errors. While the training goes on, what is known of it so far."""
-
-    shown: reactive[tuple[Content, ...]] = reactive(())
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -13,7 +13,6 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Static
 
-from core.config import Setting
 from core.errors import ConfigError
 from core.insight.sequence_config import SequenceConfig, settings
 from tui.form_state import typed
@@ -103,7 +102,7 @@ def read(texts: Mapping[str, str]) -> tuple[SequenceConfig | None, dict[str, str
         try:
             values[setting.name] = setting.parse(texts[setting.name])
         except ConfigError as error:
-            errors[setting.name] = _shorter(error, setting)
+            errors[setting.name] = str(error)
     if errors:
         return None, errors
     try:
@@ -111,7 +110,3 @@ def read(texts: Mapping[str, str]) -> tuple[SequenceConfig | None, dict[str, str
     except ConfigError as error:
         return None, {error.field or settings()[0].name: str(error)}
 
-
-def _shorter(error: ConfigError, setting: Setting) -> str:
-    """The sentence without the name of the setting, beside which it stands."""
-    return str(error).removeprefix(f"{setting.name} ")

@@ -64,7 +64,7 @@ COLUMNS = (
     _Column("training", "ppl train", 9, 1, lambda run, _: perplexity_text(run.perplexity), True),
     _Column("held", "held out", 8, 4, lambda run, _: perplexity_text(run.validation_perplexity), True),
     _Column("model", "model", 22, 3, lambda run, _: run.model),
-    _Column("corpus", "corpus", 14, 5, lambda run, _: run.corpus),
+    _Column("corpus", "corpus", 12, 5, lambda run, _: run.corpus),
     _Column("parameters", "weights", 7, 6, lambda run, _: count_text(run.parameters) if run.parameters else "", True),
     _Column("size", "size", 8, 7, lambda run, _: bytes_text(run.bytes), True),
     _Column("age", "age", 8, 2, lambda run, now: age_text(run.created, now), True),

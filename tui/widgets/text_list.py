@@ -21,7 +21,7 @@ class TextList(OptionList):
     """Lists texts, as wide as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Use this text", tooltip="Take this text to Train", id="data.enter"),
+        Binding("enter", "select", "Use this text", show=False, id="data.enter"),
     ]
 
     def __init__(self, id: str | None = None) -> None:
