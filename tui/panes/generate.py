@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -286,16 +288,13 @@ class GeneratePane(Horizontal):
         painter = self.set_interval(1 / PAINTS_PER_SECOND, lambda: self._paint(generation))
         try:
             client = await host(self).engines.client(run.path)
-            async for event in client.stream("generate", prefix=prefix, strategy=strategy, **values):
-                if event.get("event") == "text":
-                    generation.add(str(event.get("text", "")))
+            events = client.stream("generate", prefix=prefix, strategy=strategy, **values)
+            # Closed at once where we are stopped, so that the engine hears of it at once.
+            async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", events)):
+                async for event in events:
+                    self._take(event, generation)
                     # Many pieces may lie ready at once: between them the screen has its turn.
                     await asyncio.sleep(0)
-                elif event.get("event") == "done":
-                    text, unknown = event.get("text"), event.get("unknown")
-                    self._paint(generation)
-                    words = [str(token) for token in unknown] if isinstance(unknown, list) else []
-                    generation.finish(text if isinstance(text, str) else None, words)
         except asyncio.CancelledError:
             if stands(self):
                 generation.stop()
@@ -308,6 +307,15 @@ class GeneratePane(Horizontal):
             self._writing = None
             if stands(self):
                 self._show_activity()
+
+    def _take(self, event: dict[str, Any], generation: Generation) -> None:
+        if event.get("event") == "text":
+            generation.add(str(event.get("text", "")))
+        elif event.get("event") == "done" and stands(self):
+            text, unknown = event.get("text"), event.get("unknown")
+            self._paint(generation)
+            words = [str(token) for token in unknown] if isinstance(unknown, list) else []
+            generation.finish(text if isinstance(text, str) else None, words)
 
     def _paint(self, generation: Generation) -> None:
         """Show what has come; the view stays at the end, unless the person has scrolled away from it."""
