@@ -7,14 +7,16 @@ bad input. With ``--json`` each line is one JSON object. torch is imported by th
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from core.errors import ConfigError, EngineError, UserError
+from core.generation.options import OPTIONS
 
 PROJECT = Path(__file__).resolve().parents[1]
 SAVES = PROJECT / "saves"
@@ -22,6 +24,9 @@ SAVES = PROJECT / "saves"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no Chinese is no reason to stop
     try:
         options = parser().parse_args(arguments)
         code: int = options.command(options)
@@ -31,6 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2)
     except EngineError as error:
         return _fail(str(error), 1)
+    except (MemoryError, RuntimeError) as error:
+        from core.engine.session import failure_words, is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        return _fail(failure_words(error), 1)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:
@@ -39,9 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: {self.prog} --help tells what there is")
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands with their flags."""
-    top = argparse.ArgumentParser(prog="python -m core", description="Recurrent language models from the command line.")
+    top = _Parser(prog="python -m core", description="Recurrent language models from the command line.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
@@ -74,20 +90,30 @@ def parser() -> argparse.ArgumentParser:
     resume.add_argument("--epochs", metavar="N", help="train up to so many epochs in all")
     generate = command("generate", _generate, "let a run write")
     generate.add_argument("run", metavar="RUN")
-    generate.add_argument("--prefix", default="", metavar="TEXT")
-    generate.add_argument("--length", type=int, default=200, metavar="N", help="tokens to write")
-    generate.add_argument("--strategy", metavar="S", help="greedy or temperature")
-    generate.add_argument("--temperature", type=float, metavar="T")
-    generate.add_argument("--seed", type=int, metavar="N")
+    for option in OPTIONS.values():
+        flag, words = "--" + option.name.replace("_", "-"), f"{option.label}: {option.help}"
+        if option.kind is bool:
+            generate.add_argument(flag, action="store_const", const=True, help=words)
+            continue
+        values = f" ({option.range_text()})" if option.kind is not str or option.choices else ""
+        generate.add_argument(flag, metavar=option.name.upper(), help=(words + values).replace("%", "%%"))
     runs = command("runs", _runs, "list the saved runs")
     presets = command("presets", _presets, "list the presets with their published figures")
+    bench = command("bench", _bench, "measure this machine: the textbook's loops, ours and the limit, in turn")
+    bench.add_argument("--case", action="append", default=[], metavar="NAME", help="only this case; may come often")
+    bench.add_argument("--rounds", type=int, metavar="N", help="how often each one runs")
+    bench.add_argument("--quick", action="store_true", help="small and over in seconds; the figures mean little")
+    lab = command("lab", _lab, "the sequence laboratory: a noisy sine wave, predicted near and far ahead")
+    lab.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; may come often")
+    download = command("download", _download, "fetch a known text; without a name, list those that there are")
+    download.add_argument("name", nargs="?", metavar="NAME")
     engine = command("engine", _engine, "serve a run to the playground; without a run, stand by for one")
     engine.add_argument("run", nargs="?", metavar="RUN")
-    for made in (stats, train):
-        made.add_argument("--data", type=Path, metavar="DIR", help="where the bundled texts are")
+    for made in (stats, train, download):
+        made.add_argument("--data", type=Path, metavar="DIR", help="where the texts are that have names")
     for made in (train, resume, generate, runs, engine):
         made.add_argument("--saves", type=Path, default=SAVES, metavar="DIR", help="where the runs are")
-    for made in (stats, train, resume, generate, runs, presets):
+    for made in (stats, train, resume, generate, runs, presets, bench, lab, download):
         made.add_argument("--json", action="store_true", help="one JSON object a line")
     return top
 
@@ -104,7 +130,9 @@ def printable(text: str) -> str:
 
 def put(value: dict[str, Any]) -> None:
     """Print one JSON object as a line."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace").decode(), flush=True)
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    line = json.dumps(value, ensure_ascii=not is_unicode, allow_nan=False)
+    print(line.encode("utf-8", "replace").decode(), flush=True)
 
 
 def _stats(options: argparse.Namespace) -> int:
@@ -129,6 +157,7 @@ def _stats(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from core.config import RunConfig
+    from core.engine.protocol import runtime_folder
     from core.presets import preset
 
     config = preset(options.preset).config if options.preset else RunConfig()
@@ -140,6 +169,7 @@ def _train(options: argparse.Namespace) -> int:
             raise ConfigError(f"--set takes KEY=VALUE, for example --set num_hiddens=512, got {pair!r}")
         chosen[name.strip()] = text
     config = config.with_texts(chosen)
+    runtime_folder()  # what stands in the way of an engine is told before there is a run
 
     from core.engine.session import Session
 
@@ -181,37 +211,49 @@ def _train_here(session: Any, num_epochs: int | None, as_json: bool) -> int:
         raise
     engine.run()
     report.end()
-    return 1 if session.state in (State.FAILED, State.DIVERGED) else 0
+    if session.state in (State.FAILED, State.DIVERGED):
+        return _fail(session.message, 1)
+    return _fail(session.save_problem, 2) if session.save_problem else 0
 
 
 def _generate(options: argparse.Namespace) -> int:
     import asyncio
 
     from core.console import GenerationReport
+    from core.generation.options import GenerationRequest
     from core.runs.run import find_run
 
     run = find_run(options.saves, options.run)
-    message = {
-        "prefix": options.prefix,
-        "length": options.length,
-        "strategy": options.strategy,
-        "temperature": options.temperature,
-        "seed": options.seed,
-    }
-    report = GenerationReport(options.prefix, as_json=options.json)
-    if run.is_held() and asyncio.run(_generate_live(run.path, message, report)):
+    request = GenerationRequest.from_texts({name: getattr(options, name) for name in OPTIONS})
+    report = GenerationReport(request, as_json=options.json)
+    if run.is_held() and asyncio.run(_generate_live(run.path, request.to_message(), report)):
         return 0
 
     from core.engine.session import load_model
-    from core.generation.strategies import Sampling
-    from core.generation.writer import write
+    from core.generation.answer import answer
+    from core.generation.writer import Writing
 
     model, vocabulary = load_model(run)
-    report.unknown(vocabulary.unknown_tokens(options.prefix))
-    for piece in write(model, vocabulary, options.prefix, options.length, Sampling.from_message(message)):
-        report.piece(piece)
-    report.end()
+    for events in answer(Writing(model, vocabulary, request), _training_text(run) if request.copy else None):
+        for event in events:
+            report.show(event)
     return 0
+
+
+def _training_text(run: Any) -> Any:
+    """The ids that a run was trained on, or None where its text is gone or is another one now."""
+    from core.errors import CorpusError
+    from core.generation.answer import training_part
+    from core.training.trainer import corpus_of
+
+    facts = run.facts()
+    source = run.corpus_path if run.corpus_path.exists() else Path(facts.corpus.path)
+    try:
+        corpus = corpus_of(facts.config, source=source)
+    except CorpusError:
+        return None
+    is_same = corpus.sha256 == facts.corpus.sha256
+    return training_part(corpus.ids, facts.config.validation_fraction) if is_same else None
 
 
 async def _generate_live(run: Path, message: dict[str, Any], report: Any) -> bool:
@@ -224,11 +266,7 @@ async def _generate_live(run: Path, message: dict[str, Any], report: Any) -> boo
         return False
     try:
         async for event in client.stream("generate", **message):
-            if event["event"] == "text":
-                report.piece(event["text"])
-            else:
-                report.unknown(event["unknown"])
-        report.end()
+            report.show(event)
     finally:
         await client.close()
     return True
@@ -259,17 +297,70 @@ def _presets(options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(options: argparse.Namespace) -> int:
+    from core.benchmark.report import bench
+
+    return bench(options.case, rounds=options.rounds, quick=options.quick, as_json=options.json)
+
+
+def _lab(options: argparse.Namespace) -> int:
+    from core.insight.sequence_config import SequenceConfig
+
+    chosen: dict[str, str] = {}
+    for pair in options.set:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--set takes KEY=VALUE, for example --set tau=8, got {pair!r}")
+        chosen[name.strip()] = text
+    config = SequenceConfig().with_texts(chosen)
+
+    from core.insight.sequence import EpochDone, steps
+    from core.insight.sequence_report import print_experiment
+
+    for event in steps(config):
+        if isinstance(event, EpochDone):
+            if options.json:
+                put(event.to_json())
+        elif event is not None:
+            put({"event": "done", **event.to_json()}) if options.json else print_experiment(event)
+    return 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    from core.console import DownloadReport, print_downloads
+    from core.corpus.catalogue import DOWNLOADS, download_named
+    from core.corpus.download import download
+
+    if options.name is None:
+        print_downloads(DOWNLOADS, options.json)
+        return 0
+    entry = download_named(options.name)
+    report = DownloadReport(entry, options.json)
+    report.begin()
+    try:
+        path = download(entry, data_dir=options.data, progress=report.progress)
+    finally:
+        report.clear()
+    report.end(path)
+    return 0
+
+
 def _engine(options: argparse.Namespace) -> int:
     import signal
 
-    from core.engine.engine import Engine, write_log_to
-    from core.engine.session import Session
+    from core.engine.protocol import runtime_folder
     from core.runs.run import find_run
 
     # The terminal that started the playground may go; the run must not.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    session = Session.open(find_run(options.saves, options.run)) if options.run else None
+    runtime_folder()
+    run = find_run(options.saves, options.run) if options.run else None
+
+    from core.engine.engine import Engine, write_log_to
+    from core.engine.session import Session
+
+    session = Session.open(run) if run is not None else None
     engine = Engine(session)
     engine.stop_on_signals(signal.SIGTERM)
     path = engine.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 import shutil
 import sys
 import time
@@ -10,9 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.cli import printable, put
+from core.cli import SAVES, printable, put
 from core.config import shown
+from core.corpus.catalogue import Download
 from core.events import EpochFinished, Event, Note, SampleWritten, SettingChanged, State, StateChanged, StepFinished
+from core.generation.options import GenerationRequest
 from core.presets import Preset
 from core.runs.run import RunSummary
 
@@ -99,12 +103,13 @@ class TrainingReport:
         elif isinstance(event, SampleWritten):
             self._line(f"  epoch {event.epoch:>5}  {printable(event.prefix + event.text)}")
         elif isinstance(event, (Note, SettingChanged)):
-            self._line(event.text if isinstance(event, Note) else f"{event.name} is {event.value:g} from now on")
-        elif isinstance(event, StateChanged) and event.message:
-            self._line(event.message)
+            words = event.text if isinstance(event, Note) else f"{event.name} is {shown(event.value)} from now on"
+            self._line(printable(words))
+        elif isinstance(event, StateChanged) and event.message and event.state not in (State.FAILED, State.DIVERGED):
+            self._line(printable(event.message))
 
     def _show_epoch(self, event: EpochFinished) -> None:
-        total = self._session.describe()["num_epochs"] if not self._is_terminal else self._num_epochs()
+        total = self._num_epochs()
         if self._is_terminal:
             if time.monotonic() - self._drawn > 0.1 or event.epoch == total:
                 left = (total - event.epoch) * event.seconds
@@ -131,53 +136,87 @@ class TrainingReport:
         """Say how it ended, and what can be done next."""
         if self._as_json:
             return
-        name, state = printable(self._session.run.name), self._session.state
+        run, state = self._session.run, self._session.state
         if self._last is not None:
             self._line(f"epoch {self._last.epoch}: {_figures(self._last)}")
-        self._line(f"{name} is {state} and saved in {printable(str(self._session.run.path))}")
-        if state == State.STOPPED:
-            print(f"python -m core resume {name} goes on")
+        elsewhere = run.path.parent.resolve() != SAVES.resolve()
+        place = f" --saves {shlex.quote(str(run.path.parent))}" if elsewhere else ""
+        name = shlex.quote(run.name)
+        if not self._session.save_problem:
+            self._line(printable(f"{run.name} is {state} and saved in {run.path}"))
+        if state in (State.STOPPED, State.FAILED, State.DIVERGED):
+            print(printable(f"python -m core resume {name}{place} goes on"))
         else:
-            print(f"python -m core generate {name} --prefix TEXT lets it write")
+            print(printable(f"python -m core generate {name}{place} --prefix TEXT lets it write"))
 
 
 def _figures(event: EpochFinished) -> str:
     held_out = event.validation_perplexity
     beside = f" · held out {held_out:.2f}" if held_out is not None else ""
-    return f"perplexity {event.perplexity:8.2f}{beside} · {event.tokens_per_second:,.0f} tokens/s"
+    return f"training perplexity {event.perplexity:8.2f}{beside} · {event.tokens_per_second:,.0f} tokens/s"
 
 
 class GenerationReport:
-    """Shows a text as it is written: piece by piece, or as JSON events."""
+    """Shows a text as it is written: piece by piece, or as JSON events. Several texts are shown when all are done."""
 
-    def __init__(self, prefix: str, as_json: bool) -> None:
+    def __init__(self, request: GenerationRequest, as_json: bool) -> None:
+        self._request = request
         self._as_json = as_json
-        self._text = prefix
-        self._unknown: list[str] = []
-        if not as_json:
-            print(safe_text(prefix), end="", flush=True)
+        self._streams = not as_json and request.count == 1 and request.sampling.strategy != "beam"
+        self._surprises: list[float] = []
+        self._continuation = ""
+        if self._streams:
+            print(safe_text(request.prefix), end="", flush=True)
 
     def unknown(self, tokens: list[str]) -> None:
         """Name what of the prefix is outside the vocabulary."""
-        self._unknown = tokens
         if tokens and not self._as_json:
             names = ", ".join(printable(token) for token in tokens[:10])
             print(f"not in the vocabulary, read as <unk>: {names}", file=sys.stderr)
 
-    def piece(self, text: str) -> None:
-        """Show what has just been written."""
-        self._text += text
+    def show(self, event: dict[str, Any]) -> None:
+        """Show one event of ``core.generation.answer``."""
+        if event["event"] == "text":
+            self._continuation += event["text"] if event["sample"] == 0 else ""
+            self._surprises += [token["surprise"] for token in event.get("tokens", ())]
+        elif event["text"] is None:  # too long for one message of an engine
+            event = {**event, "text": self._request.prefix + self._continuation}
         if self._as_json:
-            put({"event": "text", "text": text})
-        else:
-            print(safe_text(text), end="", flush=True)
+            put({key: value for key, value in event.items() if key != "id"})
+        elif event["event"] == "done":
+            self._end(event)
+        elif self._streams:
+            print(safe_text(event["text"]), end="", flush=True)
 
-    def end(self) -> None:
-        """Show the end."""
-        if self._as_json:
-            put({"event": "done", "text": self._text, "unknown": self._unknown})
-        else:
+    def _end(self, done: dict[str, Any]) -> None:
+        if self._streams:
             print()
+        else:
+            self._print_samples(done["samples"])
+        self.unknown(done["unknown"])
+        if self._surprises:
+            print(f"surprise: {sum(self._surprises) / len(self._surprises):.2f} bits a token", file=sys.stderr)
+        for sample in done["samples"] if self._request.copy else ():
+            print(_copy_words(sample) or done["copy_problem"], file=sys.stderr)
+
+    def _print_samples(self, samples: list[dict[str, Any]]) -> None:
+        for number, sample in enumerate(samples, 1):
+            score = sample["score"]
+            words = "" if score is None else f" · {score:.3f} nats a token · perplexity {math.exp(-score):.2f}"
+            print(f"-- {number}{words}")
+            print(safe_text(self._request.prefix + (sample["continuation"] or "")))
+
+
+def _copy_words(sample: dict[str, Any]) -> str:
+    copy = sample["copy"]
+    if copy is None:
+        return ""
+    if not copy["length"]:
+        return "copied: nothing of it stands in the training text"
+    return (
+        f"copied: {copy['length']:,} of {sample['tokens']:,} tokens stand literally in the training text, at token "
+        f"{copy['text_start']:,}: {printable(copy['text'])}"
+    )
 
 
 def safe_text(text: str) -> str:
@@ -207,6 +246,20 @@ def print_statistics(facts: dict[str, Any]) -> None:
             rows.append([f"  {printable(name) if name.strip() else repr(name)}", shown(count)])
         if rows:
             print_table(rows, right=frozenset({1}))
+    _print_examples(facts)
+
+
+def _print_examples(facts: dict[str, Any]) -> None:
+    """The first row of the first batch for both samplings: X as the model reads it, Y as it is asked for it."""
+    examples = facts["examples"]
+    if examples["reason"]:
+        print(f"\nno batch: {printable(examples['reason'])}")
+        return
+    between = "" if facts["token_kind"] == "char" else " "
+    for sampling in ("sequential", "random"):
+        print(f"\nexample batch, {sampling}, first row; {shown(examples['batches'])} batches an epoch")
+        for name in ("X", "Y"):
+            print(f"  {name}  {printable(between.join(examples[sampling][0][name][0]))}")
 
 
 def print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
@@ -222,7 +275,8 @@ def print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
         rows.append(
             [
                 printable(run.name), run.state, f"{run.epoch}/{run.num_epochs}", figure, run.model,
-                printable(run.corpus), shown(run.parameters), bytes_text(run.bytes), run.created[:16].replace("T", " "),
+                printable(run.corpus), shown(run.parameters), bytes_text(run.bytes),
+                printable(run.created[:16].replace("T", " ")),
             ]
         )  # fmt: skip
     if len(rows) == 1:
@@ -232,6 +286,59 @@ def print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
     for run in summaries:
         if run.problem:
             print(f"{printable(run.name)}: {printable(run.problem)}")
+
+
+def print_downloads(entries: Iterable[Download], as_json: bool) -> None:
+    """The texts that can be fetched."""
+    for entry in entries:
+        if as_json:
+            put(_download_facts(entry))
+        else:
+            print(f"{entry.name}: {entry.title}; {bytes_text(entry.bytes)}, {entry.licence}")
+            print(f"  from {entry.url} ({entry.source})")
+
+
+class DownloadReport:
+    """Says what is fetched from where before the first byte comes, and how far it is."""
+
+    def __init__(self, entry: Download, as_json: bool) -> None:
+        self._entry = entry
+        self._as_json = as_json
+        self._is_terminal = sys.stdout.isatty() and not as_json
+        self._drawn = 0.0
+
+    def begin(self) -> None:
+        """Size, licence and source."""
+        print_downloads([self._entry], self._as_json)
+        sys.stdout.flush()
+
+    def progress(self, done: int, total: int) -> None:
+        """``done`` of ``total`` bytes are here."""
+        if self._is_terminal and (done == total or time.monotonic() - self._drawn > 0.1):
+            self._drawn = time.monotonic()
+            filled = 20 * done // total
+            bar = "━" * filled + "─" * (20 - filled)
+            print(f"\r\x1b[K{bar} {bytes_text(done)} of {bytes_text(total)}", end="", flush=True)
+
+    def clear(self) -> None:
+        """Take the bar away: what comes now stands on a line of its own."""
+        if self._is_terminal:
+            print("\r\x1b[K", end="", flush=True)
+
+    def end(self, path: Path) -> None:
+        """Say where it is, and how to use it."""
+        if self._as_json:
+            put({"event": "done", "name": self._entry.name, "path": str(path)})
+            return
+        print(printable(f"it is in {path}"))
+        print(f"python -m core train --corpus {self._entry.name} trains on it")
+
+
+def _download_facts(entry: Download) -> dict[str, Any]:
+    return {
+        "event": "download", "name": entry.name, "title": entry.title, "bytes": entry.bytes,
+        "licence": entry.licence, "source": entry.source, "url": entry.url,
+    }  # fmt: skip
 
 
 def print_presets(presets: Iterable[Preset]) -> None:

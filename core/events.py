@@ -137,7 +137,9 @@ def event_from_json(value: Mapping[str, Any]) -> Event | None:
     if event_type is None:
         return None
     try:
-        return event_type(**{name: read(value[name]) for name, read, must in _FIELDS[event_type] if must or name in value})
+        return event_type(
+            **{name: read(value[name]) for name, read, must in _FIELDS[event_type] if must or name in value}
+        )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
 

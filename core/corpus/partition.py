@@ -1,14 +1,19 @@
 """How a text is cut into batches: the index arithmetic of random sampling and of sequential partition.
 
 A batch is given by the start of each of its rows in ``ids``: ``X = ids[start : start + num_steps]`` and
-``Y = ids[start + 1 : start + num_steps + 1]``. Source: Dive into Deep Learning, section 8.3.
+``Y = ids[start + 1 : start + num_steps + 1]``. Source: Dive into Deep Learning, section 8.3. Where each line is a
+document of its own, it is a row of its own: ``line_rows``.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from core.config import END, PADDING, START
+from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
 
 Starts = npt.NDArray[np.int64]
@@ -74,3 +79,29 @@ def _checked(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> i
     if not 0 <= offset <= largest:
         raise ValueError(f"offset must be between 0 and {largest}, got {offset}")
     return num_batches(num_tokens, batch_size, num_steps)
+
+
+def line_spans(ids: npt.NDArray[Any], vocabulary: Vocabulary) -> tuple[Starts, Starts]:
+    """Where each line of ``ids`` (tokens,) begins and ends, without its line end; empty lines are passed over."""
+    line_end = vocabulary.token_to_id("\n") if "\n" in vocabulary else -1
+    cuts = np.flatnonzero(ids == line_end)
+    firsts, lasts = np.concatenate([[0], cuts + 1]), np.concatenate([cuts, [len(ids)]])
+    filled = lasts > firsts
+    return firsts[filled], lasts[filled]
+
+
+def line_rows(ids: npt.NDArray[Any], vocabulary: Vocabulary, num_steps: int) -> npt.NDArray[np.int32]:
+    """The lines of a text as rows: (lines, num_steps + 1).
+
+    A row is the start token, the line, the end token, and padding. Of a line as many tokens are read as leave its end
+    token a place: ``num_steps`` - 1.
+    """
+    start, end, padding = (vocabulary.token_to_id(token) for token in (START, END, PADDING))
+    firsts, lasts = line_spans(ids, vocabulary)
+    lengths = np.minimum(lasts - firsts, num_steps - 1)
+    rows = np.full((len(lengths), num_steps + 1), padding, dtype=np.int32)
+    rows[:, 0] = start
+    for row, first, length in zip(rows, firsts, lengths, strict=True):
+        row[1 : length + 1] = ids[first : first + length]
+        row[length + 1] = end
+    return rows

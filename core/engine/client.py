@@ -12,7 +12,9 @@ import asyncio
 import contextlib
 import itertools
 import os
+import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -57,18 +59,7 @@ class EngineClient:
     @classmethod
     async def standby(cls) -> EngineClient:
         """Start an engine without a run and wait until it is past its imports. Raises EngineError."""
-        process = await start_engine()
-        assert process.stdout is not None
-        try:
-            line = await asyncio.wait_for(process.stdout.readline(), START_TIMEOUT)
-            path = Path(str(decoded(line)["socket"]))
-        except (TimeoutError, ValueError, KeyError):
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            assert process.stderr is not None
-            words = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
-            raise EngineError(f"the engine did not start: {words[-1] if words else 'it said nothing'}") from None
-        return await cls.connect(path)
+        return await cls.connect(await start_engine())
 
     # ------------------------------------------------------------------ what one does with it
 
@@ -86,7 +77,7 @@ class EngineClient:
         return last
 
     async def stream(self, name: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
-        """Send a request and yield its events up to ``done``; left early, a ``generate`` is cancelled."""
+        """Send a request and yield its events up to ``done``; left early, a ``generate`` or ``lab`` is cancelled."""
         if self.closed:
             raise EngineError("the engine has gone")
         number = next(self._ids)
@@ -103,7 +94,7 @@ class EngineClient:
                 yield event
         finally:
             del self._waiting[number]
-            if not finished and not self.closed and name == "generate":
+            if not finished and not self.closed and name in ("generate", "lab"):
                 with contextlib.suppress(EngineError):
                     await self._send({"id": next(self._ids), "request": "cancel", "target": number})
 
@@ -136,8 +127,9 @@ class EngineClient:
                     self._broadcast(message)
         except (OSError, ValueError):
             pass
-        self._end()
-        self._lost()
+        finally:
+            self._end()
+            self._lost()
 
     def _end(self) -> None:
         self.closed = True
@@ -145,16 +137,37 @@ class EngineClient:
             queue.put_nowait({"event": "error", "message": "the engine has gone: see engine.log in the run's folder"})
 
 
-async def start_engine(*arguments: str) -> asyncio.subprocess.Process:
-    """Start ``python -m core engine`` in a session of its own, so that a hang-up of the terminal does not reach it."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "core", "engine", *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+async def start_engine(*arguments: str, timeout: float = START_TIMEOUT) -> Path:
+    """Start ``python -m core engine`` and wait until it listens; return its socket. Raises EngineError.
+
+    It has a session of its own, so that a hang-up of the terminal does not reach it. It is no child of asyncio's: an
+    event loop that closes kills its children, and a training must outlive the screen that started it.
+    """
+    process = await asyncio.to_thread(_process, *arguments)
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), timeout)
+        return Path(str(decoded(line)["socket"]))
+    except (TimeoutError, ValueError, KeyError):
+        process.kill()
+        words = (await asyncio.to_thread(process.stderr.read)).decode(errors="replace").strip().splitlines()
+        raise EngineError(f"the engine did not start: {words[-1] if words else 'it said nothing'}") from None
+    except asyncio.CancelledError:
+        process.kill()  # and with it ends the thread that waits for its first line
+        raise
+    finally:
+        threading.Thread(target=process.wait, name="engine-reaper", daemon=True).start()
+
+
+def _process(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "core", "engine", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": _import_path()},
-    )  # fmt: skip
+    )
 
 
 def _import_path() -> str:

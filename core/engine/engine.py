@@ -17,18 +17,23 @@ from typing import Any
 
 from core.config import RunConfig
 from core.devices import devices
+from core.engine.protocol import LONGEST_MESSAGE, REQUESTS, encoded
 from core.engine.server import Request, Server
 from core.engine.session import Session, failure_words, versions
 from core.errors import UserError
 from core.events import Event, State, StateChanged
-from core.generation.strategies import Sampling
-from core.generation.writer import check_request, write
+from core.generation.answer import answer, training_part
+from core.generation.options import GenerationRequest
+from core.generation.writer import Writing
+from core.insight.sequence import EpochDone
+from core.insight.sequence import steps as laboratory_steps
+from core.insight.sequence_config import SequenceConfig
 from core.runs.run import Run
 
 # An engine that nobody has ever talked to gives up after so many seconds.
 LONELY_SECONDS = 60.0
-# Pieces of text that a generation writes between two training batches, or between two looks at the inbox.
-TOKENS_AT_A_TIME = 8
+# A generation writes for so many seconds between two training batches, and between two looks at the inbox.
+WRITING_SECONDS = 0.02
 
 Job = Iterator[None]
 
@@ -73,12 +78,23 @@ class Engine:
                 for key in list(self._jobs):
                     self._advance_job(key)
         finally:
-            if self.session is not None:
-                # Close first, tell then: whoever hears the news may open the run at once.
-                if self.session.state in (State.TRAINING, State.PAUSED):
-                    self._publish(self.session.stop())
-                self.session.close()
-            self.server.close()
+            try:
+                self._finish()
+            finally:
+                self.server.close()
+
+    def _finish(self) -> None:
+        """Save and let the run go."""
+        if self.session is None:
+            return
+        try:
+            events = self.session.stop()
+        finally:
+            # Out of sight while the lock is still held: the socket's name may be another engine's the moment after.
+            self.server.hide()
+            self.session.close()
+        # Let go first, tell then: whoever hears the news may open the run at once.
+        self._publish(events)
 
     # ------------------------------------------------------------------ requests
 
@@ -86,13 +102,18 @@ class Engine:
     def _is_busy(self) -> bool:
         return bool(self._jobs) or (self.session is not None and self.session.state == State.TRAINING)
 
+    @property
+    def _waits(self) -> bool:
+        """Whether clients keep it alive when it has nothing to do: a training that one of them paused is not over."""
+        return self._stays or (self.session is not None and self.session.state == State.PAUSED)
+
     def _take_requests(self) -> bool:
         """Handle what waits in the inbox; wait for more where there is nothing else to do. False ends the engine."""
         while True:
             try:
                 request = self._next_request()
             except queue.Empty:
-                return self._is_busy
+                return self._is_busy or (self._waits and self.server.num_clients > 0)
             self._had_client |= self.server.num_clients > 0
             if request is not None:
                 self._handle(request)
@@ -103,7 +124,7 @@ class Engine:
         inbox = self.server.inbox
         if self._is_busy:
             return inbox.get_nowait()
-        if not self._stays:
+        if not self._waits:
             raise queue.Empty
         if self.server.num_clients:
             return inbox.get()
@@ -113,11 +134,13 @@ class Engine:
 
     def _handle(self, request: Request) -> None:
         message, name = request.message, request.message.get("request")
-        handler = getattr(self, f"_on_{name}", None) if isinstance(name, str) and name.isalpha() else None
         try:
-            if handler is None or name == "signal":
-                raise UserError(f"there is no request {str(name)[:50]!r}")
-            answer = handler(request.client, message)
+            if not isinstance(message.get("id"), (int, str, type(None))):
+                message["id"] = None
+                raise UserError("the id of a request must be a whole number or a text")
+            if name not in REQUESTS:
+                raise UserError(f"there is no request {str(name)[:50]!r}: there are {', '.join(REQUESTS)}")
+            answer = getattr(self, f"_on_{name}")(request.client, message)
         except UserError as error:
             self._answer(request, {"event": "error", "message": str(error), "mendable": True})
         except Exception as error:
@@ -125,7 +148,7 @@ class Engine:
             self._answer(request, {"event": "error", "message": failure_words(error)})
         else:
             if answer is not None:
-                self._answer(request, {"event": "done", **answer})
+                self._answer(request, {**answer, "event": "done"})
 
     def _answer(self, request: Request, message: dict[str, Any]) -> None:
         self.server.send(request.client, {"id": request.message.get("id"), **message})
@@ -198,7 +221,7 @@ class Engine:
         session = self._session()
         for _ in range(count):
             self._publish(session.step())
-            if session.state != State.PAUSED:
+            if session.state != State.PAUSED or self._quitting:
                 break
         progress = session.trainer.progress().to_json() if session.trainer is not None else {}
         return {**progress, **self._after([]), "epoch": progress.get("epoch", 0)}
@@ -218,38 +241,48 @@ class Engine:
         return {"path": str(path), "name": path.name}
 
     def _on_generate(self, client: int, message: dict[str, Any]) -> None:
-        session, prefix = self._session(), _text(message, "prefix", default="")
-        length = message.get("length", 100)
-        if not isinstance(length, int) or isinstance(length, bool):
-            raise UserError(f"length must be a whole number of tokens, got {str(length)[:50]!r}")
-        sampling = Sampling.from_message(message)
-        check_request(session.model, length)
-        self._jobs[(client, message.get("id"))] = self._write(
-            client, message.get("id"), session, prefix, length, sampling
-        )
+        session, request = self._session(), GenerationRequest.from_message(message)
+        writing = Writing(session.model, session.vocabulary, request)
+        self._jobs[(client, message.get("id"))] = self._write(client, message.get("id"), session, writing)
 
-    def _write(self, client: int, number: Any, session: Session, prefix: str, length: int, sampling: Sampling) -> Job:
-        """One generation, a few tokens at a time; the last event carries the whole text."""
-        unknown = session.vocabulary.unknown_tokens(prefix)
-        written: list[str] = []
-        pieces: list[str] = []
-        for piece in write(session.model, session.vocabulary, prefix, length, sampling):
-            pieces.append(piece)
-            if len(pieces) == TOKENS_AT_A_TIME:
-                self.server.send(client, {"id": number, "event": "text", "text": "".join(pieces)})
-                written += pieces
-                pieces = []
-                yield
-        if pieces:
-            self.server.send(client, {"id": number, "event": "text", "text": "".join(pieces)})
-        text = prefix + "".join(written + pieces)
-        self.server.send(client, {"id": number, "event": "done", "text": text, "unknown": unknown})
+    def _write(self, client: int, number: Any, session: Session, writing: Writing) -> Job:
+        """One generation, a little at a time; the last event carries the whole text."""
+        text = None
+        if session.trainer is not None:
+            text = training_part(session.trainer.corpus.ids, session.trainer.config.validation_fraction)
+        for events in answer(writing, text, WRITING_SECONDS):
+            for event in events:
+                if event["event"] == "done" and len(encoded(event)) > LONGEST_MESSAGE // 2:
+                    # The client has it in pieces already.
+                    samples = [{**sample, "continuation": None} for sample in event["samples"]]
+                    event = {**event, "text": None, "samples": samples}
+                self.server.send(client, {"id": number, **event})
+            yield
+
+    def _on_lab(self, client: int, message: dict[str, Any]) -> None:
+        settings = message.get("settings")
+        if not isinstance(settings, dict):
+            raise UserError("lab needs settings, an object")
+        config = SequenceConfig.from_dict(settings)
+        self._jobs[(client, message.get("id"))] = self._experiment(client, message.get("id"), config)
+
+    def _experiment(self, client: int, number: Any, config: SequenceConfig) -> Job:
+        """One experiment of the sequence laboratory; its last event carries all of it."""
+        for event in laboratory_steps(config):
+            if isinstance(event, EpochDone):
+                self.server.send(client, {"id": number, **event.to_json()})
+            elif event is not None:
+                self.server.send(client, {"id": number, "event": "done", **event.to_json()})
+            yield
 
     def _advance_job(self, key: tuple[int, Any]) -> None:
         try:
             next(self._jobs[key])
         except StopIteration:
             del self._jobs[key]
+        except UserError as error:
+            del self._jobs[key]
+            self.server.send(key[0], {"id": key[1], "event": "error", "message": str(error), "mendable": True})
         except Exception as error:
             del self._jobs[key]
             traceback.print_exc()

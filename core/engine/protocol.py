@@ -15,8 +15,9 @@ state) comes without an id. No torch in this module.
 | set | name, value | name, value |
 | baselines | | uniform, unigram, bigram, trigram (perplexities), on (the text they are measured on) |
 | save | name (optional: a copy under that name) | path |
-| generate | prefix, length, strategy, ... | text, unknown |
-| cancel | target: the id of a generate | |
+| generate | any of ``core.generation.options`` | as ``core.generation.answer`` says: text, unknown, seed, samples |
+| lab | settings of the sequence laboratory | an Experiment; before it, an epoch event for each pass |
+| cancel | target: the id of a generate or lab | |
 | quit | | |
 """
 
@@ -37,7 +38,7 @@ from core.errors import EngineError, RunError
 
 REQUESTS = (
     "hello", "open", "create", "train", "pause", "resume", "stop", "step", "set", "baselines", "save",
-    "generate", "cancel", "quit",
+    "generate", "lab", "cancel", "quit",
 )  # fmt: skip
 # A message longer than this is refused: a prompt is some kilobytes at most.
 LONGEST_MESSAGE = 8 << 20
@@ -57,12 +58,16 @@ def encoded(message: dict[str, Any]) -> bytes:
 def decoded(line: bytes) -> dict[str, Any]:
     """One line as a message. Raises ProtocolError."""
     try:
-        message = json.loads(line)
+        message = json.loads(line, parse_constant=_refused)
     except (ValueError, RecursionError):
         raise ProtocolError("a message must be one JSON object on one line") from None
     if not isinstance(message, dict):
         raise ProtocolError("a message must be one JSON object on one line")
     return message
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def runtime_folder() -> Path:
@@ -78,9 +83,14 @@ def runtime_folder() -> Path:
         folder = Path(base) / "rnn-playground"
     else:
         folder = Path(tempfile.gettempdir()) / f"rnn-playground-{os.getuid()}"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700, parents=True)
-    facts = folder.lstat()
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700, parents=True)
+        facts = folder.lstat()
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be made ({error.strerror}): set RNN_PLAYGROUND_RUNTIME to a folder of yours"
+        ) from None
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
         raise RunError(
             f"{folder} must be a folder of yours that only you can enter (mode 0700): remove it, "

@@ -7,12 +7,15 @@ and is dropped when too much waits for it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import os
 import queue
 import selectors
 import socket
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,13 +70,15 @@ class Server:
 
     def start(self, run: Path | None = None) -> Path:
         """Listen for ``run``, or as a standby engine. The socket shows up only when it already listens."""
-        clear_leftovers()
+        folder = runtime_folder()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        in_making = runtime_folder() / f"new-{os.getpid()}.sock"
-        in_making.unlink(missing_ok=True)
-        self._listener.bind(str(in_making))
-        os.chmod(in_making, 0o600)
-        self._listener.listen(16)
+        in_making = folder / f"new-{os.getpid()}.sock"
+        with _folder_for_oneself(folder):
+            clear_leftovers(folder)
+            in_making.unlink(missing_ok=True)
+            self._listener.bind(str(in_making))
+            os.chmod(in_making, 0o600)
+            self._listener.listen(128)
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self.path = in_making
@@ -85,8 +90,16 @@ class Server:
         """Be found at ``run`` from now on. The caller holds the run's lock: what stands there already is left over."""
         target = standby_socket(os.getpid()) if run is None else run_socket(run)
         assert self.path is not None
-        os.replace(self.path, target)
+        with _folder_for_oneself(target.parent):
+            os.replace(self.path, target)
         self.path = target
+
+    def hide(self) -> None:
+        """Be found by nobody any more; who is connected stays so."""
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+            self.path = None
 
     @property
     def num_clients(self) -> int:
@@ -112,12 +125,13 @@ class Server:
 
     def close(self, timeout: float = 1.0) -> None:
         """Send what is queued, for ``timeout`` seconds at most, and stop listening."""
+        self.hide()
         self._closing = True
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+        else:
+            self._close_all()
 
     # ------------------------------------------------------------------ in the thread
 
@@ -127,10 +141,8 @@ class Server:
 
     def _serve(self) -> None:
         while not (self._closing and not any(item.unsent for item in self._connections.values())):
-            with self._lock:
-                for connection in self._connections.values():
-                    wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
-                    self._selector.modify(connection.socket, wanted, connection)
+            for connection in list(self._connections.values()):
+                self._expect(connection)
             for key, mask in self._selector.select():
                 if key.fileobj is self._woken:
                     with contextlib.suppress(OSError):
@@ -139,6 +151,25 @@ class Server:
                     self._accept()
                 else:
                     self._exchange(key.data, mask)
+        self._close_all()
+
+    def _expect(self, connection: _Connection) -> None:
+        """Wait for what this client can do next; give up one that has not read for too long."""
+        unsent = len(connection.unsent)
+        if unsent > MOST_UNREAD:
+            self._drop(connection)
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if unsent else 0)
+        self._selector.modify(connection.socket, wanted, connection)
+
+    def _close_all(self) -> None:
+        for connection in list(self._connections.values()):
+            self._drop(connection)
+        if self._listener is not None:
+            self._listener.close()
+        self._selector.close()
+        self._waker.close()
+        self._woken.close()
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -164,8 +195,6 @@ class Server:
                 if not received:
                     raise ConnectionResetError
                 self._receive(connection, received)
-            if len(connection.unsent) > MOST_UNREAD:
-                raise ConnectionResetError
         except BlockingIOError:
             pass
         except OSError:
@@ -173,9 +202,11 @@ class Server:
 
     def _receive(self, connection: _Connection, received: bytes) -> None:
         connection.unread += received
-        *lines, rest = bytes(connection.unread).split(b"\n") if b"\n" in received else (bytes(connection.unread),)
-        if len(rest) > LONGEST_MESSAGE:
+        if len(connection.unread) > LONGEST_MESSAGE:
             raise ConnectionResetError
+        if b"\n" not in received:
+            return
+        *lines, rest = bytes(connection.unread).split(b"\n")
         connection.unread = bytearray(rest)
         for line in lines:
             try:
@@ -194,9 +225,29 @@ class Server:
         self.inbox.put(None)
 
 
-def clear_leftovers() -> None:
+@contextlib.contextmanager
+def _folder_for_oneself(folder: Path, patience: float = 1.0) -> Iterator[None]:
+    """Put sockets in their places one engine at a time: a new one, not listening yet, looks like one left over.
+
+    After ``patience`` seconds it goes on all the same: an engine that was stopped in the middle holds up no other.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                time.sleep(0.005)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def clear_leftovers(folder: Path) -> None:
     """Remove the sockets of engines that died: nobody answers there any more."""
-    for path in runtime_folder().glob("*.sock"):
+    for path in folder.glob("*.sock"):
         probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             probe.settimeout(1.0)

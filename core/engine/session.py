@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import os
 import platform
+import shutil
 import sys
 import time
 import traceback
@@ -16,7 +18,7 @@ from typing import Any
 import torch
 
 import core
-from core.config import RunConfig, shown
+from core.config import RunConfig, setting, shown
 from core.corpus.reader import Corpus
 from core.corpus.vocabulary import Vocabulary
 from core.devices import prepare
@@ -25,11 +27,24 @@ from core.events import EpochFinished, Event, Note, RunResumed, SampleWritten, S
 from core.generation.strategies import Sampling
 from core.generation.writer import write
 from core.models.language_model import LanguageModel, build_model
-from core.runs.checkpoint import Disk, read_checkpoint, write_checkpoint
+from core.runs.checkpoint import Disk, read_checkpoint, remove_leftovers, write_checkpoint, write_whole
 from core.runs.journal import JournalWriter
-from core.runs.run import CorpusIdentity, Run, RunFacts, create_run, duplicate_run, free_name, now
+from core.runs.run import (
+    CorpusIdentity,
+    Run,
+    RunFacts,
+    check_name,
+    create_run,
+    duplicate_run,
+    free_name,
+    now,
+    refuse_taken,
+)
 from core.training.evaluation import n_gram_baselines
 from core.training.trainer import Trainer, corpus_of
+
+# A changed setting is in a checkpoint after so many seconds.
+SAVE_SOON = 1.0
 
 
 class Session:
@@ -69,28 +84,33 @@ class Session:
         disk: Disk | None = None,
     ) -> Session:
         """A new run, untrained, saved. Raises UserError; then no folder is left behind."""
+        if name:
+            refuse_taken(saves / check_name(name))
         corpus = corpus_of(config, data_dir)
         trainer = Trainer(config, corpus)
         identity = CorpusIdentity(
             corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve())
         )
         facts = RunFacts(config, identity, trainer.model.num_parameters(), now(), versions())
-        name = name or free_name(saves, corpus.name)
-        run = create_run(saves, name, facts, corpus.vocabulary.to_json(), corpus.path, corpus.bytes)
-        session = cls(run, run.acquire(), facts, disk)
-        session._adopt(trainer)
-        session._tell(StateChanged(State.IDLE, 0))
-        session.save()
+        run = _new_run(saves, name, facts, corpus)
+        try:
+            session = cls._held(run, facts, disk)
+            session._adopt(trainer)
+            session._tell(StateChanged(State.IDLE, 0))
+            session.save()
+        except BaseException:
+            shutil.rmtree(run.path, ignore_errors=True)
+            raise
         return session
 
     @classmethod
     def open(cls, run: Run, disk: Disk | None = None) -> Session:
         """A run from its folder, at its last checkpoint. Raises RunError or another UserError, one sentence."""
-        lock = run.acquire()
+        if not run.exists():
+            raise RunError(f"there is no run {run.name!r} in {run.path.parent}")
+        session = cls._held(run, None, disk)
         try:
-            facts = run.facts()
-            session = cls(run, lock, facts, disk)
-            summary = run.summary()
+            facts, summary = session.facts, run.summary()
             session.state = summary.state if summary.state not in (State.TRAINING, State.PAUSED) else State.INTERRUPTED
             try:
                 corpus = _corpus_again(run, facts)
@@ -98,11 +118,27 @@ class Session:
                 session._adopt_model_alone(str(error))
             else:
                 session._adopt(Trainer(facts.config, corpus))
-                session._restore()
+                # A run that was killed before its first checkpoint begins again: its seed gives it the same weights.
+                if summary.epoch > 0 or run.latest_path.exists() or run.best_path.exists():
+                    session._restore()
+        except BaseException:
+            session._let_go()
+            raise
+        return session
+
+    @classmethod
+    def _held(cls, run: Run, facts: RunFacts | None, disk: Disk | None) -> Session:
+        """A session without a model yet, holding the run's lock. Raises RunError."""
+        lock = run.acquire()
+        try:
+            remove_leftovers(run.path)
+            return cls(run, lock, facts or run.facts(), disk)
+        except OSError as error:
+            os.close(lock)
+            raise RunError(f"{run.journal_path} cannot be written to: {error.strerror}") from None
         except BaseException:
             os.close(lock)
             raise
-        return session
 
     def _adopt(self, trainer: Trainer) -> None:
         self.trainer, self.model, self.vocabulary = trainer, trainer.model, trainer.corpus.vocabulary
@@ -127,16 +163,22 @@ class Session:
     def train(self, num_epochs: int | None = None) -> list[Event]:
         """Begin to train, or go on. Raises UserError where there is nothing to do."""
         trainer = self._trainer()
-        events: list[Event] = []
-        if num_epochs is not None and num_epochs != trainer.num_epochs:
-            events.append(trainer.set("num_epochs", num_epochs))
+        wanted = trainer.num_epochs if num_epochs is None else int(setting("num_epochs").check(num_epochs))
         if trainer.diverged:
             raise UserError("the run diverged and its last checkpoint cannot be read: start a new one")
-        if trainer.epoch >= trainer.num_epochs and trainer.batch == 0:
+        if trainer.epoch >= wanted and trainer.batch == 0:
             raise UserError(
-                f"all {shown(trainer.num_epochs)} epochs are done: ask for more than {shown(trainer.epoch)} to train on"
+                f"{shown(trainer.epoch)} epochs are done and {shown(wanted)} were asked for: ask for more than "
+                f"{shown(trainer.epoch)} to train on"
             )
-        trainer.epochs_since_best = 0
+        if self.state == State.FAILED:
+            self._restore()  # whatever failed, failed in the middle of something
+        events: list[Event] = []
+        if wanted != trainer.num_epochs:
+            events.append(trainer.set("num_epochs", wanted))
+            self._save_soon()
+        if trainer.batch == 0 and trainer.finished:
+            trainer.epochs_since_best = 0  # it had run out of patience, and somebody has more
         if self.state not in (State.PAUSED, State.TRAINING):
             events.append(RunResumed(trainer.epoch, trainer.batch))
         return self._changed(events, State.TRAINING)
@@ -167,28 +209,40 @@ class Session:
 
     def set(self, name: str, value: Any) -> list[Event]:
         """Change a live setting. Raises UserError."""
-        return self._tell(self._trainer().set(name, value))
+        events = self._tell(self._trainer().set(name, value))
+        self._save_soon()
+        if self.state != State.TRAINING:
+            self.save()
+        return events
+
+    def _save_soon(self) -> None:
+        """What was changed just now is worth a checkpoint; a key held down changes it thirty times a second."""
+        self._is_at_checkpoint = False
+        interval = self._trainer().config.checkpoint_seconds
+        self._saved_at = min(self._saved_at, time.monotonic() - interval + SAVE_SOON)
 
     def advance(self) -> list[Event]:
         """Train one batch; return what happened. An exception in it makes the run ``failed``, and is told in words."""
         trainer = self._trainer()
-        self._is_at_checkpoint = False
+        events: list[Event] = []
         try:
-            told = trainer.advance()
-            events = self._tell(*told)
-            for event in told:
-                if isinstance(event, EpochFinished):
-                    events += self._after_epoch(event)
+            if not trainer.finished:  # num_epochs may have been lowered just now
+                self._is_at_checkpoint = False
+                told = [event for event in trainer.advance() if not isinstance(event, StateChanged)]
+                events += self._tell(*told)
+                for event in told:
+                    if isinstance(event, EpochFinished):
+                        events += self._after_epoch(event)
             if trainer.diverged:
                 return events + self._after_divergence()
             if trainer.finished:
                 self.save()
                 return events + self._changed([], State.FINISHED, self._farewell())
-            if self.state == State.TRAINING and time.monotonic() - self._saved_at >= trainer.config.checkpoint_seconds:
+            if time.monotonic() - self._saved_at >= trainer.config.checkpoint_seconds:
                 self.save()
         except Exception as error:
             traceback.print_exc()
-            return self._changed([], State.FAILED, failure_words(error))
+            return events + self._changed([], State.FAILED, failure_words(error))
         return events
 
     def _after_epoch(self, event: EpochFinished) -> list[Event]:
@@ -199,7 +253,7 @@ class Session:
             prefix = self.sample_prefix()
             text = "".join(write(self.model, self.vocabulary, prefix, config.sample_length, Sampling("greedy")))
             events += self._tell(SampleWritten(event.epoch, prefix, text))
-        if trainer.is_best and trainer.epoch > 1:
+        if trainer.is_best:
             self._write(self.run.best_path)
         return events
 
@@ -243,18 +297,29 @@ class Session:
             return self.run.path
         if self.save_problem:
             raise RunError(self.save_problem)
-        return duplicate_run(self.run, name).path
+        copy = duplicate_run(self.run, name)
+        if self.state in (State.TRAINING, State.PAUSED):
+            # Nobody trains the copy, and nothing was interrupted in it.
+            with contextlib.suppress(OSError), JournalWriter(copy.journal_path) as journal:
+                journal.append(StateChanged(State.STOPPED, self._trainer().epoch, f"saved from {self.run.name}"))
+        return copy.path
 
     def _write(self, path: Path) -> None:
         assert self.trainer is not None
+        # The journal first: a checkpoint must not know of an epoch that a power failure takes out of the curve.
+        with contextlib.suppress(OSError):
+            self._journal.sync()
         try:
             write_checkpoint(path, *self.trainer.checkpoint(), self._disk)
+            if self.trainer.config != self.facts.config:
+                facts = dataclasses.replace(self.facts, config=self.trainer.config)
+                write_whole(self.run.facts_path, facts.encoded(), self._disk)
+                self.facts = facts
         except OSError as error:
             reason = error.strerror or str(error)
-            problem = f"the checkpoint could not be saved ({reason}): make room or permit writing in {path.parent}; "
-            problem += "training goes on in memory, and saving is tried again"
+            problem = f"the checkpoint could not be saved ({reason}): make room or permit writing in {path.parent}"
             if problem != self.save_problem:
-                self._tell(Note(problem))
+                self._tell(Note(f"{problem}; training goes on in memory, and saving is tried again"))
             self.save_problem = problem
         else:
             if self.save_problem:
@@ -265,8 +330,13 @@ class Session:
         """Save what is not saved and let the run go."""
         if self._lock < 0:
             return
-        if self.state in (State.TRAINING, State.PAUSED):
-            self.stop()
+        try:
+            if self.state in (State.TRAINING, State.PAUSED):
+                self.stop()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._journal.close()
         os.close(self._lock)
         self._lock = -1
@@ -318,6 +388,17 @@ class Session:
         return list(events)
 
 
+def _new_run(saves: Path, name: str | None, facts: RunFacts, corpus: Corpus) -> Run:
+    """The folder of a new run; one without a name gets the next free one, also where others look for one as well."""
+    while True:
+        chosen = name or free_name(saves, corpus.name)
+        try:
+            return create_run(saves, chosen, facts, corpus.vocabulary.to_json(), corpus.path, corpus.bytes)
+        except RunError:
+            if name or not (saves / chosen).exists():
+                raise
+
+
 def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
     """The model of a run at its last checkpoint, and its vocabulary: all that writing needs. No lock is taken.
 
@@ -344,10 +425,15 @@ def _corpus_again(run: Run, facts: RunFacts) -> Corpus:
     return dataclasses.replace(corpus, name=facts.corpus.name)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller model or batch would have gone well."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
 def failure_words(error: BaseException) -> str:
     """An exception of the machine in words, with what to change."""
     text = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
+    if is_out_of_memory(error):
         return "out of memory: choose a smaller batch_size, num_steps or num_hiddens, or another device"
     if isinstance(error, UserError):
         return text

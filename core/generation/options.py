@@ -1,8 +1,8 @@
 """What a model can be asked to write, and how it may choose its words: the one description of both.
 
 The form of the screen, the flags of the command line, the help and the error messages are derived from the two tables
-below. A new strategy is one entry in ``STRATEGIES``, a new option one in ``OPTIONS`` and one field of the dataclass that
-it belongs to. No torch in this module: the screen imports it.
+below. A new strategy is one entry in ``STRATEGIES``, a new option one in ``OPTIONS`` and one field of the dataclass
+that it belongs to. No torch in this module: the screen imports it.
 """
 
 from __future__ import annotations
@@ -142,20 +142,18 @@ def strategy_named(name: str) -> Strategy:
 def checked(name: str, value: object) -> Value:
     """The value of an option in its own type, whatever came from outside. Raises ``ConfigError``, one sentence."""
     option = OPTIONS[name]
-    is_huge = isinstance(value, int) and abs(value) > 2**64
-    if isinstance(value, (bool, int, float, str)) and not is_huge and not (option.choices and len(str(value)) > 50):
-        if isinstance(value, (bool, int, float)) and option.kind is str:
-            pass
-        elif option.kind is bool and not isinstance(value, bool):
-            pass
-        else:
-            return option.check(value) if not isinstance(value, str) or option.kind is str else _refuse(option, value)
-    return _refuse(option, value)
+    # What a sentence could not show is refused before it is formatted: a list, a number of a thousand digits.
+    if not isinstance(value, (bool, int, float, str)) or isinstance(value, str) != (option.kind is str):
+        return _refuse(option, value)
+    if (isinstance(value, int) and abs(value) > 2**64) or (option.choices and len(str(value)) > 50):
+        return _refuse(option, value)
+    return option.check(value)
 
 
 def _refuse(option: Setting, value: object) -> Value:
-    kind = "a number beyond 64 bits" if isinstance(value, int) and not isinstance(value, bool) else repr(value)
-    given = kind if len(kind) <= 60 else kind[:57] + "..."
+    is_huge = isinstance(value, int) and abs(value) > 2**64  # too long to read, or even for Python to print
+    words = "a number beyond 64 bits" if is_huge else repr(value)
+    given = words if len(words) <= 60 else words[:57] + "..."
     raise ConfigError(f"{option.name} must be {option.range_text()}, got {given}", option.name)
 
 
@@ -202,8 +200,12 @@ class Sampling:
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> Sampling:
-        """The sampling that a request asks for; what it does not say takes its default. Raises ``ConfigError``."""
-        return cls(**_given(cls, message))
+        """The sampling that a request asks for; what it does not say takes its default. Raises ``ConfigError``.
+
+        A request that says how wide a beam is, and no strategy, asks for beam search.
+        """
+        values = _given(cls, message)
+        return cls(**({"strategy": "beam"} if "beam" in values else {}) | values)
 
     @property
     def filters(self) -> Filters:
@@ -243,9 +245,7 @@ class GenerationRequest:
         _check_fields(self)
         for name, most in (("prefix", LONGEST_TEXT), ("mood", LONGEST_TEXT), ("heads", MOST_HEADS), ("stop", 1000)):
             if len(getattr(self, name)) > most:
-                raise ConfigError(
-                    f"{name} must be at most {most:,} characters, got {len(getattr(self, name)):,}", name
-                )
+                raise ConfigError(f"{name} must be at most {most:,} characters, got {len(getattr(self, name)):,}", name)
         if self.count * self.length > LONGEST:
             raise ConfigError(
                 f"count times length must be at most {LONGEST:,} tokens, got {self.count:,} x {self.length:,}: "
@@ -265,6 +265,8 @@ class GenerationRequest:
             )
         if self.sampling.strategy == "beam" and self.heads:
             raise ConfigError("heads need a strategy that writes token by token: choose another one than beam", "heads")
+        if self.stop and self.heads:
+            raise ConfigError("stop and heads exclude each other: an acrostic ends with its last verse", "stop")
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> GenerationRequest:

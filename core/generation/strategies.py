@@ -1,61 +1,211 @@
-"""Strategies: how the next token is chosen from the model's distribution."""
+"""Strategies in numbers: from the scores of a model to the next token. numpy only, one row of scores at a time.
+
+The filters apply in this order, each to what the one before has left, as most toolkits have it:
+
+1. tokens that are never written get the probability 0;
+2. repetition penalty: the score of each token of the last ``repetition_window`` ones is divided by the penalty where it
+   is positive and multiplied where it is negative (Keskar et al. 2019, "CTRL"; the sign as in Hugging Face's
+   transformers, without which a penalty would reward what is unlikely);
+3. temperature: the scores are divided by it, and become probabilities;
+4. top-k: the k likeliest tokens stay (Fan et al. 2018, "Hierarchical neural story generation");
+5. top-p: the fewest likeliest tokens stay that together have at least the probability p (Holtzman et al. 2020, "The
+   curious case of neural text degeneration");
+6. min-p: tokens stay that are at least min_p times as likely as the likeliest (Nguyen et al. 2024, "Turning up the
+   heat").
+
+What stays is renormalised after each step. Of equally likely tokens the one with the smaller id, the more frequent one
+in the text, goes first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+import math
+from collections.abc import Sequence
 
-import torch
+import numpy as np
+import numpy.typing as npt
 
 from core.errors import UserError
+from core.generation.options import Filters, Sampling
 
-Chooser = Callable[[torch.Tensor, torch.Generator], int]
+__all__ = ["Chooser", "Filters", "Sampling", "distribution", "draw", "likeliest", "surprise"]
 
-STRATEGIES = ("greedy", "temperature")
+Logits = npt.NDArray[np.floating]
+Probabilities = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+
+_BLOCK = 64
+NOTHING: Ids = np.zeros(0, dtype=np.int64)
+NOT_FINITE = (
+    "the model's weights give no finite numbers any more: go back to an earlier checkpoint, or train anew with a lower "
+    "learning rate"
+)
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How to choose. ``temperature`` divides the logits: below 1 the likely becomes likelier still."""
+def distribution(logits: Logits, filters: Filters, recent: Sequence[int] = (), masked: Ids = NOTHING) -> Probabilities:
+    """The probabilities that the next token is drawn by, (vocabulary,) float64: the model's, after the filters.
 
-    strategy: str = "temperature"
-    temperature: float = 1.0
-    seed: int | None = None
+    Args:
+        logits: (vocabulary,), as the model gives them.
+        filters: see the module.
+        recent: the ids that the penalty looks at, the whole text so far or its end.
+        masked: ids that are never drawn; where nothing else is left, they are.
 
-    def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise UserError(f"strategy must be one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
-        if not 0.01 <= self.temperature <= 100:
-            raise UserError(f"temperature must be between 0.01 and 100, got {self.temperature:g}")
-        if self.seed is not None and not 0 <= self.seed < 2**63:
-            raise UserError(f"seed must be between 0 and {2**63 - 1:,}, got {self.seed:,}")
+    Raises UserError where a score is NaN or infinite.
+    """
+    scores = logits.astype(np.float64)
+    if len(masked) < len(scores):
+        scores[masked] = -np.inf
+    if filters.repetition_penalty != 1 and len(recent):
+        ids = np.unique(np.asarray(recent[-filters.repetition_window :], dtype=np.int64))
+        penalty, before = filters.repetition_penalty, scores[ids]
+        scores[ids] = np.where(before > 0, before / penalty, before * penalty)
+    scores /= filters.temperature
+    scores -= scores.max()
+    probabilities: Probabilities = np.exp(scores, out=scores)
+    total = probabilities.sum()
+    if not math.isfinite(total):
+        raise UserError(NOT_FINITE)
+    probabilities /= total
+    if filters.top_k is not None and filters.top_k < len(probabilities):
+        _keep_likeliest(probabilities, filters.top_k)
+    if filters.top_p < 1:
+        _keep_nucleus(probabilities, filters.top_p)
+    if filters.min_p > 0:
+        probabilities[probabilities < filters.min_p * probabilities.max()] = 0
+        probabilities /= probabilities.sum()
+    return probabilities
 
-    @classmethod
-    def from_message(cls, message: Mapping[str, Any]) -> Sampling:
-        """The sampling that a request or a command line asks for; what it does not say takes its default.
 
-        Raises UserError where a value is of the wrong kind or outside its range.
+def _keep_likeliest(probabilities: Probabilities, k: int) -> None:
+    """Set all but the k largest to 0, in place, and renormalise."""
+    least = np.partition(probabilities, len(probabilities) - k)[len(probabilities) - k]
+    ties = np.flatnonzero(probabilities == least)
+    spare = k - int(np.count_nonzero(probabilities > least))
+    probabilities[probabilities < least] = 0
+    probabilities[ties[spare:]] = 0
+    probabilities /= probabilities.sum()
+
+
+def _keep_nucleus(probabilities: Probabilities, p: float) -> None:
+    """Set all but the fewest likeliest tokens that together reach ``p`` to 0, in place, and renormalise."""
+    # All tokens less likely than (1 - p) / vocabulary have less than 1 - p together: the nucleus does without them, and
+    # in a model that has learned something there are few others to sort.
+    some = np.flatnonzero(probabilities >= (1 - p) / len(probabilities))
+    some = some[np.argsort(-probabilities[some], kind="stable")]
+    sums = np.cumsum(probabilities[some])
+    # The nucleus ends with the token that reaches p; a sum that misses it by its last bits has reached it.
+    nucleus = some[: int(np.searchsorted(sums, p * (1 - 1e-12))) + 1]
+    kept = probabilities[nucleus]
+    probabilities[:] = 0
+    probabilities[nucleus] = kept / kept.sum()
+
+
+def draw(probabilities: Probabilities, uniform: float) -> int:
+    """The token at ``uniform``, from [0, 1), of the cumulated probabilities: inverse transform sampling.
+
+    One random number a token, where ``torch.multinomial`` and the Gumbel-max trick take one for each entry of the
+    vocabulary. A token of probability 0 is never drawn.
+    """
+    sums = np.cumsum(probabilities)
+    return _place(sums, uniform * sums[-1])
+
+
+def _place(sums: npt.NDArray[np.floating], mass: float) -> int:
+    """The first place whose cumulated sum is above ``mass``; where rounding has left none, the last that adds to it."""
+    place = int(sums.searchsorted(mass, side="right"))
+    return place if place < len(sums) else int(sums.searchsorted(sums[-1]))
+
+
+def surprise(logits: Logits, token: int) -> float:
+    """-log2 of the token's probability under the model itself, without any filter: in bits."""
+    scores = logits.astype(np.float64)
+    top = scores.max()
+    return float(math.log2(np.exp(scores - top).sum()) + (top - scores[token]) / math.log(2))
+
+
+def likeliest(probabilities: Probabilities, count: int) -> list[tuple[int, float]]:
+    """The ``count`` most probable tokens, (id, probability), the most probable first; none of probability 0."""
+    count = min(count, len(probabilities))
+    best = np.argpartition(-probabilities, count - 1)[:count]
+    best = best[np.lexsort((best, -probabilities[best]))]
+    return [(int(token), float(probabilities[token])) for token in best if probabilities[token] > 0]
+
+
+class Chooser:
+    """Chooses token after token by one sampling, reusing its buffers.
+
+    Drawing by temperature alone, the commonest way, is where the time of a small model would go, so it is done on the
+    fp32 scores as they are, without a maximum taken first (and again with care where that overflows), and the place in
+    the cumulated probabilities is looked for in two stages, among blocks and inside one: numpy's cumulated sum of a
+    whole vocabulary costs more than all the rest of the choice.
+    """
+
+    def __init__(self, sampling: Sampling, vocabulary_size: int) -> None:
+        self.filters = sampling.filters
+        self._is_greedy = sampling.strategy == "greedy"
+        self._is_plain = self.filters.is_temperature_alone
+        self._factor = 1 / self.filters.temperature
+        # Row by row the vocabulary; what is behind it stays 0.
+        self._blocks = np.zeros((-(-vocabulary_size // _BLOCK), _BLOCK), dtype=np.float32)
+        self._weights = self._blocks.reshape(-1)[:vocabulary_size]
+        self._ones = np.ones(_BLOCK, dtype=np.float32)
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether what has been written takes part in the choice."""
+        return self.filters.repetition_penalty != 1
+
+    def choose(self, logits: Logits, uniform: float, recent: Sequence[int], masked: Ids) -> int:
+        """The next token.
+
+        Args:
+            logits: (vocabulary,) fp32, left as they are.
+            uniform: a random number from [0, 1); greedy does not look at it.
+            recent, masked: as for ``distribution``.
+
+        Raises UserError where the scores are not finite. Numbers may overflow on the way: call it under
+        ``np.errstate(over="ignore", invalid="ignore")``.
         """
-        values: dict[str, Any] = {}
-        for item in fields(cls):
-            value = message.get(item.name)
-            if value is None:
-                continue
-            kinds = {"str": str, "float": (int, float), "int | None": int}[str(item.type)]
-            if not isinstance(value, kinds) or isinstance(value, bool):  # type: ignore[arg-type]
-                raise UserError(
-                    f"{item.name} must be {'a text' if kinds is str else 'a number'}, got {str(value)[:50]!r}"
-                )
-            values[item.name] = value
-        return cls(**values)
+        if self._is_greedy:
+            return self._greediest(logits, recent, masked)
+        if self._is_plain:
+            token = self._draw_plainly(logits, uniform, masked)
+            if token >= 0:
+                return token
+        return draw(distribution(logits, self.filters, recent, masked), uniform)
 
-    def chooser(self) -> Chooser:
-        """A function of (logits (vocabulary,), generator) that returns a token id."""
-        if self.strategy == "greedy":
-            return lambda logits, generator: int(logits.argmax())
-        return self._sample
+    def _draw_plainly(self, logits: Logits, uniform: float, masked: Ids) -> int:
+        """The token drawn at the temperature, or -1 where the numbers leave the range of fp32."""
+        np.exp(logits if self._factor == 1 else logits * self._factor, out=self._weights)
+        self._weights[masked] = 0
+        sums = np.dot(self._blocks, self._ones).tolist()
+        total = sum(sums)
+        if not 1e-20 < total < 1e30:
+            return -1
+        mass = uniform * total
+        for block, weight in enumerate(sums):
+            if mass < weight:
+                return block * _BLOCK + _place(self._blocks[block].cumsum(), mass)
+            mass -= weight
+        return -1
 
-    def _sample(self, logits: torch.Tensor, generator: torch.Generator) -> int:
-        probabilities = torch.softmax(logits / self.temperature, -1)
-        return int(torch.multinomial(probabilities, 1, generator=generator))
+    def _greediest(self, logits: Logits, recent: Sequence[int], masked: Ids) -> int:
+        if self.looks_back:
+            return int(distribution(logits, self.filters, recent, masked).argmax())
+        scores = self._weights
+        scores[:] = logits
+        if len(masked) < len(scores):
+            scores[masked] = -math.inf
+        token = int(scores.argmax())
+        if not math.isfinite(scores[token]):
+            raise UserError(NOT_FINITE)
+        return token
+
+    def distribution(self, logits: Logits, recent: Sequence[int], masked: Ids) -> Probabilities:
+        """What the token is drawn from; greedy's is its one token. Shapes as for ``choose``."""
+        if self._is_greedy:
+            certain = np.zeros(len(logits))
+            certain[self.choose(logits, 0.0, recent, masked)] = 1
+            return certain
+        return distribution(logits, self.filters, recent, masked)

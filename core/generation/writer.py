@@ -1,76 +1,191 @@
-"""Writing: a model continues a prefix, token by token, and hands each one over as soon as it is there."""
+"""Writing: a model goes on from a prefix, token by token, and hands over what it has as soon as it is there.
+
+    for piece in write(model, vocabulary, "Once upon", 200, Sampling("top-p", seed=1)):
+        print(piece, end="")
+
+``Writing`` is the same with all that a request can ask for. It keeps its state in attributes and not in a suspended
+frame, so the model may be trained on between any two calls, and no context (gradients, modes) is held across them.
+"""
 
 from __future__ import annotations
 
+import secrets
+import time
+from collections import deque
 from collections.abc import Iterator
 
-import torch
+import numpy as np
 
+from core.config import END
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
-from core.generation.strategies import Sampling
+from core.generation.beam import BeamSearch
+from core.generation.options import GenerationRequest, Sampling
+from core.generation.strategies import Chooser
+from core.generation.stream import BatchStream, SingleStream, open_stream
+from core.generation.text import Piece, Rules, Sample, Text
+from core.generation.verse import Acrostic, Head, beginning, stop_ids
 from core.models.language_model import LanguageModel
-
-LONGEST = 1_000_000
-
-
-def check_request(model: LanguageModel, length: int) -> None:
-    """Raise UserError where this cannot be written."""
-    if not 1 <= length <= LONGEST:
-        raise UserError(f"length must be between 1 and {LONGEST:,} tokens, got {length:,}")
-    if model.config.bidirectional:
-        raise UserError(
-            "a bidirectional model cannot write: it would have to know the next token before it predicts it"
-        )
 
 
 def write(model: LanguageModel, vocabulary: Vocabulary, prefix: str, length: int, sampling: Sampling) -> Iterator[str]:
-    """Yield the continuation of ``prefix``, ``length`` tokens, one piece of text a token.
+    """Yield the continuation of ``prefix``, ``length`` tokens, piece by piece.
 
-    The model is used as it is at each moment: it may be trained on between two tokens. An empty prefix lets it begin
+    The model is used as it is at each moment: it may be trained on between two pieces. An empty prefix lets it begin
     as after a line end, or as after its most frequent token where it knows no line end. Raises UserError.
     """
-    check_request(model, length)
-    choose = sampling.chooser()
-    # Drawn on the CPU: one stream of random numbers whatever the device, and none of training's.
-    generator = torch.Generator()
-    if sampling.seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(sampling.seed)
-    ids = vocabulary.encode(prefix).tolist() or [_beginning(vocabulary)]
-    has_words = bool(prefix.strip())
-    state = model.begin_state(1)
-    device = next(model.parameters()).device
-    feed = torch.empty(1, dtype=torch.long, device=device)
-    logits = None
-    for token in ids:
-        logits, state = _step(model, feed.fill_(token), state)
-    for index in range(length):
-        assert logits is not None
-        token = choose(logits[0].float().cpu(), generator)
-        piece = vocabulary.id_to_token(token)
-        yield piece if vocabulary.kind == "char" or not (index or has_words) else " " + piece
-        if index + 1 < length:
-            logits, state = _step(model, feed.fill_(token), state)
+    writing = Writing(model, vocabulary, GenerationRequest(prefix, length, sampling))
+    while not writing.finished:
+        for piece in writing.advance():
+            yield piece.text
 
 
-@torch.no_grad()
-def _step(
-    model: LanguageModel, ids: torch.Tensor, state: tuple[torch.Tensor, ...]
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-    was_training = model.training
-    if was_training:
-        model.eval()  # dropout is for learning
-    try:
-        return model.step(ids, state)
-    finally:
-        if was_training:
-            model.train()
+class Writing:
+    """One request on its way.
 
+    The random numbers come from the CPU whatever the device, and are none of training's: one for each token that is
+    drawn. Sample i of several has a stream of its own, so its text does not depend on where the others end.
 
-def _beginning(vocabulary: Vocabulary) -> int:
-    for token in ("\n", " "):
-        if token in vocabulary:
-            return vocabulary.token_to_id(token)
-    return min(1, len(vocabulary) - 1)
+    Attributes:
+        seed: of the random numbers: the request's, or a new one.
+        unknown: tokens of prefix, heads and mood that the model does not know: it reads them as the unknown token.
+        finished: whether all is written.
+        samples: the texts, done or in the making; a beam search has them at its end, the best first.
+    """
+
+    def __init__(self, model: LanguageModel, vocabulary: Vocabulary, request: GenerationRequest) -> None:
+        """Raises UserError where this model cannot write what is asked for."""
+        if model.config.bidirectional:
+            raise UserError(
+                "a bidirectional model cannot write: it would have to know the next token before it predicts it"
+            )
+        self.request = request
+        self.finished = False
+        self._model, self._vocabulary = model, vocabulary
+        self.seed = secrets.randbelow(10**6) if request.sampling.seed is None else request.sampling.seed
+        asked = (request.prefix, request.heads, request.mood)
+        self.unknown = list(dict.fromkeys(token for text in asked for token in vocabulary.unknown_tokens(text)))
+        self._rules = self._rules_of(request)
+        self._is_beam = request.sampling.strategy == "beam"
+        self._texts = [] if self._is_beam else [self._new_text(number) for number in range(request.count)]
+        self._beam: BeamSearch | None = None
+        self._scores: list[float] = []
+        self._unread = deque(self._opening())
+        self._stream = open_stream(model, alone=request.count == 1 and not self._is_beam)
+
+    def _rules_of(self, request: GenerationRequest) -> Rules:
+        vocabulary = self._vocabulary
+        stop = stop_ids(vocabulary, request.stop)
+        end = vocabulary.token_to_id(END) if END in vocabulary.reserved else None
+        never = {0, *(vocabulary.token_to_id(token) for token in vocabulary.reserved)} - stop - {end}
+        return Rules(
+            vocabulary=vocabulary,
+            chooser=Chooser(request.sampling, self._model.vocabulary_size),
+            prefix=request.prefix,
+            length=request.length,
+            ends=stop if end is None else stop | {end},
+            end=end,
+            masked=np.array(sorted(index for index in never if index is not None), dtype=np.int64),
+            details=request.details,
+        )
+
+    def _new_text(self, number: int) -> Text:
+        acrostic = None
+        heads = [
+            Head(token, self._vocabulary.token_to_id(token))
+            for token in self._vocabulary.split(self.request.heads)
+            if not token.isspace()
+        ]
+        if heads:
+            acrostic = Acrostic(heads, self._vocabulary, self.request.verse_length, self.request.length)
+        return Text(number, self._rules, self.seed, acrostic)
+
+    def _opening(self) -> list[int]:
+        """The ids that are read before the first token is written: the mood, the beginning of a text, the prefix."""
+        vocabulary = self._vocabulary
+        mood, prefix = (vocabulary.encode(text).tolist() for text in (self.request.mood, self.request.prefix))
+        start = beginning(vocabulary) if mood or not prefix or vocabulary.reserved else []
+        return [*mood, *start, *prefix] or [min(1, len(vocabulary) - 1)]
+
+    def advance(self, seconds: float = 0.01) -> list[Piece]:
+        """Write for so many seconds, one token at least; return what is new, at most one piece of each text.
+
+        Raises UserError where the model gives no finite numbers.
+        """
+        until = time.perf_counter() + seconds
+        self._stream.refresh()
+        with np.errstate(over="ignore", invalid="ignore"):
+            while not self.finished:
+                if len(self._unread) > 1:
+                    self._stream.advance((self._unread.popleft(),))
+                elif self._is_beam:
+                    self._search()
+                elif isinstance(self._stream, SingleStream):
+                    self._write_alone(self._stream, until)
+                else:
+                    self._write_on()
+                if time.perf_counter() >= until:
+                    break
+        return [piece for text in self._texts[: self.request.count] if (piece := text.taken())]
+
+    def _write_alone(self, stream: SingleStream, until: float) -> None:
+        """The one text up to its end or to a moment: ``_write_on`` without what several texts need."""
+        text = self._texts[0]
+        if self._unread:
+            text.last = self._unread.popleft()
+        while not text.ended:
+            text.write(stream.step(text.last))
+            if time.perf_counter() >= until:
+                break
+        self.finished = bool(text.ended)
+
+    def _write_on(self) -> None:
+        """One token further in every text."""
+        texts = self._texts
+        if self._unread:
+            last = self._unread.popleft()
+            for text in texts:
+                text.last = last
+            assert isinstance(self._stream, BatchStream)
+            self._stream.select([0] * len(texts))
+        logits = self._stream.advance([text.last for text in texts])  # (texts, vocabulary)
+        for row, text in enumerate(texts):
+            if not text.ended:
+                text.write(logits[row])
+        self.finished = all(text.ended for text in texts)
+
+    def _search(self) -> None:
+        """One token further in every text that the beam search follows; at its end, the texts that it has found."""
+        rules, sampling = self._rules, self.request.sampling
+        if self._beam is None:
+            assert isinstance(self._stream, BatchStream)
+            last = self._unread.popleft()
+            self._beam = BeamSearch(self._stream, last, sampling.width, rules.length, rules.masked, rules.ends)
+        self._beam.advance()
+        if not self._beam.finished:
+            return
+        for result in self._beam.results():
+            text = self._new_text(0)
+            for token in result.ids:
+                text.add(token)
+            self._texts.append(text)
+            self._scores.append(result.score)
+        if rules.details:
+            self._tell(self._texts[0])
+        self.finished = True
+
+    def _tell(self, text: Text) -> None:
+        """Read a whole text once more, and tell of each of its tokens."""
+        stream = open_stream(self._model, alone=True)
+        *before, last = self._opening()
+        for token in before:
+            stream.advance((token,))
+        for index, token in enumerate(text.sample().ids):
+            text.tell(stream.advance((last,))[0], index)
+            last = token
+
+    @property
+    def samples(self) -> list[Sample]:
+        """See the class."""
+        scores: list[float] | list[None] = self._scores or [None] * len(self._texts)
+        return [text.sample(score) for text, score in zip(self._texts, scores, strict=True)]

@@ -3,12 +3,13 @@
 A checkpoint is serialised to bytes, written to a temporary file in the same folder, flushed, fsynced, read back and
 compared, then renamed over the old one, and the folder is fsynced. (``save_file`` of safetensors writes in place: a
 crash in the middle of it would leave neither the old checkpoint nor the new one.) Tensors and JSON only: nothing here
-can run code when it is read.
+can run code when it is read. The header holds a sha256 over all of it: a bit that flips on the disk is noticed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import struct
@@ -25,6 +26,10 @@ from core.errors import RunError
 FORMAT = 1
 # The header of a checkpoint lists its tensors and holds the trainer's facts; a longer one is not ours.
 LONGEST_HEADER = 16 << 20
+# What reading a file raises that is no whole checkpoint.
+_DAMAGE = (
+    safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError,
+)  # fmt: skip
 
 
 class Disk:
@@ -87,8 +92,22 @@ def write_checkpoint(
 ) -> None:
     """Save ``tensors`` (on any device) and JSON-able ``facts``. Raises OSError; the old one is then untouched."""
     on_cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    metadata = {"format": str(FORMAT), "facts": json.dumps(facts)}
+    places: set[int] = set()
+    for name, tensor in on_cpu.items():
+        place = tensor.untyped_storage().data_ptr()
+        if place in places:  # tied weights: safetensors wants each tensor to have its own memory
+            on_cpu[name] = tensor.clone()
+        places.add(place)
+    words = json.dumps(facts)
+    metadata = {"format": str(FORMAT), "facts": words, "sha256": _digest(on_cpu, words)}
     write_whole(path, safetensors.torch.save(on_cpu, metadata), disk)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left of its saves. The caller holds the run's lock: nobody is saving now."""
+    for leftover in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -100,9 +119,14 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        facts = _facts(data)
+        words, digest = _metadata(data)
         tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        if _digest(tensors, words) != digest:
+            raise ValueError("its sha256 is another one")
+        facts = json.loads(words)
+        if not isinstance(facts, dict):
+            raise ValueError("its facts are no object")
+    except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(
             f"{path} is no whole checkpoint ({reason[:200]}): it was cut, changed or written by something else"
@@ -110,7 +134,17 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
     return tensors, facts
 
 
-def _facts(data: bytes) -> dict[str, Any]:
+def _digest(tensors: Mapping[str, torch.Tensor], facts: str) -> str:
+    """The sha256 of facts, names, types, shapes and numbers, in hexadecimal."""
+    digest = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _metadata(data: bytes) -> tuple[str, str]:
+    """The facts, as JSON, and the sha256 that the header names."""
     if len(data) < 8:
         raise ValueError("shorter than its header")
     (length,) = struct.unpack("<Q", data[:8])
@@ -119,7 +153,4 @@ def _facts(data: bytes) -> dict[str, Any]:
     metadata = json.loads(data[8 : 8 + length])["__metadata__"]
     if metadata["format"] != str(FORMAT):
         raise ValueError(f"format {str(metadata['format'])[:20]}, this program knows format {FORMAT}")
-    facts = json.loads(metadata["facts"])
-    if not isinstance(facts, dict):
-        raise ValueError("its facts are no object")
-    return facts
+    return str(metadata["facts"]), str(metadata["sha256"])

@@ -6,10 +6,12 @@ A torn last line means "not yet"; a damaged line in the middle is passed over an
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,10 @@ from core.events import EpochFinished, Event, RunResumed, event_from_json
 
 # A line longer than this is no event of ours; the reader drops it instead of holding it in memory.
 LONGEST_LINE = 1 << 22
+# What a full disk does not take waits in memory, up to so many lines.
+MOST_PENDING = 100_000
+# A journal's end is looked at in steps: an epoch's line is most often in the first of them.
+END_SIZES = (1 << 16, 1 << 20, 1 << 24)
 
 
 class JournalWriter:
@@ -29,9 +35,11 @@ class JournalWriter:
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         size = os.fstat(self._file).st_size
+        self._pending: deque[bytes] = deque(maxlen=MOST_PENDING)
         if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
-        self._pending: list[bytes] = []
+            self._pending.append(b"\n")
+            with contextlib.suppress(OSError):
+                self.flush()
 
     def append(self, event: Event) -> None:
         """Write one event, with the time of day in ``time`` (seconds since 1970).
@@ -41,10 +49,8 @@ class JournalWriter:
         """
         line = json.dumps({**event.to_json(), "time": round(time.time(), 3)}, ensure_ascii=False, allow_nan=False)
         self._pending.append(line.encode("utf-8", "surrogatepass") + b"\n")
-        try:
+        with contextlib.suppress(OSError):
             self.flush()
-        except OSError:
-            del self._pending[:-100_000]
 
     def flush(self) -> None:
         """Write what is pending. Raises OSError where the disk does not take it; the lines are kept."""
@@ -59,7 +65,7 @@ class JournalWriter:
                 # Half a line went on to a full disk. Only the holder of the run's lock writes here, so it can go again.
                 os.ftruncate(self._file, before)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-            self._pending.pop(0)
+            self._pending.popleft()
 
     def sync(self) -> None:
         """Force the journal to the disk. Raises OSError."""
@@ -67,8 +73,10 @@ class JournalWriter:
         os.fsync(self._file)
 
     def close(self) -> None:
-        """Close the file; further calls do nothing."""
+        """Write what is pending, if the disk takes it, and close the file; further calls do nothing."""
         if self._file >= 0:
+            with contextlib.suppress(OSError):
+                self.flush()
             os.close(self._file)
             self._file = -1
 
@@ -89,26 +97,35 @@ class JournalReader:
         self.damaged_lines = 0
         self._offset = 0
         self._rest = b""
+        self._skipping = False
 
     def poll(self, at_most: int = 1 << 24) -> list[tuple[Event, float]]:
         """The next events with their times, reading no more than ``at_most`` bytes; [] where there is nothing new.
 
-        A missing file has no events yet. A file that has become shorter was replaced: it is read from its beginning.
+        A missing file, or one that cannot be read, has no events yet. A file that has lost whole lines was replaced:
+        it is read from its beginning. One that has lost half a line belongs to a writer on a full disk.
         """
         try:
             with self.path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < self._offset:
-                    self._offset, self._rest = 0, b""
+                    whole = self._offset - len(self._rest)
+                    self._offset = whole if whole <= size and not self._skipping else 0
+                    self._rest, self._skipping = b"", False
                 file.seek(self._offset)
                 chunk = file.read(at_most)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
             return []
         self._offset += len(chunk)
         lines = (self._rest + chunk).split(b"\n")
         self._rest = lines.pop()
-        if len(self._rest) > LONGEST_LINE:
+        if self._skipping and lines:
+            del lines[0]
+            self._skipping = False
+        if self._skipping:
             self._rest = b""
+        elif len(self._rest) > LONGEST_LINE:
+            self._rest, self._skipping = b"", True
             self.damaged_lines += 1
         return [found for line in lines if line.strip() and (found := self._event(line)) is not None]
 
@@ -119,7 +136,7 @@ class JournalReader:
             self.damaged_lines += 1
             return None
         moment = value.get("time")
-        return event, float(moment) if isinstance(moment, (int, float)) else 0.0
+        return event, float(moment) if isinstance(moment, (int, float)) and 0 <= moment < 1e12 else 0.0
 
 
 def parsed_line(line: bytes) -> dict[str, Any] | None:
@@ -137,12 +154,14 @@ def read_journal(path: Path) -> list[Event]:
     """All events of a journal, without those that a resume has undone. [] where there is no file."""
     reader = JournalReader(path)
     events: list[Event] = []
-    while batch := reader.poll():
-        for event, _ in batch:
+    while True:
+        before = reader._offset
+        for event, _ in reader.poll():
             if isinstance(event, RunResumed):
                 events = list(without_undone(events, event))
             events.append(event)
-    return events
+        if reader._offset == before:
+            return events
 
 
 def without_undone(events: list[Event], resumed: RunResumed) -> Iterator[Event]:
@@ -159,15 +178,24 @@ def epochs(events: list[Event]) -> list[EpochFinished]:
     return [event for event in events if isinstance(event, EpochFinished)]
 
 
-def last_lines(path: Path, size: int = 1 << 16) -> list[dict[str, Any]]:
-    """The objects of the last ``size`` bytes of a journal, oldest first: enough for a run's state."""
-    try:
-        with path.open("rb") as file:
-            end = os.fstat(file.fileno()).st_size
-            file.seek(max(0, end - size))
-            lines = file.read(size).split(b"\n")
-    except OSError:
-        return []
-    if end > size:
-        lines = lines[1:]
-    return [value for line in lines if line.strip() and (value := parsed_line(line)) is not None]
+def last_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
+    """The objects at the end of a journal, oldest first, back to an epoch's line if there is one in reach.
+
+    The second value tells whether they are all that the journal has.
+    """
+    lines: list[dict[str, Any]] = []
+    for size in END_SIZES:
+        try:
+            with path.open("rb") as file:
+                end = os.fstat(file.fileno()).st_size
+                file.seek(max(0, end - size))
+                pieces = file.read(size).split(b"\n")
+        except OSError:
+            return [], True
+        whole = pieces if end <= size else pieces[1:]
+        lines = [value for line in whole if line.strip() and (value := parsed_line(line)) is not None]
+        if end <= size:
+            return lines, True
+        if any(line.get("event") == "epoch" for line in lines):
+            break
+    return lines, False

@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -64,6 +65,10 @@ class RunFacts:
             "versions": dict(self.versions),
         }
 
+    def encoded(self) -> bytes:
+        """The bytes of ``run.json``. A path that is no UTF-8 has surrogates in it, and is kept."""
+        return json.dumps(self.to_json(), ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass") + b"\n"
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -105,7 +110,8 @@ class Run:
 
     def exists(self) -> bool:
         """Whether there is anything of a run in the folder, be it damaged."""
-        return any(path.exists() for path in (self.facts_path, self.journal_path, self.latest_path))
+        # os.path: unlike Path.exists, no error for a name too long or a folder that may not be entered.
+        return any(os.path.exists(path) for path in (self.facts_path, self.journal_path, self.latest_path))
 
     def facts(self) -> RunFacts:
         """Read ``run.json``. Raises RunError with a sentence that names what is missing or damaged."""
@@ -172,7 +178,7 @@ class Run:
         except OSError as error:
             raise RunError(f"{self.path} cannot be written to: {error.strerror}") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_exclusively(descriptor)
         except OSError as error:
             os.close(descriptor)
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
@@ -180,18 +186,30 @@ class Run:
                     f"run {self.name!r} is open in another engine: attach to that one, or stop it first"
                 ) from None
             raise RunError(f"{self.lock_path} cannot be locked: {error.strerror}") from None
+        if not self._is_lock(descriptor):
+            os.close(descriptor)
+            raise RunError(f"run {self.name!r} has just been renamed or deleted")
         return descriptor
+
+    def _is_lock(self, descriptor: int) -> bool:
+        """Whether what was locked is still this run's: its folder may have gone between opening and locking."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self.lock_path))
+        except OSError:
+            return False
 
     def is_held(self) -> bool:
         """Whether an engine has this run open at this moment."""
         try:
-            with self.lock_path.open("rb") as file:
+            file = self.lock_path.open("rb")
+        except OSError:
+            return False
+        with file:
+            try:
                 # Shared, so that two who merely ask are never in each other's way.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+            except OSError as error:
+                return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
         return False
 
     def summary(self) -> RunSummary:
@@ -203,13 +221,19 @@ class Run:
             return RunSummary(
                 self.name, self.path, State.FAILED, 0, 0, None, None, "?", "?", 0, size, "", problem=str(error)
             )
-        state, epoch, training, held_out = State.IDLE, 0, None, None
-        for line in last_lines(self.journal_path):
-            if line.get("event") == "state" and line.get("state") in State.ALL:
+        lines, are_all = last_lines(self.journal_path)
+        # Every change of state is journalled: where none is told for a long time, the run has been training.
+        state = State.IDLE if are_all else State.TRAINING
+        epochs: list[tuple[int, float | None, float | None]] = []
+        for line in lines:
+            event, number = line.get("event"), line.get("epoch")
+            if event == "state" and line.get("state") in State.ALL:
                 state = line["state"]
-            if line.get("event") == "epoch" and isinstance(line.get("epoch"), int):
-                epoch = line["epoch"]
-                training, held_out = _number(line.get("perplexity")), _number(line.get("validation_perplexity"))
+            elif event == "epoch" and isinstance(number, int):
+                epochs.append((number, _number(line.get("perplexity")), _number(line.get("validation_perplexity"))))
+            elif event == "resumed" and isinstance(number, int):
+                epochs = [known for known in epochs if known[0] <= number] or [(number, None, None)]
+        epoch, training, held_out = epochs[-1] if epochs else (0, None, None)
         if state in (State.TRAINING, State.PAUSED) and not self.is_held():
             state = State.INTERRUPTED
         config = facts.config
@@ -241,7 +265,7 @@ def create_run(
         if target.exists():
             raise RunError(f"there is already a run {name!r} in {saves}: choose another name")
         with _folder_in_making(saves, target) as folder:
-            (folder / "run.json").write_text(json.dumps(facts.to_json(), ensure_ascii=False, indent=1) + "\n", "utf-8")
+            (folder / "run.json").write_bytes(facts.encoded())
             (folder / "vocabulary.json").write_text(
                 json.dumps(vocabulary, ensure_ascii=False) + "\n", "utf-8", errors="surrogatepass"
             )
@@ -299,12 +323,8 @@ def free_name(saves: Path, stem: str) -> str:
 
 def list_runs(saves: Path) -> list[RunSummary]:
     """The runs in ``saves``, newest first. A folder without anything of a run in it is passed over."""
-    runs = [Run(entry) for entry in _entries(saves) if entry.is_dir() and not entry.name.startswith(".")]
-    summaries = [
-        run.summary()
-        for run in runs
-        if any(path.exists() for path in (run.facts_path, run.journal_path, run.latest_path))
-    ]
+    runs = [Run(entry) for entry in _entries(saves) if not entry.name.startswith(".")]
+    summaries = [run.summary() for run in runs if run.exists()]
     return sorted(summaries, key=lambda summary: (summary.created, summary.name), reverse=True)
 
 
@@ -322,7 +342,7 @@ def rename_run(run: Run, name: str) -> Run:
     """Give a run another name. Raises RunError where the name is taken or an engine holds the run."""
     target = run.path.with_name(check_name(name))
     with run.lock():
-        _refuse_taken(target)
+        refuse_taken(target)
         try:
             os.rename(run.path, target)
         except OSError as error:
@@ -333,7 +353,7 @@ def rename_run(run: Run, name: str) -> Run:
 def duplicate_run(run: Run, name: str) -> Run:
     """Copy a run under another name. The caller sees to it that no engine is writing it meanwhile. Raises RunError."""
     target = run.path.with_name(check_name(name))
-    _refuse_taken(target)
+    refuse_taken(target)
     try:
         with _folder_in_making(run.path.parent, target) as folder:
             for source in (
@@ -352,8 +372,10 @@ def delete_run(run: Run) -> None:
         try:
             # First out of the list in one step, then away: a crash in between leaves no half a run to stumble over.
             grave = Path(tempfile.mkdtemp(prefix=".deleted-", dir=run.path.parent))
-            os.rename(run.path, grave / run.name)
-            shutil.rmtree(grave)
+            try:
+                os.rename(run.path, grave / run.name)
+            finally:
+                shutil.rmtree(grave, ignore_errors=True)
         except OSError as error:
             raise RunError(f"{run.name!r} cannot be deleted: {error.strerror}") from None
 
@@ -363,7 +385,7 @@ def now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="microseconds")
 
 
-def _refuse_taken(target: Path) -> None:
+def refuse_taken(target: Path) -> None:
     if target.exists():
         raise RunError(f"there is already a run {target.name!r} in {target.parent}: choose another name")
 
@@ -384,4 +406,20 @@ def _folder_size(path: Path) -> int:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= 1e300 else None  # neither infinite nor nan
+
+
+def _lock_exclusively(descriptor: int, patience: float = 0.25) -> None:
+    """Take the lock. Raises OSError where an engine holds it.
+
+    Somebody who merely asks whether the run is held (``Run.is_held``) has it too, for some microseconds: try again.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)

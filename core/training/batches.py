@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from core.config import END, PADDING, START, RunConfig
-from core.corpus.partition import largest_offset, num_batches, random_starts, sequential_starts
-from core.corpus.vocabulary import Vocabulary
+from core.config import RunConfig
+from core.corpus.partition import largest_offset, num_batches, random_starts, require_one_batch, sequential_starts
 from core.errors import CorpusError
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
@@ -23,6 +22,7 @@ class Batches:
 
     def __init__(self, ids: np.ndarray, config: RunConfig, device: torch.device) -> None:
         """``ids``: (num_tokens,) token ids. Raises CorpusError where they do not make one batch."""
+        require_one_batch(len(ids), config.batch_size, config.num_steps)
         self.config = config
         self.per_epoch = num_batches(len(ids), config.batch_size, config.num_steps)
         # 32 bits hold any vocabulary and halve what a long text takes; a batch is widened when it is cut out.
@@ -86,19 +86,3 @@ class LineBatches:
         piece = self._rows[self._order[index]].long()  # (batch, num_steps + 1)
         targets = piece[:, 1:]
         return piece[:, :-1], targets, targets != self._padding
-
-
-def line_rows(ids: np.ndarray, vocabulary: Vocabulary, num_steps: int) -> np.ndarray:
-    """The lines of a text as rows: (lines, num_steps + 1), int32; empty lines are passed over."""
-    start, end, padding = (vocabulary.token_to_id(token) for token in (START, END, PADDING))
-    line_end = vocabulary.token_to_id("\n") if "\n" in vocabulary else -1
-    cuts = np.flatnonzero(ids == line_end)
-    firsts, lasts = np.concatenate([[0], cuts + 1]), np.concatenate([cuts, [len(ids)]])
-    filled = lasts > firsts
-    lengths = np.minimum(lasts - firsts, num_steps - 1)[filled]
-    rows = np.full((len(lengths), num_steps + 1), padding, dtype=np.int32)
-    rows[:, 0] = start
-    for row, first, length in zip(rows, firsts[filled], lengths, strict=True):
-        row[1 : length + 1] = ids[first : first + length]
-        row[length + 1] = end
-    return rows

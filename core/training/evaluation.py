@@ -9,10 +9,11 @@ import torch
 
 from core.config import PADDING, RunConfig
 from core.corpus.baselines import baselines
+from core.corpus.partition import line_rows
 from core.corpus.reader import Corpus
 from core.errors import CorpusError
 from core.models.language_model import LanguageModel
-from core.training.batches import Batches, LineBatches, line_rows
+from core.training.batches import Batches, LineBatches
 
 # Steps that a stream reads before its first counted token: enough for the state to be what a carried one would be.
 WARM_UP = 256
@@ -104,23 +105,24 @@ class HeldOutStream:
         """In nats; every token of the tail is predicted exactly once.
 
         To use the machine, the tail is read as several streams side by side. Each begins ``WARM_UP`` tokens before
-        its own part, so that no token is predicted from a cold state.
+        its own part (a short text at its own beginning), so that no token is predicted from a cold state.
         """
         ids, count = self._ids, len(self._ids) - self._begin
         num_streams = max(1, min(self._num_streams, count // WARM_UP))
         length = -(-count // num_streams)
         piece = max(1, min(WARM_UP, LOGITS_AT_ONCE // (num_streams * model.vocabulary_size)))
+        warm_up = min(WARM_UP, self._begin - 1)
         firsts = self._begin + length * np.arange(num_streams)
         device = next(model.parameters()).device
         total = torch.zeros((), dtype=torch.float64, device=device)
         state = model.begin_state(num_streams)
         was_training, _ = model.training, model.eval()
         try:
-            for offset in (*range(-WARM_UP, 0, piece), *range(0, length, piece)):
+            for offset in (*range(-warm_up, 0, piece), *range(0, length, piece)):
                 steps = np.arange(offset, min(offset + piece, 0 if offset < 0 else length))
                 positions = firsts[:, None] + steps[None, :]  # (streams, steps) of the targets
                 counted = (steps[None, :] >= 0) & (positions < len(ids))
-                targets = np.clip(positions, 1, len(ids) - 1)
+                targets = np.minimum(positions, len(ids) - 1)
                 inputs = torch.from_numpy(ids[targets - 1].astype(np.int64)).to(device)
                 wanted = torch.from_numpy(ids[targets].astype(np.int64)).to(device)
                 mask = torch.from_numpy(counted).to(device)

@@ -23,6 +23,17 @@ def build_optimiser(config: RunConfig, parameters: Iterable[torch.nn.Parameter])
     return torch.optim.RMSprop(weights, rate, momentum=config.momentum, weight_decay=decay, foreach=True)
 
 
+def state_names(config: RunConfig) -> tuple[str, ...]:
+    """What the optimiser remembers of each weight: ``step`` is a scalar, the rest has the weight's shape."""
+    momentum = ("momentum_buffer",) if config.momentum else ()
+    return {
+        "sgd": momentum,
+        "adam": ("step", "exp_avg", "exp_avg_sq"),
+        "adamw": ("step", "exp_avg", "exp_avg_sq"),
+        "rmsprop": ("step", "square_avg", *momentum),
+    }[config.optimiser]
+
+
 @torch.no_grad()
 def clip_gradients(gradients: list[torch.Tensor], clipping: str, limit: float) -> torch.Tensor:
     """Limit the gradients in place; return their global norm before that, a scalar on the device.

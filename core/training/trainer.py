@@ -25,7 +25,7 @@ from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.language_model import build_model
 from core.training.evaluation import divided
-from core.training.optimisation import Schedule, build_optimiser, clip_gradients
+from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
 
 # Inside a long epoch there is news this often, in seconds.
 NEWS_EVERY = 0.5
@@ -102,7 +102,7 @@ class Trainer:
         else:
             self._seconds += time.perf_counter() - began
             self._told += time.perf_counter() - began
-            events = (self.progress(),) if self._told >= NEWS_EVERY else ()
+            events = (self._news(),) if self._told >= NEWS_EVERY else ()
         return events
 
     def _train_batch(self) -> None:
@@ -135,7 +135,7 @@ class Trainer:
         loss = self._mean_loss(self.batch)
         norm = float(self._norms.double().mean())
         self._seconds += time.perf_counter() - began
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        if not (math.isfinite(loss) and math.isfinite(norm) and self._weights_are_finite()):
             return (self._diverge(),)
         seconds, self._seconds, self._told = self._seconds, 0.0, 0.0
         self.epoch, self.batch = self.epoch + 1, 0
@@ -159,6 +159,11 @@ class Trainer:
         """The mean cross-entropy over all targets of the epoch's first ``batches``."""
         weights = self._targets[:batches].double()
         return float((self._losses[:batches].double() * weights).sum() / weights.sum())
+
+    def _news(self) -> StepFinished | StateChanged:
+        """How a long epoch goes; that it goes nowhere is told before its end."""
+        news = self.progress()
+        return news if math.isfinite(news.loss) else self._diverge()
 
     def progress(self) -> StepFinished:
         """Where the epoch in progress stands; between epochs, what the last one ended with."""
@@ -192,15 +197,22 @@ class Trainer:
     def is_finite(self) -> bool:
         """Whether every weight and every loss of this epoch is finite: only then is a checkpoint worth taking."""
         losses = self._losses[: self.batch]
-        return bool(torch.isfinite(losses).all()) and all(bool(torch.isfinite(w).all()) for w in self._parameters)
+        return bool(torch.isfinite(losses).all()) and self._weights_are_finite()
+
+    @torch.no_grad()
+    def _weights_are_finite(self) -> bool:
+        # Infinity norms, because a sum of squares overflows before the numbers do; one wait for all weights.
+        norms = torch._foreach_norm([*self._parameters], math.inf)
+        return bool(torch.isfinite(torch.stack(norms)).all())
 
     def _diverge(self) -> StateChanged:
-        bad = ~(torch.isfinite(self._losses) & torch.isfinite(self._norms))
-        first = int(bad.nonzero()[0])
-        step = self.step - self.batches.per_epoch + first + 1
+        bad = ~(torch.isfinite(self._losses) & torch.isfinite(self._norms))[: self.batch]
+        # Where all of them are finite, it was the last step that threw the weights out.
+        first = int(bad.nonzero()[0]) if bool(bad.any()) else self.batch - 1
+        step = self.step - self.batch + first + 1
         self.diverged = (
-            f"the loss or its gradient is no finite number any more since step {step:,} (batch {first + 1} of epoch "
-            f"{self.epoch + 1}): a lower learning rate or a tighter clip usually helps"
+            f"the loss, its gradient or the weights are no finite numbers any more since step {step:,} (batch "
+            f"{first + 1:,} of epoch {self.epoch + 1:,}): a lower learning rate or a tighter clip usually helps"
         )
         return StateChanged(State.DIVERGED, self.epoch, self.diverged)
 
@@ -267,8 +279,10 @@ class Trainer:
             raise RunError(
                 "the checkpoint's place in the text does not exist: it belongs to another text or is damaged"
             )
+        optimiser_state = self._optimiser_state(tensors)
         self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
-        self._restore_optimiser(tensors)
+        self.optimiser.state.clear()
+        self.optimiser.state.update(optimiser_state)
         self._state = tuple(tensors[f"state.{index}"].to(self.device) for index in range(len(self._state)))
         self._losses.copy_(tensors["losses"])
         self._norms.copy_(tensors["norms"])
@@ -296,18 +310,30 @@ class Trainer:
                 )
             if name.startswith("model.") and not bool(torch.isfinite(given).all()):
                 raise RunError(f"the checkpoint's {name} holds numbers that are not finite: it is damaged")
+        try:
+            torch.Generator().set_state(tensors["generator.cpu"])
+        except RuntimeError:
+            raise RunError("the checkpoint's generator.cpu is no generator's state: it is damaged") from None
 
-    def _restore_optimiser(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        self.optimiser.state.clear()
-        for name, tensor in tensors.items():
-            prefix, _, rest = name.partition(".")
-            index, _, key = rest.partition(".")
-            if prefix != "optimiser" or not index.isdigit() or int(index) >= len(self._parameters):
-                continue
-            weight = self._parameters[int(index)]
-            if tensor.dim() and tensor.shape != weight.shape:
-                raise RunError(f"the checkpoint's {name} has another shape than its weight: it is damaged")
-            self.optimiser.state[weight][key] = tensor.to(weight.device, copy=True)
+    def _optimiser_state(self, tensors: Mapping[str, torch.Tensor]) -> dict[torch.Tensor, dict[str, Any]]:
+        """What the optimiser remembers of each weight; nothing before its first step. Raises RunError."""
+        found: dict[torch.Tensor, dict[str, Any]] = {}
+        wanted = state_names(self.config)
+        if not any(name.startswith("optimiser.") for name in tensors):
+            return found
+        for index, weight in enumerate(self._parameters):
+            found[weight] = {}
+            for key in wanted:
+                given = tensors.get(f"optimiser.{index}.{key}")
+                shape = () if key == "step" else weight.shape
+                if given is None or given.shape != shape or given.dtype != weight.dtype:
+                    raise RunError(
+                        f"the checkpoint's optimiser.{index}.{key} is missing or does not fit its weight: it is damaged"
+                    )
+                # As the weight lies in memory, transposed or not: the fused optimisers take it for granted.
+                like = torch.empty((), dtype=given.dtype, device=weight.device) if key == "step" else weight
+                found[weight][key] = torch.empty_like(like, requires_grad=False).copy_(given)
+        return found
 
 
 def _finite(value: float) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -134,12 +133,11 @@ class LabPane(Horizontal):
         for attempt in (1, 2):
             client = await host(self).engines.laboratory()
             try:
-                async with aclosing(client.stream("lab", settings=config.to_dict())) as events:
-                    losses: dict[str, list[float]] = {}
-                    async for event in events:
-                        if event.get("event") == "done":
-                            return experiment_of(event)
-                        self._progress(event, losses)
+                losses: dict[str, list[float]] = {}
+                async for event in client.stream("lab", settings=config.to_dict()):
+                    if event.get("event") == "done":
+                        return experiment_of(event)
+                    self._progress(event, losses)
             except EngineError:
                 if attempt == 2 or not client.closed:
                     raise
@@ -170,6 +168,7 @@ class LabPane(Horizontal):
         chosen = VIEWS[NAMES.index(self.query_one("#lab-views", Choice).value)]
         for view in VIEWS:
             self.query_one(f"#lab-chart-{view.id}").set_class(view is chosen, "-current")
+        self.query_one(LabFigures).ahead = chosen.is_ahead
         if self.experiment is not None:
             self.query_one("#lab-lesson", Static).update(Content(chosen.words(self.experiment)))
 

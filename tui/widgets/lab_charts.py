@@ -32,6 +32,8 @@ class View:
     name: str
     draw: Callable[[Experiment], Draw]
     words: Callable[[Experiment], str]
+    is_ahead: bool = True
+    """Whether it looks farther than one step ahead."""
 
 
 def nothing(width: int, height: int) -> Drawing:
@@ -42,7 +44,7 @@ def nothing(width: int, height: int) -> Drawing:
 def one_step(experiment: Experiment) -> Draw:
     """Predictions from real points."""
     curves = [(one.name, one.one_step) for one in experiment.outcomes]
-    return _over_time(experiment, "x, one step ahead", curves, experiment.config.train_end, "training ends")
+    return _over_time(experiment, "one step ahead", curves, experiment.config.train_end, "training ends")
 
 
 def multi_step(experiment: Experiment) -> Draw:
@@ -50,7 +52,7 @@ def multi_step(experiment: Experiment) -> Draw:
     curves = [(one.name, one.multi_step) for one in experiment.outcomes]
     start = experiment.config.known_points
     words = "training ends" if start == experiment.config.train_end else "real points end"
-    return _over_time(experiment, "x, multi-step", curves, start, words)
+    return _over_time(experiment, "multi-step", curves, start, words)
 
 
 def ahead(position: int) -> Callable[[Experiment], Draw]:
@@ -59,7 +61,7 @@ def ahead(position: int) -> Callable[[Experiment], Draw]:
     def draw(experiment: Experiment) -> Draw:
         one = experiment.outcomes[position]
         curves = [(f"k={steps}", curve) for steps, curve in one.ahead.items()]
-        title = f"x, k steps ahead, {one.title}"
+        title = f"{one.name}, k steps ahead"
         return _over_time(experiment, title, curves, experiment.config.train_end, "training ends", with_data=False)
 
     return draw
@@ -99,7 +101,7 @@ def _outcome(experiment: Experiment, position: int) -> Outcome:
 
 
 VIEWS = (
-    View("one", "1 step", one_step, one_step_words),
+    View("one", "1 step", one_step, one_step_words, is_ahead=False),
     View("multi", "multi-step", multi_step, multi_step_words),
     View("mlp", "k steps, MLP", ahead(0), _ahead_words(0)),
     View("rnn", "k steps, RNN", ahead(1), _ahead_words(1)),
@@ -117,13 +119,14 @@ def _over_time(
     if with_data:
         series.append(Series("data", range(1, len(data) + 1), data, DATA, "solid"))
     shown = [(name, curve.times, [_within(value, limit) for value in curve.values]) for name, curve in curves]
-    values = [value for _, _, drawn in shown for value in drawn if math.isfinite(value)] + list(data if with_data else ())
+    values = [value for _, _, drawn in shown for value in drawn if math.isfinite(value)]
+    values += data if with_data else ()
     for position, (name, times, drawn) in enumerate(shown):
         color, marker = LOOKS[position] if with_data else (position, None)
         series.append(Series(name, times, drawn, color, marker))  # type: ignore[arg-type]
     if mark < len(data) and values:
         line = Series(f"{mark_name} {mark:,}", [mark, mark], [min(values), max(values)], "$foreground 70%", "dotted")
-        series.insert(1 if with_data else 0, line)
+        series.append(line)  # last in the legend, which leaves out what has no room
 
     def draw(width: int, height: int) -> Drawing:
         return line_chart(

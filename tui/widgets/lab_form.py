@@ -109,4 +109,3 @@ def read(texts: Mapping[str, str]) -> tuple[SequenceConfig | None, dict[str, str
         return SequenceConfig.from_dict(values), {}
     except ConfigError as error:
         return None, {error.field or settings()[0].name: str(error)}
-

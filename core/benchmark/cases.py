@@ -1,0 +1,277 @@
+"""The cases: what is measured against what, at which shapes, and what we want to reach."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from core.benchmark.machine import MatrixRate, synchronise, training_products, writing_products
+from core.benchmark.measuring import Bout, Case, Contestant, Effort, rate_of
+from core.benchmark.opening import write_text
+from core.benchmark.references import LoopSettings, StockOnOneHot, TextbookRNN, text_tensor
+from core.config import RunConfig
+from core.corpus.reader import Corpus, load_corpus
+from core.events import EpochFinished
+from core.generation.strategies import Sampling
+from core.generation.writer import write
+from core.models.language_model import LanguageModel
+from core.models.scratch import CELLS
+from core.models.scratch_model import ScratchLanguageModel
+from core.models.stock import StockLanguageModel
+from core.presets import preset
+from core.training.trainer import Trainer
+
+# The lyrics text of the textbook has so many different characters; reserved tokens fill ours up to it.
+LYRICS_VOCABULARY = 1_027
+PROJECT = Path(__file__).resolve().parents[2]
+ENDLESS = 10**9
+
+MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+def cases() -> dict[str, Case]:
+    """All cases by name, in the order of the table."""
+    lyrics = preset("lyrics-scratch-sequential").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
+    stock = preset("lyrics-nn-rnn").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
+    book = RunConfig(
+        corpus="tale-en", normalise="letters", max_tokens=10_000, num_hiddens=512, learning_rate=1.0, clip=1.0,
+        random_offset=False, num_epochs=ENDLESS, sample_every=0, device="cuda",
+    )  # fmt: skip
+    shape = "V 1,027, H 256, B 32, T 35"
+    found = [
+        Case("rnn", f"scratch RNN, {shape}, fp32", "tokens/s", partial(_scratch, lyrics), 4.0),
+        Case("rnn-bf16", f"scratch RNN, {shape}, bf16", "tokens/s", partial(_scratch, _bf16(lyrics)), 7.0),
+        Case("nn-rnn", f"torch.nn RNN, {shape}, fp32", "tokens/s", partial(_stock, stock), 3.0),
+        Case("gru", f"scratch GRU, {shape}, fp32", "tokens/s", partial(_gated, lyrics.replace(cell="gru")), 1.0),
+        Case("lstm", f"scratch LSTM, {shape}, fp32", "tokens/s", partial(_gated, lyrics.replace(cell="lstm")), 1.0),
+        Case("generate", "one stream, V 1,027, H 256", "characters/s", partial(_writing, lyrics), 4.0),
+        Case(
+            "corpus", "UTF-8, 5,451 different characters", "MB/s", _opening, goal_rate=60.0, rounds=5,
+        ),
+        Case(
+            "cuda-rnn", "scratch RNN, V 28, H 512, B 32, T 35, fp32", "tokens/s", partial(_scratch, book),
+            goal_rate=4e6, needs_cuda=True,
+        ),
+        Case(
+            "cuda-rnn-bf16", "scratch RNN, V 28, H 512, B 32, T 35, bf16", "tokens/s", partial(_scratch, _bf16(book)),
+            goal_rate=4e6, needs_cuda=True,
+        ),
+        Case(
+            "cuda-lyrics", f"a whole training of 250 epochs, {shape}, fp32", "epochs/s",
+            partial(_whole_training, lyrics.replace(device="cuda")), goal_rate=250.0, rounds=3, needs_cuda=True,
+        ),
+    ]  # fmt: skip
+    return {case.name: case for case in found}
+
+
+def _bf16(config: RunConfig) -> RunConfig:
+    return config.replace(precision="bf16")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# training
+
+
+def lyrics_like(config: RunConfig, effort: Effort) -> Corpus:
+    """The text of a case; lyrics get reserved tokens up to the vocabulary of the textbook's."""
+    read = partial(load_corpus, config.corpus, normalise=config.normalise, max_tokens=effort.tokens)
+    corpus = read()
+    missing = LYRICS_VOCABULARY - len(corpus.vocabulary)
+    if config.corpus != "lyrics-zh" or missing <= 0:
+        return corpus
+    return read(reserved=[f"<reserved {number}>" for number in range(missing)])
+
+
+def our_trainer(config: RunConfig, effort: Effort) -> Trainer:
+    """A trainer on the text of a case."""
+    return Trainer(config, lyrics_like(config, effort))
+
+
+def train_epoch(trainer: Trainer) -> float:
+    """Train to the end of the epoch; return its perplexity."""
+    while True:
+        for event in trainer.advance():
+            if isinstance(event, EpochFinished):
+                return event.perplexity
+
+
+def textbook_twin(trainer: Trainer) -> TextbookRNN:
+    """The textbook's loop with the weights and settings of a trainer of the scratch RNN."""
+    model, config = trainer.model, trainer.config
+    assert isinstance(model, ScratchLanguageModel) and config.cell == "rnn"
+    weights = [*model.layer_parameters().values(), *model.output_layer()]
+    return TextbookRNN(weights, _loop_settings(config))
+
+
+def stock_twin(trainer: Trainer) -> StockOnOneHot:
+    """``torch.nn`` on one-hot matrices with the weights and settings of a trainer of our torch.nn model."""
+    model, config, device = trainer.model, trainer.config, trainer.device
+    assert isinstance(model, StockLanguageModel) and config.num_layers == 1
+    rnn = MODULES[config.cell](model.vocabulary_size, config.num_hiddens).to(device)
+    linear = nn.Linear(config.num_hiddens, model.vocabulary_size).to(device)
+    rnn.load_state_dict(model.rnn.state_dict())
+    linear.load_state_dict(model.linear.state_dict())
+    return StockOnOneHot(rnn, linear, _loop_settings(config))
+
+
+def _loop_settings(config: RunConfig) -> LoopSettings:
+    clip = config.clip if config.clipping == "norm" else 0.0
+    return LoopSettings(config.batch_size, config.num_steps, config.learning_rate, clip)
+
+
+class _Epochs:
+    """Trains an epoch a round, and remembers the last perplexity."""
+
+    def __init__(self, epoch: Callable[[], float], tokens: int) -> None:
+        self._epoch = epoch
+        self._tokens = tokens
+        self._perplexity = 0.0
+
+    def work(self) -> float:
+        self._perplexity = self._epoch()
+        return self._tokens
+
+    def contestant(self, name: str) -> Contestant:
+        return Contestant(name, rate_of(self.work), lambda: {"perplexity": self._perplexity})
+
+
+def _our_epochs(trainer: Trainer, name: str) -> Contestant:
+    return _Epochs(partial(train_epoch, trainer), trainer.batches.tokens_per_epoch).contestant(name)
+
+
+def _twin_epochs(twin: TextbookRNN | StockOnOneHot, trainer: Trainer, name: str) -> Contestant:
+    ids = text_tensor(trainer.corpus.ids)
+    return _Epochs(partial(twin.epoch, ids), trainer.batches.tokens_per_epoch).contestant(name)
+
+
+def _training_limit(trainer: Trainer, tokens_per_unit: float = 1.0) -> Contestant:
+    config, model = trainer.config, trainer.model
+    products = training_products(
+        len(CELLS[config.cell].gates), config.num_hiddens, model.vocabulary_size, config.batch_size, config.num_steps
+    )
+    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    rate = MatrixRate(products, dtype, trainer.device)
+    per_batch = config.batch_size * config.num_steps / tokens_per_unit
+    return _limit(rate, per_batch)
+
+
+def _limit(rate: MatrixRate, units: float) -> Contestant:
+    """The limit: so many units in the time of the products alone."""
+    last = [0.0]
+
+    def run() -> float:
+        last[0] = rate.seconds()
+        return units / last[0]
+
+    return Contestant("its matrix products alone", run, lambda: {"gflops": rate.flops / last[0] / 1e9})
+
+
+def _scratch(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
+    trainer = our_trainer(config, effort)
+    reference = _twin_epochs(textbook_twin(trainer), trainer, "the textbook's loop, fp32")
+    return Bout(_our_epochs(trainer, "ours"), (reference,), _training_limit(trainer))
+
+
+def _stock(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
+    trainer = our_trainer(config, effort)
+    reference = _twin_epochs(stock_twin(trainer), trainer, f"nn.{config.cell.upper()} on one-hot")
+    return Bout(_our_epochs(trainer, "ours"), (reference,), _training_limit(trainer))
+
+
+def _gated(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
+    trainer = our_trainer(config, effort)
+    stock = our_trainer(config.replace(implementation="torch.nn"), effort)
+    references = (
+        _our_epochs(stock, "our torch.nn model"),
+        _twin_epochs(stock_twin(stock), stock, f"nn.{config.cell.upper()} on one-hot"),
+    )
+    return Bout(_our_epochs(trainer, "ours"), references, _training_limit(trainer))
+
+
+def _whole_training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
+    """From the settings to the last epoch: what the device has to be told first is part of it."""
+    corpus = lyrics_like(config, effort)
+    perplexity = {"ours": 0.0, "textbook": 0.0}
+
+    def ours() -> float:
+        trainer = Trainer(config, corpus)
+        for _ in range(effort.epochs):
+            perplexity["ours"] = train_epoch(trainer)
+        synchronise(trainer.device)
+        return effort.epochs
+
+    def textbook() -> float:
+        trainer = Trainer(config, corpus)
+        twin, ids = textbook_twin(trainer), text_tensor(corpus.ids)
+        for _ in range(effort.epochs):
+            perplexity["textbook"] = twin.epoch(ids)
+        synchronise(trainer.device)
+        return effort.epochs
+
+    trainer = Trainer(config, corpus)
+    return Bout(
+        Contestant("ours", rate_of(ours), lambda: {"perplexity": perplexity["ours"]}),
+        (Contestant("the textbook's loop", rate_of(textbook), lambda: {"perplexity": perplexity["textbook"]}),),
+        _training_limit(trainer, tokens_per_unit=trainer.batches.tokens_per_epoch),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# writing, opening
+
+
+def our_text(model: LanguageModel, corpus: Corpus, prefix: str, length: int) -> str:
+    """The prefix and what our writer makes of it, always the most likely token."""
+    return prefix + "".join(write(model, corpus.vocabulary, prefix, length, Sampling(strategy="greedy")))
+
+
+def _writing(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
+    trainer = our_trainer(config, effort)
+    twin, vocabulary, prefix = textbook_twin(trainer), trainer.corpus.vocabulary, "分开"
+    ids: list[int] = vocabulary.encode(prefix).tolist()
+
+    def ours() -> float:
+        return len(our_text(trainer.model, trainer.corpus, prefix, effort.characters)) - len(prefix)
+
+    def textbook() -> float:
+        return len(twin.predict(ids, effort.characters, vocabulary.id_to_token)) - len(prefix)
+
+    rate = MatrixRate(
+        writing_products(1, config.num_hiddens, len(vocabulary)), torch.float32, next(trainer.model.parameters()).device
+    )
+    return Bout(
+        Contestant("ours", rate_of(ours)),
+        (Contestant("the textbook's loop", rate_of(textbook)),),
+        _limit(rate, 1.0),
+    )
+
+
+def _opening(effort: Effort, stack: ExitStack) -> Bout:
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))) / "text.txt"
+    write_text(path, effort.corpus_bytes)
+    found: dict[str, Mapping[str, float]] = {}
+
+    def open_once(way: str) -> float:
+        command = [sys.executable, "-m", "core.benchmark.opening", way, str(path)]
+        answer = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True)
+        facts = json.loads(answer.stdout)
+        found[way] = {name: facts[name] for name in ("peak_bytes", "tokens", "vocabulary") if facts[name]}
+        return path.stat().st_size / float(facts["seconds"]) / 1e6
+
+    def contestant(name: str, way: str) -> Contestant:
+        return Contestant(name, partial(open_once, way), lambda: found[way])
+
+    return Bout(
+        contestant("ours", "ours"),
+        (contestant("numpy on the whole array", "numpy"),),
+        contestant("read, checksum and decode alone", "passes"),
+    )

@@ -1,0 +1,178 @@
+"""How a case is measured: all contestants in turn, round after round, and what is told of the rates."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+Rate = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One that is measured.
+
+    ``run`` does one round's work and returns the rate, in the case's unit. ``figures`` are asked for after the last
+    round: what it came to, so that one can see that all did the same work.
+    """
+
+    name: str
+    run: Rate
+    figures: Callable[[], Mapping[str, float]] = dict
+
+
+@dataclass(frozen=True)
+class Bout:
+    """Contestants ready to run: ours, those that we are compared with (the first has the goal), and the limit."""
+
+    ours: Contestant
+    references: tuple[Contestant, ...]
+    limit: Contestant | None = None
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work a case does.
+
+    ``rounds`` None takes the case's own number; ``tokens`` of text in a training epoch, ``characters`` written in a
+    round, ``corpus_bytes`` of the text that is opened, ``epochs`` of a whole training.
+    """
+
+    rounds: int | None = None
+    tokens: int = 10_000
+    characters: int = 1_000
+    corpus_bytes: int = 100_000_000
+    epochs: int = 250
+
+
+QUICK = Effort(rounds=2, tokens=2_300, characters=100, corpus_bytes=2_000_000, epochs=2)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison. ``prepare`` makes the contestants and leaves what must be cleaned up to the stack.
+
+    ``goal_ratio`` is against the first reference, ``goal_rate`` in the case's unit.
+    """
+
+    name: str
+    title: str
+    unit: str
+    prepare: Callable[[Effort, ExitStack], Bout]
+    goal_ratio: float | None = None
+    goal_rate: float | None = None
+    rounds: int = 15
+    needs_cuda: bool = False
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The rates of a contestant in all rounds, and how ours stood to it in each of them.
+
+    ``ratio`` is the median over the rounds of ours / theirs in the same round: a machine that slows down for a while
+    slows both.
+    """
+
+    name: str
+    rates: tuple[float, ...]
+    ratios: tuple[float, ...]
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rates)
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "min": min(self.rates),
+            "median": self.median,
+            "max": max(self.rates),
+            "ratio": self.ratio,
+            "ratio_min": min(self.ratios),
+            "ratio_max": max(self.ratios),
+            "figures": dict(self.figures),
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out of a case; ``skipped`` says why nothing did."""
+
+    case: Case
+    ours: Rates | None = None
+    references: tuple[Rates, ...] = ()
+    limit: Rates | None = None
+    skipped: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal was reached; None where there is none, or nothing was measured."""
+        if self.ours is None:
+            return None
+        if self.case.goal_ratio is not None:
+            return self.references[0].ratio >= self.case.goal_ratio
+        return None if self.case.goal_rate is None else self.ours.median >= self.case.goal_rate
+
+    def to_json(self) -> dict[str, Any]:
+        """One line of ``bench --json``, documented there."""
+        head = {"event": "case", "case": self.case.name, "title": self.case.title, "unit": self.case.unit}
+        if self.ours is None:
+            return {**head, "skipped": self.skipped}
+        return {
+            **head,
+            "rounds": len(self.ours.rates),
+            "ours": self.ours.to_json(),
+            "references": [reference.to_json() for reference in self.references],
+            "limit": None if self.limit is None else self.limit.to_json(),
+            "goal_ratio": self.case.goal_ratio,
+            "goal_rate": self.case.goal_rate,
+            "met": self.met,
+        }
+
+
+def measure(case: Case, effort: Effort) -> Result:
+    """Measure one case. The first run of each contestant warms it up and is not counted."""
+    with ExitStack() as stack:
+        bout = case.prepare(effort, stack)
+        limit = () if bout.limit is None else (bout.limit,)
+        contestants = (bout.ours, *bout.references, *limit)
+        for contestant in contestants:
+            contestant.run()
+        rounds: list[list[float]] = []
+        for number in range(effort.rounds or case.rounds):
+            # forwards and backwards in turn: nobody always runs in the wake of the same neighbour
+            order = contestants if number % 2 == 0 else contestants[::-1]
+            found = {contestant.name: contestant.run() for contestant in order}
+            rounds.append([found[contestant.name] for contestant in contestants])
+        columns = list(zip(*rounds, strict=True))
+        told = [
+            Rates(
+                contestant.name,
+                rates,
+                tuple(own / rate for own, rate in zip(columns[0], rates, strict=True)),
+                contestant.figures(),
+            )
+            for contestant, rates in zip(contestants, columns, strict=True)
+        ]
+    num_references = len(bout.references)
+    return Result(case, told[0], tuple(told[1 : 1 + num_references]), told[-1] if limit else None)
+
+
+def rate_of(work: Callable[[], float]) -> Rate:
+    """A run out of a function that works and returns how many units it did; it must wait for its device itself."""
+
+    def run() -> float:
+        began = time.perf_counter()
+        done = work()
+        return done / (time.perf_counter() - began)
+
+    return run

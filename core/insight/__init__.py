@@ -1,0 +1,1 @@
+"""What models do, looked at closely: experiments small enough to be played with."""

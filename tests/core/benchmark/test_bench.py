@@ -1,0 +1,140 @@
+"""The benchmark as a program: what it prints and how it measures. No figure is asserted, only that there are some."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.benchmark.cases import cases
+from core.benchmark.machine import MatrixRate, Product, training_products
+from core.benchmark.measuring import Bout, Case, Contestant, Effort, Result, measure
+from core.cli import main
+
+CONTESTANT_KEYS = {"name", "min", "median", "max", "ratio", "ratio_min", "ratio_max", "figures"}
+CASE_KEYS = {
+    "event", "case", "title", "unit", "rounds", "ours", "references", "limit", "goal_ratio", "goal_rate", "met",
+}  # fmt: skip
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["rnn", "rnn-bf16", "nn-rnn", "gru", "lstm", "generate", "corpus"])
+def test_every_case_runs_and_its_json_has_the_documented_keys(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--quick", "--rounds", "1", "--json", "--case", name]) == 0
+    machine, case = lines_of(capsys.readouterr().out)
+    assert set(machine) == {"event", "processor", "cores", "threads", "torch", "cuda", "load", "environment"}
+    assert machine["event"] == "machine"
+    assert set(case) == CASE_KEYS
+    assert case["case"] == name
+    assert case["rounds"] == 1
+    assert case["references"]
+    for contestant in (case["ours"], *case["references"], case["limit"]):
+        assert set(contestant) == CONTESTANT_KEYS
+        assert 0 < contestant["min"] <= contestant["median"] <= contestant["max"]
+        assert contestant["ratio_min"] <= contestant["ratio"] <= contestant["ratio_max"]
+    perplexities = [told["figures"].get("perplexity") for told in (case["ours"], case["references"][-1])]
+    if name in ("rnn", "rnn-bf16", "nn-rnn"):
+        assert perplexities[0] == pytest.approx(perplexities[1], rel=0.05)
+    if name == "corpus":
+        assert all(told["figures"]["peak_bytes"] > 1e6 for told in (case["ours"], *case["references"]))
+
+
+def test_without_a_cuda_device_its_cases_are_named_and_skipped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    names = [name for name, case in cases().items() if case.needs_cuda]
+    flags = [word for name in names for word in ("--case", name)]
+    assert main(["bench", "--json", *flags]) == 0
+    told = lines_of(capsys.readouterr().out)[1:]
+    assert [case["case"] for case in told] == names
+    assert {case["skipped"] for case in told} == {"no CUDA device here"}
+    assert main(["bench", *flags]) == 0
+    assert capsys.readouterr().out.count("no CUDA device here") == len(names)
+
+
+def test_the_table_names_contestants_ratios_and_goals(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--quick", "--rounds", "1", "--case", "generate"]) == 0
+    table = capsys.readouterr().out
+    for words in ("characters/s", "the textbook's loop", "its matrix products alone", "4 x", "median", "%"):
+        assert words in table
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [(["--case", "nothing"], "choose one of rnn"), (["--rounds", "0"], "--rounds must be between 1 and 10,000, got 0")],
+)
+def test_what_the_user_can_mend_is_one_sentence(
+    flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", *flags]) == 2
+    assert words in capsys.readouterr().err
+
+
+def measured(rates: dict[str, list[float]], case: dict[str, Any]) -> tuple[Result, list[str]]:
+    """A case whose contestants have these rates, one after the other, after one for warming up."""
+    ran: list[str] = []
+
+    def contestant(name: str) -> Contestant:
+        pieces = iter(rates[name])
+
+        def run() -> float:
+            ran.append(name)
+            return next(pieces)
+
+        return Contestant(name, run)
+
+    def prepare(effort: Effort, stack: ExitStack) -> Bout:
+        ours, reference, limit = (contestant(name) for name in rates)
+        return Bout(ours, (reference,), limit)
+
+    return measure(Case("case", "a case", "1/s", prepare, **case), Effort(rounds=3)), ran
+
+
+def test_contestants_take_turns_and_ratios_are_of_the_same_round() -> None:
+    rates = {"ours": [1.0, 40.0, 20.0, 4.0], "reference": [1.0, 10.0, 5.0, 1.0], "limit": [1.0, 80.0, 40.0, 5.0]}
+    result, ran = measured(rates, {"goal_ratio": 4.0})
+    order = ["ours", "reference", "limit"]
+    assert ran == order + order + order[::-1] + order
+    assert result.ours is not None and result.limit is not None
+    assert result.ours.median == 20.0
+    assert result.references[0].ratios == (4.0, 4.0, 4.0)  # steady although the machine was not
+    assert result.limit.ratio == 0.5
+    assert result.met is True
+
+
+@pytest.mark.parametrize(
+    ("goal", "met"),
+    [({"goal_ratio": 4.1}, False), ({"goal_rate": 20.0}, True), ({"goal_rate": 21.0}, False), ({}, None)],
+)
+def test_a_goal_is_met_or_missed_or_there_is_none(goal: dict[str, Any], met: bool | None) -> None:
+    rates = {"ours": [1.0, 40.0, 20.0, 4.0], "reference": [1.0, 10.0, 5.0, 1.0], "limit": [1.0, 80.0, 40.0, 5.0]}
+    assert measured(rates, goal)[0].met is met
+
+
+def test_the_products_of_a_batch_are_three_times_those_of_its_forward_pass() -> None:
+    products = training_products(gates=4, hidden=8, vocabulary=20, batch=3, steps=5)
+    forward = 2 * (3 * 5) * (8 * 4 * 8 + 8 * 20)
+    assert sum(product.flops for product in products) == 3 * forward
+
+
+def test_a_matrix_rate_is_measured() -> None:
+    rate = MatrixRate([Product(4, 8, 16, times=2), Product(1, 8, 8)], torch.float32, torch.device("cpu"))
+    assert rate.flops == 2 * (2 * 4 * 8 * 16 + 8 * 8)
+    assert rate.seconds() > 0
+
+
+def test_the_text_that_is_opened_is_removed_again(capsys: pytest.CaptureFixture[str]) -> None:
+    with ExitStack() as stack:
+        cases()["corpus"].prepare(Effort(corpus_bytes=50_000), stack)
+        folders = [callback.__self__ for _, callback in stack._exit_callbacks]  # type: ignore[attr-defined]
+        paths = [Path(folder.name) for folder in folders]
+        assert all((path / "text.txt").exists() for path in paths) and paths
+    assert not any(path.exists() for path in paths)

@@ -1,0 +1,143 @@
+"""Trainings that are killed at random moments and gone on with give what the uninterrupted ones give, bit for bit.
+
+RNN_PLAYGROUND_TRIALS says how many kills there are for each model, 4 by default.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.config import RunConfig
+from core.engine.session import Session, train_to_end
+from core.events import State
+from core.runs.checkpoint import read_checkpoint
+from core.runs.journal import epochs, read_journal
+from core.runs.run import Run, find_run
+
+Tiny = Callable[..., RunConfig]
+REPOSITORY = Path(__file__).resolve().parents[3]
+TRIALS = int(os.environ.get("RNN_PLAYGROUND_TRIALS", "4"))
+CASES: list[dict[str, Any]] = [
+    {"cell": "rnn", "num_epochs": 40},
+    {"cell": "gru", "implementation": "torch.nn", "optimiser": "adam", "learning_rate": 0.01, "dropout": 0.3,
+     "sampling": "random", "schedule": "cosine", "num_epochs": 30},
+    {"cell": "lstm", "optimiser": "rmsprop", "learning_rate": 0.01, "num_layers": 2, "dropout": 0.2,
+     "schedule": "plateau", "decay_epochs": 2, "validation_fraction": 0.2, "num_epochs": 20},
+]  # fmt: skip
+
+
+@pytest.fixture
+def saves() -> Iterator[Path]:
+    """In memory where the system has such a place: what is tested is killing, not the patience of a disk."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="runs", dir=place) as folder:
+        yield Path(folder)
+
+
+def numbers(run: Run) -> list[tuple[object, ...]]:
+    """All of the curve but its clock."""
+    return [
+        (event.epoch, event.step, event.perplexity, event.validation_perplexity, event.loss, event.gradient_norm)
+        for event in epochs(read_journal(run.journal_path))
+    ]
+
+
+def assert_same(killed: Run, whole: Run) -> None:
+    assert numbers(killed) == numbers(whole)
+    found, wanted = read_checkpoint(killed.latest_path)[0], read_checkpoint(whole.latest_path)[0]
+    assert set(found) == set(wanted)
+    for name, tensor in wanted.items():
+        assert torch.equal(found[name], tensor), name
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["cell"])
+def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, case: dict[str, Any]) -> None:
+    config = tiny(checkpoint_seconds=0.02, sample_every=7, sample_length=5, **case)
+    began = time.monotonic()
+    session = Session.create(config, saves, "whole")
+    list(train_to_end(session))
+    session.close()
+    whole, seconds = session.run, time.monotonic() - began
+
+    draw, killed = random.Random(case["cell"]), 0
+    while killed < TRIALS or (saves / "killed").exists():
+        child = os.fork()
+        if child == 0:
+            train_on(config, saves)
+        killed += end(child, after=draw.uniform(0, 0.6 * seconds) if killed < TRIALS else 60.0)
+        run = Run(saves / "killed")
+        if run.exists():
+            assert not run.is_held() and run.summary().problem == ""
+            if run.summary().state == State.FINISHED:
+                assert_same(run, whole)
+                run.path.rename(saves / f"finished-{killed}-{time.monotonic_ns()}")
+    assert killed >= TRIALS
+
+
+def train_on(config: RunConfig, saves: Path) -> None:
+    """In the child: begin, or go on, to the end."""
+    try:
+        run = Run(saves / "killed")
+        session = Session.open(run) if run.exists() else Session.create(config, saves, "killed")
+        if session.state != State.FINISHED:
+            list(train_to_end(session))
+        session.close()
+        os._exit(0)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)
+
+
+def end(child: int, after: float) -> bool:
+    """Kill the child if it is still there ``after`` seconds; say whether it was. A child that failed fails the test."""
+    deadline = time.monotonic() + after
+    pid = 0
+    while not pid and time.monotonic() < deadline:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.001)
+    if not pid:
+        os.kill(child, signal.SIGKILL)
+        pid, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, -signal.SIGKILL), "going on failed: see what it printed"
+    return code != 0
+
+
+def test_killed_and_resumed_from_the_command_line(tiny: Tiny, saves: Path, one_thread: None, runtime: Path) -> None:
+    config = tiny(num_epochs=120, checkpoint_seconds=0.05, dropout=0.2, sampling="random", seed=5)
+    session = Session.create(config, saves, "whole")
+    list(train_to_end(session))
+    session.close()
+    settings = [f"--set={name}={value}" for name, value in config.to_dict().items() if name != "device"]
+    command = [sys.executable, "-m", "core", "train", "--name=one", f"--saves={saves}", "--json", *settings]
+    kills = 0
+    while True:
+        with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for count, _ in enumerate(process.stdout):
+                if count == 50:
+                    process.kill()
+        run = find_run(saves, "one")
+        assert not run.is_held()
+        if process.returncode == 0:
+            break
+        kills += 1
+        assert process.returncode == -signal.SIGKILL and run.summary().state == State.INTERRUPTED
+        command = [sys.executable, "-m", "core", "resume", "one", f"--saves={saves}", "--json"]
+    assert kills >= 2
+    assert_same(run, session.run)

@@ -1,0 +1,136 @@
+"""A run that is asked to write: by the command line, and by an engine's client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.cli import main
+from core.config import RunConfig
+from core.engine.engine import Engine
+from core.engine.server import Request
+from core.engine.session import Session
+
+TEXT = "the sea is blue\nthe sky is blue\nand so am i\n" * 8
+
+
+@pytest.fixture(scope="module")
+def saves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("writing")
+    (folder / "blue.txt").write_text(TEXT)
+    config = RunConfig(
+        corpus=str(folder / "blue.txt"), normalise="none", num_hiddens=16, batch_size=4, num_steps=8, num_epochs=1,
+        device="cpu", threads=1,
+    )  # fmt: skip
+    Session.create(config, folder / "saves", "blue").close()
+    return folder / "saves"
+
+
+def events(capsys: pytest.CaptureFixture[str], saves: Path, *flags: str) -> list[dict[str, Any]]:
+    assert main(["generate", "blue", "--saves", str(saves), "--json", *flags]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_last_line_holds_prefix_and_continuation(saves: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    *told, done = events(capsys, saves, "--prefix", "the ", "--length", "30", "--seed", "1", "--details", "--copy")
+    assert done["event"] == "done" and done["text"] == "the " + "".join(event["text"] for event in told)
+    assert sum(len(event["tokens"]) for event in told) == 30
+    copied = done["samples"][0]["copy"]
+    assert TEXT[copied["text_start"] :].startswith(copied["text"]) and copied["length"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "count"),
+    [
+        (["--strategy", "top-p", "--top-p", "0.5"], 1),
+        (["--top-k", "3", "--min-p", "0.1", "--repetition-penalty", "1.5"], 1),
+        (["--beam", "3"], 3),
+        (["--count", "4", "--temperature", "0.5"], 4),
+        (["--heads", "tea", "--mood", "blue", "--verse-length", "5"], 1),
+        (["--stop", "line"], 1),
+    ],
+)
+def test_flags(saves: Path, capsys: pytest.CaptureFixture[str], flags: list[str], count: int) -> None:
+    done = events(capsys, saves, "--prefix", "s", "--length", "20", *flags)[-1]
+    assert len(done["samples"]) == count
+    assert done["text"] == "s" + done["samples"][0]["continuation"]
+
+
+def test_for_a_person(saves: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--prefix", "Zs", "--length", "9", "--seed", "1", "--copy"]
+    assert main(["generate", "blue", "--saves", str(saves), *flags]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Zs")
+    assert "not in the vocabulary, read as <unk>: Z\n" in shown.err and "copied:" in shown.err
+    assert main(["generate", "blue", "--saves", str(saves), *flags, "--count", "2"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("-- 1\nZs") and "\n-- 2\nZs" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--top-k", "0"], "top_k must be between 1 and 1,000,000, got 0"),
+        (["--top-p", "lots"], "top_p must be a number above 0 and at most 1, got 'lots'"),
+        (["--temperature", "nan"], "temperature must be between 0.01 and 100, got nan"),
+        (["--heads", "abc", "--length", "2"], "length must be at least 3, one token for each head, got 2"),
+        (["--stop", "Z"], "stop must be line or tokens of the model's vocabulary, got 'Z'"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    saves: Path, capsys: pytest.CaptureFixture[str], flags: list[str], sentence: str
+) -> None:
+    assert main(["generate", "blue", "--saves", str(saves), *flags]) == 2
+    assert capsys.readouterr().err == f"error: {sentence}\n"
+
+
+class Ears:
+    """In place of an engine's server: keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def send(self, client: int, message: dict[str, Any]) -> None:
+        json.dumps(message, allow_nan=False)
+        self.sent.append(message)
+
+    def is_connected(self, client: int) -> bool:
+        return True
+
+
+@pytest.fixture
+def engine(saves: Path) -> Iterator[Engine]:
+    from core.runs.run import find_run
+
+    session = Session.open(find_run(saves, "blue"))
+    made = Engine(session)
+    made.server = Ears()  # type: ignore[assignment]
+    yield made
+    session.close()
+
+
+def asked(engine: Engine, **fields: Any) -> list[dict[str, Any]]:
+    engine._handle(Request(1, {"id": 7, "request": "generate", **fields}))
+    while engine._jobs:
+        engine._advance_job((1, 7))
+    return engine.server.sent  # type: ignore[attr-defined, no-any-return]
+
+
+def test_an_engine_answers(engine: Engine) -> None:
+    *told, done = asked(engine, prefix="the ", length=25, strategy="temperature", temperature=1.0, seed=3, copy=True)
+    assert all(event["event"] == "text" and event["id"] == 7 for event in told)
+    assert done["event"] == "done" and done["text"] == "the " + "".join(event["text"] for event in told)
+    assert done["unknown"] == [] and done["seed"] == 3 and done["samples"][0]["copy"]["length"] >= 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"length": "9"}, {"prefix": None, "length": 0}, {"top_k": [1]}, {"heads": 5}, {"stop": "☂"}, {"count": 10**30}],
+)
+def test_an_engine_refuses_in_a_sentence(engine: Engine, fields: dict[str, Any]) -> None:
+    (error,) = asked(engine, **fields)
+    assert error["event"] == "error" and error["mendable"] and len(error["message"]) < 200

@@ -1,0 +1,50 @@
+"""Devices: which there are, which one is meant, and what one of them cannot do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from core.config import RunConfig
+from core.devices import chosen_device, cores, devices, memory_used, prepare
+from core.errors import ConfigError
+
+
+def test_the_processor_is_always_there() -> None:
+    found = {device.name: device for device in devices()}
+    assert devices()[-1].name == "cpu"
+    assert "fp32" in found["cpu"].precisions and f"{cores()} cores" in found["cpu"].label
+    assert json.loads(json.dumps([device.to_json() for device in devices()]))
+    used, total = memory_used(torch.device("cpu"))
+    assert used is None or total is None or 0 < used < total
+
+
+def test_auto_takes_the_first() -> None:
+    assert chosen_device("auto") == torch.device(devices()[0].name)
+    assert chosen_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "", "cpu:7", "\x1b[31m", "cuda:x", "CPU"])
+def test_a_device_that_is_not_there_gets_the_names_of_those_that_are(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"there is no device .* here.*: choose auto or one of .*cpu$") as caught:
+        chosen_device(name)
+    assert caught.value.field == "device" and "\x1b" not in str(caught.value)
+
+
+def test_no_driver_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not torch.cuda.is_available():
+        assert memory_used(torch.device("cuda:0")) == (None, None)
+    assert memory_used(torch.device("mps")) == (None, None)
+
+
+def test_preparing_a_run_settles_threads_and_precision(tiny: Callable[..., RunConfig], one_thread: None) -> None:
+    assert prepare(tiny(threads=2)) == torch.device("cpu")
+    assert torch.get_num_threads() == 2
+    prepare(tiny(threads=0))
+    assert torch.get_num_threads() == cores()
+    with pytest.raises(ConfigError, match="cpu has no tf32: choose a precision out of fp32, bf16") as caught:
+        prepare(tiny(precision="tf32"))
+    assert caught.value.field == "precision"

@@ -1,0 +1,109 @@
+"""Events: to JSON and back, and what is no event."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.events import (
+    EVENTS,
+    EpochFinished,
+    Event,
+    Note,
+    RunResumed,
+    SampleWritten,
+    SettingChanged,
+    StateChanged,
+    StepFinished,
+    event_from_json,
+    perplexity,
+)
+
+EPOCH = EpochFinished(3, 27, 812.4, None, 6.7, 0.4, 100.0, 69_000.0, 0.13)
+EXAMPLES: tuple[Event, ...] = (
+    EPOCH,
+    StepFinished(4, 2, 9, 29, 5.0, 1.6, 0.1, 70_000.0),
+    SampleWritten(10, "分开", "\x1b[31m[bold]\ud800"),
+    StateChanged("training", 0),
+    SettingChanged(3, "learning_rate", 0.5),
+    SettingChanged(3, "num_epochs", 500),
+    RunResumed(3, 4),
+    Note("a remark"),
+)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.kind)
+def test_an_event_survives_json(event: Event) -> None:
+    value = json.loads(json.dumps(event.to_json(), allow_nan=False))
+    assert value["event"] == event.kind
+    assert event_from_json(value) == event
+    assert event_from_json({**value, "time": 1.5, "later": [1]}) == event, "what a newer program adds is passed over"
+
+
+def test_every_kind_has_an_example() -> None:
+    assert {type(event) for event in EXAMPLES} == set(EVENTS)
+    assert len({event.kind for event in EVENTS}) == len(EVENTS)
+
+
+def test_an_epoch_has_the_keys_that_scripts_rely_on() -> None:
+    assert set(EPOCH.to_json()) >= {
+        "event", "epoch", "perplexity", "validation_perplexity", "tokens_per_second", "seconds", "loss",
+        "gradient_norm", "learning_rate",
+    }  # fmt: skip
+
+
+def test_what_is_not_finite_is_null_in_strict_json() -> None:
+    event = dataclasses.replace(EPOCH, perplexity=math.inf, loss=math.nan, validation_perplexity=math.inf)
+    value = json.loads(json.dumps(event.to_json(), allow_nan=False))
+    assert value["perplexity"] is None and value["loss"] is None
+    back = event_from_json(value)
+    assert isinstance(back, EpochFinished) and math.isnan(back.perplexity) and back.validation_perplexity is None
+
+
+@pytest.mark.parametrize("name", [item.name for item in dataclasses.fields(EpochFinished)])
+@pytest.mark.parametrize("wrong", ["text", True, [1], {}, "missing"], ids=str)
+def test_a_damaged_epoch_is_no_event(name: str, wrong: object) -> None:
+    value: dict[str, Any] = {**EPOCH.to_json(), name: wrong}
+    if wrong == "missing":
+        del value[name]
+    assert event_from_json(value) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {}, {"event": "nothing"}, {"event": None}, {"event": ["epoch"]}, {"event": "note"},
+        {"event": "note", "text": 1},
+        {"event": "set", "epoch": 1, "name": "num_epochs", "value": True},
+        {"event": "set", "epoch": 1, "name": "num_epochs", "value": 10**400},
+        {"event": "resumed", "epoch": 1.5, "batch": 0}, {"event": "resumed", "epoch": 2**70, "batch": 0},
+        {**EPOCH.to_json(), "loss": 10**400},
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_other_objects_are_no_events(value: dict[str, Any]) -> None:
+    assert event_from_json(value) is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)
+)
+
+
+@given(st.dictionaries(st.sampled_from(["event", *EPOCH.to_json()]), json_values), st.sampled_from(EVENTS))
+def test_nothing_that_json_can_say_does_harm(value: dict[str, Any], kind: type[Event]) -> None:
+    event = event_from_json({**value, "event": kind.kind})
+    assert event is None or isinstance(event, kind)
+
+
+def test_perplexity() -> None:
+    assert perplexity(0.0) == 1.0
+    assert perplexity(math.log(1027)) == pytest.approx(1027)
+    assert perplexity(1e6) == math.inf
+    assert perplexity(math.nan) == math.inf

@@ -1,0 +1,69 @@
+"""What may import what, and what stands nowhere in the tree."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCES = sorted(path for room in ("core", "tui") for path in (REPOSITORY / room).rglob("*.py"))
+# Modules and calls that run what a file or a person says, or that hand a text to a shell.
+MODULES = {"pickle", "cPickle", "_pickle", "dill", "joblib", "shelve", "marshal", "cloudpickle", "code", "codeop"}
+CALLS = {
+    "eval", "exec", "compile", "__import__", "torch.load", "torch.jit.load", "torch.hub.load", "os.system", "os.popen",
+    "numpy.load", "np.load", "subprocess.getoutput", "subprocess.getstatusoutput", "asyncio.create_subprocess_shell",
+    "yaml.load", "yaml.unsafe_load",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("tui.app", ("torch", "safetensors", "triton")),
+        ("core.cli", ("torch", "textual", "rich", "plotext", "tui", "numpy")),
+        ("core.engine.client", ("torch", "textual", "numpy")),
+        ("core.runs.run", ("torch", "textual", "numpy")),
+        ("core.engine.engine", ("textual", "rich", "plotext", "tui")),
+    ],
+)
+def test_imports_stay_in_their_layer(module: str, absent: tuple[str, ...]) -> None:
+    program = f"import sys, {module}; print(*sorted({set(absent)!r} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_nothing_in_the_tree_runs_what_a_file_says(path: Path) -> None:
+    found = [f"line {node.lineno}: {words}" for node in ast.walk(ast.parse(path.read_text())) for words in danger(node)]
+    assert found == []
+
+
+def danger(node: ast.AST) -> list[str]:
+    """What of a piece of the tree must not be there."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names if alias.name.split(".")[0] in MODULES]
+    if isinstance(node, ast.ImportFrom):
+        return [node.module] if (node.module or "").split(".")[0] in MODULES and node.module else []
+    if not isinstance(node, ast.Call):
+        return []
+    name = ast.unparse(node.func)
+    shell = [word for word in node.keywords if word.arg == "shell" and ast.unparse(word.value) != "False"]
+    unsafe = [word for word in node.keywords if word.arg in ("allow_pickle", "weights_only")]
+    return [name] * (name in CALLS) + [f"{name}({word.arg}=...)" for word in (*shell, *unsafe)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle", "from pickle import loads", "eval('1')", "exec('1')", "torch.load(path)", "os.system('ls')",
+        "subprocess.run('ls', shell=True)", "np.load(path, allow_pickle=True)", "import marshal as m",
+    ],
+)  # fmt: skip
+def test_the_search_finds_what_it_looks_for(line: str) -> None:
+    assert any(danger(node) for node in ast.walk(ast.parse(line)))
+    assert not any(danger(node) for node in ast.walk(ast.parse("model.eval(); re.compile('a'); run(['ls'])")))

@@ -1,0 +1,136 @@
+"""Batches: the textbook's example, what X and Y are to each other, and a plan that follows from seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from core.config import END, PADDING, START, RunConfig
+from core.corpus.partition import line_rows
+from core.corpus.vocabulary import Vocabulary
+from core.errors import CorpusError
+from core.training.batches import Batches, LineBatches
+
+CPU = torch.device("cpu")
+
+
+def batches(length: int, batch_size: int, num_steps: int, **changes: Any) -> Batches:
+    config = RunConfig(batch_size=batch_size, num_steps=num_steps, **changes)
+    return Batches(np.arange(length, dtype=np.uint16), config, CPU)
+
+
+def epoch_of(made: Batches, epoch: int) -> list[tuple[list[list[int]], list[list[int]]]]:
+    found = []
+    for index in range(made.per_epoch):
+        X, Y, mask = made.batch(epoch, index)
+        assert X.dtype == Y.dtype == torch.int64 and mask is None
+        found.append((X.tolist(), Y.tolist()))
+    return found
+
+
+def test_the_textbooks_sequential_batches() -> None:
+    """Dive into Deep Learning, section 8.3: 0..34, batch 2, 5 steps, here without an offset."""
+    made = batches(35, 2, 5, sampling="sequential", random_offset=False)
+    assert made.per_epoch == 3 and made.tokens_per_epoch == 30
+    assert [X for X, _ in epoch_of(made, 0)] == [
+        [[0, 1, 2, 3, 4], [17, 18, 19, 20, 21]],
+        [[5, 6, 7, 8, 9], [22, 23, 24, 25, 26]],
+        [[10, 11, 12, 13, 14], [27, 28, 29, 30, 31]],
+    ]
+    assert epoch_of(made, 0) == epoch_of(made, 9), "without an offset all epochs are the same"
+
+
+@pytest.mark.parametrize("sampling", ["sequential", "random"])
+@pytest.mark.parametrize("offset", [False, True])
+def test_y_is_x_one_further(sampling: str, offset: bool) -> None:
+    made = batches(35, 2, 5, sampling=sampling, random_offset=offset)
+    for epoch in range(20):
+        found = epoch_of(made, epoch)
+        assert len(found) == 3
+        for X, Y in found:
+            assert np.array(X).shape == (2, 5) and (np.array(Y) == np.array(X) + 1).all()
+            assert (np.diff(np.array(X), axis=1) == 1).all()
+        starts = [row[0] for X, _ in found for row in X]
+        assert len(set(starts)) == 6, "no piece twice"
+
+
+def test_sequential_batches_are_adjacent() -> None:
+    made = batches(500, 3, 7, sampling="sequential")
+    for epoch in range(5):
+        found = epoch_of(made, epoch)
+        for (before, _), (after, _) in pairwise(found):
+            assert [row[-1] + 1 for row in before] == [row[0] for row in after]
+
+
+def test_the_plan_follows_from_seed_and_epoch_alone() -> None:
+    for sampling in ("sequential", "random"):
+        made, again = (batches(300, 2, 5, sampling=sampling, seed=3) for _ in range(2))
+        torch.manual_seed(99)
+        forward = [epoch_of(made, epoch) for epoch in range(4)]
+        backward = [epoch_of(again, epoch) for epoch in reversed(range(4))]
+        assert forward == backward[::-1]
+        assert len({str(epoch) for epoch in forward}) > 1
+        assert forward != [epoch_of(batches(300, 2, 5, sampling=sampling, seed=4), epoch) for epoch in range(4)]
+
+
+def test_random_batches_are_in_random_order() -> None:
+    (first, _), *_ = epoch_of(batches(1000, 10, 5, sampling="random"), 0)
+    starts = [row[0] for row in first]
+    assert starts != sorted(starts)
+
+
+@pytest.mark.parametrize(("length", "batch_size", "num_steps"), [(10, 2, 5), (1, 1, 1), (32 * 35, 32, 35)])
+def test_a_text_too_short_for_one_batch_gets_a_sentence(length: int, batch_size: int, num_steps: int) -> None:
+    with pytest.raises(CorpusError, match=r"^the text has .*: choose a smaller batch_size or fewer num_steps$"):
+        batches(length, batch_size, num_steps)
+    assert batches(length + 1, batch_size, num_steps).per_epoch == 1
+
+
+POEMS = "ab\n\ncab\nabcab\n"
+
+
+def poem_batches(num_steps: int, batch_size: int = 2) -> tuple[LineBatches, Vocabulary]:
+    tokens = ["<unk>", START, END, PADDING, "a", "b", "c", "\n"]
+    vocabulary = Vocabulary("char", tokens, [0] * len(tokens), reserved=3)
+    config = RunConfig(documents="lines", normalise="none", batch_size=batch_size, num_steps=num_steps)
+    rows = line_rows(vocabulary.encode(POEMS), vocabulary, num_steps)
+    return LineBatches(rows, vocabulary.token_to_id(PADDING), config, CPU), vocabulary
+
+
+def test_poems_stand_between_start_and_end() -> None:
+    made, vocabulary = poem_batches(6)
+    assert made.per_epoch == 2
+    for epoch in range(3):
+        seen: list[str] = []
+        counted = 0
+        for index in range(2):
+            X, Y, mask = made.batch(epoch, index)
+            assert mask is not None and X.shape == Y.shape == mask.shape == (2, 6)
+            assert torch.equal(X[:, 1:], Y[:, :-1])
+            counted += int(mask.sum())
+            for x, y, row in zip(X.tolist(), Y.tolist(), mask.tolist(), strict=True):
+                assert row == [token != vocabulary.token_to_id(PADDING) for token in y]
+                if any(row):
+                    assert vocabulary.id_to_token(x[0]) == START and vocabulary.id_to_token(y[sum(row) - 1]) == END
+                    seen.append("".join(vocabulary.id_to_token(token) for token in y[: sum(row) - 1]))
+        assert sorted(seen) == ["ab", "abcab", "cab"]
+        assert counted == made.tokens_per_epoch == 3 + 4 + 6
+
+
+def test_a_long_poem_is_cut_and_still_ends() -> None:
+    made, vocabulary = poem_batches(4, batch_size=3)
+    _, Y, mask = made.batch(0, 0)
+    assert mask is not None
+    lines = {"".join(vocabulary.id_to_token(i) for i, counts in zip(y, m, strict=True) if counts)
+             for y, m in zip(Y.tolist(), mask.tolist(), strict=True)}  # fmt: skip
+    assert lines == {f"ab{END}", f"cab{END}", f"abc{END}"}
+
+
+def test_the_tiny_text(tiny: Callable[..., RunConfig]) -> None:
+    config = tiny()
+    assert Batches(np.zeros(801, dtype=np.uint16), config, CPU).per_epoch == 13

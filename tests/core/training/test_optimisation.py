@@ -1,0 +1,103 @@
+"""Clipping, schedules and what optimisers remember, against their formulas."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from core.config import RunConfig
+from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
+
+
+def rates(config: RunConfig, epochs: int, per_epoch: int = 4) -> list[float]:
+    schedule = Schedule(config, config.learning_rate)
+    return [schedule.rate(step / per_epoch, config.num_epochs) for step in range(epochs * per_epoch)]
+
+
+def test_constant() -> None:
+    assert set(rates(RunConfig(schedule="constant", learning_rate=0.3), 5)) == {0.3}
+
+
+def test_step_decay() -> None:
+    config = RunConfig(schedule="step", learning_rate=8.0, decay_epochs=3, decay_factor=0.5)
+    assert rates(config, 9, 2) == [8.0] * 6 + [4.0] * 6 + [2.0] * 6
+
+
+def test_cosine_with_warm_up() -> None:
+    config = RunConfig(schedule="cosine", learning_rate=2.0, num_epochs=10, warmup_epochs=2.0)
+    found = rates(config, 10)
+    assert found[0] == pytest.approx(2.0 * 0.01 / 2)
+    assert found[1:8] == pytest.approx([2.0 * (step / 4) / 2 for step in range(1, 8)])
+    assert found[8:] == pytest.approx([1 + math.cos(math.pi * (step / 4 - 2) / 8) for step in range(8, 40)])
+    assert Schedule(config, 2.0).rate(10.0, 10) == pytest.approx(0.0)
+    assert Schedule(config, 2.0).rate(12.0, 10) == pytest.approx(0.0), "beyond the end it stays there"
+    assert max(found) == 2.0
+
+
+@pytest.mark.parametrize(("num_epochs", "warmup"), [(1, 0.0), (1, 5.0), (5, 5.0), (1, 0.005)])
+def test_cosine_at_odd_lengths_stays_within(num_epochs: int, warmup: float) -> None:
+    config = RunConfig(schedule="cosine", learning_rate=2.0, num_epochs=num_epochs, warmup_epochs=warmup)
+    assert all(0 < rate <= 2.0 for rate in rates(config, num_epochs))
+
+
+def test_plateau() -> None:
+    config = RunConfig(schedule="plateau", learning_rate=1.0, decay_epochs=2, decay_factor=0.1)
+    schedule = Schedule(config, 1.0)
+    found = []
+    for perplexity in (10.0, 9.0, 9.0, 8.99999, 8.0, math.inf, math.inf, 9.0, 9.0, 1.0):
+        schedule.observe(perplexity)
+        found.append(schedule.rate(0.0, 10))
+    # Two epochs without progress (less than a ten thousandth is none) bring a decay, and the count begins again.
+    assert found == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_a_changed_rate_goes_through_the_schedule() -> None:
+    schedule = Schedule(RunConfig(schedule="step", decay_epochs=1, decay_factor=0.5), 8.0)
+    schedule.base = 80.0
+    assert schedule.rate(2.0, 10) == 20.0
+
+
+def some_gradients() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (2, 2))]
+
+
+@pytest.mark.parametrize("limit", [0.01, 1.0, 1e6])
+def test_clipping_by_norm(limit: float) -> None:
+    gradients, wanted = some_gradients(), [torch.nn.Parameter(tensor) for tensor in some_gradients()]
+    for parameter in wanted:
+        parameter.grad = parameter.detach().clone()
+    norm = torch.nn.utils.clip_grad_norm_(wanted, limit)
+    assert float(clip_gradients(gradients, "norm", limit)) == pytest.approx(float(norm))
+    for found, parameter in zip(gradients, wanted, strict=True):
+        torch.testing.assert_close(found, parameter.grad, rtol=1e-5, atol=1e-8)
+
+
+def test_clipping_by_value_and_not_at_all() -> None:
+    gradients = some_gradients()
+    norm = math.sqrt(sum(float(tensor.square().sum()) for tensor in gradients))
+    assert float(clip_gradients(gradients, "none", 0.5)) == pytest.approx(norm)
+    assert all(torch.equal(*pair) for pair in zip(gradients, some_gradients(), strict=True))
+    assert float(clip_gradients(gradients, "value", 0.5)) == pytest.approx(norm)
+    assert all(torch.equal(a, b.clamp(-0.5, 0.5)) for a, b in zip(gradients, some_gradients(), strict=True))
+
+
+def test_no_gradient_is_left_as_it_is() -> None:
+    gradients = [torch.zeros(3)]
+    assert float(clip_gradients(gradients, "norm", 1.0)) == 0
+    assert torch.equal(gradients[0], torch.zeros(3))
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_what_an_optimiser_remembers_is_known(optimiser: str, momentum: float) -> None:
+    weight = torch.nn.Parameter(torch.ones(2, 3))
+    config = RunConfig(optimiser=optimiser, momentum=momentum)
+    made = build_optimiser(config, [weight])
+    weight.grad = torch.ones(2, 3)
+    made.step()
+    tensors = {name: value for name, value in made.state[weight].items() if isinstance(value, torch.Tensor)}
+    assert set(tensors) == set(state_names(config))
+    assert all(value.shape == (() if name == "step" else (2, 3)) for name, value in tensors.items())
