@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     stats.add_argument("--corpus", default="lyrics-zh", metavar="NAME|PATH")
     stats.add_argument("--normalise", default="none", choices=("none", "spaces", "letters", "no-punctuation"))
     stats.add_argument("--tokens", default="char", choices=("char", "word"))
+    stats.add_argument("--documents", default="stream", choices=("stream", "lines"), help="lines: one poem a line")
     for flag, default in (
         ("--max-tokens", 0),
         ("--min-freq", 0),
@@ -136,21 +137,30 @@ def put(value: dict[str, Any]) -> None:
 
 
 def _stats(options: argparse.Namespace) -> int:
+    from core.config import RunConfig
     from core.console import print_statistics
     from core.corpus.reader import load_corpus
     from core.corpus.statistics import describe
 
     if options.batch_size < 1 or options.num_steps < 1 or options.top < 1:
         raise UserError("--batch-size, --num-steps and --top must be at least 1")
+    text = RunConfig(normalise=options.normalise, tokens=options.tokens, documents=options.documents)
     corpus = load_corpus(
         options.corpus,
         normalise=options.normalise,
         tokens=options.tokens,
         max_tokens=options.max_tokens,
         min_freq=options.min_freq,
+        reserved=text.reserved_tokens,
         data_dir=options.data,
     )
-    facts = describe(corpus, batch_size=options.batch_size, num_steps=options.num_steps, top=options.top)
+    facts = describe(
+        corpus,
+        batch_size=options.batch_size,
+        num_steps=options.num_steps,
+        top=options.top,
+        documents=options.documents,
+    )
     put(facts) if options.json else print_statistics(facts)
     return 0
 
@@ -202,8 +212,9 @@ def _train_here(session: Any, num_epochs: int | None, as_json: bool) -> int:
     engine.start()
     engine.stop_on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
+        events = session.train(num_epochs)
         report.begin()
-        for event in session.train(num_epochs):
+        for event in events:
             report.show(event)
     except BaseException:
         session.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli import SAVES, printable, put
-from core.config import shown
+from core.config import PADDING, shown
 from core.corpus.catalogue import Download
 from core.events import EpochFinished, Event, Note, SampleWritten, SettingChanged, State, StateChanged, StepFinished
 from core.generation.options import GenerationRequest
@@ -233,6 +233,12 @@ def print_statistics(facts: dict[str, Any]) -> None:
         f"{shown(facts['lines'])} lines, {shown(facts['tokens'])} tokens, "
         f"vocabulary {shown(facts['vocabulary'])} with the unknown token"
     )
+    if "poems" in facts:
+        poems = facts["poems"]
+        print(
+            f"{shown(poems['lines'])} poems, the longest of {shown(poems['longest'])} tokens; "
+            f"{shown(facts['examples']['batches'])} batches an epoch, {shown(poems['cut'])} poems are cut to num_steps"
+        )
     one_hot = facts["one_hot"]
     print(
         f"a one-hot batch is {tuple(one_hot['shape'])}: {bytes_text(one_hot['bytes'])} of which a share of "
@@ -250,16 +256,19 @@ def print_statistics(facts: dict[str, Any]) -> None:
 
 
 def _print_examples(facts: dict[str, Any]) -> None:
-    """The first row of the first batch for both samplings: X as the model reads it, Y as it is asked for it."""
+    """The first row of each sampling's first batch, or of the poems': X as the model reads it, Y as it is asked for."""
     examples = facts["examples"]
     if examples["reason"]:
         print(f"\nno batch: {printable(examples['reason'])}")
         return
     between = "" if facts["token_kind"] == "char" else " "
-    for sampling in ("sequential", "random"):
+    for sampling in (name for name in ("sequential", "random", "lines") if name in examples):
         print(f"\nexample batch, {sampling}, first row; {shown(examples['batches'])} batches an epoch")
         for name in ("X", "Y"):
-            print(f"  {name}  {printable(between.join(examples[sampling][0][name][0]))}")
+            row = examples[sampling][0][name][0]
+            padding = len(row) - row.index(PADDING) if sampling == "lines" and PADDING in row else 0
+            words = between.join(row[: len(row) - padding])
+            print(f"  {name}  {printable(words)}" + (f" and {PADDING} {shown(padding)} times" if padding else ""))
 
 
 def print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
@@ -314,8 +323,12 @@ class DownloadReport:
 
     def progress(self, done: int, total: int) -> None:
         """``done`` of ``total`` bytes are here."""
-        if self._is_terminal and (done == total or time.monotonic() - self._drawn > 0.1):
-            self._drawn = time.monotonic()
+        if not (self._is_terminal or self._as_json) or (done < total and time.monotonic() - self._drawn < 0.1):
+            return
+        self._drawn = time.monotonic()
+        if self._as_json:
+            put({"event": "progress", "bytes": done, "total": total})
+        else:
             filled = 20 * done // total
             bar = "━" * filled + "─" * (20 - filled)
             print(f"\r\x1b[K{bar} {bytes_text(done)} of {bytes_text(total)}", end="", flush=True)

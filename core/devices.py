@@ -80,10 +80,13 @@ def memory_used(device: torch.device) -> tuple[int | None, int | None]:
 
 
 def cores() -> int:
-    """The CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The CPU cores that this process may use; in a container no more than its quota pays for."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            return max(1, min(allowed, round(int(quota) / int(period))))
+    return allowed
 
 
 def _cuda_device(index: int) -> Device:

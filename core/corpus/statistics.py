@@ -8,12 +8,28 @@ import numpy as np
 import numpy.typing as npt
 
 from core.corpus.baselines import NGramBaseline, baselines
-from core.corpus.ngrams import Ids, NGrams
-from core.corpus.partition import num_batches, random_starts, require_one_batch, sequential_starts
+from core.corpus.ngrams import NGrams
+from core.corpus.partition import (
+    line_rows,
+    line_spans,
+    num_batches,
+    random_starts,
+    require_one_batch,
+    sequential_starts,
+)
 from core.corpus.reader import Corpus
 from core.errors import CorpusError
 
-__all__ = ["NGramBaseline", "baselines", "describe", "entropy_bits", "example_batches", "one_hot", "zipf"]
+__all__ = [
+    "NGramBaseline",
+    "baselines",
+    "describe",
+    "entropy_bits",
+    "example_batches",
+    "example_lines",
+    "one_hot",
+    "zipf",
+]
 
 _ORDERS = (1, 2, 3)
 _ZIPF_POINTS = 60
@@ -24,7 +40,13 @@ _FLOAT32_BYTES = 4
 
 
 def describe(
-    corpus: Corpus, *, batch_size: int = 32, num_steps: int = 35, top: int = 10, seed: int = 1
+    corpus: Corpus,
+    *,
+    batch_size: int = 32,
+    num_steps: int = 35,
+    top: int = 10,
+    seed: int = 1,
+    documents: str = "stream",
 ) -> dict[str, Any]:
     """All statistics of a text, JSON-able.
 
@@ -32,9 +54,15 @@ def describe(
     number; ``vocabulary``, its size with the unknown token; ``unknown_share`` of the tokens, 0 to 1; ``distinct``
     n-grams and ``top`` n-grams, by n as a text; ``zipf`` and ``entropy_bits``, ``one_hot`` and ``examples``: see the
     functions of these names. ``seed`` is that of the random example.
+
+    With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, also ``poems``: how
+    many lines are not empty, the tokens of the ``longest``, and how many are longer than a row has room for (``cut``);
+    ``examples`` are then those of ``example_lines``.
     """
     vocabulary = corpus.vocabulary
     grams = {order: NGrams(corpus.ids, order, len(vocabulary)) for order in _ORDERS}
+    lines = documents == "lines"
+    examples = example_lines if lines else example_batches
     return {
         "name": corpus.name,
         "path": str(corpus.path),
@@ -52,7 +80,8 @@ def describe(
         "zipf": {str(order): zipf(grams[order].counts) for order in _ORDERS},
         "entropy_bits": entropy_bits(grams[1].counts, grams[2].counts),
         "one_hot": one_hot(len(vocabulary), batch_size, num_steps, corpus.ids.itemsize),
-        "examples": example_batches(corpus, batch_size, num_steps, seed),
+        "examples": examples(corpus, batch_size, num_steps, seed),
+        **({"poems": _poems(corpus, num_steps)} if lines else {}),
     }
 
 
@@ -121,6 +150,36 @@ def example_batches(corpus: Corpus, batch_size: int, num_steps: int, seed: int =
     return {"batches": batches, "reason": None, **shown}
 
 
+def example_lines(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1) -> dict[str, Any]:
+    """The first two batches of poems of a first epoch with ``seed``, decoded.
+
+    ``lines``: a list of batches, each with ``X`` and ``Y`` (rows, steps) as tokens, start, end and padding included; of
+    the rows the first two, of the steps at most 200. ``batches``: how many an epoch has. For a text without lines it
+    is empty and ``reason`` is the sentence that says so, else None.
+    """
+    rows = line_rows(corpus.ids, corpus.vocabulary, num_steps)
+    if not len(rows):
+        return {"batches": 0, "reason": "the text has no lines that are not empty", "lines": []}
+    order = np.random.default_rng([seed, 0]).permutation(len(rows))
+    firsts = range(0, min(len(rows), _BATCHES_SHOWN * batch_size), batch_size)
+    shown = [rows[order[first : first + batch_size][:_ROWS_SHOWN], : _STEPS_SHOWN + 1] for first in firsts]
+    return {
+        "batches": -(-len(rows) // batch_size),
+        "reason": None,
+        "lines": [
+            {"X": [_tokens(corpus, row[:-1]) for row in batch], "Y": [_tokens(corpus, row[1:]) for row in batch]}
+            for batch in shown
+        ],
+    }
+
+
+def _poems(corpus: Corpus, num_steps: int) -> dict[str, int]:
+    firsts, lasts = line_spans(corpus.ids, corpus.vocabulary)
+    lengths = lasts - firsts
+    longest = int(lengths.max()) if len(lengths) else 0
+    return {"lines": len(lengths), "longest": longest, "cut": int((lengths > num_steps - 1).sum())}
+
+
 def _decoded(corpus: Corpus, starts: npt.NDArray[np.int64], num_steps: int) -> dict[str, Any]:
     steps = min(num_steps, _STEPS_SHOWN)
     rows = starts[:_ROWS_SHOWN].tolist()
@@ -131,7 +190,7 @@ def _decoded(corpus: Corpus, starts: npt.NDArray[np.int64], num_steps: int) -> d
     }
 
 
-def _tokens(corpus: Corpus, ids: Ids) -> list[str]:
+def _tokens(corpus: Corpus, ids: npt.NDArray[Any]) -> list[str]:
     return [corpus.vocabulary.id_to_token(index) for index in ids.tolist()]
 
 

@@ -119,7 +119,7 @@ class Session:
             else:
                 session._adopt(Trainer(facts.config, corpus))
                 # A run that was killed before its first checkpoint begins again: its seed gives it the same weights.
-                if summary.epoch > 0 or run.latest_path.exists() or run.best_path.exists():
+                if summary.epoch > 0 or session._has_checkpoint():
                     session._restore()
         except BaseException:
             session._let_go()
@@ -147,6 +147,9 @@ class Session:
         self.no_training = f"this run can write but not train on: {why}"
         self.model, self.vocabulary = load_model(self.run)
 
+    def _has_checkpoint(self) -> bool:
+        return self.run.latest_path.exists() or self.run.best_path.exists()
+
     def _restore(self) -> None:
         assert self.trainer is not None
         try:
@@ -171,7 +174,7 @@ class Session:
                 f"{shown(trainer.epoch)} epochs are done and {shown(wanted)} were asked for: ask for more than "
                 f"{shown(trainer.epoch)} to train on"
             )
-        if self.state == State.FAILED:
+        if self.state == State.FAILED and self._has_checkpoint():
             self._restore()  # whatever failed, failed in the middle of something
         events: list[Event] = []
         if wanted != trainer.num_epochs:

@@ -30,6 +30,8 @@ from core.runs.journal import last_lines
 FORMAT = 1
 LARGEST_CORPUS_COPY = 16 << 20
 LARGEST_RUN_FILE = 4 << 20
+# Seconds after which the folder of a run in the making is nobody's any more.
+LONGEST_MAKING = 3600.0
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}")
 
 
@@ -262,6 +264,7 @@ def create_run(
     target = saves / name
     try:
         saves.mkdir(parents=True, exist_ok=True)
+        _sweep(saves)
         if target.exists():
             raise RunError(f"there is already a run {name!r} in {saves}: choose another name")
         with _folder_in_making(saves, target) as folder:
@@ -388,6 +391,15 @@ def now() -> str:
 def refuse_taken(target: Path) -> None:
     if target.exists():
         raise RunError(f"there is already a run {target.name!r} in {target.parent}: choose another name")
+
+
+def _sweep(saves: Path) -> None:
+    """Remove what a crash left in the midst of a deletion, and of a making that nobody is at any more."""
+    for entry in _entries(saves):
+        with contextlib.suppress(OSError):
+            is_old = time.time() - entry.lstat().st_mtime > LONGEST_MAKING
+            if entry.name.startswith(".deleted-") or (entry.name.startswith(".making-") and is_old):
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def _entries(saves: Path) -> list[Path]:

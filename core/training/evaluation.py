@@ -63,8 +63,15 @@ def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
     Counted in the training part; measured on the held-out part, or on the training part where nothing is held out.
     Of a long text at most ``MOST_COUNTED`` tokens of each part are used. Raises CorpusError.
     """
-    kept = int(len(corpus.ids) - int(len(corpus.ids) * config.validation_fraction))
-    training, held_out = corpus.ids[:kept][-MOST_COUNTED:], corpus.ids[kept:][:MOST_COUNTED]
+    if config.documents == "lines":
+        # What a model is measured on: every token of every line and its end, in the order of the text.
+        rows = line_rows(corpus.ids, corpus.vocabulary, config.num_steps)
+        kept, padding = _kept(len(rows), config, "lines"), corpus.vocabulary.token_to_id(PADDING)
+        parts = [part[part != padding] for part in (rows[:kept, 1:], rows[kept:, 1:])]
+    else:
+        kept = _kept(len(corpus.ids), config, "tokens")
+        parts = [corpus.ids[:kept], corpus.ids[kept:]]
+    training, held_out = parts[0][-MOST_COUNTED:], parts[1][:MOST_COUNTED]
     return baselines(training, held_out if len(held_out) >= 2 else training, len(corpus.vocabulary))
 
 

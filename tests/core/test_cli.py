@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -22,6 +23,7 @@ import pytest
 from core.cli import main
 from core.config import RunConfig
 from core.corpus import catalogue
+from core.engine.client import EngineClient
 from core.engine.session import Session
 from core.events import State
 from core.presets import PRESETS
@@ -421,6 +423,16 @@ def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     )
 
 
+async def paused_by_a_screen(run: Run) -> None:
+    """A client holds the training still, looks at it for a while, and lets it go on."""
+    client = await EngineClient.attach(run.path)
+    assert (await client.request("pause"))["state"] == State.PAUSED
+    assert (await client.request("hello"))["state"] == State.PAUSED
+    assert (await client.request("step"))["state"] == State.PAUSED
+    assert (await client.request("resume"))["state"] == State.TRAINING
+    await client.close()
+
+
 def test_interrupted_in_the_midst(saves: Path, text_path: Path) -> None:
     with start(
         "train", f"--corpus={text_path}", f"--saves={saves}", "--name=one", "--epochs=100000", *SMALL
@@ -429,6 +441,7 @@ def test_interrupted_in_the_midst(saves: Path, text_path: Path) -> None:
         deadline = time.monotonic() + 60
         while len(epochs(read_journal(run.journal_path))) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
+        asyncio.run(paused_by_a_screen(run))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
@@ -509,11 +522,13 @@ def test_a_download_says_what_it_is_first(run: Callable[..., Told], story: catal
 
 
 def test_a_download_as_json(run: Callable[..., Told], story: catalogue.Download, tmp_path: Path) -> None:
-    first, last = run("download", "story", "--data", tmp_path, "--json").json()
+    first, *between, last = run("download", "story", "--data", tmp_path, "--json").json()
     assert first == {
         "event": "download", "name": "story", "title": "a story", "bytes": len(TEXT), "licence": "free for all",
         "source": "the neighbours", "url": story.url,
     }  # fmt: skip
+    assert between[-1] == {"event": "progress", "bytes": len(TEXT), "total": len(TEXT)}
+    assert {event["event"] for event in between} == {"progress"}
     assert last == {"event": "done", "name": "story", "path": str(tmp_path / "downloads/story.txt")}
     assert run("download", "--json").json() == [first]
     assert "story: a story; 85.0 kB" in run("download").out

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -32,6 +34,15 @@ def test_a_device_that_is_not_there_gets_the_names_of_those_that_are(name: str) 
     with pytest.raises(ConfigError, match=r"there is no device .* here.*: choose auto or one of .*cpu$") as caught:
         chosen_device(name)
     assert caught.value.field == "device" and "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("quota", "wanted"), [("max 100000", 0), ("50000 100000", 1), ("100000 100000", 1), ("9e9", 0), ("", 0)]
+)
+def test_a_containers_quota_counts(monkeypatch: pytest.MonkeyPatch, quota: str, wanted: int) -> None:
+    allowed = len(os.sched_getaffinity(0))
+    monkeypatch.setattr(Path, "read_text", lambda path: quota)
+    assert cores() == (wanted or allowed)
 
 
 def test_no_driver_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.config import END, PADDING, START, RunConfig
 from core.corpus import ngrams
 from core.corpus.ngrams import NGrams
 from core.corpus.reader import load_corpus
@@ -140,3 +141,23 @@ def test_bundled_texts_are_described() -> None:
         told = describe(load_corpus(path.stem, normalise="spaces"))
         assert told["examples"]["reason"] is None
         assert told["entropy_bits"]["unigram"] > told["entropy_bits"]["bigram_conditional"] > 0
+
+
+def test_poems_are_rows_with_start_end_and_padding(text_file: Write) -> None:
+    reserved = RunConfig(normalise="none", documents="lines").reserved_tokens
+    corpus = load_corpus(text_file("abcdef\n\nab\nabc\n"), reserved=reserved)
+    told = describe(corpus, batch_size=2, num_steps=5, documents="lines")
+    json.dumps(told)
+    assert told["poems"] == {"lines": 3, "longest": 6, "cut": 1}
+    examples = told["examples"]
+    assert (examples["batches"], examples["reason"], len(examples["lines"])) == (2, None, 2)
+    rows = {"".join(x[1:]): (x, y) for batch in examples["lines"] for x, y in zip(batch["X"], batch["Y"], strict=True)}
+    assert rows["abcd"] == ([START, *"abcd"], [*"abcd", END])
+    assert rows[f"ab{END}{PADDING}"] == ([START, *"ab", END, PADDING], [*"ab", END, PADDING, PADDING])
+
+
+def test_a_text_of_empty_lines_has_no_poems(text_file: Write) -> None:
+    corpus = load_corpus(text_file("\n\n\n"), reserved=RunConfig(normalise="none", documents="lines").reserved_tokens)
+    told = describe(corpus, documents="lines")
+    assert told["poems"]["lines"] == 0 and told["examples"]["lines"] == []
+    assert "no lines" in told["examples"]["reason"]

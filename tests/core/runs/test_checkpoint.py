@@ -193,7 +193,7 @@ def test_a_crafted_file_gets_a_sentence(path: Path, data: bytes) -> None:
 
 
 @given(st.binary(max_size=300), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_get_a_sentence(tmp_path_factory: pytest.TempPathFactory, data: bytes, framed: bool) -> None:
     refused(tmp_path_factory.getbasetemp() / "any.safetensors", crafted(data) if framed else data)
 

@@ -164,6 +164,16 @@ def test_deleting(make: Any, saves: Path) -> None:
         delete_run(run)
 
 
+def test_what_a_crash_left_is_swept(make: Any, saves: Path) -> None:
+    make("one")
+    for name, age in ((".deleted-a", 0), (".making-b", 0), (".making-c", 10**5), (".mine", 10**5)):
+        (saves / name).mkdir()
+        (saves / name / "file").write_text("x")
+        os.utime(saves / name, (time.time() - age,) * 2)
+    make("two")
+    assert {entry.name for entry in saves.iterdir()} == {"one", "two", ".making-b", ".mine"}
+
+
 def test_the_list_has_the_newest_first(make: Any, saves: Path) -> None:
     assert list_runs(saves) == []
     make("old", created="2020-01-01T00:00:00+00:00")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,3 +100,13 @@ def test_baselines_are_between_one_and_the_vocabulary(tiny: Callable[..., RunCon
         found = n_gram_baselines(corpus, config)
         assert found["uniform"] == len(corpus.vocabulary)
         assert found["trigram"] > 1 and 1 < found["unigram"] < found["uniform"]
+
+
+def test_baselines_of_poems_count_what_the_model_is_measured_on(tmp_path: Path) -> None:
+    (tmp_path / "poems.txt").write_text("ab\nab\n\nab\nab\n" * 100, encoding="utf-8")
+    config = RunConfig(corpus="poems", normalise="none", documents="lines", max_tokens=0, batch_size=4, num_steps=5)
+    corpus = corpus_of(config, tmp_path)
+    found = n_gram_baselines(corpus, config)
+    assert found["uniform"] == len(corpus.vocabulary) == 7
+    # a, b and the end of a line follow one another without exception
+    assert found["unigram"] == pytest.approx(3, rel=0.05) and found["bigram"] < 1.2
