@@ -52,6 +52,17 @@ def chosen_device(name: str) -> torch.device:
     return torch.device(wanted)
 
 
+def at_home(config: RunConfig) -> RunConfig:
+    """``config`` as this machine can compute it: a device or precision of another machine gives way to what is here."""
+    try:
+        name = str(chosen_device(config.device))
+    except ConfigError:
+        config = config.replace(device="auto")
+        name = str(chosen_device("auto"))
+    facts = next(item for item in devices() if torch.device(item.name) == torch.device(name))
+    return config if config.precision in facts.precisions else config.replace(precision="fp32")
+
+
 def prepare(config: RunConfig) -> torch.device:
     """Settle what is global in torch for a run: threads, and whether CUDA may use tf32. Returns the device.
 

@@ -21,7 +21,7 @@ import core
 from core.config import RunConfig, setting, shown
 from core.corpus.reader import Corpus
 from core.corpus.vocabulary import Vocabulary
-from core.devices import prepare
+from core.devices import at_home, prepare
 from core.errors import CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, Note, RunResumed, SampleWritten, State, StateChanged
 from core.generation.strategies import Sampling
@@ -117,7 +117,10 @@ class Session:
             except CorpusError as error:
                 session._adopt_model_alone(str(error))
             else:
-                session._adopt(Trainer(facts.config, corpus))
+                config = at_home(facts.config)
+                session._adopt(Trainer(config, corpus))
+                if config != facts.config:
+                    session._tell(Note(_moved(facts.config, config)))
                 # A run that was killed before its first checkpoint begins again: its seed gives it the same weights.
                 if summary.epoch > 0 or session._has_checkpoint():
                     session._restore()
@@ -407,7 +410,7 @@ def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
 
     Raises RunError or another UserError, one sentence.
     """
-    config, vocabulary = run.facts().config, Vocabulary.from_json(run.vocabulary_json())
+    config, vocabulary = at_home(run.facts().config), Vocabulary.from_json(run.vocabulary_json())
     model = build_model(config, len(vocabulary), prepare(config))
     tensors, _ = read_checkpoint(run.latest_path)
     try:
@@ -415,6 +418,13 @@ def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
     except (KeyError, RuntimeError) as error:
         raise RunError(f"{run.latest_path} does not fit the run's settings: {str(error)[:200]}") from None
     return model.eval(), vocabulary
+
+
+def _moved(before: RunConfig, here: RunConfig) -> str:
+    return (
+        f"this machine has no {before.device} with {before.precision}: the run goes on with device {here.device} and "
+        f"{here.precision}, so its numbers will not be the same to the last bit"
+    )
 
 
 def _corpus_again(run: Run, facts: RunFacts) -> Corpus:

@@ -18,7 +18,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -364,6 +364,7 @@ def duplicate_run(run: Run, name: str) -> Run:
             ):  # fmt: skip
                 if source.exists():
                     shutil.copyfile(source, folder / source.name)
+            (folder / "run.json").write_bytes(replace(run.facts(), created=now()).encoded())
     except OSError as error:
         raise RunError(f"{run.name!r} cannot be copied to {name!r}: {error.strerror or error}") from None
     return Run(target)

@@ -59,3 +59,13 @@ def test_preparing_a_run_settles_threads_and_precision(tiny: Callable[..., RunCo
     with pytest.raises(ConfigError, match="cpu has no tf32: choose a precision out of fp32, bf16") as caught:
         prepare(tiny(precision="tf32"))
     assert caught.value.field == "precision"
+
+
+def test_a_run_from_another_machine_goes_on_with_what_is_here() -> None:
+    elsewhere = RunConfig(device="cuda:7", precision="tf32")
+    here = devices.at_home(elsewhere)
+    there = [device.name for device in devices.devices()]
+    assert "cuda:7" not in there
+    assert here.device == "auto"
+    devices.prepare(here)
+    assert devices.at_home(RunConfig(device="cpu")) == RunConfig(device="cpu")
