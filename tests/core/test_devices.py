@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from core.config import RunConfig
-from core.devices import chosen_device, cores, devices, memory_used, prepare
+from core.devices import at_home, chosen_device, cores, devices, memory_used, prepare
 from core.errors import ConfigError
 
 
@@ -63,9 +63,9 @@ def test_preparing_a_run_settles_threads_and_precision(tiny: Callable[..., RunCo
 
 def test_a_run_from_another_machine_goes_on_with_what_is_here() -> None:
     elsewhere = RunConfig(device="cuda:7", precision="tf32")
-    here = devices.at_home(elsewhere)
-    there = [device.name for device in devices.devices()]
+    here = at_home(elsewhere)
+    there = [device.name for device in devices()]
     assert "cuda:7" not in there
     assert here.device == "auto"
-    devices.prepare(here)
-    assert devices.at_home(RunConfig(device="cpu")) == RunConfig(device="cpu")
+    prepare(here)
+    assert at_home(RunConfig(device="cpu")) == RunConfig(device="cpu")

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,9 @@ def test_copying(make: Any, saves: Path) -> None:
     assert sorted(entry.name for entry in copy.path.iterdir()) == [
         "corpus.txt", "metrics.jsonl", "run.json", "vocabulary.json",
     ]  # fmt: skip
-    for name in ("corpus.txt", "metrics.jsonl", "run.json"):
+    assert replace(copy.facts(), created="") == replace(run.facts(), created="")
+    assert copy.facts().created > run.facts().created  # a copy is as new as the act of copying
+    for name in ("corpus.txt", "metrics.jsonl"):
         assert (copy.path / name).read_bytes() == (run.path / name).read_bytes()
     with pytest.raises(RunError, match="there is already a run 'two'"):
         duplicate_run(run, "two")
