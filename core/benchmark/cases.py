@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from core.benchmark.opening import write_text
 from core.benchmark.references import LoopSettings, StockOnOneHot, TextbookRNN, text_tensor
 from core.config import RunConfig
 from core.corpus.reader import Corpus, load_corpus
+from core.corpus.vocabulary import Vocabulary
 from core.events import EpochFinished
 from core.generation.strategies import Sampling
 from core.generation.writer import write
@@ -30,7 +32,7 @@ from core.models.stock import StockLanguageModel
 from core.presets import preset
 from core.training.trainer import Trainer
 
-# The lyrics text of the textbook has so many different characters; reserved tokens fill ours up to it.
+# The lyrics text of the textbook has so many different characters; ours is filled up with characters it never uses.
 LYRICS_VOCABULARY = 1_027
 PROJECT = Path(__file__).resolve().parents[2]
 ENDLESS = 10**9
@@ -82,13 +84,15 @@ def _bf16(config: RunConfig) -> RunConfig:
 
 
 def lyrics_like(config: RunConfig, effort: Effort) -> Corpus:
-    """The text of a case; lyrics get reserved tokens up to the vocabulary of the textbook's."""
-    read = partial(load_corpus, config.corpus, normalise=config.normalise, max_tokens=effort.tokens)
-    corpus = read()
-    missing = LYRICS_VOCABULARY - len(corpus.vocabulary)
+    """The text of a case; the lyrics get a vocabulary as large as that of the textbook's."""
+    corpus = load_corpus(config.corpus, normalise=config.normalise, max_tokens=effort.tokens)
+    known = corpus.vocabulary
+    missing = LYRICS_VOCABULARY - len(known)
     if config.corpus != "lyrics-zh" or missing <= 0:
         return corpus
-    return read(reserved=[f"<reserved {number}>" for number in range(missing)])
+    unused = [chr(0x20000 + number) for number in range(missing)]
+    vocabulary = Vocabulary("char", [*known.tokens, *unused], [*known.frequencies.tolist(), *[0] * missing])
+    return dataclasses.replace(corpus, vocabulary=vocabulary)
 
 
 def our_trainer(config: RunConfig, effort: Effort) -> Trainer:
@@ -240,10 +244,12 @@ def _writing(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
     ids: list[int] = vocabulary.encode(prefix).tolist()
 
     def ours() -> float:
-        return len(our_text(trainer.model, trainer.corpus, prefix, effort.characters)) - len(prefix)
+        our_text(trainer.model, trainer.corpus, prefix, effort.characters)
+        return effort.characters
 
     def textbook() -> float:
-        return len(twin.predict(ids, effort.characters, vocabulary.id_to_token)) - len(prefix)
+        twin.predict(ids, effort.characters, vocabulary.id_to_token)
+        return effort.characters
 
     rate = MatrixRate(
         writing_products(1, config.num_hiddens, len(vocabulary)), torch.float32, next(trainer.model.parameters()).device

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,8 +115,11 @@ def _routines(item: Product, dtype: torch.dtype, device: torch.device) -> list[R
     if device.type == "cuda":
         return [_replayed(*pair) for pair in pairs]
     packed = RightFactor(W, item.rows)
-    ways = [partial(multiply, *pair) for multiply in (torch.mm, product) for pair in pairs]
-    return [*(Routine(way) for way in ways), Routine(partial(packed.product, X))]
+    ways: list[Callable[[], object]] = [partial(multiply, *pair) for multiply in (torch.mm, product) for pair in pairs]
+    ways.append(partial(packed.product, X))
+    if dtype is torch.float32:  # for a single row torch takes longer to be called than to multiply
+        ways += [partial(np.dot, left.numpy(), right.numpy()) for left, right in pairs]
+    return [Routine(way) for way in ways]
 
 
 def _replayed(X: Tensor, W: Tensor, times: int = 50) -> Routine:
