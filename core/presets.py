@@ -66,10 +66,10 @@ _TANG_POET = RunConfig(
     learning_rate=0.001, clipping="none", num_epochs=100, sample_prefix="春", sample_length=64,
 )  # fmt: skip
 _SHAKESPEARE = RunConfig(
-    corpus="tiny-shakespeare", normalise="none", max_tokens=0, validation_fraction=0.1, cell="lstm", num_hiddens=512,
-    embedding_size=128, dropout=0.4, initialisation="uniform", batch_size=32, num_steps=64, optimiser="adamw",
+    corpus="tiny-shakespeare", normalise="none", max_tokens=0, validation_fraction=0.1, implementation="torch.nn",
+    cell="lstm", num_hiddens=512, embedding_size=128, dropout=0.4, batch_size=32, num_steps=64, optimiser="adamw",
     learning_rate=0.003, weight_decay=0.01, schedule="cosine", warmup_epochs=0.3, clipping="norm", clip=1.0,
-    num_epochs=6, precision="bf16", sample_every=1, sample_prefix="ROMEO:", sample_length=120,
+    num_epochs=8, precision="bf16", sample_every=1, sample_prefix="ROMEO:", sample_length=120,
 )  # fmt: skip
 
 _OWN_TEXT = (

@@ -11,6 +11,9 @@ import contextlib
 import json
 import os
 import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ async def describe(
     min_freq: int,
     batch_size: int,
     num_steps: int,
+    documents: str = "stream",
     data_dir: Path | None = None,
 ) -> dict[str, Any]:
     """What ``core.corpus.statistics.describe`` tells of a text. Raises CorpusError with the sentence of the command.
@@ -38,15 +42,15 @@ async def describe(
     """
     arguments = [
         "stats", "--json", f"--corpus={source}", f"--normalise={normalise}", f"--tokens={tokens}",
-        f"--max-tokens={max_tokens}", f"--min-freq={min_freq}", f"--batch-size={batch_size}",
-        f"--num-steps={num_steps}", f"--top={TOP}",
+        f"--documents={documents}", f"--max-tokens={max_tokens}", f"--min-freq={min_freq}",
+        f"--batch-size={batch_size}", f"--num-steps={num_steps}", f"--top={TOP}",
     ]  # fmt: skip
     if data_dir is not None:
         arguments.append(f"--data={data_dir}")
-    out, words, code = await _run_core(arguments)
-    if code != 0:
-        sentence = words.strip().splitlines()[-1:] or ["its statistics ended without a word"]
-        raise CorpusError(sentence[0].removeprefix("error: "))
+    async with core_process(arguments) as process:
+        out, words = await process.communicate()
+    if process.returncode != 0:
+        raise CorpusError(sentence_of(words.decode("utf-8", "replace"), "its statistics ended without a word"))
     try:
         facts = json.loads(out)
     except ValueError:
@@ -56,8 +60,9 @@ async def describe(
     return facts
 
 
-async def _run_core(arguments: list[str]) -> tuple[bytes, str, int]:
-    """Run ``python -m core``: what it wrote, what it said on stderr, and its exit code. Raises CorpusError."""
+@asynccontextmanager
+async def core_process(arguments: list[str]) -> AsyncIterator[Process]:
+    """``python -m core`` with its output in pipes; killed where it still runs at the end. Raises CorpusError."""
     root = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     try:
@@ -69,15 +74,20 @@ async def _run_core(arguments: list[str]) -> tuple[bytes, str, int]:
             env={**os.environ, "PYTHONPATH": path},
         )  # fmt: skip
     except (OSError, ValueError) as error:
-        raise CorpusError(f"its statistics could not be started: {error}") from None
+        raise CorpusError(f"python -m core {arguments[0]} could not be started: {error}") from None
     try:
-        out, words = await process.communicate()
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        raise
-    return out, words.decode("utf-8", "replace"), process.returncode or 0
+        yield process
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def sentence_of(words: str, otherwise: str) -> str:
+    """The sentence with which a command ended on stderr."""
+    last = words.strip().splitlines()[-1:] or [otherwise]
+    return last[0].removeprefix("error: ")
 
 
 def head(path: Path, encoding: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import cast
 
-from core.config import RunConfig, Value, settings
+from core.config import RunConfig, Setting, Value, settings
 from core.errors import ConfigError
 
 YES_NO = ("no", "yes")
@@ -53,7 +53,7 @@ def read(texts: Mapping[str, str]) -> Reading:
             values[setting.name] = setting.default
     seen = cast(RunConfig, SimpleNamespace(**values))
     relevant = frozenset(setting.name for setting in settings() if setting.relevant(seen))
-    # A wrong value in a field that has no effect and cannot be reached is nobody's mistake: the default stands in.
+    # A wrong value in a field that has no effect is nobody's mistake: the default stands in.
     for name in [name for name in errors if name not in relevant]:
         del errors[name]
     config = None
@@ -62,6 +62,39 @@ def read(texts: Mapping[str, str]) -> Reading:
     except ConfigError as error:
         errors.setdefault(error.field or settings()[0].name, str(error))
     return Reading(None if errors else config, errors, relevant)
+
+
+def idle_words(setting: Setting, texts: Mapping[str, str]) -> str:
+    """Why a setting has no effect beside the others, found by changing them one at a time; empty where it has one."""
+    values = {}
+    for other in settings():
+        try:
+            values[other.name] = other.parse(texts[other.name])
+        except ConfigError:
+            values[other.name] = other.default
+
+    def has_effect(**changes: Value) -> bool:
+        return setting.relevant(cast(RunConfig, SimpleNamespace(**{**values, **changes})))
+
+    if has_effect():
+        return ""
+    for other in settings():
+        cures = [value for value in _other_values(other) if has_effect(**{other.name: value})]
+        if cures and other.name != setting.name:
+            now = typed(values[other.name])
+            with_words = f"; it has one with {' or '.join(map(str, cures))}" if other.choices else ""
+            return f"no effect while {other.label} is {now or 'empty'}{with_words}"
+    return "no effect beside the other settings"
+
+
+def _other_values(setting: Setting) -> tuple[Value, ...]:
+    """Values of a setting that are unlike one another, all that it has where they are few."""
+    if setting.choices or setting.kind is bool:
+        return setting.choices or (False, True)
+    if setting.kind is str:
+        return ("",)
+    bounds = (setting.minimum, setting.default, setting.maximum)
+    return tuple(setting.kind(bound) for bound in bounds if isinstance(bound, (int, float)))
 
 
 def named_setting(message: str) -> str | None:

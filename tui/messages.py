@@ -19,6 +19,11 @@ class CorpusChosen(Message):
 
 
 @dataclass
+class TextsChanged(Message):
+    """There are other texts to open than before: one was downloaded."""
+
+
+@dataclass
 class RunChosen(Message):
     """A run was picked: ``purpose`` is "watch" (show its curve), "resume" (go on training) or "generate"."""
 

@@ -21,6 +21,8 @@ KEYS: list[BindingType] = [
     Binding("e,ctrl+o", "settings", "Edit", tooltip="Edit the settings", id="train.settings"),
     Binding("ctrl+n", "new_run", "New", tooltip="Leave the open run and begin a new one with these settings",
             id="train.new"),
+    Binding("i", "about", "About", tooltip="About the preset: source, published beside measured, traps", show=False,
+            id="train.about"),
     Binding("l", "log", "Log", tooltip="Logarithmic or linear perplexity", show=False, id="train.log"),
     Binding("w", "window", "Window", tooltip="All epochs, or the last 200, 50, 20", show=False, id="train.window"),
     Binding("escape", "curve", "Curve", tooltip="Back to the curve", show=False, id="train.curve"),

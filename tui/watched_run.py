@@ -32,6 +32,9 @@ SMOOTHED_EPOCHS = 8
 class WatchedRun:
     """Grows by ``apply``; memory stays bounded however long the run goes on.
 
+    ``best`` is the epoch with the lowest held-out perplexity, and that; ``baselines`` are perplexities of n-gram models
+    on the text that ``baselines_on`` names.
+
     ``curve_version`` and ``sample_version`` change whenever there is something new to draw, ``begun`` when points were
     taken back and all must be drawn again.
     """
@@ -53,6 +56,9 @@ class WatchedRun:
         self.step: StepFinished | None = None
         self.baselines_asked = False
         self.baselines: tuple[tuple[str, float], ...] = ()
+        self.baselines_on = ""
+        self.best: tuple[int, float] | None = None
+        self._patience_from = 0
         self.begun = 0
         self.curve_version = 0
         self.sample_version = 0
@@ -68,6 +74,7 @@ class WatchedRun:
         self.num_epochs = self.num_epochs or facts.config.num_epochs
         self.learning_rate = self.learning_rate or facts.config.learning_rate
         self.curve_version += 1
+        self.sample_version += 1  # what is said where there are no samples follows from the settings
 
     def apply(self, events: Iterable[Event]) -> None:
         """Take in events of the journal, oldest first."""
@@ -89,6 +96,7 @@ class WatchedRun:
                     self._add(new)
                     new = []
                     self._undo(event.epoch)
+                    self._resume_patience(event)
                 case _:
                     pass
         self._add(new)
@@ -109,9 +117,9 @@ class WatchedRun:
 
     def hear_baselines(self, message: dict[str, Any]) -> None:
         """An engine's answer to ``baselines``: what n-gram models reach, and on which text."""
-        on = " held out" if message.get("on") == "held out" else ""
         values = {name: message.get(name) for name in ("unigram", "bigram", "trigram")}
-        self.baselines = tuple((f"{name}{on}", float(value)) for name, value in values.items() if _is_number(value))
+        self.baselines = tuple((name, float(value)) for name, value in values.items() if _is_number(value))
+        self.baselines_on = "held out" if message.get("on") == "held out" else "training"
         self.curve_version += 1
 
     def _set(self, name: str, value: float) -> None:
@@ -126,14 +134,29 @@ class WatchedRun:
         numbers = [epoch.epoch for epoch in epochs]
         self.training.extend(numbers, [epoch.perplexity for epoch in epochs])
         if any(epoch.validation_perplexity is not None for epoch in epochs):
-            self.held_out.extend(
-                [epoch.epoch for epoch in epochs if epoch.validation_perplexity is not None],
-                [epoch.validation_perplexity for epoch in epochs if epoch.validation_perplexity is not None],
-            )
+            measured = [
+                (epoch.epoch, epoch.validation_perplexity)
+                for epoch in epochs
+                if epoch.validation_perplexity is not None
+            ]
+            self.held_out.extend([epoch for epoch, _ in measured], [perplexity for _, perplexity in measured])
+            self._note_best(measured)
         self.epochs.extend(epochs)
         self.step = None
         self._epoch_began = time.monotonic()
         self.curve_version += 1
+
+    def _note_best(self, measured: Iterable[tuple[int, float]]) -> None:
+        """As the trainer has it: the first epoch of those with the lowest perplexity."""
+        for epoch, perplexity in measured:
+            if math.isfinite(perplexity) and (self.best is None or perplexity < self.best[1]):
+                self.best = (epoch, perplexity)
+
+    def _resume_patience(self, event: RunResumed) -> None:
+        """A run that had run out of patience and goes on all the same has all of it again."""
+        patience = self.config.patience if self.config is not None else 0
+        if event.batch == 0 and 0 < patience <= (self.epochs_since_best or 0):
+            self._patience_from = event.epoch
 
     def _undo(self, last: int) -> None:
         """Forget what is later than epoch ``last``: no checkpoint kept it, and it will come again."""
@@ -144,6 +167,11 @@ class WatchedRun:
             keep = x <= last
             curve.clear()
             curve.extend(x[keep], y[keep])
+        if self.best is not None and self.best[0] > last:
+            self.best = None
+            x, y = self.held_out.points()
+            self._note_best(zip(x.astype(int).tolist(), y.tolist(), strict=True))
+        self._patience_from = min(self._patience_from, last)
         self.begun += 1
         self.epochs = deque((epoch for epoch in self.epochs if epoch.epoch <= last), maxlen=KEPT_EPOCHS)
         self.samples = deque((sample for sample in self.samples if sample.epoch <= last), maxlen=KEPT_SAMPLES)
@@ -169,6 +197,11 @@ class WatchedRun:
     def validation_perplexity(self) -> float | None:
         """On the held-out text, after the last epoch."""
         return self.epochs[-1].validation_perplexity if self.epochs else None
+
+    @property
+    def epochs_since_best(self) -> int | None:
+        """Epochs without a better held-out perplexity, as patience counts them; None where nothing is held out."""
+        return None if self.best is None else self.epoch - max(self.best[0], self._patience_from)
 
     @property
     def tokens_per_second(self) -> float | None:

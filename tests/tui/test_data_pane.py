@@ -6,17 +6,21 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.widgets import Button, Input, OptionList, Static, TabbedContent
 
+from core.config import END, PADDING, START
+from core.corpus.catalogue import DOWNLOADS
 from core.errors import CorpusError
 from tests.tui.pane_harness import PaneApp, settled
 from tui import corpora
 from tui.corpora import head, matches
-from tui.messages import CorpusChosen
+from tui.dialogs.confirm import ConfirmDialog
+from tui.messages import CorpusChosen, TextsChanged
 from tui.panes import data as data_module
 from tui.panes.data import DataPane
 from tui.text import cell_len
@@ -105,7 +109,8 @@ async def test_enter_takes_the_text_to_train(folder: Path, describer: Describer)
         await pilot.press("enter")
         await settled(pilot, lambda: app.of(CorpusChosen))
         assert app.of(CorpusChosen)[0].settings == {
-            "corpus": "first", "normalise": "spaces", "tokens": "char", "max_tokens": 5000, "min_freq": 0,
+            "corpus": "first", "normalise": "spaces", "tokens": "char", "documents": "stream", "max_tokens": 5000,
+            "min_freq": 0,
         }  # fmt: skip
 
 
@@ -151,11 +156,177 @@ async def test_what_is_wrong_with_a_text_is_said(folder: Path, describer: Descri
         assert not notice.display
 
 
-async def test_without_bundled_texts_a_path_is_asked_for(tmp_path: Path, describer: Describer) -> None:
+async def test_without_bundled_texts_the_downloads_stand_there(tmp_path: Path, describer: Describer) -> None:
     app = PaneApp(DataPane(), tmp_path, data=tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        notice = app.query_one("#data-notice", Static)
-        await settled(pilot, lambda: "no bundled texts" in str(notice.content))
+        await settled(pilot, lambda: app.query_one("#data-download").display)
+        assert app.query_one("#data-texts", OptionList).option_count == len(DOWNLOADS)
+        assert not describer.asked
+
+
+class Downloader:
+    """Stands in for the process that downloads: it stops half way until ``go`` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.asked: list[str] = []
+        self.error = ""
+        self.cancelled = False
+        self.go = asyncio.Event()
+
+    async def __call__(self, name: str, *, data_dir: Path | None, progress: Callable[[int, int], None]) -> None:
+        assert data_dir == self.folder
+        self.asked.append(name)
+        progress(89_489, 178_979)
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if self.error:
+            raise CorpusError(self.error)
+        (self.folder / "downloads").mkdir()
+        (self.folder / "downloads" / f"{name}.txt").write_text("the time machine " * 40, encoding="utf-8")
+
+
+@pytest.fixture
+def downloader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Downloader:
+    """The pane's downloads, scripted."""
+    downloader = Downloader(folder)
+    monkeypatch.setattr(data_module, "download", downloader)
+    return downloader
+
+
+def words(app: PaneApp, name: str) -> str:
+    return str(app.screen.query_one(name, Static).content)
+
+
+async def offered(pilot: Any, app: PaneApp) -> None:
+    """Choose the first download, which stands below the two texts."""
+    await computed(pilot, app)
+    await pilot.press("down", "down")
+    await settled(pilot, lambda: app.query_one("#data-download").display)
+
+
+async def confirmed(pilot: Any, app: PaneApp) -> None:
+    """Ask for it, and say yes."""
+    await pilot.press("enter")
+    await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog) and app.screen.query("#yes"))
+    await pilot.press("enter")
+    await settled(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
+
+
+async def test_nothing_is_downloaded_before_it_is_confirmed(
+    folder: Path, describer: Describer, downloader: Downloader
+) -> None:
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=SIZE) as pilot:
+        await offered(pilot, app)
+        for part in ("179 kB", "public domain", "Dive into Deep Learning", "http://d2l-data", "sha256 8424"):
+            assert part in words(app, "#download-facts")
+        await pilot.press("enter")
+        await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog) and app.screen.query(".dialog-body"))
+        for part in ("179 kB", "public domain", "Dive into Deep Learning"):
+            assert part in words(app, ".dialog-body")
+        await pilot.press("escape")
+        await settled(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
+        assert not downloader.asked and not app.of(CorpusChosen) and len(describer.asked) == 1
+
+
+@pytest.mark.parametrize("size", [(80, 24), SIZE])
+async def test_a_download_shows_how_far_it_is_and_then_opens(
+    folder: Path, describer: Describer, downloader: Downloader, size: tuple[int, int]
+) -> None:
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=size) as pilot:
+        await offered(pilot, app)
+        await confirmed(pilot, app)
+        await settled(pilot, lambda: "89.5 kB of 179 kB" in words(app, "#download-state"))
+        listed = app.query_one("#data-texts", OptionList)
+        assert "50%" in str(listed.get_option_at_index(2).prompt)
+        await pilot.press("enter")  # once is enough
+        downloader.go.set()
+        await computed(pilot, app)
+        assert downloader.asked == ["time-machine"] and describer.asked[-1][0] == "time-machine"
+        assert app.of(TextsChanged) and "50%" not in str(listed.get_option_at_index(2).prompt)
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.of(CorpusChosen))
+        assert app.of(CorpusChosen)[0].settings["corpus"] == "time-machine"
+
+
+async def test_a_download_goes_on_while_other_texts_are_looked_at(
+    folder: Path, describer: Describer, downloader: Downloader
+) -> None:
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=SIZE) as pilot:
+        await offered(pilot, app)
+        await confirmed(pilot, app)
+        await pilot.press("up")
+        await computed(pilot, app)
+        assert not app.query_one("#data-download").display
+        downloader.go.set()
+        await settled(pilot, lambda: app.of(TextsChanged))
+        await settled(pilot, lambda: "not here yet" not in str(
+            app.query_one("#data-texts", OptionList).get_option_at_index(2).prompt))  # fmt: skip
+        assert describer.asked[-1][0] == "second" and "time-machine is here" in app.notices
+
+
+async def test_a_download_can_be_cancelled(folder: Path, describer: Describer, downloader: Downloader) -> None:
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=SIZE) as pilot:
+        await offered(pilot, app)
+        await confirmed(pilot, app)
+        await settled(pilot, lambda: downloader.asked)
+        await pilot.press("x")
+        await settled(pilot, lambda: downloader.cancelled)
+        await settled(pilot, lambda: "not here yet" in words(app, "#download-state"))
+        assert app.query_one("#download-go").display and not app.query_one("#download-cancel").display
+
+
+async def test_leaving_ends_a_download(folder: Path, describer: Describer, downloader: Downloader) -> None:
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=SIZE) as pilot:
+        await offered(pilot, app)
+        await confirmed(pilot, app)
+        await settled(pilot, lambda: downloader.asked)
+    assert downloader.cancelled
+
+
+async def test_what_went_wrong_stands_where_the_bar_was(
+    folder: Path, describer: Describer, downloader: Downloader
+) -> None:
+    downloader.error = "time-machine cannot be fetched, there is no way to [bold]: check the network and try again"
+    downloader.go.set()
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=SIZE) as pilot:
+        await offered(pilot, app)
+        await confirmed(pilot, app)
+        await settled(pilot, lambda: words(app, "#download-state") == downloader.error)
+        assert str(app.query_one("#download-go", Button).label) == "Try again …"
+        downloader.error = ""
+        await confirmed(pilot, app)
+        await computed(pilot, app)
+        assert describer.asked[-1][0] == "time-machine"
+
+
+async def test_poems_are_chosen_and_taken_to_train(folder: Path, describer: Describer) -> None:
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=SIZE) as pilot:
+        await computed(pilot, app)
+        field = app.query_one("#field-documents")
+        app.query_one("#edit-documents").focus()
+        await pilot.press("right")
+        await settled(pilot, lambda: field.query(".field-error"))
+        assert "choose normalise=none" in str(field.query_one(".field-error", Static).content)
+        app.query_one("#edit-normalise").focus()
+        await pilot.press("home")
+        await computed(pilot, app)
+        assert not field.query(".field-error")
+        asked = describer.asked[-1][1]
+        assert (asked["documents"], asked["normalise"]) == ("lines", "none")
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.of(CorpusChosen))
+        assert app.of(CorpusChosen)[0].settings["documents"] == "lines"
 
 
 async def test_a_path_is_completed_and_read(folder: Path, describer: Describer) -> None:
@@ -224,13 +395,32 @@ def test_long_rows_keep_their_ends(width: int, kind: str) -> None:
     row = ["时间", "the", " ", "traveller", "😀"] * 20
     batch = {"X": [row], "Y": [[*row[1:], "久"]], "starts": [0]}
     lines = batch_lines({"batches": 1, "reason": None, "sequential": [batch, batch], "random": [batch]}, kind, width)
-    assert all(cell_len(line.plain) <= width for line in lines if " batch " in line.plain or "Y " in line.plain)
+    rows = [line.plain for line in lines if " X " in line.plain or "Y " in line.plain]
+    assert rows and all(cell_len(row) <= width for row in rows)
     assert any("…" in line.plain for line in lines)
 
 
 def test_a_text_too_short_says_so() -> None:
     examples = {"batches": 0, "reason": "the text has 3 tokens", "sequential": [], "random": []}
     assert [line.plain for line in batch_lines(examples, "char", 60)] == ["the text has 3 tokens"]
+
+
+@pytest.mark.parametrize("width", [34, 46, 80])
+def test_poems_begin_and_end_and_are_filled_up(width: int) -> None:
+    row = [START, "分", "开", END, *[PADDING] * 30]
+    batch = {"X": [row[:-1], row[:-1]], "Y": [row[1:], row[1:]]}
+    last = {"X": [row[:-1]], "Y": [row[1:]]}
+    lines = [line.plain for line in batch_lines({"batches": 2, "reason": None, "lines": [batch, last]}, "char", width)]
+    assert lines[0] == "lines · 2 batches an epoch"
+    x_line = next(line for line in lines if line.startswith("row 1 batch 1 X"))
+    assert "▸ 分开◂ · " in x_line and all(cell_len(line) <= width for line in lines if "X " in line)
+    assert sum("X ▸" in line for line in lines) == 3
+
+
+def test_poems_are_counted() -> None:
+    facts = {**facts_of("x", SETTINGS), "poems": {"lines": 349, "longest": 132, "cut": 8}}
+    told = " ".join(text for line in counts(facts, 80) for text, _ in line)
+    assert "poems" in told and "349" in told and "132 tokens" in told and "8 poems" in told
 
 
 @pytest.mark.parametrize("width", [20, 46, 76, 120])
@@ -254,6 +444,11 @@ def test_the_beginning_of_a_text(tmp_path: Path) -> None:
     path.write_bytes("\ufeff分\r\n开".encode())
     assert head(path, "utf-8") == "分\n开"
     assert head(tmp_path / "none", "utf-8") == "" and head(path, "no-such-encoding") == ""
+
+
+async def test_poems_come_from_the_command(folder: Path) -> None:
+    facts = await corpora.describe("first", data_dir=folder, documents="lines", **SETTINGS)
+    assert facts["poems"]["lines"] == 40 and facts["examples"]["lines"][0]["X"][0][0] == START
 
 
 async def test_statistics_come_from_the_command(folder: Path) -> None:

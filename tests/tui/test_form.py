@@ -10,9 +10,8 @@ from textual.widgets import Input, Select, Static
 
 from core.config import RunConfig, settings
 from core.presets import PRESETS
-from tui.form_state import named_setting, read, texts_of, typed
+from tui.form_state import idle_words, named_setting, read, texts_of, typed
 from tui.plan import live_edits, plan_of
-from tui.preflight import num_parameters, preflight
 from tui.watched_run import WatchedRun
 from tui.widgets.choice import Choice
 from tui.widgets.field import SettingField
@@ -139,16 +138,77 @@ async def test_a_preset_fills_the_form_and_an_edit_makes_it_custom() -> None:
         assert app.form.preset == "lyrics-nn-rnn"
 
 
-async def test_what_has_no_effect_is_skipped() -> None:
+async def test_what_has_no_effect_is_dimmed_and_says_why() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
         app.form.change({"clipping": "none"})
         await pilot.pause()
-        clip = app.query_one("#edit-clip", Input)
-        assert not clip.focusable
+        field = app.query_one("#field-clip", SettingField)
+        assert field.has_class("-idle")
+        await app.form.focus_setting("clip")
+        await pilot.pause()
+        help_line = app.query_one("#form-help", Static)
+        assert str(help_line.content).startswith("no effect while clipping is none; it has one with norm or value")
         app.form.change({"clipping": "norm"})
         await pilot.pause()
-        assert clip.focusable
+        assert not field.has_class("-idle") and not str(help_line.content).startswith("no effect")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("momentum", {"optimiser": "adam"}, "no effect while optimiser is adam; it has one with sgd or rmsprop"),
+        ("activation", {"cell": "lstm"}, "no effect while cell is lstm; it has one with rnn"),
+        ("patience", {}, "no effect while held out is 0"),
+        ("tied", {}, "no effect while embedding is 0"),
+        ("sample_length", {"sample_every": "0"}, "no effect while sample every is 0"),
+        ("sampling", {"documents": "lines"}, "no effect while documents is lines; it has one with stream"),
+        ("hidden", {}, ""),
+    ],
+)
+def test_why_a_setting_has_no_effect(name: str, changes: dict[str, str], words: str) -> None:
+    setting = next(setting for setting in settings() if name in (setting.name, setting.label))
+    assert idle_words(setting, {**texts_of(RunConfig()), **changes}) == words
+
+
+def test_every_idle_setting_can_say_why() -> None:
+    texts = {**texts_of(RunConfig()), "documents": "lines", "optimiser": "adam", "clipping": "none", "cell": "gru"}
+    idle = [setting for setting in settings() if setting.name not in read(texts).relevant]
+    assert len(idle) > 8
+    assert all("while" in idle_words(setting, texts) for setting in idle)
+
+
+async def test_a_bidirectional_model_is_explained_beside_the_setting() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        await app.form.focus_setting("bidirectional")
+        await pilot.pause()
+        assert not app.query(".field-note")
+        await pilot.press("right")
+        await pilot.pause()
+        words = str(app.query_one(".field-note", Static).content)
+        assert "sees its own answer" in words and "generation is off" in words
+        await pilot.press("left")
+        await pilot.pause()
+        assert not app.query(".field-note")
+
+
+async def test_pasted_control_characters_do_not_enter() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        app.query_one("#edit-corpus", Input).value = "poems\x1b[31m\x07\nzh"
+        await pilot.pause()
+        assert app.form.texts["corpus"] == "poems[31m zh"
+
+
+async def test_a_long_note_says_where_all_of_it_is() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        app.query_one("#form-help").styles.height = 3
+        await pilot.pause()
+        app.query_one("#preset", Select).value = "lyrics-nn-rnn"
+        await pilot.pause()
+        assert str(app.query_one("#form-help", Static).content).endswith("… (i: all of it)")
 
 
 async def test_focus_tells_what_a_setting_is() -> None:
@@ -176,15 +236,3 @@ def test_plan() -> None:
     run.state = "finished"
     assert plan_of(run, texts, config, False) == "go on"
     assert plan_of(run, texts_of(config.replace(batch_size=8)), config, False) == "new"
-
-
-def test_preflight_counts_what_the_textbook_counts() -> None:
-    config = RunConfig(num_hiddens=256, batch_size=32, num_steps=35)
-    facts = preflight(config, 10_000, 1027)
-    assert facts.parameters == 1027 * 256 + 256 * 256 + 256 + 256 * 1027 + 1027
-    assert facts.batches == 8 and not facts.problem
-    assert num_parameters(config.replace(cell="lstm", embedding_size=128), 1027) == (
-        1027 * 128 + 4 * (128 * 256 + 256 * 256 + 256) + 256 * 1027 + 1027
-    )
-    short = preflight(config, 500, 100)
-    assert short.batches == 0 and "1,121 tokens" in short.problem

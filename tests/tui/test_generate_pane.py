@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 from textual.widgets import Button, Input, Select, Static
 
-from core.errors import EngineError
+from core.errors import EngineError, RunError
+from tests.tui.generate_harness import SIZE, answer, ready, status, token_words
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
 from tui.panes.generate import GeneratePane
-from tui.text import cell_len, shown_text
-from tui.widgets.choice import Choice
-from tui.widgets.generation import Generation, unknown_words
-from tui.widgets.written_text import WrittenText, wrapped
-
-SIZE = (120, 40)
+from tui.widgets.generate_form import Fold
+from tui.widgets.generation import Generation
+from tui.widgets.run_choice import RunChoice
+from tui.widgets.written_text import WrittenText
 
 
 @pytest.fixture
@@ -26,24 +25,6 @@ def saves(tmp_path: Path) -> Path:
     folder = tmp_path / "saves"
     make_run(folder, "lyrics", epochs=3)
     return folder
-
-
-def answer(*pieces: str, prefix: str = "分开", unknown: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """What an engine says to a generate."""
-    events: list[dict[str, Any]] = [{"event": "text", "text": piece} for piece in pieces]
-    return [*events, {"event": "done", "text": prefix + "".join(pieces), "unknown": list(unknown)}]
-
-
-async def ready(pilot: Any, app: PaneApp) -> None:
-    """Wait until a run can be asked and the prefix is suggested."""
-    app.pane.focus()
-    await settled(pilot, lambda: app.query_one("#generate-prefix", Input).value == "分开")
-    await settled(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
-
-
-def status(app: PaneApp, index: int = -1) -> str:
-    """The last line of a text."""
-    return str(list(app.query(Generation))[index].query_one(".generation-status", Static).content)
 
 
 async def test_without_runs_nothing_can_be_asked(tmp_path: Path) -> None:
@@ -68,7 +49,7 @@ async def test_the_text_is_written_after_the_prefix(saves: Path) -> None:
         await settled(pilot, lambda: app.query(Generation) and "characters in" in status(app))
         assert client.asked == [
             {"request": "generate", "prefix": "分开", "length": 3, "strategy": "temperature", "temperature": 1.0,
-             "seed": 42}
+             "seed": 42, "details": True, "copy": True}
         ]  # fmt: skip
         text = app.query_one(WrittenText)
         assert (text.text, text.continuation) == ("分开了很久", "了很久")
@@ -113,7 +94,7 @@ async def test_escape_stops(saves: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "typed", "words"),
     [
-        ("length", "0", "length must be between 1 and 100,000, got 0"),
+        ("length", "0", "length must be between 1 and 1,000,000, got 0"),
         ("length", "many", "length must be a whole number"),
         ("temperature", "0", "temperature must be between 0.01 and 100, got 0"),
         ("seed", "-1", "seed must be between 0"),
@@ -137,13 +118,20 @@ async def test_greedy_has_no_temperature(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves, client)
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
-        app.query_one("#generate-strategy", Choice).focus()
-        await pilot.press("right")
+        app.query_one("#generate-strategy", Select).value = "greedy"
         await settled(pilot, lambda: not app.query_one("#field-temperature").display)
-        app.query_one("#generate-prefix").focus()
         await pilot.press("enter")
         await settled(pilot, lambda: client.asked)
-        assert client.asked == [{"request": "generate", "prefix": "分开", "length": 200, "strategy": "greedy"}]
+        assert client.asked == [
+            {
+                "request": "generate",
+                "prefix": "分开",
+                "length": 200,
+                "strategy": "greedy",
+                "details": True,
+                "copy": True,
+            }
+        ]
 
 
 async def test_what_goes_wrong_is_said(saves: Path) -> None:
@@ -164,9 +152,9 @@ async def test_live_weights_are_called_so(saves: Path) -> None:
     try:
         async with app.run_test(size=SIZE) as pilot:
             await ready(pilot, app)
-            history = app.query_one("#generate-history")
+            history = app.query_one("#generate-texts")
             assert (history._border_title.plain, history._border_subtitle.plain) == ("busy", "live weights, epoch 7")
-            app.query_one(Select).value = str(saves / "fresh")
+            app.query_one("#generate-run", Select).value = str(saves / "fresh")
             await settled(pilot, lambda: history._border_subtitle.plain == "untrained weights")
             app.current_run = saves / "lyrics"
             await settled(pilot, lambda: history._border_title.plain == "lyrics")
@@ -180,8 +168,8 @@ async def test_what_was_typed_is_not_replaced(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
         app.query_one("#generate-prefix", Input).value = "我"
-        app.query_one(Select).value = str(saves / "other")
-        await settled(pilot, lambda: app.query_one("#generate-history")._border_title.plain == "other")
+        app.query_one("#generate-run", Select).value = str(saves / "other")
+        await settled(pilot, lambda: app.query_one("#generate-texts")._border_title.plain == "other")
         await pilot.pause(0.1)
         assert app.query_one("#generate-prefix", Input).value == "我"
 
@@ -206,26 +194,130 @@ async def test_nothing_that_a_terminal_obeys_can_be_pasted(saves: Path) -> None:
         assert prefix.value == "a]0;bc"
 
 
-@pytest.mark.parametrize("width", [2, 7, 20])
+async def test_an_empty_prefix_stays_empty(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        app.query_one("#generate-prefix", Input).value = ""
+        app.query_one(RunChoice).reload()
+        await pilot.pause(0.1)
+        assert app.query_one("#generate-prefix", Input).value == ""
+
+
+# ---------------------------------------------------------------------- what is asked
+
+
+async def ask(pilot: Any, app: PaneApp, **texts: str) -> dict[str, Any]:
+    """Fill the form, press enter, and return what was asked."""
+    await ready(pilot, app)
+    if "strategy" in texts:
+        app.query_one("#generate-strategy", Select).value = texts.pop("strategy")
+        await pilot.pause()
+    for name, text in texts.items():
+        app.query_one(f"#edit-{name}", Input).value = text
+    await pilot.pause()
+    before = len(app.script.asked)
+    await pilot.press("enter")
+    await settled(pilot, lambda: len(app.script.asked) > before)
+    return {name: value for name, value in app.script.asked[-1].items() if name not in ("request", "details", "copy")}
+
+
 @pytest.mark.parametrize(
-    "text", ["分开了很久 我还在原地\n月亮", "the time traveller (for so\n\nit will be", "a" * 50, "\n", ""]
-)
-def test_wrapped_lines_fit_and_lose_nothing(text: str, width: int) -> None:
-    lines = [text[first:end] for first, end in wrapped(text, width)]
-    assert all(cell_len(shown_text(line)) <= width for line in lines)
-    assert "".join("".join(lines).split()) == "".join(text.split())
+    ("texts", "asked"),
+    [
+        ({"strategy": "top-k", "top_k": "5", "seed": "1"},
+         {"strategy": "top-k", "top_k": 5, "temperature": 1.0, "seed": 1}),
+        ({"strategy": "top-p", "seed": "1"}, {"strategy": "top-p", "top_p": 0.9, "temperature": 1.0, "seed": 1}),
+        ({"strategy": "min-p", "min_p": "0.2", "seed": "1"},
+         {"strategy": "min-p", "min_p": 0.2, "temperature": 1.0, "seed": 1}),
+        ({"strategy": "combined", "seed": "1"},
+         {"strategy": "combined", "temperature": 0.9, "top_k": 100, "top_p": 0.95, "min_p": 0.02, "seed": 1}),
+        ({"strategy": "beam", "beam": "6", "count": "3", "heads": "春夏"}, {"strategy": "beam", "beam": 6}),
+        ({"seed": "1", "repetition_penalty": "1.3", "heads": "春 夏", "stop": "line", "verse_length": "9"},
+         {"strategy": "temperature", "temperature": 1.0, "seed": 1, "repetition_penalty": 1.3, "repetition_window": 64,
+          "heads": "春 夏", "verse_length": 9}),
+        ({"strategy": "greedy", "mood": "月亮", "stop": "line", "count": "2"},
+         {"strategy": "greedy", "mood": "月亮", "stop": "line", "count": 2}),
+    ],
+)  # fmt: skip
+async def test_what_the_form_says_is_asked(saves: Path, texts: dict[str, str], asked: dict[str, Any]) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("一")))
+    async with app.run_test(size=SIZE) as pilot:
+        assert await ask(pilot, app, **texts) == {"prefix": "分开", "length": 200, **asked}
 
 
-def test_lines_grow_as_they_would_have_been_wrapped_at_once() -> None:
-    text = "the time traveller 分开了很久 (for so it will be\nconvenient) 我还在原地 " * 3
-    widget = WrittenText("")
-    widget._wrap(20)
-    for character in text:
-        widget.append(character)
-        assert widget._lines == list(wrapped(widget.text, 20))
+async def test_rare_things_are_folded_away_and_found(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, app)
+        fold = app.query_one(Fold)
+        assert "samples, acrostic" in str(fold.render()) and not app.query_one("#generate-more").display
+        assert app.query_one("#field-temperature").display and not app.query_one("#field-beam").display
+        fold.focus()
+        await pilot.press("enter")
+        assert app.query_one("#generate-more").display
+        app.query_one("#edit-heads", Input).focus()
+        await pilot.pause()
+        assert "begins one verse" in str(app.query_one("#generate-help", Static).content)
+        await pilot.press("春", "夏")
+        await pilot.pause()
+        assert app.query_one("#field-stop").disabled and not app.query_one("#field-verse_length").disabled
+        await pilot.click(Fold)
+        assert "acrostic 春夏" in str(fold.render()) and not app.query_one("#generate-more").display
 
 
-def test_unknown_words() -> None:
-    assert unknown_words([]) == ""
-    assert unknown_words([" ", "龘"]) == "not in the vocabulary: ␣, 龘, read as <unk>"
-    assert unknown_words([chr(0x4E00 + index) for index in range(20)]).count(",") == 12
+async def test_a_wrong_value_behind_the_fold_is_shown_when_it_is_asked(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, app)
+        app.query_one("#edit-count", Input).value = "65"
+        await settled(pilot, lambda: app.query_one(Fold).has_class("-wrong"))
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.focused is app.query_one("#edit-count"))
+        error = app.query_one("#field-count .field-error", Static)
+        assert str(error.content) == "samples must be between 1 and 64, got 65"
+        assert app.script.asked == []
+
+
+async def test_what_only_the_engine_can_find_stands_beside_its_field(saves: Path) -> None:
+    sentence = "stop must be line or tokens of the model's vocabulary, got 'z'"
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(error=RunError(sentence)))
+    async with app.run_test(size=SIZE) as pilot:
+        await ask(pilot, app, stop="z")
+        await settled(pilot, lambda: app.query("#field-stop .field-error"))
+        assert status(app) == sentence
+        app.query_one("#edit-stop", Input).value = "line"
+        await settled(pilot, lambda: not app.query("#field-stop .field-error"))
+
+
+async def test_very_long_texts_are_asked_without_details(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("一")))
+    async with app.run_test(size=SIZE) as pilot:
+        await ask(pilot, app, length="20001")
+        assert "details" not in app.script.asked[0] and app.script.asked[0]["copy"]
+        await settled(pilot, lambda: "a shorter one" in token_words(app))
+
+
+async def test_a_bidirectional_run_cannot_write_and_says_why(saves: Path) -> None:
+    make_run(saves, "both-ways", bidirectional=True, created="2027-01-01T00:00:00+00:00")
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        app.pane.focus()
+        reason = app.query_one("#generate-cannot", Static)
+        await settled(pilot, lambda: reason.display)
+        assert "bidirectional" in str(reason.content)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.query_one("#generate-write", Button).disabled and not app.query(Generation)
+        app.query_one("#generate-run", Select).value = str(saves / "lyrics")
+        await settled(pilot, lambda: not reason.display and not app.query_one("#generate-write", Button).disabled)
+
+
+async def test_the_chosen_run_is_not_lost_to_a_list_that_is_read_meanwhile(saves: Path) -> None:
+    make_run(saves, "newer", created="2027-01-01T00:00:00+00:00")
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot, lambda: app.pane.run is not None and app.pane.run.name == "newer")
+        app.pane.choose(saves / "lyrics")
+        app.pane.reload()
+        await settled(pilot, lambda: app.pane.run.name == "lyrics")

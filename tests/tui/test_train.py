@@ -8,15 +8,21 @@ from typing import Any
 
 import pytest
 from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Input, Select, Static
 
-from core.config import RunConfig
+from core.config import RunConfig, settings
+from core.corpus.catalogue import DOWNLOADS
 from core.errors import EngineError
 from core.events import EpochFinished, RunResumed, SampleWritten, State, StateChanged
-from core.presets import PRESETS
+from core.presets import PRESETS, Preset
 from tui.app import Playground
+from tui.dialogs.preset import PresetScreen, about
+from tui.messages import TextsChanged
 from tui.watched_run import WatchedRun
 from tui.widgets.chart import CurveChart
+from tui.widgets.field import SettingField
+from tui.widgets.figures import Figures
+from tui.widgets.form import GroupHeading
 from tui.widgets.frame import FrameEdge
 from tui.widgets.run_view import RunView
 
@@ -54,6 +60,8 @@ async def test_train_from_nothing_to_a_curve(playground: Make, fakes: FakeEngine
         await until(pilot, lambda: chart._curves["training"].latest == 30)
         await until(pilot, lambda: "我还在原地 30" in str(app.query_one("#samples-text", Static).content))
         await until(pilot, lambda: app.train.run is not None and ("bigram", 12.5) in app.train.run.baselines)
+        if size[1] >= 40:
+            await until(pilot, lambda: any("bigram, training 12.5" in line.label for line in chart._references))
 
 
 async def test_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
@@ -281,6 +289,116 @@ async def test_the_drawer_opens_and_closes(playground: Make) -> None:
         assert app.query_one(RunView).has_focus_within
 
 
+def figures(app: Playground) -> str:
+    return "\n".join(words for words, _ in app.query_one(Figures).lines)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_both_perplexities_in_words(playground: Make, saves: Path, size: tuple[int, int]) -> None:
+    run = made_run(saves, RunConfig(validation_fraction=0.1))
+    write_journal(run, scripted_epoch(1, held_out=True), EpochFinished(2, 16, 1.3, 812.4, 0.3, 0.4, 1.0, 7e4, 0.1))
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        assert not app.query_one(Figures).display
+        await app.open_run(run.path)
+        await until(pilot, lambda: "memorised: it knows the training text by heart (1.3)" in figures(app))
+        assert "training    1.300 perplexity   0.38 bits/token" in figures(app)
+        assert "best 812.4 at epoch 2" in figures(app)
+        chart = app.query_one(CurveChart)
+        assert chart._curves["best"].points()[1].tolist() == [812.4]
+
+
+async def test_a_bidirectional_run_says_what_it_is(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(bidirectional=True))
+    write_journal(run, scripted_epoch(1), StateChanged(State.FINISHED, 1))
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "training" in figures(app))
+        assert "sees its own answer" in figures(app)
+        assert "Generation is off" in str(app.query_one("#samples-text", Static).content)
+        assert app.train.run is not None
+        app.train.run.hear_baselines({"on": "training", "bigram": 12.5})
+        app.train.view._paint(everything=True)
+        assert [line.label for line in app.query_one(CurveChart)._references] == ["uniform 1,027"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+async def test_a_preset_whose_text_is_not_here_says_how_to_get_it(
+    playground: Make, fakes: FakeEngines, data_dir: Path, name: str
+) -> None:
+    corpus = PRESETS[name].config.corpus
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.query_one("#preset", Select).value = name
+        await until(pilot, lambda: app.train.form.preset == name)
+        if corpus not in {entry.name for entry in DOWNLOADS}:
+            return
+        facts = app.query_one("#form-facts", Static)
+        await until(pilot, lambda: f"{corpus} is not here yet: the Data pane (f2) downloads it" in str(facts.content))
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "is not here yet" in trouble(app))
+        assert app.focused is not None and app.focused.id == "edit-corpus"
+        assert "create" not in fakes.asked and not app.query("#curve").first().display
+        (data_dir / "downloads").mkdir()
+        (data_dir / "downloads" / f"{corpus}.txt").write_text("text " * 10_000)
+        app.post_message(TextsChanged())
+        await until(pilot, lambda: "parameters" in str(facts.content))
+        assert trouble(app) == ""
+
+
+async def test_about_the_preset(playground: Make, saves: Path) -> None:
+    run = made_run(saves, PRESETS["lyrics-nn-gru"].config, "gru")
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 161)), StateChanged(State.FINISHED, 160))
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "160/160" in status(app))
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(app.screen, PresetScreen) and app.screen.query("#preset-words"))
+        words = str(app.screen.query_one("#preset-words", Static).content)
+        assert "chapter 6" in words and "under copyright" in words and "measured in gru" in words
+        assert ["160", "1.020", "2.495"] in [line.split() for line in words.splitlines()]
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, PresetScreen))
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_every_preset_can_be_told_of(preset: Preset) -> None:
+    words = about(preset, {}, "").plain
+    assert preset.title in words and preset.source in words and preset.note in words
+    assert ("No perplexity by epoch was published." in words) == (not preset.published)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_setting_can_be_reached_by_key(playground: Make, size: tuple[int, int]) -> None:
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("e")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-corpus")
+        for heading in app.query(GroupHeading):
+            heading.action_unfold()
+        await until(pilot, lambda: len(app.train.form.query(SettingField)) == len(settings()))
+        scroll = app.query_one("#form-scroll")
+        for setting in (*settings()[::5], settings()[-1]):
+            await app.train.form.focus_setting(setting.name)
+            await pilot.pause()
+            focused = app.focused
+            assert focused is not None and focused.id == f"edit-{setting.name}"
+            assert scroll.region.contains_region(focused.region), setting.name
+
+
+async def test_memory_and_devices_are_told_before_the_start(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        facts = app.query_one("#form-facts", Static)
+        await until(pilot, lambda: "memory about" in str(facts.content))
+        assert "8 batches an epoch" in str(facts.content) and "s an epoch," not in str(facts.content)
+        app.train.form.change({"num_hiddens": "16000", "num_layers": "8", "cell": "lstm"})
+        app.train._tell_plan()
+        await until(pilot, lambda: "cuda:0" in str(facts.content))
+
+
 def test_undone_epochs_come_again() -> None:
     run = WatchedRun(Path("/saves/one"))
     run.apply([scripted_epoch(epoch) for epoch in range(1, 31)])
@@ -320,7 +438,9 @@ def test_snapshot_training(
         await until(pilot, lambda: "143/250" in status(app) and "stopped" in status(app))
         await until(pilot, lambda: "月亮" in str(app.query_one("#samples-text", Static).content))
         await until(pilot, lambda: "H100" in str(app.query_one("#header-device", Static).content))
-        await until(pilot, lambda: "parameters" in str(app.query_one("#form-facts", Static).content))
+        await until(
+            pilot, lambda: "as measured in" in str(app.query_one("#form-facts", Static).content) or size[1] < 32
+        )
         await pilot.pause(0.6)
 
     assert snap_compare(playground(), terminal_size=size, run_before=opened)

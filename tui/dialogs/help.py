@@ -13,13 +13,15 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from core.generation.options import STRATEGIES
 from tui.commands import described, key_words, pane_bindings
+from tui.text import pad_cells
 
 Lines: TypeAlias = Sequence[tuple[str, str]]
 COLUMN = 17  # cells of the first column
 
 FIRST_STEPS = (
-    ("f2", "Data: choose a text, see what is in it, and use it"),
+    ("f2", "Data: choose a text, or download one, see what is in it, and use it"),
     ("f3", "Train: ctrl+t trains a new model with the settings that stand there"),
     ("f4", "Generate: let the model write, even while it is still learning"),
     ("f5", "Runs: everything is saved by itself and stands there; open it, copy it, train it further"),
@@ -32,6 +34,18 @@ WORDS = (
      "pure guessing. On the training text it tells how well that is known by now, on the held-out text how well a text "
      "of the same kind"),
     ("uniform", "the perplexity of guessing without having read anything: the size of the vocabulary"),
+    ("bits/token", "the perplexity in another unit, its binary logarithm: so many yes-or-no questions are open at each "
+     "token"),
+    ("held out", "the end of the text that is not trained on. Where the perplexity on it rises while that on the "
+     "training text goes on falling, the model learns by heart"),
+    ("memorised", "the training perplexity is below 2 and the held-out one at least four times as high, which is two "
+     "bits a token more"),
+    ("best", "the epoch with the lowest held-out perplexity: its weights are kept beside the latest ones"),
+    ("patience", "how many epochs without a better held-out perplexity end the training early"),
+    ("unigram", "and bigram, trigram: what counting single tokens, pairs and triples reaches on the text that the line "
+     "names; a model below them has learned more than that"),
+    ("bidirectional", "a model that reads the text from both ends has seen what it is asked for: it cannot write"),
+    ("documents", "stream: the text is one; lines: each line is a poem, with a start, an end, and padding behind it"),
     ("epoch", "one pass over the text"),
     ("batch", "the sequences that are read side by side before the weights change once"),
     ("steps", "how long a sequence is: so far back in time the gradient reaches"),
@@ -40,9 +54,21 @@ WORDS = (
     ("hidden", "how many numbers the model remembers from token to token"),
     ("sampling", "sequential or random: each batch goes on where the one before ended, or takes pieces from anywhere"),
     ("temperature", "below 1 the model writes what it is sure of, above 1 it dares more"),
+    ("surprise", "how unlikely a token was for the model, in bits: 1 bit is a coin toss, 10 bits one in a thousand"),
+    ("acrostic 藏头", "a text whose verses begin with given characters, one each"),
+    ("mood", "a text that the model reads before it writes: it is not shown, but what follows goes on from it"),
+    ("copy meter", "the longest stretch of what was written that stands literally in the training text"),
     ("run", "one model with its settings, its curve and its weights: a folder of its own"),
     ("engine", "the process that trains a run: it outlives this screen"),
 )  # fmt: skip
+
+# Keys of what stands in a pane, not of the pane itself.
+MORE_KEYS: dict[str, Lines] = {
+    "generate": (
+        ("← → ↑ ↓", "In a text: the token that is told of beside it; a click does the same"),
+        ("home end", "In a text: its first token, its last one"),
+    ),
+}
 
 
 class HelpScreen(ModalScreen[None]):
@@ -78,9 +104,10 @@ class HelpScreen(ModalScreen[None]):
         sections: list[tuple[str, Lines]] = [("First steps", FIRST_STEPS)]
         for pane in sorted(PANES, key=lambda pane: pane.name != self._current):
             keys = [(key_words(binding), binding.tooltip) for binding in pane_bindings(pane)]
-            sections.append((f"Keys in {pane.title}", keys))
+            sections.append((f"Keys in {pane.title}", [*keys, *MORE_KEYS.get(pane.name, ())]))
         everywhere = [(key_words(item), item.tooltip) for item in described(Playground.BINDINGS) if item.tooltip]
         sections.append(("Keys everywhere", [*everywhere, ("ctrl+p", "Every command by its name, themes too")]))
+        sections.append(("Strategies in Generate", [(strategy.name, strategy.help) for strategy in STRATEGIES]))
         sections.append(("Words", WORDS))
         return Content("\n\n").join(_section(title, lines, width) for title, lines in sections)
 
@@ -90,6 +117,6 @@ def _section(title: str, lines: Lines, width: int) -> Content:
     rows = [Content.styled(title, "bold $accent")]
     for word, meaning in lines:
         first, *more = wrap(meaning, max(20, width - COLUMN)) or [""]
-        rows.append(Content.assemble((f"  {word}".ljust(COLUMN), "bold"), first))
+        rows.append(Content.assemble(("  " + pad_cells(word, COLUMN - 2), "bold"), first))
         rows += [Content(" " * COLUMN + line) for line in more]
     return Content("\n").join(rows)

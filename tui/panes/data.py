@@ -15,23 +15,26 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Button, Input, OptionList, Static, TabbedContent, TabPane
 
-from core.config import Value, setting
-from core.corpus.catalogue import texts
+from core.config import RunConfig, Value, setting
+from core.corpus.catalogue import DOWNLOADS, Download, texts
 from core.errors import ConfigError, CorpusError
 from tui.corpora import describe, head
+from tui.dialogs.confirm import ConfirmDialog
+from tui.downloads import download
 from tui.form_state import typed
 from tui.host import host, stands
-from tui.messages import CorpusChosen
+from tui.messages import CorpusChosen, TextsChanged
 from tui.text import clip_cells, shown_text
 from tui.widgets.batch_examples import BatchExamples
 from tui.widgets.chart import Chart
 from tui.widgets.corpus_facts import CorpusFacts
+from tui.widgets.download_card import DownloadCard, Fetch, facts_of
 from tui.widgets.field import SettingField
 from tui.widgets.ngram_charts import bars_of, zipf_of
 from tui.widgets.path_input import PathInput
 from tui.widgets.text_list import TextList
 
-TEXT_SETTINGS = ("normalise", "tokens", "max_tokens", "min_freq")
+TEXT_SETTINGS = ("normalise", "tokens", "documents", "max_tokens", "min_freq")
 BATCH_SETTINGS = ("batch_size", "num_steps")
 DEBOUNCE = 0.25
 GRAMS = (("1", "Tokens"), ("2", "Pairs"), ("3", "Triples"))
@@ -42,10 +45,21 @@ class DataPane(Horizontal):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "u", "use", "Use this text", tooltip="Take this text to Train, as enter in the list does", id="data.use"
+            "u",
+            "use",
+            "Use this text",
+            tooltip="Take this text to Train, or download it first, as enter in the list does",
+            id="data.use",
         ),
         Binding("v", "view", "Next view", tooltip="Tokens, pairs, triples, batches, text", id="data.view"),
         Binding("p", "path", "Path", tooltip="Type the path of a file of your own", id="data.path"),
+        Binding(
+            "x",
+            "cancel_download",
+            "Cancel download",
+            tooltip="Cancel the download that is under way; another one goes on from there",
+            id="data.cancel",
+        ),
         Binding("escape", "texts", "Texts", tooltip="Back to the list of texts", show=False, id="data.texts"),
     ]
 
@@ -55,6 +69,9 @@ class DataPane(Horizontal):
         self._facts: dict[str, Any] | None = None
         self._asked: dict[str, Value] | None = None
         self._timer: Timer | None = None
+        self._wanted: Download | None = None  # what is chosen, where it is not here yet
+        self._fetches: dict[str, Fetch] = {}
+        self._can_cancel = False
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="data-form", can_focus=False) as form:
@@ -66,6 +83,7 @@ class DataPane(Horizontal):
             yield Button("Use this text", variant="primary", compact=True, disabled=True, id="data-use")
         with Vertical(id="data-view"):
             yield Static("Looking for texts …", id="data-notice", markup=False)
+            yield DownloadCard(id="data-download")
             yield CorpusFacts(id="data-facts")
             with TabbedContent(id="data-tabs"):
                 for order, title in GRAMS:
@@ -82,7 +100,7 @@ class DataPane(Horizontal):
             yield Static(id="data-head-beside", markup=False)
 
     def on_mount(self) -> None:
-        self._show_numbers(False)
+        self._show_part("data-notice")
         self._list_texts()
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> DataPane:
@@ -93,25 +111,28 @@ class DataPane(Horizontal):
     # ------------------------------------------------------------------ which text
 
     @work(exclusive=True, group="texts")
-    async def _list_texts(self) -> None:
+    async def _list_texts(self, highlight: str = "") -> None:
         found = await asyncio.to_thread(texts, host(self).data_dir)
         if not stands(self):
             return
-        self.query_one(TextList).show(found)
-        if not found:
-            self._say(
-                "There are no bundled texts in this folder.\n\nType the path of a text file of your own: "
-                "UTF-8, UTF-16 and GB18030 are recognised."
-            )
+        here = {text.name for text in found}
+        self.query_one(TextList).show(found, [entry for entry in DOWNLOADS if entry.name not in here], highlight)
 
     @on(OptionList.OptionHighlighted, "#data-texts")
     def _text_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        self._choose(self.query_one(TextList).text_at(event.option_index).name)
+        self._choose_entry(event.option_index)
 
     @on(OptionList.OptionSelected, "#data-texts")
     def _text_selected(self, event: OptionList.OptionSelected) -> None:
-        self._choose(self.query_one(TextList).text_at(event.option_index).name)
+        self._choose_entry(event.option_index)
         self.action_use()
+
+    def _choose_entry(self, index: int) -> None:
+        entry = self.query_one(TextList).entry_at(index)
+        if isinstance(entry, Download):
+            self._offer(entry)
+        else:
+            self._choose(entry.name)
 
     @on(PathInput.Submitted)
     def _path_submitted(self, event: PathInput.Submitted) -> None:
@@ -122,6 +143,9 @@ class DataPane(Horizontal):
             self.action_use()
 
     def _choose(self, source: str) -> None:
+        if self._wanted is not None:
+            self._wanted = None
+            self._show_fetches()
         if source != self._source:
             self._source = source
             self._compute_soon()
@@ -141,7 +165,15 @@ class DataPane(Horizontal):
             except ConfigError as error:
                 field.show_error(str(error))
                 right = False
-        return values if right else None
+        if not right:
+            return None
+        try:
+            RunConfig.from_dict(values)
+        except ConfigError as error:  # each is right by itself, but they do not go together
+            for field in self.query(f"#field-{error.field}").results(SettingField):
+                field.show_error(str(error))
+            return None
+        return values
 
     # ------------------------------------------------------------------ its statistics
 
@@ -150,7 +182,7 @@ class DataPane(Horizontal):
             self._timer.stop()
         self._set_usable(None)
         values = self._values()
-        if values is None or not self._source:
+        if values is None or not self._source or self._wanted is not None:
             return
         self._timer = self.set_timer(DEBOUNCE, lambda: self._compute(self._source, values))
 
@@ -186,7 +218,7 @@ class DataPane(Horizontal):
         wide = view.size.width > 60
         view.border_title = Content(counts + (f" · vocabulary {facts['vocabulary']:,}" if wide else ""))
         view.border_subtitle = Content(clip_cells(shown_text(str(facts["path"])), 60))
-        self._show_numbers(True)
+        self._show_part("data-facts", "data-tabs")
         self.query_one(CorpusFacts).show(facts)
         self.query_one(BatchExamples).show(facts)
         shown_head = "\n".join(shown_text(line) for line in beginning.split("\n"))
@@ -201,23 +233,111 @@ class DataPane(Horizontal):
         notice = self.query_one("#data-notice", Static)
         notice.update("\n".join(shown_text(line) for line in sentence.split("\n")))
         notice.set_class(error, "-error")
-        self._show_numbers(False)
+        self._show_part("data-notice")
 
-    def _show_numbers(self, shown: bool) -> None:
-        self.query_one("#data-notice").display = not shown
-        self.query_one("#data-facts").display = shown
-        self.query_one("#data-tabs").display = shown
+    def _show_part(self, *names: str) -> None:
+        """Which of the faces of the right side to show: a sentence, a download, or the numbers."""
+        for part in ("data-notice", "data-download", "data-facts", "data-tabs"):
+            self.query_one(f"#{part}").display = part in names
+
+    # ------------------------------------------------------------------ downloads
+
+    def _offer(self, entry: Download) -> None:
+        """Show what can be downloaded, in place of a text."""
+        if self._timer is not None:
+            self._timer.stop()
+        self.workers.cancel_group(self, "describe")
+        self._source, self._wanted, self._facts = entry.name, entry, None
+        self._set_usable(None)
+        self._show_fetches()
+
+    def _show_fetches(self) -> None:
+        """How far every download is: in the list, and on the card of the one that is chosen."""
+        running = {name: fetch for name, fetch in self._fetches.items() if fetch.running}
+        entries = {entry.name: entry for entry in DOWNLOADS}
+        self.query_one(TextList).note({name: f"{fetch.share(entries[name]):.0%}" for name, fetch in running.items()})
+        entry = self._wanted
+        if entry is not None:
+            view = self.query_one("#data-view")
+            state = "downloading" if entry.name in running else "not here yet"
+            view.border_title, view.border_subtitle = Content(f"{entry.name} · {state}"), None
+            self.query_one(DownloadCard).show(entry, self._fetches.get(entry.name))
+            self._show_part("data-download")
+        use = self.query_one("#data-use", Button)
+        use.label = "Use this text" if entry is None else "Download …"
+        use.disabled = self._asked is None if entry is None else entry.name in running
+        can_cancel = entry is not None and entry.name in running
+        if can_cancel != self._can_cancel:
+            self._can_cancel = can_cancel
+            self.refresh_bindings()
+
+    @work(exclusive=True, group="question")
+    async def _ask_and_download(self, entry: Download) -> None:
+        question = ConfirmDialog(f"Download {entry.name}?", facts_of(entry), "Download")
+        if await self.app.push_screen_wait(question) and stands(self):
+            self._fetches[entry.name] = Fetch()
+            self._show_fetches()
+            self.run_worker(self._download(entry), group=f"download-{entry.name}", exclusive=True, exit_on_error=False)
+
+    async def _download(self, entry: Download) -> None:
+        def progress(done: int, _total: int) -> None:
+            self._fetches[entry.name] = Fetch(done)
+            if stands(self):
+                self._show_fetches()
+
+        try:
+            await download(entry.name, data_dir=host(self).data_dir, progress=progress)
+        except CorpusError as error:
+            self._fetches[entry.name] = Fetch(running=False, error=str(error))
+            if stands(self):
+                self._show_fetches()
+            return
+        except asyncio.CancelledError:
+            self._fetches.pop(entry.name, None)
+            raise
+        self._fetches.pop(entry.name, None)
+        if not stands(self):
+            return
+        self.post_message(TextsChanged())
+        self.notify(f"{entry.name} is here", markup=False)
+        chosen = self._source
+        if self._wanted is entry:
+            self._source, self._wanted = "", None
+        self._show_fetches()
+        self._list_texts(chosen)
+
+    @on(Button.Pressed, "#download-cancel")
+    def action_cancel_download(self) -> None:
+        """End the download of what is chosen."""
+        entry = self._wanted
+        if entry is not None:
+            self.workers.cancel_group(self, f"download-{entry.name}")
+            self._fetches.pop(entry.name, None)
+            self._show_fetches()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is only something to cancel while it is fetched."""
+        if action == "cancel_download":
+            return self._can_cancel
+        return super().check_action(action, parameters)
 
     # ------------------------------------------------------------------ actions
 
     def _set_usable(self, settings: dict[str, Value] | None) -> None:
         self._asked = settings
-        self.query_one("#data-use", Button).disabled = settings is None
+        use = self.query_one("#data-use", Button)
+        use.label, use.disabled = "Use this text", settings is None
 
     @on(Button.Pressed, "#data-use")
+    @on(Button.Pressed, "#download-go")
     def action_use(self) -> None:
-        """Take the text to Train."""
-        if self._asked is not None:
+        """Take the text to Train; one that is not here yet is downloaded first, after a question."""
+        entry = self._wanted
+        if entry is not None:
+            fetch = self._fetches.get(entry.name)
+            if fetch is None or not fetch.running:
+                self._ask_and_download(entry)
+        elif self._asked is not None:
             self.post_message(CorpusChosen(dict(self._asked)))
         else:
             self.notify("This text is not read yet, or something about it is wrong.", severity="warning", markup=False)

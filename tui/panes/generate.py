@@ -9,32 +9,33 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Region
+from textual.reactive import reactive
 from textual.timer import Timer
-from textual.widgets import Button, Input, Select, Static
+from textual.widgets import Button, Static
 from textual.worker import Worker
 
-from core.config import Value
-from core.errors import ConfigError, EngineError, UserError
+from core.errors import EngineError, UserError
 from core.events import State
-from core.runs.run import Run, RunSummary, list_runs
-from tui.beginnings import beginning
-from tui.form_state import typed
+from core.generation.options import GenerationRequest
+from core.runs.run import RunSummary
 from tui.host import host, stands
 from tui.messages import RunsChanged
-from tui.strategies import LENGTH, OPTIONAL, SETTINGS, STRATEGIES, settings_words, strategy_named
+from tui.request_texts import message_of, named_option, request_words, with_seed
 from tui.text import clip_cells, shown_text
-from tui.widgets.choice import Choice
-from tui.widgets.field import SettingField
+from tui.token_details import SHADINGS
+from tui.widgets.generate_form import GenerateForm
 from tui.widgets.generation import Generation
-from tui.widgets.plain_input import PlainInput
+from tui.widgets.run_choice import RunChoice
+from tui.widgets.token_view import TokenView, legend
+from tui.widgets.written_text import WrittenText
 
 REFRESH_SECONDS = 1.0  # between two looks at the run that is asked
-LIST_EVERY = 5  # looks between two readings of the whole list
 PAINTS_PER_SECOND = 15
 KEPT = 40
 NO_RUNS = (
@@ -45,62 +46,56 @@ NO_RUNS = (
 HINT = (
     "Type how the text begins and press enter: the model goes on from there.\n\n"
     "A model that is being trained writes with the weights of this very moment. "
-    "Texts stay here, one below the other, to be compared."
+    "Texts stay here, one below the other, to be compared.\n\n"
+    "ctrl+o goes into a text: the arrow keys walk through it, beside it stands what each token was drawn from, "
+    "and b shows how surprising all of them were."
 )
-
-
-class PrefixInput(PlainInput):
-    """Where the prefix is typed; enter lets the model go on."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Write", tooltip="Let the model go on from the prefix", id="generate.write"),
-    ]
+CANNOT = (
+    "This model is bidirectional: it reads the text from both ends, and would have to know the next token before it "
+    "predicts it. It cannot write: choose another run."
+)
+UNKNOWN_FORM = "the engine's answer is of an unknown form: it may be of another version"
 
 
 class GeneratePane(Horizontal):
-    """Asks a run to write, and keeps what it wrote."""
+    """Asks a run to write, keeps what it wrote, and tells how each token came about."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "Stop", tooltip="Stop writing", id="generate.stop"),
+        Binding("ctrl+o", "read", "Read", tooltip="To the newest text: walk through its tokens with the arrow keys",
+                id="generate.read"),
+        Binding("escape,e,ctrl+o", "settings", "Settings", tooltip="From a text back to the settings",
+                id="generate.settings"),
+        Binding("b", "shading", "Surprise", tooltip="Show each token's surprise: as colour, as marks, or not at all",
+                id="generate.shading"),
         Binding("ctrl+y", "copy", "Copy", tooltip="Copy the newest text, or the one in focus", id="generate.copy"),
         Binding("ctrl+l", "clear", "Clear", tooltip="Forget the texts written so far", id="generate.clear"),
-    ]
+    ]  # fmt: skip
+
+    reading: reactive[bool] = reactive(False, init=False)
+    """Whether a text has the focus; where the screen is narrow its token then takes the place of the settings."""
+    shading: reactive[str] = reactive(SHADINGS[0], init=False)
+    """How the texts show surprise."""
 
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._runs: tuple[RunSummary, ...] = ()
         self._timer: Timer | None = None
-        self._looks = 0
-        self._reading: Worker[None] | None = None
         self._writing: Worker[None] | None = None
-        self._suggested = ""
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="generate-form", can_focus=False) as form:
-            form.border_title = "Generate"
-            with Vertical(classes="field"):
-                yield Static("run", classes="field-label", markup=False)
-                yield Select[str]((), prompt="no runs yet", compact=True, id="generate-run")
-            with Vertical(classes="field", id="prefix-field"):
-                yield Static("prefix", classes="field-label", markup=False)
-                yield PrefixInput(placeholder="how the text begins", compact=True, id="generate-prefix")
-            yield SettingField(LENGTH, typed(LENGTH.default))
-            with Vertical(classes="field"), Horizontal(classes="field-line"):
-                yield Static("strategy", classes="field-label", markup=False)
-                yield Choice(tuple(strategy.name for strategy in STRATEGIES), id="generate-strategy")
-            for setting in SETTINGS:
-                yield SettingField(setting, "" if setting.name in OPTIONAL else typed(setting.default))
-            with Horizontal(classes="buttons"):
-                yield Button("Write", variant="primary", compact=True, id="generate-write")
-                yield Button("Stop", compact=True, disabled=True, id="generate-stop")
-            yield Static(STRATEGIES[0].help, id="generate-help", markup=False)
-        with VerticalScroll(id="generate-history", can_focus=False):
-            yield Static("Reading the runs …", id="generate-notice", markup=False)
+        form = GenerateForm(id="generate-form")
+        form.border_title = "Generate"
+        yield form
+        with Vertical(id="generate-texts"):
+            yield Static(Content(CANNOT), id="generate-cannot")
+            with VerticalScroll(id="generate-history", can_focus=False):
+                yield Static("Reading the runs …", id="generate-notice", markup=False)
+            yield Static("", id="generate-legend", markup=False)
+        yield TokenView(id="generate-token")
 
     def on_mount(self) -> None:
-        self.query_one("#generate-history").border_title = "Texts"
-        self.query_one("#edit-seed", Input).placeholder = "new each time"
-        self._timer = self.set_interval(REFRESH_SECONDS, self._look_again, pause=True)
+        self.query_one("#generate-texts").border_title = "Texts"
+        self._timer = self.set_interval(REFRESH_SECONDS, self._look, pause=True)
         self.watch(self.app, "current_run", self._current_run_changed, init=False)
         self.reload()
 
@@ -115,6 +110,7 @@ class GeneratePane(Horizontal):
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> GeneratePane:
         """Put the focus on the prefix."""
+        self.reading = False
         self.query_one("#generate-prefix").focus(scroll_visible)
         return self
 
@@ -123,129 +119,55 @@ class GeneratePane(Horizontal):
     @property
     def run(self) -> RunSummary | None:
         """The run that is asked."""
-        value = self.query_one("#generate-run", Select).value
-        return next((run for run in self._runs if str(run.path) == value), None)
+        return self._choice.run
+
+    @property
+    def _choice(self) -> RunChoice:
+        return self.query_one(RunChoice)
+
+    @property
+    def form(self) -> GenerateForm:
+        """What is asked for."""
+        return self.query_one(GenerateForm)
 
     def choose(self, path: Path) -> None:
         """Ask the run at ``path`` from now on."""
-        self._reading = self._reload(path)
+        self._choice.choose(path)
 
     @on(RunsChanged)
     def reload(self) -> None:
         """Read the list of runs again."""
-        self._reading = self._reload()
+        self._choice.reload()
 
-    def _look_again(self) -> None:
-        # A disk slower than the clock is let finish: begun anew at every tick, it never would.
-        if not stands(self) or (self._reading is not None and not self._reading.is_finished):
-            return
-        self._looks += 1
-        if self._looks % LIST_EVERY and self.run is not None:
-            self._reading = self._look_at(self.run.path)
-        else:
-            self.reload()
+    def _look(self) -> None:
+        if stands(self):
+            self._choice.look()
 
     def _current_run_changed(self, path: Path | None) -> None:
         if path is not None:
             self.choose(path)
 
-    @work(exclusive=True, group="runs")
-    async def _reload(self, choose: Path | None = None) -> None:
-        runs = tuple(run for run in await asyncio.to_thread(list_runs, host(self).saves) if not run.problem)
-        if not stands(self):
-            return
-        select = self.query_one("#generate-run", Select)
-        wanted = str(choose) if choose else None if select.value is Select.NULL else str(select.value)
-        if wanted is None:
-            wanted = str(host(self).current_run)
-        if [run.path for run in runs] != [run.path for run in self._runs] or not self._runs:
-            with self.prevent(Select.Changed):
-                select.prompt = "choose a run" if runs else "no runs yet"
-                select.set_options((Content(shown_text(clip_cells(run.name, 60))), str(run.path)) for run in runs)
-        before = self.run
-        self._runs = runs
-        paths = [str(run.path) for run in runs]
-        value = wanted if wanted in paths else paths[0] if paths else Select.NULL
-        with self.prevent(Select.Changed):
-            select.value = value
-        if self.run is not None and (before is None or before.path != self.run.path):
-            self._suggest_prefix(self.run.path)
+    @on(RunChoice.Changed)
+    def _run_changed(self, event: RunChoice.Changed) -> None:
+        """Show what is known of the run; the beginning of its text is suggested unless something has been typed."""
+        event.stop()
+        self.form.suggest_prefix(event.choice.facts.beginning)
         self._show_run()
-
-    @work(exclusive=True, group="runs")
-    async def _look_at(self, path: Path) -> None:
-        """What is new of one run: its state and its epoch."""
-        summary = await asyncio.to_thread(Run(path).summary)
-        if not summary.problem and stands(self):
-            self._runs = tuple(summary if run.path == path else run for run in self._runs)
-            self._show_run()
-
-    @on(Select.Changed, "#generate-run")
-    def _run_chosen(self) -> None:
-        if self.run is not None:
-            self._suggest_prefix(self.run.path)
-        self._show_run()
-
-    @work(exclusive=True, group="prefix")
-    async def _suggest_prefix(self, path: Path) -> None:
-        """The beginning of the text that the run was trained on, unless the person has typed something."""
-        words = await asyncio.to_thread(beginning, path)
-        if not stands(self):
-            return
-        prefix = self.query_one("#generate-prefix", Input)
-        if words and prefix.value in ("", self._suggested):
-            self._suggested = prefix.value = words
 
     def _show_run(self) -> None:
         run = self.run
-        history = self.query_one("#generate-history")
-        history.border_title = Content(shown_text(clip_cells(run.name, 40))) if run else "Texts"
-        history.border_subtitle = Content(weights_words(run)) if run else None
-        self.query_one("#generate-write", Button).disabled = run is None or self.writing
+        texts = self.query_one("#generate-texts")
+        texts.border_title = Content(shown_text(clip_cells(run.name, 40))) if run else "Texts"
+        texts.border_subtitle = Content(weights_words(run)) if run else None
+        self.query_one("#generate-cannot").display = run is not None and self._choice.facts.bidirectional
+        self.query_one("#generate-write", Button).disabled = not self._may_write
         notice = self.query_one("#generate-notice", Static)
         notice.update(HINT if run else NO_RUNS)
         notice.display = not self.query(Generation)
 
-    # ------------------------------------------------------------------ the form
-
-    @on(Choice.Changed, "#generate-strategy")
-    def _strategy_changed(self) -> None:
-        strategy = strategy_named(self.query_one("#generate-strategy", Choice).value)
-        self.query_one("#generate-help", Static).update(strategy.help)
-        for setting in SETTINGS:
-            self.query_one(f"#field-{setting.name}").display = setting.name in strategy.settings
-
-    @on(SettingField.Edited)
-    def _edited(self) -> None:
-        self._values()
-
-    @on(SettingField.Submitted)
-    @on(Input.Submitted, "#generate-prefix")
-    @on(Button.Pressed, "#generate-write")
-    def _asked(self) -> None:
-        self.action_write()
-
-    @on(Button.Pressed, "#generate-stop")
-    def _stop_pressed(self) -> None:
-        self.action_stop()
-
-    def _values(self) -> dict[str, Value] | None:
-        """The settings of the chosen strategy, or None where one is wrong; what is wrong stands beside it."""
-        strategy = strategy_named(self.query_one("#generate-strategy", Choice).value)
-        values: dict[str, Value] = {}
-        right = True
-        for setting in (LENGTH, *SETTINGS):
-            if setting is not LENGTH and setting.name not in strategy.settings:
-                continue
-            field = self.query_one(f"#field-{setting.name}", SettingField)
-            error = ""
-            try:
-                if field.text.strip() or setting.name not in OPTIONAL:
-                    values[setting.name] = setting.parse(field.text)
-            except ConfigError as problem:
-                error, right = str(problem), False
-            field.show_error(error)
-        return values if right else None
+    @property
+    def _may_write(self) -> bool:
+        return self.run is not None and not self.writing and not self._choice.facts.bidirectional
 
     # ------------------------------------------------------------------ writing
 
@@ -255,44 +177,51 @@ class GeneratePane(Horizontal):
         return self._writing is not None and not self._writing.is_finished
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Stop only while there is something to stop; copy and clear only with a text there."""
+        """Each key only where it has something to do."""
         if action == "stop":
             return self.writing
-        if action in ("copy", "clear"):
-            return bool(self.query(Generation)) and not (action == "clear" and self.writing)
+        if action == "settings":
+            return self.reading and not self.writing
+        if (action == "read" and self.reading) or (action == "clear" and self.writing):
+            return False
+        if action in ("copy", "clear", "read", "shading"):
+            return bool(self.query(Generation))
         return True
 
+    @on(GenerateForm.Submitted)
     def action_write(self) -> None:
         """Let the run write."""
-        run, values = self.run, self._values()
-        if run is None or values is None or self.writing:
+        run, request = self.run, self.form.request
+        if request is None:
+            self.form.focus_error()
+        if run is None or request is None or not self._may_write:
             return
-        strategy = self.query_one("#generate-strategy", Choice).value
-        if "seed" in strategy_named(strategy).settings:
-            values.setdefault("seed", random.randrange(10**6))
-        prefix = self.query_one("#generate-prefix", Input).value
-        words = f"{weights_words(run)} · {settings_words(strategy, values)}"
-        self._writing = self._write(run, Generation(run.name, words, prefix), prefix, strategy, values)
+        request = with_seed(request, random.randrange(10**6))
+        words = f"{weights_words(run)} · {request_words(request)}"
+        generation = Generation(run.name, words, request, self._choice.facts.token_kind, self.shading)
+        self._writing = self._write(run, generation, request)
         self._show_activity()
 
     @work(exclusive=True, group="write")
-    async def _write(
-        self, run: RunSummary, generation: Generation, prefix: str, strategy: str, values: dict[str, Value]
-    ) -> None:
+    async def _write(self, run: RunSummary, generation: Generation, request: GenerationRequest) -> None:
         history = self.query_one("#generate-history", VerticalScroll)
         self.query_one("#generate-notice").display = False
         await history.mount(generation)
         for old in list(self.query(Generation))[:-KEPT]:
             old.remove()
+        if not self.reading:
+            self._inspect(generation.samples[0].written)
         history.scroll_end(animate=False)
-        painter = self.set_interval(1 / PAINTS_PER_SECOND, lambda: self._paint(generation))
+        # Many texts side by side are much to lay out: then the screen is painted less often.
+        seconds = (1 + request.count // 8) / PAINTS_PER_SECOND
+        painter = self.set_interval(seconds, lambda: self._paint(generation))
         try:
             client = await host(self).engines.client(run.path)
-            events = client.stream("generate", prefix=prefix, strategy=strategy, **values)
+            events = client.stream("generate", **message_of(request))
             # Closed at once where we are stopped, so that the engine hears of it at once.
             async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", events)):
                 async for event in events:
-                    self._take(event, generation)
+                    await self._take(event, generation)
                     # Many pieces may lie ready at once: between them the screen has its turn.
                     await asyncio.sleep(0)
         except asyncio.CancelledError:
@@ -301,37 +230,50 @@ class GeneratePane(Horizontal):
             raise
         except (UserError, EngineError) as error:
             if stands(self):
-                generation.fail(str(error))
+                self._fail(generation, str(error))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            if stands(self):
+                generation.fail(UNKNOWN_FORM)
         finally:
             painter.stop()
             self._writing = None
             if stands(self):
                 self._show_activity()
 
-    def _take(self, event: dict[str, Any], generation: Generation) -> None:
+    async def _take(self, event: dict[str, Any], generation: Generation) -> None:
         if event.get("event") == "text":
-            generation.add(str(event.get("text", "")))
+            generation.add(event)
         elif event.get("event") == "done" and stands(self):
-            text, unknown = event.get("text"), event.get("unknown")
             self._paint(generation)
-            words = [str(token) for token in unknown] if isinstance(unknown, list) else []
-            generation.finish(text if isinstance(text, str) else None, words)
+            await generation.finish(event)
+            self._paint(generation)
+
+    def _fail(self, generation: Generation, sentence: str) -> None:
+        """Say what went wrong; what concerns an option stands beside it as well."""
+        generation.fail(sentence)
+        name = named_option(sentence)
+        if name is not None:
+            self.form.show_outside_error(name, sentence)
 
     def _paint(self, generation: Generation) -> None:
-        """Show what has come; the view stays at the end, unless the person has scrolled away from it."""
+        """Show what has come; the view stays at the end, unless the person has scrolled away or walks in a text."""
         if not stands(self):
             return
         history = self.query_one("#generate-history", VerticalScroll)
-        at_end = history.scroll_y >= history.max_scroll_y - 1
+        at_end = history.scroll_y >= history.max_scroll_y - 1 and not self.reading
         generation.flush()
         if at_end:
             history.scroll_end(animate=False)
+        shown = self.query_one(TokenView).written
+        if shown is not None and any(sample.written is shown for sample in generation.samples):
+            self._inspect(shown)
 
     def _show_activity(self) -> None:
-        self.query_one("#generate-write", Button).disabled = self.writing or self.run is None
+        self.query_one("#generate-write", Button).disabled = not self._may_write
         self.query_one("#generate-stop", Button).disabled = not self.writing
         self.refresh_bindings()
 
+    @on(Button.Pressed, "#generate-stop")
     def action_stop(self) -> None:
         """Stop writing; what is there stays."""
         if self._writing is not None:
@@ -339,17 +281,102 @@ class GeneratePane(Horizontal):
 
     def action_copy(self) -> None:
         """Copy the text in focus, or else the newest one."""
-        texts = list(self.query(Generation))
-        if texts:
-            focused = next((text for text in texts if text.has_focus), texts[-1])
-            self.app.copy_to_clipboard(focused.text)
-            self.notify(f"{len(focused.text):,} characters copied", markup=False)
+        generations = list(self.query(Generation))
+        if generations:
+            focused = next((text for text in self.query(WrittenText) if text.has_focus), None)
+            copied = focused.text if focused is not None else generations[-1].text
+            self.app.copy_to_clipboard(copied)
+            self.notify(f"{len(copied):,} characters copied", markup=False)
 
     def action_clear(self) -> None:
         """Forget the texts."""
+        self.focus()
         self.query(Generation).remove()
+        self.query_one(TokenView).show(None, None)
         self.query_one("#generate-notice").display = True
         self.call_after_refresh(self.refresh_bindings)
+
+    # ------------------------------------------------------------------ reading
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self, event: events.DescendantFocus) -> None:
+        self.reading = isinstance(event.widget, WrittenText)
+        self.refresh_bindings()
+
+    def watch_reading(self) -> None:
+        """Show what there is room for."""
+        # By hand and not by a class: that would have every text in the pane styled anew.
+        is_narrow = self.screen.has_class("-narrow")
+        self.form.display = not (is_narrow and self.reading)
+        self.query_one(TokenView).display = not is_narrow or self.reading
+
+    def action_settings(self) -> None:
+        """Back to the settings."""
+        self.focus()
+
+    def action_read(self) -> None:
+        """To the newest text, or to the one that is told of."""
+        shown = self.query_one(TokenView).written
+        if shown is None or not shown.is_attached:
+            shown = list(self.query(WrittenText))[-1]
+        shown.focus(scroll_visible=False)
+
+    def action_shading(self) -> None:
+        """Surprise as colour, as marks, or not at all."""
+        self.shading = SHADINGS[(SHADINGS.index(self.shading) + 1) % len(SHADINGS)]
+
+    def watch_shading(self, shading: str) -> None:
+        """All texts alike, and the legend below them."""
+        for text in self.query(WrittenText):
+            text.shading = shading
+        self._show_legend()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self.watch_reading()
+        self.call_after_refresh(self._show_legend)
+
+    def _show_legend(self) -> None:
+        line = self.query_one("#generate-legend", Static)
+        line.display = self.shading != SHADINGS[0]
+        line.update(legend(self.shading, self.query_one("#generate-texts").content_size.width))
+
+    @on(WrittenText.CursorMoved)
+    def _cursor_moved(self, event: WrittenText.CursorMoved) -> None:
+        event.stop()
+        self._inspect(event.written)
+        self.call_after_refresh(self._show_cursor, event.written)
+
+    def _inspect(self, written: WrittenText) -> None:
+        """Tell of the token under the cursor of a text."""
+        view = self.query_one(TokenView)
+        if view.written is not None and view.written is not written:
+            view.written.current = False
+        written.current = True
+        generation = next(node for node in written.ancestors if isinstance(node, Generation))
+        view.show(written, generation.request)
+
+    def _show_cursor(self, written: WrittenText) -> None:
+        """Scroll so far that the cursor can be seen."""
+        if not stands(self) or not written.is_attached:
+            return
+        history = self.query_one("#generate-history", VerticalScroll)
+        top = written.region.y - history.scrollable_content_region.y + round(history.scroll_y)
+        history.scroll_to_region(Region(0, top + written.cursor_line, 1, 1), animate=False)
+
+    @on(WrittenText.Left)
+    def _text_left(self, event: WrittenText.Left) -> None:
+        """On to the text above, or below."""
+        event.stop()
+        texts = list(self.query(WrittenText))
+        place = texts.index(event.written) + event.by
+        if 0 <= place < len(texts):
+            texts[place].focus(scroll_visible=False)
+
+    @on(events.Click, "#generate-token")
+    def _token_clicked(self) -> None:
+        """Where the settings have made room for it, a click brings them back."""
+        if not self.form.display:
+            self.focus()
 
 
 def weights_words(run: RunSummary) -> str:

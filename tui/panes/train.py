@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
+from textual.containers import Horizontal
 from textual.reactive import reactive
 from textual.widgets import Button
 
 from core.config import RunConfig
-from core.errors import EngineError, UserError
 from core.events import Event, SettingChanged, State
+from core.presets import PRESETS
 from core.runs.run import RunFacts, check_name
 from tui.dialogs.name import NameDialog
-from tui.form_state import named_setting, typed
-from tui.messages import RunsChanged
-from tui.plan import LIVE, Plan, live_edits, plan_of
+from tui.dialogs.preset import PresetScreen
+from tui.form_state import typed
+from tui.host import stands
+from tui.plan import LIVE, Plan, plan_of
 from tui.text import shown_text
-from tui.train_keys import KEYS, LABELS, TROUBLES
+from tui.train_keys import KEYS, TROUBLES
+from tui.training import Training
 from tui.watched_run import WatchedRun
+from tui.widgets.comparison import preset_of, values_at
 from tui.widgets.form import SettingsForm
-from tui.widgets.form_facts import FormFacts
 from tui.widgets.run_view import RunView
+from tui.widgets.settings_panel import SettingsPanel
 
 if TYPE_CHECKING:
     from tui.app import Playground
 
 RATE_STEP = 1.25
-NO_ENGINE = "starting an engine: it loads its libraries once, which takes some seconds …"
 
 
 class TrainPane(Horizontal):
@@ -52,20 +52,16 @@ class TrainPane(Horizontal):
         self._fresh = False  # a new run was asked for although the settings are those of the open one
         self._wanted_rate: float | None = None
         self._ready = False
+        self._training = Training(self)
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="settings"):
-            yield SettingsForm(self._config, self._corpora, id="form")
-            yield FormFacts(id="form-facts")
-            with Horizontal(id="train-buttons"):
-                yield Button("Train new run", variant="primary", compact=True, id="train-go")
-                yield Button("Pause", compact=True, id="train-pause")
-                yield Button("Stop", compact=True, id="train-stop")
+        yield SettingsPanel(self._config, self._corpora, id="settings")
         yield RunView(id="run-view")
 
     def on_mount(self) -> None:
         self._ready = True
         self._tell_plan()
+        self.call_after_refresh(self._learn_paces)
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> TrainPane:
         """Put the focus where the keys of this pane work."""
@@ -80,9 +76,14 @@ class TrainPane(Horizontal):
         return cast("Playground", self.app)
 
     @property
+    def panel(self) -> SettingsPanel:
+        """The left side."""
+        return self.query_one(SettingsPanel)
+
+    @property
     def form(self) -> SettingsForm:
         """The settings."""
-        return self.query_one(SettingsForm)
+        return self.panel.form
 
     @property
     def view(self) -> RunView:
@@ -112,7 +113,7 @@ class TrainPane(Horizontal):
             return
         self._run.know(facts)
         self.form.fill(facts.config)
-        self.query_one(FormFacts).know(facts.config, facts.corpus.tokens, facts.corpus.vocabulary)
+        self.panel.facts.know(facts.config, facts.corpus.tokens, facts.corpus.vocabulary)
         self._live_into_form()
         self.view.changed()
         self._tell_plan()
@@ -132,7 +133,7 @@ class TrainPane(Horizontal):
             self._tell_plan()
         if run.state != before:
             self._state_changed(run)
-        self._want_baselines(run)
+        self._training.want_baselines(run)
         self.view.changed()
 
     def take_state(self, path: Path, state: str, message: str) -> None:
@@ -147,7 +148,7 @@ class TrainPane(Horizontal):
         """There is an engine behind a run now."""
         self.take_state(path, state, "")
         if self._run is not None and self._run.path == path:
-            self._want_baselines(self._run)
+            self._training.want_baselines(self._run)
 
     def take_trouble(self, path: Path | None, words: str) -> None:
         """Something went wrong with a run; ``words`` say what, and what to change."""
@@ -160,6 +161,21 @@ class TrainPane(Horizontal):
         self.form.change({name: typed(value) for name, value in values.items()})
         self._fresh = self._fresh or self._run is None
         self._tell_plan()
+        name = shown_text(Path(str(values.get("corpus", ""))).name)
+        self.notify(f"{name} is in the settings: ctrl+t trains on it", markup=False)
+
+    def know_devices(self, devices: Sequence[Mapping[str, Any]]) -> None:
+        """Which devices there are."""
+        self.panel.facts.know_devices(devices)
+
+    def texts_changed(self) -> None:
+        """A text has come."""
+        self.form.clear_outside_error("corpus")
+        self._training.forget_refusal()
+        self.panel.facts.forget_errors()
+
+    def _learn_paces(self) -> None:
+        self.panel.facts.learn_paces(self.playground.saves)
 
     def _state_changed(self, run: WatchedRun) -> None:
         words = TROUBLES.get(run.state)
@@ -167,6 +183,8 @@ class TrainPane(Horizontal):
             self.view.trouble(f"{words} {shown_text(run.message)}".strip())
         elif run.state == State.TRAINING:
             self.view.trouble("")
+        if run.state in (State.FINISHED, State.STOPPED, State.PAUSED):
+            self._learn_paces()
         self._tell_plan()
 
     def _live_into_form(self) -> None:
@@ -185,19 +203,7 @@ class TrainPane(Horizontal):
     def _tell_plan(self) -> None:
         if not self._ready:
             return
-        plan, run = self.plan, self._run
-        name = shown_text(run.name) if run is not None else ""
-        go = self.query_one("#train-go", Button)
-        go.label = Content(LABELS[plan])
-        go.disabled = plan == "watch"
-        whose = "a new run" if plan == "new" else name
-        self.query_one("#settings").border_title = Content(f"settings of {whose}")
-        pause = self.query_one("#train-pause", Button)
-        state = run.state if run is not None else State.IDLE
-        pause.disabled = state not in (State.TRAINING, State.PAUSED)
-        pause.label = "Resume" if state == State.PAUSED else "Pause"
-        self.query_one("#train-stop", Button).disabled = pause.disabled
-        self.query_one(FormFacts).show(self.form.reading.config, self.playground.data_dir)
+        self.panel.show_plan(self.plan, self._run, self.playground.data_dir)
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -213,6 +219,7 @@ class TrainPane(Horizontal):
 
     @on(SettingsForm.Edited)
     def _edited(self) -> None:
+        self._training.forget_refusal()
         self._tell_plan()
 
     @on(SettingsForm.Submitted)
@@ -231,15 +238,15 @@ class TrainPane(Horizontal):
         if self.form.reading.config is None:
             self._show_errors()
         elif plan == "new":
-            self._do(self._create_and_train())
+            self._training.do(self._training.create_and_train())
         elif run is None:
             return
         elif plan == "resume":
             self._ask("resume")
         elif plan == "apply":
-            self._do(self._apply(run))
+            self._training.do(self._training.apply(run))
         elif plan == "go on":
-            self._do(self._go_on(run))
+            self._training.do(self._training.go_on(run))
 
     @on(Button.Pressed, "#train-pause")
     def action_pause(self) -> None:
@@ -257,7 +264,7 @@ class TrainPane(Horizontal):
         if self.form.reading.config is None:
             self._show_errors()
         else:
-            self._do(self._step())
+            self._training.do(self._training.step())
 
     def action_scale_rate(self, direction: int) -> None:
         """Learning rate up or down by a quarter: in the run that trains, or else in the form."""
@@ -304,6 +311,20 @@ class TrainPane(Horizontal):
             self.notify(f"{shown_text(run.name)} goes on training meanwhile", markup=False)
         self._tell_plan()
 
+    def action_about(self) -> None:
+        """All about the preset: source, published figures, traps."""
+        run, name = self._run, self.form.preset
+        of_run = preset_of(run.config) if run is not None else None
+        preset = PRESETS.get(name or "") or of_run
+        if preset is None:
+            self.notify("These settings are those of no preset: choose one in the form.", markup=False)
+            return
+        if run is None or of_run is not preset:
+            self.app.push_screen(PresetScreen(preset))
+        else:
+            measured = values_at(run.training, list(preset.published))
+            self.app.push_screen(PresetScreen(preset, measured, run.name))
+
     @work
     async def action_save(self) -> None:
         """Save now, or a copy under another name."""
@@ -312,8 +333,8 @@ class TrainPane(Horizontal):
             return
         body = "The same name saves now; another name saves a copy."
         name = await self.app.push_screen_wait(NameDialog("Save", run.name, "Save", check_name, body))
-        if name is not None:
-            await self._guarded(self._save(run, name))
+        if name is not None and stands(self):
+            await self._training.guarded(self._training.save(run, name))
 
     # ------------------------------------------------------------------ the work behind the acts
 
@@ -321,96 +342,7 @@ class TrainPane(Horizontal):
         """Send one request to the engine of the run on screen."""
         run = self._run
         if run is not None:
-            self._do(self._request(run.path, request, **fields))
-
-    def _do(self, work: Awaitable[object]) -> None:
-        self.run_worker(self._guarded(work), group="train", exit_on_error=False)
-
-    async def _guarded(self, work: Awaitable[object]) -> None:
-        """Await ``work``; what goes wrong is told in words, at the setting where that is known."""
-        try:
-            await work
-        except UserError as error:
-            name = named_setting(str(error))
-            if name is not None and self.plan == "new":
-                self.form.show_outside_error(name, str(error))
-                await self.form.focus_error()
-            self.view.trouble(shown_text(str(error)))
-        except EngineError as error:
-            self.view.trouble(shown_text(f"{error}"))
-        finally:
-            self.view.busy("")
-
-    async def _request(self, path: Path, request: str, **fields: Any) -> dict[str, Any]:
-        client = await self.playground.engines.client(path)
-        return await client.request(request, **fields)
-
-    async def _created(self) -> Path:
-        config = self.form.reading.config
-        assert config is not None
-        engines = self.playground.engines
-        self.view.trouble("")
-        self.view.busy("reading the text …" if engines.ready else NO_ENGINE)
-        path = await engines.create(config)
-        await self.playground.open_run(path)
-        return path
-
-    async def _create_and_train(self) -> None:
-        path = await self._created()
-        self.action_curve()
-        await self._request(path, "train")
-
-    async def _go_on(self, run: WatchedRun) -> None:
-        config = self.form.reading.config
-        assert config is not None
-        if config.num_epochs <= run.epoch:
-            words = f"{run.epoch} epochs are done: more than that let it go on"
-            self.form.show_outside_error("num_epochs", words)
-            self.drawer = True
-            await self.form.focus_setting("num_epochs")
-            return
-        self.view.trouble("")
-        engines = self.playground.engines
-        if not engines.has_client(run.path):
-            self.view.busy("opening the run …" if engines.ready else NO_ENGINE)
-        edits = live_edits(run, self.form.reading.config)
-        if "learning_rate" in edits:
-            await self._request(run.path, "set", name="learning_rate", value=edits["learning_rate"])
-        self.action_curve()
-        await self._request(run.path, "train", num_epochs=config.num_epochs)
-
-    async def _apply(self, run: WatchedRun) -> None:
-        for name, value in live_edits(run, self.form.reading.config).items():
-            await self._request(run.path, "set", name=name, value=value)
-        self.action_curve()
-
-    async def _step(self) -> None:
-        run = self._run
-        path = await self._created() if self.plan == "new" or run is None else run.path
-        answer = await self._request(path, "step", count=1)
-        if self._run is not None and self._run.path == path:
-            self._run.hear_step(answer)
-            self.view.changed()
-
-    async def _save(self, run: WatchedRun, name: str) -> None:
-        fields = {} if name == run.name else {"name": name}
-        await self._request(run.path, "save", **fields)
-        words = f"{run.name} is saved" if name == run.name else f"{name} is a copy of {run.name}"
-        self.notify(shown_text(f"{words}, after epoch {run.epoch:,}"), markup=False)
-        self.post_message(RunsChanged())
-
-    def _want_baselines(self, run: WatchedRun) -> None:
-        """Ask once, and not before there is a curve: the first point shall not wait for it."""
-        if run.epoch and not run.baselines_asked and self.playground.engines.has_client(run.path):
-            run.baselines_asked = True
-            self._ask_baselines(run)
-
-    @work(exclusive=True, group="baselines", exit_on_error=False)
-    async def _ask_baselines(self, run: WatchedRun) -> None:
-        """What n-gram models reach on the same text: lines to measure the curve by."""
-        with contextlib.suppress(UserError, EngineError):
-            run.hear_baselines(await self._request(run.path, "baselines"))
-            self.view.changed()
+            self._training.do(self._training.request(run.path, request, **fields))
 
     def _show_errors(self) -> None:
         self.drawer = True

@@ -1,4 +1,4 @@
-"""Example batches, decoded: Y is X one token on, and in sequential batches each row goes on where it stopped."""
+"""Example batches, decoded: Y is X one token on. Sequential batches go on where they stopped; poems begin and end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from core.config import END, PADDING, START
 from tui.palette import QUIET
 from tui.text import cell_len, clip_cells, pad_cells, shown_text, token_name
 
@@ -16,7 +17,10 @@ JOINT = "bold $primary"
 WORDS = {
     "sequential": "each row goes on where it stopped in the batch before: the last Y is the next X",
     "random": "each row is a piece from anywhere: no row continues another",
+    "lines": "each row is one line of the text: ▸ begins it, ◂ ends it, · fills it up and counts for no loss",
 }
+# The reserved tokens as signs as wide as a letter, and how they are drawn.
+SIGNS = {START: ("▸", "bold $primary"), END: ("◂", "bold $primary"), PADDING: ("·", QUIET)}
 LONGEST_TOKEN = 16
 Part = tuple[str, str]
 
@@ -40,24 +44,28 @@ class BatchExamples(VerticalScroll):
         self._paint()
 
     def _paint(self) -> None:
-        width = self.content_size.width
+        width = self.content_size.width - self.scrollbar_size_vertical
         if self._facts is not None and width > 0:
             lines = batch_lines(self._facts["examples"], str(self._facts["token_kind"]), width)
             self.query_one(Static).update(Content("\n").join(lines))
 
 
 def batch_lines(examples: dict[str, Any], kind: str, width: int) -> list[Content]:
-    """Both samplings as lines no wider than ``width``."""
+    """Both samplings, or the poems, as lines no wider than ``width``."""
     if examples["reason"]:
         return [Content.styled(shown_text(examples["reason"]), "$text-warning")]
     lines: list[Content] = []
     for sampling, words in WORDS.items():
+        if sampling not in examples:
+            continue
         batches = examples[sampling]
-        head = f" · {examples['batches']:,} batches an epoch"
+        head = f" · {examples['batches']:,} {'batch' if examples['batches'] == 1 else 'batches'} an epoch"
         lines.append(Content.assemble((sampling, "bold"), (head, QUIET)))
         lines += [Content.styled(part, QUIET) for part in _folded(words, width)]
         for row in range(len(batches[0]["X"]) if batches else 0):
             for number, batch in enumerate(batches, 1):
+                if row >= len(batch["X"]):
+                    continue  # the last batch of poems may have fewer
                 label = f"row {row + 1} " if number == 1 else "      "
                 follows = sampling == "sequential" and number > 1
                 leads = sampling == "sequential" and number < len(batches)
@@ -72,7 +80,7 @@ def _pair(
     label: str, inputs: list[str], targets: list[str], kind: str, width: int, follows: bool, leads: bool
 ) -> list[Content]:
     """X above Y, token above token. The token at which batches join is marked: first in X, last in Y."""
-    x_names, y_names = ([clip_cells(token_name(token), LONGEST_TOKEN) for token in row] for row in (inputs, targets))
+    x_names, y_names = ([_name(token, kind) for token in row] for row in (inputs, targets))
     gap = 1 if kind == "word" else 0
     cells = [max(cell_len(x), cell_len(y)) + gap for x, y in zip(x_names, y_names, strict=True)]
     if not gap and cells:
@@ -86,9 +94,20 @@ def _pair(
             x_line.append((" … ", QUIET))
             y_line.append((" … ", QUIET))
             continue
-        x_line.append((pad_cells(x_names[place], cells[place]), JOINT if follows and place == 0 else ""))
-        y_line.append((pad_cells(y_names[place], cells[place]), JOINT if leads and place == len(cells) - 1 else ""))
+        x_style = JOINT if follows and place == 0 else _style(inputs[place], kind)
+        y_style = JOINT if leads and place == len(cells) - 1 else _style(targets[place], kind)
+        x_line.append((pad_cells(x_names[place], cells[place]), x_style))
+        y_line.append((pad_cells(y_names[place], cells[place]), y_style))
     return [Content.assemble(*x_line), Content.assemble(*y_line)]
+
+
+def _name(token: str, kind: str) -> str:
+    """A token as it is shown; a token of several characters in a text of characters is a reserved one."""
+    return SIGNS[token][0] if kind == "char" and token in SIGNS else clip_cells(token_name(token), LONGEST_TOKEN)
+
+
+def _style(token: str, kind: str) -> str:
+    return SIGNS[token][1] if kind == "char" and token in SIGNS else ""
 
 
 def _fitting(cells: list[int], room: int) -> list[int | None]:

@@ -205,6 +205,13 @@ class CurveChart(Chart):
         self._curves[name].extend(x, y)
         self.invalidate()
 
+    def replace_points(self, name: str, x: ArrayLike, y: ArrayLike) -> None:
+        """Other points for a series that is there."""
+        curve = self._curves[name]
+        curve.clear()
+        curve.extend(x, y)
+        self.invalidate()
+
     def set_references(self, lines: Sequence[ReferenceLine]) -> None:
         """Show these horizontal lines."""
         if tuple(lines) != self._references:

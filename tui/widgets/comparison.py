@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from textual.content import Content
 from textual.widgets import Static
 
+from core.config import RunConfig
+from core.presets import PRESETS, Preset
 from tui.charts import Curve
 from tui.palette import QUIET
 from tui.quantities import perplexity_text
+
+# A run is comparable with a book's whatever these are.
+NO_MATTER = (
+    "corpus", "seed", "num_epochs", "device", "threads", "sample_every", "sample_prefix", "sample_length",
+    "checkpoint_seconds",
+)  # fmt: skip
 
 
 class Comparison(Static):
@@ -46,3 +54,11 @@ def values_at(curve: Curve, epochs: list[int]) -> dict[int, float]:
     x, y = curve.points()
     found = np.searchsorted(x, epochs)
     return {epoch: float(y[at]) for epoch, at in zip(epochs, found, strict=True) if at < x.size and x[at] == epoch}
+
+
+def preset_of(config: RunConfig | None) -> Preset | None:
+    """The preset whose figures are for these very settings."""
+    if config is None:
+        return None
+    same = {name: getattr(config, name) for name in NO_MATTER}
+    return next((preset for preset in PRESETS.values() if preset.config.replace(**same) == config), None)

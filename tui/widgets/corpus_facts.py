@@ -59,6 +59,13 @@ def counts(facts: dict[str, Any], width: int) -> list[Line]:
         ("encoding", shown_text(str(facts["encoding"]))),
         ("sha256", str(facts["sha256"])[:8]),
     ]
+    poems = facts.get("poems")
+    if poems:
+        pairs[3:3] = [
+            ("poems", f"{poems['lines']:,}"),
+            ("longest", f"{poems['longest']:,} tokens"),
+            ("cut", f"{poems['cut']:,} poems"),
+        ]
     columns = max(1, min(4, width // 22))
     cells = width // columns
     lines: list[Line] = []

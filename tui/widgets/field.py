@@ -1,4 +1,4 @@
-"""One setting of ``RunConfig`` as a line of a form: label, editor, unit, and its error below while there is one."""
+"""One setting of ``RunConfig`` as a line of a form: label, editor, unit, and below it its error or a note, if any."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from core.config import Setting
 from tui.form_state import YES_NO
 from tui.text import shown_text
 from tui.widgets.choice import Choice
+from tui.widgets.plain_input import PlainInput
 
 
 class SettingField(Vertical):
@@ -53,7 +54,7 @@ class SettingField(Vertical):
         setting = self.setting
         if setting.choices or setting.kind is bool:
             return Choice(setting.choices or YES_NO, self._text, id=f"edit-{setting.name}")
-        editor = Input(
+        editor = PlainInput(
             self._text,
             placeholder="" if setting.kind is str else setting.range_text(),
             suggester=SuggestFromList(self._suggestions) if self._suggestions else None,
@@ -84,13 +85,20 @@ class SettingField(Vertical):
     def show_error(self, error: str) -> None:
         """Say what is wrong, below the line; nothing for an empty ``error``."""
         self.set_class(bool(error), "-wrong")
-        shown = self.query(".field-error")
-        if not error:
+        self._say("field-error", error)
+
+    def show_note(self, note: str) -> None:
+        """Say what to know about the value that stands here; nothing for an empty ``note``."""
+        self._say("field-note", note)
+
+    def _say(self, kind: str, words: str) -> None:
+        shown = self.query(f".{kind}")
+        if not words:
             shown.remove()
         elif shown:
-            shown.first(Static).update(Content(shown_text(error)))
+            shown.first(Static).update(Content(shown_text(words)))
         else:
-            self.mount(Static(Content(shown_text(error)), classes="field-error"))
+            self.mount(Static(Content(shown_text(words)), classes=kind))
 
     def focus_editor(self) -> None:
         """Put the focus on the editor."""

@@ -19,8 +19,9 @@ from textual.widgets import Select, Static
 
 from core.config import RunConfig, Setting, settings, shown
 from core.presets import PRESETS
-from tui.form_state import Reading, read, texts_of
-from tui.text import cell_len, shown_text
+from tui.form_state import Reading, idle_words, read, texts_of
+from tui.text import cell_len, clip_cells, shown_text
+from tui.verdict import BIDIRECTIONAL
 from tui.widgets.field import SettingField
 
 # What one wants at hand; everything else is one key away, in its group.
@@ -32,6 +33,9 @@ BASICS = frozenset(
     )
 )  # fmt: skip
 CUSTOM = "custom"
+MORE = " … (i: all of it)"
+# What stands below a field that has this value.
+NOTES = {("bidirectional", "yes"): BIDIRECTIONAL}
 ROOM_FOR_ALL = 60  # lines of a screen on which no group needs to be folded
 
 
@@ -102,6 +106,7 @@ class SettingsForm(Vertical):
         self._outside_errors: dict[str, str] = {}
         self._preset = self._preset_of()
         self._ready = False
+        self._helped: Setting | None = None  # the setting that the help line is about; None for the preset
 
     # ------------------------------------------------------------------ building
 
@@ -133,7 +138,7 @@ class SettingsForm(Vertical):
     def on_mount(self) -> None:
         """Show what is known from the beginning."""
         self._ready = True
-        self._tell_preset()
+        self.call_after_refresh(self._tell_preset)
         self._show()
         if self.app.size.height >= ROOM_FOR_ALL:
             self.call_after_refresh(self._expand_all)
@@ -189,6 +194,14 @@ class SettingsForm(Vertical):
         if name not in self._fields:
             await self._expand(next(item.group for item in settings() if item.name == name), True)
         self._fields[name].focus_editor()
+        self.call_after_refresh(self._keep_in_sight)
+
+    @on(events.Resize)
+    def _keep_in_sight(self) -> None:
+        """What has the focus stays visible while the lines around the fields come and go."""
+        focused = self.screen.focused
+        if self._ready and focused is not None and self.query_one("#form-scroll") in focused.ancestors:
+            focused.scroll_visible(animate=False)
 
     # ------------------------------------------------------------------ changing
 
@@ -208,6 +221,11 @@ class SettingsForm(Vertical):
         """An error that only the engine could find, at its setting, until that is edited."""
         self._outside_errors[name] = message
         self._show()
+
+    def clear_outside_error(self, name: str) -> None:
+        """What only the engine could find is so no longer."""
+        if self._outside_errors.pop(name, None) is not None:
+            self._show()
 
     @on(SettingField.Edited)
     def _field_edited(self, event: SettingField.Edited) -> None:
@@ -238,7 +256,7 @@ class SettingsForm(Vertical):
     def _read(self) -> None:
         self._reading = read(self._texts)
         self._preset = self._preset_of()
-        if self._ready and not self.has_focus_within:
+        if self._ready and (not self.has_focus_within or self._helped is None):
             self._tell_preset()
         self._show()
 
@@ -256,10 +274,9 @@ class SettingsForm(Vertical):
         errors = {**self._reading.errors, **self._outside_errors}
         for name, field in self._fields.items():
             field.show_error(errors.get(name, ""))
+            field.show_note(NOTES.get((name, self._texts[name]), ""))
             field.set_class(self._texts[name] != self._original[name], "-changed")
-            relevant = name in self._reading.relevant
-            if field.disabled == relevant:
-                field.disabled = not relevant
+            field.set_class(name not in self._reading.relevant, "-idle")
         for heading in self.query(GroupHeading):
             group = str(heading.id).removeprefix("group-")
             members = [item.name for item in settings() if item.group == group and item.name not in BASICS]
@@ -269,6 +286,8 @@ class SettingsForm(Vertical):
         if select.value != self._preset:
             with select.prevent(Select.Changed):
                 select.value = self._preset
+        if self._helped is not None:
+            self._help(self._helped)
 
     # ------------------------------------------------------------------ help
 
@@ -276,21 +295,36 @@ class SettingsForm(Vertical):
     def _focus_moved(self, event: events.DescendantFocus) -> None:
         field = next((node for node in event.widget.ancestors_with_self if isinstance(node, SettingField)), None)
         if field is not None:
-            self.query_one("#form-help", Static).update(help_of(field.setting))
+            self._help(field.setting)
         elif event.widget.id == "preset":
             self._tell_preset()
 
+    def _help(self, setting: Setting) -> None:
+        self._helped = setting
+        words = help_of(setting, idle_words(setting, self._texts))
+        help_line = self.query_one("#form-help", Static)
+        if help_line.content != words:
+            help_line.update(words)
+
     def _tell_preset(self) -> None:
+        self._helped = None
+        help_line = self.query_one("#form-help", Static)
         preset = PRESETS.get(self._preset)
-        words = f"{preset.title}; {preset.source}. {preset.note}" if preset else "settings of your own"
-        self.query_one("#form-help", Static).update(Content(shown_text(words)))
+        words = f"{preset.title}; {preset.source}. {preset.note}".strip() if preset else "settings of your own"
+        room = help_line.content_size
+        # Lines break at blanks, which leaves some cells unused.
+        cells = max(40, (room.width - 4) * room.height)
+        if cell_len(words) > cells:
+            words = clip_cells(words, cells - len(MORE), "") + MORE
+        help_line.update(Content(shown_text(words)))
 
 
-def help_of(setting: Setting) -> Content:
-    """What a setting does, what it may be, and what it is by default."""
+def help_of(setting: Setting, idle: str = "") -> Content:
+    """What a setting does, what it may be, and what it is by default; ``idle`` says why it has no effect now."""
     default = shown(setting.default) if setting.kind is not bool else ("no", "yes")[bool(setting.default)]
     facts = [] if setting.choices or setting.kind is bool else [setting.range_text()]
     facts.append(f"default {default}" if default else "empty by default")
     if setting.live:
         facts.append("can change while training")
-    return Content.assemble(setting.help, "\n", (" · ".join(facts), "dim"))
+    first = (f"{idle}\n", "$text-warning") if idle else ""
+    return Content.assemble(first, setting.help, "\n", (" · ".join(facts), "dim"))

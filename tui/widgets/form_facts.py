@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from textual import work
 from textual.content import Content
@@ -12,65 +15,120 @@ from textual.widgets import Static
 from core.config import RunConfig
 from core.errors import CorpusError
 from tui.corpora import describe
-from tui.preflight import preflight
+from tui.downloads import not_here, not_here_words
+from tui.host import stands
+from tui.pace import Pace, Shape, paces, shape_of
+from tui.preflight import TextFacts, device_named, preflight
 from tui.text import shown_text
 
 # Seconds after the last key before a text is counted, by a process of its own.
 DELAY = 0.8
-Key = tuple[str, str, str, int, int]
+LOW_SCREEN = 32
+Key = tuple[str, str, str, str, int, int]
 
 
 class FormFacts(Static):
-    """Tokens, batches, parameters, memory. A text is counted once."""
+    """Tokens, batches, parameters, memory, time; what speaks against it. A text is counted once."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
         self._config: RunConfig | None = None
         self._data_dir: Path | None = None
         self._timer: Timer | None = None
-        self._counted: dict[Key, tuple[int, int] | str] = {}
+        self._counted: dict[Key, TextFacts | str] = {}
+        self._devices: Sequence[Mapping[str, Any]] = ()
+        self._paces: Mapping[Shape, Pace] = {}
+
+    # ------------------------------------------------------------------ being told
 
     def know(self, config: RunConfig, tokens: int, vocabulary: int) -> None:
-        """What a run tells of its text."""
-        self._counted[_key(config)] = (tokens, vocabulary)
+        """What a run tells of its text; how many lines it has, a run does not tell."""
+        if config.documents == "stream":
+            self._counted[_key(config)] = TextFacts(tokens, vocabulary)
+
+    def know_devices(self, devices: Sequence[Mapping[str, Any]]) -> None:
+        """Which devices there are, and their memory."""
+        self._devices = devices
+        self._paint()
+
+    def forget_errors(self) -> None:
+        """A text may be here now, or be a better one."""
+        self._counted = {key: facts for key, facts in self._counted.items() if not isinstance(facts, str)}
+        if self._config is not None:
+            self.show(self._config, self._data_dir)
+
+    @work(exclusive=True, group="paces", exit_on_error=False)
+    async def learn_paces(self, saves: Path) -> None:
+        """Read how fast earlier runs were."""
+        found = await asyncio.to_thread(paces, saves)
+        if stands(self):
+            self._paces = found
+            self._paint()
 
     def show(self, config: RunConfig | None, data_dir: Path | None) -> None:
         """The lines for ``config``; nothing where the form has errors."""
         self._config, self._data_dir = config, data_dir
-        if config is None:
-            self.update(Content("the settings above have errors"))
-            return
-        counted = self._counted.get(_key(config))
-        if counted is None:
-            self.update(Content("counting the text …"))
+        if config is not None and _key(config) not in self._counted:
             if self._timer is not None:
                 self._timer.stop()
             self._timer = self.set_timer(DELAY, self._count)
-            return
-        facts = preflight(config, *counted) if not isinstance(counted, str) else None
-        words = facts.words() if facts is not None else str(counted)
-        self.set_class(facts is None or bool(facts.problem), "-wrong")
-        if str(self.content) != words:
-            self.update(Content(words))
+        self._paint()
+
+    # ------------------------------------------------------------------ showing
+
+    def _paint(self) -> None:
+        config = self._config
+        if config is None:
+            return self._say(Content("the settings above have errors"), wrong=True)
+        text = self._counted.get(_key(config))
+        if text is None:
+            return self._say(Content("counting the text …"))
+        if isinstance(text, str):
+            return self._say(Content(text), wrong=True)
+        brief = self.app.size.height < LOW_SCREEN
+        facts = preflight(config, text, device_named(config.device, self._devices))
+        lines = [Content(line) for line in facts.lines(self._paces.get(shape_of(config, text.vocabulary)), brief)]
+        if facts.problem:
+            lines.append(Content.styled(facts.problem, "$text-error"))
+        lines += [Content.styled(warning, "$text-warning") for warning in facts.warnings]
+        return self._say(Content("\n").join(lines))
+
+    def _say(self, words: Content, wrong: bool = False) -> None:
+        self.set_class(wrong, "-wrong")
+        if self.content != words:
+            self.update(words)
 
     @work(exclusive=True, exit_on_error=False)
     async def _count(self) -> None:
         config = self._config
         if config is None or _key(config) in self._counted:
             return
-        try:
-            facts = await describe(
-                config.corpus, normalise=config.normalise, tokens=config.tokens, max_tokens=config.max_tokens,
-                min_freq=config.min_freq, batch_size=1, num_steps=1, data_dir=self._data_dir,
-            )  # fmt: skip
-            self._counted[_key(config)] = (int(facts["tokens"]), int(facts["vocabulary"]))
-        except CorpusError as error:
-            self._counted[_key(config)] = shown_text(str(error))
-        except (KeyError, TypeError, ValueError):
-            self._counted[_key(config)] = "its statistics are of an unknown form"
-        self.show(self._config, self._data_dir)
+        found = await counted(config, self._data_dir)
+        if stands(self):
+            self._counted[_key(config)] = found
+            self._paint()
+
+
+async def counted(config: RunConfig, data_dir: Path | None) -> TextFacts | str:
+    """What there is to count in the text of ``config``, or the sentence that says why it cannot be counted."""
+    missing = await asyncio.to_thread(not_here, config.corpus, data_dir)
+    if missing is not None:
+        return not_here_words(missing)
+    try:
+        facts = await describe(
+            config.corpus, normalise=config.normalise, tokens=config.tokens, max_tokens=config.max_tokens,
+            min_freq=config.min_freq, batch_size=1, num_steps=1, documents=config.documents, data_dir=data_dir,
+        )  # fmt: skip
+        poems = facts.get("poems") or {"lines": None, "longest": 0}
+        return TextFacts(int(facts["tokens"]), int(facts["vocabulary"]), poems["lines"], int(poems["longest"]))
+    except CorpusError as error:
+        return shown_text(str(error))
+    except (KeyError, TypeError, ValueError):
+        return "its statistics are of an unknown form"
 
 
 def _key(config: RunConfig) -> Key:
     """What the number of tokens, and of different ones, depends on."""
-    return config.corpus, config.normalise, config.tokens, config.max_tokens, config.min_freq
+    return (
+        config.corpus, config.normalise, config.tokens, config.documents, config.max_tokens, config.min_freq
+    )  # fmt: skip

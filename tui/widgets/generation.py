@@ -1,18 +1,30 @@
-"""One text that a model has written, or is writing: how, what, and what came of it."""
+"""What came of one request: how it was asked, one or several texts side by side, and how it stands."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import ItemGrid, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from core.generation.options import GenerationRequest
 from tui.palette import QUIET
 from tui.text import clip_cells, shown_text, token_name
+from tui.token_details import SHADINGS
 from tui.widgets.written_text import WrittenText
+
+NARROWEST = 21
+"""Cells of a column of samples."""
+_ENDED = {
+    "stop": "ended at its token",
+    "end": "the model ended it",
+    "verses": "all verses written",
+}
 
 
 def unknown_words(unknown: Sequence[str]) -> str:
@@ -24,58 +36,160 @@ def unknown_words(unknown: Sequence[str]) -> str:
     return f"not in the vocabulary: {shown}, read as <unk>"
 
 
-class Generation(Vertical, can_focus=True):
-    """A line of settings, the text, and a line that says how it stands. It can be focused, to be copied."""
+def copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
+    """``42 of 200 characters, underlined, stand literally in the training text, from character 1,203``."""
+    length, start = int(copied["length"]), int(copied["text_start"])
+    if not length:
+        return f"none of its {noun}s stands in the training text"
+    what = f"all {length:,}" if length == tokens else f"{length:,} of {tokens:,}"
+    stand = "stands" if length == 1 else "stand"
+    return f"{what} {noun}s, underlined, {stand} literally in the training text, from {noun} {start + 1:,}"
 
-    def __init__(self, run: str, settings: str, prefix: str) -> None:
-        super().__init__()
-        self._run = run
-        self._settings = settings
-        self._prefix = prefix
-        self._text = WrittenText(prefix)
-        self._begun = time.monotonic()
-        self._first: float | None = None
+
+def short_copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
+    """``42 of 200 copied from character 1,203``, where there is little room."""
+    length, start = int(copied["length"]), int(copied["text_start"])
+    return f"{length:,} of {tokens:,} copied" + (f", from {noun} {start + 1:,}" if length else "")
+
+
+def heads_of(request: GenerationRequest, kind: str) -> tuple[str, ...]:
+    """The heads of an acrostic, one a verse."""
+    heads = request.heads.split() if kind == "word" else [head for head in request.heads if not head.isspace()]
+    return tuple(heads)
+
+
+class SampleText(Vertical):
+    """One text: its number where there are several, itself, and what is to be said of it."""
+
+    def __init__(self, caption: str, prefix: str, heads: Sequence[str] = (), shading: str = SHADINGS[0]) -> None:
+        super().__init__(classes="sample")
+        self._caption = caption
+        self.written = WrittenText(prefix, heads)
+        self.written.set_reactive(WrittenText.shading, shading)
         self._waiting: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        if self._caption:
+            yield Static(Content(self._caption), classes="sample-caption")
+        yield self.written
+        note = Static("", classes="sample-note", markup=False)
+        note.display = False
+        yield note
+
+    def add(self, piece: str, tokens: Sequence[dict[str, Any]]) -> None:
+        """Keep what has been written until the next ``flush``. Raises KeyError, TypeError, ValueError for no tokens."""
+        self.written.details.add(tokens)
+        self._waiting.append(piece)
+
+    def flush(self) -> bool:
+        """Show what has been written since the last time. Returns whether there was anything."""
+        if not self._waiting:
+            return False
+        self.written.append("".join(self._waiting))
+        self._waiting.clear()
+        return True
+
+    def finish(self, facts: Mapping[str, Any], noun: str, is_alone: bool) -> None:
+        """Take what the last event says of this text; where it stands beside others, in few words."""
+        self.flush()
+        continuation, copied = facts.get("continuation"), facts.get("copy")
+        if isinstance(continuation, str):
+            self.written.replace(continuation)
+        words = [_ENDED[facts["ended"]]] if facts.get("ended") in _ENDED else []
+        if isinstance(copied, Mapping):
+            self.written.mark_copied(*map(int, copied["span"]))
+            tell = copy_words if is_alone else short_copy_words
+            words.append(tell(copied, int(facts["tokens"]), noun))
+        note = self.query_one(".sample-note", Static)
+        note.update(Content(" · ".join(words)))
+        note.display = bool(words)
+
+
+class Generation(Vertical):
+    """A line of settings, the texts, and a line that says how they stand."""
+
+    def __init__(
+        self, run: str, settings: str, request: GenerationRequest, kind: str = "char", shading: str = SHADINGS[0]
+    ) -> None:
+        """``kind`` says what a token of the run is: ``char`` or ``word``."""
+        super().__init__()
+        self._run, self._settings = run, settings
+        self.request = request
+        self._noun = "word" if kind == "word" else "character"
+        self._heads = heads_of(request, kind)
+        self._begun = time.monotonic()
+        self._seen: defaultdict[int, int] = defaultdict(int)  # tokens of each text that have come
+        several = request.count > 1
+        self.samples = [self._sample(f"sample {number}" if several else "", shading)
+                        for number in range(1, request.count + 1)]  # fmt: skip
+
+    def _sample(self, caption: str, shading: str) -> SampleText:
+        return SampleText(caption, self.request.prefix, self._heads, shading)
 
     def compose(self) -> ComposeResult:
         yield Static(
             Content.assemble((shown_text(clip_cells(self._run, 60)), "bold"), (f" · {self._settings}", QUIET)),
             classes="generation-settings",
         )
-        yield self._text
+        yield ItemGrid(*self.samples, min_column_width=NARROWEST, stretch_height=False, classes="samples")
         yield Static("waiting for the engine …", classes="generation-status", markup=False)
 
     @property
-    def text(self) -> str:
-        """Prefix and continuation."""
-        return self._text.text
+    def is_beam(self) -> bool:
+        """Whether a beam search is asked for: its texts come at its end."""
+        return self.request.sampling.strategy == "beam"
 
-    def add(self, piece: str) -> None:
-        """Keep what has been written until the next ``flush``."""
-        if self._first is None:
-            self._first = time.monotonic()
-        self._waiting.append(piece)
+    @property
+    def text(self) -> str:
+        """Prefix and continuation of all texts."""
+        return "\n\n".join(sample.written.text for sample in self.samples)
+
+    def _count(self) -> int:
+        return sum(len(sample.written.continuation) for sample in self.samples)
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Keep what has been written until the next ``flush``. Raises KeyError, TypeError, ValueError for no piece."""
+        number = int(event.get("sample", 0))
+        if not 0 <= number < len(self.samples):
+            raise ValueError(f"there is no text {number}")
+        self.samples[number].add(str(event["text"]), event.get("tokens", ()))
 
     def flush(self) -> None:
         """Show what has been written since the last time."""
-        if self._waiting:
-            self._text.append("".join(self._waiting))
-            self._waiting.clear()
-            self._say(f"writing · {len(self._text.continuation):,} characters")
+        if any([sample.flush() for sample in self.samples]):
+            self._say(f"writing · {self._count():,} characters")
+        elif self.is_beam and (seconds := time.monotonic() - self._begun) > 0.5:
+            self._say(f"following {self.request.sampling.width:,} texts at once · {seconds:.0f} s")
 
-    def finish(self, whole: str | None, unknown: Sequence[str]) -> None:
-        """All is written; ``whole`` is prefix and continuation, where the engine says it."""
+    async def finish(self, event: Mapping[str, Any]) -> None:
+        """All is written. Raises KeyError, TypeError or ValueError for an answer of an unknown form."""
         self.flush()
-        if whole is not None and whole.startswith(self._prefix):
-            self._text.replace(whole[len(self._prefix) :])
-        count = len(self._text.continuation)
+        told = list(event.get("samples", ()))
+        if self.is_beam and told:
+            await self._show_results(told)
+        for sample, facts in zip(self.samples, told, strict=False):
+            sample.finish(facts, self._noun, len(self.samples) == 1)
         seconds = time.monotonic() - self._begun
-        self._say(f"{count:,} characters in {seconds:.2f} s", unknown_words(unknown))
+        texts = f"{len(self.samples):,} texts, " if len(self.samples) > 1 else ""
+        problem = event.get("copy_problem")
+        words = f"{texts}{self._count():,} characters in {seconds:.2f} s"
+        warning = [unknown_words([str(token) for token in event.get("unknown") or ()]),
+                   f"no copy meter: {shown_text(str(problem))}" if problem else ""]  # fmt: skip
+        self._say(words, "\n".join(filter(None, warning)))
+
+    async def _show_results(self, told: Sequence[Mapping[str, Any]]) -> None:
+        """The results of a beam search, the best first, each with its score."""
+        first = self.samples[0]
+        await first.mount(Static(Content(_score_words(1, told[0])), classes="sample-caption"), before=0)
+        more = [self._sample(_score_words(number, facts), first.written.shading)
+                for number, facts in enumerate(told[1:], 2)]  # fmt: skip
+        self.samples += more
+        await self.query_one(ItemGrid).mount_all(more)
 
     def stop(self) -> None:
         """The person stopped it."""
         self.flush()
-        self._say(f"stopped after {len(self._text.continuation):,} characters")
+        self._say(f"stopped after {self._count():,} characters")
 
     def fail(self, sentence: str) -> None:
         """It went wrong."""
@@ -86,3 +200,10 @@ class Generation(Vertical, can_focus=True):
     def _say(self, words: str, warning: str = "") -> None:
         parts = [(words, "")] + ([("\n", ""), (warning, "$text-warning")] if warning else [])
         self.query_one(".generation-status", Static).update(Content.assemble(*parts))
+
+
+def _score_words(number: int, facts: Mapping[str, Any]) -> str:
+    score = facts.get("score")
+    # A minus sign and not a hyphen, as wide as a digit.
+    shown = f" · {score:.3f} nats/token".replace("-", "−") if isinstance(score, float) else ""
+    return f"{number}{shown}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ class HeaderLine(Horizontal):
             device.update(Content(words))
 
 
-def device_words(device: dict[str, Any]) -> str:
+def device_words(device: Mapping[str, Any]) -> str:
     """``cuda:0 H100 · 1.2/79 GB``, without what nobody can tell."""
     label = str(device.get("label") or "").removeprefix("NVIDIA ")
     name = f"{device.get('name', '?')} {label}".strip()

@@ -5,23 +5,23 @@ Whoever feeds it says ``changed``; it paints at its own pace, and not at all whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
 from core.events import State
-from core.presets import PRESETS
 from tui.charts import Curve, Marker, ReferenceLine, Series
+from tui.host import stands
 from tui.quantities import perplexity_text
 from tui.status_line import BETWEEN, model_words, status_words
 from tui.text import cell_len, shown_text
+from tui.verdict import nothing_written_words
 from tui.watched_run import WatchedRun
 from tui.widgets.chart import CurveChart
-from tui.widgets.comparison import Comparison
+from tui.widgets.comparison import Comparison, preset_of
 from tui.widgets.epochs import EpochTable
+from tui.widgets.figures import Figures
 from tui.widgets.frame import FrameEdge
 from tui.widgets.samples import Samples
 
@@ -30,11 +30,6 @@ CHART_TICKS = 2
 ROOM_FOR_BASELINES = 16  # lines of chart below which n-gram lines would only be in the way
 WRITING_TICKS = 6
 WINDOWS = (0, 200, 50, 20)  # the last so many epochs; 0 shows all
-# A run is comparable with a book's whatever these are.
-NO_MATTER = (
-    "corpus", "seed", "num_epochs", "device", "threads", "sample_every", "sample_prefix", "sample_length",
-    "checkpoint_seconds",
-)  # fmt: skip
 WELCOME = Content.from_markup(
     "No run is open.\n\n"
     "[$accent]ctrl+t[/]  trains a new model with these settings\n"
@@ -63,7 +58,9 @@ class RunView(Vertical):
         self._visible = False
         self._drawn = (-1, -1)
         self._stale = True
+        self._has_curve = False
         self._looks: tuple[int, bool, bool] | None = None
+        self._best: tuple[int, float] | None = None
         self._sent = (-1.0, -1.0)
 
     def compose(self) -> ComposeResult:
@@ -72,6 +69,7 @@ class RunView(Vertical):
             yield Static("", id="trouble", markup=False)
             yield Static(WELCOME, id="welcome")
             yield CurveChart(id="curve")
+            yield Figures(id="figures")
             yield Comparison(id="comparison")
         yield FrameEdge("middle", "the model writes", id="writing-edge")
         with Horizontal(id="writing"):
@@ -106,6 +104,7 @@ class RunView(Vertical):
         self._run = run
         self._drawn = (-1, -1)
         self._looks = None
+        self.query_one(Figures).show(None)
         self.query_one(Samples).show(())
         self.query_one(EpochTable).rows = ()
         self._arrange()
@@ -148,7 +147,7 @@ class RunView(Vertical):
         trouble.display = bool(self._trouble)
         trouble.update(Content(self._trouble))
         welcome = self.query_one("#welcome", Static)
-        has_curve = self._run is not None and len(self._run.training) > 0
+        has_curve = self._has_curve = self._run is not None and len(self._run.training) > 0
         if self._busy and not has_curve:
             welcome.update(Content(self._busy))
         elif self._run is None:
@@ -172,7 +171,7 @@ class RunView(Vertical):
             self._paint()
 
     def _paint(self, everything: bool = False) -> None:
-        if (not self._visible and not everything) or not self.is_mounted:
+        if (not self._visible and not everything) or not stands(self):
             return
         status = self.query_one("#run-status", FrameEdge)
         run = self._run
@@ -185,18 +184,19 @@ class RunView(Vertical):
         status.set_class(run.state in (State.FAILED, State.DIVERGED, State.INTERRUPTED), "-wrong")
         edge = self.query_one("#writing-edge", FrameEdge)
         edge.note = self._note(run, left_out, edge.room - cell_len(edge.title) - 4)
-        if len(run.training) and not self.query_one("#curve").display:
+        if len(run.training) and not self._has_curve:
             self._arrange()
             return
         curve_version, sample_version = self._drawn
         if (run.curve_version != curve_version and (everything or self._tick % CHART_TICKS == 0)) or everything:
             self._draw(run)
+            self.query_one(Figures).show(run)
             curve_version = run.curve_version
         if run.sample_version != sample_version and (everything or self._tick % WRITING_TICKS == 0):
-            self.query_one(Samples).show(run.samples)
+            self.query_one(Samples).show(run.samples, nothing_written_words(run.config))
             sample_version = run.sample_version
         if self.query_one(EpochTable).display and (everything or self._tick % WRITING_TICKS == 0):
-            self.query_one(EpochTable).show(tuple(run.epochs))
+            self.query_one(EpochTable).show(tuple(run.epochs), run.best[0] if run.best is not None else None)
         self._drawn = (curve_version, sample_version)
         self._stale = self._drawn != (run.curve_version, run.sample_version)
 
@@ -215,25 +215,37 @@ class RunView(Vertical):
         chart = self.query_one(CurveChart)
         chart.log_y, chart.window = self._log, self._window or None
         chart.set_end(float(run.num_epochs) if run.num_epochs else None)
-        lines = [ReferenceLine(float(run.vocabulary), f"uniform {run.vocabulary:,}")] if run.vocabulary else []
-        if chart.size.height >= ROOM_FOR_BASELINES:
-            lines += [ReferenceLine(value, f"{name} {perplexity_text(value)}") for name, value in run.baselines]
-        chart.set_references(lines)
-        figures = self._published(run)
+        chart.set_references(self._references(run, chart.size.height))
+        preset = preset_of(run.config)
+        figures = preset.published if preset is not None else {}
         self.query_one(Comparison).show(figures, run.training)
         points = Series("published", list(figures), list(figures.values()), color="$success", marker="points")
         looks = (run.begun, bool(len(run.held_out)), bool(figures))
         if looks != self._looks:
-            self._looks, self._sent = looks, (-1.0, -1.0)
+            self._looks, self._sent, self._best = looks, (-1.0, -1.0), None
             dashed: Marker = "dashed"
             series = [Series("training", (), (), color="$accent", marker="solid")]
             series += [Series("held out", (), (), color="$secondary", marker=dashed)] if looks[1] else []
+            series += [Series("best", (), (), color="$text-warning", marker="points")] if looks[1] else []
             series += [points] if figures else []
             chart.set_series(series)
+        if looks[1] and run.best is not None and run.best != self._best:
+            self._best = run.best
+            chart.replace_points("best", [run.best[0]], [run.best[1]])
         self._sent = (
             self._send(chart, "training", run.training, self._sent[0]),
             self._send(chart, "held out", run.held_out, self._sent[1]),
         )
+
+    @staticmethod
+    def _references(run: WatchedRun, height: int) -> list[ReferenceLine]:
+        """What guessing reaches, and what n-gram models reach, on the text that their labels name."""
+        lines = [ReferenceLine(float(run.vocabulary), f"uniform {run.vocabulary:,}")] if run.vocabulary else []
+        # A model that sees the answer is no rival of theirs.
+        if height >= ROOM_FOR_BASELINES and not (run.config is not None and run.config.bidirectional):
+            for name, value in run.baselines:
+                lines.append(ReferenceLine(value, f"{name}, {run.baselines_on} {perplexity_text(value)}"))
+        return lines
 
     @staticmethod
     def _send(chart: CurveChart, name: str, curve: Curve, since: float) -> float:
@@ -246,14 +258,3 @@ class RunView(Vertical):
             chart.extend(name, x[new], y[new])
             since = float(x[-1])
         return since
-
-    @staticmethod
-    def _published(run: WatchedRun) -> Mapping[int, float]:
-        """The perplexities that a book printed for these very settings, by epoch."""
-        if run.config is None:
-            return {}
-        same = {name: getattr(run.config, name) for name in NO_MATTER}
-        for preset in PRESETS.values():
-            if preset.config.replace(**same) == run.config:
-                return preset.published
-        return {}

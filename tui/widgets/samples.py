@@ -23,6 +23,7 @@ class Samples(VerticalScroll):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._samples: tuple[SampleWritten, ...] = ()
+        self._nothing = NOTHING
 
     def compose(self) -> ComposeResult:
         yield Static(Content(NOTHING), id="samples-text", classes="quiet")
@@ -31,8 +32,9 @@ class Samples(VerticalScroll):
         if self._samples:
             self.call_after_refresh(self._paint)
 
-    def show(self, samples: Iterable[SampleWritten]) -> None:
-        """Show the latest of ``samples``, the last one first."""
+    def show(self, samples: Iterable[SampleWritten], nothing: str = NOTHING) -> None:
+        """Show the latest of ``samples``, the last one first; ``nothing`` is said where there are none."""
+        self._nothing = nothing
         self._samples = tuple(samples)[-SHOWN:][::-1]
         self._paint()
 
@@ -40,7 +42,7 @@ class Samples(VerticalScroll):
         text = self.query_one("#samples-text", Static)
         text.set_class(not self._samples, "quiet")
         if not self._samples:
-            text.update(Content(NOTHING))
+            text.update(Content(self._nothing))
             return
         digits = len(str(self._samples[0].epoch))
         margin = len("epoch ") + digits + 2

@@ -1,0 +1,122 @@
+"""What an engine tells of each token that it has written, kept in little room: some bytes a token, no objects."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+TOLD = 10
+"""Tokens of a distribution that are kept."""
+LIMITS = (1.0, 3.0, 6.0)
+"""Bits of surprise from which on a token is of the next level."""
+LEVELS = ("under 1 bit", "1 to 3", "3 to 6", "6 and more")
+"""The levels in words."""
+SHADINGS = ("plain", "colour", "marks")
+"""How a text shows surprise: not at all, by its background, or without colour: dim, plain, bold, bold underlined."""
+
+Distribution = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class TokenDetail:
+    """One token: what it added to the text, its surprise in bits, and the likeliest tokens of two distributions.
+
+    ``drawn`` is the one that it was drawn from, after all filters, ``model`` the model's own; (token, probability).
+    """
+
+    text: str
+    surprise: float
+    drawn: Distribution
+    model: Distribution
+
+    @property
+    def probability(self) -> float:
+        """The token's probability for the model itself."""
+        return float(2.0**-self.surprise)
+
+    def place_in(self, distribution: Distribution) -> int | None:
+        """Where this token stands in a distribution, or None: a blank or line end before it only sets it apart."""
+        for name in (self.text, self.text.lstrip("\n ")):
+            for place, (token, _) in enumerate(distribution):
+                if token == name:
+                    return place
+        return None
+
+    @property
+    def was_filtered(self) -> bool:
+        """Whether filters have changed the distribution by as much as one sees."""
+        own = dict(self.model)
+        return sum(abs(own.get(name, 0.0) - probability) for name, probability in self.drawn) > 0.01
+
+
+class TokenDetails(Sequence[TokenDetail]):
+    """The tokens of one text, in order. ``starts`` are their first characters, counted from the first token's."""
+
+    def __init__(self) -> None:
+        self.starts = array("L")
+        self.bits = array("f")
+        self.end = 0
+        self._texts: list[str] = []
+        self._numbers: dict[str, int] = {}  # of each different text
+        self._own = array("L")
+        # For each token TOLD entries drawn from and TOLD of the model's; -1 where there are fewer.
+        self._names = array("l")
+        self._probabilities = array("f")
+
+    def add(self, tokens: Sequence[dict[str, Any]]) -> None:
+        """Keep what an engine tells. Raises KeyError, TypeError or ValueError for what is no token."""
+        for token in tokens:
+            text, bits = str(token["text"]), float(token["surprise"])
+            entries = [(str(name), float(probability)) for name, probability in token["top"][:TOLD]]
+            entries += [("", -1.0)] * (TOLD - len(entries))
+            entries += [(str(name), float(probability)) for name, probability in token["model"][:TOLD]]
+            entries += [("", -1.0)] * (2 * TOLD - len(entries))
+            self._names.extend(self._number(name) if probability >= 0 else -1 for name, probability in entries)
+            self._probabilities.extend(probability for _, probability in entries)
+            self._own.append(self._number(text))
+            self.starts.append(self.end)
+            self.bits.append(bits)
+            self.end += len(text)
+
+    def _number(self, text: str) -> int:
+        number = self._numbers.get(text)
+        if number is None:
+            number = self._numbers[text] = len(self._texts)
+            self._texts.append(text)
+        return number
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        first = 2 * TOLD * (index % len(self))
+        drawn, model = (self._distribution(first + part) for part in (0, TOLD))
+        return TokenDetail(self._texts[self._own[index]], self.bits[index], drawn, model)
+
+    def _distribution(self, first: int) -> Distribution:
+        entries = zip(self._names[first : first + TOLD], self._probabilities[first : first + TOLD], strict=True)
+        return tuple((self._texts[name], probability) for name, probability in entries if name >= 0)
+
+    def at(self, character: int) -> int:
+        """The token that a character belongs to; the nearest one where there is none."""
+        return min(max(0, bisect_right(self.starts, character) - 1), len(self) - 1)
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Where a token stands, without what only sets it apart from the one before."""
+        start, text = self.starts[index], self._texts[self._own[index]]
+        lead = len(text) - len(text.lstrip("\n ")) if len(text) > 1 else 0
+        return start + min(lead, len(text) - 1) if text else start, start + len(text)
+
+    def level(self, index: int) -> int:
+        """How surprising a token is, as a place in ``LEVELS``."""
+        return bisect_right(LIMITS, self.bits[index])
+
+    @property
+    def mean(self) -> float:
+        """Bits a token."""
+        return sum(self.bits) / len(self.bits) if self.bits else 0.0

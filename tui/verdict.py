@@ -1,0 +1,89 @@
+"""What the numbers of a run say, in words: on which text, in which unit, and what to make of it. No widgets."""
+
+from __future__ import annotations
+
+import math
+
+from core.config import RunConfig
+from core.events import State
+from tui.quantities import perplexity_text
+from tui.text import shown_text
+from tui.watched_run import WatchedRun
+
+BIDIRECTIONAL = (
+    "it reads both ways and sees its own answer: its perplexity is no language-model perplexity, and generation is off"
+)
+# Training perplexity below which a text is known by heart, and how much higher a held-out one is "far above" it: two
+# bits a token more.
+BY_HEART = 2.0
+FAR_ABOVE = 4.0
+
+
+def bits(perplexity: float | None) -> float | None:
+    """Bits per token: the binary logarithm of the perplexity."""
+    if perplexity is None or not perplexity > 0:
+        return None
+    return math.log2(perplexity) if math.isfinite(perplexity) else math.inf
+
+
+def figure_words(run: WatchedRun, short: bool = False) -> list[str]:
+    """``training   2.310 perplexity   1.21 bits/token``, and the same for the held-out text where there is one."""
+    if run.perplexity is None:
+        return []
+    if run.validation_perplexity is None:
+        return [_figures("training", run.perplexity, short)]
+    best = f"   best {perplexity_text(run.best[1])} at epoch {run.best[0]:,}" if run.best is not None else ""
+    held_out = _figures("held out", run.validation_perplexity, short) + best
+    return [_figures("training", run.perplexity, short), held_out]
+
+
+def _figures(name: str, perplexity: float, short: bool) -> str:
+    found = bits(perplexity)
+    words = "–" if found is None else "∞" if math.isinf(found) else f"{found:.2f}"
+    units = ("ppl", "bits") if short else ("perplexity", "bits/token")
+    return f"{name:<8}  {perplexity_text(perplexity):>7} {units[0]}  {words:>5} {units[1]}"
+
+
+def verdict_words(run: WatchedRun) -> list[tuple[str, bool]]:
+    """Sentences about the run, each with whether it is a warning."""
+    config = run.config
+    if config is not None and config.bidirectional:
+        return [(f"bidirectional: {BIDIRECTIONAL}", True)]
+    told = [(words, True) for words in (memorised_words(run),) if words]
+    patience = patience_words(run)
+    return [*told, (patience, False)] if patience else told
+
+
+def memorised_words(run: WatchedRun) -> str:
+    """Said only where a held-out text shows it: the training text is known by heart and the other one is not."""
+    training, held_out = run.perplexity, run.validation_perplexity
+    if training is None or held_out is None or not (training < BY_HEART and held_out >= FAR_ABOVE * training):
+        return ""
+    better = "not at all better" if run.best is not None and held_out > run.best[1] else "far less well"
+    known, other = _short(training), _short(held_out)
+    return f"memorised: it knows the training text by heart ({known}) and the held-out text {better} ({other})"
+
+
+def _short(perplexity: float) -> str:
+    return f"{perplexity:.1f}" if perplexity < 10 else f"{perplexity:.0f}" if perplexity < 1e6 else f"{perplexity:.0e}"
+
+
+def patience_words(run: WatchedRun) -> str:
+    """When training ends early, or that it did."""
+    patience = run.config.patience if run.config is not None else 0
+    since = run.epochs_since_best
+    if run.state == State.FINISHED and run.message:
+        return shown_text(run.message)
+    if not patience or since is None or run.state not in (State.TRAINING, State.PAUSED):
+        return ""
+    epochs = "1 epoch" if patience == 1 else f"{patience:,} epochs"
+    return f"stops early after {epochs} without a better held-out perplexity; {since:,} so far"
+
+
+def nothing_written_words(config: RunConfig | None) -> str:
+    """What stands in the place of samples where there are none."""
+    if config is not None and config.bidirectional:
+        return "Generation is off: a bidirectional model has to see what comes next."
+    if config is not None and not config.sample_every:
+        return "No samples: sample every is 0."
+    return "Every few epochs the model writes a line here."

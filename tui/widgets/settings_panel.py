@@ -1,0 +1,67 @@
+"""The left side of the Train pane: the settings, what a training with them will be, and the buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button
+
+from core.config import RunConfig
+from core.events import State
+from tui.plan import Plan
+from tui.text import shown_text
+from tui.train_keys import LABELS
+from tui.watched_run import WatchedRun
+from tui.widgets.form import SettingsForm
+from tui.widgets.form_facts import FormFacts
+
+
+class SettingsPanel(Vertical):
+    """Form, facts and buttons; where the screen is narrow it is a drawer."""
+
+    def __init__(self, config: RunConfig, corpora: Iterable[str] = (), *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._config = config
+        self._corpora = tuple(corpora)
+
+    def compose(self) -> ComposeResult:
+        yield SettingsForm(self._config, self._corpora, id="form")
+        yield FormFacts(id="form-facts")
+        with Horizontal(id="train-buttons"):
+            yield Button("Train new run", variant="primary", compact=True, id="train-go")
+            yield Button("Pause", compact=True, id="train-pause")
+            yield Button("Stop", compact=True, id="train-stop")
+
+    @property
+    def form(self) -> SettingsForm:
+        """The settings."""
+        return self.query_one(SettingsForm)
+
+    @property
+    def facts(self) -> FormFacts:
+        """What a training with them will be."""
+        return self.query_one(FormFacts)
+
+    def show_plan(self, plan: Plan, run: WatchedRun | None, data_dir: Path | None) -> None:
+        """Say what Train would do now, and to which run."""
+        go, pause = self.query_one("#train-go", Button), self.query_one("#train-pause", Button)
+        _label(go, LABELS[plan])
+        go.disabled = plan == "watch"
+        name = shown_text(run.name) if run is not None else ""
+        self.border_title = Content(f"settings of {'a new run' if plan == 'new' else name}")
+        state = run.state if run is not None else State.IDLE
+        pause.disabled = state not in (State.TRAINING, State.PAUSED)
+        _label(pause, "Resume" if state == State.PAUSED else "Pause")
+        self.query_one("#train-stop", Button).disabled = pause.disabled
+        self.facts.show(self.form.reading.config, data_dir)
+
+
+def _label(button: Button, words: str) -> None:
+    """Another label, which the button's width follows."""
+    if str(button.label) != words:
+        button.label = Content(words)
+        button.refresh(layout=True)
