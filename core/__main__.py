@@ -9,7 +9,7 @@ import sys
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "1000"
 
-from core.cli import main  # noqa: E402
+from core.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -32,7 +32,7 @@ def figure_words(run: WatchedRun, short: bool = False) -> list[str]:
         return []
     if run.validation_perplexity is None:
         return [_figures("training", run.perplexity, short)]
-    best = f"   best {perplexity_text(run.best[1])} at epoch {run.best[0]:,}" if run.best is not None else ""
+    best = f"  best {perplexity_text(run.best[1])} at epoch {run.best[0]:,}" if run.best is not None else ""
     held_out = _figures("held out", run.validation_perplexity, short) + best
     return [_figures("training", run.perplexity, short), held_out]
 
@@ -41,7 +41,7 @@ def _figures(name: str, perplexity: float, short: bool) -> str:
     found = bits(perplexity)
     words = "–" if found is None else "∞" if math.isinf(found) else f"{found:.2f}"
     units = ("ppl", "bits") if short else ("perplexity", "bits/token")
-    return f"{name:<8}  {perplexity_text(perplexity):>7} {units[0]}  {words:>5} {units[1]}"
+    return f"{name:<8} {perplexity_text(perplexity):>7} {units[0]}  {words:>5} {units[1]}"
 
 
 def verdict_words(run: WatchedRun) -> list[tuple[str, bool]]:

@@ -28,7 +28,13 @@ class Terminal:
     """A program in a terminal of ``columns`` x ``lines``; a thread feeds what it prints to the emulator."""
 
     def __init__(
-        self, command: Sequence[str], *, columns: int = 120, lines: int = 40, environment: Mapping[str, str], folder: Path
+        self,
+        command: Sequence[str],
+        *,
+        columns: int = 120,
+        lines: int = 40,
+        environment: Mapping[str, str],
+        folder: Path,
     ) -> None:
         self.screen = pyte.Screen(columns, lines)
         self.output = bytearray()

@@ -97,7 +97,7 @@ def test_the_terminal_is_left_as_it_was(playground: Callable[..., Any]) -> None:
     assert output.rfind(b"\x1b[?25h") > output.rfind(b"\x1b[?25l")
 
 
-def test_a_hostile_text_sends_none_of_its_escapes_to_the_terminal(playground: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_hostile_text_sends_no_escapes_to_the_terminal(playground: Callable[..., Any], tmp_path: Path) -> None:
     hostile = "\x1b]0;owned\x07\x1b[31m[bold red]red[/] \x1b[2J\x9b5n\u202eabc 龘 e\u0301\n"
     folder = tmp_path / "data"
     folder.mkdir()

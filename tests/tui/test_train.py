@@ -11,7 +11,6 @@ from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_jour
 from textual.widgets import Button, Input, Select, Static
 
 from core.config import RunConfig, settings
-from core.corpus.catalogue import DOWNLOADS
 from core.errors import EngineError
 from core.events import EpochFinished, RunResumed, SampleWritten, State, StateChanged
 from core.presets import PRESETS, Preset
@@ -302,7 +301,7 @@ async def test_both_perplexities_in_words(playground: Make, saves: Path, size: t
         assert not app.query_one(Figures).display
         await app.open_run(run.path)
         await until(pilot, lambda: "memorised: it knows the training text by heart (1.3)" in figures(app))
-        assert "training    1.300 perplexity   0.38 bits/token" in figures(app)
+        assert "training   1.300 perplexity   0.38 bits/token" in figures(app)
         assert "best 812.4 at epoch 2" in figures(app)
         chart = app.query_one(CurveChart)
         assert chart._curves["best"].points()[1].tolist() == [812.4]
@@ -323,7 +322,16 @@ async def test_a_bidirectional_run_says_what_it_is(playground: Make, saves: Path
         assert [line.label for line in app.query_one(CurveChart)._references] == ["uniform 1,027"]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+async def test_every_preset_can_be_chosen(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        for name, preset in PRESETS.items():
+            app.query_one("#preset", Select).value = name
+            await until(pilot, lambda name=name: app.train.form.preset == name)
+            assert app.train.form.reading.config == preset.config
+
+
+@pytest.mark.parametrize("name", ["time-machine-scratch", "shakespeare-fast"])
 async def test_a_preset_whose_text_is_not_here_says_how_to_get_it(
     playground: Make, fakes: FakeEngines, data_dir: Path, name: str
 ) -> None:
@@ -332,8 +340,6 @@ async def test_a_preset_whose_text_is_not_here_says_how_to_get_it(
     async with app.run_test(size=(120, 40)) as pilot:
         app.query_one("#preset", Select).value = name
         await until(pilot, lambda: app.train.form.preset == name)
-        if corpus not in {entry.name for entry in DOWNLOADS}:
-            return
         facts = app.query_one("#form-facts", Static)
         await until(pilot, lambda: f"{corpus} is not here yet: the Data pane (f2) downloads it" in str(facts.content))
         await pilot.press("ctrl+t")

@@ -49,10 +49,10 @@ def test_nothing_is_claimed_without_grounds(training: float, held_out: float | N
 def test_figures_name_their_text_and_unit() -> None:
     run = watched(epoch(1, 4.0, 16.0), epoch(2, 2.0, 32.0))
     assert figure_words(run) == [
-        "training    2.000 perplexity   1.00 bits/token",
-        "held out     32.0 perplexity   5.00 bits/token   best 16.0 at epoch 1",
+        "training   2.000 perplexity   1.00 bits/token",
+        "held out    32.0 perplexity   5.00 bits/token  best 16.0 at epoch 1",
     ]
-    assert figure_words(watched(epoch(1, 4.0))) == ["training    4.000 perplexity   2.00 bits/token"]
+    assert figure_words(watched(epoch(1, 4.0))) == ["training   4.000 perplexity   2.00 bits/token"]
     assert figure_words(watched()) == []
     assert bits(None) is None and bits(0.0) is None and bits(math.inf) == math.inf
 

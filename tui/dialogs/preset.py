@@ -20,7 +20,7 @@ from tui.text import shown_text
 
 
 class PresetScreen(ModalScreen[None]):
-    """Scrolls; escape closes it. ``measured``: training perplexities by epoch of ``run``, where that is of the preset."""
+    """Scrolls; escape closes it. ``measured``: training perplexities by epoch of ``run``, which is of the preset."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,i,q", "dismiss", "Close", tooltip="Back to the pane", id="preset.close"),
