@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pyte
 
-from tests.e2e.terminal import Terminal
+from tests.e2e.terminal import Terminal, screen_lines
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -82,7 +82,7 @@ class Recorder(Terminal):
             with contextlib.suppress(TypeError):  # private modes that pyte does not know; they draw nothing
                 stream.feed(decoder.decode(data))
             if moment >= since:
-                yield moment, "\n".join(screen.display)
+                yield moment, "\n".join(screen_lines(screen))
 
     def screen_text(self) -> str:
         """The screen as it is now."""

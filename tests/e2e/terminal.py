@@ -24,6 +24,12 @@ KEYS = {
 }  # fmt: skip
 
 
+def screen_lines(screen: pyte.Screen) -> list[str]:
+    """The lines of a screen. (``screen.display`` fails where half of a wide character has been written over.)"""
+    columns = range(screen.columns)
+    return ["".join(screen.buffer[line][column].data for column in columns).rstrip() for line in range(screen.lines)]
+
+
 class Terminal:
     """A program in a terminal of ``columns`` x ``lines``; a thread feeds what it prints to the emulator."""
 
@@ -67,7 +73,7 @@ class Terminal:
     def text(self) -> str:
         """The screen as lines; a wide character stands once."""
         with self._lock:
-            return "\n".join(line.rstrip() for line in self.screen.display)
+            return "\n".join(screen_lines(self.screen))
 
     def press(self, *keys: str) -> None:
         """Press keys by name (``enter``, ``f3``, ``ctrl+t``) or as characters, one after the other."""
