@@ -145,6 +145,8 @@ class Playground(App[None]):
         from tui.charts import preload
 
         preload()
+        for pane in PANES:  # so that a pane that is opened for the first time is there at once, with its keys
+            import_module(pane.module)
         # What stands now stays: the collector need not walk through it again, which takes it 50 to 100 ms each time.
         gc.collect()
         gc.freeze()

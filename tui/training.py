@@ -49,8 +49,8 @@ class Training:
             if not stands(pane):
                 return
             name = getattr(error, "field", None) or named_setting(str(error))
-            if isinstance(error, UserError) and name and pane.plan == "new":
-                self._refused = True
+            self._refused = isinstance(error, UserError) and pane.plan == "new"
+            if self._refused and name:
                 pane.form.show_outside_error(name, str(error))
                 pane.drawer = True
                 await pane.form.focus_error()

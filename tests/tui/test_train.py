@@ -464,3 +464,39 @@ def test_snapshot_empty(snap_compare: Any, playground: Make, size: tuple[int, in
         await pilot.pause(0.5)
 
     assert snap_compare(playground(), terminal_size=size, run_before=opened)
+
+
+async def test_a_new_run_does_not_inherit_what_another_was_changed_to(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        await pilot.press("plus")
+        await until(pilot, lambda: app.train.form.texts["learning_rate"] == "125")
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: app.train.form.texts["learning_rate"] == "100")
+        assert app.train.form.preset == "lyrics-scratch-sequential"
+
+
+async def test_an_error_that_comes_back_at_once_is_shown(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        field = app.query_one("#field-num_steps", SettingField)
+        field.show_error("first")
+        await until(pilot, lambda: field.query(".field-error"))
+        field.show_error("")
+        field.show_error("second")
+        await until(
+            pilot, lambda: [str(said.content) for said in field.query(".field-error").results(Static)] == ["second"]
+        )
+
+
+async def test_a_text_longer_than_its_field_is_not_hidden_by_a_scrollbar(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("e")
+        corpus = app.query_one("#edit-corpus", Input)
+        corpus.value = "/a/path/that/is/much/longer/than/the/field/in/which/it/stands/text.txt"
+        await pilot.pause()
+        assert (corpus.styles.scrollbar_size_horizontal, corpus.styles.scrollbar_size_vertical) == (0, 0)

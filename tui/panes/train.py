@@ -291,8 +291,9 @@ class TrainPane(Horizontal):
         self.call_after_refresh(self.form.focus_first)
 
     def action_curve(self) -> None:
-        """Back to the curve; a drawer closes."""
+        """Back to the curve; a drawer closes, and so does what was said of a refused training."""
         self.drawer = False
+        self._training.forget_refusal()
         self.view.focus_curve()
 
     def action_log(self) -> None:
@@ -305,8 +306,12 @@ class TrainPane(Horizontal):
 
     def action_new_run(self) -> None:
         """A new run with the settings that stand here; the open one stays as it is, and goes on if it trains."""
-        run = self._run
+        run, config = self._run, self.form.reading.config
         self._fresh = True
+        # What a run was changed to in mid-run is its own: a new one begins as the preset does.
+        preset = preset_of(config, but_for=LIVE) if not self.form.preset else None
+        if preset is not None:
+            self.form.change({name: typed(getattr(preset.config, name)) for name in LIVE})
         if run is not None and run.state == State.TRAINING:
             self.notify(f"{shown_text(run.name)} goes on training meanwhile", markup=False)
         self._tell_plan()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from textual.content import Content
 from textual.widgets import Static
@@ -56,9 +56,9 @@ def values_at(curve: Curve, epochs: list[int]) -> dict[int, float]:
     return {epoch: float(y[at]) for epoch, at in zip(epochs, found, strict=True) if at < x.size and x[at] == epoch}
 
 
-def preset_of(config: RunConfig | None) -> Preset | None:
-    """The preset whose figures are for these very settings."""
+def preset_of(config: RunConfig | None, but_for: Iterable[str] = ()) -> Preset | None:
+    """The preset whose figures are for these very settings, whatever ``but_for`` is set to."""
     if config is None:
         return None
-    same = {name: getattr(config, name) for name in NO_MATTER}
+    same = {name: getattr(config, name) for name in (*NO_MATTER, *but_for)}
     return next((preset for preset in PRESETS.values() if preset.config.replace(**same) == config), None)

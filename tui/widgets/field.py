@@ -42,6 +42,7 @@ class SettingField(Vertical):
         self.setting = setting
         self._text = text
         self._suggestions = tuple(suggestions)
+        self._said: dict[str, Static] = {}
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="field-line"):
@@ -92,13 +93,15 @@ class SettingField(Vertical):
         self._say("field-note", note)
 
     def _say(self, kind: str, words: str) -> None:
-        shown = self.query(f".{kind}")
+        # Removing takes a moment, in which a query would still find what is on its way out.
         if not words:
-            shown.remove()
-        elif shown:
-            shown.first(Static).update(Content(shown_text(words)))
+            if kind in self._said:
+                self._said.pop(kind).remove()
+        elif kind in self._said:
+            self._said[kind].update(Content(shown_text(words)))
         else:
-            self.mount(Static(Content(shown_text(words)), classes=kind))
+            self._said[kind] = Static(Content(shown_text(words)), classes=kind)
+            self.mount(self._said[kind])
 
     def focus_editor(self) -> None:
         """Put the focus on the editor."""
