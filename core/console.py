@@ -32,11 +32,6 @@ def cells(text: str) -> int:
     )
 
 
-def padded(text: str, width: int) -> str:
-    """``text`` with blanks behind it up to ``width`` columns."""
-    return text + " " * max(0, width - cells(text))
-
-
 def print_table(rows: list[list[str]], right: frozenset[int] = frozenset()) -> None:
     """Columns side by side, the first row a heading; ``right`` names the columns that are set flush right."""
     widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]))]

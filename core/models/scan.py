@@ -258,3 +258,30 @@ def scan(
     else:
         H, *last = LSTMScan.apply(A, W_h, *state, bf16)  # type: ignore[no-untyped-call]
     return H, tuple(last)
+
+
+def scan_layer(
+    cell: str,
+    directions: Sequence[tuple[Tensor, Tensor, Sequence[Tensor]]],
+    state: State,
+    *,
+    relu: bool = False,
+    bf16: bool = False,
+) -> tuple[Tensor, list[State]]:
+    """One layer over time, forwards and, where there is a second direction, backwards.
+
+    Args:
+        cell, relu, bf16: see ``scan``.
+        directions: (A, W_h, extra) of each, as ``scan`` takes them.
+        state: each tensor (directions, batch, hidden).
+
+    Returns:
+        The hidden states of all steps, (num_steps, batch, directions * hidden), and the last state of each direction.
+    """
+    found, lasts = [], []
+    for direction, (A, W_h, extra) in enumerate(directions):
+        begin = tuple(tensor[direction] for tensor in state)
+        H, last = scan(cell, A.flip(0) if direction else A, W_h, extra, begin, relu=relu, bf16=bf16)
+        found.append(H.flip(0) if direction else H)
+        lasts.append(last)
+    return found[0] if len(found) == 1 else torch.cat(found, dim=-1), lasts

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.models.feedforward import linear, look_up
 from core.models.language_model import LanguageModel
-from core.models.scan import scan
+from core.models.scan import scan_layer
 from core.models.scratch import CELLS, State, textbook_names
 
 
@@ -77,23 +77,15 @@ class ScratchLanguageModel(LanguageModel):
         X: Tensor | None = None
         last_states: list[State] = []
         for layer in range(self.num_layers):
-            found = []
-            for direction in range(self.directions):
-                row = layer * self.directions + direction
-                W_x, W_h, b, *extra = self.stored_layer(row)
+            rows = range(layer * self.directions, (layer + 1) * self.directions)
+            directions = []
+            for W_x, W_h, b, *extra in map(self.stored_layer, rows):
                 A = self._first_inputs(ids, W_x, b) if X is None else linear(X, W_x, b, bf16=self.bf16)
-                H, last = scan(
-                    self.config.cell,
-                    A.flip(0) if direction else A,
-                    W_h,
-                    extra,
-                    tuple(tensor[row] for tensor in state),
-                    relu=self.config.activation == "relu",
-                    bf16=self.bf16,
-                )
-                found.append(H.flip(0) if direction else H)
-                last_states.append(last)
-            X = found[0] if self.directions == 1 else torch.cat(found, dim=-1)
+                directions.append((A, W_h, extra))
+            begin = tuple(tensor[rows.start : rows.stop] for tensor in state)
+            relu = self.config.activation == "relu"
+            X, lasts = scan_layer(self.config.cell, directions, begin, relu=relu, bf16=self.bf16)
+            last_states += lasts
             if layer + 1 < self.num_layers:
                 X = self.dropped(X)
         assert X is not None

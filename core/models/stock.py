@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.models.feedforward import look_up
 from core.models.language_model import LanguageModel
-from core.models.scan import scan
+from core.models.scan import scan_layer
 from core.models.scratch import State
 from core.models.step import StepWeights
 
@@ -99,22 +99,12 @@ class StockLanguageModel(LanguageModel):
 
     def _first_layer(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """Layer 1 on one-hot inputs: look-up and scan on the module's parameters."""
-        found, lasts = [], []
-        for direction in range(self.directions):
-            W_x, W_h, b, *extra = self._in_our_order(direction)
+        directions = []
+        for W_x, W_h, b, *extra in map(self._in_our_order, range(self.directions)):
             A = look_up(ids.reshape(-1), W_x, b).view(*ids.shape, -1)  # (num_steps, batch, gates * hidden)
-            H, last = scan(
-                self.config.cell,
-                A.flip(0) if direction else A,
-                W_h,
-                extra,
-                tuple(tensor[direction] for tensor in state),
-                relu=self.config.activation == "relu",
-                bf16=self.bf16,
-            )
-            found.append(H.flip(0) if direction else H)
-            lasts.append(last)
-        X = found[0] if self.directions == 1 else torch.cat(found, dim=-1)
+            directions.append((A, W_h, extra))
+        relu = self.config.activation == "relu"
+        X, lasts = scan_layer(self.config.cell, directions, state, relu=relu, bf16=self.bf16)
         return X, tuple(torch.stack(tensors) for tensors in zip(*lasts, strict=True))
 
     def _in_our_order(self, row: int) -> tuple[Tensor, ...]:
