@@ -1,6 +1,25 @@
-"""What all tests share: threads that wait without spinning, so that two test processes do not slow each other down."""
+"""What all tests share: how often the tests that break things try, and threads that wait without spinning."""
 
 import os
 
-# Read by libgomp when torch is loaded, hence before any test imports it.
+import pytest
+
+# Read by libgomp when torch is loaded, hence before any test imports it: else two test processes slow each other down.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--trials",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many times as often the tests that kill, cut, fill and flood try as they do by default (1)",
+    )
+
+
+@pytest.fixture(scope="session")
+def trials(pytestconfig: pytest.Config) -> int:
+    """By how much a breaking test multiplies its own short number of tries; see tests/README.md."""
+    factor: int = pytestconfig.getoption("--trials")
+    return factor

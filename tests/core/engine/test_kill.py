@@ -1,6 +1,6 @@
 """Trainings that are killed at random moments and gone on with give what the uninterrupted ones give, bit for bit.
 
-RNN_PLAYGROUND_TRIALS says how many kills there are for each model, 4 by default.
+There are four kills for each model, times ``--trials``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from core.runs.run import Run, find_run
 
 Tiny = Callable[..., RunConfig]
 REPOSITORY = Path(__file__).resolve().parents[3]
-TRIALS = int(os.environ.get("RNN_PLAYGROUND_TRIALS", "4"))
+KILLS = 4
 CASES: list[dict[str, Any]] = [
     {"cell": "rnn", "num_epochs": 40},
     {"cell": "gru", "implementation": "torch.nn", "optimiser": "adam", "learning_rate": 0.01, "dropout": 0.3,
@@ -64,7 +64,7 @@ def assert_same(killed: Run, whole: Run) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["cell"])
-def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, case: dict[str, Any]) -> None:
+def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, trials: int, case: dict[str, Any]) -> None:
     config = tiny(checkpoint_seconds=0.02, sample_every=7, sample_length=5, **case)
     began = time.monotonic()
     session = Session.create(config, saves, "whole")
@@ -72,19 +72,20 @@ def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, case: dict[
     session.close()
     whole, seconds = session.run, time.monotonic() - began
 
+    kills = KILLS * trials
     draw, killed = random.Random(case["cell"]), 0
-    while killed < TRIALS or (saves / "killed").exists():
+    while killed < kills or (saves / "killed").exists():
         child = os.fork()
         if child == 0:
             train_on(config, saves)
-        killed += end(child, after=draw.uniform(0, 0.6 * seconds) if killed < TRIALS else 60.0)
+        killed += end(child, after=draw.uniform(0, 0.6 * seconds) if killed < kills else 60.0)
         run = Run(saves / "killed")
         if run.exists():
             assert not run.is_held() and run.summary().problem == ""
             if run.summary().state == State.FINISHED:
                 assert_same(run, whole)
                 run.path.rename(saves / f"finished-{killed}-{time.monotonic_ns()}")
-    assert killed >= TRIALS
+    assert killed >= kills
 
 
 def train_on(config: RunConfig, saves: Path) -> None:
