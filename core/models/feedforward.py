@@ -9,6 +9,7 @@ import torch.nn.functional
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from core.models.compiled import kernels
 from core.models.products import product, transposed_product
 
 # The logits live in blocks of whole rows of about so many numbers: they stay in a CPU's cache from product to product,
@@ -78,8 +79,7 @@ class OutputLoss(torch.autograd.Function):
         P = softmax(H W + b),    loss = -1/n sum_r mask_r log P[r, target_r]
         dlogits = mask * (P - one_hot(target)) / n,    dH = dlogits W^T,    dW = H^T dlogits,    db = sum of its rows
 
-    The buffer of the logits becomes P and then dlogits in place, block by block; n is the number of unmasked rows. The
-    logarithm is taken of P: a token less likely than the smallest normal number counts as just that (87 nats in fp32).
+    The buffer of the logits becomes dlogits in place, block by block; n is the number of unmasked rows.
 
     Shapes: H (rows, hidden), W (hidden, vocabulary), b (vocabulary,), targets (rows,) integers, mask (rows,) or None,
     differentiate: whether gradients will be asked for -> () in H's format.
@@ -98,24 +98,18 @@ class OutputLoss(torch.autograd.Function):
         dH, dW, db = [], None, None
         for start in range(0, H.shape[0], size):
             rows = slice(start, start + size)
-            target = targets[rows].unsqueeze(1)  # (size, 1)
             if bf16:  # a bias rounded to bf16 would shift a token's score for good
-                P = product(H_factor[rows], W_factor).to(H.dtype)  # (size, vocabulary)
-                P.add_(b)
+                logits = product(H_factor[rows], W_factor).to(H.dtype)  # (size, vocabulary)
+                logits.add_(b)
             else:
-                P = product(H_factor[rows], W_factor, b)  # (size, vocabulary)
-            P = torch.softmax(P, dim=1, out=P if P.device.type == "cpu" else None)
-            likelihood = P.gather(1, target)  # (size, 1)
-            surprise = likelihood.clamp_min(torch.finfo(P.dtype).tiny).log_().squeeze(1)
-            loss -= surprise.sum() if weights is None else surprise.dot(weights[rows])
+                logits = product(H_factor[rows], W_factor, b)  # (size, vocabulary)
+            weight = None if weights is None else weights[rows]
+            surprise, dlogits = _cross_entropy(logits, targets[rows], weight, differentiate, bf16)
+            loss += surprise.sum() if weight is None else surprise.dot(weight)
             if not differentiate:
                 continue
-            P.scatter_(1, target, likelihood - 1)
-            if weights is not None:
-                P.mul_(weights[rows].unsqueeze(1))
-            P_factor = P.to(factor)
-            dH.append(product(P_factor, W_factor.t()).to(H.dtype))
-            dW_block, db_block = transposed_product(H_factor[rows], P_factor).to(H.dtype), P.sum(0)
+            dH.append(product(dlogits, W_factor.t()).to(H.dtype))
+            dW_block, db_block = transposed_product(H_factor[rows], dlogits).to(H.dtype), dlogits.sum(0, dtype=H.dtype)
             dW, db = (dW_block, db_block) if dW is None or db is None else (dW.add_(dW_block), db.add_(db_block))
         scale = 1.0 / H.shape[0] if weights is None else weights.sum().clamp_min(1).reciprocal()
         if differentiate and dW is not None and db is not None:
@@ -129,6 +123,26 @@ class OutputLoss(torch.autograd.Function):
         factor = d_loss * ctx.scale
         dH, dW, db = (gradient * factor for gradient in ctx.saved_tensors)
         return dH, dW, db, None, None, None, None
+
+
+def _cross_entropy(
+    logits: Tensor, targets: Tensor, weights: Tensor | None, differentiate: bool, bf16: bool
+) -> tuple[Tensor, Tensor]:
+    """The surprise of each target in nats, (rows,), and weight * (softmax - one_hot), which takes the logits' place.
+
+    Without the compiled kernel a token less likely than the smallest normal number counts as just that: 87 nats.
+    """
+    if kernels.serves(logits, logits.shape[1], bf16=False):
+        return kernels.cross_entropy(logits, targets, weights, differentiate=differentiate, bf16=bf16)
+    P = torch.softmax(logits, dim=1, out=logits if logits.device.type == "cpu" else None)
+    target = targets.unsqueeze(1)  # (rows, 1)
+    likelihood = P.gather(1, target)  # (rows, 1)
+    surprise = likelihood.clamp_min(torch.finfo(P.dtype).tiny).log_().neg_().squeeze(1)
+    if differentiate:
+        P.scatter_(1, target, likelihood - 1)
+        if weights is not None:
+            P.mul_(weights.unsqueeze(1))
+    return surprise, P.bfloat16() if bf16 else P
 
 
 def look_up(ids: Tensor, table: Tensor, b: Tensor | None = None) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from core.models.compiled import kernels
 from core.models.products import RightFactor, transposed_product
 from core.models.scratch import State
 
@@ -36,6 +37,13 @@ def _tanh(Z: Tensor, out: Tensor) -> None:
         torch.add(_MINUS_ONE, out.sigmoid_(), alpha=2, out=out)
     else:
         torch.tanh(Z, out=out)
+
+
+def _recurrent_gradient(H: Tensor, dA: Tensor, H16: Tensor | None, dA16: Tensor | None) -> Tensor:
+    """dW_h = sum_t H_{t-1}^T dA_t, of the bfloat16 twins where there are such: (hidden, gates * hidden)."""
+    if H16 is not None and dA16 is not None:
+        return transposed_product(H16[:-1].flatten(0, 1), dA16.flatten(0, 1)).to(dA.dtype)
+    return transposed_product(H[:-1].flatten(0, 1), dA.flatten(0, 1))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -54,6 +62,11 @@ class RNNScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, A: Tensor, W_hh: Tensor, H_0: Tensor, relu: bool, bf16: bool) -> tuple[Tensor, Tensor]:
         num_steps, batch, hidden = A.shape
+        ctx.relu, ctx.bf16, ctx.compiled = relu, bf16, kernels.serves(A, hidden, bf16=bf16)
+        if ctx.compiled:
+            H, H16 = kernels.rnn_forward(A, W_hh, H_0, relu=relu, bf16=bf16)
+            ctx.save_for_backward(H, W_hh, H16)
+            return H[1:], H[-1].clone()
         H = A.new_empty(num_steps + 1, batch, hidden)
         H[0] = H_0
         recurrent = RightFactor(W_hh, batch, bf16=bf16)
@@ -64,15 +77,17 @@ class RNNScan(torch.autograd.Function):
                 torch.clamp_min(Z_t, 0.0, out=Hs[t + 1])
             else:
                 _tanh(Z_t, Hs[t + 1])
-        ctx.save_for_backward(H, W_hh)
-        ctx.relu, ctx.bf16 = relu, bf16
+        ctx.save_for_backward(H, W_hh, None)
         return H[1:], H[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dH: Tensor, dH_last: Tensor) -> tuple[Tensor | None, ...]:
-        H, W_hh = ctx.saved_tensors
+        H, W_hh, H16 = ctx.saved_tensors
         num_steps, batch, hidden = dH.shape
+        if ctx.compiled:
+            dZ, dZ16, dH_0 = kernels.rnn_backward(H, dH, dH_last, W_hh, relu=ctx.relu, bf16=ctx.bf16)
+            return dZ, _recurrent_gradient(H, dZ, H16, dZ16), dH_0, None, None
         after = H[1:]
         K = (after > 0).to(H.dtype) if ctx.relu else torch.addcmul(H.new_ones(()), after, after, value=-1)
         recurrent = RightFactor(W_hh.t(), batch, bf16=ctx.bf16)
@@ -109,6 +124,11 @@ class GRUScan(torch.autograd.Function):
     def forward(ctx: Any, A: Tensor, W_h: Tensor, b_hn: Tensor, H_0: Tensor, bf16: bool) -> tuple[Tensor, Tensor]:
         num_steps, batch, _ = A.shape
         hidden = H_0.shape[-1]
+        ctx.bf16, ctx.compiled = bf16, kernels.serves(A, hidden, bf16=bf16)
+        if ctx.compiled:
+            H, H16, gates, N = kernels.gru_forward(A.detach(), W_h, b_hn, H_0, bf16=bf16)
+            ctx.save_for_backward(H, gates, N, W_h, H16)
+            return H[1:], H[-1].clone()
         H = A.new_empty(num_steps + 1, batch, hidden)
         H[0] = H_0
         gates = A.detach().contiguous()  # Z, R, H~ take the place of their inputs
@@ -123,15 +143,20 @@ class GRUScan(torch.autograd.Function):
             torch.add(P_h, b_hn, out=Ns[t])
             _tanh(H_tilda[t].addcmul_(R[t], Ns[t]), H_tilda[t])
             torch.lerp(H_tilda[t], Hs[t], Z[t], out=Hs[t + 1])
-        ctx.save_for_backward(H, gates, N, W_h)
-        ctx.bf16 = bf16
+        ctx.save_for_backward(H, gates, N, W_h, None)
         return H[1:], H[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dH: Tensor, dH_last: Tensor) -> tuple[Tensor | None, ...]:
-        H, gates, N, W_h = ctx.saved_tensors
+        H, gates, N, W_h, H16 = ctx.saved_tensors
         num_steps, batch, hidden = dH.shape
+        if ctx.compiled:
+            dP, dP16, dA_h, D_0 = kernels.gru_backward(gates, H, N, dH, dH_last, W_h, bf16=ctx.bf16)
+            dW_h, dN = _recurrent_gradient(H, dP, H16, dP16), dP[..., 2 * hidden :]
+            db_hn = dN.sum((0, 1))
+            dN.copy_(dA_h)  # dA differs from dP in the candidate alone
+            return dP, dW_h, db_hn, D_0, None
         Z, R, H_tilda = gates.chunk(3, dim=-1)  # each (num_steps, batch, hidden)
         K = torch.empty_like(gates).view(num_steps, batch, 3, hidden)  # K^z, K^r, K^n
         K_h = (1 - Z).mul_(1 - H_tilda * H_tilda)
@@ -182,6 +207,11 @@ class LSTMScan(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         num_steps, batch, _ = A.shape
         hidden = H_0.shape[-1]
+        ctx.bf16, ctx.compiled = bf16, kernels.serves(A, hidden, bf16=bf16)
+        if ctx.compiled:
+            H, H16, C, gates, tanh_C = kernels.lstm_forward(A.detach(), W_h, H_0, C_0, bf16=bf16)
+            ctx.save_for_backward(H, C, gates, tanh_C, W_h, H16)
+            return H[1:], H[-1].clone(), C[-1].clone()
         H, C = A.new_empty(2, num_steps + 1, batch, hidden)
         H[0], C[0] = H_0, C_0
         gates = A.detach().contiguous()  # O, I, F, C~ take the place of their inputs
@@ -198,15 +228,17 @@ class LSTMScan(torch.autograd.Function):
             Cs[t + 1].addcmul_(I[t], C_tilda[t])
             _tanh(Cs[t + 1], tanh_Cs[t])
             torch.mul(O[t], tanh_Cs[t], out=Hs[t + 1])
-        ctx.save_for_backward(H, C, gates, tanh_C, W_h)
-        ctx.bf16 = bf16
+        ctx.save_for_backward(H, C, gates, tanh_C, W_h, None)
         return H[1:], H[-1].clone(), C[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dH: Tensor, dH_last: Tensor, dC_last: Tensor) -> tuple[Tensor | None, ...]:
-        H, C, gates, tanh_C, W_h = ctx.saved_tensors
+        H, C, gates, tanh_C, W_h, H16 = ctx.saved_tensors
         num_steps, batch, hidden = dH.shape
+        if ctx.compiled:
+            dA, dA16, D_0, dC_0 = kernels.lstm_backward(gates, C, tanh_C, dH, dH_last, dC_last, W_h, bf16=ctx.bf16)
+            return dA, _recurrent_gradient(H, dA, H16, dA16), D_0, dC_0, None
         O, I, F, C_tilda = gates.chunk(4, dim=-1)  # each (num_steps, batch, hidden)
         K = torch.empty_like(gates).view(num_steps, batch, 4, hidden)
         torch.mul((1 - O).mul_(O), tanh_C, out=K[:, :, 0])

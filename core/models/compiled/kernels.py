@@ -1,0 +1,174 @@
+"""The compiled recurrences and loss as functions of tensors.
+
+Each has a plain twin in ``scan.py`` or ``feedforward.py``, which serves wherever ``serves`` says no. The results do not
+depend on the number of threads: a row of a batch is always computed alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from core.models.compiled.library import compiled_library
+
+_WIDEST = 32  # two vectors of 16: panels are padded to whole ones
+
+
+@cache
+def why_not() -> str:
+    """Why nothing is compiled here, in a sentence; empty where it is."""
+    found = compiled_library()
+    return found if isinstance(found, str) else ""
+
+
+@cache
+def multiplies_bf16() -> bool:
+    """Whether the processor has the instructions for products in bfloat16 (AVX512-BF16)."""
+    return not why_not() and bool(_library().has_bf16())
+
+
+def serves(X: Tensor, hidden: int, *, bf16: bool) -> bool:
+    """Whether the compiled kernels can take such a tensor: single precision on a CPU, and pairs in bf16."""
+    if X.device.type != "cpu" or X.dtype is not torch.float32 or why_not():
+        return False
+    return not bf16 or (hidden % 2 == 0 and multiplies_bf16())
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    found = compiled_library()
+    assert isinstance(found, ctypes.CDLL)
+    return found
+
+
+def _call(name: str, *arguments: Tensor | int | None) -> None:
+    """Call a C function: tensors go as addresses of their first number. Releases the interpreter meanwhile."""
+    function = getattr(_library(), name)
+    function.restype = None
+    function(
+        *(
+            ctypes.c_void_p(argument.data_ptr())
+            if isinstance(argument, Tensor)
+            else ctypes.c_void_p(None)
+            if argument is None
+            else ctypes.c_int(int(argument))
+            for argument in arguments
+        ),
+        ctypes.c_int(torch.get_num_threads()),
+    )
+
+
+def _panels(inner: int, hidden: int, vectors: int, *, bf16: bool) -> Tensor:
+    """Room for a packed right factor of ``inner`` rows and ``vectors`` gates or parts of ``hidden`` columns."""
+    columns = -(-hidden // _WIDEST) * _WIDEST * vectors
+    return torch.empty(inner * columns, dtype=torch.bfloat16 if bf16 else torch.float32)
+
+
+def _beginning_with(first: Tensor, num_steps: int) -> Tensor:
+    """(num_steps + 1, batch, hidden) with the first step filled."""
+    stack = first.new_empty(num_steps + 1, *first.shape)
+    stack[0] = first
+    return stack
+
+
+def _twin(stack: Tensor, *, bf16: bool) -> Tensor | None:
+    """Room for the same numbers in bfloat16, the left factors of the products; with the first step filled."""
+    if not bf16:
+        return None
+    twin = torch.empty(stack.shape, dtype=torch.bfloat16)
+    twin[0] = stack[0]
+    return twin
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Shapes and names as in scan.py. ``H16`` and ``dA16`` are in bfloat16, or None.
+
+
+def rnn_forward(A: Tensor, W: Tensor, H_0: Tensor, *, relu: bool, bf16: bool) -> tuple[Tensor, Tensor | None]:
+    """H, H16: (num_steps + 1, batch, hidden)."""
+    num_steps, batch, hidden = A.shape
+    H = _beginning_with(H_0, num_steps)
+    H16 = _twin(H, bf16=bf16)
+    panels = _panels(hidden, hidden, 1, bf16=bf16)
+    _call("rnn_forward", A.contiguous(), H, H16, W.contiguous(), panels, num_steps, batch, hidden, relu, bf16)
+    return H, H16
+
+
+def rnn_backward(
+    H: Tensor, dH: Tensor, dH_last: Tensor, W: Tensor, *, relu: bool, bf16: bool
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """dZ, dZ16: (num_steps, batch, hidden); dH_0: (batch, hidden)."""
+    num_steps, batch, hidden = dH.shape
+    dZ, dH_0 = torch.empty(dH.shape), torch.empty(batch, hidden)
+    dZ16 = torch.empty(dH.shape, dtype=torch.bfloat16) if bf16 else None
+    given = (H, dH.contiguous(), dH_last.contiguous(), dZ, dZ16, dH_0, W.contiguous())
+    _call("rnn_backward", *given, _panels(hidden, hidden, 1, bf16=bf16), num_steps, batch, hidden, relu, bf16)
+    return dZ, dZ16, dH_0
+
+
+def gru_forward(
+    A: Tensor, W: Tensor, b_hn: Tensor, H_0: Tensor, *, bf16: bool
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """H, H16: (num_steps + 1, batch, hidden); the gates, in the place of A; N: (num_steps, batch, hidden)."""
+    num_steps, batch, _ = A.shape
+    hidden = H_0.shape[1]
+    H, N = _beginning_with(H_0, num_steps), torch.empty(num_steps, batch, hidden)
+    gates, H16 = A.contiguous(), _twin(H, bf16=bf16)
+    given = (gates, H, N, H16, b_hn.contiguous(), W.contiguous(), _panels(hidden, hidden, 3, bf16=bf16))
+    _call("gru_forward", *given, num_steps, batch, hidden, bf16)
+    return H, H16, gates, N
+
+
+def gru_backward(
+    gates: Tensor, H: Tensor, N: Tensor, dH: Tensor, dH_last: Tensor, W: Tensor, *, bf16: bool
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """dP, dP16: (num_steps, batch, 3 * hidden); dA^h: (num_steps, batch, hidden); dH_0: (batch, hidden)."""
+    num_steps, batch, hidden = dH.shape
+    dP, dA_h, dH_0 = torch.empty(gates.shape), torch.empty(dH.shape), torch.empty(batch, hidden)
+    dP16 = torch.empty(gates.shape, dtype=torch.bfloat16) if bf16 else None
+    given = (gates, H, N, dH.contiguous(), dH_last.contiguous(), dP, dP16, dA_h, dH_0, W.contiguous())
+    _call("gru_backward", *given, _panels(3 * hidden, hidden, 1, bf16=bf16), num_steps, batch, hidden, bf16)
+    return dP, dP16, dA_h, dH_0
+
+
+def lstm_forward(
+    A: Tensor, W: Tensor, H_0: Tensor, C_0: Tensor, *, bf16: bool
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
+    """H, H16, C: (num_steps + 1, batch, hidden); the gates, in the place of A; tanh C: (num_steps, batch, hidden)."""
+    num_steps, batch, _ = A.shape
+    hidden = H_0.shape[1]
+    H, C = _beginning_with(H_0, num_steps), _beginning_with(C_0, num_steps)
+    gates, tanh_C, H16 = A.contiguous(), torch.empty(num_steps, batch, hidden), _twin(H, bf16=bf16)
+    given = (gates, H, C, tanh_C, H16, W.contiguous(), _panels(hidden, hidden, 4, bf16=bf16))
+    _call("lstm_forward", *given, num_steps, batch, hidden, bf16)
+    return H, H16, C, gates, tanh_C
+
+
+def lstm_backward(
+    gates: Tensor, C: Tensor, tanh_C: Tensor, dH: Tensor, dH_last: Tensor, dC_last: Tensor, W: Tensor, *, bf16: bool
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """dA, dA16: (num_steps, batch, 4 * hidden); dH_0, dC_0: (batch, hidden)."""
+    num_steps, batch, hidden = dH.shape
+    dA, dH_0, E = torch.empty(gates.shape), torch.empty(batch, hidden), dC_last.clone()
+    dA16 = torch.empty(gates.shape, dtype=torch.bfloat16) if bf16 else None
+    given = (gates, C, tanh_C, dH.contiguous(), dH_last.contiguous(), E, dA, dA16, dH_0, W.contiguous())
+    _call("lstm_backward", *given, _panels(4 * hidden, hidden, 1, bf16=bf16), num_steps, batch, hidden, bf16)
+    return dA, dA16, dH_0, E
+
+
+def cross_entropy(
+    logits: Tensor, targets: Tensor, weights: Tensor | None, *, differentiate: bool, bf16: bool
+) -> tuple[Tensor, Tensor]:
+    """The surprise of each target in nats, (rows,), and the gradient of their weighted sum, (rows, vocabulary).
+
+    The gradient takes the logits' place, or is in bfloat16 beside it.
+    """
+    rows, columns = logits.shape
+    surprises = torch.empty(rows)
+    narrow = torch.empty(logits.shape, dtype=torch.bfloat16) if bf16 and differentiate else None
+    given = (logits, narrow, targets.contiguous(), weights, surprises)
+    _call("cross_entropy", *given, rows, columns, differentiate)
+    return surprises, logits if narrow is None else narrow

@@ -1,0 +1,148 @@
+/* LSTM: [O_t I_t F_t C~_t] = activation(A_t + H_{t-1} W), C_t = F_t * C_{t-1} + I_t * C~_t, H_t = O_t * tanh(C_t).
+ *
+ * A panel of the forward pass is one vector of hidden units with its four gates, so a tile has all that a step needs.
+ */
+
+#include "recurrence.h"
+
+enum { O_GATE, I_GATE, F_GATE, C_GATE, GATES };
+
+#define ROWS (MOST_ROWS / 2) /* of a tile with four vectors a row */
+
+typedef struct {
+    Shape shape;
+    float *gates; /* A; the gates take its place */
+    float *H, *C, *tanh_C;
+    uint16_t *H16;
+} LstmForward;
+
+INLINE void lstm_forward_tile(const LstmForward *job, int t, int row, int rows, int column, const void *panel, int bf16) {
+    const int batch = job->shape.batch, hidden = job->shape.hidden, width = least(LANES, hidden - column);
+    const long first = (long)t * batch + row;
+    vec Z[ROWS * GATES];
+    for (int r = 0; r < rows; r++)
+        for (int g = 0; g < GATES; g++)
+            Z[r * GATES + g] = load(job->gates + ((first + r) * GATES + g) * hidden + column, width);
+    if (bf16)
+        accumulate_bf16(Z, rows, GATES, job->H16 + first * hidden, hidden, panel, hidden);
+    else
+        accumulate(Z, rows, GATES, job->H + first * hidden, hidden, panel, hidden);
+    for (int r = 0; r < rows; r++) {
+        float *gates = job->gates + (first + r) * GATES * hidden + column;
+        const long here = (first + r) * hidden + column, next = here + (long)batch * hidden;
+        const vec O = sigmoid_of(Z[r * GATES + O_GATE]), I = sigmoid_of(Z[r * GATES + I_GATE]);
+        const vec F = sigmoid_of(Z[r * GATES + F_GATE]), C_tilda = tanh_of(Z[r * GATES + C_GATE]);
+        const vec C = F * load(job->C + here, width) + I * C_tilda;
+        const vec tanh_C = tanh_of(C), H = O * tanh_C;
+        store(gates + O_GATE * hidden, O, width);
+        store(gates + I_GATE * hidden, I, width);
+        store(gates + F_GATE * hidden, F, width);
+        store(gates + C_GATE * hidden, C_tilda, width);
+        store(job->C + next, C, width);
+        store(job->tanh_C + here, tanh_C, width);
+        store(job->H + next, H, width);
+        if (bf16) store_bf16(job->H16 + next, H, width);
+    }
+}
+
+static void lstm_forward_rows(const void *given, int begin, int end) {
+    const LstmForward *job = given;
+    const Shape *shape = &job->shape;
+    const long panel_bytes = panel_size(shape->hidden, GATES, shape->bf16);
+    for (int t = 0; t < shape->steps; t++)
+        for (int column = 0, p = 0; column < shape->hidden; column += LANES, p++) {
+            const char *panel = (const char *)shape->panels + p * panel_bytes;
+            TILES(begin, end, shape->bf16, ROWS, lstm_forward_tile, job, t, column, panel);
+        }
+}
+
+void lstm_forward(float *gates, float *H, float *C, float *tanh_C, uint16_t *H16, const float *W, void *panels,
+                  int steps, int batch, int hidden, int bf16, int threads) {
+    LstmForward job = {{steps, batch, hidden, 0, bf16, panels}, gates, H, C, tanh_C, H16};
+    pack(W, GATES * hidden, 1, hidden, hidden, GATES, hidden, LANES, bf16, panels, threads);
+    share(lstm_forward_rows, &job, batch, threads);
+}
+
+/* The tile that gives D_{t-1} = dH_{t-1} + dA_t W^T gives dA_{t-1} and E_{t-2} as well. */
+
+typedef struct {
+    Shape shape;
+    const float *gates, *C, *tanh_C, *dH, *dH_last;
+    float *dA, *D_0;
+    float *E; /* (batch, hidden): dC_last on the way in, dC_0 on the way out */
+    uint16_t *dA16;
+} LstmBackward;
+
+INLINE void lstm_local(const LstmBackward *job, int t, int row, int column, int width, vec D, int bf16) {
+    const int hidden = job->shape.hidden;
+    const long index = (long)t * job->shape.batch + row, here = index * hidden + column;
+    const long wide = index * GATES * hidden + column;
+    const vec O = load(job->gates + wide + O_GATE * hidden, width), I = load(job->gates + wide + I_GATE * hidden, width);
+    const vec F = load(job->gates + wide + F_GATE * hidden, width);
+    const vec C_tilda = load(job->gates + wide + C_GATE * hidden, width);
+    const vec tanh_C = load(job->tanh_C + here, width), C_before = load(job->C + here, width);
+    float *memory = job->E + (long)row * hidden + column;
+    const vec E = load(memory, width) + D * (O * (1.0f - tanh_C * tanh_C));
+    store(memory, E * F, width);
+    const vec dA[GATES] = {
+        [O_GATE] = D * (tanh_C * (O * (1.0f - O))),
+        [I_GATE] = E * (C_tilda * (I * (1.0f - I))),
+        [F_GATE] = E * (C_before * (F * (1.0f - F))),
+        [C_GATE] = E * (I * (1.0f - C_tilda * C_tilda)),
+    };
+    for (int g = 0; g < GATES; g++) {
+        store(job->dA + wide + g * hidden, dA[g], width);
+        if (bf16) store_bf16(job->dA16 + wide + g * hidden, dA[g], width);
+    }
+}
+
+INLINE void lstm_backward_tile(const LstmBackward *job, int t, int row, int rows, int column, const void *panel,
+                               int bf16) {
+    const int batch = job->shape.batch, hidden = job->shape.hidden, inner = GATES * hidden;
+    const long first = (long)t * batch + row;
+    vec D[MOST_ROWS * 2];
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < 2; v++) {
+            const int at = column + v * LANES;
+            D[2 * r + v] = t ? load(job->dH + (first - batch + r) * hidden + at, least(LANES, hidden - at)) : splat(0.0f);
+        }
+    if (bf16)
+        accumulate_bf16(D, rows, 2, job->dA16 + first * inner, inner, panel, inner);
+    else
+        accumulate(D, rows, 2, job->dA + first * inner, inner, panel, inner);
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < 2; v++) {
+            const int at = column + v * LANES, width = least(LANES, hidden - at);
+            if (t)
+                lstm_local(job, t - 1, row + r, at, width, D[2 * r + v], bf16);
+            else
+                store(job->D_0 + (long)(row + r) * hidden + at, D[2 * r + v], width);
+        }
+}
+
+static void lstm_backward_rows(const void *given, int begin, int end) {
+    const LstmBackward *job = given;
+    const Shape *shape = &job->shape;
+    const int hidden = shape->hidden, last = shape->steps - 1;
+    const long panel_bytes = panel_size(GATES * hidden, 2, shape->bf16);
+    for (int row = begin; row < end; row++)
+        for (int column = 0; column < hidden; column += LANES) {
+            const int width = least(LANES, hidden - column);
+            const long place = (long)row * hidden + column;
+            const vec D = load(job->dH + (long)last * shape->batch * hidden + place, width);
+            lstm_local(job, last, row, column, width, D + load(job->dH_last + place, width), shape->bf16);
+        }
+    for (int t = last; t >= 0; t--)
+        for (int column = 0, p = 0; column < hidden; column += 2 * LANES, p++) {
+            const char *panel = (const char *)shape->panels + p * panel_bytes;
+            TILES(begin, end, shape->bf16, MOST_ROWS, lstm_backward_tile, job, t, column, panel);
+        }
+}
+
+void lstm_backward(const float *gates, const float *C, const float *tanh_C, const float *dH, const float *dH_last,
+                   float *E, float *dA, uint16_t *dA16, float *D_0, const float *W, void *panels, int steps, int batch,
+                   int hidden, int bf16, int threads) {
+    LstmBackward job = {{steps, batch, hidden, 0, bf16, panels}, gates, C, tanh_C, dH, dH_last, dA, D_0, E, dA16};
+    pack(W, 1, GATES * hidden, GATES * hidden, hidden, 2, LANES, 2 * LANES, bf16, panels, threads);
+    share(lstm_backward_rows, &job, batch, threads);
+}

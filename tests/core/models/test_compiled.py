@@ -1,0 +1,186 @@
+"""The compiled kernels against their plain twins, on shapes that fill no tile and no vector."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from core.models.compiled import kernels, library
+from core.models.feedforward import output_loss
+from core.models.scan import scan
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+compiled = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not() or "compiled")
+SHAPES = [(3, 1, 1), (5, 2, 7), (4, 3, 16), (6, 5, 33), (7, 13, 40), (35, 32, 64), (2, 70, 130)]
+
+
+def problem(cell: str, num_steps: int, batch: int, hidden: int) -> list[Tensor]:
+    """A, W_h, the state's tensors, and b_hn for the GRU; all want gradients."""
+    torch.manual_seed(hidden)
+    gates = GATES[cell]
+    tensors = [torch.randn(num_steps, batch, gates * hidden), torch.randn(hidden, gates * hidden) / hidden**0.5]
+    tensors += [torch.randn(batch, hidden) for _ in range(2 if cell == "lstm" else 1)]
+    tensors += [torch.randn(hidden)] if cell == "gru" else []
+    return tensors
+
+
+def answers(cell: str, tensors: list[Tensor], *, relu: bool = False, bf16: bool = False) -> list[Tensor]:
+    """Outputs, last state, and the gradients of an arbitrary function of them."""
+    A, W, *rest = [tensor.clone().requires_grad_() for tensor in tensors]
+    extra, state = (rest[1:], rest[:1]) if cell == "gru" else ([], rest)
+    # what the scan is given is used up, and a leaf may not be
+    H, last = scan(cell, A * 1, W, extra, tuple(state), relu=relu, bf16=bf16)
+    torch.manual_seed(1)
+    loss = sum((part * torch.randn(part.shape).to(part.dtype)).sum() for part in (H, *last))
+    assert isinstance(loss, Tensor)
+    return [H.detach(), *(part.detach() for part in last), *torch.autograd.grad(loss, (A, W, *rest))]
+
+
+def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "serves", lambda *_, **__: False)
+
+
+@compiled
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("cell", ["rnn", "relu", "gru", "lstm"])
+def test_the_plain_twin_agrees(cell: str, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    relu, cell = cell == "relu", "rnn" if cell == "relu" else cell
+    tensors = problem(cell, *shape)
+    found = answers(cell, tensors, relu=relu)
+    plainly(monkeypatch)
+    exact = answers(cell, [tensor.double() for tensor in tensors], relu=relu)
+    for ours, wanted in zip(found, exact, strict=True):
+        scale = wanted.abs().max().clamp_min(1.0)
+        assert (ours.double() - wanted).abs().max() < 2e-5 * scale * (1 + shape[0] / 4)
+
+
+@compiled
+@pytest.mark.skipif(not kernels.multiplies_bf16(), reason="the processor multiplies no bfloat16")
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[2] % 2 == 0], ids=str)
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_bfloat16_is_as_exact_as_its_format(
+    cell: str, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = problem(cell, *shape)
+    found = answers(cell, tensors, bf16=True)
+    plainly(monkeypatch)
+    exact = answers(cell, [tensor.double() for tensor in tensors])
+    for ours, wanted in zip(found, exact, strict=True):
+        assert torch.linalg.vector_norm(ours.double() - wanted) < 0.02 * torch.linalg.vector_norm(wanted)
+
+
+@compiled
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_threads_change_no_bit(cell: str) -> None:
+    tensors, before = problem(cell, 9, 37, 48), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = answers(cell, tensors)
+        torch.set_num_threads(3)
+        together = answers(cell, tensors)
+    finally:
+        torch.set_num_threads(before)
+    # the outputs and what flows back; the weights' gradient is PyTorch's product, which threads may split elsewhere
+    assert all(torch.equal(a, b) for a, b in zip(alone[:3], together[:3], strict=True))
+
+
+@compiled
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_not_hidden(cell: str, poison: float) -> None:
+    tensors = problem(cell, 4, 3, 20)
+    tensors[1][2, 3] = poison if cell != "rnn" or poison != poison else float("nan")
+    H, *_ = answers(cell, tensors)
+    if poison != poison:
+        assert H.isnan().any()
+    else:
+        assert H.isfinite().all() or H.isnan().any()  # a gate may close on infinity
+
+
+@compiled
+@pytest.mark.parametrize(("rows", "vocabulary"), [(1, 1), (5, 3), (37, 28), (64, 1027), (200, 65)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_loss(rows: int, vocabulary: int, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(rows)
+    H, W, b = torch.randn(rows, 12), torch.randn(12, vocabulary) * 3, torch.randn(vocabulary)
+    targets = torch.randint(vocabulary, (rows,))
+    mask = torch.rand(rows) < 0.6 if masked else None
+
+    def graded(*given: Tensor) -> list[Tensor]:
+        weights = [tensor.clone().requires_grad_() for tensor in given]
+        loss = output_loss(*weights, targets, mask)
+        return [loss.detach(), *torch.autograd.grad(loss, weights)]
+
+    found = graded(H, W, b)
+    plainly(monkeypatch)
+    for ours, wanted in zip(found, graded(H.double(), W.double(), b.double()), strict=True):
+        assert (ours.double() - wanted).abs().max() < 1e-5 * wanted.abs().max().clamp_min(1.0)
+
+
+@compiled
+def test_the_loss_of_what_cannot_be() -> None:
+    """A score of minus infinity, certainty, and NaN: infinite, zero and NaN surprise."""
+    logits = torch.tensor([[-torch.inf, 0.0], [200.0, 0.0], [torch.nan, 0.0], [0.0, torch.nan]])
+    surprises, _ = kernels.cross_entropy(
+        logits, torch.zeros(4, dtype=torch.int64), None, differentiate=False, bf16=False
+    )
+    assert surprises[0] > 80 and surprises[1] == 0 and surprises[2:].isnan().all()
+
+
+def in_a_process(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+WHY = "from core.models.compiled import kernels; print(kernels.why_not() or 'compiled')"
+
+
+@compiled
+def test_it_is_compiled_once(tmp_path: Path) -> None:
+    assert in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path)) == "compiled"
+    (kept,) = (tmp_path / "rnn-playground").iterdir()
+    assert (tmp_path / "rnn-playground").stat().st_mode & 0o077 == 0
+    assert in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path), PATH=os.environ["PATH"]) == "compiled"
+    assert [path.name for path in (tmp_path / "rnn-playground").iterdir()] == [kept.name]
+
+
+@compiled
+def test_a_cache_that_others_can_write_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "rnn-playground").mkdir()
+    (tmp_path / "rnn-playground").chmod(0o777)
+    assert in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path)) == "compiled"
+    assert list((tmp_path / "rnn-playground").iterdir()) == []
+
+
+def test_without_a_compiler_the_reason_is_said(tmp_path: Path) -> None:
+    found = in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path), PATH="", CC="")
+    assert "no C compiler" in found
+    assert "switched off" in in_a_process(WHY, RNN_PLAYGROUND_COMPILED="0")
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\necho it hurts >&2\nexit 1\n")
+    broken.chmod(0o755)
+    found = in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path), CC=str(broken))
+    assert "it hurts" in found
+    assert list((tmp_path / "rnn-playground").iterdir()) == []
+
+
+def test_a_damaged_library_is_no_crash(tmp_path: Path) -> None:
+    if kernels.why_not():
+        pytest.skip(kernels.why_not())
+    in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path))
+    (kept,) = (tmp_path / "rnn-playground").iterdir()
+    kept.write_bytes(b"not a library")
+    assert "could not be loaded" in in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path))
+
+
+def test_the_library_is_named_after_its_sources() -> None:
+    name = library._identity("cc")
+    assert name == library._identity("cc") and name != library._identity("another-cc")
