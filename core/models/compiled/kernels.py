@@ -44,7 +44,7 @@ def _library() -> ctypes.CDLL:
     return found
 
 
-def _call(name: str, *arguments: Tensor | int | None) -> None:
+def _call(name: str, *arguments: Tensor | int | ctypes.c_int64 | ctypes.c_uint64 | None) -> None:
     """Call a C function: tensors go as addresses of their first number. Releases the interpreter meanwhile."""
     function = getattr(_library(), name)
     function.restype = None
@@ -54,7 +54,9 @@ def _call(name: str, *arguments: Tensor | int | None) -> None:
             if isinstance(argument, Tensor)
             else ctypes.c_void_p(None)
             if argument is None
-            else ctypes.c_int(int(argument))
+            else ctypes.c_int(argument)
+            if isinstance(argument, int)
+            else argument
             for argument in arguments
         ),
         ctypes.c_int(torch.get_num_threads()),
@@ -157,6 +159,19 @@ def lstm_backward(
     given = (gates, C, tanh_C, dH.contiguous(), dH_last.contiguous(), E, dA, dA16, dH_0, W.contiguous())
     _call("lstm_backward", *given, _panels(4 * hidden, hidden, 1, bf16=bf16), num_steps, batch, hidden, bf16)
     return dA, dA16, dH_0, E
+
+
+def add_rows(table: Tensor, ids: Tensor, gradient: Tensor) -> Tensor:
+    """``table[ids[row]] += gradient[row]``: (vocabulary, columns), (rows,), (rows, columns) -> the table, changed."""
+    _call("add_rows", table, ids.contiguous(), gradient.contiguous(), *gradient.shape)
+    return table
+
+
+def dropout(X: Tensor, silenced: int, seed: int) -> Tensor:
+    """X without the units whose random number of 16 bits is below ``silenced``; the others are scaled up."""
+    Y = torch.empty(X.shape)
+    _call("dropout", X.contiguous(), Y, ctypes.c_uint64(seed), ctypes.c_int64(X.numel()), silenced)
+    return Y
 
 
 def cross_entropy(

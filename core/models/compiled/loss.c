@@ -11,8 +11,8 @@
 #include "products.h"
 
 typedef struct {
-    float *logits;         /* (rows, columns); dlogits take their place */
-    uint16_t *logits16;    /* the same in bfloat16, or NULL */
+    float *logits;         /* (rows, columns); dlogits take their place, unless they go to logits16 */
+    uint16_t *logits16;    /* dlogits in bfloat16, or NULL */
     const int64_t *targets;
     const float *weights;  /* (rows,) or NULL for ones */
     float *surprises;      /* (rows,), in nats */
@@ -58,8 +58,10 @@ static void loss_rows(const void *given, int begin, int end) {
         for (i = 0; i < columns; i += LANES) {
             const int width = least(LANES, columns - i);
             const vec d = load(x + i, width) * scale;
-            store(x + i, d, width);
-            if (job->logits16) store_bf16(job->logits16 + (long)row * columns + i, d, width);
+            if (job->logits16)
+                store_bf16(job->logits16 + (long)row * columns + i, d, width);
+            else
+                store(x + i, d, width);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from core.models.compiled import kernels, library
-from core.models.feedforward import output_loss
+from core.models.feedforward import dropped, output_loss
 from core.models.scan import scan
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -131,6 +132,45 @@ def test_the_loss_of_what_cannot_be() -> None:
         logits, torch.zeros(4, dtype=torch.int64), None, differentiate=False, bf16=False
     )
     assert surprises[0] > 80 and surprises[1] == 0 and surprises[2:].isnan().all()
+
+
+@compiled
+def test_the_gradient_of_a_look_up() -> None:
+    ids, gradient = torch.randint(5, (50,)), torch.randn(50, 70)
+    found = kernels.add_rows(torch.zeros(5, 70), ids, gradient)
+    assert torch.allclose(found, torch.zeros(5, 70).index_add_(0, ids, gradient), atol=1e-5)
+
+
+@compiled
+def test_the_random_numbers_are_philox() -> None:
+    """The known answer of the authors' library for a counter and a key of zeros."""
+    loaded = library.compiled_library()
+    assert not isinstance(loaded, str)
+    two = (ctypes.c_uint64 * 2)()
+    loaded.philox(ctypes.c_uint64(0), ctypes.c_uint64(0), two)
+    assert [two[0] & 0xFFFFFFFF, two[0] >> 32, two[1] & 0xFFFFFFFF, two[1] >> 32] == [
+        0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8,
+    ]  # fmt: skip
+
+
+@compiled
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_dropout(share: float) -> None:
+    torch.manual_seed(3)
+    H = torch.ones(700, 301, requires_grad=True)
+    Y = dropped(H, share)
+    kept = Y.detach() != 0
+    assert abs(float(kept.double().mean()) - (1 - share)) < 0.005
+    assert torch.allclose(Y.detach()[kept], torch.tensor(1 / (1 - share)), rtol=1e-3)
+    (gradient,) = torch.autograd.grad(Y.sum(), H)
+    assert torch.equal(gradient, Y.detach())  # the same units
+    again = dropped(H, share).detach() != 0
+    together = float((kept & again).double().mean())
+    assert abs(together - (1 - share) ** 2) < 0.005  # another draw is another mask
+    columns, rows = kept.double().mean(0), kept.double().mean(1)
+    assert float((columns - columns.mean()).abs().max()) < 0.1 and float((rows - rows.mean()).abs().max()) < 0.15
+    torch.manual_seed(3)
+    assert torch.equal(dropped(H, share), Y)
 
 
 def in_a_process(code: str, **environment: str) -> str:

@@ -1,0 +1,33 @@
+/* The gradient of a look-up: table[ids[row]] += gradient[row] for all rows, in their order.
+ *
+ * Each thread takes some columns of all rows, so the sums are the same however many threads there are.
+ */
+
+#include "products.h"
+
+typedef struct {
+    float *table;
+    const int64_t *ids;
+    const float *gradient;
+    int rows, columns;
+} LookUp;
+
+enum { COLUMNS_OF_A_PART = 64 };
+
+static void add_rows_part(const void *given, int begin, int end) {
+    const LookUp *job = given;
+    const int first = begin * COLUMNS_OF_A_PART, last = least(end * COLUMNS_OF_A_PART, job->columns);
+    for (int row = 0; row < job->rows; row++) {
+        float *sum = job->table + job->ids[row] * job->columns;
+        const float *gradient = job->gradient + (long)row * job->columns;
+        for (int i = first; i < last; i += LANES) {
+            const int width = least(LANES, last - i);
+            store(sum + i, load(sum + i, width) + load(gradient + i, width), width);
+        }
+    }
+}
+
+void add_rows(float *table, const int64_t *ids, const float *gradient, int rows, int columns, int threads) {
+    const LookUp job = {table, ids, gradient, rows, columns};
+    share(add_rows_part, &job, (columns + COLUMNS_OF_A_PART - 1) / COLUMNS_OF_A_PART, threads);
+}
