@@ -16,13 +16,14 @@ element by element. ``scratch.unrolled`` is the plain twin.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from core.models.compiled import kernels
+from core.models.feedforward import look_up
 from core.models.products import RightFactor, transposed_product
 from core.models.scratch import State
 
@@ -39,11 +40,24 @@ def _tanh(Z: Tensor, out: Tensor) -> None:
         torch.tanh(Z, out=out)
 
 
-def _recurrent_gradient(H: Tensor, dA: Tensor, H16: Tensor | None, dA16: Tensor | None) -> Tensor:
+def _recurrent_gradient(H: Tensor, dA: Tensor | None, H16: Tensor | None, dA16: Tensor | None) -> Tensor:
     """dW_h = sum_t H_{t-1}^T dA_t, of the bfloat16 twins where there are such: (hidden, gates * hidden)."""
     if H16 is not None and dA16 is not None:
-        return transposed_product(H16[:-1].flatten(0, 1), dA16.flatten(0, 1)).to(dA.dtype)
+        return transposed_product(H16[:-1].flatten(0, 1), dA16.flatten(0, 1)).to(H.dtype)
+    assert dA is not None
     return transposed_product(H[:-1].flatten(0, 1), dA.flatten(0, 1))
+
+
+def _input_gradients(
+    ctx: Any, ids: Tensor | None, dA: Tensor | None, dA16: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """dA; or, where ``ids`` picked its rows, the gradients of the table and of what was added to each row."""
+    if ids is None:
+        return dA, None
+    stack = dA if dA16 is None else dA16
+    assert stack is not None
+    d_table = kernels.add_rows(torch.zeros(ctx.table_shape), ids.flatten(), stack.flatten(0, 1))
+    return d_table, d_table.sum(0) if ctx.needs_input_grad[-1] else None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -60,13 +74,23 @@ class RNNScan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, A: Tensor, W_hh: Tensor, H_0: Tensor, relu: bool, bf16: bool) -> tuple[Tensor, Tensor]:
-        num_steps, batch, hidden = A.shape
-        ctx.relu, ctx.bf16, ctx.compiled = relu, bf16, kernels.serves(A, hidden, bf16=bf16)
+    def forward(
+        ctx: Any,
+        A: Tensor,
+        W_hh: Tensor,
+        H_0: Tensor,
+        relu: bool,
+        bf16: bool,
+        ids: Tensor | None = None,
+        b: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        ctx.relu, ctx.bf16, ctx.compiled = relu, bf16, kernels.serves(A, H_0.shape[-1], bf16=bf16)
         if ctx.compiled:
-            H, H16 = kernels.rnn_forward(A, W_hh, H_0, relu=relu, bf16=bf16)
-            ctx.save_for_backward(H, W_hh, H16)
+            H, H16 = kernels.rnn_forward(A, W_hh, H_0, ids, b, relu=relu, bf16=bf16)
+            ctx.save_for_backward(H, W_hh, H16, ids)
+            ctx.table_shape = A.shape
             return H[1:], H[-1].clone()
+        num_steps, batch, hidden = A.shape
         H = A.new_empty(num_steps + 1, batch, hidden)
         H[0] = H_0
         recurrent = RightFactor(W_hh, batch, bf16=bf16)
@@ -77,17 +101,19 @@ class RNNScan(torch.autograd.Function):
                 torch.clamp_min(Z_t, 0.0, out=Hs[t + 1])
             else:
                 _tanh(Z_t, Hs[t + 1])
-        ctx.save_for_backward(H, W_hh, None)
+        ctx.save_for_backward(H, W_hh, None, None)
         return H[1:], H[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dH: Tensor, dH_last: Tensor) -> tuple[Tensor | None, ...]:
-        H, W_hh, H16 = ctx.saved_tensors
+        H, W_hh, H16, ids = ctx.saved_tensors
         num_steps, batch, hidden = dH.shape
         if ctx.compiled:
-            dZ, dZ16, dH_0 = kernels.rnn_backward(H, dH, dH_last, W_hh, relu=ctx.relu, bf16=ctx.bf16)
-            return dZ, _recurrent_gradient(H, dZ, H16, dZ16), dH_0, None, None
+            dZ, dZ16, dH_0 = kernels.rnn_backward(H, dH, dH_last, W_hh, ids, relu=ctx.relu, bf16=ctx.bf16)
+            dW_hh = _recurrent_gradient(H, dZ, H16, dZ16)
+            d_input, db = _input_gradients(ctx, ids, dZ, dZ16)
+            return d_input, dW_hh, dH_0, None, None, None, db
         after = H[1:]
         K = (after > 0).to(H.dtype) if ctx.relu else torch.addcmul(H.new_ones(()), after, after, value=-1)
         recurrent = RightFactor(W_hh.t(), batch, bf16=ctx.bf16)
@@ -97,7 +123,7 @@ class RNNScan(torch.autograd.Function):
             dZs[t].mul_(D)
             D = recurrent.product_plus(dZs[t], dHs[t - 1]) if t else recurrent.product(dZs[t])
         dW_hh = transposed_product(H[:-1].reshape(-1, hidden), K.view(-1, hidden), bf16=ctx.bf16)
-        return K, dW_hh, D, None, None
+        return K, dW_hh, D, None, None, None, None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -121,14 +147,24 @@ class GRUScan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, A: Tensor, W_h: Tensor, b_hn: Tensor, H_0: Tensor, bf16: bool) -> tuple[Tensor, Tensor]:
-        num_steps, batch, _ = A.shape
+    def forward(
+        ctx: Any,
+        A: Tensor,
+        W_h: Tensor,
+        b_hn: Tensor,
+        H_0: Tensor,
+        bf16: bool,
+        ids: Tensor | None = None,
+        b: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         hidden = H_0.shape[-1]
         ctx.bf16, ctx.compiled = bf16, kernels.serves(A, hidden, bf16=bf16)
         if ctx.compiled:
-            H, H16, gates, N = kernels.gru_forward(A.detach(), W_h, b_hn, H_0, bf16=bf16)
-            ctx.save_for_backward(H, gates, N, W_h, H16)
+            H, H16, gates, N = kernels.gru_forward(A.detach(), W_h, b_hn, H_0, ids, b, bf16=bf16)
+            ctx.save_for_backward(H, gates, N, W_h, H16, ids)
+            ctx.table_shape = A.shape
             return H[1:], H[-1].clone()
+        num_steps, batch, _ = A.shape
         H = A.new_empty(num_steps + 1, batch, hidden)
         H[0] = H_0
         gates = A.detach().contiguous()  # Z, R, H~ take the place of their inputs
@@ -143,20 +179,21 @@ class GRUScan(torch.autograd.Function):
             torch.add(P_h, b_hn, out=Ns[t])
             _tanh(H_tilda[t].addcmul_(R[t], Ns[t]), H_tilda[t])
             torch.lerp(H_tilda[t], Hs[t], Z[t], out=Hs[t + 1])
-        ctx.save_for_backward(H, gates, N, W_h, None)
+        ctx.save_for_backward(H, gates, N, W_h, None, None)
         return H[1:], H[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dH: Tensor, dH_last: Tensor) -> tuple[Tensor | None, ...]:
-        H, gates, N, W_h, H16 = ctx.saved_tensors
+        H, gates, N, W_h, H16, ids = ctx.saved_tensors
         num_steps, batch, hidden = dH.shape
         if ctx.compiled:
             dP, dP16, dA_h, D_0 = kernels.gru_backward(gates, H, N, dH, dH_last, W_h, bf16=ctx.bf16)
             dW_h, dN = _recurrent_gradient(H, dP, H16, dP16), dP[..., 2 * hidden :]
             db_hn = dN.sum((0, 1))
             dN.copy_(dA_h)  # dA differs from dP in the candidate alone
-            return dP, dW_h, db_hn, D_0, None
+            d_input, db = _input_gradients(ctx, ids, dP, None)
+            return d_input, dW_h, db_hn, D_0, None, None, db
         Z, R, H_tilda = gates.chunk(3, dim=-1)  # each (num_steps, batch, hidden)
         K = torch.empty_like(gates).view(num_steps, batch, 3, hidden)  # K^z, K^r, K^n
         K_h = (1 - Z).mul_(1 - H_tilda * H_tilda)
@@ -178,7 +215,7 @@ class GRUScan(torch.autograd.Function):
         dW_h = transposed_product(H[:-1].reshape(-1, hidden), dP.view(-1, 3 * hidden), bf16=ctx.bf16)
         db_hn = K[:, :, 2].sum((0, 1))
         torch.mul(D, K_h, out=K[:, :, 2])  # dA differs from dP in the candidate alone
-        return dP, dW_h, db_hn, D_0, None
+        return dP, dW_h, db_hn, D_0, None, None, None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -203,15 +240,23 @@ class LSTMScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, A: Tensor, W_h: Tensor, H_0: Tensor, C_0: Tensor, bf16: bool
+        ctx: Any,
+        A: Tensor,
+        W_h: Tensor,
+        H_0: Tensor,
+        C_0: Tensor,
+        bf16: bool,
+        ids: Tensor | None = None,
+        b: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        num_steps, batch, _ = A.shape
         hidden = H_0.shape[-1]
         ctx.bf16, ctx.compiled = bf16, kernels.serves(A, hidden, bf16=bf16)
         if ctx.compiled:
-            H, H16, C, gates, tanh_C = kernels.lstm_forward(A.detach(), W_h, H_0, C_0, bf16=bf16)
-            ctx.save_for_backward(H, C, gates, tanh_C, W_h, H16)
+            H, H16, C, gates, tanh_C = kernels.lstm_forward(A.detach(), W_h, H_0, C_0, ids, b, bf16=bf16)
+            ctx.save_for_backward(H, C, gates, tanh_C, W_h, H16, ids)
+            ctx.table_shape = A.shape
             return H[1:], H[-1].clone(), C[-1].clone()
+        num_steps, batch, _ = A.shape
         H, C = A.new_empty(2, num_steps + 1, batch, hidden)
         H[0], C[0] = H_0, C_0
         gates = A.detach().contiguous()  # O, I, F, C~ take the place of their inputs
@@ -228,17 +273,20 @@ class LSTMScan(torch.autograd.Function):
             Cs[t + 1].addcmul_(I[t], C_tilda[t])
             _tanh(Cs[t + 1], tanh_Cs[t])
             torch.mul(O[t], tanh_Cs[t], out=Hs[t + 1])
-        ctx.save_for_backward(H, C, gates, tanh_C, W_h, None)
+        ctx.save_for_backward(H, C, gates, tanh_C, W_h, None, None)
         return H[1:], H[-1].clone(), C[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dH: Tensor, dH_last: Tensor, dC_last: Tensor) -> tuple[Tensor | None, ...]:
-        H, C, gates, tanh_C, W_h, H16 = ctx.saved_tensors
+        H, C, gates, tanh_C, W_h, H16, ids = ctx.saved_tensors
         num_steps, batch, hidden = dH.shape
         if ctx.compiled:
-            dA, dA16, D_0, dC_0 = kernels.lstm_backward(gates, C, tanh_C, dH, dH_last, dC_last, W_h, bf16=ctx.bf16)
-            return dA, _recurrent_gradient(H, dA, H16, dA16), D_0, dC_0, None
+            given = (gates, C, tanh_C, dH, dH_last, dC_last, W_h, ids)
+            dA, dA16, D_0, dC_0 = kernels.lstm_backward(*given, bf16=ctx.bf16)
+            dW_h = _recurrent_gradient(H, dA, H16, dA16)
+            d_input, db = _input_gradients(ctx, ids, dA, dA16)
+            return d_input, dW_h, D_0, dC_0, None, None, db
         O, I, F, C_tilda = gates.chunk(4, dim=-1)  # each (num_steps, batch, hidden)
         K = torch.empty_like(gates).view(num_steps, batch, 4, hidden)
         torch.mul((1 - O).mul_(O), tanh_C, out=K[:, :, 0])
@@ -259,14 +307,40 @@ class LSTMScan(torch.autograd.Function):
             D = recurrent.product_plus(dAs[t], dHs[t - 1]) if t else recurrent.product(dAs[t])
             E.mul_(Fs[t])
         dW_h = transposed_product(H[:-1].reshape(-1, hidden), dA.view(-1, 4 * hidden), bf16=ctx.bf16)
-        return dA, dW_h, D, E, None
+        return dA, dW_h, D, E, None, None, None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+class Rows(NamedTuple):
+    """The input part of tokens, row ``ids_t`` of a table plus ``b``, which need not stand in memory for all steps.
+
+    Shapes: ids (num_steps, batch) integers, table (vocabulary, gates * hidden), b (gates * hidden,) or None.
+    """
+
+    ids: Tensor
+    table: Tensor
+    b: Tensor | None = None
+
+    def backwards(self) -> Rows:
+        """The same, the last step first."""
+        return self._replace(ids=self.ids.flip(0))
+
+    def picked(self) -> Tensor:
+        """(num_steps, batch, gates * hidden)."""
+        return look_up(self.ids.reshape(-1), self.table, self.b).view(*self.ids.shape, -1)
+
+
 def scan(
-    cell: str, A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: State, *, relu: bool = False, bf16: bool = False
+    cell: str,
+    A: Tensor | Rows,
+    W_h: Tensor,
+    extra: Sequence[Tensor],
+    state: State,
+    *,
+    relu: bool = False,
+    bf16: bool = False,
 ) -> tuple[Tensor, State]:
     """One layer over time.
 
@@ -283,18 +357,35 @@ def scan(
     Returns:
         The hidden states of all steps, (num_steps, batch, hidden), and the state after the last one.
     """
+    if isinstance(A, Rows) and not kernels.serves(A.table, state[0].shape[-1], bf16=bf16):
+        A = A.picked()
+    return step_by_step(cell, A, W_h, extra, state, relu=relu, bf16=bf16)
+
+
+def step_by_step(
+    cell: str,
+    A: Tensor | Rows,
+    W_h: Tensor,
+    extra: Sequence[Tensor],
+    state: State,
+    *,
+    relu: bool = False,
+    bf16: bool = False,
+) -> tuple[Tensor, State]:
+    """``scan`` by the functions of this file: the only way on a CPU, the plain twin of the persistent kernels."""
+    ids, A, b = A if isinstance(A, Rows) else (None, A, None)
     if cell == "rnn":
-        H, *last = RNNScan.apply(A, W_h, *state, relu, bf16)  # type: ignore[no-untyped-call]
+        H, *last = RNNScan.apply(A, W_h, *state, relu, bf16, ids, b)  # type: ignore[no-untyped-call]
     elif cell == "gru":
-        H, *last = GRUScan.apply(A, W_h, *extra, *state, bf16)  # type: ignore[no-untyped-call]
+        H, *last = GRUScan.apply(A, W_h, *extra, *state, bf16, ids, b)  # type: ignore[no-untyped-call]
     else:
-        H, *last = LSTMScan.apply(A, W_h, *state, bf16)  # type: ignore[no-untyped-call]
+        H, *last = LSTMScan.apply(A, W_h, *state, bf16, ids, b)  # type: ignore[no-untyped-call]
     return H, tuple(last)
 
 
 def scan_layer(
     cell: str,
-    directions: Sequence[tuple[Tensor, Tensor, Sequence[Tensor]]],
+    directions: Sequence[tuple[Tensor | Rows, Tensor, Sequence[Tensor]]],
     state: State,
     *,
     relu: bool = False,
@@ -313,7 +404,9 @@ def scan_layer(
     found, lasts = [], []
     for direction, (A, W_h, extra) in enumerate(directions):
         begin = tuple(tensor[direction] for tensor in state)
-        H, last = scan(cell, A.flip(0) if direction else A, W_h, extra, begin, relu=relu, bf16=bf16)
+        if direction:
+            A = A.backwards() if isinstance(A, Rows) else A.flip(0)
+        H, last = scan(cell, A, W_h, extra, begin, relu=relu, bf16=bf16)
         found.append(H.flip(0) if direction else H)
         lasts.append(last)
     return found[0] if len(found) == 1 else torch.cat(found, dim=-1), lasts

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.models.feedforward import linear, look_up
 from core.models.language_model import LanguageModel
-from core.models.scan import scan_layer
+from core.models.scan import Rows, scan_layer
 from core.models.scratch import CELLS, State, textbook_names
 
 
@@ -78,7 +78,7 @@ class ScratchLanguageModel(LanguageModel):
         last_states: list[State] = []
         for layer in range(self.num_layers):
             rows = range(layer * self.directions, (layer + 1) * self.directions)
-            directions = []
+            directions: list[tuple[Tensor | Rows, Tensor, list[Tensor]]] = []
             for W_x, W_h, b, *extra in map(self.stored_layer, rows):
                 A = self._first_inputs(ids, W_x, b) if X is None else linear(X, W_x, b, bf16=self.bf16)
                 directions.append((A, W_h, extra))
@@ -91,17 +91,15 @@ class ScratchLanguageModel(LanguageModel):
         assert X is not None
         return X, tuple(torch.stack(tensors) for tensors in zip(*last_states, strict=True))
 
-    def _first_inputs(self, ids: Tensor, W_x: Tensor, b: Tensor) -> Tensor:
+    def _first_inputs(self, ids: Tensor, W_x: Tensor, b: Tensor) -> Tensor | Rows:
         """The input part of the first layer: (num_steps, batch) -> (num_steps, batch, gates * hidden)."""
-        flat = ids.reshape(-1)
         if not self.config.embedding_size:
-            A = look_up(flat, W_x, b)
-        elif 2 * self.vocabulary_size < len(flat):
+            return Rows(ids, W_x, b)
+        if 2 * self.vocabulary_size < ids.numel():
             # Far fewer tokens than places: multiply each token's vector once, then look the products up.
-            A = look_up(flat, linear(self.embedding, W_x, b, bf16=self.bf16))
-        else:
-            A = linear(look_up(flat, self.embedding), W_x, b, bf16=self.bf16)
-        return A.view(*ids.shape, -1)
+            return Rows(ids, linear(self.embedding, W_x, b, bf16=self.bf16))
+        vectors = look_up(ids.reshape(-1), self.embedding)
+        return linear(vectors, W_x, b, bf16=self.bf16).view(*ids.shape, -1)
 
     def stored_layer(self, row: int) -> tuple[Tensor, ...]:
         parameters = cast(dict[str, Tensor], self._parameters)

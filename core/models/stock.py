@@ -7,9 +7,8 @@ import torch.nn.functional
 from torch import Tensor, nn
 
 from core.config import RunConfig
-from core.models.feedforward import look_up
 from core.models.language_model import LanguageModel
-from core.models.scan import scan_layer
+from core.models.scan import Rows, scan_layer
 from core.models.scratch import State
 from core.models.step import StepWeights
 
@@ -80,14 +79,26 @@ class StockLanguageModel(LanguageModel):
 
     def _run(self, X: Tensor, state: State, skip: int = 0) -> tuple[Tensor, State]:
         """PyTorch's kernels over the layers from ``skip`` on: (num_steps, batch, inputs) -> outputs, new state."""
-        rnn = self.rnn
-        weights: list[Tensor] = [
-            parameter for layer in rnn.all_weights[skip * self.directions :] for parameter in layer
-        ]
+        if X.device.type == "cpu" or self.rnn.dropout == 0 or not self.training:
+            return self._run_layers(X, state, skip, self.num_layers)
+        # cuDNN draws its dropout from numbers that no checkpoint holds, so on a GPU ours stands between the layers.
+        lasts = []
+        for layer in range(skip, self.num_layers):
+            begin = (layer - skip) * self.directions
+            X = self.dropped(X) if layer > skip else X
+            X, last = self._run_layers(
+                X, tuple(tensor[begin : begin + self.directions] for tensor in state), layer, layer + 1
+            )
+            lasts.append(last)
+        return X, tuple(torch.cat(tensors) for tensors in zip(*lasts, strict=True))
+
+    def _run_layers(self, X: Tensor, state: State, first: int, end: int) -> tuple[Tensor, State]:
+        rnn, rows = self.rnn, slice(first * self.directions, end * self.directions)
+        weights: list[Tensor] = [parameter for layer in rnn.all_weights[rows] for parameter in layer]
         if self.bf16:
             weights = [weight.bfloat16() for weight in weights]
             X, state = X.bfloat16(), tuple(tensor.bfloat16() for tensor in state)
-        options = (True, self.num_layers - skip, rnn.dropout, self.training, rnn.bidirectional, False)
+        options = (True, end - first, rnn.dropout if end - first > 1 else 0.0, self.training, rnn.bidirectional, False)
         if self.config.cell == "lstm":
             H, *last = torch.lstm(X, state, weights, *options)
         elif self.config.cell == "gru":
@@ -101,8 +112,7 @@ class StockLanguageModel(LanguageModel):
         """Layer 1 on one-hot inputs: look-up and scan on the module's parameters."""
         directions = []
         for W_x, W_h, b, *extra in map(self._in_our_order, range(self.directions)):
-            A = look_up(ids.reshape(-1), W_x, b).view(*ids.shape, -1)  # (num_steps, batch, gates * hidden)
-            directions.append((A, W_h, extra))
+            directions.append((Rows(ids, W_x, b), W_h, extra))
         relu = self.config.activation == "relu"
         X, lasts = scan_layer(self.config.cell, directions, state, relu=relu, bf16=self.bf16)
         return X, tuple(torch.stack(tensors) for tensors in zip(*lasts, strict=True))

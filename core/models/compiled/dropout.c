@@ -10,7 +10,6 @@
 enum { COUNTERS = 8, BLOCK = COUNTERS * 8 }; /* each counter gives four numbers of 32 bits: eight of 16 */
 
 typedef uint64_t wide __attribute__((vector_size(8 * COUNTERS)));
-typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
 
 typedef struct {
     const float *x;

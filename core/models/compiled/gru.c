@@ -13,7 +13,8 @@ enum { Z_GATE, R_GATE, H_GATE, GATES };
 
 typedef struct {
     Shape shape;
-    float *gates; /* A; the gates take its place */
+    Input input;
+    float *gates; /* may take the place of A */
     float *H, *N;
     uint16_t *H16;
     const float *b_hn;
@@ -25,9 +26,8 @@ INLINE void gru_forward_tile(const GruForward *job, int t, int row, int rows, in
     const vec b_hn = load(job->b_hn + column, width);
     vec P[ROWS * GATES];
     for (int r = 0; r < rows; r++) {
-        const float *A = job->gates + (first + r) * GATES * hidden + column;
-        P[r * GATES + Z_GATE] = load(A, width);
-        P[r * GATES + R_GATE] = load(A + hidden, width);
+        P[r * GATES + Z_GATE] = input_at(&job->input, first + r, GATES * hidden, column, width);
+        P[r * GATES + R_GATE] = input_at(&job->input, first + r, GATES * hidden, column + hidden, width);
         P[r * GATES + H_GATE] = b_hn;
     }
     if (bf16)
@@ -38,7 +38,8 @@ INLINE void gru_forward_tile(const GruForward *job, int t, int row, int rows, in
         float *gates = job->gates + (first + r) * GATES * hidden + column;
         const long here = (first + r) * hidden + column, next = here + (long)batch * hidden;
         const vec Z = sigmoid_of(P[r * GATES + Z_GATE]), R = sigmoid_of(P[r * GATES + R_GATE]), N = P[r * GATES + H_GATE];
-        const vec H_tilda = tanh_of(load(gates + H_GATE * hidden, width) + R * N);
+        const vec A_h = input_at(&job->input, first + r, GATES * hidden, column + H_GATE * hidden, width);
+        const vec H_tilda = tanh_of(A_h + R * N);
         const vec H = H_tilda + Z * (load(job->H + here, width) - H_tilda);
         store(gates + Z_GATE * hidden, Z, width);
         store(gates + R_GATE * hidden, R, width);
@@ -60,9 +61,9 @@ static void gru_forward_rows(const void *given, int begin, int end) {
         }
 }
 
-void gru_forward(float *gates, float *H, float *N, uint16_t *H16, const float *b_hn, const float *W, void *panels,
+void gru_forward(const float *A, const int64_t *ids, const float *b, float *gates, float *H, float *N, uint16_t *H16, const float *b_hn, const float *W, void *panels,
                  int steps, int batch, int hidden, int bf16, int threads) {
-    GruForward job = {{steps, batch, hidden, 0, bf16, panels}, gates, H, N, H16, b_hn};
+    GruForward job = {{steps, batch, hidden, 0, bf16, panels}, {A, ids, b}, gates, H, N, H16, b_hn};
     pack(W, GATES * hidden, 1, hidden, hidden, GATES, hidden, LANES, bf16, panels, threads);
     share(gru_forward_rows, &job, batch, threads);
 }

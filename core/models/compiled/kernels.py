@@ -30,9 +30,18 @@ def multiplies_bf16() -> bool:
     return not why_not() and bool(_library().has_bf16())
 
 
+_allowed = True
+
+
+def allow(allowed: bool) -> None:
+    """Whether the compiled kernels may be used from now on; their plain twins serve where not."""
+    global _allowed
+    _allowed = allowed
+
+
 def serves(X: Tensor, hidden: int, *, bf16: bool) -> bool:
     """Whether the compiled kernels can take such a tensor: single precision on a CPU, and pairs in bf16."""
-    if X.device.type != "cpu" or X.dtype is not torch.float32 or why_not():
+    if not _allowed or X.device.type != "cpu" or X.dtype is not torch.float32 or why_not():
         return False
     return not bf16 or (hidden % 2 == 0 and multiplies_bf16())
 
@@ -85,41 +94,67 @@ def _twin(stack: Tensor, *, bf16: bool) -> Tensor | None:
     return twin
 
 
+def _whole(*tensors: Tensor | None) -> list[Tensor | None]:
+    return [None if tensor is None else tensor.contiguous() for tensor in tensors]
+
+
+def _gradient_stacks(shape: torch.Size, ids: Tensor | None, *, bf16: bool) -> tuple[Tensor | None, Tensor | None]:
+    """Room for the gradient of A, and for its twin in bfloat16; a look-up wants the twin alone where there is one."""
+    twin = torch.empty(shape, dtype=torch.bfloat16) if bf16 else None
+    return None if bf16 and ids is not None else torch.empty(shape), twin
+
+
 # ---------------------------------------------------------------------------------------------------------------------
-# Shapes and names as in scan.py. ``H16`` and ``dA16`` are in bfloat16, or None.
+# Shapes and names as in scan.py. ``H16`` and ``dA16`` are in bfloat16, or None. With ``ids`` (num_steps, batch), ``A``
+# is a table of which they pick the rows, and ``b`` is added to each.
 
 
-def rnn_forward(A: Tensor, W: Tensor, H_0: Tensor, *, relu: bool, bf16: bool) -> tuple[Tensor, Tensor | None]:
+def rnn_forward(
+    A: Tensor, W: Tensor, H_0: Tensor, ids: Tensor | None, b: Tensor | None, *, relu: bool, bf16: bool
+) -> tuple[Tensor, Tensor | None]:
     """H, H16: (num_steps + 1, batch, hidden)."""
-    num_steps, batch, hidden = A.shape
+    num_steps, batch = (A if ids is None else ids).shape[:2]
+    hidden = H_0.shape[1]
     H = _beginning_with(H_0, num_steps)
     H16 = _twin(H, bf16=bf16)
     panels = _panels(hidden, hidden, 1, bf16=bf16)
-    _call("rnn_forward", A.contiguous(), H, H16, W.contiguous(), panels, num_steps, batch, hidden, relu, bf16)
+    given = (A.contiguous(), *_whole(ids, b), H, H16, W.contiguous(), panels)
+    _call("rnn_forward", *given, num_steps, batch, hidden, relu, bf16)
     return H, H16
 
 
 def rnn_backward(
-    H: Tensor, dH: Tensor, dH_last: Tensor, W: Tensor, *, relu: bool, bf16: bool
-) -> tuple[Tensor, Tensor | None, Tensor]:
+    H: Tensor, dH: Tensor, dH_last: Tensor, W: Tensor, ids: Tensor | None, *, relu: bool, bf16: bool
+) -> tuple[Tensor | None, Tensor | None, Tensor]:
     """dZ, dZ16: (num_steps, batch, hidden); dH_0: (batch, hidden)."""
     num_steps, batch, hidden = dH.shape
-    dZ, dH_0 = torch.empty(dH.shape), torch.empty(batch, hidden)
-    dZ16 = torch.empty(dH.shape, dtype=torch.bfloat16) if bf16 else None
+    dZ, dZ16 = _gradient_stacks(dH.shape, ids, bf16=bf16)
+    dH_0 = torch.empty(batch, hidden)
     given = (H, dH.contiguous(), dH_last.contiguous(), dZ, dZ16, dH_0, W.contiguous())
     _call("rnn_backward", *given, _panels(hidden, hidden, 1, bf16=bf16), num_steps, batch, hidden, relu, bf16)
     return dZ, dZ16, dH_0
 
 
 def gru_forward(
-    A: Tensor, W: Tensor, b_hn: Tensor, H_0: Tensor, *, bf16: bool
+    A: Tensor, W: Tensor, b_hn: Tensor, H_0: Tensor, ids: Tensor | None, b: Tensor | None, *, bf16: bool
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """H, H16: (num_steps + 1, batch, hidden); the gates, in the place of A; N: (num_steps, batch, hidden)."""
-    num_steps, batch, _ = A.shape
+    num_steps, batch = (A if ids is None else ids).shape[:2]
     hidden = H_0.shape[1]
     H, N = _beginning_with(H_0, num_steps), torch.empty(num_steps, batch, hidden)
-    gates, H16 = A.contiguous(), _twin(H, bf16=bf16)
-    given = (gates, H, N, H16, b_hn.contiguous(), W.contiguous(), _panels(hidden, hidden, 3, bf16=bf16))
+    A, H16 = A.contiguous(), _twin(H, bf16=bf16)
+    gates = A if ids is None else torch.empty(num_steps, batch, 3 * hidden)
+    given = (
+        A,
+        *_whole(ids, b),
+        gates,
+        H,
+        N,
+        H16,
+        b_hn.contiguous(),
+        W.contiguous(),
+        _panels(hidden, hidden, 3, bf16=bf16),
+    )
     _call("gru_forward", *given, num_steps, batch, hidden, bf16)
     return H, H16, gates, N
 
@@ -137,33 +172,48 @@ def gru_backward(
 
 
 def lstm_forward(
-    A: Tensor, W: Tensor, H_0: Tensor, C_0: Tensor, *, bf16: bool
+    A: Tensor, W: Tensor, H_0: Tensor, C_0: Tensor, ids: Tensor | None, b: Tensor | None, *, bf16: bool
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
     """H, H16, C: (num_steps + 1, batch, hidden); the gates, in the place of A; tanh C: (num_steps, batch, hidden)."""
-    num_steps, batch, _ = A.shape
+    num_steps, batch = (A if ids is None else ids).shape[:2]
     hidden = H_0.shape[1]
     H, C = _beginning_with(H_0, num_steps), _beginning_with(C_0, num_steps)
-    gates, tanh_C, H16 = A.contiguous(), torch.empty(num_steps, batch, hidden), _twin(H, bf16=bf16)
-    given = (gates, H, C, tanh_C, H16, W.contiguous(), _panels(hidden, hidden, 4, bf16=bf16))
+    A, tanh_C, H16 = A.contiguous(), torch.empty(num_steps, batch, hidden), _twin(H, bf16=bf16)
+    gates = A if ids is None else torch.empty(num_steps, batch, 4 * hidden)
+    given = (A, *_whole(ids, b), gates, H, C, tanh_C, H16, W.contiguous(), _panels(hidden, hidden, 4, bf16=bf16))
     _call("lstm_forward", *given, num_steps, batch, hidden, bf16)
     return H, H16, C, gates, tanh_C
 
 
 def lstm_backward(
-    gates: Tensor, C: Tensor, tanh_C: Tensor, dH: Tensor, dH_last: Tensor, dC_last: Tensor, W: Tensor, *, bf16: bool
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    gates: Tensor,
+    C: Tensor,
+    tanh_C: Tensor,
+    dH: Tensor,
+    dH_last: Tensor,
+    dC_last: Tensor,
+    W: Tensor,
+    ids: Tensor | None,
+    *,
+    bf16: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor, Tensor]:
     """dA, dA16: (num_steps, batch, 4 * hidden); dH_0, dC_0: (batch, hidden)."""
     num_steps, batch, hidden = dH.shape
-    dA, dH_0, E = torch.empty(gates.shape), torch.empty(batch, hidden), dC_last.clone()
-    dA16 = torch.empty(gates.shape, dtype=torch.bfloat16) if bf16 else None
+    dA, dA16 = _gradient_stacks(gates.shape, ids, bf16=bf16)
+    dH_0, E = torch.empty(batch, hidden), dC_last.clone()
     given = (gates, C, tanh_C, dH.contiguous(), dH_last.contiguous(), E, dA, dA16, dH_0, W.contiguous())
     _call("lstm_backward", *given, _panels(4 * hidden, hidden, 1, bf16=bf16), num_steps, batch, hidden, bf16)
     return dA, dA16, dH_0, E
 
 
 def add_rows(table: Tensor, ids: Tensor, gradient: Tensor) -> Tensor:
-    """``table[ids[row]] += gradient[row]``: (vocabulary, columns), (rows,), (rows, columns) -> the table, changed."""
-    _call("add_rows", table, ids.contiguous(), gradient.contiguous(), *gradient.shape)
+    """``table[ids[row]] += gradient[row]``: (vocabulary, columns), (rows,), (rows, columns) -> the table, changed.
+
+    The gradient may be in bfloat16; the sums are not.
+    """
+    gradient, narrow = gradient.contiguous(), gradient.dtype is torch.bfloat16
+    pair = (None, gradient) if narrow else (gradient, None)
+    _call("add_rows", table, ids.contiguous(), *pair, *gradient.shape)
     return table
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent
 _FLAGS = ("-O3", "-fno-math-errno", "-ffp-contract=fast", "-fPIC", "-shared", "-pthread", "-std=gnu11")
+_NATIVE = ("-march=native", "-mcpu=native")  # this processor's instructions, as one compiler or another calls them
 _PATIENCE = 60.0  # seconds
 
 
@@ -63,7 +64,7 @@ def _identity(compiler: str) -> str:
         digest.update(source.read_bytes())
     with suppress(OSError):
         digest.update(str(os.stat(shutil.which(compiler) or compiler).st_mtime_ns).encode())
-    digest.update(" ".join((compiler, *_FLAGS, *platform.uname()[4:], *_processor())).encode())
+    digest.update(" ".join((compiler, *_FLAGS, *_NATIVE, *platform.uname()[4:], *_processor())).encode())
     return digest.hexdigest()[:16]
 
 
@@ -95,7 +96,7 @@ def _compile(compiler: str, target: Path) -> None:
     os.close(handle)
     try:
         problem = ""
-        for native in ("-march=native", "-mcpu=native"):  # the second is what some compilers for Arm call it
+        for native in _NATIVE:
             command = [compiler, *_FLAGS, native, "-o", beside, *sources, "-lm"]
             done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL)
             if done.returncode == 0:

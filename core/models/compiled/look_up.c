@@ -9,6 +9,7 @@ typedef struct {
     float *table;
     const int64_t *ids;
     const float *gradient;
+    const uint16_t *gradient16; /* the same in bfloat16 instead, or NULL */
     int rows, columns;
 } LookUp;
 
@@ -19,15 +20,17 @@ static void add_rows_part(const void *given, int begin, int end) {
     const int first = begin * COLUMNS_OF_A_PART, last = least(end * COLUMNS_OF_A_PART, job->columns);
     for (int row = 0; row < job->rows; row++) {
         float *sum = job->table + job->ids[row] * job->columns;
-        const float *gradient = job->gradient + (long)row * job->columns;
+        const long place = (long)row * job->columns;
         for (int i = first; i < last; i += LANES) {
             const int width = least(LANES, last - i);
-            store(sum + i, load(sum + i, width) + load(gradient + i, width), width);
+            const vec gradient =
+                job->gradient16 ? load_bf16(job->gradient16 + place + i, width) : load(job->gradient + place + i, width);
+            store(sum + i, load(sum + i, width) + gradient, width);
         }
     }
 }
 
-void add_rows(float *table, const int64_t *ids, const float *gradient, int rows, int columns, int threads) {
-    const LookUp job = {table, ids, gradient, rows, columns};
+void add_rows(float *table, const int64_t *ids, const float *gradient, const uint16_t *gradient16, int rows, int columns, int threads) {
+    const LookUp job = {table, ids, gradient, gradient16, rows, columns};
     share(add_rows_part, &job, (columns + COLUMNS_OF_A_PART - 1) / COLUMNS_OF_A_PART, threads);
 }

@@ -11,7 +11,8 @@ enum { O_GATE, I_GATE, F_GATE, C_GATE, GATES };
 
 typedef struct {
     Shape shape;
-    float *gates; /* A; the gates take its place */
+    Input input;
+    float *gates; /* may take the place of A */
     float *H, *C, *tanh_C;
     uint16_t *H16;
 } LstmForward;
@@ -22,7 +23,7 @@ INLINE void lstm_forward_tile(const LstmForward *job, int t, int row, int rows, 
     vec Z[ROWS * GATES];
     for (int r = 0; r < rows; r++)
         for (int g = 0; g < GATES; g++)
-            Z[r * GATES + g] = load(job->gates + ((first + r) * GATES + g) * hidden + column, width);
+            Z[r * GATES + g] = input_at(&job->input, first + r, GATES * hidden, column + g * hidden, width);
     if (bf16)
         accumulate_bf16(Z, rows, GATES, job->H16 + first * hidden, hidden, panel, hidden);
     else
@@ -56,9 +57,9 @@ static void lstm_forward_rows(const void *given, int begin, int end) {
         }
 }
 
-void lstm_forward(float *gates, float *H, float *C, float *tanh_C, uint16_t *H16, const float *W, void *panels,
+void lstm_forward(const float *A, const int64_t *ids, const float *b, float *gates, float *H, float *C, float *tanh_C, uint16_t *H16, const float *W, void *panels,
                   int steps, int batch, int hidden, int bf16, int threads) {
-    LstmForward job = {{steps, batch, hidden, 0, bf16, panels}, gates, H, C, tanh_C, H16};
+    LstmForward job = {{steps, batch, hidden, 0, bf16, panels}, {A, ids, b}, gates, H, C, tanh_C, H16};
     pack(W, GATES * hidden, 1, hidden, hidden, GATES, hidden, LANES, bf16, panels, threads);
     share(lstm_forward_rows, &job, batch, threads);
 }
@@ -91,7 +92,7 @@ INLINE void lstm_local(const LstmBackward *job, int t, int row, int column, int 
         [C_GATE] = E * (I * (1.0f - C_tilda * C_tilda)),
     };
     for (int g = 0; g < GATES; g++) {
-        store(job->dA + wide + g * hidden, dA[g], width);
+        if (job->dA) store(job->dA + wide + g * hidden, dA[g], width);
         if (bf16) store_bf16(job->dA16 + wide + g * hidden, dA[g], width);
     }
 }

@@ -4,7 +4,7 @@
 
 typedef struct {
     Shape shape;
-    const float *A;
+    Input input;
     float *H;
     uint16_t *H16;
 } RnnForward;
@@ -15,9 +15,9 @@ INLINE void rnn_forward_tile(const RnnForward *job, int t, int row, int rows, in
     const int first = least(LANES, hidden - column), second = least(LANES, hidden - column - LANES);
     vec Z[MOST_ROWS * 2];
     for (int r = 0; r < rows; r++) {
-        const float *A = job->A + before + (long)r * hidden + column;
-        Z[2 * r] = load(A, first);
-        Z[2 * r + 1] = load(A + LANES, second);
+        const long place = (long)t * batch + row + r;
+        Z[2 * r] = input_at(&job->input, place, hidden, column, first);
+        Z[2 * r + 1] = input_at(&job->input, place, hidden, column + LANES, second);
     }
     if (bf16)
         accumulate_bf16(Z, rows, 2, job->H16 + before, hidden, panel, hidden);
@@ -45,9 +45,9 @@ static void rnn_forward_rows(const void *given, int begin, int end) {
         }
 }
 
-void rnn_forward(const float *A, float *H, uint16_t *H16, const float *W, void *panels, int steps, int batch, int hidden,
+void rnn_forward(const float *A, const int64_t *ids, const float *b, float *H, uint16_t *H16, const float *W, void *panels, int steps, int batch, int hidden,
                  int relu, int bf16, int threads) {
-    RnnForward job = {{steps, batch, hidden, relu, bf16, panels}, A, H, H16};
+    RnnForward job = {{steps, batch, hidden, relu, bf16, panels}, {A, ids, b}, H, H16};
     pack(W, hidden, 1, hidden, hidden, 2, LANES, 2 * LANES, bf16, panels, threads);
     share(rnn_forward_rows, &job, batch, threads);
 }
@@ -66,7 +66,7 @@ INLINE void rnn_local(const RnnBackward *job, int t, int row, int column, int wi
     const long place = ((long)t * batch + row) * hidden + column;
     const vec H = load(job->H + place + (long)batch * hidden, width);
     const vec dZ = job->shape.relu ? where_positive(H, D) : D * (1.0f - H * H);
-    store(job->dZ + place, dZ, width);
+    if (job->dZ) store(job->dZ + place, dZ, width);
     if (bf16) store_bf16(job->dZ16 + place, dZ, width);
 }
 
@@ -76,8 +76,9 @@ INLINE void rnn_backward_tile(const RnnBackward *job, int t, int row, int rows, 
     vec D[MOST_ROWS * 2];
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < 2; v++) {
-            const float *dH = job->dH + here - (long)(batch - r) * hidden + column + v * LANES;
-            D[2 * r + v] = t ? load(dH, least(LANES, hidden - column - v * LANES)) : splat(0.0f);
+            const int at = column + v * LANES;
+            const long before = here + (long)(r - batch) * hidden + at;
+            D[2 * r + v] = t ? load(job->dH + before, least(LANES, hidden - at)) : splat(0.0f);
         }
     if (bf16)
         accumulate_bf16(D, rows, 2, job->dZ16 + here, hidden, panel, hidden);

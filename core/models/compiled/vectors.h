@@ -43,6 +43,18 @@ INLINE void store(float *to, vec x, int width) {
         for (int i = 0; i < width; i++) to[i] = x[i];
 }
 
+typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+
+/* From bfloat16: the upper half of each number. */
+INLINE vec load_bf16(const uint16_t *from, int width) {
+    halves x = {0};
+    if (width >= LANES)
+        memcpy(&x, from, sizeof x);
+    else
+        for (int i = 0; i < width; i++) x[i] = from[i];
+    return (vec)(__builtin_convertvector(x, mask) << 16);
+}
+
 INLINE vec either(mask condition, vec yes, vec no) {
     return (vec)((condition & (mask)yes) | (~condition & (mask)no));
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from core.models.compiled import kernels, library
 from core.models.feedforward import dropped, output_loss
-from core.models.scan import scan
+from core.models.scan import Rows, scan
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 compiled = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not() or "compiled")
@@ -74,6 +75,28 @@ def test_bfloat16_is_as_exact_as_its_format(
     exact = answers(cell, [tensor.double() for tensor in tensors])
     for ours, wanted in zip(found, exact, strict=True):
         assert torch.linalg.vector_norm(ours.double() - wanted) < 0.02 * torch.linalg.vector_norm(wanted)
+
+
+@compiled
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_rows_of_a_table_are_as_good_as_their_stack(cell: str, biased: bool, bf16: bool) -> None:
+    if bf16 and not kernels.multiplies_bf16():
+        pytest.skip("the processor multiplies no bfloat16")
+    _, W, *rest = problem(cell, 7, 5, 34)
+    table, b = torch.randn(9, W.shape[1], requires_grad=True), torch.randn(W.shape[1], requires_grad=True)
+    ids = torch.randint(9, (7, 5))
+    extra, state = (rest[1:], rest[:1]) if cell == "gru" else ([], rest)
+
+    def graded(A: Tensor | Rows) -> list[Tensor]:
+        H, _ = scan(cell, A, W, extra, tuple(state), bf16=bf16)
+        return [H.detach(), *torch.autograd.grad(H.sin().sum(), (table, b) if biased else (table,))]
+
+    rows = Rows(ids, table, b if biased else None)
+    tolerance = 0.05 if bf16 else 1e-4  # the gradient of a look-up is summed from bfloat16
+    for found, wanted in zip(graded(rows), graded(rows.picked()), strict=True):
+        assert (found - wanted).abs().max() <= tolerance * wanted.abs().max().clamp_min(1)
 
 
 @compiled
@@ -180,7 +203,11 @@ def in_a_process(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-WHY = "from core.models.compiled import kernels; print(kernels.why_not() or 'compiled')"
+WHY = """
+from core.models.compiled.library import compiled_library  # no torch: quick
+found = compiled_library()
+print(found if isinstance(found, str) else "compiled")
+"""
 
 
 @compiled
@@ -198,6 +225,34 @@ def test_a_cache_that_others_can_write_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "rnn-playground").chmod(0o777)
     assert in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path)) == "compiled"
     assert list((tmp_path / "rnn-playground").iterdir()) == []
+
+
+OTHER_PROCESSOR = """
+import torch
+from core.models.compiled import kernels, library
+library._NATIVE = ("-march={}",)
+assert kernels.why_not() == "" and not kernels.multiplies_bf16(), kernels.why_not()
+torch.manual_seed(0)
+A, W, H = torch.randn(5, 7, 40), torch.randn(40, 40) / 6, torch.randn(7, 40)
+found, _ = kernels.rnn_forward(A, W, H, None, None, relu=False, bf16=False)
+for t in range(5):
+    H = torch.tanh(A[t] + H @ W)
+    assert torch.allclose(found[t + 1], H, atol=1e-5)
+dZ, _, dH = kernels.rnn_backward(found, A, A[0], W, None, relu=False, bf16=False)
+logits = torch.randn(9, 21)
+surprises, _ = kernels.cross_entropy(logits.clone(), torch.arange(9), None, differentiate=True, bf16=False)
+assert torch.allclose(surprises, -logits.log_softmax(1).diagonal(), atol=1e-5)
+kept = kernels.dropout(torch.ones(100_000), 2**15, 7)
+assert 0.99 < kept.mean() < 1.01 and set(kept.unique().tolist()) == {{0.0, 2.0}}
+print("agrees")
+"""
+
+
+@compiled
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86-64's generations")
+@pytest.mark.parametrize("generation", ["x86-64", "x86-64-v3"])
+def test_other_processors_compute_the_same(generation: str, tmp_path: Path) -> None:
+    assert in_a_process(OTHER_PROCESSOR.format(generation), XDG_CACHE_HOME=str(tmp_path)) == "agrees"
 
 
 def test_without_a_compiler_the_reason_is_said(tmp_path: Path) -> None:
