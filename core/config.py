@@ -8,127 +8,20 @@ imports it.
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 from core.errors import ConfigError
+from core.setting import Setting, Value, shortened, shown
 
-Value = int | float | bool | str
+__all__ = [
+    "END", "PADDING", "START", "RunConfig", "Setting", "Value", "minimum_tokens", "setting", "settings", "shown",
+]  # fmt: skip
 
 # What stands around a poem, and behind it up to num_steps: the ids 1, 2 and 3 where documents are lines.
 START, END, PADDING = "<start>", "<end>", "<pad>"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is known about one field of ``RunConfig``: enough to draw it, parse it and check it.
-
-    ``minimum`` and ``maximum`` are inclusive; ``above`` and ``below`` exclude the bound itself.
-    ``relevant`` says whether the setting has an effect beside the others of a configuration.
-    ``live`` settings may change while a run is training.
-    """
-
-    name: str
-    kind: type
-    default: Value
-    group: str
-    label: str
-    help: str
-    unit: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
-    above: float | None = None
-    below: float | None = None
-    choices: tuple[str, ...] = ()
-    live: bool = False
-    relevant: Callable[[RunConfig], bool] = lambda config: True
-
-    def range_text(self) -> str:
-        """The permitted values in words, as the error messages and the form show them."""
-        if self.choices:
-            return "one of " + ", ".join(self.choices)
-        if self.kind is bool:
-            return "yes or no"
-        if self.kind is str:
-            return "a text"
-        low = self.minimum if self.above is None else self.above
-        high = self.maximum if self.below is None else self.below
-        noun = "a whole number" if self.kind is int else "a number"
-        low_words = "" if low is None else f"above {shown(low)}" if self.above is not None else f"at least {shown(low)}"
-        high_words = (
-            "" if high is None else f"below {shown(high)}" if self.below is not None else f"at most {shown(high)}"
-        )
-        if self.minimum is not None and self.maximum is not None:
-            return f"between {shown(self.minimum)} and {shown(self.maximum)}"
-        return " and ".join(filter(None, (low_words, high_words))) or noun
-
-    def check(self, value: Value) -> Value:
-        """Return ``value`` in the field's type, or raise ``ConfigError`` with what would be right."""
-        if self.kind is bool:
-            if isinstance(value, bool):
-                return value
-        elif self.kind is str:
-            if isinstance(value, str) and (not self.choices or value in self.choices):
-                return value
-        elif self.kind is int:
-            if isinstance(value, int) and not isinstance(value, bool) and self._within(value):
-                return value
-        elif self._is_finite_number(value) and self._within(value):
-            return float(value)
-        given = shown(value) if isinstance(value, (int, float)) else repr(value)
-        raise ConfigError(f"{self.name} must be {self.range_text()}, got {_shortened(given)}", self.name)
-
-    @staticmethod
-    def _is_finite_number(value: Value) -> TypeGuard[float]:
-        # A whole number may be too large for math.isfinite; every range has an end below that.
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return False
-        return abs(value) < 1e300 if isinstance(value, int) else math.isfinite(value)
-
-    def parse(self, text: str) -> Value:
-        """Read a value that a person typed. Raises ``ConfigError``."""
-        text = text.strip() if self.kind is not str or self.choices else text
-        value: Value = text
-        try:
-            if self.kind is bool:
-                value = _TRUTH[text.lower()]
-            elif self.kind is int:
-                value = int(text.replace(",", "").replace("_", ""))
-            elif self.kind is float:
-                value = float(text.replace("_", ""))
-        except (ValueError, KeyError):
-            noun = "yes or no" if self.kind is bool else "a whole number" if self.kind is int else "a number"
-            bounds = self.range_text()
-            detail = f" {bounds}" if bounds not in (noun,) and self.kind is not bool else ""
-            raise ConfigError(f"{self.name} must be {noun}{detail}, got {_shortened(repr(text))}", self.name) from None
-        return self.check(value)
-
-    def _within(self, value: float) -> bool:
-        return not (
-            (self.minimum is not None and value < self.minimum)
-            or (self.maximum is not None and value > self.maximum)
-            or (self.above is not None and value <= self.above)
-            or (self.below is not None and value >= self.below)
-        )
-
-
-_TRUTH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
-
-
-def shown(value: Value) -> str:
-    """A number as people read it: thousands separated, no trailing zeros."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    if isinstance(value, int) or (abs(value) >= 1000 and float(value).is_integer()):
-        return f"{int(value):,}"
-    return f"{value:g}"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 100 else f"{text[:90]}..."
 
 
 def _setting(default: Any, group: str, label: str, help: str, **facts: Any) -> Any:
@@ -214,6 +107,10 @@ class RunConfig:
     dropout: float = _setting(
         0.0, "model", "dropout", "share of units silenced between layers and before the output", minimum=0.0, below=1.0
     )
+    weight_dropout: float = _setting(
+        0.0, "model", "weight dropout", "share of the recurrent weights W_h silenced for each batch (DropConnect)",
+        minimum=0.0, below=1.0,
+    )  # fmt: skip
     initialisation: str = _setting(
         "auto", "model", "initial weights",
         "normal: N(0, 0.01), biases 0; uniform: between -1/sqrt(hidden) and 1/sqrt(hidden); auto: normal for scratch, "
@@ -300,6 +197,19 @@ class RunConfig:
     precision: str = _setting(
         "fp32", "machine", "precision", "number format of the matrix products", choices=("fp32", "tf32", "bf16")
     )
+    cpu_path: str = _setting(
+        "auto", "machine", "CPU path",
+        "auto: recurrence, loss and dropout in kernels compiled here, given a C compiler; plain: PyTorch's calls alone",
+        choices=("auto", "plain"),
+        relevant=lambda config: not config.device.startswith("cuda"),
+    )  # fmt: skip
+    gpu_path: str = _setting(
+        "auto", "machine", "GPU path",
+        "auto: the step in a CUDA graph and the recurrence in a persistent kernel, each where it can be had; graph or "
+        "kernel: that one alone; plain: neither",
+        choices=("auto", "graph", "kernel", "plain"),
+        relevant=lambda config: config.device.startswith(("auto", "cuda")),
+    )  # fmt: skip
     sample_every: int = _setting(
         10, "machine", "sample every", "epochs between two samples of the model's writing; 0 writes none",
         unit="epochs", minimum=0, maximum=10**9,
@@ -407,7 +317,7 @@ def setting(name: str) -> Setting:
 
         near = difflib.get_close_matches(str(name)[:100], _by_name(), n=3, cutoff=0.4)
         hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(_by_name())}"
-        raise ConfigError(f"there is no setting {_shortened(repr(str(name)))}{hint}")
+        raise ConfigError(f"there is no setting {shortened(repr(str(name)))}{hint}")
     return found
 
 

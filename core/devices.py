@@ -13,17 +13,21 @@ import torch
 
 from core.config import RunConfig
 from core.errors import ConfigError
+from core.models import persistent
+from core.models.compiled import kernels
+from core.preflight import require_memory
 
 
 @dataclass(frozen=True)
 class Device:
-    """One device. Memory in bytes; None where nobody can tell."""
+    """One device. Memory in bytes; None where nobody can tell. ``remark``: what it cannot do that its kind can."""
 
     name: str
     label: str
     memory_used: int | None
     memory_total: int | None
     precisions: tuple[str, ...]
+    remark: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For an engine's ``hello``."""
@@ -40,16 +44,28 @@ def devices() -> tuple[Device, ...]:
     return tuple(found)
 
 
+def no_cuda() -> str:
+    """Why there is no CUDA device, in words; empty where there is one."""
+    if torch.cuda.is_available():
+        return ""
+    if torch.version.cuda is None:
+        return "there is no CUDA device here, since this torch is built without CUDA"
+    return "there is no CUDA device here, since no NVIDIA driver shows one"
+
+
 def chosen_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is the best there is. Raises ConfigError with the names that there are."""
     there = [device.name for device in devices()]
     wanted = there[0] if name == "auto" else "cuda:0" if name == "cuda" else name
     if wanted not in there:
         reason = "" if name.startswith(("cuda", "mps", "cpu")) else " (a device is called cpu, cuda, cuda:1 or mps)"
-        raise ConfigError(
-            f"there is no device {name!r} here{reason}: choose auto or one of {', '.join(there)}", "device"
-        )
+        raise ConfigError(f"there is no device {name!r} here{reason}: choose {_listed(['auto', *there])}", "device")
     return torch.device(wanted)
+
+
+def _listed(names: list[str]) -> str:
+    """``auto or cpu``; ``auto, cuda:0 or cpu``."""
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def at_home(config: RunConfig) -> RunConfig:
@@ -63,13 +79,16 @@ def at_home(config: RunConfig) -> RunConfig:
     return config if config.precision in facts.precisions else config.replace(precision="fp32")
 
 
-def prepare(config: RunConfig) -> torch.device:
-    """Settle what is global in torch for a run: threads, and whether CUDA may use tf32. Returns the device.
+def prepare(config: RunConfig, vocabulary: int | None = None) -> torch.device:
+    """Settle what is global for a run: threads, what CUDA may use, and the current GPU. Returns the device.
 
-    Raises ConfigError for a device that is not there or a precision that it does not have.
+    Raises ConfigError for a device that is not there, a precision that it does not have, or, where the size of the
+    ``vocabulary`` is given, for a model that is larger in training than all of its memory.
     """
     device = chosen_device(config.device)
     facts = next(item for item in devices() if torch.device(item.name) == device)
+    if vocabulary is not None:
+        require_memory(config, vocabulary, facts.name, facts.memory_total)
     if config.precision not in facts.precisions:
         raise ConfigError(
             f"{facts.name} has no {config.precision}: choose a precision out of {', '.join(facts.precisions)}",
@@ -80,6 +99,10 @@ def prepare(config: RunConfig) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # Triton launches on the current one
+    kernels.allow(config.cpu_path == "auto")
+    persistent.allow(config.gpu_path in ("auto", "kernel"))
     return device
 
 
@@ -104,7 +127,8 @@ def _cuda_device(index: int) -> Device:
     facts = torch.cuda.get_device_properties(index)
     used, total = _nvml_memory(index)
     precisions = ("fp32", "tf32", "bf16") if facts.major >= 8 else ("fp32",)
-    return Device(f"cuda:{index}", facts.name, used, total or facts.total_memory, precisions)
+    remark = persistent.unfit(torch.device("cuda", index))
+    return Device(f"cuda:{index}", facts.name, used, total or facts.total_memory, precisions, remark)
 
 
 def _nvml_memory(index: int) -> tuple[int | None, int | None]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.benchmark.machine import MatrixRate, synchronise, training_products, writing_products
+from core.benchmark.machine import MatrixRate, training_products, writing_products
 from core.benchmark.measuring import Bout, Case, Contestant, Effort, rate_of
 from core.benchmark.opening import write_text
 from core.benchmark.references import LoopSettings, StockOnOneHot, TextbookRNN, text_tensor
@@ -41,13 +41,9 @@ MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def cases() -> dict[str, Case]:
-    """All cases by name, in the order of the table."""
+    """The cases of the CPU by name, in the order of the table; ``cuda.py`` has those of a GPU."""
     lyrics = preset("lyrics-scratch-sequential").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
     stock = preset("lyrics-nn-rnn").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
-    book = RunConfig(
-        corpus="tale-en", normalise="letters", max_tokens=10_000, num_hiddens=512, learning_rate=1.0, clip=1.0,
-        random_offset=False, num_epochs=ENDLESS, sample_every=0, device="cuda",
-    )  # fmt: skip
     shape = "V 1,027, H 256, B 32, T 35"
     found = [
         Case("rnn", f"scratch RNN, {shape}, fp32", "tokens/s", partial(_scratch, lyrics), 4.0),
@@ -58,18 +54,6 @@ def cases() -> dict[str, Case]:
         Case("generate", "one stream, V 1,027, H 256", "characters/s", partial(_writing, lyrics), 4.0),
         Case(
             "corpus", "UTF-8, 5,451 different characters", "MB/s", _opening, goal_rate=60.0, rounds=5,
-        ),
-        Case(
-            "cuda-rnn", "scratch RNN, V 28, H 512, B 32, T 35, fp32", "tokens/s", partial(_scratch, book),
-            goal_rate=4e6, needs_cuda=True,
-        ),
-        Case(
-            "cuda-rnn-bf16", "scratch RNN, V 28, H 512, B 32, T 35, bf16", "tokens/s", partial(_scratch, _bf16(book)),
-            goal_rate=4e6, needs_cuda=True,
-        ),
-        Case(
-            "cuda-lyrics", f"a whole training of 250 epochs, {shape}, fp32", "epochs/s",
-            partial(_whole_training, lyrics.replace(device="cuda")), goal_rate=250.0, rounds=3, needs_cuda=True,
         ),
     ]  # fmt: skip
     return {case.name: case for case in found}
@@ -157,7 +141,8 @@ def _twin_epochs(twin: TextbookRNN | StockOnOneHot, trainer: Trainer, name: str)
     return _Epochs(partial(twin.epoch, ids), trainer.batches.tokens_per_epoch).contestant(name)
 
 
-def _training_limit(trainer: Trainer, tokens_per_unit: float = 1.0) -> Contestant:
+def training_limit(trainer: Trainer, tokens_per_unit: float = 1.0) -> Contestant:
+    """The limit of a training: its tokens, or units of so many of them, in the time of the products alone."""
     config, model = trainer.config, trainer.model
     products = training_products(
         len(CELLS[config.cell].gates), config.num_hiddens, model.vocabulary_size, config.batch_size, config.num_steps
@@ -182,13 +167,13 @@ def _limit(rate: MatrixRate, units: float) -> Contestant:
 def _scratch(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
     trainer = our_trainer(config, effort)
     reference = _twin_epochs(textbook_twin(trainer), trainer, "the textbook's loop, fp32")
-    return Bout(_our_epochs(trainer, "ours"), (reference,), _training_limit(trainer))
+    return Bout(_our_epochs(trainer, "ours"), (reference,), training_limit(trainer))
 
 
 def _stock(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
     trainer = our_trainer(config, effort)
     reference = _twin_epochs(stock_twin(trainer), trainer, f"nn.{config.cell.upper()} on one-hot")
-    return Bout(_our_epochs(trainer, "ours"), (reference,), _training_limit(trainer))
+    return Bout(_our_epochs(trainer, "ours"), (reference,), training_limit(trainer))
 
 
 def _gated(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
@@ -198,35 +183,7 @@ def _gated(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
         _our_epochs(stock, "our torch.nn model"),
         _twin_epochs(stock_twin(stock), stock, f"nn.{config.cell.upper()} on one-hot"),
     )
-    return Bout(_our_epochs(trainer, "ours"), references, _training_limit(trainer))
-
-
-def _whole_training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
-    """From the settings to the last epoch: what the device has to be told first is part of it."""
-    corpus = lyrics_like(config, effort)
-    perplexity = {"ours": 0.0, "textbook": 0.0}
-
-    def ours() -> float:
-        trainer = Trainer(config, corpus)
-        for _ in range(effort.epochs):
-            perplexity["ours"] = train_epoch(trainer)
-        synchronise(trainer.device)
-        return effort.epochs
-
-    def textbook() -> float:
-        trainer = Trainer(config, corpus)
-        twin, ids = textbook_twin(trainer), text_tensor(corpus.ids)
-        for _ in range(effort.epochs):
-            perplexity["textbook"] = twin.epoch(ids)
-        synchronise(trainer.device)
-        return effort.epochs
-
-    trainer = Trainer(config, corpus)
-    return Bout(
-        Contestant("ours", rate_of(ours), lambda: {"perplexity": perplexity["ours"]}),
-        (Contestant("the textbook's loop", rate_of(textbook), lambda: {"perplexity": perplexity["textbook"]}),),
-        _training_limit(trainer, tokens_per_unit=trainer.batches.tokens_per_epoch),
-    )
+    return Bout(_our_epochs(trainer, "ours"), references, training_limit(trainer))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

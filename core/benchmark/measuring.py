@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -27,11 +28,15 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Bout:
-    """Contestants ready to run: ours, those that we are compared with (the first has the goal), and the limit."""
+    """Contestants ready to run: ours, those that we are compared with (the first has the goal), and the limit.
+
+    ``way`` says how ours computes, where there is more than one way; it is asked for after the last round.
+    """
 
     ours: Contestant
     references: tuple[Contestant, ...]
     limit: Contestant | None = None
+    way: Callable[[], str] = str
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ QUICK = Effort(rounds=2, tokens=2_300, characters=100, corpus_bytes=2_000_000, e
 class Case:
     """One comparison. ``prepare`` makes the contestants and leaves what must be cleaned up to the stack.
 
-    ``goal_ratio`` is against the first reference, ``goal_rate`` in the case's unit.
+    ``goal_ratio`` is against the first reference, ``goal_rate`` in the case's unit, ``goal_most`` what figures of ours
+    may be at most. A case that does not warm up counts its first run: what takes minutes runs once.
     """
 
     name: str
@@ -65,7 +71,9 @@ class Case:
     prepare: Callable[[Effort, ExitStack], Bout]
     goal_ratio: float | None = None
     goal_rate: float | None = None
+    goal_most: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 15
+    warms_up: bool = True
     needs_cuda: bool = False
 
 
@@ -112,6 +120,7 @@ class Result:
     references: tuple[Rates, ...] = ()
     limit: Rates | None = None
     skipped: str = ""
+    way: str = ""
 
     @property
     def met(self) -> bool | None:
@@ -120,6 +129,8 @@ class Result:
             return None
         if self.case.goal_ratio is not None:
             return self.references[0].ratio >= self.case.goal_ratio
+        if self.case.goal_most:
+            return all(self.ours.figures.get(name, math.inf) <= most for name, most in self.case.goal_most.items())
         return None if self.case.goal_rate is None else self.ours.median >= self.case.goal_rate
 
     def to_json(self) -> dict[str, Any]:
@@ -135,17 +146,19 @@ class Result:
             "limit": None if self.limit is None else self.limit.to_json(),
             "goal_ratio": self.case.goal_ratio,
             "goal_rate": self.case.goal_rate,
+            "goal_most": dict(self.case.goal_most) or None,
+            "way": self.way,
             "met": self.met,
         }
 
 
 def measure(case: Case, effort: Effort) -> Result:
-    """Measure one case. The first run of each contestant warms it up and is not counted."""
+    """Measure one case. The first run of each contestant warms it up and is not counted, where the case warms up."""
     with ExitStack() as stack:
         bout = case.prepare(effort, stack)
         limit = () if bout.limit is None else (bout.limit,)
         contestants = (bout.ours, *bout.references, *limit)
-        for contestant in contestants:
+        for contestant in contestants if case.warms_up else ():
             contestant.run()
         rounds: list[list[float]] = []
         for number in range(effort.rounds or case.rounds):
@@ -163,8 +176,9 @@ def measure(case: Case, effort: Effort) -> Result:
             )
             for contestant, rates in zip(contestants, columns, strict=True)
         ]
+        way = bout.way()
     num_references = len(bout.references)
-    return Result(case, told[0], tuple(told[1 : 1 + num_references]), told[-1] if limit else None)
+    return Result(case, told[0], tuple(told[1 : 1 + num_references]), told[-1] if limit else None, way=way)
 
 
 def rate_of(work: Callable[[], float]) -> Rate:

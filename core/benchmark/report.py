@@ -1,5 +1,8 @@
 """``python -m core bench``: the cases one after the other, as one table or as JSON lines.
 
+Without names, the cases of the CPU; with ``--cuda``, those of a GPU and the goals for an H100. All that there is to say
+of a GPU, its tests first, in one line: ``python -m pytest -m cuda && python -m core bench --cuda``.
+
 ``--json`` prints ``{"event": "machine", processor, cores, threads, torch, cuda, load, environment}``, then one object a
 case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` (why) or
 
@@ -8,7 +11,9 @@ case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` 
   max, ratio, ratio_min, ratio_max, figures}``: the rates in ``unit`` over the rounds; ``ratio`` is the median of ours
   divided by theirs in the same round, so that of the limit is the share of it that is reached; ``figures`` tell what
   the work came to (``perplexity``, ``gflops``, ``peak_bytes``, ``tokens``, ``vocabulary``);
-- ``goal_ratio``, ``goal_rate`` (either may be null) and ``met`` (null where there is no goal).
+- ``goal_ratio``, ``goal_rate``, ``goal_most`` (what figures of ours may be at most; each may be null) and ``met`` (null
+  where there is no goal);
+- ``way``: how ours was computed, where there is more than one way to.
 """
 
 from __future__ import annotations
@@ -20,18 +25,23 @@ from typing import Any
 import torch
 
 from core.benchmark.cases import cases
+from core.benchmark.cuda import cuda_cases
 from core.benchmark.machine import describe
 from core.benchmark.measuring import QUICK, Case, Effort, Rates, Result, measure
 from core.cli import put
 from core.console import bytes_text, print_table
-from core.errors import UserError
+from core.devices import no_cuda
+from core.errors import ConfigError, CorpusError, UserError
 
 HEADING = ["case", "", "min", "median", "max", "unit", "ours to it", "goal", ""]
 
 
-def bench(names: Sequence[str], *, rounds: int | None, quick: bool, as_json: bool) -> int:
-    """Run the cases called ``names``, all where there are none. Returns the exit code. Raises UserError."""
-    there = cases()
+def bench(names: Sequence[str], *, rounds: int | None, quick: bool, as_json: bool, on_cuda: bool = False) -> int:
+    """Run the cases called ``names``, or all of the CPU or of a GPU. Returns the exit code. Raises UserError."""
+    if on_cuda and not torch.cuda.is_available():
+        raise UserError(f"{no_cuda()}: bench without --cuda measures the CPU")
+    whole_table = cuda_cases() if on_cuda else cases()
+    there = {**cases(), **cuda_cases()}
     for name in names:
         if name not in there:
             raise UserError(f"there is no case {name!r}: choose one of {', '.join(there)}")
@@ -40,7 +50,7 @@ def bench(names: Sequence[str], *, rounds: int | None, quick: bool, as_json: boo
     effort = QUICK if quick else Effort()
     if rounds is not None:
         effort = Effort(**{**vars(effort), "rounds": rounds})
-    chosen = [there[name] for name in dict.fromkeys(names)] or list(there.values())
+    chosen = [there[name] for name in dict.fromkeys(names)] or list(whole_table.values())
     results = []
     if as_json:
         put({"event": "machine", **describe()})
@@ -58,8 +68,11 @@ def bench(names: Sequence[str], *, rounds: int | None, quick: bool, as_json: boo
 
 def _result(case: Case, effort: Effort) -> Result:
     if case.needs_cuda and not torch.cuda.is_available():
-        return Result(case, skipped="no CUDA device here")
-    return measure(case, effort)
+        return Result(case, skipped=no_cuda())
+    try:
+        return measure(case, effort)
+    except (ConfigError, CorpusError) as error:  # a text that is not downloaded, a precision that is not there
+        return Result(case, skipped=str(error))
 
 
 def _progress(text: str) -> None:
@@ -105,6 +118,8 @@ def _rows(result: Result) -> list[list[str]]:
                 _goal(case) + _verdict(result) if has_goal else "", _figures(contestant.figures),
             ]
         )  # fmt: skip
+    if result.way:
+        rows.append(["", result.way, *[""] * 7])
     return rows
 
 
@@ -119,6 +134,8 @@ def _ratio(contestant: Rates, is_limit: bool) -> str:
 def _goal(case: Case) -> str:
     if case.goal_ratio is not None:
         return f"{case.goal_ratio:g} x"
+    if case.goal_most:
+        return _figures(case.goal_most)
     return "" if case.goal_rate is None else f"{case.goal_rate:,g} {case.unit}"
 
 
@@ -137,5 +154,7 @@ def _figures(figures: Mapping[str, float]) -> str:
         "peak_bytes": lambda value: f"peak {bytes_text(value)}",
         "tokens": lambda value: f"{value:,.0f} tokens",
         "vocabulary": lambda value: f"vocabulary {value:,.0f}",
+        "nats": lambda value: f"{value:.4g} nats",
+        "seconds": lambda value: f"{value:,.0f} s",
     }
     return ", ".join(words[name](value) for name, value in figures.items())

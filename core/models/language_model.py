@@ -159,6 +159,16 @@ class LanguageModel(nn.Module):
             return H
         return dropped(H, self.config.dropout)
 
+    def weight_dropped(self, W_h: Tensor) -> Tensor:
+        """W_h with a share of its weights silenced for this batch, in training.
+
+        DropConnect (Wan et al. 2013), which a recurrence bears where dropout of its units would wipe out its memory
+        (Merity, Keskar & Socher 2018, "Regularizing and optimizing LSTM language models").
+        """
+        if self.config.weight_dropout == 0 or not self.training:
+            return W_h
+        return dropped(W_h, self.config.weight_dropout)
+
 
 def build_model(config: RunConfig, vocabulary_size: int, device: torch.device | str = "cpu") -> LanguageModel:
     """The model that a configuration describes, with its initial weights, in training mode.

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from core.models import persistent
 from core.models.compiled import kernels
 from core.models.feedforward import look_up
 from core.models.products import RightFactor, transposed_product
@@ -359,6 +360,10 @@ def scan(
     """
     if isinstance(A, Rows) and not kernels.serves(A.table, state[0].shape[-1], bf16=bf16):
         A = A.picked()
+    if isinstance(A, Tensor) and A.device.type == "cuda":
+        found = persistent.scan(cell, A, W_h, extra, state, step_by_step, relu=relu, bf16=bf16)
+        if found is not None:
+            return found
     return step_by_step(cell, A, W_h, extra, state, relu=relu, bf16=bf16)
 
 

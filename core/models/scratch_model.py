@@ -81,7 +81,7 @@ class ScratchLanguageModel(LanguageModel):
             directions: list[tuple[Tensor | Rows, Tensor, list[Tensor]]] = []
             for W_x, W_h, b, *extra in map(self.stored_layer, rows):
                 A = self._first_inputs(ids, W_x, b) if X is None else linear(X, W_x, b, bf16=self.bf16)
-                directions.append((A, W_h, extra))
+                directions.append((A, self.weight_dropped(W_h), extra))
             begin = tuple(tensor[rows.start : rows.stop] for tensor in state)
             relu = self.config.activation == "relu"
             X, lasts = scan_layer(self.config.cell, directions, begin, relu=relu, bf16=self.bf16)

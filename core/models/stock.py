@@ -94,7 +94,9 @@ class StockLanguageModel(LanguageModel):
 
     def _run_layers(self, X: Tensor, state: State, first: int, end: int) -> tuple[Tensor, State]:
         rnn, rows = self.rnn, slice(first * self.directions, end * self.directions)
-        weights: list[Tensor] = [parameter for layer in rnn.all_weights[rows] for parameter in layer]
+        weights: list[Tensor] = []
+        for weight_ih, weight_hh, *biases in rnn.all_weights[rows]:
+            weights += [weight_ih, self.weight_dropped(weight_hh), *biases]
         if self.bf16:
             weights = [weight.bfloat16() for weight in weights]
             X, state = X.bfloat16(), tuple(tensor.bfloat16() for tensor in state)
@@ -112,7 +114,7 @@ class StockLanguageModel(LanguageModel):
         """Layer 1 on one-hot inputs: look-up and scan on the module's parameters."""
         directions = []
         for W_x, W_h, b, *extra in map(self._in_our_order, range(self.directions)):
-            directions.append((Rows(ids, W_x, b), W_h, extra))
+            directions.append((Rows(ids, W_x, b), self.weight_dropped(W_h), extra))
         relu = self.config.activation == "relu"
         X, lasts = scan_layer(self.config.cell, directions, state, relu=relu, bf16=self.bf16)
         return X, tuple(torch.stack(tensors) for tensors in zip(*lasts, strict=True))

@@ -38,10 +38,18 @@ class Batches:
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch ``index`` of ``epoch`` (both from 0): inputs and targets, each (batch, num_steps), int64; no mask."""
+        return self.cut(self.plan(epoch)[index])
+
+    def plan(self, epoch: int) -> torch.Tensor:
+        """What ``cut`` makes each batch of an epoch of, (batches, batch): where its rows begin."""
         if epoch != self._epoch or self._starts is None:
             self._starts = torch.from_numpy(self._plan(epoch)).to(self._ids.device)
             self._epoch = epoch
-        piece = self._ids[self._starts[index].unsqueeze(1) + self._window].long()  # (batch, num_steps + 1)
+        return self._starts
+
+    def cut(self, starts: torch.Tensor) -> Batch:
+        """The batch of one row of the plan."""
+        piece = self._ids[starts.unsqueeze(1) + self._window].long()  # (batch, num_steps + 1)
         return piece[:, :-1], piece[:, 1:], None
 
     def _plan(self, epoch: int) -> np.ndarray:
@@ -77,12 +85,20 @@ class LineBatches:
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch ``index`` of ``epoch``: inputs, targets and mask, each (batch, num_steps)."""
+        return self.cut(self.plan(epoch)[index])
+
+    def plan(self, epoch: int) -> torch.Tensor:
+        """What ``cut`` makes each batch of an epoch of, (batches, batch): its poems."""
         if epoch != self._epoch or self._order is None:
             poems, batch_size = len(self._rows) - 1, self.config.batch_size
             order = np.full(self.per_epoch * batch_size, poems)
             order[:poems] = np.random.default_rng([self.config.seed, epoch]).permutation(poems)
             self._order = torch.from_numpy(order).view(self.per_epoch, batch_size).to(self._rows.device)
             self._epoch = epoch
-        piece = self._rows[self._order[index]].long()  # (batch, num_steps + 1)
+        return self._order
+
+    def cut(self, poems: torch.Tensor) -> Batch:
+        """The batch of one row of the plan."""
+        piece = self._rows[poems].long()  # (batch, num_steps + 1)
         targets = piece[:, 1:]
         return piece[:, :-1], targets, targets != self._padding

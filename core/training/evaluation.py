@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -23,11 +25,21 @@ LOGITS_AT_ONCE = 1 << 23
 MOST_COUNTED = 1_000_000
 
 
-class HeldOut(Protocol):
+class HeldOut(ABC):
     """A text to measure a model on."""
 
+    @abstractmethod
+    def measuring(self, model: LanguageModel) -> Iterator[float | None]:
+        """Measure a piece at a time: None after each, last the mean cross-entropy in nats over all of the text.
+
+        Between two pieces the model is in the mode it was in before; it must not be trained on before the end.
+        """
+
     def mean_cross_entropy(self, model: LanguageModel) -> float:
-        """In nats, over all of it."""
+        """In nats, over all of it, in one go."""
+        *_, found = self.measuring(model)
+        assert found is not None
+        return found
 
 
 def divided(corpus: Corpus, config: RunConfig, device: torch.device) -> tuple[Batches | LineBatches, HeldOut | None]:
@@ -75,41 +87,36 @@ def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
     return baselines(training, held_out if len(held_out) >= 2 else training, len(corpus.vocabulary))
 
 
-class HeldOutLines:
+class HeldOutLines(HeldOut):
     """Poems that are not trained on: each is read from a state of zeros, padding does not count."""
 
     def __init__(self, rows: np.ndarray, padding: int) -> None:
         self._rows, self._padding = torch.from_numpy(rows), padding
 
-    @torch.no_grad()
-    def mean_cross_entropy(self, model: LanguageModel) -> float:
-        """In nats, over all tokens of all poems, end tokens included."""
+    def measuring(self, model: LanguageModel) -> Iterator[float | None]:
+        """See ``HeldOut``: over all tokens of all poems, end tokens included."""
         rows, total, count = self._rows.to(next(model.parameters()).device), 0.0, 0
         at_once = max(1, LOGITS_AT_ONCE // (rows.shape[1] * model.vocabulary_size))
-        was_training, _ = model.training, model.eval()
-        try:
-            for piece in torch.split(rows, at_once):
-                targets = piece[:, 1:].long()
-                mask = targets != self._padding
-                state = model.begin_state(len(piece))
-                mean, _ = model.loss(piece[:, :-1].long(), targets, state, mask=mask)
-                total += float(mean) * int(mask.sum())
-                count += int(mask.sum())
-        finally:
-            model.train(was_training)
-        return total / count
+        for piece in torch.split(rows, at_once):
+            targets = piece[:, 1:].long()
+            mask = targets != self._padding
+            with _measured(model):
+                mean, _ = model.loss(piece[:, :-1].long(), targets, model.begin_state(len(piece)), mask=mask)
+            total += float(mean) * int(mask.sum())
+            count += int(mask.sum())
+            yield None
+        yield total / count
 
 
-class HeldOutStream:
+class HeldOutStream(HeldOut):
     """The tail of one long text, read with a state that is carried over all of it."""
 
     def __init__(self, ids: np.ndarray, begin: int, num_streams: int = 64) -> None:
         """``ids[begin:]`` is the tail; what stands before it only warms the state up."""
         self._ids, self._begin, self._num_streams = ids, max(begin, 1), num_streams
 
-    @torch.no_grad()
-    def mean_cross_entropy(self, model: LanguageModel) -> float:
-        """In nats; every token of the tail is predicted exactly once.
+    def measuring(self, model: LanguageModel) -> Iterator[float | None]:
+        """See ``HeldOut``: every token of the tail is predicted exactly once.
 
         To use the machine, the tail is read as several streams side by side. Each begins ``WARM_UP`` tokens before
         its own part (a short text at its own beginning), so that no token is predicted from a cold state.
@@ -123,21 +130,29 @@ class HeldOutStream:
         device = next(model.parameters()).device
         total = torch.zeros((), dtype=torch.float64, device=device)
         state = model.begin_state(num_streams)
-        was_training, _ = model.training, model.eval()
-        try:
-            for offset in (*range(-warm_up, 0, piece), *range(0, length, piece)):
-                steps = np.arange(offset, min(offset + piece, 0 if offset < 0 else length))
-                positions = firsts[:, None] + steps[None, :]  # (streams, steps) of the targets
-                counted = (steps[None, :] >= 0) & (positions < len(ids))
-                targets = np.minimum(positions, len(ids) - 1)
-                inputs = torch.from_numpy(ids[targets - 1].astype(np.int64)).to(device)
-                wanted = torch.from_numpy(ids[targets].astype(np.int64)).to(device)
-                mask = torch.from_numpy(counted).to(device)
+        for offset in (*range(-warm_up, 0, piece), *range(0, length, piece)):
+            steps = np.arange(offset, min(offset + piece, 0 if offset < 0 else length))
+            positions = firsts[:, None] + steps[None, :]  # (streams, steps) of the targets
+            counted = (steps[None, :] >= 0) & (positions < len(ids))
+            targets = np.minimum(positions, len(ids) - 1)
+            inputs = torch.from_numpy(ids[targets - 1].astype(np.int64)).to(device)
+            wanted = torch.from_numpy(ids[targets].astype(np.int64)).to(device)
+            with _measured(model):
                 if offset < 0:
                     _, state = model.outputs(inputs.t(), state)
-                    continue
-                mean, state = model.loss(inputs, wanted, state, mask=mask)
-                total += mean.double() * int(counted.sum())
-        finally:
-            model.train(was_training)
-        return float(total) / count
+                else:
+                    mean, state = model.loss(inputs, wanted, state, mask=torch.from_numpy(counted).to(device))
+                    total += mean.double() * int(counted.sum())
+            yield None
+        yield float(total) / count
+
+
+@contextlib.contextmanager
+def _measured(model: LanguageModel) -> Iterator[None]:
+    """Without gradients and without dropout, for as long as a piece takes: nothing of it outlasts a suspended frame."""
+    was_training, _ = model.training, model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)

@@ -22,13 +22,17 @@ from core.config import RunConfig, setting
 from core.corpus.reader import Corpus, load_corpus
 from core.devices import prepare
 from core.errors import ConfigError, RunError
-from core.events import EpochFinished, Event, SettingChanged, State, StateChanged, StepFinished, perplexity
+from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.language_model import build_model
-from core.training.evaluation import divided
+from core.training.evaluation import HeldOut, divided
+from core.training.graph import Records, StepGraph, unfit
 from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
+from core.training.ways import ways
 
 # Inside a long epoch there is news this often, in seconds.
 NEWS_EVERY = 0.5
+# A held-out text is measured for so many seconds before whoever trains may do something else.
+MEASURING_SECONDS = 0.05
 
 
 def corpus_of(config: RunConfig, data_dir: Path | None = None, source: Path | None = None) -> Corpus:
@@ -51,19 +55,22 @@ class Trainer:
         model: the ``LanguageModel``, live: it may be used between batches.
         epoch: finished epochs; batch: finished batches of the epoch in progress; step: batches in all.
         num_epochs: where training ends; may be changed at any time, as may ``learning_rate``.
+        no_graph: why the step is not replayed from a CUDA graph; empty where it is.
     """
 
     def __init__(self, config: RunConfig, corpus: Corpus | None = None) -> None:
         """Raises ConfigError or CorpusError where the settings, the text and the machine do not go together."""
         self.config = config
         self.corpus = corpus = corpus if corpus is not None else corpus_of(config)
-        self.device = prepare(config)
+        self.device = prepare(config, len(corpus.vocabulary))
         self.batches, self.held_out = divided(corpus, config, self.device)
         torch.manual_seed(config.seed)
         self.model = build_model(config, len(corpus.vocabulary), self.device)
         self.model.train()
         self._parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimiser = build_optimiser(config, self._parameters)
+        self.no_graph = unfit(self.device, config)
+        rate = None if self.no_graph else torch.tensor(config.learning_rate, device=self.device)
+        self.optimiser = build_optimiser(config, self._parameters, rate)
         self.schedule = Schedule(config, config.learning_rate)
         self.num_epochs = config.num_epochs
         self.epoch = self.batch = self.step = 0
@@ -77,6 +84,11 @@ class Trainer:
         self._norms = torch.zeros(self.batches.per_epoch, device=self.device)
         # Batches of poems differ in how many targets they have, and count by it.
         self._targets = torch.ones(self.batches.per_epoch, device=self.device)
+        self._graph: StepGraph | None = None
+        if rate is not None:
+            records = Records(self._losses, self._norms, self._targets)
+            self._graph = StepGraph(self.model, self.batches, config, self.optimiser, rate, records)
+        self._measuring: Iterator[float | None] | None = None
         self._seconds = 0.0
         self._told = 0.0
         self.learning_rate_used = config.learning_rate
@@ -94,23 +106,51 @@ class Trainer:
         return bool(self.diverged) or (self.batch == 0 and (self.epoch >= self.num_epochs or self._out_of_patience()))
 
     def advance(self) -> tuple[Event, ...]:
-        """Train one batch; return what there is to tell about it, most often nothing."""
-        began = time.perf_counter()
-        self._train_batch()
-        if self.batch == self.batches.per_epoch:
-            events = self._finish_epoch(began)
-        else:
-            self._seconds += time.perf_counter() - began
-            self._told += time.perf_counter() - began
-            events = (self._news(),) if self._told >= NEWS_EVERY else ()
-        return events
+        """Train one batch; return what there is to tell about it, most often nothing.
 
-    def _train_batch(self) -> None:
+        Behind the last batch of an epoch a held-out text is measured, a stretch with each call where it is long.
+        """
+        if self.is_measuring:
+            return self._finish_epoch()
+        began = time.perf_counter()
+        asides = self._train_batch()
+        if self.is_measuring:
+            float(self._losses[-1])  # what the device has still to do belongs to the time of this epoch
+        self._seconds += time.perf_counter() - began
+        self._told += time.perf_counter() - began
+        if self.is_measuring:
+            return asides + self._finish_epoch()
+        return (*asides, self._news()) if self._told >= NEWS_EVERY else asides
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether all batches of the epoch are done, and what is left of it is to measure the held-out text."""
+        return self.batch == self.batches.per_epoch
+
+    def _train_batch(self) -> tuple[Note, ...]:
+        """Train one batch; return a remark where it had to be computed in another way than before."""
+        rate, no_graph = self._rate(), self.no_graph
+        if self._graph is None:
+            self._step(rate)
+        else:
+            self._state = self._graph.train(self.epoch, self.batch, rate, self._state)
+            self.no_graph = self._graph.problem
+        self.learning_rate_used = rate
+        self.batch += 1
+        self.step += 1
+        return () if self.no_graph == no_graph else (Note(f"{self.no_graph}; it runs call by call, which is slower"),)
+
+    def _rate(self) -> float:
+        return self.schedule.rate(self.epoch + self.batch / self.batches.per_epoch, self.num_epochs)
+
+    def _step(self, rate: float) -> None:
+        """One step call by call: the plain twin of ``StepGraph``."""
         config = self.config
         inputs, targets, mask = self.batches.batch(self.epoch, self.batch)
         if self.batch == 0 or not config.carries_state:
             self._state = self.model.begin_state(config.batch_size)
-        rate = self._set_rate()
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
         for weight in self._parameters:
             weight.grad = None
         loss, self._state = self.model.loss(inputs, targets, self._state, mask=mask)
@@ -121,25 +161,17 @@ class Trainer:
             self._targets[self.batch] = mask.sum()
         self._norms[self.batch] = clip_gradients(gradients, config.clipping, config.clip)
         self.optimiser.step()
-        self.learning_rate_used = rate
-        self.batch += 1
-        self.step += 1
 
-    def _set_rate(self) -> float:
-        rate = self.schedule.rate(self.epoch + self.batch / self.batches.per_epoch, self.num_epochs)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        return rate
-
-    def _finish_epoch(self, began: float) -> tuple[Event, ...]:
+    def _finish_epoch(self) -> tuple[Event, ...]:
         loss = self._mean_loss(self.batch)
         norm = float(self._norms.double().mean())
-        self._seconds += time.perf_counter() - began
         if not (math.isfinite(loss) and math.isfinite(norm) and self._weights_are_finite()):
             return (self._diverge(),)
+        held_out = None
+        if self.held_out is not None and (held_out := self._held_out_perplexity(self.held_out)) is None:
+            return ()
         seconds, self._seconds, self._told = self._seconds, 0.0, 0.0
         self.epoch, self.batch = self.epoch + 1, 0
-        held_out = self._held_out_perplexity()
         self.schedule.observe(perplexity(loss) if held_out is None else held_out)
         return (
             EpochFinished(
@@ -182,10 +214,15 @@ class Trainer:
             tokens_per_second=tokens / self._seconds if self._seconds > 0 and self.batch else 0.0,
         )
 
-    def _held_out_perplexity(self) -> float | None:
-        if self.held_out is None:
-            return None
-        found = perplexity(self.held_out.mean_cross_entropy(self.model))
+    def _held_out_perplexity(self, text: HeldOut) -> float | None:
+        """Measured for a while; None where that is not enough yet. A checkpoint in between has it begin again."""
+        self._measuring = self._measuring or text.measuring(self.model)
+        until = time.perf_counter() + MEASURING_SECONDS
+        while (measured := next(self._measuring)) is None:
+            if time.perf_counter() >= until:
+                return None
+        self._measuring = None
+        found = perplexity(measured)
         self.is_best = found < self.best_validation
         self.epochs_since_best = 0 if self.is_best else self.epochs_since_best + 1
         self.best_validation = min(found, self.best_validation)
@@ -195,9 +232,9 @@ class Trainer:
         return 0 < self.config.patience <= self.epochs_since_best
 
     def is_finite(self) -> bool:
-        """Whether every weight and every loss of this epoch is finite: only then is a checkpoint worth taking."""
-        losses = self._losses[: self.batch]
-        return bool(torch.isfinite(losses).all()) and self._weights_are_finite()
+        """Whether every weight, loss and gradient of this epoch is finite: only then is a checkpoint worth taking."""
+        records = torch.stack([self._losses[: self.batch], self._norms[: self.batch]])
+        return bool(torch.isfinite(records).all()) and self._weights_are_finite()
 
     @torch.no_grad()
     def _weights_are_finite(self) -> bool:
@@ -215,6 +252,11 @@ class Trainer:
             f"{first + 1:,} of epoch {self.epoch + 1:,}): a lower learning rate or a tighter clip usually helps"
         )
         return StateChanged(State.DIVERGED, self.epoch, self.diverged)
+
+    @property
+    def ways(self) -> dict[str, str]:
+        """How this run computes, in words; see ``core.training.ways``."""
+        return ways(self.config, self.device, self.no_graph)
 
     # ------------------------------------------------------------------ settings that may change in mid-run
 
@@ -275,7 +317,7 @@ class Trainer:
             best = _infinite(best)
         except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
             raise RunError(f"the checkpoint's facts are damaged: {type(error).__name__} {str(error)[:100]}") from None
-        if not (0 <= numbers["batch"] < self.batches.per_epoch and numbers["epoch"] >= 0):
+        if not (0 <= numbers["batch"] <= self.batches.per_epoch and numbers["epoch"] >= 0):
             raise RunError(
                 "the checkpoint's place in the text does not exist: it belongs to another text or is damaged"
             )
@@ -290,10 +332,15 @@ class Trainer:
         torch.set_rng_state(tensors["generator.cpu"])
         if self.device.type == "cuda" and "generator.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["generator.cuda"], self.device)
+        if self._graph is not None:
+            self._graph.forget()
         self.epoch, self.batch, self.step = numbers["epoch"], numbers["batch"], numbers["step"]
         self.num_epochs, self.epochs_since_best = numbers["num_epochs"], numbers["epochs_since_best"]
         self.config, self.schedule, self.best_validation, self._seconds = config, schedule, best, seconds
-        self.diverged, self._told = "", 0.0
+        self.diverged, self._told, self._measuring = "", 0.0, None
+        # Where only the measuring is left of an epoch, no batch comes that would say it.
+        before = max(0.0, self.epoch + (self.batch - 1) / self.batches.per_epoch)
+        self.learning_rate_used = schedule.rate(before, self.num_epochs)
 
     def _check_fit(self, tensors: Mapping[str, torch.Tensor]) -> None:
         wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}

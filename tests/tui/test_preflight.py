@@ -12,8 +12,9 @@ from fake_engine import made_run, scripted_epoch, write_journal
 from core.config import RunConfig
 from core.corpus.partition import num_batches
 from core.events import State, StateChanged
-from tui.pace import Pace, paces, shape_of
-from tui.preflight import TextFacts, device_named, num_parameters, preflight
+from core.pace import Pace, paces, shape_of
+from core.preflight import TextFacts, device_named, num_parameters, preflight
+from tui.preflight import preflight_lines
 
 TEXT = TextFacts(10_000, 1027)
 POEMS = RunConfig(
@@ -61,7 +62,7 @@ def test_a_small_held_out_part_is_warned_of() -> None:
 def test_poems_are_counted_by_lines() -> None:
     facts = preflight(POEMS, TextFacts(10_093, 1697, 349, 32))
     assert facts.batches == math.ceil(349 / 128) == 3 and not facts.warnings
-    assert "349 lines, the longest of 32 tokens" in facts.lines()
+    assert "349 lines, the longest of 32 tokens" in preflight_lines(facts)
     split = preflight(POEMS.replace(validation_fraction=0.5), TextFacts(10_093, 1697, 349, 32))
     assert split.batches == math.ceil(175 / 128)
     cut = preflight(POEMS.replace(num_steps=20), TextFacts(10_093, 1697, 349, 32))
@@ -91,7 +92,7 @@ def test_which_device_is_meant() -> None:
 def test_time_is_told_only_where_it_was_measured(saves: Path) -> None:
     config = RunConfig()
     facts = preflight(config, TEXT)
-    assert not any("an epoch," in line for line in facts.lines())
+    assert not any("an epoch," in line for line in preflight_lines(facts))
     run = made_run(saves, config, "earlier")
     assert paces(saves) == {}
     write_journal(run, StateChanged(State.TRAINING, 0), *(scripted_epoch(epoch) for epoch in range(1, 20)))
@@ -99,7 +100,7 @@ def test_time_is_told_only_where_it_was_measured(saves: Path) -> None:
     assert known[shape_of(config, 1027)] == Pace(71_000.0, "earlier")
     assert shape_of(config.replace(num_hiddens=512), 1027) not in known
     assert shape_of(config.replace(seed=7, learning_rate=1.0, corpus="tale-en"), 1027) in known
-    lines = facts.lines(known[shape_of(config, 1027)])
+    lines = preflight_lines(facts, known[shape_of(config, 1027)])
     assert lines[-2:] == ["about 0.13 s an epoch, 0:32 in all", "as measured in earlier"]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,16 @@ import pytest
 import torch
 
 from core.benchmark.cases import cases
+from core.benchmark.cuda import cuda_cases
 from core.benchmark.machine import MatrixRate, Product, training_products
 from core.benchmark.measuring import Bout, Case, Contestant, Effort, Result, measure
 from core.cli import main
+from core.errors import CorpusError
 
 CONTESTANT_KEYS = {"name", "min", "median", "max", "ratio", "ratio_min", "ratio_max", "figures"}
 CASE_KEYS = {
-    "event", "case", "title", "unit", "rounds", "ours", "references", "limit", "goal_ratio", "goal_rate", "met",
+    "event", "case", "title", "unit", "rounds", "ours", "references", "limit", "goal_ratio", "goal_rate", "goal_most",
+    "way", "met",
 }  # fmt: skip
 
 
@@ -46,18 +51,93 @@ def test_every_case_runs_and_its_json_has_the_documented_keys(name: str, capsys:
         assert all(told["figures"]["peak_bytes"] > 1e6 for told in (case["ours"], *case["references"]))
 
 
-def test_without_a_cuda_device_its_cases_are_named_and_skipped(
+def test_without_a_cuda_device_its_cases_are_skipped_with_the_reason(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    names = [name for name, case in cases().items() if case.needs_cuda]
+    monkeypatch.setattr(torch.version, "cuda", None)
+    names = list(cuda_cases())
+    assert all(case.needs_cuda for case in cuda_cases().values())
+    assert not any(case.needs_cuda for case in cases().values())
     flags = [word for name in names for word in ("--case", name)]
+    reason = "there is no CUDA device here, since this torch is built without CUDA"
     assert main(["bench", "--json", *flags]) == 0
     told = lines_of(capsys.readouterr().out)[1:]
     assert [case["case"] for case in told] == names
-    assert {case["skipped"] for case in told} == {"no CUDA device here"}
+    assert {case["skipped"] for case in told} == {reason}
     assert main(["bench", *flags]) == 0
-    assert capsys.readouterr().out.count("no CUDA device here") == len(names)
+    assert capsys.readouterr().out.count(reason) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [(None, "is built without CUDA"), ("13.0", "no NVIDIA driver shows one")]
+)
+def test_the_table_of_a_gpu_needs_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, version: str | None, words: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", version)
+    assert main(["bench", "--cuda"]) == 2
+    told = capsys.readouterr()
+    assert (
+        told.err.startswith("error: there is no CUDA device here, since ")
+        and words in told.err
+        and told.err.count("\n") == 1
+    )
+    assert told.out == ""
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and there is none here")
+@pytest.mark.parametrize("name", [name for name in cuda_cases() if name != "cuda-shakespeare"])
+def test_every_case_of_a_gpu_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--quick", "--rounds", "1", "--json", "--case", name]) == 0
+    _, case = lines_of(capsys.readouterr().out)
+    assert case.get("skipped") or set(case) == CASE_KEYS
+
+
+@pytest.mark.parametrize("name", ["cuda-rnn", "cuda-lstm", "cuda-lyrics"])
+def test_the_cases_of_a_gpu_are_sound(name: str, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
+    """Their machinery on the CPU, as far as that goes: everybody trains, and comes to about the same."""
+    case = cuda_cases()[name]
+    assert case.prepare.args[0].device == "cuda"
+    config = case.prepare.args[0].replace(device="cpu", num_hiddens=16, precision="fp32", threads=1)
+    monkeypatch.setattr("core.benchmark.cuda.EPOCHS_A_ROUND", {"ours": 2, "textbook": 2})
+    small = replace(case, prepare=partial(case.prepare.func, config))
+    result = measure(small, Effort(rounds=1, tokens=2_300, epochs=2))
+    assert result.ours is not None and result.way.startswith("computed in fp32 with 1 thread; the recurrence: ")
+    perplexities = [rates.figures["perplexity"] for rates in (result.ours, *result.references)]
+    same_weights = perplexities if name != "cuda-lstm" else [perplexities[0], *perplexities[2:]]
+    assert same_weights == pytest.approx([same_weights[0]] * len(same_weights), rel=0.02)
+    assert len(perplexities) == (2 if name == "cuda-lyrics" else 5)
+
+
+def test_a_training_against_the_clock_tells_its_best_loss(
+    monkeypatch: pytest.MonkeyPatch, one_thread: None, text_path: Path
+) -> None:
+    case = cuda_cases()["cuda-shakespeare"]
+    config = case.prepare.args[0].replace(
+        device="cpu", corpus=str(text_path), num_hiddens=8, embedding_size=4, batch_size=2, num_steps=8, threads=1
+    )
+    result = measure(replace(case, prepare=partial(case.prepare.func, config)), Effort(epochs=2))
+    assert result.ours is not None and len(result.ours.rates) == 1 and result.references == ()
+    assert 0 < result.ours.figures["nats"] < 5 and result.ours.figures["seconds"] > 0
+    assert result.met is (result.ours.figures["nats"] <= 1.38)
+    monkeypatch.setattr("core.benchmark.cuda.SECONDS", 0.0)  # over after a batch: nothing was measured
+    assert measure(replace(case, prepare=partial(case.prepare.func, config)), Effort(epochs=2)).met is False
+
+
+def test_a_text_that_is_not_there_is_a_reason(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def missing(case: Case, effort: Effort) -> Result:
+        raise CorpusError("there is no text tiny-shakespeare")
+
+    monkeypatch.setattr("core.benchmark.report.measure", missing)
+    assert main(["bench", "--json", "--case", "cuda-shakespeare"]) == 0
+    assert lines_of(capsys.readouterr().out)[1]["skipped"] == "there is no text tiny-shakespeare"
 
 
 def test_the_table_names_contestants_ratios_and_goals(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,174 @@
+"""The cases of a GPU: ``python -m core bench --cuda``, with the goals for an H100.
+
+Ours runs as it chooses by itself; beside it stand the textbook's loop on the same GPU and our own slower ways, so that
+one sees what the graph and the persistent kernel bring. ``python -m pytest -m cuda`` says whether all ways agree.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+
+from core.benchmark.cases import ENDLESS, lyrics_like, our_trainer, textbook_twin, train_epoch, training_limit
+from core.benchmark.machine import synchronise
+from core.benchmark.measuring import Bout, Case, Contestant, Effort, Rate, rate_of
+from core.benchmark.references import text_tensor
+from core.config import RunConfig
+from core.devices import prepare
+from core.events import EpochFinished
+from core.presets import preset
+from core.training.trainer import Trainer
+from core.training.ways import words
+
+# An epoch takes a GPU a few milliseconds: a round has several, of the textbook's loop fewer.
+EPOCHS_A_ROUND = {"ours": 20, "textbook": 2}
+# What the best held-out loss is wanted in.
+SECONDS = 180.0
+
+
+def cuda_cases() -> dict[str, Case]:
+    """All cases by name, in the order of the table."""
+    lyrics = preset("lyrics-scratch-sequential").config.replace(num_epochs=ENDLESS, sample_every=0, device="cuda")
+    book = RunConfig(
+        corpus="tale-en", normalise="letters", max_tokens=10_000, num_hiddens=512, learning_rate=1.0, clip=1.0,
+        random_offset=False, num_epochs=ENDLESS, sample_every=0, device="cuda",
+    )  # fmt: skip
+    lyrics_shape, book_shape = "V 1,027, H 256, B 32, T 35", "V 28, H 512, B 32, T 35"
+    found = [
+        _speed("cuda-rnn", f"scratch RNN, {book_shape}, fp32", book, 4e6),
+        _speed("cuda-rnn-tf32", f"scratch RNN, {book_shape}, tf32", book.replace(precision="tf32"), 4e6),
+        _speed("cuda-rnn-bf16", f"scratch RNN, {book_shape}, bf16", book.replace(precision="bf16"), 4e6),
+        Case(
+            "cuda-lyrics", f"a whole training of 250 epochs, {lyrics_shape}, fp32", "epochs/s",
+            partial(_whole_training, lyrics), goal_rate=250.0, rounds=3, needs_cuda=True,
+        ),
+        _speed("cuda-gru", f"scratch GRU, {book_shape}, bf16", book.replace(cell="gru", precision="bf16")),
+        _speed("cuda-lstm", f"scratch LSTM, {book_shape}, bf16", book.replace(cell="lstm", precision="bf16")),
+        Case(
+            "cuda-shakespeare", "the preset shakespeare-gpu, held out", "tokens/s",
+            partial(_best_in_time, preset("shakespeare-gpu").config.replace(device="cuda", sample_every=0)),
+            goal_most={"nats": 1.38, "seconds": SECONDS}, rounds=1, warms_up=False, needs_cuda=True,
+        ),
+    ]  # fmt: skip
+    return {case.name: case for case in found}
+
+
+def _speed(name: str, title: str, config: RunConfig, goal: float | None = None) -> Case:
+    run = partial(_training, config)
+    return Case(name, title, "tokens/s", run, goal_rate=goal, rounds=7, needs_cuda=True)
+
+
+class _Ours:
+    """A trainer of ours in one of its ways, several epochs a round."""
+
+    def __init__(self, config: RunConfig, effort: Effort) -> None:
+        self.trainer = our_trainer(config, effort)
+        self._perplexity = 0.0
+
+    def work(self) -> float:
+        for _ in range(EPOCHS_A_ROUND["ours"]):
+            self._perplexity = train_epoch(self.trainer)
+        synchronise(self.trainer.device)
+        return EPOCHS_A_ROUND["ours"] * self.trainer.batches.tokens_per_epoch
+
+    def contestant(self, name: str) -> Contestant:
+        run = _prepared(self.trainer.config, rate_of(self.work))
+        return Contestant(name, run, lambda: {"perplexity": self._perplexity})
+
+
+def _prepared(config: RunConfig, run: Rate) -> Rate:
+    """Precision and kernels are settled for the whole process: before each round anew, for who runs in it."""
+
+    def prepared() -> float:
+        prepare(config)
+        return run()
+
+    return prepared
+
+
+def _training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
+    ours = _Ours(config, effort)
+    references = []
+    if config.cell == "rnn":
+        references.append(_textbook(ours.trainer))
+    else:
+        module = config.replace(implementation="torch.nn")
+        references.append(_Ours(module, effort).contestant("our torch.nn model (cuDNN)"))
+    references += [
+        _Ours(config.replace(gpu_path="graph"), effort).contestant("ours, the graph alone"),
+        _Ours(config.replace(gpu_path="kernel"), effort).contestant("ours, the persistent kernel alone"),
+        _Ours(config.replace(gpu_path="plain"), effort).contestant("ours, call by call"),
+    ]
+    return Bout(ours.contestant("ours"), tuple(references), training_limit(ours.trainer), _way(ours.trainer))
+
+
+def _way(trainer: Trainer) -> Callable[[], str]:
+    def way() -> str:
+        prepare(trainer.config)
+        return words(trainer.ways)
+
+    return way
+
+
+def _textbook(trainer: Trainer) -> Contestant:
+    twin, ids, perplexity = textbook_twin(trainer), text_tensor(trainer.corpus.ids), [0.0]
+
+    def work() -> float:
+        for _ in range(EPOCHS_A_ROUND["textbook"]):
+            perplexity[0] = twin.epoch(ids)
+        return EPOCHS_A_ROUND["textbook"] * trainer.batches.tokens_per_epoch
+
+    return Contestant("the textbook's loop, fp32", rate_of(work), lambda: {"perplexity": perplexity[0]})
+
+
+def _whole_training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
+    """From the settings to the last epoch: what the device has to be told first is part of it."""
+    corpus = lyrics_like(config, effort)
+    perplexity = {"ours": 0.0, "textbook": 0.0}
+
+    def ours() -> float:
+        trainer = Trainer(config, corpus)
+        for _ in range(effort.epochs):
+            perplexity["ours"] = train_epoch(trainer)
+        synchronise(trainer.device)
+        return effort.epochs
+
+    def textbook() -> float:
+        trainer = Trainer(config, corpus)
+        twin, ids = textbook_twin(trainer), text_tensor(corpus.ids)
+        for _ in range(effort.epochs):
+            perplexity["textbook"] = twin.epoch(ids)
+        synchronise(trainer.device)
+        return effort.epochs
+
+    trainer = Trainer(config, corpus)
+    return Bout(
+        Contestant("ours", rate_of(ours), lambda: {"perplexity": perplexity["ours"]}),
+        (Contestant("the textbook's loop", rate_of(textbook), lambda: {"perplexity": perplexity["textbook"]}),),
+        training_limit(trainer, tokens_per_unit=trainer.batches.tokens_per_epoch),
+        _way(trainer),
+    )
+
+
+def _best_in_time(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
+    """The best held-out loss in three minutes, from the settings on."""
+    found: dict[str, float] = {}
+    trainers: list[Trainer] = []
+
+    def ours() -> float:
+        began, best = time.perf_counter(), math.inf
+        trainer = Trainer(config.replace(num_epochs=min(config.num_epochs, effort.epochs)))
+        trainers[:] = [trainer]
+        while True:
+            for event in trainer.advance():
+                held_out = event.validation_perplexity if isinstance(event, EpochFinished) else None
+                if held_out is not None and held_out < best:
+                    best = held_out
+                    found.update(nats=math.log(best), seconds=time.perf_counter() - began)
+            if trainer.finished or time.perf_counter() - began >= SECONDS:
+                return trainer.step * config.batch_size * config.num_steps
+
+    return Bout(Contestant("ours", rate_of(ours), lambda: found), (), None, lambda: words(trainers[0].ways))
