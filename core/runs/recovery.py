@@ -1,0 +1,171 @@
+"""What can be had of a run folder, damaged or not: its text, its vocabulary, and its last good checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.config import RunConfig
+from core.corpus.reader import Corpus
+from core.corpus.vocabulary import Vocabulary
+from core.errors import CorpusError, RunError
+from core.runs.checkpoint import read_checkpoint, write_whole
+from core.runs.facts import RunFacts
+from core.runs.folder import Run
+from core.runs.header import read_header
+from core.runs.run import LARGEST_CORPUS_COPY
+
+Use = Callable[[dict[str, torch.Tensor], dict[str, Any]], object]
+Read = Callable[[Path], Corpus]
+_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+
+
+def use_last_good(run: Run, use: Use) -> str:
+    """Hand the last good checkpoint's tensors and facts to ``use``: the latest one, or else the best.
+
+    ``use`` raises RunError for one that it cannot use. Returns what was wrong with the latest where the best was taken,
+    else an empty text. Raises RunError, a sentence that names the files, where there is no good one.
+    """
+    wrong: list[str] = []
+    for path in (run.latest_path, run.best_path):
+        if wrong and not os.path.lexists(path):
+            break
+        try:
+            _use(path, use)
+            return "; ".join(wrong)
+        except RunError as error:
+            wrong.append(str(error))
+    raise RunError("; ".join(wrong))
+
+
+def _use(path: Path, use: Use) -> None:
+    tensors, facts = read_checkpoint(path)
+    try:
+        use(tensors, facts)
+    except RunError as error:
+        raise RunError(f"{path} does not fit the run's settings: {error}") from None
+
+
+def text_of(run: Run, facts: RunFacts, read: Read) -> tuple[Corpus, str]:
+    """The text of a run, from its own copy or from where it was; ``read`` reads a file as the run's settings say.
+
+    A damaged vocabulary gives way to the text's own, which is the same; the second value then says what was wrong.
+    Raises CorpusError where the text is nowhere to be had as it was.
+    """
+    corpus = _same_text(run, facts, read)
+    try:
+        vocabulary = _stored_vocabulary(run)
+    except RunError as error:
+        return corpus, str(error)
+    if corpus.vocabulary != vocabulary:
+        raise CorpusError(f"{run.vocabulary_path} does not belong to {corpus.path}")
+    return corpus, ""
+
+
+def vocabulary_of(run: Run, facts: RunFacts, read: Read) -> Vocabulary:
+    """The vocabulary of a run, from its file or, where that is damaged, from the text.
+
+    Raises RunError, a sentence that names the file.
+    """
+    try:
+        return _stored_vocabulary(run)
+    except RunError:
+        with contextlib.suppress(CorpusError):
+            return _same_text(run, facts, read).vocabulary
+        raise
+
+
+def mend_vocabulary(run: Run, vocabulary: Vocabulary) -> None:
+    """Write ``vocabulary.json`` anew, where the disk takes it. The caller holds the run's lock."""
+    words = json.dumps(vocabulary.to_json(), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    with contextlib.suppress(OSError):
+        write_whole(run.vocabulary_path, words)
+
+
+def _stored_vocabulary(run: Run) -> Vocabulary:
+    try:
+        return Vocabulary.from_json(run.vocabulary_json())
+    except CorpusError as error:
+        raise RunError(f"{run.vocabulary_path} cannot be used: {str(error)[:200]}") from None
+
+
+def _same_text(run: Run, facts: RunFacts, read: Read) -> Corpus:
+    wrong: list[str] = []
+    for source in (run.corpus_path, Path(facts.corpus.path)):
+        try:
+            if source == run.corpus_path:
+                if not os.path.lexists(source):
+                    continue
+                if source.stat().st_size > LARGEST_CORPUS_COPY:
+                    raise CorpusError(f"{source} is larger than any copy of a text that a run has")
+            corpus = read(source)
+            if corpus.sha256 != facts.corpus.sha256:
+                raise CorpusError(f"{source} is not the text that the run began with: its sha256 has changed")
+            return dataclasses.replace(corpus, name=facts.corpus.name)
+        except CorpusError as error:
+            wrong.append(str(error))
+        except (OSError, ValueError) as error:  # a link that leads nowhere, a path with a zero byte in it
+            wrong.append(f"{source} cannot be read: {error}")
+    raise CorpusError(wrong[0])
+
+
+def check_size(run: Run, facts: RunFacts, vocabulary: int) -> None:
+    """Raise RunError where a checkpoint cannot hold the weights of the model that ``run.json`` describes.
+
+    Asked before the model is made: a damaged number in ``run.json`` must not cost the machine its memory.
+    """
+    wrong: list[str] = []
+    least = _least_weights(facts.config, vocabulary)
+    if least > facts.parameters:
+        raise RunError(
+            f"{run.facts_path} is damaged: it tells of {facts.parameters:,} weights, and its settings ask for "
+            f"{least:,} or more"
+        )
+    for path in (run.latest_path, run.best_path):
+        if os.path.lexists(path):
+            try:
+                shapes = read_header(path).shapes
+            except RunError as error:
+                wrong.append(str(error))
+                continue
+            held = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith("model."))
+            if least <= held:
+                return
+            wrong.append(
+                f"{path} belongs to another model than {run.facts_path}: it has {held:,} weights, and the settings "
+                f"ask for {least:,} or more"
+            )
+    if wrong:
+        raise RunError("; ".join(wrong))
+
+
+def _least_weights(config: RunConfig, vocabulary: int) -> int:
+    """Weights that a model surely has: those between hidden units, and the embedding."""
+    directions = 2 if config.bidirectional else 1
+    hidden = config.num_hiddens
+    return config.num_layers * directions * _GATES[config.cell] * hidden * hidden + config.embedding_size * vocabulary
+
+
+def weights_of(state: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A checkpoint's weights for a model with this ``state_dict``.
+
+    Raises RunError where one is missing, has another shape or type, or holds numbers that are not finite.
+    """
+    found = {}
+    for name, wanted in state.items():
+        given = tensors.get(f"model.{name}")
+        if given is None or given.shape != wanted.shape or given.dtype != wanted.dtype:
+            what = "missing" if given is None else f"{given.dtype} {tuple(given.shape)}"
+            raise RunError(f"{name} is {what} where the model has {wanted.dtype} {tuple(wanted.shape)}")
+        if not bool(torch.isfinite(given).all()):
+            raise RunError(f"{name} holds numbers that are not finite")
+        found[name] = given
+    return found

@@ -1,0 +1,144 @@
+"""What a list of runs shows of each, damaged or not: the ends of its files, never the whole of them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import RunError
+from core.events import State
+from core.runs.header import read_header
+from core.runs.journal import last_lines
+
+if TYPE_CHECKING:
+    from core.runs.folder import Run
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A line of the list of runs.
+
+    ``problem`` is a sentence where ``run.json`` is damaged; then little else is known but how far its curve goes.
+    ``remark`` is one where a checkpoint is, and says what the run can go on from.
+    """
+
+    name: str
+    path: Path
+    state: str
+    epoch: int
+    num_epochs: int
+    perplexity: float | None
+    validation_perplexity: float | None
+    model: str
+    corpus: str
+    parameters: int
+    bytes: int
+    created: str
+    problem: str = ""
+    remark: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``runs --json`` prints it."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+@dataclass(frozen=True)
+class _End:
+    """What the end of a journal tells."""
+
+    state: str
+    epoch: int
+    perplexity: float | None
+    validation_perplexity: float | None
+
+
+def summary_of(run: Run) -> RunSummary:
+    """What the files of ``run`` say; of a damaged folder, what is wrong with it. Never raises RunError."""
+    size = _folder_size(run.path)
+    end = _end_of_journal(run.journal_path)
+    try:
+        facts = run.facts()
+    except RunError as error:
+        left = f"; its curve is still there, up to epoch {end.epoch:,}" if end.epoch else ""
+        return RunSummary(
+            run.name, run.path, State.FAILED, end.epoch, 0, end.perplexity, end.validation_perplexity, "?", "?", 0,
+            size, "", problem=f"{error}{left}",
+        )  # fmt: skip
+    state = end.state
+    is_held = state in (State.TRAINING, State.PAUSED) and run.is_held()
+    if state in (State.TRAINING, State.PAUSED) and not is_held:
+        state = State.INTERRUPTED
+    config = facts.config
+    layers = f" x {config.num_layers}" if config.num_layers > 1 else ""
+    return RunSummary(
+        name=run.name,
+        path=run.path,
+        state=state,
+        epoch=end.epoch,
+        num_epochs=config.num_epochs,
+        perplexity=end.perplexity,
+        validation_perplexity=end.validation_perplexity,
+        model=f"{config.implementation} {config.cell} {config.num_hiddens}{layers}",
+        corpus=facts.corpus.name,
+        parameters=facts.parameters,
+        bytes=size,
+        created=facts.created,
+        remark="" if is_held else _remark(run, end.epoch),
+    )
+
+
+def _end_of_journal(path: Path) -> _End:
+    lines, are_all = last_lines(path)
+    # Every change of state is journalled: where none is told for a long time, the run has been training.
+    state = next(
+        (line["state"] for line in reversed(lines) if line.get("event") == "state" and line.get("state") in State.ALL),
+        State.IDLE if are_all else State.TRAINING,
+    )
+    undone_from, resumed_at = math.inf, 0  # from the end: what a later resume does not know was undone
+    for line in reversed(lines):
+        event, number = line.get("event"), line.get("epoch")
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
+            continue
+        if event == "epoch" and number <= undone_from:
+            perplexities = _number(line.get("perplexity")), _number(line.get("validation_perplexity"))
+            return _End(state, number, *perplexities)
+        if event == "resumed" and number < undone_from:
+            undone_from, resumed_at = number, number
+    return _End(state, resumed_at, None, None)
+
+
+def _remark(run: Run, epoch: int) -> str:
+    """What is wrong with the checkpoints, as far as their headers tell; empty where the last one looks whole."""
+    has_best = os.path.lexists(run.best_path)
+    if not has_best and not os.path.lexists(run.latest_path):
+        return ""  # killed before its first checkpoint, it begins again
+    try:
+        read_header(run.latest_path)
+        return ""
+    except RunError as error:
+        wrong = str(error)
+    try:
+        best = read_header(run.best_path).fact("epoch") if has_best else None
+    except RunError as error:
+        wrong, best = f"{wrong}; {error}", None
+    if best is not None:
+        return f"{wrong}; the run goes on from its best checkpoint, epoch {str(best)[:20]}"
+    return f"{wrong}; its curve is still there, up to epoch {epoch:,}" if epoch else wrong
+
+
+def _folder_size(path: Path) -> int:
+    total = 0
+    with contextlib.suppress(OSError), os.scandir(path) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                total += entry.stat().st_size
+    return total
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= 1e300 else None  # neither infinite nor nan
