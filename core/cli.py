@@ -103,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     bench = command("bench", _bench, "measure this machine: the textbook's loops, ours and the limit, in turn")
     bench.add_argument("--case", action="append", default=[], metavar="NAME", help="only this case; may come often")
     bench.add_argument("--rounds", type=int, metavar="N", help="how often each one runs")
+    bench.add_argument("--cuda", action="store_true", help="the cases of a GPU, with the goals for an H100")
     bench.add_argument("--quick", action="store_true", help="small and over in seconds; the figures mean little")
     lab = command("lab", _lab, "the sequence laboratory: a noisy sine wave, predicted near and far ahead")
     lab.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; may come often")
@@ -311,7 +312,7 @@ def _presets(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from core.benchmark.report import bench
 
-    return bench(options.case, rounds=options.rounds, quick=options.quick, as_json=options.json)
+    return bench(options.case, rounds=options.rounds, quick=options.quick, as_json=options.json, on_cuda=options.cuda)
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -370,6 +371,8 @@ def _engine(options: argparse.Namespace) -> int:
 
     from core.engine.engine import Engine, write_log_to
     from core.engine.session import Session
+    from core.models.compiled import kernels
+    from core.training.optimisation import load_optimisers
 
     session = Session.open(run) if run is not None else None
     engine = Engine(session)
@@ -377,5 +380,8 @@ def _engine(options: argparse.Namespace) -> int:
     path = engine.start()
     put({"event": "listening", "socket": str(path), "pid": os.getpid()})
     write_log_to(session.run.log_path if session is not None else Path(os.devnull))
+    if session is None:
+        load_optimisers()
+        kernels.why_not()  # which compiles them where that has not been done yet
     engine.run()
     return 0

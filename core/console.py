@@ -71,10 +71,14 @@ class TrainingReport:
         self._milestone = 0
 
     def begin(self) -> None:
-        """Say what is about to be trained."""
+        """Say what is about to be trained, what that takes, and what speaks against it."""
+        from core.preflight_report import preflight_words
+        from core.training.ways import words as way_words
+
         facts = self._session.describe()
         if self._as_json:
-            put({"event": "run", **{key: facts[key] for key in ("name", "run", "parameters", "vocabulary", "device")}})
+            told = ("name", "run", "parameters", "vocabulary", "device", "ways")
+            put({"event": "run", **{key: facts[key] for key in told}})
             return
         config, corpus = facts["config"], facts["corpus"]
         print(
@@ -83,6 +87,13 @@ class TrainingReport:
             f"{shown(corpus['tokens'])} tokens, vocabulary {shown(corpus['vocabulary'])}, "
             f"{shown(facts['batches_per_epoch'])} batches an epoch"
         )
+        if facts["ways"]:
+            print(printable(way_words(facts["ways"])))
+        words, warnings = preflight_words(self._session)
+        if words:
+            print(printable(words))
+        for warning in warnings:
+            print(f"warning: {printable(warning)}", file=sys.stderr)
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -288,8 +299,8 @@ def print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
         return
     print_table(rows, right=frozenset({2, 3, 6, 7}))
     for run in summaries:
-        if run.problem:
-            print(f"{printable(run.name)}: {printable(run.problem)}")
+        if run.problem or run.remark:
+            print(f"{printable(run.name)}: {printable(run.problem or run.remark)}")
 
 
 def print_downloads(entries: Iterable[Download], as_json: bool) -> None:

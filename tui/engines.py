@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,17 +20,20 @@ from textual.message import Message
 from core.config import RunConfig
 from core.engine.client import EngineClient
 from core.errors import EngineError, RunError
-from core.events import State, StateChanged
+from core.events import EpochFinished, State, StateChanged
 from core.runs.journal import JournalReader
 from core.runs.run import Run
 from tui.messages import DevicesFound, EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
 
 WORKING = (State.TRAINING, State.PAUSED)
-QUICK_POLL = 0.1  # seconds between two looks at the journal of a run that trains
+QUICK_POLL = 0.04  # seconds between two looks at the journal of a run that trains, until its first epoch is there
+CALM_POLL = 0.25  # and from then on: each look takes the training a little of a processor
 SLOW_POLL = 0.4  # and of one that does not
 CHUNK = 1 << 20  # bytes of journal at a time: a long curve appears piece by piece instead of all at once
+MANY = 1000  # events after which there are probably more at once
 HELD_CHECK = 2.0  # seconds between two looks at whether somebody still trains a run that we have no client of
 NEXT_STANDBY = 4.0  # seconds before the next standby engine starts: its imports would slow the training just begun
+LAST_WORDS = 60.0  # seconds before its end within which an engine's words are taken for the reason of it
 RELEASE_PATIENCE = 5.0  # seconds that an idle engine may take to let go of its run
 
 
@@ -280,7 +285,7 @@ class Engines:
     async def _tail(self, run: Path) -> None:
         reader = JournalReader(Run(run).journal_path)
         loop = asyncio.get_running_loop()
-        next_check = 0.0
+        next_check, pause = 0.0, QUICK_POLL
         while True:
             events = tuple(event for event, _ in await asyncio.to_thread(reader.poll, CHUNK))
             if events:
@@ -288,14 +293,17 @@ class Engines:
                 if state is not None and not self.has_client(run):
                     self._states[run] = state.state
                 self._post(JournalGrew(run, events))
-                await asyncio.sleep(QUICK_POLL / 5 if len(events) > 1000 else QUICK_POLL)
+                if any(isinstance(event, EpochFinished) for event in events):
+                    pause = CALM_POLL
+                if len(events) < MANY:
+                    await asyncio.sleep(pause)
                 continue
             if self.state(run) in WORKING and not self.has_client(run) and loop.time() >= next_check:
                 next_check = loop.time() + HELD_CHECK
                 if not await asyncio.to_thread(Run(run).is_held):
                     self._states[run] = State.INTERRUPTED
                     self._post(RunStateChanged(run, State.INTERRUPTED, 0, "its engine ended before the run did"))
-            await asyncio.sleep(QUICK_POLL if self.state(run) == State.TRAINING else SLOW_POLL)
+            await asyncio.sleep(pause if self.state(run) == State.TRAINING else SLOW_POLL)
 
     def _chore(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
@@ -313,13 +321,20 @@ def loss_in_words(run: Path, state: str) -> str:
     """Why an engine went away, as far as its log tells, and what to change. Reads a file."""
     try:
         with Run(run).log_path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - 4096))
-            log = file.read().decode(errors="replace").lower()
+            facts = os.fstat(file.fileno())
+            file.seek(max(0, facts.st_size - 4096))
+            # What stands there from an earlier engine is not why this one went.
+            is_new = abs(time.time() - facts.st_mtime) < LAST_WORDS
+            log = file.read(4096).decode(errors="replace").lower() if is_new else ""
     except OSError:
         log = ""
-    if "out of memory" in log or "can't allocate memory" in log or "memoryerror" in log:
+    if any(words in log for words in ("out of memory", "allocate memory", "memoryerror", "bad_alloc")):
         return "The engine ran out of memory: make batch, steps or hidden smaller, or take another device."
+    if state in WORKING and not log:
+        return (
+            "The engine was killed in the midst of training: train goes on from the last checkpoint. Where memory ran "
+            "short the system does that; a smaller batch, fewer steps or hidden units need less of it."
+        )
     if state in WORKING:
         return "The engine ended in the midst of training: train goes on from the last checkpoint."
     return "The engine ended: what is asked next starts another one."

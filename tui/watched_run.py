@@ -13,6 +13,7 @@ from core.config import RunConfig
 from core.events import (
     EpochFinished,
     Event,
+    Note,
     RunResumed,
     SampleWritten,
     SettingChanged,
@@ -25,6 +26,7 @@ from tui.charts.curve import Curve
 
 KEPT_SAMPLES = 100
 KEPT_EPOCHS = 60
+KEPT_NOTES = 20
 # A figure of one epoch jumps; one over this many has settled, and still follows.
 SMOOTHED_EPOCHS = 8
 
@@ -34,6 +36,8 @@ class WatchedRun:
 
     ``best`` is the epoch with the lowest held-out perplexity, and that; ``baselines`` are perplexities of n-gram models
     on the text that ``baselines_on`` names.
+
+    ``notes`` are the last remarks of the engine, such as warnings of an exploding loss or a full disk.
 
     ``curve_version`` and ``sample_version`` change whenever there is something new to draw, ``begun`` when points were
     taken back and all must be drawn again.
@@ -53,6 +57,7 @@ class WatchedRun:
         self.held_out = Curve()
         self.epochs: deque[EpochFinished] = deque(maxlen=KEPT_EPOCHS)
         self.samples: deque[SampleWritten] = deque(maxlen=KEPT_SAMPLES)
+        self.notes: deque[str] = deque(maxlen=KEPT_NOTES)
         self.step: StepFinished | None = None
         self.baselines_asked = False
         self.baselines: tuple[tuple[str, float], ...] = ()
@@ -92,6 +97,8 @@ class WatchedRun:
                     self._set(event.name, event.value)
                 case StepFinished():
                     self.step = event
+                case Note():
+                    self.notes.append(event.text)
                 case RunResumed():
                     self._add(new)
                     new = []

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from core.engine.protocol import LONGEST_MESSAGE, decoded, encoded, failure, run_socket
+from core.engine.protocol import LAST_EVENTS, LONGEST_MESSAGE, decoded, encoded, failure, peer_is_user, run_socket
 from core.errors import EngineError
 
 Broadcast = Callable[[dict[str, Any]], None]
@@ -49,6 +49,9 @@ class EngineClient:
             reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST_MESSAGE)
         except OSError as error:
             raise EngineError(f"no engine listens at {path}: {error.strerror or error}") from None
+        if not peer_is_user(writer.get_extra_info("socket")):
+            writer.close()
+            raise EngineError(f"what listens at {path} is another user's: it is no engine of yours")
         return cls(reader, writer)
 
     @classmethod
@@ -77,7 +80,10 @@ class EngineClient:
         return last
 
     async def stream(self, name: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
-        """Send a request and yield its events up to ``done``; left early, a ``generate`` or ``lab`` is cancelled."""
+        """Send a request and yield its events up to the last one; left early, a ``generate`` or ``lab`` is cancelled.
+
+        Raises RunError or EngineError where the last one is an error.
+        """
         if self.closed:
             raise EngineError("the engine has gone")
         number = next(self._ids)
@@ -88,7 +94,7 @@ class EngineClient:
             await self._send({"id": number, "request": name, **fields})
             while not finished:
                 event = await queue.get()
-                finished = event.get("event") in ("done", "error")
+                finished = event.get("event") in LAST_EVENTS
                 if event.get("event") == "error":
                     raise failure(event)
                 yield event
@@ -128,6 +134,7 @@ class EngineClient:
         except (OSError, ValueError):
             pass
         finally:
+            self._writer.close()  # where the engine still is, it must not take us for somebody who listens
             self._end()
             self._lost()
 

@@ -10,32 +10,29 @@ import os
 import queue
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.config import RunConfig
 from core.devices import devices
-from core.engine.protocol import LONGEST_MESSAGE, REQUESTS, encoded
+from core.engine.ending import Ended, Ending
+from core.engine.failure import failure_words, write_failure
+from core.engine.jobs import Jobs, laboratory_job, writing_job
+from core.engine.protocol import ENDING, LONGEST_ID, QUESTIONS, REQUESTS
 from core.engine.server import Request, Server
-from core.engine.session import Session, failure_words, versions
+from core.engine.session import Session, versions
 from core.errors import UserError
 from core.events import Event, State, StateChanged
-from core.generation.answer import answer, training_part
 from core.generation.options import GenerationRequest
-from core.generation.writer import Writing
-from core.insight.sequence import EpochDone
-from core.insight.sequence import steps as laboratory_steps
 from core.insight.sequence_config import SequenceConfig
 from core.runs.run import Run
 
 # An engine that nobody has ever talked to gives up after so many seconds.
 LONELY_SECONDS = 60.0
-# A generation writes for so many seconds between two training batches, and between two looks at the inbox.
-WRITING_SECONDS = 0.02
-
-Job = Iterator[None]
+# Between two training batches requests are answered for so many seconds: a flood of them must not stop the training.
+ANSWERING_SECONDS = 0.005
 
 
 class Engine:
@@ -50,10 +47,11 @@ class Engine:
     ) -> None:
         self.session = session
         self.server = Server()
+        self.ending = Ending(wake=lambda: self.server.inbox.put(None), give_up=self._give_up)
         self._stays = stays
         self._listener = listener or (lambda event: None)
-        self._jobs: dict[tuple[int, Any], Job] = {}
-        self._quitting = False
+        self._jobs = Jobs(self.server, self.ending)
+        self._jobs.log = session.run.log_path if session is not None else None
         self._had_client = False
 
     def start(self) -> Path:
@@ -61,30 +59,37 @@ class Engine:
         return self.server.start(self.session.run.path if self.session else None)
 
     def stop_on_signals(self, *signals: signal.Signals) -> None:
-        """End at the next batch, with a checkpoint, when one of ``signals`` comes."""
-        for number in signals:
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, frame: object) -> None:
-        self._quitting = True
-        self.server.inbox.put(None)
+        """End soon, with a checkpoint, when one of ``signals`` comes. For the main thread."""
+        self.ending.on_signals(*signals)
 
     def run(self) -> None:
         """Serve until there is nothing to do and nobody to do it for."""
         try:
-            while not self._quitting and self._take_requests():
+            while not self.ending.asked and self._take_requests():
                 if self.session is not None and self.session.state == State.TRAINING:
                     self._publish(self.session.advance())
-                for key in list(self._jobs):
-                    self._advance_job(key)
+                self._jobs.advance()
         finally:
+            self.ending.saving()
             try:
                 self._finish()
             finally:
                 self.server.close()
+                self.ending.done()
 
     def _finish(self) -> None:
-        """Save and let the run go."""
+        """Save and let the run go; whoever still waits for an answer gets one."""
+        try:
+            self._let_go()
+        finally:
+            self._jobs.end()
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    request = self.server.inbox.get_nowait()
+                    if request is not None:
+                        self._answer(request, ENDING)
+
+    def _let_go(self) -> None:
         if self.session is None:
             return
         try:
@@ -96,11 +101,17 @@ class Engine:
         # Let go first, tell then: whoever hears the news may open the run at once.
         self._publish(events)
 
+    def _give_up(self) -> None:
+        """In another thread, just before the process is ended: what it computes takes too long to be waited for."""
+        self.server.hide()
+        if self.session is not None:
+            self.session.note("the engine was ended in the midst of a long batch: its last checkpoint stands")
+
     # ------------------------------------------------------------------ requests
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._jobs) or (self.session is not None and self.session.state == State.TRAINING)
+        return len(self._jobs) > 0 or (self.session is not None and self.session.state == State.TRAINING)
 
     @property
     def _waits(self) -> bool:
@@ -109,6 +120,7 @@ class Engine:
 
     def _take_requests(self) -> bool:
         """Handle what waits in the inbox; wait for more where there is nothing else to do. False ends the engine."""
+        until = time.monotonic() + ANSWERING_SECONDS
         while True:
             try:
                 request = self._next_request()
@@ -116,9 +128,12 @@ class Engine:
                 return self._is_busy or (self._waits and self.server.num_clients > 0)
             self._had_client |= self.server.num_clients > 0
             if request is not None:
+                self.server.taken(request)
                 self._handle(request)
-            if self._quitting:
+            if self.ending.asked:
                 return False
+            if self._is_busy and time.monotonic() >= until:
+                return True
 
     def _next_request(self) -> Request | None:
         inbox = self.server.inbox
@@ -133,22 +148,23 @@ class Engine:
         return inbox.get(timeout=LONELY_SECONDS)
 
     def _handle(self, request: Request) -> None:
+        if request.message.get("request") in QUESTIONS and not self.server.is_connected(request.client):
+            return  # who asked has gone, and nothing but the answer would come of it
         message, name = request.message, request.message.get("request")
         try:
-            if not isinstance(message.get("id"), (int, str, type(None))):
-                message["id"] = None
-                raise UserError("the id of a request must be a whole number or a text")
+            _check_id(message)
             if name not in REQUESTS:
                 raise UserError(f"there is no request {str(name)[:50]!r}: there are {', '.join(REQUESTS)}")
             answer = getattr(self, f"_on_{name}")(request.client, message)
+            if answer is not None:
+                self._answer(request, {**answer, "event": "done"})
+        except Ended:
+            self._answer(request, ENDING)
         except UserError as error:
             self._answer(request, {"event": "error", "message": str(error), "mendable": True})
         except Exception as error:
-            traceback.print_exc()
-            self._answer(request, {"event": "error", "message": failure_words(error)})
-        else:
-            if answer is not None:
-                self._answer(request, {**answer, "event": "done"})
+            write_failure(error, self._jobs.log)
+            self._answer(request, {"event": "error", "message": failure_words(error, self._jobs.log)})
 
     def _answer(self, request: Request, message: dict[str, Any]) -> None:
         self.server.send(request.client, {"id": request.message.get("id"), **message})
@@ -177,7 +193,9 @@ class Engine:
     def _on_open(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
         path = Path(_text(message, "run"))
         if self.session is None:
-            self._adopt(Session.open(Run(path)))
+            with self.ending.breakable():
+                session = Session.open(Run(path))
+            self._adopt(session)
         elif self.session.run.path.resolve() != path.resolve():
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
         return self._session().describe()
@@ -191,11 +209,14 @@ class Engine:
         name = _text(message, "name") if message.get("name") else None
         data_dir = Path(_text(message, "data")) if message.get("data") else None
         config = RunConfig.from_dict(settings)
-        self._adopt(Session.create(config, Path(_text(message, "saves")), name, data_dir))
+        with self.ending.breakable():
+            session = Session.create(config, Path(_text(message, "saves")), name, data_dir)
+        self._adopt(session)
         return self._session().describe()
 
     def _adopt(self, session: Session) -> None:
         self.session = session
+        self._jobs.log = session.run.log_path
         self.server.move(session.run.path)
         write_log_to(session.run.log_path)
 
@@ -220,8 +241,8 @@ class Engine:
             raise UserError(f"count must be between 1 and 1,000 batches, got {str(count)[:50]}")
         session = self._session()
         for _ in range(count):
-            self._publish(session.step())
-            if session.state != State.PAUSED or self._quitting:
+            self._publish(session.step(lambda: self.ending.asked))
+            if session.state != State.PAUSED or self.ending.asked:
                 break
         progress = session.trainer.progress().to_json() if session.trainer is not None else {}
         return {**progress, **self._after([]), "epoch": progress.get("epoch", 0)}
@@ -231,72 +252,36 @@ class Engine:
         return {"name": message["name"], "value": message.get("value")}
 
     def _on_baselines(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
-        return self._session().baselines()
+        with self.ending.breakable():
+            return self._session().baselines()
 
     def _on_save(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
         session = self._session()
-        path = session.save(_text(message, "name") if message.get("name") else None)
+        name = _text(message, "name") if message.get("name") else session.run.name
+        path = session.save()
         if session.save_problem:
             raise UserError(session.save_problem)
+        if name != session.run.name:
+            with self.ending.breakable():
+                path = session.copy(name)
         return {"path": str(path), "name": path.name}
 
     def _on_generate(self, client: int, message: dict[str, Any]) -> None:
-        session, request = self._session(), GenerationRequest.from_message(message)
-        writing = Writing(session.model, session.vocabulary, request)
-        self._jobs[(client, message.get("id"))] = self._write(client, message.get("id"), session, writing)
-
-    def _write(self, client: int, number: Any, session: Session, writing: Writing) -> Job:
-        """One generation, a little at a time; the last event carries the whole text."""
-        text = None
-        if session.trainer is not None:
-            text = training_part(session.trainer.corpus.ids, session.trainer.config.validation_fraction)
-        for events in answer(writing, text, WRITING_SECONDS):
-            for event in events:
-                if event["event"] == "done" and len(encoded(event)) > LONGEST_MESSAGE // 2:
-                    # The client has it in pieces already.
-                    samples = [{**sample, "continuation": None} for sample in event["samples"]]
-                    event = {**event, "text": None, "samples": samples}
-                self.server.send(client, {"id": number, **event})
-            yield
+        job = writing_job(self._session(), GenerationRequest.from_message(message))
+        self._jobs.begin(client, message.get("id"), job)
 
     def _on_lab(self, client: int, message: dict[str, Any]) -> None:
         settings = message.get("settings")
         if not isinstance(settings, dict):
             raise UserError("lab needs settings, an object")
-        config = SequenceConfig.from_dict(settings)
-        self._jobs[(client, message.get("id"))] = self._experiment(client, message.get("id"), config)
-
-    def _experiment(self, client: int, number: Any, config: SequenceConfig) -> Job:
-        """One experiment of the sequence laboratory; its last event carries all of it."""
-        for event in laboratory_steps(config):
-            if isinstance(event, EpochDone):
-                self.server.send(client, {"id": number, **event.to_json()})
-            elif event is not None:
-                self.server.send(client, {"id": number, "event": "done", **event.to_json()})
-            yield
-
-    def _advance_job(self, key: tuple[int, Any]) -> None:
-        try:
-            next(self._jobs[key])
-        except StopIteration:
-            del self._jobs[key]
-        except UserError as error:
-            del self._jobs[key]
-            self.server.send(key[0], {"id": key[1], "event": "error", "message": str(error), "mendable": True})
-        except Exception as error:
-            del self._jobs[key]
-            traceback.print_exc()
-            self.server.send(key[0], {"id": key[1], "event": "error", "message": failure_words(error)})
-        else:
-            if not self.server.is_connected(key[0]):
-                del self._jobs[key]
+        self._jobs.begin(client, message.get("id"), laboratory_job(SequenceConfig.from_dict(settings)))
 
     def _on_cancel(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
-        self._jobs.pop((client, message.get("target")), None)
+        self._jobs.cancel(client, message.get("target"))
         return {}
 
     def _on_quit(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
-        self._quitting = True
+        self.ending.ask()
         return {}
 
     def _after(self, events: list[Event]) -> dict[str, Any]:
@@ -305,10 +290,20 @@ class Engine:
         return {"state": session.state, "epoch": session.trainer.epoch if session.trainer is not None else 0}
 
 
+def _check_id(message: dict[str, Any]) -> None:
+    """Raise UserError for an id that is none; what is answered then has no id."""
+    number = message.get("id")
+    if not isinstance(number, (int, str, type(None))) or len(str(number)) > LONGEST_ID:
+        message["id"] = None
+        raise UserError("the id of a request must be a whole number or a text of up to 100 characters")
+
+
 def write_log_to(path: Path) -> None:
     """Let this process's standard output and error go to ``path`` from now on, and its standard input be empty."""
     with contextlib.suppress(OSError):
-        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        # Non-blocking: a pipe that somebody put in the log's place is waited for by nobody.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        log = os.open(path, flags, 0o644)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log, 1)

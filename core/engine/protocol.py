@@ -1,8 +1,8 @@
 """How a client and an engine speak: JSON lines over a Unix socket that only the user can reach.
 
 A request is ``{"id": 7, "request": "generate", ...}``; every event that answers it carries ``"id": 7``, and the last of
-them is ``{"event": "done", ...}`` or ``{"event": "error", "message": ...}``. What concerns all clients (a change of
-state) comes without an id. No torch in this module.
+them is ``{"event": "done", ...}``, ``{"event": "error", "message": ...}`` or, for a generate or lab that was cancelled,
+``{"event": "cancelled"}``. What concerns all clients (a change of state) comes without an id. No torch in this module.
 
 | request | fields | the last event carries |
 | --- | --- | --- |
@@ -40,6 +40,13 @@ REQUESTS = (
     "hello", "open", "create", "train", "pause", "resume", "stop", "step", "set", "baselines", "save",
     "generate", "lab", "cancel", "quit",
 )  # fmt: skip
+# Requests that change nothing.
+QUESTIONS = ("hello", "baselines", "generate", "lab", "cancel")
+LAST_EVENTS = ("done", "error", "cancelled")
+CANCELLED = {"event": "cancelled"}
+ENDING = {"event": "error", "message": "the engine is ending: ask again, and another one answers"}
+# A client counts its requests or names them; an id comes back with every event.
+LONGEST_ID = 100
 # A message longer than this is refused: a prompt is some kilobytes at most.
 LONGEST_MESSAGE = 8 << 20
 # sun_path has 108 bytes on Linux and 104 elsewhere, with its final NUL.
@@ -84,21 +91,36 @@ def runtime_folder() -> Path:
     else:
         folder = Path(tempfile.gettempdir()) / f"rnn-playground-{os.getuid()}"
     try:
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700, parents=True)
+        for part in reversed([folder, *folder.parents]):  # with ``parents=True`` only the last one would be private
+            with contextlib.suppress(FileExistsError):
+                part.mkdir(mode=0o700)
         facts = folder.lstat()
     except OSError as error:
         raise RunError(
             f"{folder} cannot be made ({error.strerror}): set RNN_PLAYGROUND_RUNTIME to a folder of yours"
         ) from None
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+    wrong = _wrong_with(facts)
+    if wrong:
         raise RunError(
             f"{folder} must be a folder of yours that only you can enter (mode 0700): remove it, "
-            "or set RNN_PLAYGROUND_RUNTIME to another place"
+            f"or set RNN_PLAYGROUND_RUNTIME to another place; it {wrong}"
         )
     if len(os.fsencode(folder)) + len("/standby-1234567890.sock") > LONGEST_SOCKET_PATH:
         raise RunError(f"{folder} is too long for sockets: set RNN_PLAYGROUND_RUNTIME to a shorter path")
     return folder
+
+
+def _wrong_with(facts: os.stat_result) -> str:
+    """Why a place, itself and not what a link in it leads to, cannot hold sockets; empty where it can."""
+    if stat.S_ISLNK(facts.st_mode):
+        return "is a symbolic link"
+    if not stat.S_ISDIR(facts.st_mode):
+        return "is no folder"
+    if facts.st_uid != os.getuid():
+        return f"belongs to the user with the id {facts.st_uid}"
+    if facts.st_mode & 0o077:
+        return f"has mode {stat.S_IMODE(facts.st_mode):04o}"
+    return ""
 
 
 def run_socket(run: Path) -> Path:

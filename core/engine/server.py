@@ -7,6 +7,7 @@ and is dropped when too much waits for it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
@@ -33,6 +34,12 @@ from core.engine.protocol import (
 
 # A client that lets this much wait is no longer listening.
 MOST_UNREAD = 16 << 20
+# So many clients at once; a program that opens more has lost count of them.
+MOST_CLIENTS = 100
+# Where so many requests of one client wait for the owner of torch, no more of it are read: it waits, and nobody else.
+MOST_WAITING = 32
+# Seconds until the server looks again where something kept it from going on.
+PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,9 @@ class Request:
 class _Connection:
     socket: socket.socket
     number: int
+    expected: int = selectors.EVENT_READ
+    waiting: int = 0
+    has_lines: bool = False
     unread: bytearray = field(default_factory=bytearray)
     unsent: bytearray = field(default_factory=bytearray)
 
@@ -110,6 +120,17 @@ class Server:
         """Whether that client is still there."""
         return client in self._connections
 
+    def taken(self, request: Request) -> None:
+        """To be called for each request that is taken from the inbox: its client may send more."""
+        with self._lock:
+            connection = self._connections.get(request.client)
+            if connection is None:
+                return
+            connection.waiting -= 1
+            has_room = connection.waiting == MOST_WAITING // 2
+        if has_room:
+            self._wake()
+
     def send(self, client: int, message: dict[str, Any]) -> None:
         """Queue a message for one client; nothing happens where it has gone."""
         with self._lock:
@@ -142,6 +163,7 @@ class Server:
     def _serve(self) -> None:
         while not (self._closing and not any(item.unsent for item in self._connections.values())):
             for connection in list(self._connections.values()):
+                self._hear(connection)
                 self._expect(connection)
             for key, mask in self._selector.select():
                 if key.fileobj is self._woken:
@@ -159,8 +181,17 @@ class Server:
         if unsent > MOST_UNREAD:
             self._drop(connection)
             return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if unsent else 0)
-        self._selector.modify(connection.socket, wanted, connection)
+        reads = 0 if connection.waiting >= MOST_WAITING else selectors.EVENT_READ
+        wanted = reads | (selectors.EVENT_WRITE if unsent else 0)
+        if wanted == connection.expected:
+            return
+        if not connection.expected:
+            self._selector.register(connection.socket, wanted, connection)
+        elif wanted:
+            self._selector.modify(connection.socket, wanted, connection)
+        else:
+            self._selector.unregister(connection.socket)
+        connection.expected = wanted
 
     def _close_all(self) -> None:
         for connection in list(self._connections.values()):
@@ -173,16 +204,20 @@ class Server:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        with contextlib.suppress(OSError):
+        try:
             accepted, _ = self._listener.accept()
-            if not peer_is_user(accepted):
-                accepted.close()
-                return
-            accepted.setblocking(False)
-            connection = _Connection(accepted, next(self._numbers))
-            self._selector.register(accepted, selectors.EVENT_READ, connection)
-            with self._lock:
-                self._connections[connection.number] = connection
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                time.sleep(PAUSE)  # whoever waits goes on waiting, and would be seen again at once
+            return
+        if len(self._connections) >= MOST_CLIENTS or not peer_is_user(accepted):
+            accepted.close()
+            return
+        accepted.setblocking(False)
+        connection = _Connection(accepted, next(self._numbers))
+        self._selector.register(accepted, selectors.EVENT_READ, connection)
+        with self._lock:
+            self._connections[connection.number] = connection
 
     def _exchange(self, connection: _Connection, mask: int) -> None:
         try:
@@ -197,26 +232,36 @@ class Server:
                 self._receive(connection, received)
         except BlockingIOError:
             pass
-        except OSError:
+        except (OSError, MemoryError):
             self._drop(connection)
 
     def _receive(self, connection: _Connection, received: bytes) -> None:
         connection.unread += received
-        if len(connection.unread) > LONGEST_MESSAGE:
+        connection.has_lines |= b"\n" in received
+        if len(connection.unread) > LONGEST_MESSAGE and not connection.has_lines:
             raise ConnectionResetError
-        if b"\n" not in received:
-            return
-        *lines, rest = bytes(connection.unread).split(b"\n")
-        connection.unread = bytearray(rest)
-        for line in lines:
+
+    def _hear(self, connection: _Connection) -> None:
+        """Put into the inbox what has come from this client in whole lines, up to ``MOST_WAITING`` at a time."""
+        begin = 0
+        while connection.has_lines and connection.waiting < MOST_WAITING:
+            end = connection.unread.find(b"\n", begin)
+            if end < 0:
+                connection.has_lines = False
+                break
             try:
-                self.inbox.put(Request(connection.number, decoded(line)))
+                message = decoded(bytes(connection.unread[begin:end]))
+                with self._lock:
+                    connection.waiting += 1
+                self.inbox.put(Request(connection.number, message))
             except ProtocolError as error:
                 with self._lock:
                     connection.unsent += encoded({"event": "error", "message": str(error), "mendable": True})
+            begin = end + 1
+        del connection.unread[:begin]
 
     def _drop(self, connection: _Connection) -> None:
-        with contextlib.suppress(KeyError):
+        with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(connection.socket)
         connection.socket.close()
         with self._lock:

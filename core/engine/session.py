@@ -4,73 +4,68 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import os
-import platform
 import shutil
-import sys
-import time
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import core
 from core.config import RunConfig, setting, shown
-from core.corpus.reader import Corpus
 from core.corpus.vocabulary import Vocabulary
-from core.devices import at_home, prepare
+from core.devices import at_home
+from core.engine.failure import failure_words, free_memory, is_out_of_memory, write_failure
+from core.engine.opening import corpus_again, load_model, moved_words, new_run, trainer_again, versions
+from core.engine.sample import SampleInMaking, explosion_words, is_exploding, sample_prefix
+from core.engine.saving import Saving
 from core.errors import CorpusError, RunError, UserError
-from core.events import EpochFinished, Event, Note, RunResumed, SampleWritten, State, StateChanged
-from core.generation.strategies import Sampling
-from core.generation.writer import write
-from core.models.language_model import LanguageModel, build_model
-from core.runs.checkpoint import Disk, read_checkpoint, remove_leftovers, write_checkpoint, write_whole
+from core.events import EpochFinished, Event, Note, RunResumed, State, StateChanged
+from core.models.language_model import LanguageModel
+from core.runs.checkpoint import Disk, remove_leftovers
 from core.runs.journal import JournalWriter
-from core.runs.run import (
-    CorpusIdentity,
-    Run,
-    RunFacts,
-    check_name,
-    create_run,
-    duplicate_run,
-    free_name,
-    now,
-    refuse_taken,
-)
+from core.runs.run import CorpusIdentity, Run, RunFacts, check_name, duplicate_run, now, refuse_taken
 from core.training.evaluation import n_gram_baselines
 from core.training.trainer import Trainer, corpus_of
 
-# A changed setting is in a checkpoint after so many seconds.
-SAVE_SOON = 1.0
+__all__ = ["Session", "failure_words", "is_out_of_memory", "load_model", "train_to_end", "versions"]
 
 
 class Session:
     """A run with its tensors. Exactly one process has a session on a run: it holds the run's lock.
 
     Attributes:
-        run, facts: the folder and what ``run.json`` says.
+        run: the folder.
         model, vocabulary: live.
         trainer: None where the text is gone or changed; ``no_training`` then says why, and the model can still write.
         state: see ``core.events.State``.
     """
 
     def __init__(self, run: Run, lock: int, facts: RunFacts, disk: Disk | None = None) -> None:
-        self.run, self.facts = run, facts
+        self.run = run
         self.state = State.IDLE
         self.message = ""
         self.trainer: Trainer | None = None
         self.no_training = ""
-        self.save_problem = ""
         self.model: LanguageModel
         self.vocabulary: Vocabulary
         self._lock = lock
-        self._disk = disk or Disk()
         self._journal = JournalWriter(run.journal_path)
-        self._saved_at = time.monotonic()
-        self._is_at_checkpoint = False
+        self._saving = Saving(run, facts, self._journal, self._tell)
+        if disk is not None:
+            self._saving.disk = disk
+        self._sample: SampleInMaking | None = None
+        self._is_exploding = False
+
+    @property
+    def facts(self) -> RunFacts:
+        """What ``run.json`` says."""
+        return self._saving.facts
+
+    @property
+    def save_problem(self) -> str:
+        """A sentence where the last checkpoint could not be saved, else empty."""
+        return self._saving.problem
 
     # ------------------------------------------------------------------ ways to get one
 
@@ -92,7 +87,7 @@ class Session:
             corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve())
         )
         facts = RunFacts(config, identity, trainer.model.num_parameters(), now(), versions())
-        run = _new_run(saves, name, facts, corpus)
+        run = new_run(saves, name, facts, corpus)
         try:
             session = cls._held(run, facts, disk)
             session._adopt(trainer)
@@ -113,17 +108,21 @@ class Session:
             facts, summary = session.facts, run.summary()
             session.state = summary.state if summary.state not in (State.TRAINING, State.PAUSED) else State.INTERRUPTED
             try:
-                corpus = _corpus_again(run, facts)
+                corpus, wrong = corpus_again(run, facts)
             except CorpusError as error:
                 session._adopt_model_alone(str(error))
             else:
                 config = at_home(facts.config)
-                session._adopt(Trainer(config, corpus))
+                session._adopt(trainer_again(run, config, corpus))
+                if wrong:
+                    session._tell(Note(f"{wrong}; it was made again from the text"))
                 if config != facts.config:
-                    session._tell(Note(_moved(facts.config, config)))
+                    session._tell(Note(moved_words(facts.config, config)))
                 # A run that was killed before its first checkpoint begins again: its seed gives it the same weights.
                 if summary.epoch > 0 or session._has_checkpoint():
                     session._restore()
+                if session.state == State.INTERRUPTED and session._trainer().finished:
+                    session._changed([], State.FINISHED, session._farewell())  # killed just before it could say so
         except BaseException:
             session._let_go()
             raise
@@ -154,15 +153,11 @@ class Session:
         return self.run.latest_path.exists() or self.run.best_path.exists()
 
     def _restore(self) -> None:
-        assert self.trainer is not None
-        try:
-            self.trainer.restore(*read_checkpoint(self.run.latest_path))
-        except RunError as error:
-            if not self.run.best_path.exists():
-                raise
-            self.trainer.restore(*read_checkpoint(self.run.best_path))
-            self._tell(Note(f"{error}; the run goes on from its best checkpoint, epoch {self.trainer.epoch}"))
-        self._is_at_checkpoint = True
+        trainer = self._trainer()
+        self._sample = None
+        wrong = self._saving.restore(trainer)
+        if wrong:
+            self._tell(Note(f"{wrong}; the run goes on from its best checkpoint, epoch {trainer.epoch}"))
 
     # ------------------------------------------------------------------ what it does
 
@@ -182,7 +177,7 @@ class Session:
         events: list[Event] = []
         if wanted != trainer.num_epochs:
             events.append(trainer.set("num_epochs", wanted))
-            self._save_soon()
+            self._saving.soon(trainer.config.checkpoint_seconds)
         if trainer.batch == 0 and trainer.finished:
             trainer.epochs_since_best = 0  # it had run out of patience, and somebody has more
         if self.state not in (State.PAUSED, State.TRAINING):
@@ -200,68 +195,99 @@ class Session:
         """End the training here; a checkpoint is taken."""
         if self.state not in (State.TRAINING, State.PAUSED):
             return []
+        self._sample = None  # nobody waits for the rest of it
         self.save()
         return self._changed([], State.STOPPED)
 
-    def step(self) -> list[Event]:
-        """Train one batch by hand and hold still. Raises UserError where all epochs are done."""
+    def step(self, is_ending: Callable[[], bool] = lambda: False) -> list[Event]:
+        """Train one batch by hand and hold still; measuring and a sample that come after it are done too.
+
+        Those are cut short where ``is_ending`` says so. Raises UserError where all epochs are done.
+        """
         events = [] if self.state in (State.TRAINING, State.PAUSED) else self.train()
         if self.state == State.TRAINING:
             events += self._changed([], State.PAUSED)
         events += self.advance()
+        while self.state == State.PAUSED and self._has_more_to_do and not is_ending():
+            events += self.advance()
         if self.state == State.PAUSED and not any(isinstance(event, EpochFinished) for event in events):
             events += self._tell(self._trainer().progress())
         return events
 
+    @property
+    def _has_more_to_do(self) -> bool:
+        """Whether the last batch has something behind it that takes more than one call of ``advance``."""
+        return self._sample is not None or self._trainer().is_measuring
+
     def set(self, name: str, value: Any) -> list[Event]:
         """Change a live setting. Raises UserError."""
-        events = self._tell(self._trainer().set(name, value))
-        self._save_soon()
+        trainer = self._trainer()
+        events = self._tell(trainer.set(name, value))
+        self._saving.soon(trainer.config.checkpoint_seconds)
         if self.state != State.TRAINING:
             self.save()
         return events
 
-    def _save_soon(self) -> None:
-        """What was changed just now is worth a checkpoint; a key held down changes it thirty times a second."""
-        self._is_at_checkpoint = False
-        interval = self._trainer().config.checkpoint_seconds
-        self._saved_at = min(self._saved_at, time.monotonic() - interval + SAVE_SOON)
-
     def advance(self) -> list[Event]:
-        """Train one batch; return what happened. An exception in it makes the run ``failed``, and is told in words."""
-        trainer = self._trainer()
+        """Train one batch, or do a little of what comes after it; return what happened.
+
+        An exception in it makes the run ``failed``, and is told in words.
+        """
         events: list[Event] = []
         try:
-            if not trainer.finished:  # num_epochs may have been lowered just now
-                self._is_at_checkpoint = False
-                told = [event for event in trainer.advance() if not isinstance(event, StateChanged)]
-                events += self._tell(*told)
-                for event in told:
-                    if isinstance(event, EpochFinished):
-                        events += self._after_epoch(event)
-            if trainer.diverged:
-                return events + self._after_divergence()
-            if trainer.finished:
-                self.save()
-                return events + self._changed([], State.FINISHED, self._farewell())
-            if time.monotonic() - self._saved_at >= trainer.config.checkpoint_seconds:
-                self.save()
+            return self._advance(events)
         except Exception as error:
-            traceback.print_exc()
-            return events + self._changed([], State.FAILED, failure_words(error))
+            write_failure(error, self.run.log_path)
+            words = failure_words(error, self.run.log_path)
+        # Only here is the failed frame gone, and all that it held.
+        self._sample = None
+        free_memory(self.model)
+        return events + self._changed([], State.FAILED, words)
+
+    def _advance(self, events: list[Event]) -> list[Event]:
+        trainer = self._trainer()
+        if self._sample is not None:
+            events += self._write_sample(self._sample)
+        elif not trainer.finished:  # num_epochs may have been lowered just now
+            self._saving.is_current = False
+            told = [event for event in trainer.advance() if not isinstance(event, StateChanged)]
+            events += self._tell(*told)
+            for event in told:
+                if isinstance(event, EpochFinished):
+                    events += self._after_epoch(event)
+        if trainer.diverged:
+            return events + self._after_divergence()
+        if self._sample is not None:
+            return events
+        if trainer.finished:
+            self.save()
+            return events + self._changed([], State.FINISHED, self._farewell())
+        if self._saving.is_due(trainer.config.checkpoint_seconds):
+            self.save()
         return events
 
     def _after_epoch(self, event: EpochFinished) -> list[Event]:
         trainer, config = self._trainer(), self.facts.config
+        if trainer.is_best:
+            self._saving.keep_best(trainer)
         events: list[Event] = []
+        was_exploding, self._is_exploding = self._is_exploding, is_exploding(event, len(self.vocabulary))
+        if self._is_exploding and not was_exploding:
+            events += self._tell(Note(explosion_words(event, len(self.vocabulary))))
         every = config.sample_every
         if every and (event.epoch % every == 0 or event.epoch == 1) and not config.bidirectional:
-            prefix = self.sample_prefix()
-            text = "".join(write(self.model, self.vocabulary, prefix, config.sample_length, Sampling("greedy")))
-            events += self._tell(SampleWritten(event.epoch, prefix, text))
-        if trainer.is_best:
-            self._write(self.run.best_path)
+            prefix = sample_prefix(config, trainer.corpus)
+            self._sample = SampleInMaking(self.model, self.vocabulary, event.epoch, prefix, config.sample_length)
+            events += self._write_sample(self._sample)
         return events
+
+    def _write_sample(self, sample: SampleInMaking) -> list[Event]:
+        """A little more of what the model writes; the event when it is done."""
+        done = sample.advance()
+        if done is None:
+            return []
+        self._sample = None
+        return self._tell(done)
 
     def _after_divergence(self) -> list[Event]:
         trainer = self._trainer()
@@ -279,28 +305,15 @@ class Session:
         on = "held out" if trainer.held_out is not None else "training"
         return {"on": on, **n_gram_baselines(trainer.corpus, trainer.config)}
 
-    def sample_prefix(self) -> str:
-        """How samples begin: the setting's text, or the beginning of the corpus where it says nothing that is known."""
-        prefix = self.facts.config.sample_prefix
-        if prefix and len(self.vocabulary.unknown_tokens(prefix)) < len(set(self.vocabulary.split(prefix))):
-            return prefix
-        assert self.trainer is not None
-        return self.vocabulary.decode(self.trainer.corpus.ids[: 2 if self.vocabulary.kind == "word" else 5].tolist())
-
     # ------------------------------------------------------------------ saving
 
     def save(self, name: str | None = None) -> Path:
-        """Take a checkpoint; with another ``name``, make a copy of the whole run under it. Raises UserError for a copy.
+        """Take a checkpoint (see ``Saving``); under another ``name``, copy the run. Raises UserError for a copy."""
+        self._saving.save(self.trainer)
+        return self.run.path if name is None or name == self.run.name else self.copy(name)
 
-        A checkpoint that the disk refuses is no end: the sentence goes to the journal and ``save_problem``, training
-        goes on in memory, and the next save is tried again.
-        """
-        self._saved_at = time.monotonic()
-        if self.trainer is not None and not self._is_at_checkpoint and self.trainer.is_finite():
-            self._write(self.run.latest_path)
-            self._is_at_checkpoint = not self.save_problem
-        if name is None or name == self.run.name:
-            return self.run.path
+    def copy(self, name: str) -> Path:
+        """A copy of the run as it was last saved; a copying that is broken off leaves nothing. Raises UserError."""
         if self.save_problem:
             raise RunError(self.save_problem)
         copy = duplicate_run(self.run, name)
@@ -310,27 +323,9 @@ class Session:
                 journal.append(StateChanged(State.STOPPED, self._trainer().epoch, f"saved from {self.run.name}"))
         return copy.path
 
-    def _write(self, path: Path) -> None:
-        assert self.trainer is not None
-        # The journal first: a checkpoint must not know of an epoch that a power failure takes out of the curve.
-        with contextlib.suppress(OSError):
-            self._journal.sync()
-        try:
-            write_checkpoint(path, *self.trainer.checkpoint(), self._disk)
-            if self.trainer.config != self.facts.config:
-                facts = dataclasses.replace(self.facts, config=self.trainer.config)
-                write_whole(self.run.facts_path, facts.encoded(), self._disk)
-                self.facts = facts
-        except OSError as error:
-            reason = error.strerror or str(error)
-            problem = f"the checkpoint could not be saved ({reason}): make room or permit writing in {path.parent}"
-            if problem != self.save_problem:
-                self._tell(Note(f"{problem}; training goes on in memory, and saving is tried again"))
-            self.save_problem = problem
-        else:
-            if self.save_problem:
-                self._tell(Note("the checkpoint is saved again"))
-            self.save_problem = ""
+    def note(self, text: str) -> None:
+        """Put a remark into the journal."""
+        self._tell(Note(text))
 
     def close(self) -> None:
         """Save what is not saved and let the run go."""
@@ -368,6 +363,7 @@ class Session:
             "shapes": [[name, list(shape)] for name, shape in self.model.describe()],
             "device": str(next(self.model.parameters()).device),
             "threads": torch.get_num_threads(),
+            "ways": trainer.ways if trainer is not None else {},
             "no_training": self.no_training,
             "save_problem": self.save_problem,
         }
@@ -392,75 +388,6 @@ class Session:
         for event in events:
             self._journal.append(event)
         return list(events)
-
-
-def _new_run(saves: Path, name: str | None, facts: RunFacts, corpus: Corpus) -> Run:
-    """The folder of a new run; one without a name gets the next free one, also where others look for one as well."""
-    while True:
-        chosen = name or free_name(saves, corpus.name)
-        try:
-            return create_run(saves, chosen, facts, corpus.vocabulary.to_json(), corpus.path, corpus.bytes)
-        except RunError:
-            if name or not (saves / chosen).exists():
-                raise
-
-
-def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
-    """The model of a run at its last checkpoint, and its vocabulary: all that writing needs. No lock is taken.
-
-    Raises RunError or another UserError, one sentence.
-    """
-    config, vocabulary = at_home(run.facts().config), Vocabulary.from_json(run.vocabulary_json())
-    model = build_model(config, len(vocabulary), prepare(config))
-    tensors, _ = read_checkpoint(run.latest_path)
-    try:
-        model.load_state_dict({name: tensors[f"model.{name}"] for name in model.state_dict()})
-    except (KeyError, RuntimeError) as error:
-        raise RunError(f"{run.latest_path} does not fit the run's settings: {str(error)[:200]}") from None
-    return model.eval(), vocabulary
-
-
-def _moved(before: RunConfig, here: RunConfig) -> str:
-    return (
-        f"this machine has no {before.device} with {before.precision}: the run goes on with device {here.device} and "
-        f"{here.precision}, so its numbers will not be the same to the last bit"
-    )
-
-
-def _corpus_again(run: Run, facts: RunFacts) -> Corpus:
-    """The text of a run, from its own copy or from where it was. Raises CorpusError where it is not the same."""
-    source = run.corpus_path if run.corpus_path.exists() else Path(facts.corpus.path)
-    corpus = corpus_of(facts.config, source=source)
-    if corpus.sha256 != facts.corpus.sha256:
-        raise CorpusError(f"{source} is not the text that the run began with: its sha256 has changed")
-    if corpus.vocabulary != Vocabulary.from_json(run.vocabulary_json()):
-        raise CorpusError(f"{run.vocabulary_path} does not belong to {source}")
-    return dataclasses.replace(corpus, name=facts.corpus.name)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller model or batch would have gone well."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
-
-
-def failure_words(error: BaseException) -> str:
-    """An exception of the machine in words, with what to change."""
-    text = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    if is_out_of_memory(error):
-        return "out of memory: choose a smaller batch_size, num_steps or num_hiddens, or another device"
-    if isinstance(error, UserError):
-        return text
-    return f"the engine failed ({type(error).__name__}: {text}): see engine.log in the run's folder"
-
-
-def versions() -> dict[str, str]:
-    """What computed a run."""
-    return {
-        "rnn-playground": core.__version__,
-        "torch": importlib.metadata.version("torch"),
-        "python": platform.python_version(),
-        "system": sys.platform,
-    }
 
 
 def train_to_end(session: Session) -> Iterator[Event]:

@@ -42,16 +42,26 @@ def environment() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def playground(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Start ``python -m tui`` in a terminal; its runs are in ``tmp_path / "saves"``."""
+def terminals(environment: dict[str, str]) -> Iterator[Callable[..., Any]]:
+    """Start any command in a terminal."""
     started: list[Any] = []
 
-    def start(*arguments: str, columns: int = 120, lines: int = 40) -> Any:
-        command = [sys.executable, "-m", "tui", "--saves", str(tmp_path / "saves"), *arguments]
-        terminal = _terminal_class()(command, columns=columns, lines=lines, environment=environment, folder=PROJECT)
-        started.append(terminal)
-        return terminal
+    def start(*command: str, columns: int = 120, lines: int = 40) -> Any:
+        made = _terminal_class()(command, columns=columns, lines=lines, environment=environment, folder=PROJECT)
+        started.append(made)
+        return made
 
     yield start
     for terminal in started:
         terminal.close()
+
+
+@pytest.fixture
+def playground(terminals: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """Start ``python -m tui`` in a terminal; its runs are in ``tmp_path / "saves"``."""
+
+    def start(*arguments: str, columns: int = 120, lines: int = 40) -> Any:
+        command = [sys.executable, "-m", "tui", "--saves", str(tmp_path / "saves"), *arguments]
+        return terminals(*command, columns=columns, lines=lines)
+
+    return start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import copy
 import fcntl
 import os
 import pty
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyte
 
@@ -22,6 +24,31 @@ KEYS = {
     "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "f1": "\x1bOP", "f2": "\x1bOQ", "f3": "\x1bOR",
     "f4": "\x1bOS", "f5": "\x1b[15~", "space": " ",
 }  # fmt: skip
+
+ALTERNATE = 1049
+# The alternate screen, the mouse, pasting in brackets.
+SCREEN_MODES = tuple(b"\x1b[?%d" % number for number in (ALTERNATE, 1000, 1003, 2004))
+
+
+class AlternateScreen(pyte.Screen):
+    """A screen that knows the other one, which programs draw on: blank when it is entered, gone when it is left."""
+
+    _main: Any = None
+
+    def set_mode(self, *modes: int, **options: Any) -> None:
+        """Enter the alternate screen, or what pyte knows."""
+        if ALTERNATE in modes and self._main is None:
+            self._main = (copy.deepcopy(self.buffer), copy.copy(self.cursor))
+            self.erase_in_display(2)
+        super().set_mode(*modes, **options)
+
+    def reset_mode(self, *modes: int, **options: Any) -> None:
+        """Leave the alternate screen, or what pyte knows."""
+        super().reset_mode(*modes, **options)
+        if ALTERNATE in modes and self._main is not None:
+            self.buffer, self.cursor = self._main
+            self._main = None
+            self.dirty.update(range(self.lines))
 
 
 def screen_lines(screen: pyte.Screen) -> list[str]:
@@ -42,7 +69,7 @@ class Terminal:
         environment: Mapping[str, str],
         folder: Path,
     ) -> None:
-        self.screen = pyte.Screen(columns, lines)
+        self.screen = AlternateScreen(columns, lines)
         self.output = bytearray()
         self._stream = pyte.Stream(self.screen)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -52,11 +79,14 @@ class Terminal:
             os.chdir(folder)
             os.execvpe(command[0], list(command), {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"})
         self._exit: int | None = None
+        self._reading = threading.Event()
+        self._reading.set()
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         while True:
+            self._reading.wait()
             try:
                 data = os.read(self._master, 1 << 16)
             except OSError:
@@ -68,6 +98,25 @@ class Terminal:
                 # pyte does not know the private modes that set a colour's fallback; they draw nothing.
                 with contextlib.suppress(TypeError):
                     self._stream.feed(self._decoder.decode(data))
+
+    def stall(self) -> None:
+        """Read nothing any more, as a terminal at the end of a line that hangs; what is on its way is still taken."""
+        self._reading.clear()
+
+    def go_on(self) -> None:
+        """Read again."""
+        self._reading.set()
+
+    @property
+    def is_sane(self) -> bool:
+        """Whether the terminal is as a shell expects it: lines, echo, signals by keys, its own screen, a cursor."""
+        wanted = termios.ICANON | termios.ECHO | termios.ISIG
+        output = bytes(self.output)
+        return (
+            termios.tcgetattr(self._master)[3] & wanted == wanted
+            and all(output.rfind(mode + b"l") >= output.rfind(mode + b"h") for mode in SCREEN_MODES)
+            and output.rfind(b"\x1b[?25h") >= output.rfind(b"\x1b[?25l")
+        )
 
     @property
     def text(self) -> str:
@@ -124,6 +173,7 @@ class Terminal:
 
     def hang_up(self) -> None:
         """Take the terminal away, as a dropped connection does."""
+        self.go_on()
         with contextlib.suppress(OSError):
             os.close(self._master)
 

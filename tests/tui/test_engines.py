@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -169,10 +170,23 @@ async def test_close_leaves_a_training_engine_alive_and_no_idle_one(
     ("log", "state", "words"),
     [
         ("RuntimeError: DefaultCPUAllocator: can't allocate memory", State.TRAINING, "ran out of memory"),
-        ("", State.TRAINING, "in the midst of training"),
+        (
+            "",
+            State.TRAINING,
+            "killed in the midst of training: train goes on from the last checkpoint",
+        ),
+        ("Segmentation fault", State.PAUSED, "ended in the midst of training"),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", State.TRAINING, "ran out of memory"),
         ("", State.IDLE, "starts another one"),
     ],
 )
 def test_loss_in_words(tmp_path: Path, log: str, state: str, words: str) -> None:
     (tmp_path / "engine.log").write_text(log)
     assert words in loss_in_words(tmp_path, state)
+
+
+def test_an_old_log_is_not_why_an_engine_went(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("out of memory")
+    os.utime(log, (1e9, 1e9))
+    assert "killed in the midst of training" in loss_in_words(tmp_path, State.TRAINING)

@@ -211,7 +211,7 @@ async def test_requests_that_are_wrong(tiny: Tiny, saves: Path) -> None:
     messages = sorted(str(value.get("message", value["event"])) for value in answers)
     assert messages == sorted(
         ["a message must be one JSON object on one line"] * 3
-        + ["the id of a request must be a whole number or a text"] * 3
+        + ["the id of a request must be a whole number or a text of up to 100 characters"] * 3
         + ["done", f"there is no request \"['hello']\": there are {', '.join(REQUESTS)}"]
         + ["learning_rate must be above 0 and at most 1,000,000, got inf"]
     )

@@ -115,8 +115,8 @@ def engine(saves: Path) -> Iterator[Engine]:
 
 def asked(engine: Engine, **fields: Any) -> list[dict[str, Any]]:
     engine._handle(Request(1, {"id": 7, "request": "generate", **fields}))
-    while engine._jobs:
-        engine._advance_job((1, 7))
+    while len(engine._jobs):
+        engine._jobs.advance()
     return engine.server.sent  # type: ignore[attr-defined, no-any-return]
 
 

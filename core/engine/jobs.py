@@ -1,0 +1,121 @@
+"""Jobs: what an engine does a little at a time beside training, and answers as it goes: writing, the laboratory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core.engine.ending import Ended, Ending
+from core.engine.failure import failure_words, write_failure
+from core.engine.protocol import CANCELLED, ENDING, LONGEST_MESSAGE, encoded
+from core.engine.server import Server
+from core.engine.session import Session
+from core.errors import UserError
+from core.generation.answer import answer, training_part
+from core.generation.options import GenerationRequest
+from core.generation.writer import Writing
+from core.insight.sequence import EpochDone
+from core.insight.sequence import steps as laboratory_steps
+from core.insight.sequence_config import SequenceConfig
+
+# A generation writes for so many seconds between two training batches, and between two looks at the inbox.
+WRITING_SECONDS = 0.02
+# So many at once, or training would come to its turn too seldom.
+MOST_JOBS = 16
+
+Events = list[dict[str, Any]]
+Job = Iterator[Events]
+"""Each step takes some milliseconds and yields the events for the client, if any; the last of all is ``done``."""
+Key = tuple[int, Any]
+"""A client and the id of its request."""
+
+
+class Jobs:
+    """The jobs in hand. Each ends with one last event for its client: done, error or cancelled.
+
+    ``log`` is where failures are written, standard error where it is None.
+    """
+
+    def __init__(self, server: Server, ending: Ending) -> None:
+        self.log: Path | None = None
+        self._server, self._ending = server, ending
+        self._jobs: dict[Key, Job] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def begin(self, client: int, number: Any, job: Job) -> None:
+        """Take on a job. Raises UserError where that client has one of the same id, or there are too many."""
+        if (client, number) in self._jobs:
+            raise UserError(f"there is a request with the id {str(number)[:50]!r} in hand: each needs an id of its own")
+        if len(self._jobs) >= MOST_JOBS:
+            raise UserError(f"{MOST_JOBS} texts are being written already: wait for one of them, or cancel it")
+        self._jobs[client, number] = job
+
+    def advance(self) -> None:
+        """Do a little of one, each in its turn: however many there are, training keeps its share of the time."""
+        for key in list(self._jobs):
+            if not self._server.is_connected(key[0]):
+                del self._jobs[key]
+                continue
+            self._jobs[key] = self._jobs.pop(key)  # to the end of the queue
+            self._advance(key)
+            return
+
+    def _advance(self, key: Key) -> None:
+        try:
+            with self._ending.breakable():
+                events = next(self._jobs[key])
+        except Ended:
+            return  # ``end`` tells
+        except UserError as error:
+            self._last(key, {"event": "error", "message": str(error), "mendable": True})
+        except Exception as error:
+            write_failure(error, self.log)
+            self._last(key, {"event": "error", "message": failure_words(error, self.log)})
+        else:
+            for event in events:
+                if event["event"] == "done":
+                    self._last(key, event)
+                else:
+                    self._server.send(key[0], {"id": key[1], **event})
+
+    def _last(self, key: Key, event: dict[str, Any]) -> None:
+        del self._jobs[key]
+        self._server.send(key[0], {"id": key[1], **event})
+
+    def cancel(self, client: int, number: Any) -> None:
+        """Give up a job of that client, if there is such a one."""
+        if (client, number) in self._jobs:
+            self._last((client, number), CANCELLED)
+
+    def end(self) -> None:
+        """Give up all: the engine ends."""
+        for key in list(self._jobs):
+            self._last(key, ENDING)
+
+
+def writing_job(session: Session, request: GenerationRequest) -> Job:
+    """One generation with the live weights; the last event carries the whole text. Raises UserError at once."""
+    text = None
+    if session.trainer is not None:
+        text = training_part(session.trainer.corpus.ids, session.trainer.config.validation_fraction)
+    answered = answer(Writing(session.model, session.vocabulary, request), text, WRITING_SECONDS)
+    return ([_short(event) for event in events] for events in answered)
+
+
+def _short(event: dict[str, Any]) -> dict[str, Any]:
+    """A last event without what would make it too long for a message: the client has it in pieces already."""
+    if event["event"] != "done" or len(encoded(event)) <= LONGEST_MESSAGE // 2:
+        return event
+    return {**event, "text": None, "samples": [{**sample, "continuation": None} for sample in event["samples"]]}
+
+
+def laboratory_job(config: SequenceConfig) -> Job:
+    """One experiment of the sequence laboratory; its last event carries all of it."""
+    for event in laboratory_steps(config):
+        if isinstance(event, EpochDone):
+            yield [event.to_json()]
+        else:
+            yield [] if event is None else [{"event": "done", **event.to_json()}]

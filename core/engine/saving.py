@@ -1,0 +1,113 @@
+"""Saving: when a run's checkpoint is taken, and what is said where the disk does not take it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from core.engine.failure import is_out_of_memory
+from core.events import Event, Note
+from core.runs.best import Checkpoints
+from core.runs.disk import Disk, write_whole
+from core.runs.journal import JournalWriter
+from core.runs.recovery import use_last_good
+from core.runs.run import Run, RunFacts
+from core.training.trainer import Trainer
+
+# A changed setting is in a checkpoint after so many seconds.
+SAVE_SOON = 1.0
+
+
+class Saving:
+    """The checkpoints of one run.
+
+    Attributes:
+        facts: what ``run.json`` says; a checkpoint brings it up to date.
+        problem: a sentence where the last checkpoint could not be taken.
+        is_current: whether the last checkpoint holds all that training has done.
+    """
+
+    def __init__(self, run: Run, facts: RunFacts, journal: JournalWriter, tell: Callable[[Event], object]) -> None:
+        """``tell`` takes the notes for the journal."""
+        self.facts = facts
+        self.problem = ""
+        self.is_current = False
+        self.disk = Disk()
+        self._checkpoints = Checkpoints(run)
+        self._run, self._journal, self._tell = run, journal, tell
+        self._saved_at = time.monotonic()
+
+    def is_due(self, seconds: float) -> bool:
+        """Whether the last checkpoint is so many seconds old."""
+        return time.monotonic() - self._saved_at >= seconds
+
+    def soon(self, seconds: float) -> None:
+        """What was changed just now is worth a checkpoint; a key held down changes it thirty times a second.
+
+        ``seconds`` is the usual time between two checkpoints.
+        """
+        self.is_current = False
+        self._saved_at = min(self._saved_at, time.monotonic() - seconds + SAVE_SOON)
+
+    def save(self, trainer: Trainer | None) -> None:
+        """Take a checkpoint, unless there is nothing new or what there is are no numbers any more."""
+        self._saved_at = time.monotonic()
+        if trainer is not None and not self.is_current and trainer.is_finite():
+            self._write(trainer)
+            self.is_current = not self.problem
+
+    def keep_best(self, trainer: Trainer) -> None:
+        """This epoch is the best so far: it goes to the disk with the next checkpoint."""
+        try:
+            self._checkpoints.keep_best(*trainer.checkpoint())
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._refused(error, self._run.path)
+
+    def _write(self, trainer: Trainer) -> None:
+        """Put a checkpoint on the disk.
+
+        One that the disk or the memory refuses is no end: the sentence goes to the journal and ``problem``, training
+        goes on in memory, and the next save is tried again.
+        """
+        # The journal first: a checkpoint must not know of an epoch that a power failure takes out of the curve.
+        with contextlib.suppress(OSError):
+            self._journal.sync()
+        try:
+            self._checkpoints.write(*trainer.checkpoint(), self.disk)
+            if trainer.config != self.facts.config:
+                facts = dataclasses.replace(self.facts, config=trainer.config)
+                write_whole(self._run.facts_path, facts.encoded(), self.disk)
+                self.facts = facts
+        except (OSError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, OSError) and not is_out_of_memory(error):
+                raise
+            self._refused(error, self._run.path)
+        else:
+            if self.problem:
+                self._tell(Note("the checkpoint is saved again"))
+            self.problem = ""
+
+    def _refused(self, error: Exception, folder: Path) -> None:
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+            problem = f"the checkpoint could not be saved ({reason}): make room or permit writing in {folder}"
+        else:
+            problem = "the checkpoint could not be saved (out of memory): close other programs, its copy needs room"
+        if problem != self.problem:
+            self._tell(Note(f"{problem}; training goes on in memory, and saving is tried again"))
+        self.problem = problem
+
+    def restore(self, trainer: Trainer) -> str:
+        """Put ``trainer`` at the last checkpoint, or at the best where that is damaged; then return what was wrong.
+
+        Raises RunError where there is no good one.
+        """
+        self._checkpoints.settle()
+        wrong = use_last_good(self._run, trainer.restore)
+        self.is_current = True
+        return wrong

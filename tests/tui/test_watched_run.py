@@ -1,0 +1,67 @@
+"""What the screen keeps of a run: all that it shows, and no more the longer the run goes on."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from pathlib import Path
+
+from core.events import (
+    EpochFinished,
+    Note,
+    RunResumed,
+    SampleWritten,
+    SettingChanged,
+    State,
+    StateChanged,
+    StepFinished,
+)
+from tui.watched_run import KEPT_NOTES, WatchedRun
+
+BATCH = 500
+
+
+def night(first: int) -> list[object]:
+    """What half a thousand epochs tell, with all that comes beside them."""
+    events: list[object] = []
+    for epoch in range(first + 1, first + BATCH + 1):
+        events.append(EpochFinished(epoch, epoch * 8, 5.0 + epoch % 7, 6.0 + epoch % 5, 1.6, 0.4, 0.1, 7e4, 0.1))
+        if epoch % 10 == 0:
+            events.append(StepFinished(epoch + 1, 4, 8, epoch * 8 + 4, 5.0, 1.6, 0.1, 7e4))
+            events.append(SampleWritten(epoch, "ab", f"what it writes after {epoch} " * 5))
+    events += [
+        SettingChanged(epoch, "learning_rate", 0.1 + first / 1e9),
+        StateChanged(State.PAUSED, epoch),
+        Note(f"a remark at {epoch}"),
+        RunResumed(epoch, 0),
+        StateChanged(State.TRAINING, epoch),
+    ]
+    return events
+
+
+def test_memory_does_not_grow(tmp_path: Path, trials: int) -> None:
+    """It rises and falls as curves are condensed; its peaks do not rise."""
+    run, peaks = WatchedRun(tmp_path), [0, 0]
+    batches = 120 * trials
+    tracemalloc.start()
+    try:
+        for number in range(batches):
+            run.apply(night(number * BATCH))  # type: ignore[arg-type]
+            if number % 4 == 0:
+                gc.collect()
+                is_warm = number > 80 + batches // 10
+                peaks[is_warm] = max(peaks[is_warm], tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    grown = peaks[1] / peaks[0] - 1
+    print(f"{batches * BATCH:,} epochs, {peaks[0] / 1024:.0f} KB, grown by {100 * grown:.2f} %")
+    assert run.epoch == batches * BATCH
+    x, _ = run.training.points()
+    assert x[0] < BATCH and x[-1] > run.epoch - BATCH, "and the curve is all there"
+    assert grown < 0.05
+
+
+def test_remarks_are_kept_for_the_screen(tmp_path: Path) -> None:
+    run = WatchedRun(tmp_path)
+    run.apply(Note(f"remark {number}") for number in range(50))
+    assert len(run.notes) == KEPT_NOTES and run.notes[-1] == "remark 49"
