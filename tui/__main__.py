@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from core.errors import UserError
+from tui import collector
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
 
+    collector.hold_off()
     # A screen over SSH is better off with fewer frames; whoever knows better says so in the environment.
     os.environ.setdefault("TEXTUAL_FPS", "30")
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")

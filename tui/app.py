@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -25,7 +24,9 @@ from core.errors import EngineError, UserError
 from core.events import State
 from core.presets import PRESETS
 from core.runs.run import Run, RunSummary, list_runs
+from tui import collector
 from tui.engines import WORKING, Engines
+from tui.leaving import Leaving
 from tui.messages import (
     CorpusChosen,
     DevicesFound,
@@ -45,6 +46,7 @@ from tui.text import shown_text
 from tui.themes import DARK, LIGHT
 from tui.watched_run import WatchedRun
 from tui.widgets.header import HeaderLine, PaneTab, device_words
+from tui.widgets.too_small import TooSmall
 
 FIRST_PANE = "train"
 DEVICE_SECONDS = 5.0
@@ -73,27 +75,28 @@ PANES = (
     PaneKind("runs", "Runs", "f5", "tui.panes.runs", "RunsPane"),
     PaneKind("lab", "Lab", "f6", "tui.panes.lab", "LabPane"),
 )
-STYLES = (
-    "app.tcss",
-    "styles/train.tcss",
-    "styles/data.tcss",
-    "styles/generate.tcss",
-    "styles/runs.tcss",
-    "styles/lab.tcss",
-)
+HERE = Path(__file__).parent
+FIRST_STYLES = ("app.tcss", "styles/train.tcss")
+LATER_STYLES = ("styles/data.tcss", "styles/generate.tcss", "styles/runs.tcss", "styles/lab.tcss")
+"""Not needed for the first paint: their rules would be read, and be tried on every widget, before it."""
 
 
 class Playground(App[None]):
     """The app. ``engines`` are behind the runs; ``current_run`` is the one on screen."""
 
     TITLE = "Playground"
-    CSS_PATH: ClassVar[list[str | PurePath]] = [name for name in STYLES if (Path(__file__).parent / name).exists()]
+    CSS_PATH: ClassVar[list[str | PurePath]] = list(FIRST_STYLES)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall"), (50, "-very-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(f"{pane.key},{number}", f"pane('{pane.name}')", pane.title, show=False, id=f"app.{pane.name}",
+            # Before anything else, so that a key typed right behind it does not reach the pane that is left.
+            Binding(pane.key, f"pane('{pane.name}')", pane.title, show=False, priority=True, id=f"app.{pane.name}",
                     tooltip=f"To the {pane.title} pane")
+            for pane in PANES
+        ),
+        *(
+            Binding(str(number), f"pane('{pane.name}')", pane.title, show=False)
             for number, pane in enumerate(PANES, 1)
         ),
         Binding("f1,question_mark", "help", "Help", tooltip="Keys, first steps, what the words mean", id="app.help"),
@@ -114,9 +117,13 @@ class Playground(App[None]):
         self.left_training: list[str] = []
         self.engines = engines(self) if engines else Engines(self.post_message, saves, data_dir)
         self._last_focus: dict[str, Widget] = {}
+        self._leaving = Leaving()
+        self._held: list[events.Key] | None = None  # keys that wait until the pane being opened has the focus
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = DARK.name
+        # As ``theme = ...`` does, but for reading all styles a second time: nothing is on screen yet.
+        self.set_reactive(App.theme, DARK.name)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     # ------------------------------------------------------------------ the screen
 
@@ -124,6 +131,7 @@ class Playground(App[None]):
         yield HeaderLine([(pane.name, pane.title, pane.key) for pane in PANES])
         yield Container(id="panes")
         yield Footer(compact=True)
+        yield TooSmall()
 
     async def on_mount(self) -> None:
         """Show the first pane, then do everything that takes time."""
@@ -131,8 +139,10 @@ class Playground(App[None]):
         self.call_after_refresh(self._settle)
 
     def _settle(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, lambda: self.call_later(self.action_quit))
+        self._read_later_styles()
+        self._leaving.on_signals(lambda: self.call_later(self.action_quit))
+        # Back in the foreground the terminal's screen is blank, and what has not changed would not be drawn.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         self.engines.prepare()
         self._find_trainings()
         self._preload()
@@ -140,16 +150,14 @@ class Playground(App[None]):
 
     @work(thread=True)
     def _preload(self) -> None:
-        import gc
-
         from tui.charts import preload
 
-        preload()
-        for pane in PANES:  # so that a pane that is opened for the first time is there at once, with its keys
-            import_module(pane.module)
-        # What stands now stays: the collector need not walk through it again, which takes it 50 to 100 ms each time.
-        gc.collect()
-        gc.freeze()
+        try:
+            preload()
+            for pane in PANES:  # so that a pane that is opened for the first time is there at once, with its keys
+                import_module(pane.module)
+        finally:
+            collector.settle()
 
     async def on_unmount(self) -> None:
         """Leave the engines: those that train go on."""
@@ -184,11 +192,33 @@ class Playground(App[None]):
             last.focus(scroll_visible=False)
         else:
             panes.query_one(f"#pane-{name}").focus()
+        self._held = []
+        self.call_later(self._let_keys_in)  # behind the change of focus, which Textual puts off
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys that come before a pane that was just opened has the focus are for it."""
+        if self._held is not None and isinstance(event, events.Key) and not event.is_forwarded:
+            self._held.append(event)
+        else:
+            await super().on_event(event)
+
+    async def _let_keys_in(self) -> None:
+        held, self._held = self._held or [], None
+        for key in held:  # one of them may open yet another pane
+            await self.on_event(key)
+
+    def _read_later_styles(self) -> None:
+        """Know the styles of all panes and dialogs; 8 ms, the first time."""
+        missing = [HERE / name for name in LATER_STYLES if not self.stylesheet.has_source(str(HERE / name))]
+        if missing:
+            self.stylesheet.read_all(missing)
+            self.stylesheet.parse()
 
     def _made(self, kind: PaneKind) -> Widget:
         if kind.name == "train":
             names = [*(text.name for text in texts(self.data_dir)), *(entry.name for entry in DOWNLOADS)]
             return TrainPane(self._first_config(), dict.fromkeys(names), id="pane-train")
+        self._read_later_styles()
         return kind.make()
 
     @on(PaneTab.Clicked)

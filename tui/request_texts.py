@@ -33,9 +33,9 @@ OPTIONAL = ("seed", "heads", "mood", "stop")
 # Labels that fit into a narrow form.
 SHORT_LABELS = {"repetition_penalty": "penalty", "repetition_window": "over the last", "heads": "acrostic 藏头"}
 _PLACEHOLDERS = {
-    "seed": "new each time",
-    "heads": "heads of the verses",
-    "mood": "read, not shown",
+    "seed": "by chance",
+    "heads": "verse heads",
+    "mood": "not shown",
     "stop": "line, or 。",
 }
 _PENALTY = ("repetition_penalty", "repetition_window")

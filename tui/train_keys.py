@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-from core.events import State
 from tui.plan import Plan
 
 KEYS: list[BindingType] = [
@@ -17,6 +16,9 @@ KEYS: list[BindingType] = [
             group=Binding.Group("lr", compact=True), id="train.rate_up"),
     Binding("minus", "scale_rate(-1)", "lr down", key_display="-", tooltip="Learning rate / 1.25",
             group=Binding.Group("lr", compact=True), id="train.rate_down"),
+    Binding("r", "recover('r')", "lr / 10", tooltip="Where a training diverged or failed: go on from its last good "
+            "checkpoint with a tenth of the learning rate", id="train.tenth"),
+    Binding("h", "recover('h')", "lr / 2", tooltip="The same with half of the learning rate", id="train.half"),
     Binding("ctrl+s", "save", "Save", tooltip="Save now, or save a copy under another name", id="train.save"),
     Binding("e,ctrl+o", "settings", "Edit", tooltip="Edit the settings", id="train.settings"),
     Binding("ctrl+n", "new_run", "New", tooltip="Leave the open run and begin a new one with these settings",
@@ -31,9 +33,3 @@ KEYS: list[BindingType] = [
 LABELS: dict[Plan, str] = {
     "new": "Train new run", "go on": "Go on", "resume": "Resume", "apply": "Apply", "watch": "Training …",
 }  # fmt: skip
-
-TROUBLES = {
-    State.FAILED: "The training failed:",
-    State.DIVERGED: "The training diverged: a lower learning rate or a lower clip usually helps.",
-    State.INTERRUPTED: "The training was interrupted: ctrl+t goes on from the last checkpoint.",
-}

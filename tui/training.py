@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import RunConfig
 from core.errors import ConfigError, EngineError, UserError
+from core.events import State
 from tui.downloads import not_here, not_here_words
 from tui.form_state import named_setting
 from tui.host import stands
@@ -111,6 +112,21 @@ class Training:
         pane.action_curve()
         await self._put(run, config, only=("learning_rate",))
         await self.request(run.path, "train", num_epochs=config.num_epochs)
+
+    async def recover(self, run: WatchedRun, rate: float) -> None:
+        """Train a run that ended badly on from its last good checkpoint, with a lower learning rate."""
+        pane = self._pane
+        pane.view.trouble("")
+        pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
+        pane.action_curve()
+        change = self.request(run.path, "set", name="learning_rate", value=rate)
+        if run.state == State.FAILED:
+            # It goes back to its checkpoint when it trains, and to the learning rate in that: the change comes behind,
+            # without a wait in between.
+            await asyncio.gather(self.request(run.path, "train"), change)
+        else:
+            await change
+            await self.request(run.path, "train")
 
     async def apply(self, run: WatchedRun) -> None:
         """Put the live settings of the form into a run that trains."""

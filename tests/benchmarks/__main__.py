@@ -3,8 +3,9 @@
 Run it from the project's folder, on a machine that does nothing else; all cases take about ten minutes, ``--quick`` a
 minute or two, with figures that mean little. What needs no screen is measured by ``python -m core bench``.
 
-``--json`` prints one object a case: ``event`` ("case"), ``case``, ``title``, ``unit``, ``goal`` (words), and ``rows``,
-each ``{name, count, min, median, p99, max}``. The p99 of a few rounds is their maximum.
+``--json`` prints one object a case: ``event`` ("case"), ``case``, ``title``, ``unit``, ``goals``, each ``{row, figure,
+goal, measured, met}``, and ``rows``, each ``{name, count, min, median, p99, max}``. The p99 of a few rounds is their
+maximum.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import os
 import sys
 
 from core.console import print_table
-from tests.benchmarks.screen import CASES, QUICK, Effort, Outcome
+from tests.benchmarks.outcome import QUICK, Effort, Outcome
+from tests.benchmarks.screen import CASES
 
 
 def main() -> int:
@@ -38,20 +40,33 @@ def main() -> int:
     if not options.json:
         print(f"load {os.getloadavg()[0]:.2f}\n")
         print_table(table(outcomes), right=frozenset({2, 3, 4, 5}))
+        print()
+        print_table(goals(outcomes), right=frozenset({2}))
     return 0
 
 
 def table(outcomes: list[Outcome]) -> list[list[str]]:
     """The rows of all cases."""
-    rows = [["case", "", "min", "median", "p99", "max", "unit", "goal"]]
+    rows = [["case", "", "min", "median", "p99", "max", "unit"]]
     for outcome in outcomes:
         if len(rows) > 1:
-            rows.append([""] * 8)
-        rows.append([outcome.case, outcome.title, "", "", "", "", "", outcome.goal])
+            rows.append([""] * 7)
+        rows.append([outcome.case, outcome.title, "", "", "", "", ""])
         for row in outcome.rows:
-            told = row.to_json()
-            figures = [number(told[name]) for name in ("min", "median", "p99", "max")]
-            rows.append(["", row.name, *figures, outcome.unit, ""])
+            rows.append(["", row.name, *map(number, row.figures.values()), outcome.unit])
+    return rows
+
+
+def goals(outcomes: list[Outcome]) -> list[list[str]]:
+    """What was to be reached, and whether it was."""
+    rows = [["case", "figure", "measured", "goal", ""]]
+    for outcome in outcomes:
+        for goal in outcome.goals:
+            measured = outcome.measured(goal)
+            met = "met" if goal.is_met(measured) else "missed"
+            rows.append(
+                [outcome.case, f"{goal.row}, {goal.figure}", f"{number(measured)} {goal.unit}", goal.words, met]
+            )
     return rows
 
 

@@ -117,7 +117,9 @@ def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
     folder = Path(tempfile.mkdtemp(prefix="rnn-", dir="/tmp"))
     runtime = str(folder / "sockets")
     try:
-        yield folder, {**os.environ, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8"}
+        # As on the machine of a person: Python keeps what it compiled, and finds it at the next start.
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        yield folder, {**kept, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8"}
     finally:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):

@@ -5,77 +5,22 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from core.events import EpochFinished, StateChanged
 from core.runs.journal import parsed_line
+from tests.benchmarks.outcome import Effort, Goal, Outcome, Row
 from tests.benchmarks.recorder import PROJECT, Recorder, playground, workplace
 
 PRESET = "lyrics-scratch-sequential"
 NAME = "measured"
 # Characters that no text here has and each key press a new one: an echo cannot be mistaken.
 RARE = [chr(point) for point in range(0x9B00, 0x9B00 + 600)]
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long it all takes: ``seconds`` of watching, ``rounds`` of alternating, ``keys`` pressed, ``epochs`` kept."""
-
-    seconds: float = 60.0
-    window: float = 10.0
-    rounds: int = 5
-    keys: int = 200
-    epochs: int = 100_000
-
-
-QUICK = Effort(seconds=4.0, window=4.0, rounds=1, keys=10, epochs=3_000)
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one contestant gave, in the case's unit."""
-
-    name: str
-    values: tuple[float, ...]
-
-    def percentile(self, share: float) -> float:
-        ordered = sorted(self.values)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "count": len(self.values),
-            "min": min(self.values),
-            "median": statistics.median(self.values),
-            "p99": self.percentile(0.99),
-            "max": max(self.values),
-        }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The rows of a case, and in words what is to be reached."""
-
-    case: str
-    title: str
-    unit: str
-    goal: str
-    rows: tuple[Row, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "event": "case", "case": self.case, "title": self.title, "unit": self.unit, "goal": self.goal,
-            "rows": [row.to_json() for row in self.rows],
-        }  # fmt: skip
 
 
 def has_all(*words: str) -> Callable[[str], bool]:
@@ -114,7 +59,8 @@ def first_paint(effort: Effort) -> Outcome:
                 time.sleep(0.5)
                 ours.append(terminal.first(is_painted) - terminal.began)
     rows = (Row("python -m tui", tuple(ours[1:])), Row("an empty Textual app with a chart", tuple(empty[1:])))
-    return Outcome("first-paint", "start to the first whole screen, 120x40", "s", "0.5 s", rows)
+    goal = Goal("python -m tui", "median", 0.5, "s")
+    return Outcome("first-paint", "start to the first whole screen, 120x40", "s", (goal,), rows)
 
 
 def first_point(effort: Effort) -> Outcome:
@@ -130,7 +76,8 @@ def first_point(effort: Effort) -> Outcome:
             time.sleep(0.3)
             seconds.append(terminal.first(has_curve, pressed) - pressed)
     rows = (Row("bundled lyrics, CPU", tuple(seconds[1:])),)
-    return Outcome("first-point", "Train pressed to the first point on the chart", "s", "0.7 s", rows)
+    goal = Goal("bundled lyrics, CPU", "median", 0.7, "s")
+    return Outcome("first-point", "Train pressed to the first point on the chart", "s", (goal,), rows)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -220,7 +167,8 @@ def speed_with_screen(effort: Effort) -> Outcome:
     rows = (
         Row("share, %", tuple(shares)), Row("watched, tokens/s", tuple(watched)), Row("alone, tokens/s", tuple(alone)),
     )  # fmt: skip
-    return Outcome("speed-with-screen", "training speed with the playground open over without it", "", "98 %", rows)
+    goal = Goal("share, %", "median", 98, "%", at_least=True)
+    return Outcome("speed-with-screen", "training speed with the playground open over without it", "", (goal,), rows)
 
 
 def bytes_per_second(effort: Effort) -> Outcome:
@@ -239,7 +187,8 @@ def bytes_per_second(effort: Effort) -> Outcome:
             mean = terminal.bytes_between(begin, begin + effort.seconds) / effort.seconds / 1e3
             ending = f"mean over {effort.seconds:g} s, {epochs / effort.seconds:.1f} epochs/s"
     rows = (Row(ending, (mean,)), Row("second by second", tuple(rates)))
-    return Outcome("bytes", "sent to the terminal while training, 120x40", "kB/s", "8 kB/s", rows)
+    goal = Goal(ending, "median", 8, "kB/s")
+    return Outcome("bytes", "sent to the terminal while training, 120x40", "kB/s", (goal,), rows)
 
 
 def key_to_screen(effort: Effort) -> Outcome:
@@ -257,7 +206,8 @@ def key_to_screen(effort: Effort) -> Outcome:
             terminal.press("f4")
             time.sleep(2.0)
             rows.append(Row("in the Generate pane", tuple(_echoes(terminal, effort.keys))))
-    return Outcome("key-to-screen", "key to its echo while training on all cores", "ms", "p99 under 50 ms", tuple(rows))
+    goals = tuple(Goal(row.name, "p99", 50, "ms") for row in rows)
+    return Outcome("key-to-screen", "key to its echo while training on all cores", "ms", goals, tuple(rows))
 
 
 def _echoes(terminal: Recorder, keys: int) -> list[float]:
@@ -306,9 +256,8 @@ def long_journal(effort: Effort) -> Outcome:
         Row("opened, ms", tuple(1e3 * second for second in opened[1:])),
         Row("a redraw of the chart, ms", tuple(redraws(epochs, 20 * effort.rounds))),
     )
-    return Outcome(
-        "long-journal", f"a run with {effort.epochs:,} epochs", "", "opened in 1,000 ms, redrawn in 10 ms", rows
-    )
+    goals = tuple(Goal(row.name, "median", limit, "ms") for row, limit in zip(rows, (1000, 10), strict=True))
+    return Outcome("long-journal", f"a run with {effort.epochs:,} epochs", "", goals, rows)
 
 
 def make_long_run(saves: Path, environment: Mapping[str, str], epochs: int) -> list[EpochFinished]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
+from textual import events
 from textual.widgets import Input, Static
 
 from core.config import RunConfig
@@ -19,6 +20,7 @@ from tui.engines import Engines
 from tui.messages import CorpusChosen, RunChosen, RunDeleted, RunRenamed
 from tui.widgets.frame import FrameEdge
 from tui.widgets.header import HeaderLine, device_words
+from tui.widgets.too_small import TooSmall
 
 Make = Callable[[], Playground]
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +57,18 @@ async def test_digits_are_typed_where_one_types(playground: Make) -> None:
         await pilot.pause()
         await pilot.press("4")
         assert shown(app) == "train" and app.train.form.texts["batch_size"] == "4"
+
+
+@pytest.mark.parametrize("first", ["f4", "f5"])
+async def test_keys_typed_right_behind_a_panes_key_reach_that_pane(playground: Make, first: str) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        asked: list[str] = []
+        app.train.action_stop = lambda: asked.append("stop")  # type: ignore[method-assign]
+        for name in (first, "f4", "x", "l", "backspace", "y"):  # at once, as a slow line brings them
+            app.post_message(events.Key(name, name if len(name) == 1 else None))
+        await until(pilot, lambda: shown(app) == "generate" and app.query_one("#generate-prefix", Input).value == "xy")
+        assert asked == []
 
 
 async def test_focus_returns_to_where_it_was(playground: Make) -> None:
@@ -187,3 +201,19 @@ def test_wrong_arguments_are_told_in_a_sentence(arguments: list[str], words: str
     done = subprocess.run([sys.executable, "-m", "tui", *arguments], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("size", [(59, 24), (80, 15), (40, 10), (10, 3), (1, 1)])
+async def test_a_screen_that_is_too_small_says_so_in_one_calm_line(playground: Make, size: tuple[int, int]) -> None:
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        overlay = app.query_one(TooSmall)
+        await until(pilot, lambda: overlay.display)
+        assert overlay.render().endswith(f"at least 60x16, this terminal is {size[0]}x{size[1]}")
+        assert overlay.region.size == app.size, "nothing of the layout looks out from under it"
+        await pilot.resize_terminal(60, 16)
+        await until(pilot, lambda: not overlay.display)
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: app.train.run is not None)
+        await pilot.resize_terminal(59, 16)
+        await until(pilot, lambda: overlay.display)

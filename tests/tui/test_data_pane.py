@@ -26,6 +26,7 @@ from tui.panes.data import DataPane
 from tui.text import cell_len
 from tui.widgets.batch_examples import batch_lines
 from tui.widgets.corpus_facts import counts, one_hot_lesson
+from tui.widgets.ngram_charts import distinct_labels
 from tui.widgets.path_input import PathInput
 
 SIZE = (120, 40)
@@ -353,6 +354,42 @@ async def test_a_path_is_completed_and_read(folder: Path, describer: Describer) 
         assert app.of(CorpusChosen)[0].settings["corpus"] == f"{folder}/own/poems-zh.txt"
         await pilot.press("escape")
         await settled(pilot, lambda: app.query_one("#data-texts").has_focus)
+
+
+async def test_enter_takes_the_match_that_the_arrows_chose_and_else_what_was_typed(
+    folder: Path, describer: Describer
+) -> None:
+    for name in ("poems-en", "poems-zh"):
+        (folder / f"{name}.txt").write_text("诗", encoding="utf-8")
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await computed(pilot, app)
+        await pilot.press("p")
+        line, matches = app.query_one("#path-line", Input), app.query_one("#path-matches", OptionList)
+        line.value = f"{folder}/poems"
+        await settled(pilot, lambda: matches.option_count == 2)
+        await pilot.press("down", "down", "shift+tab")
+        await settled(pilot, lambda: line.has_focus)
+        await pilot.press("enter")
+        await settled(pilot, lambda: describer.asked[-1][0] == f"{folder}/poems-zh.txt")
+        line.value = f"{folder}/poems"
+        await settled(pilot, lambda: matches.display)
+        await pilot.press("down", "up")
+        assert line.has_focus and matches.highlighted is None
+        await pilot.press("enter")
+        await settled(pilot, lambda: describer.asked[-1][0] == f"{folder}/poems")
+
+
+def test_long_n_grams_stay_distinct() -> None:
+    names = ["the time traveller", "the time traveller s", "the time machine", "a b", "猫坐在垫子上面看着窗外的雨"]
+    for cells in range(1, 24):
+        labels = distinct_labels(names, cells)
+        assert all(cell_len(label) <= cells for label in labels)
+        if cells >= 5:
+            assert len(set(labels)) == len(names), (cells, labels)
+    assert distinct_labels(names, 12) == ["the t…veller", "the t…ller s", "the time ma…", "a b", "猫坐在垫子…"]
+    same = ["x" * 30 + "a" * 30 + "y" * 30, "x" * 30 + "b" * 30 + "y" * 30]
+    assert len(set(distinct_labels(same, 10))) == 2
 
 
 async def test_every_view_can_be_reached(folder: Path, describer: Describer) -> None:

@@ -104,6 +104,19 @@ async def test_an_error_comes_and_goes_while_typing() -> None:
         assert app.form.reading.config is not None and app.form.reading.config.batch_size == 64
 
 
+async def test_enter_unfolds_a_group() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        heading = app.query_one("#group-text", GroupHeading)
+        heading.focus()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert heading.expanded and app.query("#field-tokens")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not heading.expanded
+
+
 async def test_choices_by_key_and_mouse() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:

@@ -321,3 +321,12 @@ async def test_the_chosen_run_is_not_lost_to_a_list_that_is_read_meanwhile(saves
         app.pane.choose(saves / "lyrics")
         app.pane.reload()
         await settled(pilot, lambda: app.pane.run.name == "lyrics")
+
+
+async def test_a_newcomer_sees_acrostic_and_beam_search(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        words = str(app.query_one("#generate-notice", Static).content)
+        assert "beam search" in words and "acrostic" in words
+        assert app.query_one("#field-heads").region, "where there is room nothing is folded away"

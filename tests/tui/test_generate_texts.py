@@ -11,7 +11,7 @@ from textual.widgets import Input, Select, Static
 from tests.tui.generate_harness import SIZE, detailed, done, ready, status, token_words, told, written
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
 from tui.panes.generate import GeneratePane
-from tui.widgets.generate_form import GenerateForm
+from tui.widgets.generate_form import Fold, GenerateForm
 from tui.widgets.generation import Generation, copy_words, unknown_words
 from tui.widgets.token_view import TokenView
 from tui.widgets.written_text import WrittenText
@@ -167,10 +167,41 @@ async def test_what_is_copied_is_underlined_and_counted(saves: Path) -> None:
         await ready(pilot, app)
         await written(pilot, app)
         note = str(app.query_one(".sample-note", Static).content)
-        assert note == "2 of 3 characters, underlined, stand literally in the training text, from character 1,203"
+        assert note == "2 of 3 copied, from character 1,203", "one short line below the text"
+        beside = " ".join(token_words(app).split())
+        assert "2 of 3 characters, underlined, stand literally in the training text, from character 1,203" in beside
         lines = app.query_one(WrittenText).render_line(0)
         underlined = [segment.text for segment in lines if segment.style and segment.style.underline]
         assert underlined == ["很久"]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_what_the_model_does_not_know_is_said_below_the_prefix(saves: Path, size: tuple[int, int]) -> None:
+    answer = {**done("了很久" * 60), "unknown": ["[b]", "龘"]}
+    app = PaneApp(GeneratePane(), saves, ScriptedClient([detailed("了很久" * 60), answer]))
+    async with app.run_test(size=size) as pilot:
+        await ready(pilot, app)
+        note = app.query_one("#prefix-note", Static)
+        assert not note.display
+        await written(pilot, app)
+        await settled(pilot, lambda: note.display)
+        assert str(note.content) == "not in the vocabulary: [b], 龘, read as <unk>"
+        assert app.query_one("#generate-fields").region.contains_region(note.region), "it can be seen"
+        await pilot.press("x")
+        await settled(pilot, lambda: not note.display)
+
+
+async def test_enter_opens_the_fold_and_writes_nothing(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient([done("了")]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, app)
+        fold = app.query_one(Fold)
+        fold.focus()
+        await pilot.press("enter")
+        await settled(pilot, lambda: fold.is_open and app.query_one("#generate-more").display)
+        await pilot.press("enter")
+        await settled(pilot, lambda: not fold.is_open)
+        assert not app.query(Generation) and not app.script.asked
 
 
 async def test_an_answer_of_another_version_is_told(saves: Path) -> None:

@@ -12,7 +12,7 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.config import RunConfig, settings
 from core.errors import EngineError
-from core.events import EpochFinished, RunResumed, SampleWritten, State, StateChanged
+from core.events import EpochFinished, Note, RunResumed, SampleWritten, State, StateChanged
 from core.presets import PRESETS, Preset
 from tui.app import Playground
 from tui.dialogs.preset import PresetScreen, about
@@ -189,6 +189,17 @@ async def test_a_lost_engine_is_told_in_words(playground: Make, fakes: FakeEngin
         assert trouble(app) == ""
 
 
+async def test_remarks_of_the_engine_are_shown_while_they_are_new(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig())
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.train.watch_run(WatchedRun(run.path))
+        old = [Note("long ago"), *(scripted_epoch(epoch) for epoch in range(1, 9))]
+        app.train.take_events(run.path, [StateChanged(State.TRAINING, 0), *old, Note("[red]the disk is full[/red]")])
+        await pilot.pause()
+        assert [toast.message for toast in app._notifications] == ["[red]the disk is full[/red]"]
+
+
 async def test_diverged_says_what_helps(playground: Make, fakes: FakeEngines, saves: Path) -> None:
     run = made_run(saves, RunConfig())
     write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1))
@@ -199,6 +210,35 @@ async def test_diverged_says_what_helps(playground: Make, fakes: FakeEngines, sa
         await until(pilot, lambda: "not a number at step 9" in trouble(app))
         assert "lower learning rate" in trouble(app)
         assert "diverged" in status(app)
+
+
+@pytest.mark.parametrize("state", [State.DIVERGED, State.FAILED])
+@pytest.mark.parametrize(("key", "rate"), [("r", 10.0), ("h", 50.0)])
+async def test_a_run_that_ended_badly_goes_on_with_a_lower_learning_rate(
+    playground: Make, fakes: FakeEngines, saves: Path, state: str, key: str, rate: float
+) -> None:
+    fakes.halt_at = 3
+    run = made_run(saves, RunConfig())
+    write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1), StateChanged(state, 1, "[b]it broke[/b]"))
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert not app.query_one("#recovery").display
+        await app.open_run(run.path)
+        await until(pilot, lambda: "[b]it broke[/b]" in trouble(app))
+        assert f"Log: {run.log_path}" in trouble(app)
+        await until(pilot, lambda: app.query_one("#recovery").display)
+        labels = [str(app.query_one(f"#recover-{name}", Button).label) for name in "rh"]
+        assert labels == ["r: go on with lr 10", "h: go on with lr 50"], "what will be is shown before"
+        await app.open_run(run.path)
+        await until(pilot, lambda: "it broke" in trouble(app))
+        await pilot.press(key)
+        await until(pilot, lambda: "training" in status(app))
+        await until(pilot, lambda: app.train.run is not None and app.train.run.learning_rate == rate)
+        assert trouble(app) == "" and not app.query_one("#recovery").display
+        engine = fakes.of(run.path)
+        assert engine is not None and engine.config.learning_rate == rate
+        await pilot.press(key)  # there is nothing left to go on from
+        assert fakes.asked.count("set") == 1
 
 
 async def test_a_changed_setting_makes_it_a_new_run(playground: Make, fakes: FakeEngines) -> None:
@@ -464,6 +504,23 @@ def test_snapshot_empty(snap_compare: Any, playground: Make, size: tuple[int, in
         await pilot.pause(0.5)
 
     assert snap_compare(playground(), terminal_size=size, run_before=opened)
+
+
+def test_snapshot_diverged(snap_compare: Any, playground: Make, saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(saves)
+    run = made_run(saves, next(iter(PRESETS.values())).config, "lyrics-0008")
+    message = "the loss is no finite number any more since step 73; the log is engine.log"
+    write_journal(run, StateChanged(State.TRAINING, 0), *(scripted_epoch(epoch) for epoch in range(1, 10)))
+    write_journal(run, StateChanged(State.DIVERGED, 9, message))
+
+    async def opened(pilot: Any) -> None:
+        app = pilot.app
+        await app.open_run(run.path)
+        await until(pilot, lambda: app.query_one("#recovery").display and "9/250" in status(app))
+        await until(pilot, lambda: "H100" in str(app.query_one("#header-device", Static).content))
+        await pilot.pause(0.6)
+
+    assert snap_compare(playground(), terminal_size=(120, 40), run_before=opened)
 
 
 async def test_a_new_run_does_not_inherit_what_another_was_changed_to(playground: Make, fakes: FakeEngines) -> None:

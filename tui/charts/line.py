@@ -280,16 +280,16 @@ def _strokes(curve: _Curve, x_axis: _Axis, y_axis: _Axis, canvas: tuple[int, int
     line = "braille" if unicode else _ASCII_MARKERS[curve.marker]
     tiny = np.ptp(columns) < 2 and np.ptp(rows) < 4  # a dot or two of braille, easily overlooked
     if curve.marker == "points" or tiny:
-        return Strokes(x.tolist(), y.tolist(), (), "•" if unicode else line)
+        return Strokes(tuple(x.tolist()), tuple(y.tolist()), (), "•" if unicode else line)
     if curve.marker == "solid" or not unicode:
-        return Strokes(x.tolist(), y.tolist(), range(1, x.size), line)
+        return Strokes(tuple(x.tolist()), tuple(y.tolist()), tuple(range(1, x.size)), line)
     on, off = _DASHES[curve.marker]
     period = on + off
     steps = np.maximum(np.abs(np.diff(columns)), np.abs(np.diff(rows)))
     length = np.append(0.0, np.cumsum(steps))
     if length[-1] > 8 * canvas[0]:  # more noise than line: dashes along it would be a thousand specks
         drawn = (columns[1:] + columns[:-1]) / 2 % period < on
-        return Strokes(x.tolist(), y.tolist(), (np.flatnonzero(drawn) + 1).tolist(), line)
+        return Strokes(tuple(x.tolist()), tuple(y.tolist()), tuple((np.flatnonzero(drawn) + 1).tolist()), line)
     # Dashes are measured along the line, in dots, so that steep parts are dashed as flat ones are.
     starts = np.arange(0.0, length[-1], period)
     places = np.unique(np.concatenate([length, starts, np.minimum(starts + on - 1, length[-1])]))
@@ -299,4 +299,4 @@ def _strokes(curve: _Curve, x_axis: _Axis, y_axis: _Axis, canvas: tuple[int, int
     kept[:-1] |= drawn
     connected = (np.cumsum(kept) - 1)[1:][drawn]
     xs, ys = np.interp(places[kept], length, x), np.interp(places[kept], length, y)
-    return Strokes(xs.tolist(), ys.tolist(), connected.tolist(), line)
+    return Strokes(tuple(xs.tolist()), tuple(ys.tolist()), tuple(connected.tolist()), line)

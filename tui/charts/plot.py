@@ -9,7 +9,6 @@ that ends the process when a number is out of its depth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
@@ -25,9 +24,9 @@ class Strokes:
     ``symbol`` is one character for each cell, or "braille" for eight dots in each.
     """
 
-    x: Sequence[float]
-    y: Sequence[float]
-    connected: Sequence[int]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    connected: tuple[int, ...]
     symbol: str
 
 
@@ -68,8 +67,9 @@ def frame(size: tuple[int, int], canvas: tuple[int, int], x_ticks: Ticks, y_tick
     return tuple(figure.build().string(colorless=True).split("\n"))
 
 
-def picture(canvas: tuple[int, int], strokes: Strokes) -> list[str]:
-    """One curve, as lines of text.
+@lru_cache(16)
+def picture(canvas: tuple[int, int], strokes: Strokes) -> tuple[str, ...]:
+    """One curve, as lines of text. One that has not changed, as published figures do not, is not drawn again.
 
     The signal is filled point by point and handed over directly: the public ``figure.signal(x, y)`` and ``figure.draw``
     copy a marker for each point and ask each for its colour, 10 us a point, which would be most of the time of a draw.
@@ -86,4 +86,4 @@ def picture(canvas: tuple[int, int], strokes: Strokes) -> list[str]:
     for index in strokes.connected:
         signal._set_connected(index, True)
     figure._signals._add(signal)
-    return str(figure.build().string(colorless=True)).split("\n")
+    return tuple(str(figure.build().string(colorless=True)).split("\n"))

@@ -89,25 +89,37 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     return [10.0**exponent for exponent in exponents] or [low]
 
 
+_SMALLEST, _LARGEST_WITH_UNIT = 1e-3, 1e12 * (1 - 1e-9)
+"""Beyond these a number is written with an exponent: there are no units for it that everybody knows."""
+
+
 def _with_unit(value: float) -> str:
-    """A large number in at most six characters: ``20k``, ``1.5M``, ``1e15``."""
-    for limit, unit in ((1e3, "k"), (1e6, "M"), (1e9, "G")):
-        if abs(value) < limit * 1e3 * (1 - 1e-9):
-            return f"{value / limit:.4g}{unit}"
-    mantissa, exponent = f"{value:.3g}".split("e") if "e" in f"{value:.3g}" else (f"{value / 1e12:.4g}", "12")
-    return f"{mantissa}e{int(exponent)}"
+    """A large number in at most six characters: ``20k``, ``1.5M``, ``500G``."""
+    limit, unit = next((limit, unit) for limit, unit in ((1e3, "k"), (1e6, "M"), (1e9, "G"))
+                       if abs(value) < limit * 1e3 * (1 - 1e-9))  # fmt: skip
+    return f"{value / limit:.4g}{unit}"
 
 
-def number_label(value: float, decimals: int = 0) -> str:
-    """A tick's number, short: ``0``, ``0.25``, ``500``, ``1,000``, ``20k``, ``1.5M``, ``1e-4``."""
+def _with_exponent(value: float) -> str:
+    """``1e20``, ``1.5e6``, ``2e-5``."""
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def _needs_exponent(value: float) -> bool:
+    return value != 0 and not _SMALLEST <= abs(value) < _LARGEST_WITH_UNIT
+
+
+def number_label(value: float, decimals: int = 0, exponent: bool = False) -> str:
+    """A tick's number, short: ``0``, ``0.25``, ``500``, ``1,000``, ``20k``, ``1.5M``, ``1e-4``.
+
+    ``exponent``: large numbers have one (``2e4``) because others beside them need one.
+    """
     if value == 0:
         return "0"
-    if abs(value) >= 10_000:
-        return _with_unit(value)
-    if abs(value) < 1e-3:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
-    return f"{value:,.{decimals}f}"
+    if _needs_exponent(value) or (exponent and abs(value) >= 10_000):
+        return _with_exponent(value)
+    return _with_unit(value) if abs(value) >= 10_000 else f"{value:,.{decimals}f}"
 
 
 def _decimals(value: float, most: int = 6) -> int:
@@ -119,11 +131,15 @@ def _decimals(value: float, most: int = 6) -> int:
 
 
 def tick_labels(ticks: Sequence[float], equal_steps: bool = True) -> list[str]:
-    """Labels for ticks; those in equal steps have the same number of decimals, so that points stand in a column."""
+    """Labels for ticks; those in equal steps have the same number of decimals, so that points stand in a column.
+
+    Units and exponents are not mixed: ``1e4`` and ``1e20``, or ``10k`` and ``1M``.
+    """
+    exponent = any(map(_needs_exponent, ticks))
     decimals = [_decimals(tick) for tick in ticks]
     if equal_steps:
         decimals = [max(decimals, default=0)] * len(decimals)
-    return [number_label(tick, places) for tick, places in zip(ticks, decimals, strict=True)]
+    return [number_label(tick, places, exponent) for tick, places in zip(ticks, decimals, strict=True)]
 
 
 def count_labels(ticks: Sequence[float], cells: int) -> list[str]:

@@ -45,6 +45,8 @@ WORDS = (
     ("unigram", "and bigram, trigram: what counting single tokens, pairs and triples reaches on the text that the line "
      "names; a model below them has learned more than that"),
     ("bidirectional", "a model that reads the text from both ends has seen what it is asked for: it cannot write"),
+    ("Zipf", "the frequency of a text's tokens over their rank, both as logarithms: near a straight line, whose slope "
+     "stands beside it, in every language. The last view in Data, by v"),
     ("documents", "stream: the text is one; lines: each line is a poem, with a start, an end, and padding behind it"),
     ("epoch", "one pass over the text"),
     ("batch", "the sequences that are read side by side before the weights change once"),

@@ -30,7 +30,7 @@ from tui.request_texts import message_of, named_option, request_words, with_seed
 from tui.text import clip_cells, shown_text
 from tui.token_details import SHADINGS
 from tui.widgets.generate_form import GenerateForm
-from tui.widgets.generation import Generation
+from tui.widgets.generation import Generation, unknown_words
 from tui.widgets.run_choice import RunChoice
 from tui.widgets.token_view import TokenView, legend
 from tui.widgets.written_text import WrittenText
@@ -47,6 +47,7 @@ HINT = (
     "Type how the text begins and press enter: the model goes on from there.\n\n"
     "A model that is being trained writes with the weights of this very moment. "
     "Texts stay here, one below the other, to be compared.\n\n"
+    "The strategy goes from greedy to beam search; below it are samples side by side, an acrostic 藏头, a mood.\n\n"
     "ctrl+o goes into a text: the arrow keys walk through it, beside it stands what each token was drawn from, "
     "and b shows how surprising all of them were."
 )
@@ -81,6 +82,7 @@ class GeneratePane(Horizontal):
         super().__init__(id=id, classes=classes)
         self._timer: Timer | None = None
         self._writing: Worker[None] | None = None
+        self._shown_run: Path | None = None
 
     def compose(self) -> ComposeResult:
         form = GenerateForm(id="generate-form")
@@ -151,6 +153,9 @@ class GeneratePane(Horizontal):
     def _run_changed(self, event: RunChoice.Changed) -> None:
         """Show what is known of the run; the beginning of its text is suggested unless something has been typed."""
         event.stop()
+        if self._shown_run != self._choice.path:
+            self._shown_run = self._choice.path
+            self.form.note_prefix("")
         self.form.suggest_prefix(event.choice.facts.beginning)
         self._show_run()
 
@@ -246,6 +251,7 @@ class GeneratePane(Horizontal):
         elif event.get("event") == "done" and stands(self):
             self._paint(generation)
             await generation.finish(event)
+            self.form.note_prefix(unknown_words([str(token) for token in event.get("unknown") or ()]))
             self._paint(generation)
 
     def _fail(self, generation: Generation, sentence: str) -> None:

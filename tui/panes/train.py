@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.widgets import Button
 
 from core.config import RunConfig
-from core.events import Event, SettingChanged, State
+from core.events import Event, Note, SettingChanged, State
 from core.presets import PRESETS
 from core.runs.run import RunFacts, check_name
 from tui.dialogs.name import NameDialog
@@ -22,8 +22,9 @@ from tui.form_state import typed
 from tui.host import stands
 from tui.plan import LIVE, Plan, plan_of
 from tui.text import shown_text
-from tui.train_keys import KEYS, TROUBLES
+from tui.train_keys import KEYS
 from tui.training import Training
+from tui.trouble import lower_rates, trouble_words
 from tui.watched_run import WatchedRun
 from tui.widgets.comparison import preset_of, values_at
 from tui.widgets.form import SettingsForm
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tui.app import Playground
 
 RATE_STEP = 1.25
+NEWEST = 5  # of the events that come at once, as a journal that is opened does: what is before is long ago
 
 
 class TrainPane(Horizontal):
@@ -52,6 +54,7 @@ class TrainPane(Horizontal):
         self._fresh = False  # a new run was asked for although the settings are those of the open one
         self._wanted_rate: float | None = None
         self._ready = False
+        self._bound_state: str | None = ""  # for which the keys were last looked at; None without a run
         self._training = Training(self)
 
     def compose(self) -> ComposeResult:
@@ -123,7 +126,7 @@ class TrainPane(Horizontal):
         run = self._run
         if run is None or run.path != path:
             return
-        before = run.state
+        before = run.state, run.message
         events = tuple(events)
         run.apply(events)
         changed = {event.name: typed(event.value) for event in events if isinstance(event, SettingChanged)}
@@ -131,10 +134,18 @@ class TrainPane(Horizontal):
             self._wanted_rate = None
             self.form.change({name: text for name, text in changed.items() if name in LIVE})
             self._tell_plan()
-        if run.state != before:
+        if (run.state, run.message) != before:
             self._state_changed(run)
+        self._tell_notes(run, events)
         self._training.want_baselines(run)
         self.view.changed()
+
+    def _tell_notes(self, run: WatchedRun, events: tuple[Event, ...]) -> None:
+        """Remarks of the engine on a run that goes on: a full disk, a loss that explodes. Not those of long ago."""
+        if run.state in (State.TRAINING, State.PAUSED):
+            for event in events[-NEWEST:]:
+                if isinstance(event, Note):
+                    self.notify(shown_text(event.text), severity="warning", timeout=10, markup=False)
 
     def take_state(self, path: Path, state: str, message: str) -> None:
         """The engine of a run says that it is in another state."""
@@ -178,9 +189,9 @@ class TrainPane(Horizontal):
         self.panel.facts.learn_paces(self.playground.saves)
 
     def _state_changed(self, run: WatchedRun) -> None:
-        words = TROUBLES.get(run.state)
-        if words is not None:
-            self.view.trouble(f"{words} {shown_text(run.message)}".strip())
+        words = trouble_words(run)
+        if words:
+            self.view.trouble(words, lower_rates(run))
         elif run.state == State.TRAINING:
             self.view.trouble("")
         if run.state in (State.FINISHED, State.STOPPED, State.PAUSED):
@@ -204,7 +215,10 @@ class TrainPane(Horizontal):
         if not self._ready:
             return
         self.panel.show_plan(self.plan, self._run, self.playground.data_dir)
-        self.refresh_bindings()
+        state = self._run.state if self._run is not None else None
+        if state != self._bound_state:  # the footer is built anew each time
+            self._bound_state = state
+            self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing now are dimmed in the footer."""
@@ -213,6 +227,8 @@ class TrainPane(Horizontal):
             return True if state in (State.TRAINING, State.PAUSED) else None
         if action == "step":
             return None if state == State.TRAINING else True
+        if action == "recover":
+            return parameters[0] in lower_rates(self._run)
         if action == "save":
             return True if self._run is not None else None
         return True
@@ -258,6 +274,16 @@ class TrainPane(Horizontal):
     def action_stop(self) -> None:
         """Stop training; the engine saves."""
         self._ask("stop")
+
+    @on(Button.Pressed, ".recover")
+    def _recover_pressed(self, event: Button.Pressed) -> None:
+        self.action_recover(str(event.button.id).removeprefix("recover-"))
+
+    def action_recover(self, key: str) -> None:
+        """Go on from the last good checkpoint with a lower learning rate."""
+        run, rate = self._run, lower_rates(self._run).get(key)
+        if run is not None and rate is not None:
+            self._training.do(self._training.recover(run, rate))
 
     def action_step(self) -> None:
         """One batch."""

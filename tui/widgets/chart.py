@@ -17,6 +17,7 @@ from textual.widget import Widget
 
 from tui.charts import Curve, Drawing, Palette, ReferenceLine, Series, line_chart
 from tui.charts.ticks import linear_range
+from tui.later import later
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -75,10 +76,7 @@ class Chart(Widget):
             return
         wait = 0.0 if at_once else self._drawn_at + REDRAW_SECONDS - time.monotonic()
         self._scheduled = True
-        if wait > 0:
-            self.set_timer(wait, self._redraw)
-        else:
-            self.call_later(self._redraw)  # after the messages at hand, which may bring more
+        later(self, wait, self._redraw)  # after the messages at hand, which may bring more
 
     def _redraw(self) -> None:
         """Draw what changed since the last time, and have the changed rows painted."""

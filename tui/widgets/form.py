@@ -303,12 +303,17 @@ class SettingsForm(Vertical):
         self._helped = setting
         words = help_of(setting, idle_words(setting, self._texts))
         help_line = self.query_one("#form-help", Static)
+        help_line.add_class("-setting")
         if help_line.content != words:
             help_line.update(words)
+            focused = self.app.focused
+            if focused is not None and self in focused.ancestors:  # which the help, growing, may have covered
+                self.call_after_refresh(focused.scroll_visible, animate=False, immediate=True)
 
     def _tell_preset(self) -> None:
         self._helped = None
         help_line = self.query_one("#form-help", Static)
+        help_line.remove_class("-setting")
         preset = PRESETS.get(self._preset)
         words = f"{preset.title}; {preset.source}. {preset.note}".strip() if preset else "settings of your own"
         room = help_line.content_size

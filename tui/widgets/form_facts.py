@@ -14,11 +14,12 @@ from textual.widgets import Static
 
 from core.config import RunConfig
 from core.errors import CorpusError
+from core.pace import Pace, Shape, paces, shape_of
+from core.preflight import TextFacts, device_named, preflight
 from tui.corpora import describe
 from tui.downloads import not_here, not_here_words
 from tui.host import stands
-from tui.pace import Pace, Shape, paces, shape_of
-from tui.preflight import TextFacts, device_named, preflight
+from tui.preflight import preflight_lines
 from tui.text import shown_text
 
 # Seconds after the last key before a text is counted, by a process of its own.
@@ -82,21 +83,24 @@ class FormFacts(Static):
             return self._say(Content("the settings above have errors"), wrong=True)
         text = self._counted.get(_key(config))
         if text is None:
-            return self._say(Content("counting the text …"))
+            # As high as what stood there, so that the form above does not jump with every key.
+            return self._say(Content("counting the text …" + "\n" * max(0, self.size.height - 1)))
         if isinstance(text, str):
             return self._say(Content(text), wrong=True)
         brief = self.app.size.height < LOW_SCREEN
         facts = preflight(config, text, device_named(config.device, self._devices))
-        lines = [Content(line) for line in facts.lines(self._paces.get(shape_of(config, text.vocabulary)), brief)]
+        pace = self._paces.get(shape_of(config, text.vocabulary))
+        lines = [Content(line) for line in preflight_lines(facts, pace, brief)]
         if facts.problem:
             lines.append(Content.styled(facts.problem, "$text-error"))
-        lines += [Content.styled(warning, "$text-warning") for warning in facts.warnings]
+        lines += [Content.styled(shown_text(warning), "$text-warning") for warning in facts.warnings]
         return self._say(Content("\n").join(lines))
 
     def _say(self, words: Content, wrong: bool = False) -> None:
         self.set_class(wrong, "-wrong")
         if self.content != words:
-            self.update(words)
+            width, height = self.content_size
+            self.update(words, layout=not width or words.get_height({}, width) != height)
 
     @work(exclusive=True, exit_on_error=False)
     async def _count(self) -> None:

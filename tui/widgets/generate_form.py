@@ -38,7 +38,7 @@ from tui.widgets.form import help_of
 from tui.widgets.plain_input import PlainInput
 from tui.widgets.run_choice import RunChoice
 
-ROOM_FOR_ALL = 50  # lines of a screen on which nothing needs to be folded
+ROOM_FOR_ALL = 34  # lines of a screen on which nothing needs to be folded
 _HELP = {
     "generate-run": "the model that writes, with the weights that it has at this moment",
     "generate-prefix": "how the text begins; empty lets the model begin as after a line end",
@@ -127,6 +127,7 @@ class GenerateForm(Vertical):
             with Vertical(classes="field", id="prefix-field"):
                 yield Static("prefix", classes="field-label", markup=False)
                 yield PrefixInput(placeholder="how the text begins", compact=True, id="generate-prefix")
+                yield Static("", classes="field-note", id="prefix-note", markup=False)
             yield self._field("length")
             with Horizontal(classes="field", id="strategy-field"):
                 yield Static("strategy", classes="field-label", markup=False)
@@ -150,6 +151,7 @@ class GenerateForm(Vertical):
 
     def on_mount(self) -> None:
         """Show what is known from the beginning."""
+        self.note_prefix("")
         self._read()
         self._tell_strategy()
         self.query_one(Fold).is_open = self.app.size.height >= ROOM_FOR_ALL
@@ -172,6 +174,12 @@ class GenerateForm(Vertical):
         prefix = self.query_one("#generate-prefix", Input)
         if words and words != self._suggested and prefix.value in ("", self._suggested):
             self._suggested = prefix.value = words
+
+    def note_prefix(self, words: str) -> None:
+        """Say below the prefix what of it the model does not know, until it is edited."""
+        note = self.query_one("#prefix-note", Static)
+        note.update(Content(words))
+        note.display = bool(words)
 
     def show_outside_error(self, name: str, message: str) -> None:
         """An error that only the engine could find, at its field, until that is edited."""
@@ -198,6 +206,7 @@ class GenerateForm(Vertical):
 
     @on(Input.Changed, "#generate-prefix")
     def _prefix_edited(self) -> None:
+        self.note_prefix("")
         self._read()
 
     @on(Select.Changed, "#generate-strategy")

@@ -37,7 +37,7 @@ def unknown_words(unknown: Sequence[str]) -> str:
 
 
 def copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
-    """``42 of 200 characters, underlined, stand literally in the training text, from character 1,203``."""
+    """``42 of 200 characters, underlined, stand literally in the training text, from character 1,203``: in full."""
     length, start = int(copied["length"]), int(copied["text_start"])
     if not length:
         return f"none of its {noun}s stands in the training text"
@@ -47,9 +47,9 @@ def copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
 
 
 def short_copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
-    """``42 of 200 copied from character 1,203``, where there is little room."""
+    """``42 of 200 copied, from character 1,203``: one line below every text."""
     length, start = int(copied["length"]), int(copied["text_start"])
-    return f"{length:,} of {tokens:,} copied" + (f", from {noun} {start + 1:,}" if length else "")
+    return f"{length:,} of {tokens:,} copied, from {noun} {start + 1:,}" if length else "nothing copied"
 
 
 def heads_of(request: GenerationRequest, kind: str) -> tuple[str, ...]:
@@ -89,8 +89,8 @@ class SampleText(Vertical):
         self._waiting.clear()
         return True
 
-    def finish(self, facts: Mapping[str, Any], noun: str, is_alone: bool) -> None:
-        """Take what the last event says of this text; where it stands beside others, in few words."""
+    def finish(self, facts: Mapping[str, Any], noun: str) -> None:
+        """Take what the last event says of this text, in few words; in full it stands beside the text."""
         self.flush()
         continuation, copied = facts.get("continuation"), facts.get("copy")
         if isinstance(continuation, str):
@@ -98,9 +98,10 @@ class SampleText(Vertical):
         words = [_ENDED[facts["ended"]]] if facts.get("ended") in _ENDED else []
         if isinstance(copied, Mapping):
             self.written.mark_copied(*map(int, copied["span"]))
-            tell = copy_words if is_alone else short_copy_words
-            words.append(tell(copied, int(facts["tokens"]), noun))
+            words.append(short_copy_words(copied, int(facts["tokens"]), noun))
+            self.written.copied_words = copy_words(copied, int(facts["tokens"]), noun)
         note = self.query_one(".sample-note", Static)
+        note.tooltip = self.written.copied_words or None
         note.update(Content(" · ".join(words)))
         note.display = bool(words)
 
@@ -168,7 +169,7 @@ class Generation(Vertical):
         if self.is_beam and told:
             await self._show_results(told)
         for sample, facts in zip(self.samples, told, strict=False):
-            sample.finish(facts, self._noun, len(self.samples) == 1)
+            sample.finish(facts, self._noun)
         seconds = time.monotonic() - self._begun
         texts = f"{len(self.samples):,} texts, " if len(self.samples) > 1 else ""
         problem = event.get("copy_problem")

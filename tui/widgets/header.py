@@ -14,6 +14,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from tui.text import cell_len
+
 
 class PaneTab(Static):
     """The name of a pane, to be clicked."""
@@ -58,8 +60,11 @@ class HeaderLine(Horizontal):
     def show_device(self, words: str) -> None:
         """Device and memory, at the right."""
         device = self.query_one("#header-device", Static)
+        if device.content_size.width and cell_len(words) > device.content_size.width:
+            name, *_, last = words.split(" · ")  # without the processor's name: the memory is what changes
+            words = f"{name.split()[0]} · {last}"
         if str(device.content) != words:
-            device.update(Content(words))
+            device.update(Content(words), layout=False)
 
 
 def device_words(device: Mapping[str, Any]) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from tui.charts import Bar, Drawing, Palette, Series, bar_chart, line_chart
-from tui.text import token_name
+from tui.text import cell_len, clip_cells, token_name
 from tui.widgets.chart import Draw
 
 # Bars lie close to one another: in full colour they would outshine all else.
 PALETTE = Palette(bar="$primary 60%")
+LABEL_SHARE = 3  # of a chart's width, one part is for the labels
+ROOM_FOR_NAMES = 72  # cells of a chart in whose legend the names of the series find room
 NAMES = {"1": "tokens", "2": "pairs", "3": "triples"}
 
 
@@ -20,13 +24,47 @@ def gram_name(gram: Any, kind: str) -> str:
     return (" " if kind == "word" else "").join(token_name(str(token)) for token in gram)
 
 
+def distinct_labels(names: Sequence[str], cells: int) -> list[str]:
+    """``names`` in at most ``cells`` cells: cut at the end, or in the middle where two would then look the same."""
+    by_end = [clip_cells(name, cells) for name in names]
+    by_middle = [clipped_middle(name, cells) for name in names]
+    seen_end, seen_middle = Counter(by_end), Counter(by_middle)
+    labels = []
+    for place, (name, end, middle) in enumerate(zip(names, by_end, by_middle, strict=True), 1):
+        if seen_end[end] == 1:
+            labels.append(end)
+        elif seen_middle[middle] == 1 and middle not in seen_end:
+            labels.append(middle)
+        else:  # alike at both ends: its place in the list tells it apart
+            number = f"…{place}"
+            labels.append(clip_cells(clip_cells(name, max(0, cells - len(number)), "") + number, cells))
+    return labels
+
+
+def clipped_middle(text: str, cells: int) -> str:
+    """``text`` in at most ``cells`` cells, its beginning and its end kept."""
+    if cell_len(text) <= cells or cells < 3:
+        return clip_cells(text, cells)
+    head = clip_cells(text, (cells - 1) // 2, "")
+    room = cells - 1 - cell_len(head)
+    tail = ""
+    for character in reversed(text):
+        if cell_len(character + tail) > room:
+            break
+        tail = character + tail
+    return f"{head}…{tail}"
+
+
 def bars_of(facts: dict[str, Any], order: str) -> Draw:
     """The most frequent n-grams; shares are of all of them in the text."""
     kind = str(facts["token_kind"])
-    bars = [Bar(gram_name(gram, kind), float(count)) for gram, count in facts["top"][order]]
+    names = [token_name(gram_name(gram, kind)) for gram, _ in facts["top"][order]]
+    counts = [float(count) for _, count in facts["top"][order]]
     total = max(0, int(facts["tokens"]) - int(order) + 1)
 
     def draw(width: int, height: int) -> Drawing:
+        labels = distinct_labels(names[:height], max(1, width // LABEL_SHARE))
+        bars = [Bar(label, count) for label, count in zip(labels, counts, strict=False)]
         return bar_chart(
             bars, width=width, height=height, palette=PALETTE, total=float(total), placeholder="the text is too short"
         )
@@ -36,16 +74,20 @@ def bars_of(facts: dict[str, Any], order: str) -> Draw:
 
 def zipf_of(facts: dict[str, Any]) -> Draw:
     """Frequency over rank, both as logarithms, with the slope of the line that fits best beside each name."""
-    series = []
-    for order, name in NAMES.items():
-        law = facts["zipf"][order]
-        slope = law["slope"]
-        label = name if slope is None else f"{name} {slope:.2f}"
-        series.append(Series(label, law["ranks"], law["frequencies"]))
+
+    def series(is_narrow: bool) -> list[Series]:
+        return [_zipf_series(facts["zipf"][order], order if is_narrow else name) for order, name in NAMES.items()]
 
     def draw(width: int, height: int) -> Drawing:
+        is_narrow = width < ROOM_FOR_NAMES
         return line_chart(
-            series, width=width, height=height, log_x=True, log_y=True, x_label="rank", y_label="frequency"
-        )
+            series(is_narrow), width=width, height=height, log_x=True, log_y=True,
+            x_label="rank", y_label="slopes:" if is_narrow else "frequency, slopes:",
+        )  # fmt: skip
 
     return draw
+
+
+def _zipf_series(law: dict[str, Any], name: str) -> Series:
+    label = name if law["slope"] is None else f"{name} {law['slope']:.2f}"
+    return Series(label, law["ranks"], law["frequencies"])

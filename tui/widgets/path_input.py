@@ -63,6 +63,17 @@ class _PathLine(PlainInput):
             self.parent.enter_list()
 
 
+class _Matches(OptionList):
+    """The list: up from its first line leads back to where one types."""
+
+    def action_cursor_up(self) -> None:
+        """One match up."""
+        if not self.highlighted and isinstance(self.parent, PathInput):
+            self.parent.leave_list()
+        else:
+            super().action_cursor_up()
+
+
 class PathInput(Vertical):
     """Tells by ``Submitted`` that a path was entered or picked."""
 
@@ -80,7 +91,7 @@ class PathInput(Vertical):
 
     def compose(self) -> ComposeResult:
         yield _PathLine(placeholder="path of a text file", compact=True, suggester=PathSuggester(), id="path-line")
-        yield OptionList(id="path-matches", compact=True, markup=False)
+        yield _Matches(id="path-matches", compact=True, markup=False)
 
     def on_mount(self) -> None:
         self._list.display = False
@@ -110,6 +121,11 @@ class PathInput(Vertical):
             self._list.focus()
             self._list.highlighted = 0
 
+    def leave_list(self) -> None:
+        """Back to the line, where enter takes again what was typed."""
+        self._list.highlighted = None
+        self._line.focus()
+
     def action_close(self) -> None:
         """Put the matches away, or else leave the line to whoever is around it."""
         if self._list.display:
@@ -128,6 +144,10 @@ class PathInput(Vertical):
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
+        highlighted = self._list.highlighted
+        if self._list.display and highlighted is not None:  # one has been in the list, and come back
+            self._pick(highlighted)
+            return
         self._list.display = False
         if self.value:
             self.post_message(self.Submitted(self.value))
@@ -139,7 +159,11 @@ class PathInput(Vertical):
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        path = self._matches[event.option_index]
+        self._pick(event.option_index)
+
+    def _pick(self, index: int) -> None:
+        """Take a match: a folder is looked into, a file is entered."""
+        path = self._matches[index]
         self._line.value = path
         self._line.focus()
         self._line.cursor_position = len(path)

@@ -49,6 +49,11 @@ class RunChoice(Vertical):
         value = self.query_one(Select).value
         return next((run for run in self._runs if str(run.path) == value), None)
 
+    @property
+    def path(self) -> Path | None:
+        """Where the chosen one is."""
+        return self.run.path if self.run is not None else None
+
     def choose(self, path: Path) -> None:
         """Choose the run at ``path``."""
         self._wanted = path

@@ -159,6 +159,8 @@ class RunDetails(Container):
                 (shown_text(str(run.path)), QUIET),
             )
         lines: list[Content] = []
+        if run.remark:
+            lines += [Content.styled(shown_text(run.remark), "$text-warning"), Content("")]
         known = self._known
         pairs = [
             ("created", date_text(run.created)),

@@ -5,6 +5,10 @@ Whoever feeds it says ``changed``; it paints at its own pace, and not at all whi
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Mapping
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -13,6 +17,7 @@ from textual.widgets import Static
 from core.events import State
 from tui.charts import Curve, Marker, ReferenceLine, Series
 from tui.host import stands
+from tui.later import later
 from tui.quantities import perplexity_text
 from tui.status_line import BETWEEN, model_words, status_words
 from tui.text import cell_len, shown_text
@@ -23,19 +28,23 @@ from tui.widgets.comparison import Comparison, preset_of
 from tui.widgets.epochs import EpochTable
 from tui.widgets.figures import Figures
 from tui.widgets.frame import FrameEdge
+from tui.widgets.recovery import Recovery
 from tui.widgets.samples import Samples
 
-TICK = 0.25  # seconds between two looks at what has changed: numbers are painted at this pace
-CHART_TICKS = 2
+# Seconds between two paints of what changed. Numbers and curve are painted together: each paint costs the training a
+# few milliseconds of a processor, and a number that stands in two places shall not be two numbers.
+PAINT_SECONDS = 0.5
+WRITING_SECONDS = 1.5  # between two changes of the samples, which are there to be read
 ROOM_FOR_BASELINES = 16  # lines of chart below which n-gram lines would only be in the way
-WRITING_TICKS = 6
 WINDOWS = (0, 200, 50, 20)  # the last so many epochs; 0 shows all
 WELCOME = Content.from_markup(
     "No run is open.\n\n"
     "[$accent]ctrl+t[/]  trains a new model with these settings\n"
     "[$accent]e[/]       changes the settings: hidden units, batch, learning rate, …\n"
-    "[$accent]f2[/]      chooses another text\n"
+    "[$accent]f2[/]      chooses another text, and shows its pairs, triples and Zipf plot\n"
+    "[$accent]f4[/]      lets a model write: sampling, beam search, acrostics, surprise\n"
     "[$accent]f5[/]      opens a run that was saved\n"
+    "[$accent]f6[/]      predicts a noisy wave: the textbook's first sequence experiment\n"
     "[$accent]f1[/]      tells what the words mean"
 )
 
@@ -54,10 +63,12 @@ class RunView(Vertical):
         self._trouble = ""
         self._log = True
         self._window = 0
-        self._tick = 0
         self._visible = False
-        self._drawn = (-1, -1)
-        self._stale = True
+        self._drawn = -1
+        self._written = (-1, -1)
+        self._scheduled = False
+        self._painted_at = self._written_at = -math.inf
+        self._painted_state = ""
         self._has_curve = False
         self._looks: tuple[int, bool, bool] | None = None
         self._best: tuple[int, float] | None = None
@@ -67,6 +78,7 @@ class RunView(Vertical):
         yield FrameEdge("top", "no run", id="run-status")
         with CurvePanel(id="curves"):
             yield Static("", id="trouble", markup=False)
+            yield Recovery(id="recovery")
             yield Static(WELCOME, id="welcome")
             yield CurveChart(id="curve")
             yield Figures(id="figures")
@@ -78,7 +90,6 @@ class RunView(Vertical):
 
     def on_mount(self) -> None:
         self.query_one("#curve").display = False
-        self.set_interval(TICK, self._look)
         self._arrange()
 
     def on_show(self) -> None:
@@ -102,7 +113,7 @@ class RunView(Vertical):
     def watch_run(self, run: WatchedRun | None) -> None:
         """Show another run, or none."""
         self._run = run
-        self._drawn = (-1, -1)
+        self._drawn = -1
         self._looks = None
         self.query_one(Figures).show(None)
         self.query_one(Samples).show(())
@@ -110,19 +121,27 @@ class RunView(Vertical):
         self._arrange()
 
     def changed(self) -> None:
-        """Something about the run is new. What nobody has seen yet is painted at once, the rest at the next tick."""
-        self._stale = True
-        if self._run is not None and self._drawn[0] < 1 <= self._run.curve_version:
-            self._paint(everything=True)
+        """Something about the run is new. A first point or another state is painted at once, the rest in its time."""
+        run = self._run
+        if run is not None and not self._has_curve and len(run.training):
+            self._arrange()
+        elif run is not None and self._visible and run.state != self._painted_state:
+            self._paint()
+        else:
+            self._schedule()
 
     def busy(self, words: str) -> None:
         """Say what is waited for; an empty text when nothing is."""
         self._busy = words
         self._arrange()
 
-    def trouble(self, words: str) -> None:
-        """Say what went wrong and what to change; an empty text takes it away."""
+    def trouble(self, words: str, rates: Mapping[str, float] | None = None) -> None:
+        """Say what went wrong and what to change; an empty text takes it away.
+
+        ``rates``, by key, are the lower learning rates with which the run may go on.
+        """
         self._trouble = words
+        self.query_one(Recovery).show(rates or {})
         self._arrange()
 
     def focus_curve(self) -> None:
@@ -165,16 +184,23 @@ class RunView(Vertical):
             return "The first epoch is under way."
         return f"{shown_text(run.name)} has not learned anything yet: ctrl+t trains it."
 
-    def _look(self) -> None:
-        self._tick += 1
-        if self._stale:
+    def _schedule(self) -> None:
+        """Paint when ``PAINT_SECONDS`` have passed since the last time. No timer runs while nothing changes."""
+        if self._visible and not self._scheduled:
+            self._scheduled = True
+            later(self, self._painted_at + PAINT_SECONDS - time.monotonic(), self._paint_changes)
+
+    def _paint_changes(self) -> None:
+        self._scheduled = False
+        if self._visible:  # else on_show comes back to it
             self._paint()
 
     def _paint(self, everything: bool = False) -> None:
-        if (not self._visible and not everything) or not stands(self):
+        if not stands(self):
             return
-        status = self.query_one("#run-status", FrameEdge)
-        run = self._run
+        status, run = self.query_one("#run-status", FrameEdge), self._run
+        self._painted_at = time.monotonic()
+        self._painted_state = run.state if run is not None else ""
         if run is None:
             status.title = self._busy or "no run"
             self.query_one("#writing-edge", FrameEdge).note = ""
@@ -187,18 +213,25 @@ class RunView(Vertical):
         if len(run.training) and not self._has_curve:
             self._arrange()
             return
-        curve_version, sample_version = self._drawn
-        if (run.curve_version != curve_version and (everything or self._tick % CHART_TICKS == 0)) or everything:
+        if everything or run.curve_version != self._drawn:
             self._draw(run)
             self.query_one(Figures).show(run)
-            curve_version = run.curve_version
-        if run.sample_version != sample_version and (everything or self._tick % WRITING_TICKS == 0):
+        self._drawn = run.curve_version
+        written = (run.sample_version, run.epoch)
+        if everything or self._painted_at - self._written_at >= WRITING_SECONDS:
+            self._show_writing(run, written, everything)
+        elif written != self._written:
+            self._schedule()
+
+    def _show_writing(self, run: WatchedRun, written: tuple[int, int], everything: bool) -> None:
+        """Samples, and the last epochs in numbers where there is room for them."""
+        self._written_at = self._painted_at
+        if everything or written[0] != self._written[0]:
             self.query_one(Samples).show(run.samples, nothing_written_words(run.config))
-            sample_version = run.sample_version
-        if self.query_one(EpochTable).display and (everything or self._tick % WRITING_TICKS == 0):
-            self.query_one(EpochTable).show(tuple(run.epochs), run.best[0] if run.best is not None else None)
-        self._drawn = (curve_version, sample_version)
-        self._stale = self._drawn != (run.curve_version, run.sample_version)
+        table = self.query_one(EpochTable)
+        if table.display:
+            table.show(tuple(run.epochs), run.best[0] if run.best is not None else None)
+        self._written = written
 
     @staticmethod
     def _note(run: WatchedRun, left_out: str, room: int) -> str:

@@ -56,7 +56,9 @@ class Samples(VerticalScroll):
             cut = min(len(prefix), len(first))
             lines.append(Content.assemble((label, QUIET), (first[:cut], bold), first[cut:]))
             lines += [Content(" " * margin + line) for line in more]
-        text.update(Content("\n").join(lines))
+        # Blank lines below let the list grow eight lines at a time: another height is another layout of the screen.
+        lines += [Content("")] * (-len(lines) % 8)
+        text.update(Content("\n").join(lines), layout=len(lines) != text.size.height)
 
 
 def wrapped(text: str, width: int) -> Iterator[str]:

@@ -27,6 +27,7 @@ class SettingsPanel(Vertical):
         super().__init__(id=id)
         self._config = config
         self._corpora = tuple(corpora)
+        self._title = ""
 
     def compose(self) -> ComposeResult:
         yield SettingsForm(self._config, self._corpora, id="form")
@@ -52,7 +53,10 @@ class SettingsPanel(Vertical):
         _label(go, LABELS[plan])
         go.disabled = plan == "watch"
         name = shown_text(run.name) if run is not None else ""
-        self.border_title = Content(f"settings of {'a new run' if plan == 'new' else name}")
+        title = f"settings of {'a new run' if plan == 'new' else name}"
+        if title != self._title:  # with its title all of the panel is painted again
+            self._title = title
+            self.border_title = Content(title)
         state = run.state if run is not None else State.IDLE
         pause.disabled = state not in (State.TRAINING, State.PAUSED)
         _label(pause, "Resume" if state == State.PAUSED else "Pause")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from textual import events
 from textual.content import Content
 from textual.widget import Widget
@@ -69,6 +71,9 @@ class TokenView(Widget):
         if room >= 0:
             mean = f"{written.details.mean:.2f} bits a token on average"
             lines += [Content(""), Content.styled(clip_cells(mean, self.size.width), QUIET)]
+        copied = wrap(written.copied_words, max(10, self.size.width))
+        if len(lines) + len(copied) < self.size.height:
+            lines += [Content(""), *(Content.styled(line, QUIET) for line in copied)]
         return Content("\n").join(lines[: max(1, self.size.height)])
 
     def _why_nothing(self, written: WrittenText, request: GenerationRequest) -> str:

@@ -87,6 +87,7 @@ class WrittenText(Widget, can_focus=True):
     def __init__(self, prefix: str, heads: Sequence[str] = (), id: str | None = None) -> None:
         super().__init__(id=id)
         self.details = TokenDetails()
+        self.copied_words = ""  # how much of it stands in the training text, in full
         self._text = prefix
         self._prefix_length = len(prefix)
         self._heads = tuple(heads)

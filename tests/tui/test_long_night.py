@@ -1,0 +1,119 @@
+"""A long night before the screen: after very many epochs it takes no more memory, work or bytes than after the first.
+
+``--trials 120`` streams ten million epochs through it, in some minutes.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import gc
+import pstats
+import random
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fake_engine import made_run
+
+from core.config import RunConfig
+from core.events import EpochFinished, Event, SampleWritten, State, StateChanged
+from tui.app import Playground
+from tui.messages import JournalGrew
+from tui.widgets import chart as chart_module
+from tui.widgets import run_view
+from tui.widgets.chart import CurveChart
+
+pytestmark = pytest.mark.timeout(7200)
+WARM_UP = 36_000  # epochs until everything that is kept has reached its full length
+NIGHT = 84_000
+AT_ONCE = 4_000  # epochs in one message
+SAMPLE_EVERY = 100
+MOST_MEMORY = 1.05  # times that after the warm-up
+MOST_WORK = 1.5  # likewise: the curve has come to fill twice as much of its axis; without a bound it would be hundreds
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the screen took at one moment of the night."""
+
+    memory: int
+    calls: int
+    written: int
+
+
+def night(epochs: int) -> Iterator[tuple[Event, ...]]:
+    """All that a journal tells of so many epochs, piece by piece."""
+    noise = random.Random(1)
+    for first in range(1, epochs, AT_ONCE):
+        events: list[Event] = []
+        for epoch in range(first, first + AT_ONCE):
+            perplexity = 1.05 + 1000 / (1 + 0.05 * epoch) * noise.uniform(0.9, 1.1)
+            events.append(
+                EpochFinished(epoch, 8 * epoch, perplexity, 1.5 * perplexity, 1.0, 0.4, 100.0, 71_000.0, 0.125)
+            )
+            if epoch % SAMPLE_EVERY == 0:
+                events.append(SampleWritten(epoch, "分开", "了很久 我还在原地 " * noise.randint(3, 5)))
+        yield tuple(events)
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many functions ``work`` calls, those of C included: what it costs, whatever else the machine does."""
+    profile = cProfile.Profile()
+    profile.runcall(work)
+    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The length of each piece that would be sent to a terminal; every change is painted at once."""
+    lengths: list[int] = []
+
+    def display(app: Playground, screen: object, update: Any) -> None:
+        if update is not None:
+            lengths.append(len(update.render_segments(app.console)))
+
+    monkeypatch.setattr(Playground, "_display", display)
+    monkeypatch.setattr(run_view, "PAINT_SECONDS", 0.0)
+    monkeypatch.setattr(run_view, "WRITING_SECONDS", 0.0)
+    monkeypatch.setattr(chart_module, "REDRAW_SECONDS", 0.0)
+    return lengths
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def look(app: Playground, written: list[int]) -> Look:
+    gc.collect()
+    chart = app.query_one(CurveChart)
+    seen = Look(tracemalloc.get_traced_memory()[0], calls_of(lambda: chart.draw(*chart.size)), sum(written))
+    written.clear()
+    return seen
+
+
+async def test_a_long_night_costs_the_screen_nothing(
+    playground: Callable[..., Any], saves: Any, trials: int, written: list[int], traced: None
+) -> None:
+    run = made_run(saves, RunConfig(num_epochs=NIGHT * trials), "night")
+    app = playground()
+    looks: list[Look] = []
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        app.post_message(JournalGrew(run.path, (StateChanged(State.TRAINING, 0),)))
+        for number, events in enumerate(night(NIGHT * trials), 1):
+            app.post_message(JournalGrew(run.path, events))
+            await pilot.pause()
+            if number * AT_ONCE >= WARM_UP:
+                looks.append(look(app, written))
+        shown = app.query_one("#run-status").title.replace(",", "")
+    assert f"{NIGHT * trials}/{NIGHT * trials}" in shown
+    third = len(looks) // 3
+    early, late = looks[1 : third + 1], looks[-third:]
+    assert max(seen.memory for seen in late) <= MOST_MEMORY * max(seen.memory for seen in early)
+    assert max(seen.calls for seen in late) <= MOST_WORK * max(seen.calls for seen in early)
+    assert 0 < sum(seen.written for seen in late) <= MOST_WORK * sum(seen.written for seen in early)
