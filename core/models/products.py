@@ -14,6 +14,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from core.models.compiled import kernels
+
 # Below so many multiplications a call costs more than its arithmetic, and torch.mm has the cheaper call.
 _WORTH_ONEDNN = 1 << 19
 
@@ -66,8 +68,11 @@ def product(X: Tensor, W: Tensor, b: Tensor | None = None, *, bf16: bool = False
 def transposed_product(X: Tensor, Y: Tensor, *, bf16: bool = False) -> Tensor:
     """``X.T @ Y``: (rows, inner), (rows, columns) -> (inner, columns): a weight matrix's gradient, all rows at once."""
     if bf16:
-        return _product(X.bfloat16().t(), Y.bfloat16(), None).to(X.dtype)
-    return _product(X.t(), Y, None)
+        return transposed_product(X.bfloat16(), Y.bfloat16()).to(X.dtype)
+    turned = X.t()
+    if _takes_onednn(turned, Y.shape[1]) and kernels.serves(X, 2, bf16=False, dtypes=(torch.float32, torch.bfloat16)):
+        turned = kernels.transposed(X)  # oneDNN's layer wants it so, and would turn it itself, ten times as slowly
+    return _product(turned, Y, None)
 
 
 def _product(X: Tensor, W: Tensor, b: Tensor | None) -> Tensor:

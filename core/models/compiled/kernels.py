@@ -39,9 +39,9 @@ def allow(allowed: bool) -> None:
     _allowed = allowed
 
 
-def serves(X: Tensor, hidden: int, *, bf16: bool) -> bool:
+def serves(X: Tensor, hidden: int, *, bf16: bool, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:
     """Whether the compiled kernels can take such a tensor: single precision on a CPU, and pairs in bf16."""
-    if not _allowed or X.device.type != "cpu" or X.dtype is not torch.float32 or why_not():
+    if not _allowed or X.device.type != "cpu" or X.dtype not in dtypes or why_not():
         return False
     return not bf16 or (hidden % 2 == 0 and multiplies_bf16())
 
@@ -221,6 +221,14 @@ def dropout(X: Tensor, silenced: int, seed: int) -> Tensor:
     """X without the units whose random number of 16 bits is below ``silenced``; the others are scaled up."""
     Y = torch.empty(X.shape)
     _call("dropout", X.contiguous(), Y, ctypes.c_uint64(seed), ctypes.c_int64(X.numel()), silenced)
+    return Y
+
+
+def transposed(X: Tensor) -> Tensor:
+    """``X.t().contiguous()``: (rows, columns) in single precision or bfloat16 -> (columns, rows)."""
+    rows, columns = X.shape
+    Y = torch.empty(columns, rows, dtype=X.dtype)
+    _call("transpose", X.contiguous(), Y, rows, columns, X.element_size())
     return Y
 
 

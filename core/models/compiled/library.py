@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
-_FLAGS = ("-O3", "-fno-math-errno", "-ffp-contract=fast", "-fPIC", "-shared", "-pthread", "-std=gnu11")
+_FLAGS = ("-O3", "-fno-math-errno", "-ffp-contract=fast", "-fPIC", "-pthread", "-std=gnu11")
 _NATIVE = ("-march=native", "-mcpu=native")  # this processor's instructions, as one compiler or another calls them
 _PATIENCE = 60.0  # seconds
 
@@ -64,7 +64,9 @@ def _identity(compiler: str) -> str:
         digest.update(source.read_bytes())
     with suppress(OSError):
         digest.update(str(os.stat(shutil.which(compiler) or compiler).st_mtime_ns).encode())
-    digest.update(" ".join((compiler, *_FLAGS, *_NATIVE, *platform.uname()[4:], *_processor())).encode())
+    digest.update(
+        " ".join((compiler, *_FLAGS, *_NATIVE, _openmp() or "", *platform.uname()[4:], *_processor())).encode()
+    )
     return digest.hexdigest()[:16]
 
 
@@ -89,24 +91,52 @@ def _cache() -> Path | None:
     return folder if ours and os.access(folder, os.W_OK | os.X_OK) else None
 
 
+def _openmp() -> str | None:
+    """The OpenMP library whose threads PyTorch works with, if it is loaded and speaks GNU's tongue."""
+    with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            path = line.rstrip("\n").partition("/")[2]
+            if Path(path).name.startswith(("libgomp", "libiomp5")):
+                return "/" + path
+    return None
+
+
 def _compile(compiler: str, target: Path) -> None:
     """All C files into one library, whole or absent: under another name first, then renamed."""
-    sources = [str(source) for source in sorted(SOURCES.glob("*.c"))]
+    openmp, problem = _openmp(), ""
     handle, beside = tempfile.mkstemp(suffix=".so", dir=target.parent)
     os.close(handle)
     try:
-        problem = ""
-        for native in _NATIVE:
-            command = [compiler, *_FLAGS, native, "-o", beside, *sources, "-lm"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL)
-            if done.returncode == 0:
-                os.chmod(beside, 0o700)
-                os.replace(beside, target)
-                return
-            problem = problem or done.stderr.strip()
-        raise Unavailable(f"the C compiler {compiler} failed: {problem.splitlines()[0] if problem else 'no message'}")
+        for threads in (openmp, None) if openmp else (None,):
+            for native in _NATIVE:
+                said = _compiled(compiler, native, threads, beside)
+                if said is None:
+                    os.chmod(beside, 0o700)
+                    os.replace(beside, target)
+                    return
+                problem = problem or said or "it said nothing"
+        raise Unavailable(f"the C compiler {compiler} failed: {problem.splitlines()[0]}")
     except subprocess.TimeoutExpired:
         raise Unavailable(f"the C compiler {compiler} took longer than {_PATIENCE:.0f} seconds") from None
     finally:
         with suppress(OSError):
             os.unlink(beside)
+
+
+def _compiled(compiler: str, native: str, openmp: str | None, target: str) -> str | None:
+    """Compile and link; return what the compiler says where it fails, else None."""
+    sources = sorted(SOURCES.glob("*.c"))
+    with tempfile.TemporaryDirectory(prefix="rnn-playground-") as place:
+        # Linking by hand: with -fopenmp the linker would take its own OpenMP library beside PyTorch's.
+        library = [openmp, f"-Wl,-rpath,{Path(openmp).parent}"] if openmp else []
+        objects = [f"{source.stem}.o" for source in sources]
+        for command in (
+            [compiler, *_FLAGS, native, *(["-fopenmp"] if openmp else []), "-c", *map(str, sources)],
+            [compiler, "-shared", "-pthread", "-o", target, *objects, *library, "-lm"],
+        ):
+            done = subprocess.run(
+                command, cwd=place, capture_output=True, text=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL
+            )
+            if done.returncode != 0:
+                return done.stderr.strip()
+    return None

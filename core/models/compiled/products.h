@@ -84,17 +84,26 @@ static void *run_part(void *given) {
     return NULL;
 }
 
-/* In parts of whole tiles. A thread that cannot be had is no failure: its part is done here. */
+/* In parts of whole tiles. PyTorch's own threads do it where we are linked with their library: they are awake from the
+ * call before, and do not have to share the processors with others. Else threads are made for the call, which costs
+ * about 0.1 ms; one that cannot be had is no failure: its part is done here. */
 static void share(Work work, const void *job, int count, int threads) {
     enum { MOST_THREADS = 64 };
     Part parts[MOST_THREADS];
-    pthread_t others[MOST_THREADS];
-    int started[MOST_THREADS];
     threads = least(threads, MOST_THREADS);
     int size = (count + threads - 1) / threads, n = 0;
     size = (size + 3) / 4 * 4;
     for (int begin = 0; begin < count; begin += size, n++)
         parts[n] = (Part){work, job, begin, least(begin + size, count)};
+#if defined(_OPENMP)
+    if (n > 1) {
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+        for (int i = 0; i < n; i++) run_part(&parts[i]);
+        return;
+    }
+#endif
+    pthread_t others[MOST_THREADS];
+    int started[MOST_THREADS];
     for (int i = 1; i < n; i++) started[i] = pthread_create(&others[i], NULL, run_part, &parts[i]) == 0;
     run_part(&parts[0]);
     for (int i = 1; i < n; i++)

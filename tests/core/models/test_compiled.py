@@ -165,6 +165,14 @@ def test_the_gradient_of_a_look_up() -> None:
 
 
 @compiled
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 1), (31, 33), (64, 32), (130, 70)])
+def test_a_matrix_the_other_way_round(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    X = torch.randn(shape).to(dtype)
+    assert torch.equal(kernels.transposed(X), X.t())
+
+
+@compiled
 def test_the_random_numbers_are_philox() -> None:
     """The known answer of the authors' library for a counter and a key of zeros."""
     loaded = library.compiled_library()
