@@ -81,6 +81,18 @@ class GroupHeading(Widget, can_focus=True):
         self.action_unfold()
 
 
+class Fields(VerticalScroll, can_focus=False):
+    """The fields, of which the one with the focus stays visible while the lines around them come and go."""
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.keep_focus_in_sight)
+
+    def keep_focus_in_sight(self) -> None:
+        focused = self.screen.focused
+        if focused is not None and self in focused.ancestors:
+            focused.scroll_visible(animate=False)
+
+
 class SettingsForm(Vertical):
     """All settings. Ask it for its ``reading``; it tells of every edit by ``Edited``."""
 
@@ -112,7 +124,7 @@ class SettingsForm(Vertical):
 
     def compose(self) -> ComposeResult:
         options = [(preset.name, name) for name, preset in PRESETS.items()]
-        with VerticalScroll(id="form-scroll", can_focus=False):
+        with Fields(id="form-scroll"):
             with Horizontal(id="preset-field", classes="field"):
                 yield Static("preset", classes="field-label", markup=False)
                 yield Select(
@@ -194,14 +206,8 @@ class SettingsForm(Vertical):
         if name not in self._fields:
             await self._expand(next(item.group for item in settings() if item.name == name), True)
         self._fields[name].focus_editor()
-        self.call_after_refresh(self._keep_in_sight)
-
-    @on(events.Resize)
-    def _keep_in_sight(self) -> None:
-        """What has the focus stays visible while the lines around the fields come and go."""
-        focused = self.screen.focused
-        if self._ready and focused is not None and self.query_one("#form-scroll") in focused.ancestors:
-            focused.scroll_visible(animate=False)
+        fields = self.query_one(Fields)
+        self.call_after_refresh(fields.keep_focus_in_sight)
 
     # ------------------------------------------------------------------ changing
 
@@ -306,9 +312,6 @@ class SettingsForm(Vertical):
         help_line.add_class("-setting")
         if help_line.content != words:
             help_line.update(words)
-            focused = self.app.focused
-            if focused is not None and self in focused.ancestors:  # which the help, growing, may have covered
-                self.call_after_refresh(focused.scroll_visible, animate=False, immediate=True)
 
     def _tell_preset(self) -> None:
         self._helped = None

@@ -108,7 +108,7 @@ def engine(saves: Path) -> Iterator[Engine]:
 
     session = Session.open(find_run(saves, "blue"))
     made = Engine(session)
-    made.server = Ears()  # type: ignore[assignment]
+    made.server = made._jobs._server = Ears()  # type: ignore[assignment]
     yield made
     session.close()
 
