@@ -132,7 +132,8 @@ class TrainPane(Horizontal):
         changed = {event.name: typed(event.value) for event in events if isinstance(event, SettingChanged)}
         if changed and run.config is not None:
             self._wanted_rate = None
-            self.form.change({name: text for name, text in changed.items() if name in LIVE})
+            if not self._fresh:  # else the settings are those of the run to come
+                self.form.change({name: text for name, text in changed.items() if name in LIVE})
             self._tell_plan()
         if (run.state, run.message) != before:
             self._state_changed(run)
