@@ -127,7 +127,7 @@ def test_any_settings_train_a_step_or_are_refused(corpora: dict[str, Path], tria
 
     ends = {"trained": 0, "refused": 0, "diverged": 0}
 
-    @thorough(250 * trials)
+    @thorough(150 * trials)
     @given(small_configurations, st.sampled_from([*CORPORA, "letters", "letters", "poems"]))
     def one(changes: dict[str, Any], corpus: str) -> None:
         try:
