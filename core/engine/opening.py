@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
+from functools import cache
 from pathlib import Path
 
 import core
@@ -73,11 +74,16 @@ def trainer_again(run: Run, config: RunConfig, corpus: Corpus) -> Trainer:
         raise RunError(f"{run.facts_path} does not go with the run's text and this machine: {error}") from None
 
 
+@cache
+def _version_of_torch() -> str:
+    return importlib.metadata.version("torch")
+
+
 def versions() -> dict[str, str]:
     """What computed a run."""
     return {
         "rnn-playground": core.__version__,
-        "torch": importlib.metadata.version("torch"),
+        "torch": _version_of_torch(),
         "python": platform.python_version(),
         "system": sys.platform,
     }
