@@ -142,6 +142,21 @@ async def test_beam_search_tells_its_results_with_their_scores(saves: Path) -> N
         await settled(pilot, lambda: "only the best text" in token_words(app))
 
 
+async def test_the_end_of_a_long_beam_search_stays_said(saves: Path) -> None:
+    client = ScriptedClient([done("一二")])
+    client.hold.clear()
+    app = PaneApp(GeneratePane(), saves, client)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        app.query_one("#generate-strategy", Select).value = "beam"
+        await pilot.pause()
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.query(Generation) and "following 4 texts at once" in status(app))
+        client.hold.set()
+        await settled(pilot, lambda: not app.pane.writing)
+        assert "2 characters in" in status(app)
+
+
 async def test_the_heads_of_an_acrostic_are_marked(saves: Path) -> None:
     text = "\n春一\n夏二春"
     tokens = [told("\n春"), told("一"), told("\n夏"), told("二"), told("春")]

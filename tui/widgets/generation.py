@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -119,7 +118,7 @@ class Generation(Vertical):
         self._noun = "word" if kind == "word" else "character"
         self._heads = heads_of(request, kind)
         self._begun = time.monotonic()
-        self._seen: defaultdict[int, int] = defaultdict(int)  # tokens of each text that have come
+        self._ended = False  # what is said then stays, whoever flushes afterwards
         several = request.count > 1
         self.samples = [self._sample(f"sample {number}" if several else "", shading)
                         for number in range(1, request.count + 1)]  # fmt: skip
@@ -159,12 +158,13 @@ class Generation(Vertical):
         """Show what has been written since the last time."""
         if any([sample.flush() for sample in self.samples]):
             self._say(f"writing · {self._count():,} characters")
-        elif self.is_beam and (seconds := time.monotonic() - self._begun) > 0.5:
+        elif self.is_beam and not self._ended and (seconds := time.monotonic() - self._begun) > 0.5:
             self._say(f"following {self.request.sampling.width:,} texts at once · {seconds:.0f} s")
 
     async def finish(self, event: Mapping[str, Any]) -> None:
         """All is written. Raises KeyError, TypeError or ValueError for an answer of an unknown form."""
         self.flush()
+        self._ended = True
         told = list(event.get("samples", ()))
         if self.is_beam and told:
             await self._show_results(told)
@@ -190,11 +190,13 @@ class Generation(Vertical):
     def stop(self) -> None:
         """The person stopped it."""
         self.flush()
+        self._ended = True
         self._say(f"stopped after {self._count():,} characters")
 
     def fail(self, sentence: str) -> None:
         """It went wrong."""
         self.flush()
+        self._ended = True
         self.add_class("-failed")
         self._say(shown_text(sentence))
 
