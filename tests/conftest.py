@@ -1,11 +1,16 @@
-"""What all tests share: how often the tests that break things try, and threads that wait without spinning."""
+"""What all tests share: how often those that break things try, threads that do not spin, few collections."""
 
+import gc
 import os
 
 import pytest
 
 # Read by libgomp when torch is loaded, hence before any test imports it: else two test processes slow each other down.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+# Hundreds of screens are built and thrown away: with Python's own thresholds a quarter of the time went into looking
+# through all that pytest and torch hold.
+gc.set_threshold(100_000, 20, 50)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

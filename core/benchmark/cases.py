@@ -141,14 +141,14 @@ def _twin_epochs(twin: TextbookRNN | StockOnOneHot, trainer: Trainer, name: str)
     return _Epochs(partial(twin.epoch, ids), trainer.batches.tokens_per_epoch).contestant(name)
 
 
-def training_limit(trainer: Trainer, tokens_per_unit: float = 1.0) -> Contestant:
+def training_limit(trainer: Trainer, effort: Effort, tokens_per_unit: float = 1.0) -> Contestant:
     """The limit of a training: its tokens, or units of so many of them, in the time of the products alone."""
     config, model = trainer.config, trainer.model
     products = training_products(
         len(CELLS[config.cell].gates), config.num_hiddens, model.vocabulary_size, config.batch_size, config.num_steps
     )
     dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-    rate = MatrixRate(products, dtype, trainer.device)
+    rate = MatrixRate(products, dtype, trainer.device, effort.product_seconds)
     per_batch = config.batch_size * config.num_steps / tokens_per_unit
     return _limit(rate, per_batch)
 
@@ -167,13 +167,13 @@ def _limit(rate: MatrixRate, units: float) -> Contestant:
 def _scratch(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
     trainer = our_trainer(config, effort)
     reference = _twin_epochs(textbook_twin(trainer), trainer, "the textbook's loop, fp32")
-    return Bout(_our_epochs(trainer, "ours"), (reference,), training_limit(trainer))
+    return Bout(_our_epochs(trainer, "ours"), (reference,), training_limit(trainer, effort))
 
 
 def _stock(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
     trainer = our_trainer(config, effort)
     reference = _twin_epochs(stock_twin(trainer), trainer, f"nn.{config.cell.upper()} on one-hot")
-    return Bout(_our_epochs(trainer, "ours"), (reference,), training_limit(trainer))
+    return Bout(_our_epochs(trainer, "ours"), (reference,), training_limit(trainer, effort))
 
 
 def _gated(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
@@ -183,7 +183,7 @@ def _gated(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
         _our_epochs(stock, "our torch.nn model"),
         _twin_epochs(stock_twin(stock), stock, f"nn.{config.cell.upper()} on one-hot"),
     )
-    return Bout(_our_epochs(trainer, "ours"), references, training_limit(trainer))
+    return Bout(_our_epochs(trainer, "ours"), references, training_limit(trainer, effort))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -208,9 +208,9 @@ def _writing(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
         twin.predict(ids, effort.characters, vocabulary.id_to_token)
         return effort.characters
 
-    rate = MatrixRate(
-        writing_products(1, config.num_hiddens, len(vocabulary)), torch.float32, next(trainer.model.parameters()).device
-    )
+    products = writing_products(1, config.num_hiddens, len(vocabulary))
+    device = next(trainer.model.parameters()).device
+    rate = MatrixRate(products, torch.float32, device, effort.product_seconds)
     return Bout(
         Contestant("ours", rate_of(ours)),
         (Contestant("the textbook's loop", rate_of(textbook)),),

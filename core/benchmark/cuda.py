@@ -102,7 +102,7 @@ def _training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
         _Ours(config.replace(gpu_path="kernel"), effort).contestant("ours, the persistent kernel alone"),
         _Ours(config.replace(gpu_path="plain"), effort).contestant("ours, call by call"),
     ]
-    return Bout(ours.contestant("ours"), tuple(references), training_limit(ours.trainer), _way(ours.trainer))
+    return Bout(ours.contestant("ours"), tuple(references), training_limit(ours.trainer, effort), _way(ours.trainer))
 
 
 def _way(trainer: Trainer) -> Callable[[], str]:
@@ -148,7 +148,7 @@ def _whole_training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout
     return Bout(
         Contestant("ours", rate_of(ours), lambda: {"perplexity": perplexity["ours"]}),
         (Contestant("the textbook's loop", rate_of(textbook), lambda: {"perplexity": perplexity["textbook"]}),),
-        training_limit(trainer, tokens_per_unit=trainer.batches.tokens_per_epoch),
+        training_limit(trainer, effort, tokens_per_unit=trainer.batches.tokens_per_epoch),
         _way(trainer),
     )
 

@@ -21,10 +21,6 @@ from torch import Tensor
 from core.devices import cores, devices
 from core.models.products import RightFactor, product
 
-# A routine is timed over at least so many seconds: short enough for many rounds, long enough for the clock.
-_CALIBRATION = 0.02
-_MEASUREMENT = 0.01
-
 
 @dataclass(frozen=True)
 class Product:
@@ -68,20 +64,27 @@ class Routine:
 
 
 class MatrixRate:
-    """Measures the seconds that a list of products takes. The fastest routine for each shape is found once."""
+    """Measures the seconds that a list of products takes. The fastest routine for each shape is found once.
 
-    def __init__(self, products: Sequence[Product], dtype: torch.dtype, device: torch.device) -> None:
+    Each product is repeated for ``seconds``, short enough for many rounds and long enough for the clock, and for twice
+    as long while its routine is chosen.
+    """
+
+    def __init__(
+        self, products: Sequence[Product], dtype: torch.dtype, device: torch.device, seconds: float = 0.01
+    ) -> None:
+        self._patience = seconds
         self._products = products
         self._device = device
         self._best: list[Routine] = []
         for item in products:
             routines = _routines(item, dtype, device)
-            self._best.append(min(routines, key=lambda routine: self._seconds(routine, _CALIBRATION)))
+            self._best.append(min(routines, key=lambda routine: self._seconds(routine, 2 * seconds)))
 
     def seconds(self) -> float:
         """The time of all products, now."""
         pairs = zip(self._products, self._best, strict=True)
-        return sum(item.times * self._seconds(routine, _MEASUREMENT) for item, routine in pairs)
+        return sum(item.times * self._seconds(routine, self._patience) for item, routine in pairs)
 
     @property
     def flops(self) -> float:

@@ -44,7 +44,8 @@ class Effort:
     """How much work a case does.
 
     ``rounds`` None takes the case's own number; ``tokens`` of text in a training epoch, ``characters`` written in a
-    round, ``corpus_bytes`` of the text that is opened, ``epochs`` of a whole training.
+    round, ``corpus_bytes`` of the text that is opened, ``epochs`` of a whole training, ``product_seconds`` for each
+    matrix product of the limit.
     """
 
     rounds: int | None = None
@@ -52,9 +53,10 @@ class Effort:
     characters: int = 1_000
     corpus_bytes: int = 100_000_000
     epochs: int = 250
+    product_seconds: float = 0.01
 
 
-QUICK = Effort(rounds=2, tokens=2_300, characters=100, corpus_bytes=2_000_000, epochs=2)
+QUICK = Effort(rounds=2, tokens=2_300, characters=100, corpus_bytes=2_000_000, epochs=2, product_seconds=0.001)
 
 
 @dataclass(frozen=True)

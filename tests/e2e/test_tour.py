@@ -45,7 +45,7 @@ def test_a_newcomer_trains_writes_saves_loses_the_connection_and_comes_back(
     wait_for(lambda: perplexities(run)[-1] < 0.6 * perplexities(run)[0], "a perplexity that has fallen")
 
     terminal.press("f4")
-    terminal.wait(lambda text: "prefix" in text and "分开" in text)
+    terminal.wait(lambda text: "strategy" in text and "分开" in text)  # the pane, and how its text is to begin
     terminal.press("enter")
     terminal.wait(lambda text: "seed" in text and text.count("分开") >= 2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 import tempfile
@@ -26,6 +27,15 @@ def _sibling(name: str) -> Any:
 
 
 fake_engine = _sibling("fake_engine")
+
+
+@pytest.fixture
+def little_to_collect() -> Iterator[None]:
+    """What hundreds of tests before have left is not looked through at every collection of this one."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -94,15 +94,13 @@ class PaneApp(App[None]):
         self.script = client or ScriptedClient()
         self.engines = ScriptedEngines(self.script)
         self.messages: list[Message] = []
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.set_reactive(App.theme, DARK.name)  # as the playground does: the styles are read once
 
     def compose(self) -> ComposeResult:
         yield self.pane
         yield Footer()
-
-    def on_mount(self) -> None:
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        self.theme = DARK.name
 
     async def _on_message(self, message: Message) -> None:
         if type(message).__module__ == messages.__name__:

@@ -82,7 +82,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def traced() -> Iterator[None]:
+def traced(little_to_collect: None) -> Iterator[None]:
     tracemalloc.start()
     yield
     tracemalloc.stop()

@@ -39,7 +39,7 @@ def night(first: int) -> list[object]:
     return events
 
 
-def test_memory_does_not_grow(tmp_path: Path, trials: int) -> None:
+def test_memory_does_not_grow(tmp_path: Path, trials: int, little_to_collect: None) -> None:
     """It rises and falls as curves are condensed; its peaks do not rise."""
     run, peaks = WatchedRun(tmp_path), [0, 0]
     batches = 120 * trials

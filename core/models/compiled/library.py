@@ -1,9 +1,10 @@
 """Compile the C files beside this one and load them, once for each machine.
 
 PyTorch runs a recurrence as some hundred small calls, each of which wakes its threads, waits for them, and sends its
-result through memory. One C function that takes each thread's rows through all steps is twice as fast on a calm
-machine and ten times on a busy one. It needs a C compiler (``cc``, as wherever Python packages are built), takes about
-a second, and is kept in the user's cache. Where anything fails, the reason is kept and the plain calls are used.
+result through memory. One C function takes each thread's rows through all steps instead, and does not stall where
+other programs take the processor from one of the threads. It needs a C compiler (``cc``, as wherever Python packages
+are built), takes two seconds, and is kept in the user's cache. Where anything fails, the reason is kept and the plain
+calls are used.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -43,9 +46,9 @@ def compiled_library() -> ctypes.CDLL | str:
 
 
 def _loaded() -> ctypes.CDLL:
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        raise Unavailable("there is no C compiler: with one (cc) the recurrences run compiled, about twice as fast")
+    compiler = _compiler()
+    if not compiler:
+        raise Unavailable("there is no C compiler: with one (cc) the recurrences run compiled, half as fast again")
     name = f"kernels-{_identity(compiler)}.so"
     folder = _cache()
     if folder is not None:
@@ -57,16 +60,25 @@ def _loaded() -> ctypes.CDLL:
         return ctypes.CDLL(str(Path(place) / name))
 
 
-def _identity(compiler: str) -> str:
+def _compiler() -> tuple[str, ...]:
+    """The words of the command: ``CC``, which may have arguments as in a Makefile, or the first that is found."""
+    try:
+        named = shlex.split(os.environ.get("CC", ""))
+    except ValueError:
+        raise Unavailable(f"CC is no command: {os.environ['CC']!r} has a quotation mark without its partner") from None
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    return tuple(named) or ((found,) if found else ())
+
+
+def _identity(compiler: Sequence[str]) -> str:
     """What the library depends on: the sources, how they are compiled, and the instructions of the processor."""
     digest = hashlib.sha256()
     for source in sorted(SOURCES.glob("*.[ch]")):
         digest.update(source.read_bytes())
     with suppress(OSError):
-        digest.update(str(os.stat(shutil.which(compiler) or compiler).st_mtime_ns).encode())
-    digest.update(
-        " ".join((compiler, *_FLAGS, *_NATIVE, _openmp() or "", *platform.uname()[4:], *_processor())).encode()
-    )
+        digest.update(str(os.stat(shutil.which(compiler[0]) or compiler[0]).st_mtime_ns).encode())
+    facts = (*compiler, *_FLAGS, *_NATIVE, _openmp() or "", *platform.uname()[4:], *_processor())
+    digest.update(" ".join(facts).encode())
     return digest.hexdigest()[:16]
 
 
@@ -101,7 +113,7 @@ def _openmp() -> str | None:
     return None
 
 
-def _compile(compiler: str, target: Path) -> None:
+def _compile(compiler: Sequence[str], target: Path) -> None:
     """All C files into one library, whole or absent: under another name first, then renamed."""
     openmp, problem = _openmp(), ""
     handle, beside = tempfile.mkstemp(suffix=".so", dir=target.parent)
@@ -115,15 +127,15 @@ def _compile(compiler: str, target: Path) -> None:
                     os.replace(beside, target)
                     return
                 problem = problem or said or "it said nothing"
-        raise Unavailable(f"the C compiler {compiler} failed: {problem.splitlines()[0]}")
+        raise Unavailable(f"the C compiler {shlex.join(compiler)} failed: {problem.splitlines()[0]}")
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"the C compiler {compiler} took longer than {_PATIENCE:.0f} seconds") from None
+        raise Unavailable(f"the C compiler {shlex.join(compiler)} took longer than {_PATIENCE:.0f} seconds") from None
     finally:
         with suppress(OSError):
             os.unlink(beside)
 
 
-def _compiled(compiler: str, native: str, openmp: str | None, target: str) -> str | None:
+def _compiled(compiler: Sequence[str], native: str, openmp: str | None, target: str) -> str | None:
     """Compile and link; return what the compiler says where it fails, else None."""
     sources = sorted(SOURCES.glob("*.c"))
     with tempfile.TemporaryDirectory(prefix="rnn-playground-") as place:
@@ -131,8 +143,8 @@ def _compiled(compiler: str, native: str, openmp: str | None, target: str) -> st
         library = [openmp, f"-Wl,-rpath,{Path(openmp).parent}"] if openmp else []
         objects = [f"{source.stem}.o" for source in sources]
         for command in (
-            [compiler, *_FLAGS, native, *(["-fopenmp"] if openmp else []), "-c", *map(str, sources)],
-            [compiler, "-shared", "-pthread", "-o", target, *objects, *library, "-lm"],
+            [*compiler, *_FLAGS, native, *(["-fopenmp"] if openmp else []), "-c", *map(str, sources)],
+            [*compiler, "-shared", "-pthread", "-o", target, *objects, *library, "-lm"],
         ):
             done = subprocess.run(
                 command, cwd=place, capture_output=True, text=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL
