@@ -16,7 +16,6 @@ from textual.containers import Container
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from core.config import RunConfig
 from core.corpus.catalogue import DOWNLOADS, texts
@@ -46,6 +45,7 @@ from tui.text import shown_text
 from tui.themes import DARK, LIGHT
 from tui.watched_run import WatchedRun
 from tui.widgets.header import HeaderLine, PaneTab, device_words
+from tui.widgets.key_line import KeyLine
 from tui.widgets.too_small import TooSmall
 
 FIRST_PANE = "train"
@@ -130,7 +130,7 @@ class Playground(App[None]):
     def compose(self) -> ComposeResult:
         yield HeaderLine([(pane.name, pane.title, pane.key) for pane in PANES])
         yield Container(id="panes")
-        yield Footer(compact=True)
+        yield KeyLine(compact=True)
         yield TooSmall()
 
     async def on_mount(self) -> None:

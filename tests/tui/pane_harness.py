@@ -12,12 +12,12 @@ from textual.app import App, ComposeResult
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from core.config import RunConfig
 from core.runs.run import CorpusIdentity, Run, RunFacts, create_run
 from tui import messages
 from tui.themes import DARK, LIGHT
+from tui.widgets.key_line import KeyLine
 
 TUI = Path(messages.__file__).parent
 TEXT = "分开了很久 我还在原地\n月亮忘记了 你的名字\n"
@@ -100,7 +100,7 @@ class PaneApp(App[None]):
 
     def compose(self) -> ComposeResult:
         yield self.pane
-        yield Footer()
+        yield KeyLine()
 
     async def _on_message(self, message: Message) -> None:
         if type(message).__module__ == messages.__name__:

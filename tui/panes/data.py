@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Button, Input, OptionList, Static, TabbedContent, TabPane
@@ -30,6 +30,7 @@ from tui.widgets.chart import Chart
 from tui.widgets.corpus_facts import CorpusFacts
 from tui.widgets.download_card import DownloadCard, Fetch, facts_of
 from tui.widgets.field import SettingField
+from tui.widgets.lit_box import LitScroll, LitVertical
 from tui.widgets.ngram_charts import bars_of, zipf_of
 from tui.widgets.path_input import PathInput
 from tui.widgets.text_list import TextList
@@ -74,14 +75,14 @@ class DataPane(Horizontal):
         self._can_cancel = False
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="data-form", can_focus=False) as form:
+        with LitScroll(id="data-form", can_focus=False) as form:
             form.border_title = "Texts"
             yield TextList(id="data-texts")
             yield PathInput(id="data-path")
             for name in (*TEXT_SETTINGS, *BATCH_SETTINGS):
                 yield SettingField(setting(name), typed(setting(name).default))
             yield Button("Use this text", variant="primary", compact=True, disabled=True, id="data-use")
-        with Vertical(id="data-view"):
+        with LitVertical(id="data-view"):
             yield Static("Looking for texts …", id="data-notice", markup=False)
             yield DownloadCard(id="data-download")
             yield CorpusFacts(id="data-facts")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.geometry import Region
 from textual.reactive import reactive
@@ -31,6 +31,7 @@ from tui.text import clip_cells, shown_text
 from tui.token_details import SHADINGS
 from tui.widgets.generate_form import GenerateForm
 from tui.widgets.generation import Generation, unknown_words
+from tui.widgets.lit_box import LitVertical
 from tui.widgets.run_choice import RunChoice
 from tui.widgets.token_view import TokenView, legend
 from tui.widgets.written_text import WrittenText
@@ -88,7 +89,7 @@ class GeneratePane(Horizontal):
         form = GenerateForm(id="generate-form")
         form.border_title = "Generate"
         yield form
-        with Vertical(id="generate-texts"):
+        with LitVertical(id="generate-texts"):
             yield Static(Content(CANNOT), id="generate-cannot")
             with VerticalScroll(id="generate-history", can_focus=False):
                 yield Static("Reading the runs …", id="generate-notice", markup=False)
@@ -126,6 +127,12 @@ class GeneratePane(Horizontal):
     @property
     def _choice(self) -> RunChoice:
         return self.query_one(RunChoice)
+
+    @property
+    def generations(self) -> list[Generation]:
+        """What has been written, the oldest first."""
+        history = self.query_one_optional("#generate-history")
+        return [child for child in history.children if isinstance(child, Generation)] if history else []
 
     @property
     def form(self) -> GenerateForm:
@@ -168,7 +175,7 @@ class GeneratePane(Horizontal):
         self.query_one("#generate-write", Button).disabled = not self._may_write
         notice = self.query_one("#generate-notice", Static)
         notice.update(HINT if run else NO_RUNS)
-        notice.display = not self.query(Generation)
+        notice.display = not self.generations
 
     @property
     def _may_write(self) -> bool:
@@ -190,7 +197,7 @@ class GeneratePane(Horizontal):
         if (action == "read" and self.reading) or (action == "clear" and self.writing):
             return False
         if action in ("copy", "clear", "read", "shading"):
-            return bool(self.query(Generation))
+            return bool(self.generations)
         return True
 
     @on(GenerateForm.Submitted)
@@ -212,7 +219,7 @@ class GeneratePane(Horizontal):
         history = self.query_one("#generate-history", VerticalScroll)
         self.query_one("#generate-notice").display = False
         await history.mount(generation)
-        for old in list(self.query(Generation))[:-KEPT]:
+        for old in self.generations[:-KEPT]:
             old.remove()
         if not self.reading:
             self._inspect(generation.samples[0].written)
@@ -287,7 +294,7 @@ class GeneratePane(Horizontal):
 
     def action_copy(self) -> None:
         """Copy the text in focus, or else the newest one."""
-        generations = list(self.query(Generation))
+        generations = self.generations
         if generations:
             focused = next((text for text in self.query(WrittenText) if text.has_focus), None)
             copied = focused.text if focused is not None else generations[-1].text
@@ -307,7 +314,6 @@ class GeneratePane(Horizontal):
     @on(events.DescendantFocus)
     def _focus_moved(self, event: events.DescendantFocus) -> None:
         self.reading = isinstance(event.widget, WrittenText)
-        self.refresh_bindings()
 
     def watch_reading(self) -> None:
         """Show what there is room for."""
@@ -315,6 +321,7 @@ class GeneratePane(Horizontal):
         is_narrow = self.screen.has_class("-narrow")
         self.form.display = not (is_narrow and self.reading)
         self.query_one(TokenView).display = not is_narrow or self.reading
+        self.refresh_bindings()
 
     def action_settings(self) -> None:
         """Back to the settings."""

@@ -23,12 +23,13 @@ from tui.widgets.choice import Choice
 from tui.widgets.lab_charts import VIEWS, nothing
 from tui.widgets.lab_figures import LabFigures
 from tui.widgets.lab_form import LabForm
+from tui.widgets.lit_box import LitVertical
 
 DEBOUNCE = 0.4
 NAMES = tuple(view.name for view in VIEWS)
 
 
-class LabView(Vertical, can_focus=True):
+class LabView(LitVertical, can_focus=True):
     """What encloses the charts; it takes the focus so that the keys of the pane work."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,7 +64,7 @@ class LabPane(Horizontal):
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="lab-settings") as box:
+        with LitVertical(id="lab-settings") as box:
             box.border_title = "Experiment"
             yield LabForm(SequenceConfig(), id="lab-form")
         with LabView(id="lab-view"):

@@ -25,6 +25,7 @@ from tui.host import host, stands
 from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
 from tui.quantities import bytes_text
 from tui.text import shown_text
+from tui.widgets.lit_box import LitVertical
 from tui.widgets.run_details import RunDetails
 from tui.widgets.run_table import RunTable
 
@@ -55,7 +56,7 @@ class RunsPane(Vertical):
         self._select: Path | None = None  # the run that gets the cursor when the list is read next
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="runs-list"):
+        with LitVertical(id="runs-list"):
             yield Static("Reading the runs …", id="runs-notice", markup=False)
             yield RunTable(id="runs-table")
             with Horizontal(id="runs-actions"):

@@ -35,6 +35,7 @@ from tui.request_texts import (
 from tui.text import clip_cells
 from tui.widgets.field import SettingField
 from tui.widgets.form import help_of
+from tui.widgets.lit_box import LitVertical
 from tui.widgets.plain_input import PlainInput
 from tui.widgets.run_choice import RunChoice
 
@@ -105,7 +106,7 @@ class Fold(Widget, can_focus=True):
         self.action_unfold()
 
 
-class GenerateForm(Vertical):
+class GenerateForm(LitVertical):
     """All that a request can ask for. ``request`` is what it means, or None; what is wrong stands beside its field."""
 
     @dataclass

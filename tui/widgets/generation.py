@@ -15,6 +15,7 @@ from core.generation.options import GenerationRequest
 from tui.palette import QUIET
 from tui.text import clip_cells, shown_text, token_name
 from tui.token_details import SHADINGS
+from tui.widgets.lit_box import LitVertical
 from tui.widgets.written_text import WrittenText
 
 NARROWEST = 21
@@ -105,7 +106,7 @@ class SampleText(Vertical):
         note.display = bool(words)
 
 
-class Generation(Vertical):
+class Generation(LitVertical):
     """A line of settings, the texts, and a line that says how they stand."""
 
     def __init__(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button
 
@@ -18,9 +18,10 @@ from tui.train_keys import LABELS
 from tui.watched_run import WatchedRun
 from tui.widgets.form import SettingsForm
 from tui.widgets.form_facts import FormFacts
+from tui.widgets.lit_box import LitVertical
 
 
-class SettingsPanel(Vertical):
+class SettingsPanel(LitVertical):
     """Form, facts and buttons; where the screen is narrow it is a drawer."""
 
     def __init__(self, config: RunConfig, corpora: Iterable[str] = (), *, id: str | None = None) -> None:
