@@ -9,9 +9,11 @@ import sys
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "1000"
 
+from core import collector
 from core.cli import main
 from core.memory import keep_freed_memory
 
 if __name__ == "__main__":
     keep_freed_memory()
+    collector.hold_off()
     sys.exit(main())

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core.collector import settle
 from core.errors import ConfigError, EngineError, UserError
 from core.generation.options import OPTIONS
 
@@ -143,6 +144,7 @@ def _stats(options: argparse.Namespace) -> int:
     from core.corpus.reader import load_corpus
     from core.corpus.statistics import describe
 
+    settle()
     if options.batch_size < 1 or options.num_steps < 1 or options.top < 1:
         raise UserError("--batch-size, --num-steps and --top must be at least 1")
     text = RunConfig(normalise=options.normalise, tokens=options.tokens, documents=options.documents)
@@ -208,6 +210,7 @@ def _train_here(session: Any, num_epochs: int | None, as_json: bool) -> int:
     from core.engine.engine import Engine
     from core.events import State
 
+    settle()
     report = TrainingReport(session, as_json=as_json)
     engine = Engine(session, stays=False, listener=report.show)
     engine.start()
@@ -245,6 +248,7 @@ def _generate(options: argparse.Namespace) -> int:
     from core.generation.answer import answer
     from core.generation.writer import Writing
 
+    settle()
     model, vocabulary = load_model(run)
     for events in answer(Writing(model, vocabulary, request), _training_text(run) if request.copy else None):
         for event in events:
@@ -288,6 +292,7 @@ def _runs(options: argparse.Namespace) -> int:
     from core.console import print_runs
     from core.runs.run import list_runs
 
+    settle()
     summaries = list_runs(options.saves)
     if options.json:
         for summary in summaries:
@@ -301,6 +306,7 @@ def _presets(options: argparse.Namespace) -> int:
     from core.console import print_presets
     from core.presets import PRESETS
 
+    settle()
     if options.json:
         for preset in PRESETS.values():
             put(preset.to_json())
@@ -312,6 +318,7 @@ def _presets(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from core.benchmark.report import bench
 
+    settle()
     return bench(options.case, rounds=options.rounds, quick=options.quick, as_json=options.json, on_cuda=options.cuda)
 
 
@@ -329,6 +336,7 @@ def _lab(options: argparse.Namespace) -> int:
     from core.insight.sequence import EpochDone, steps
     from core.insight.sequence_report import print_experiment
 
+    settle()
     for event in steps(config):
         if isinstance(event, EpochDone):
             if options.json:
@@ -343,6 +351,7 @@ def _download(options: argparse.Namespace) -> int:
     from core.corpus.catalogue import DOWNLOADS, download_named
     from core.corpus.download import download
 
+    settle()
     if options.name is None:
         print_downloads(DOWNLOADS, options.json)
         return 0
@@ -374,6 +383,7 @@ def _engine(options: argparse.Namespace) -> int:
     from core.models.compiled import kernels
     from core.training.optimisation import load_optimisers
 
+    settle()
     session = Session.open(run) if run is not None else None
     engine = Engine(session)
     engine.stop_on_signals(signal.SIGTERM)

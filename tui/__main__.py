@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from core import collector
 from core.errors import UserError
-from tui import collector
 
 HERE = Path(__file__).resolve().parent.parent
 

@@ -17,13 +17,13 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
+from core import collector
 from core.config import RunConfig
 from core.corpus.catalogue import DOWNLOADS, texts
 from core.errors import EngineError, UserError
 from core.events import State
 from core.presets import PRESETS
 from core.runs.run import Run, RunSummary, list_runs
-from tui import collector
 from tui.engines import WORKING, Engines
 from tui.leaving import Leaving
 from tui.messages import (

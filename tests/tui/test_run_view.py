@@ -96,7 +96,7 @@ async def test_a_letter_typed_sends_the_lines_that_change_and_not_the_panel(
 
 def test_the_collector_is_held_off_and_let_go() -> None:
     code = (
-        "import gc; from tui import collector\n"
+        "import gc; from core import collector\n"
         "collector.settle(); assert gc.isenabled() and not gc.get_freeze_count()\n"
         "collector.hold_off(); assert not gc.isenabled()\n"
         "collector.settle(); assert gc.isenabled() and gc.get_freeze_count()\n"
