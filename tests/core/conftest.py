@@ -7,11 +7,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from core.config import RunConfig
+from core.events import EpochFinished
 
 # A machine that is busy with other things is no failure.
 settings.register_profile("core", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,3 +73,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def whole(tiny: Callable[..., RunConfig], tmp_path: Path) -> Callable[..., list[EpochFinished]]:
+    """Trains a run that nothing interrupts; returns its curve."""
+    from core.engine.session import Session, train_to_end
+    from tests.core.outcomes import curve
+
+    def trained(**changes: Any) -> list[EpochFinished]:
+        session = Session.create(tiny(**changes), tmp_path / "whole")
+        list(train_to_end(session))
+        session.close()
+        return curve(session.run)
+
+    return trained

@@ -26,6 +26,7 @@ from core.runs.checkpoint import Disk, read_checkpoint
 from core.runs.journal import epochs, read_journal
 from core.runs.run import Run, list_runs
 from core.training.evaluation import HeldOutStream
+from tests.core.outcomes import curve
 
 Tiny = Callable[..., RunConfig]
 ENDING = "the engine is ending: ask again, and another one answers"
@@ -33,13 +34,6 @@ ENDING = "the engine is ending: ask again, and another one answers"
 
 def states(run: Run) -> list[str]:
     return [event.state for event in read_journal(run.journal_path) if isinstance(event, StateChanged)]
-
-
-def numbers(run: Run) -> list[tuple[object, ...]]:
-    return [
-        (event.epoch, event.step, event.perplexity, event.validation_perplexity, event.learning_rate)
-        for event in epochs(read_journal(run.journal_path))
-    ]
 
 
 def until(happened: Callable[[], object], seconds: float = 30.0) -> None:
@@ -93,7 +87,7 @@ def test_in_the_midst_of_measuring(tiny: Tiny, saves: Path, runtime: Path, forke
     session = Session.open(run)
     list(train_to_end(session))
     session.close()
-    assert numbers(run) == numbers(whole.run) and len(numbers(run)) == 3
+    assert curve(run) == curve(whole.run) and len(curve(run)) == 3
 
 
 def _batch(engine: Any, run: Run) -> int:

@@ -23,8 +23,8 @@ from core.config import RunConfig
 from core.engine.session import Session, train_to_end
 from core.events import State
 from core.runs.checkpoint import read_checkpoint
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run, find_run
+from tests.core.outcomes import curve, train_in_child
 
 Tiny = Callable[..., RunConfig]
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -46,16 +46,8 @@ def saves() -> Iterator[Path]:
         yield Path(folder)
 
 
-def numbers(run: Run) -> list[tuple[object, ...]]:
-    """All of the curve but its clock."""
-    return [
-        (event.epoch, event.step, event.perplexity, event.validation_perplexity, event.loss, event.gradient_norm)
-        for event in epochs(read_journal(run.journal_path))
-    ]
-
-
 def assert_same(killed: Run, whole: Run) -> None:
-    assert numbers(killed) == numbers(whole)
+    assert curve(killed) == curve(whole)
     found, wanted = read_checkpoint(killed.latest_path)[0], read_checkpoint(whole.latest_path)[0]
     assert set(found) == set(wanted)
     for name, tensor in wanted.items():
@@ -77,7 +69,7 @@ def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, trials: int
     while killed < kills or (saves / "killed").exists():
         child = os.fork()
         if child == 0:
-            train_on(config, saves)
+            train_in_child(config, Run(saves / "killed"))
         killed += end(child, after=draw.uniform(0, 0.6 * seconds) if killed < kills else 60.0)
         run = Run(saves / "killed")
         if run.exists():
@@ -86,22 +78,6 @@ def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, trials: int
                 assert_same(run, whole)
                 run.path.rename(saves / f"finished-{killed}-{time.monotonic_ns()}")
     assert killed >= kills
-
-
-def train_on(config: RunConfig, saves: Path) -> None:
-    """In the child: begin, or go on, to the end."""
-    try:
-        run = Run(saves / "killed")
-        session = Session.open(run) if run.exists() else Session.create(config, saves, "killed")
-        if session.state != State.FINISHED:
-            list(train_to_end(session))
-        session.close()
-        os._exit(0)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        os._exit(1)
 
 
 def end(child: int, after: float) -> bool:

@@ -17,10 +17,11 @@ import torch
 from core.config import RunConfig
 from core.engine.session import Session, failure_words, is_out_of_memory, load_model, train_to_end
 from core.errors import ConfigError, CorpusError, RunError, UserError
-from core.events import EpochFinished, Event, Note, RunResumed, SampleWritten, SettingChanged, State, StateChanged
+from core.events import EpochFinished, Event, RunResumed, SampleWritten, SettingChanged, State, StateChanged
 from core.runs.checkpoint import Disk
-from core.runs.journal import epochs, read_journal
+from core.runs.journal import read_journal
 from core.runs.run import Run, list_runs
+from tests.core.outcomes import curve, notes
 
 Tiny = Callable[..., RunConfig]
 
@@ -28,14 +29,6 @@ Tiny = Callable[..., RunConfig]
 @pytest.fixture(autouse=True)
 def _quiet(one_thread: None) -> None:
     pass
-
-
-def numbers(run: Run) -> list[tuple[int, float, float]]:
-    return [(event.epoch, event.loss, event.gradient_norm) for event in epochs(read_journal(run.journal_path))]
-
-
-def notes(run: Run) -> list[str]:
-    return [event.text for event in read_journal(run.journal_path) if isinstance(event, Note)]
 
 
 def states(run: Run) -> list[str]:
@@ -46,19 +39,6 @@ def until(session: Session, happened: Callable[[], bool]) -> None:
     while not happened():
         assert session.state == State.TRAINING
         session.advance()
-
-
-@pytest.fixture
-def whole(tiny: Tiny, tmp_path: Path) -> Callable[..., list[tuple[int, float, float]]]:
-    """The numbers of a run that nothing interrupts."""
-
-    def trained(**changes: Any) -> list[tuple[int, float, float]]:
-        session = Session.create(tiny(**changes), tmp_path / "whole")
-        list(train_to_end(session))
-        session.close()
-        return numbers(session.run)
-
-    return trained
 
 
 # --- from the making to the end ------------------------------------------------------------------------------------
@@ -97,7 +77,7 @@ def test_stopped_and_gone_on_with(tiny: Tiny, saves: Path, whole: Any) -> None:
     assert session.state == State.STOPPED
     list(train_to_end(session))
     session.close()
-    assert numbers(session.run) == whole(dropout=0.2)
+    assert curve(session.run) == whole(dropout=0.2)
 
 
 def test_more_epochs(tiny: Tiny, saves: Path, whole: Any) -> None:
@@ -120,7 +100,7 @@ def test_more_epochs(tiny: Tiny, saves: Path, whole: Any) -> None:
     assert session.describe()["num_epochs"] == 4
     list(train_to_end(session))
     session.close()
-    assert numbers(session.run) == whole(num_epochs=4)
+    assert curve(session.run) == whole(num_epochs=4)
 
 
 def test_pausing_changes_nothing(tiny: Tiny, saves: Path, whole: Any) -> None:
@@ -136,7 +116,7 @@ def test_pausing_changes_nothing(tiny: Tiny, saves: Path, whole: Any) -> None:
             session.train()
     wanted = whole(**changes)
     assert 2 < len(wanted) < 12, "it stops early, for patience"
-    assert numbers(session.run) == wanted
+    assert curve(session.run) == wanted
     assert "no better held-out perplexity for 2 epochs: stopped early" in session.message
     done = len(wanted)
     session.train()
@@ -151,7 +131,7 @@ def test_steps_by_hand(tiny: Tiny, saves: Path, whole: Any) -> None:
         assert session.state in (State.IDLE, State.PAUSED)
         told += session.step()
     assert session.state == State.FINISHED
-    assert numbers(session.run) == whole(num_epochs=2)
+    assert curve(session.run) == whole(num_epochs=2)
     with pytest.raises(UserError, match="2 epochs are done"):
         session.step()
     session.close()
@@ -211,7 +191,7 @@ def test_a_copy_of_a_training_is_a_run_that_rests(tiny: Tiny, saves: Path, whole
     for one in (Session.open(copy), session):
         list(train_to_end(one)) if one is not session else until(session, lambda: session.state == State.FINISHED)
         one.close()
-        assert numbers(one.run) == whole()
+        assert curve(one.run) == whole()
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------
@@ -305,7 +285,7 @@ def test_training_goes_on_where_saving_fails(tiny: Tiny, saves: Path, whole: Any
     session = Session.open(session.run)
     list(train_to_end(session))
     session.close()
-    assert numbers(session.run) == whole(validation_fraction=0.2)
+    assert curve(session.run) == whole(validation_fraction=0.2)
 
 
 def test_a_full_disk_at_the_very_beginning(tiny: Tiny, saves: Path) -> None:
@@ -341,7 +321,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(tiny: Tiny, saves
     assert not list(session.run.path.glob(".*"))
     list(train_to_end(session))
     session.close()
-    assert numbers(session.run) == whole()
+    assert curve(session.run) == whole()
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing"])
@@ -355,7 +335,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_best(stopped: Run, whole: Any, da
     assert str(stopped.latest_path) in note and note.endswith("; the run goes on from its best checkpoint, epoch 1")
     list(train_to_end(session))
     session.close()
-    assert numbers(stopped) == whole(validation_fraction=0.2)
+    assert curve(stopped) == whole(validation_fraction=0.2)
 
 
 def test_without_any_good_checkpoint_a_sentence_names_the_file(stopped: Run) -> None:
@@ -364,7 +344,7 @@ def test_without_any_good_checkpoint_a_sentence_names_the_file(stopped: Run) -> 
     for _ in range(2):
         with pytest.raises(RunError, match=r"best\.safetensors is no whole checkpoint"):
             Session.open(stopped)
-    assert len(numbers(stopped)) == 1, "the curve is still there"
+    assert len(curve(stopped)) == 1, "the curve is still there"
     stopped.best_path.unlink()
     with pytest.raises(RunError, match=r"latest\.safetensors is no whole checkpoint"):
         Session.open(stopped)
@@ -452,7 +432,7 @@ def test_divergence_goes_back_to_the_last_good_checkpoint(tiny: Tiny, saves: Pat
     session.set("learning_rate", 0.1)
     list(train_to_end(session))
     session.close()
-    assert states(session.run)[-1] == State.FINISHED and [number for number, *_ in numbers(session.run)] == [
+    assert states(session.run)[-1] == State.FINISHED and [point.epoch for point in curve(session.run)] == [
         1,
         2,
         3,
@@ -493,4 +473,4 @@ def test_a_failure_is_told_in_words(tiny: Tiny, saves: Path, whole: Any, error: 
     session.trainer.optimiser.step = advance  # type: ignore[method-assign]
     list(train_to_end(session))
     session.close()
-    assert numbers(session.run) == whole(dropout=0.3), "it goes on from its checkpoint"
+    assert curve(session.run) == whole(dropout=0.3), "it goes on from its checkpoint"

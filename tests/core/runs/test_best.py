@@ -17,8 +17,8 @@ from core.config import RunConfig
 from core.engine.session import Session, train_to_end
 from core.events import State
 from core.runs.checkpoint import Disk, read_checkpoint
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run, duplicate_run
+from tests.core.outcomes import curve, train_in_child
 
 Tiny = Callable[..., RunConfig]
 KILLS = 25
@@ -66,12 +66,6 @@ def assert_same(first: Path, second: Path) -> None:
         assert torch.equal(tensors[name], tensor), name
 
 
-def numbers(run: Run) -> list[tuple[object, ...]]:
-    return [
-        (event.epoch, event.perplexity, event.validation_perplexity) for event in epochs(read_journal(run.journal_path))
-    ]
-
-
 def test_many_better_epochs_cost_one_write(tiny: Tiny, saves: Path) -> None:
     disk = Counted()
     session = Session.create(tiny(**SETTINGS), saves, "one", disk=disk)
@@ -80,13 +74,13 @@ def test_many_better_epochs_cost_one_write(tiny: Tiny, saves: Path) -> None:
         session.advance()
         if session.trainer is not None and session.trainer.epoch == 8:
             break
-    assert session.trainer is not None and session.trainer.best_validation < numbers(session.run)[0][2]  # type: ignore[operator]
+    assert session.trainer is not None and session.trainer.best_validation < curve(session.run)[0].validation_perplexity
     assert disk.writes == 1 and not session.run.best_path.exists(), "nothing since it was made"
     session.pause()
     assert disk.writes == 3, "the best and the latest"
     facts = read_checkpoint(session.run.best_path)[1]
     assert facts["best_validation"] == session.trainer.best_validation
-    assert facts["best_validation"] == min(number[2] for number in numbers(session.run))  # type: ignore[type-var]
+    assert facts["best_validation"] == min(point.validation_perplexity or 0.0 for point in curve(session.run))
     session.train()
     session.close()
 
@@ -104,7 +98,7 @@ def test_killed_at_any_step_of_saving(tiny: Tiny, saves: Path, tmp_path: Path, t
         last = draw.randrange(1, 40)
         child = os.fork()
         if child == 0:
-            train_on(config.replace(checkpoint_seconds=0.004), run, last)
+            train_in_child(config.replace(checkpoint_seconds=0.004), run, Counted(last))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert code in (0, 9)
         killed += code == 9
@@ -112,27 +106,9 @@ def test_killed_at_any_step_of_saving(tiny: Tiny, saves: Path, tmp_path: Path, t
             continue
         assert_whole(run)
         if run.summary().state == State.FINISHED:
-            assert numbers(run) == numbers(whole)
+            assert curve(run) == curve(whole)
             assert_same(run.best_path, whole.best_path)
             run.path.rename(saves / f"finished-{time.monotonic_ns()}")
-
-
-def train_on(config: RunConfig, run: Run, last: int) -> None:
-    """In the child: begin, or go on, until the disk's step number ``last``."""
-    try:
-        disk = Counted(last)
-        session = (
-            Session.open(run, disk) if run.exists() else Session.create(config, run.path.parent, run.name, disk=disk)
-        )
-        if session.state != State.FINISHED:
-            list(train_to_end(session))
-        session.close()
-        os._exit(0)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        os._exit(1)
 
 
 def assert_whole(run: Run) -> None:

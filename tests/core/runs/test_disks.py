@@ -20,8 +20,9 @@ from core.engine.session import Session, train_to_end
 from core.errors import RunError
 from core.events import Note, State
 from core.runs.checkpoint import read_checkpoint
-from core.runs.journal import JournalReader, JournalWriter, epochs, read_journal
-from core.runs.run import Run, duplicate_run, list_runs
+from core.runs.journal import JournalReader, JournalWriter, read_journal
+from core.runs.run import duplicate_run, list_runs
+from tests.core.outcomes import curve, notes
 
 Tiny = Callable[..., RunConfig]
 ROOM = 400 << 10
@@ -34,33 +35,12 @@ def _quiet(one_thread: None) -> None:
     pass
 
 
-def numbers(run: Run) -> list[tuple[int, float, float]]:
-    return [(event.epoch, event.loss, event.gradient_norm) for event in epochs(read_journal(run.journal_path))]
-
-
-def notes(run: Run) -> list[str]:
-    return [event.text for event in read_journal(run.journal_path) if isinstance(event, Note)]
-
-
 def steps(session: Session, count: int) -> None:
     assert session.trainer is not None
     last = session.trainer.step + count
     while session.trainer.step < last:
         assert session.state == State.TRAINING, session.message
         session.advance()
-
-
-@pytest.fixture
-def whole(tiny: Tiny, tmp_path: Path) -> Callable[..., list[tuple[int, float, float]]]:
-    """The numbers of a run that nothing interrupts."""
-
-    def trained(**changes: Any) -> list[tuple[int, float, float]]:
-        session = Session.create(tiny(**changes), tmp_path / "whole")
-        list(train_to_end(session))
-        session.close()
-        return numbers(session.run)
-
-    return trained
 
 
 @pytest.fixture
@@ -120,7 +100,7 @@ def test_training_goes_on_while_the_disk_is_full(tiny: Tiny, small_disk: Path, w
     reader = JournalReader(run.journal_path)
     reader.poll()
     assert reader.damaged_lines == 0, "no line is torn"
-    assert numbers(run) == whole(**{**settings, "checkpoint_seconds": 60.0}), "and none is lost"
+    assert curve(run) == whole(**{**settings, "checkpoint_seconds": 60.0}), "and none is lost"
 
 
 def test_a_journal_on_a_full_disk_has_whole_lines(small_disk: Path, trials: int) -> None:
@@ -199,7 +179,7 @@ def test_training_goes_on_in_a_folder_that_may_not_be_written(
     while session.state == State.TRAINING:
         session.advance()
     session.close()
-    assert numbers(run) == wanted
+    assert curve(run) == wanted
     run.path.chmod(0o555)
     (place / "saves").chmod(0o555)
     assert run.summary().state == State.FINISHED
