@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import traceback
+from collections.abc import Iterable
 
 from core.config import RunConfig
 from core.engine.session import Session, train_to_end
@@ -14,12 +15,14 @@ from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 
 
+def without_clock(told: Iterable[EpochFinished]) -> list[EpochFinished]:
+    """All of the epochs but how long they took."""
+    return [dataclasses.replace(event, tokens_per_second=0.0, seconds=0.0) for event in told]
+
+
 def curve(run: Run) -> list[EpochFinished]:
     """All of the curve but its clock."""
-    return [
-        dataclasses.replace(event, tokens_per_second=0.0, seconds=0.0)
-        for event in epochs(read_journal(run.journal_path))
-    ]
+    return without_clock(epochs(read_journal(run.journal_path)))
 
 
 def notes(run: Run) -> list[str]:

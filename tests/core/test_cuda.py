@@ -18,9 +18,8 @@ from core.events import EpochFinished, Note, State
 from core.models import persistent
 from core.models.feedforward import look_up
 from core.models.scan import step_by_step
-from core.runs.checkpoint import read_checkpoint, write_checkpoint
 from core.training.trainer import Trainer
-from tests.core.training.test_exact_resume import CASES, advanced, facts_of
+from tests.core.training.test_exact_resume import CASES, advanced, assert_resumes_exactly
 
 DEVICE = "cuda"
 PATHS = ["auto", "graph", "kernel", "plain"]
@@ -153,19 +152,7 @@ def test_exact_resume_on_every_path(
     on_gpu: Callable[..., RunConfig], tmp_path: Path, case: dict[str, Any], implementation: str, path: str
 ) -> None:
     config = on_gpu(**{"learning_rate": rate_of(case), "implementation": implementation, "gpu_path": path, **case})
-    whole = Trainer(config)
-    wanted = advanced(whole, 10_000)
-    file = tmp_path / "latest.safetensors"
-    interrupted, told = Trainer(config), []
-    for batches in (0, 7, 0, 6, 1, 9, 10_000):
-        told += advanced(interrupted, batches)
-        write_checkpoint(file, *interrupted.checkpoint())
-        interrupted = Trainer(config)
-        torch.manual_seed(99)
-        interrupted.restore(*read_checkpoint(file))
-    assert facts_of(told) == facts_of(wanted)
-    for name, tensor in whole.model.state_dict().items():
-        assert torch.equal(interrupted.model.state_dict()[name], tensor), name
+    assert_resumes_exactly(config, tmp_path / "latest.safetensors")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,8 @@ from core.events import EpochFinished, Note, State
 from core.training import graph, trainer
 from core.training.graph import WARM_UP_STEPS, Work, unfit
 from core.training.trainer import Trainer
-from tests.core.training.test_exact_resume import CASES, advanced, facts_of
+from tests.core.outcomes import without_clock
+from tests.core.training.test_exact_resume import CASES, advanced
 
 
 class Capture:
@@ -57,7 +59,10 @@ def plain_trainer(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Trainer
 
 def close(ours: list[EpochFinished], theirs: list[EpochFinished]) -> None:
     """The graph's learning rate is a number of 32 bits: the last digits differ."""
-    numbers = [[value for facts in facts_of(told) for value in facts if value is not None] for told in (ours, theirs)]
+    numbers = [
+        [value for event in without_clock(told) for value in dataclasses.astuple(event) if value is not None]
+        for told in (ours, theirs)
+    ]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-3)
 
 
@@ -96,7 +101,7 @@ def test_exact_resume_with_the_graph(
         interrupted = Trainer(config)
         torch.manual_seed(99)
         interrupted.restore(kept, facts)
-    assert facts_of(told) == facts_of(wanted)
+    assert without_clock(told) == without_clock(wanted)
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(interrupted.model.state_dict()[name], tensor), name
 
@@ -108,9 +113,9 @@ def test_going_back_in_the_same_trainer_captures_anew(
     advanced(ours, 8)
     tensors, facts = ours.checkpoint()
     kept = {name: tensor.clone() for name, tensor in tensors.items()}
-    wanted = facts_of(advanced(ours, 1000))
+    wanted = without_clock(advanced(ours, 1000))
     ours.restore(kept, facts)
-    assert facts_of(advanced(ours, 1000)) == wanted
+    assert without_clock(advanced(ours, 1000)) == wanted
     assert capture.captures == 2
 
 
@@ -187,7 +192,7 @@ def test_where_the_capture_fails_training_goes_on_and_says_why(
         "capturing; it runs call by call, which is slower"
     ]
     assert ours.no_graph.endswith("when stream is capturing")
-    assert facts_of([event for event in told if isinstance(event, EpochFinished)]) == facts_of(wanted)
+    assert without_clock([event for event in told if isinstance(event, EpochFinished)]) == without_clock(wanted)
 
 
 def test_the_reason_stands_in_the_journal_and_in_what_the_session_says(
