@@ -16,6 +16,7 @@ from core.quantities import bytes_text
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # Copies of the weights that an optimiser keeps beside the weights and their gradient.
 KEPT = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}
+WITH_MOMENTUM = ("sgd", "rmsprop")  # momentum is one copy more
 BYTES = 4
 LITTLE_HELD_OUT = 200  # tokens of which a perplexity is rather chance than measurement
 
@@ -152,19 +153,21 @@ def device_named(name: str, devices: Iterable[Mapping[str, Any]]) -> Mapping[str
 def memory_of(config: RunConfig, vocabulary: int) -> Memory:
     """What a training takes: four bytes for each number."""
     weights = BYTES * num_parameters(config, vocabulary)
-    copies = KEPT[config.optimiser] + (config.optimiser == "sgd" and config.momentum > 0)
+    copies = KEPT[config.optimiser] + (config.optimiser in WITH_MOMENTUM and config.momentum > 0)
     width = config.num_hiddens * (2 if config.bidirectional else 1)
     a_token = 2 * vocabulary + config.num_layers * width * (GATES[config.cell] + 2)
     return Memory(weights, weights, copies * weights, BYTES * config.batch_size * config.num_steps * a_token)
 
 
 def num_parameters(config: RunConfig, vocabulary: int) -> int:
-    """Weights and biases of the model (torch.nn has one vector of biases more for each layer, which is not counted)."""
+    """Weights and biases of the model."""
     directions = 2 if config.bidirectional else 1
     hidden, gates = config.num_hiddens, GATES[config.cell]
+    # torch.nn has two vectors of biases, one of which is redundant; a GRU from scratch has one beside its gates', b_hn.
+    biases = 2 * gates if config.implementation == "torch.nn" else gates + (config.cell == "gru")
     width = config.embedding_size or vocabulary
     total = vocabulary * config.embedding_size
     for _ in range(config.num_layers):
-        total += directions * gates * (width * hidden + hidden * hidden + hidden)
+        total += directions * hidden * (gates * (width + hidden) + biases)
         width = directions * hidden
     return total + (0 if config.tied else width * vocabulary) + vocabulary
