@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CorpusError
+from core.files import open_to_read
 
 # As many n-grams as the tallest screen has rows for.
 TOP = 60
@@ -93,7 +94,7 @@ def sentence_of(words: str, otherwise: str) -> str:
 def head(path: Path, encoding: str) -> str:
     """The beginning of a text file as it stands there; empty where it cannot be read. It waits for the disk."""
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             text = file.read(HEAD_BYTES).decode(encoding, "ignore")
     except (OSError, LookupError):
         return ""

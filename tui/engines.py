@@ -21,6 +21,7 @@ from core.config import RunConfig
 from core.engine.client import EngineClient
 from core.errors import EngineError, RunError
 from core.events import EpochFinished, State, StateChanged
+from core.files import open_to_read
 from core.runs.journal import JournalReader
 from core.runs.run import Run
 from tui.messages import DevicesFound, EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
@@ -320,7 +321,7 @@ def _retrieved(task: asyncio.Task[Any]) -> None:
 def loss_in_words(run: Path, state: str) -> str:
     """Why an engine went away, as far as its log tells, and what to change. Reads a file."""
     try:
-        with Run(run).log_path.open("rb") as file:
+        with open_to_read(Run(run).log_path) as file:
             facts = os.fstat(file.fileno())
             file.seek(max(0, facts.st_size - 4096))
             # What stands there from an earlier engine is not why this one went.

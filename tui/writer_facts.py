@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.config import RunConfig
 from core.errors import RunError
+from core.files import open_to_read
 from core.runs.run import Run
 
 LONGEST = 24
@@ -36,7 +37,7 @@ def _beginning(run: Run, config: RunConfig) -> str:
     if config.sample_prefix:
         return config.sample_prefix
     try:
-        with run.corpus_path.open("rb") as file:
+        with open_to_read(run.corpus_path) as file:
             head = file.read(256)
         # The last character may be cut.
         text = head.decode("utf-8-sig", errors="strict" if len(head) < 256 else "ignore").lstrip()

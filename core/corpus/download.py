@@ -16,6 +16,7 @@ from typing import BinaryIO
 from core.corpus import catalogue
 from core.corpus.catalogue import Download
 from core.errors import CorpusError
+from core.files import open_new, open_to_append
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes there will be. What it raises stops the download, to be resumed."""
@@ -66,7 +67,7 @@ def download(
 @contextmanager
 def _part_file(path: Path, entry: Download) -> Iterator[BinaryIO]:
     """The file of the bytes fetched so far, held for this process alone."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    descriptor = open_to_append(path, os.O_RDWR)
     with os.fdopen(descriptor, "r+b") as part:
         try:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -182,10 +183,11 @@ def _extract(archive: BinaryIO, entry: Download, target: Path) -> None:
     limit = min(entry.bytes * _LARGEST_RATIO, _LARGEST_TEXT)
     temporary = target.with_suffix(".unpacked")
     try:
+        temporary.unlink(missing_ok=True)
         with (
             zipfile.ZipFile(archive) as members,
             members.open(entry.member or "") as member,
-            open(temporary, "wb") as text,
+            open_new(temporary) as text,
         ):
             written = 0
             while piece := member.read(_PIECE):  # counted here: the sizes that the archive claims may be wrong

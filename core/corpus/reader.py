@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from core.corpus.encoding import Decoder, binary_error, candidates, undecodable_
 from core.corpus.normalisation import Normalisation, normaliser
 from core.corpus.vocabulary import TokenKind, Vocabulary, code_points, text_of
 from core.errors import CorpusError
+from core.files import NotRegularError, open_to_read
 
 Progress = Callable[[int, int], None]
 """Called with the bytes read and the bytes there are. What it raises ends the reading and reaches the caller."""
@@ -188,26 +188,27 @@ class _TextFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            status = os.fstat(self._descriptor)
-            if stat.S_ISDIR(status.st_mode):
-                raise CorpusError(f"{_named(path)} is a folder: choose a text file in it")
-            if not stat.S_ISREG(status.st_mode):
-                raise CorpusError(f"{_named(path)} is a pipe or a device: choose a regular text file")
-            if not status.st_size:
+            self._file = open_to_read(path)
+        except IsADirectoryError:
+            raise CorpusError(f"{_named(path)} is a folder: choose a text file in it") from None
+        except NotRegularError as error:
+            raise CorpusError(f"{_named(path)} is {error.kind}: choose a regular text file") from None
+        self._descriptor = self._file.fileno()
+        try:
+            self.size = os.fstat(self._descriptor).st_size
+            if not self.size:
                 raise CorpusError(f"{_named(path)} is empty: choose a file with text in it")
-            self.size = status.st_size
             self.head = os.pread(self._descriptor, _PIECE, 0)
         except BaseException:
-            os.close(self._descriptor)
+            self._file.close()
             raise
 
     def __enter__(self) -> _TextFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+        self._file.close()
 
     def pieces(self) -> Iterator[bytes]:
         """The bytes that the file had when it was opened; what is appended meanwhile is left out."""

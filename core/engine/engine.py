@@ -25,6 +25,7 @@ from core.engine.server import Request, Server
 from core.engine.session import Session, versions
 from core.errors import UserError
 from core.events import Event, State, StateChanged
+from core.files import open_to_append
 from core.generation.options import GenerationRequest
 from core.insight.sequence_config import SequenceConfig
 from core.runs.run import Run
@@ -301,9 +302,7 @@ def _check_id(message: dict[str, Any]) -> None:
 def write_log_to(path: Path) -> None:
     """Let this process's standard output and error go to ``path`` from now on, and its standard input be empty."""
     with contextlib.suppress(OSError):
-        # Non-blocking: a pipe that somebody put in the log's place is waited for by nobody.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        log = os.open(path, flags, 0o644)
+        log = open_to_append(path, os.O_WRONLY | os.O_APPEND)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log, 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from core.errors import UserError
+from core.files import open_to_append
 
 # How the allocators of torch, C++ and CUDA's libraries say that there is no more; none has a class of its own for all.
 _NO_MEMORY = (
@@ -63,8 +64,8 @@ def write_failure(error: BaseException, log: Path | None) -> None:
         if log is None:
             sys.stderr.write(words)
             return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        with open(os.open(log, flags, 0o644), "w", encoding="utf-8", errors="backslashreplace") as file:
+        descriptor = open_to_append(log, os.O_WRONLY | os.O_APPEND)
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(words)
 
 

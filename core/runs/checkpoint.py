@@ -19,8 +19,8 @@ import safetensors
 import safetensors.torch
 import torch
 
+from core.files import open_to_read
 from core.runs.disk import Disk, remove_leftovers, write_whole
-from core.runs.files import open_to_read
 from core.runs.header import DAMAGE, FORMAT, checked_header, damaged, unreadable
 
 __all__ = ["Disk", "read_checkpoint", "remove_leftovers", "write_checkpoint", "write_whole"]

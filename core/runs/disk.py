@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from core.runs.files import open_new, open_to_read
+from core.files import open_new, open_to_read
 
 
 class Disk:

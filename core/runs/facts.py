@@ -12,7 +12,7 @@ from typing import Any
 
 from core.config import RunConfig
 from core.errors import ConfigError, RunError
-from core.runs.files import open_to_read
+from core.files import open_to_read
 
 FORMAT = 1
 LARGEST_RUN_FILE = 4 << 20

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from core.errors import RunError
-from core.runs.files import open_to_read
+from core.files import open_to_read
 
 FORMAT = 1
 # The header of a checkpoint lists its tensors and holds the trainer's facts; a longer one is not ours.

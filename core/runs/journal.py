@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from core.events import EpochFinished, Event, RunResumed, event_from_json
-from core.runs.files import open_to_append, open_to_read
+from core.files import open_to_append, open_to_read
 
 # A line longer than this is no event of ours; the reader drops it instead of holding it in memory.
 LONGEST_LINE = 1 << 22

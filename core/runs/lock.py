@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from core.errors import RunError
-from core.runs.files import open_to_append
+from core.files import open_to_append
 
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 

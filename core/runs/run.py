@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import RunError
+from core.files import FOLDER_MODE, copy_new, make_folders, write_new
 from core.runs.facts import CorpusIdentity, RunFacts
-from core.runs.files import FOLDER_MODE, copy_new, make_folders, write_new
 from core.runs.folder import LARGEST_VOCABULARY, Run
 from core.runs.summary import RunSummary
 

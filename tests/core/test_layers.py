@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,32 @@ def test_imports_stay_in_their_layer(module: str, absent: tuple[str, ...]) -> No
 def test_nothing_in_the_tree_runs_what_a_file_says(path: Path) -> None:
     found = [f"line {node.lineno}: {words}" for node in ast.walk(ast.parse(path.read_text())) for words in danger(node)]
     assert found == []
+
+
+# Where files are opened otherwise than with ``core.files``: itself, the system's own, folders, what was just made.
+OPENS = {
+    "core/files.py", "core/devices.py", "core/benchmark/cases.py", "core/benchmark/opening.py", "core/engine/server.py",
+    "core/models/compiled/library.py", "core/runs/disk.py", "core/runs/lock.py", "core/runs/run.py", "tui/leaving.py",
+}  # fmt: skip
+# Of what is open already, and of the null device, nothing is to be feared.
+OWN = re.compile(r"descriptor|os\.devnull")
+READS = {"open", "os.open", "os.fdopen", "io.open", "read_text", "read_bytes", "write_text", "write_bytes"}
+
+
+def test_files_are_opened_in_one_way() -> None:
+    """A pipe in the place of a file is waited for by nobody: neither the screen nor a command."""
+    found = []
+    for path in SOURCES:
+        name = str(path.relative_to(REPOSITORY))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if name in OPENS or not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            is_file = called in READS or called.rpartition(".")[2] in READS - {"open"}
+            is_path = called.endswith("path.open") or called.endswith("_path.open")
+            if (is_file or is_path) and not OWN.search(ast.unparse(node)):
+                found.append(f"{name}, line {node.lineno}: {ast.unparse(node)[:80]}")
+    assert found == [], "open it with core.files"
 
 
 def danger(node: ast.AST) -> list[str]:

@@ -18,6 +18,7 @@ from textual.widgets import Static
 from core.config import settings, shown
 from core.errors import RunError
 from core.events import EpochFinished, event_from_json
+from core.files import open_to_read
 from core.runs.journal import parsed_line
 from core.runs.run import Run, RunFacts, RunSummary
 from tui.charts import Drawing, Series, line_chart
@@ -55,7 +56,7 @@ def perplexities(path: Path, places: int = PLACES) -> list[Point]:
     """The perplexities of a run: all of a short journal, those at so many places and at the end of a long one."""
     found: dict[int, Point] = {}
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size <= SHORT_JOURNAL:
                 points = [_point(line) for line in file.read(SHORT_JOURNAL).split(b"\n")]

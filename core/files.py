@@ -1,4 +1,7 @@
-"""Files of a run folder, opened so that no pipe, device or link that somebody put in their place does any harm."""
+"""Files that somebody else may have put there, opened so that no pipe, device or link in their place does any harm.
+
+The one way in which this program opens a file by a path that it did not make itself: nothing is waited for.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,14 @@ from typing import BinaryIO
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
 _PIECE = 1 << 20
+
+
+class NotRegularError(OSError):
+    """There is something of that name which is neither a file nor a folder; ``kind`` says what."""
+
+    def __init__(self, kind: str, path: Path) -> None:
+        super().__init__(errno.EINVAL, f"it is {kind}, no file", str(path))
+        self.kind = kind
 
 
 def open_to_read(path: Path) -> BinaryIO:
@@ -79,5 +90,4 @@ def _check_regular(status: os.stat_result, path: Path) -> None:
         return
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    kind = "a link" if stat.S_ISLNK(status.st_mode) else "a pipe or a device"
-    raise OSError(errno.EINVAL, f"it is {kind}, no file", str(path))
+    raise NotRegularError("a link" if stat.S_ISLNK(status.st_mode) else "a pipe or a device", path)
