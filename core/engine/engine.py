@@ -15,19 +15,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.config import RunConfig
 from core.devices import devices
 from core.engine.ending import Ended, Ending
 from core.engine.failure import failure_words, write_failure
 from core.engine.jobs import Jobs, laboratory_job, writing_job
-from core.engine.protocol import ENDING, LONGEST_ID, QUESTIONS, REQUESTS
+from core.engine.protocol import ENDING
+from core.engine.requests import (
+    QUESTIONS,
+    Asked,
+    Baselines,
+    Cancel,
+    Create,
+    Generate,
+    Hello,
+    Id,
+    Lab,
+    Open,
+    Pause,
+    Quit,
+    Resume,
+    Save,
+    Set,
+    Step,
+    Stop,
+    Train,
+    read_id,
+    read_request,
+)
 from core.engine.server import Request, Server
 from core.engine.session import Session, versions
 from core.errors import UserError
 from core.events import Event, State, StateChanged
 from core.files import open_to_append
-from core.generation.options import GenerationRequest
-from core.insight.sequence_config import SequenceConfig
 from core.runs.run import Run
 
 # An engine that nobody has ever talked to gives up after so many seconds.
@@ -88,7 +107,8 @@ class Engine:
                 while True:
                     request = self.server.inbox.get_nowait()
                     if request is not None:
-                        self._answer(request, ENDING)
+                        with contextlib.suppress(UserError):
+                            self._answer(request.client, read_id(request.message), ENDING)
 
     def _let_go(self) -> None:
         if self.session is None:
@@ -149,26 +169,40 @@ class Engine:
         return inbox.get(timeout=LONELY_SECONDS)
 
     def _handle(self, request: Request) -> None:
-        if request.message.get("request") in QUESTIONS and not self.server.is_connected(request.client):
-            return  # who asked has gone, and nothing but the answer would come of it
-        message, name = request.message, request.message.get("request")
+        number: Id = None
         try:
-            _check_id(message)
-            if name not in REQUESTS:
-                raise UserError(f"there is no request {str(name)[:50]!r}: there are {', '.join(REQUESTS)}")
-            answer = getattr(self, f"_on_{name}")(request.client, message)
-            if answer is not None:
-                self._answer(request, {**answer, "event": "done"})
+            number = read_id(request.message)
+            asked = read_request(request.message)
+            if isinstance(asked, QUESTIONS) and not self.server.is_connected(request.client):
+                return  # who asked has gone, and nothing but the answer would come of it
+            if (answer := self._result(request.client, number, asked)) is not None:
+                self._answer(request.client, number, {**answer, "event": "done"})
         except Ended:
-            self._answer(request, ENDING)
+            self._answer(request.client, number, ENDING)
         except UserError as error:
-            self._answer(request, {"event": "error", "message": str(error), "mendable": True})
+            self._answer(request.client, number, {"event": "error", "message": str(error), "mendable": True})
         except Exception as error:
             write_failure(error, self._jobs.log)
-            self._answer(request, {"event": "error", "message": failure_words(error, self._jobs.log)})
+            words = failure_words(error, self._jobs.log)
+            self._answer(request.client, number, {"event": "error", "message": words})
 
-    def _answer(self, request: Request, message: dict[str, Any]) -> None:
-        self.server.send(request.client, {"id": request.message.get("id"), **message})
+    def _result(self, client: int, number: Id, asked: Asked) -> dict[str, Any] | None:
+        """What the last event carries; None where a job is begun, which will send it."""
+        match asked:
+            case Generate(options):
+                self._jobs.begin(client, number, writing_job(self._session(), options))
+                return None
+            case Lab(settings):
+                self._jobs.begin(client, number, laboratory_job(settings))
+                return None
+            case Cancel(target):
+                self._jobs.cancel(client, target)
+                return {}
+        answer: dict[str, Any] = getattr(self, f"_on_{type(asked).__name__.lower()}")(asked)
+        return answer
+
+    def _answer(self, client: int, number: Id, message: dict[str, Any]) -> None:
+        self.server.send(client, {"id": number, **message})
 
     def _publish(self, events: list[Event]) -> None:
         for event in events:
@@ -181,7 +215,7 @@ class Engine:
             raise UserError("this engine has no run yet: open one or create one")
         return self.session
 
-    def _on_hello(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
+    def _on_hello(self, asked: Hello) -> dict[str, Any]:
         session = self.session
         return {
             "pid": os.getpid(),
@@ -191,27 +225,20 @@ class Engine:
             "state": session.state if session else State.IDLE,
         }
 
-    def _on_open(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
-        path = Path(_text(message, "run"))
+    def _on_open(self, asked: Open) -> dict[str, Any]:
         if self.session is None:
             with self.ending.breakable():
-                session = Session.open(Run(path))
+                session = Session.open(Run(asked.run))
             self._adopt(session)
-        elif self.session.run.path.resolve() != path.resolve():
+        elif os.path.realpath(self.session.run.path) != os.path.realpath(asked.run):
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
         return self._session().describe()
 
-    def _on_create(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
+    def _on_create(self, asked: Create) -> dict[str, Any]:
         if self.session is not None:
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
-        settings = message.get("config")
-        if not isinstance(settings, dict):
-            raise UserError("create needs config, an object of settings")
-        name = _text(message, "name") if message.get("name") else None
-        data_dir = Path(_text(message, "data")) if message.get("data") else None
-        config = RunConfig.from_dict(settings)
         with self.ending.breakable():
-            session = Session.create(config, Path(_text(message, "saves")), name, data_dir)
+            session = Session.create(asked.config, asked.saves, asked.name, asked.data)
         self._adopt(session)
         return self._session().describe()
 
@@ -221,44 +248,38 @@ class Engine:
         self.server.move(session.run.path)
         write_log_to(session.run.log_path)
 
-    def _on_train(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
-        num_epochs = message.get("num_epochs")
-        if num_epochs is not None and not isinstance(num_epochs, int):
-            raise UserError(f"num_epochs must be a whole number, got {str(num_epochs)[:50]!r}")
-        return self._after(self._session().train(num_epochs))
+    def _on_train(self, asked: Train) -> dict[str, Any]:
+        return self._after(self._session().train(asked.num_epochs))
 
-    def _on_pause(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
+    def _on_pause(self, asked: Pause) -> dict[str, Any]:
         return self._after(self._session().pause())
 
-    def _on_resume(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
+    def _on_resume(self, asked: Resume) -> dict[str, Any]:
         return self._after(self._session().train())
 
-    def _on_stop(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
+    def _on_stop(self, asked: Stop) -> dict[str, Any]:
         return self._after(self._session().stop())
 
-    def _on_step(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
-        count = message.get("count", 1)
-        if not isinstance(count, int) or not 1 <= count <= 1000:
-            raise UserError(f"count must be between 1 and 1,000 batches, got {str(count)[:50]}")
+    def _on_step(self, asked: Step) -> dict[str, Any]:
         session = self._session()
-        for _ in range(count):
+        for _ in range(asked.count):
             self._publish(session.step(lambda: self.ending.asked))
             if session.state != State.PAUSED or self.ending.asked:
                 break
         progress = session.trainer.progress().to_json() if session.trainer is not None else {}
         return {**progress, **self._after([]), "epoch": progress.get("epoch", 0)}
 
-    def _on_set(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
-        self._publish(self._session().set(_text(message, "name"), message.get("value")))
-        return {"name": message["name"], "value": message.get("value")}
+    def _on_set(self, asked: Set) -> dict[str, Any]:
+        self._publish(self._session().set(asked.name, asked.value))
+        return {"name": asked.name, "value": asked.value}
 
-    def _on_baselines(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
+    def _on_baselines(self, asked: Baselines) -> dict[str, Any]:
         with self.ending.breakable():
             return self._session().baselines()
 
-    def _on_save(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
+    def _on_save(self, asked: Save) -> dict[str, Any]:
         session = self._session()
-        name = _text(message, "name") if message.get("name") else session.run.name
+        name = asked.name or session.run.name
         path = session.save()
         if session.save_problem:
             raise UserError(session.save_problem)
@@ -267,21 +288,7 @@ class Engine:
                 path = session.copy(name)
         return {"path": str(path), "name": path.name}
 
-    def _on_generate(self, client: int, message: dict[str, Any]) -> None:
-        job = writing_job(self._session(), GenerationRequest.from_message(message))
-        self._jobs.begin(client, message.get("id"), job)
-
-    def _on_lab(self, client: int, message: dict[str, Any]) -> None:
-        settings = message.get("settings")
-        if not isinstance(settings, dict):
-            raise UserError("lab needs settings, an object")
-        self._jobs.begin(client, message.get("id"), laboratory_job(SequenceConfig.from_dict(settings)))
-
-    def _on_cancel(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
-        self._jobs.cancel(client, message.get("target"))
-        return {}
-
-    def _on_quit(self, client: int, message: dict[str, Any]) -> dict[str, Any]:
+    def _on_quit(self, asked: Quit) -> dict[str, Any]:
         self.ending.ask()
         return {}
 
@@ -289,14 +296,6 @@ class Engine:
         self._publish(events)
         session = self._session()
         return {"state": session.state, "epoch": session.trainer.epoch if session.trainer is not None else 0}
-
-
-def _check_id(message: dict[str, Any]) -> None:
-    """Raise UserError for an id that is none; what is answered then has no id."""
-    number = message.get("id")
-    if not isinstance(number, (int, str, type(None))) or len(str(number)) > LONGEST_ID:
-        message["id"] = None
-        raise UserError("the id of a request must be a whole number or a text of up to 100 characters")
 
 
 def write_log_to(path: Path) -> None:
@@ -308,10 +307,3 @@ def write_log_to(path: Path) -> None:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-
-
-def _text(message: dict[str, Any], key: str, default: str | None = None) -> str:
-    value = message.get(key, default)
-    if not isinstance(value, str):
-        raise UserError(f"{message.get('request')} needs {key}, a text")
-    return value

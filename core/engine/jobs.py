@@ -9,6 +9,7 @@ from typing import Any
 from core.engine.ending import Ended, Ending
 from core.engine.failure import failure_words, write_failure
 from core.engine.protocol import CANCELLED, ENDING, LONGEST_MESSAGE, encoded
+from core.engine.requests import Id
 from core.engine.server import Server
 from core.engine.session import Session
 from core.errors import UserError
@@ -27,7 +28,7 @@ MOST_JOBS = 16
 Events = list[dict[str, Any]]
 Job = Iterator[Events]
 """Each step takes some milliseconds and yields the events for the client, if any; the last of all is ``done``."""
-Key = tuple[int, Any]
+Key = tuple[int, Id]
 """A client and the id of its request."""
 
 
@@ -45,7 +46,7 @@ class Jobs:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def begin(self, client: int, number: Any, job: Job) -> None:
+    def begin(self, client: int, number: Id, job: Job) -> None:
         """Take on a job. Raises UserError where that client has one of the same id, or there are too many."""
         if (client, number) in self._jobs:
             raise UserError(f"there is a request with the id {str(number)[:50]!r} in hand: each needs an id of its own")
@@ -85,7 +86,7 @@ class Jobs:
         del self._jobs[key]
         self._server.send(key[0], {"id": key[1], **event})
 
-    def cancel(self, client: int, number: Any) -> None:
+    def cancel(self, client: int, number: Id) -> None:
         """Give up a job of that client, if there is such a one."""
         if (client, number) in self._jobs:
             self._last((client, number), CANCELLED)

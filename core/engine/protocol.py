@@ -2,23 +2,9 @@
 
 A request is ``{"id": 7, "request": "generate", ...}``; every event that answers it carries ``"id": 7``, and the last of
 them is ``{"event": "done", ...}``, ``{"event": "error", "message": ...}`` or, for a generate or lab that was cancelled,
-``{"event": "cancelled"}``. What concerns all clients (a change of state) comes without an id. No torch in this module.
-
-| request | fields | the last event carries |
-| --- | --- | --- |
-| hello | | pid, devices, versions, run (path or null), state |
-| open | run: path | run, state, config, corpus, parameters, epoch, shapes |
-| create | config, saves, name or null | the same |
-| train | num_epochs (optional) | state |
-| pause, resume, stop | | state |
-| step | count (batches) | epoch, batch, num_batches, loss, perplexity |
-| set | name, value | name, value |
-| baselines | | uniform, unigram, bigram, trigram (perplexities), on (the text they are measured on) |
-| save | name (optional: a copy under that name) | path |
-| generate | any of ``core.generation.options`` | as ``core.generation.answer`` says: text, unknown, seed, samples |
-| lab | settings of the sequence laboratory | an Experiment; before it, an epoch event for each pass |
-| cancel | target: the id of a generate or lab | |
-| quit | | |
+``{"event": "cancelled"}``. What concerns all clients (a change of state) comes without an id.
+Which requests there are is in ``core.engine.requests``. No torch in this module.
+No torch in this module.
 """
 
 from __future__ import annotations
@@ -36,17 +22,9 @@ from typing import Any
 
 from core.errors import EngineError, RunError
 
-REQUESTS = (
-    "hello", "open", "create", "train", "pause", "resume", "stop", "step", "set", "baselines", "save",
-    "generate", "lab", "cancel", "quit",
-)  # fmt: skip
-# Requests that change nothing.
-QUESTIONS = ("hello", "baselines", "generate", "lab", "cancel")
 LAST_EVENTS = ("done", "error", "cancelled")
 CANCELLED = {"event": "cancelled"}
 ENDING = {"event": "error", "message": "the engine is ending: ask again, and another one answers"}
-# A client counts its requests or names them; an id comes back with every event.
-LONGEST_ID = 100
 # A message longer than this is refused: a prompt is some kilobytes at most.
 LONGEST_MESSAGE = 8 << 20
 # sun_path has 108 bytes on Linux and 104 elsewhere, with its final NUL.

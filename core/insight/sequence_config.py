@@ -167,7 +167,9 @@ class SequenceConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SequenceConfig:
         """The inverse of ``to_dict``; missing settings take their defaults. Raises ``ConfigError``."""
-        return cls().replace(**values)
+        for name in values:
+            setting(name)
+        return cls(**values)
 
 
 @cache

@@ -16,7 +16,8 @@ import pytest
 from core.config import RunConfig
 from core.engine.client import EngineClient
 from core.engine.jobs import MOST_JOBS
-from core.engine.protocol import CANCELLED, LONGEST_ID, encoded
+from core.engine.protocol import CANCELLED, encoded
+from core.engine.requests import LONGEST_ID
 from core.engine.server import MOST_CLIENTS, MOST_WAITING, Server
 from core.engine.session import Session
 from core.runs.journal import epochs, read_journal

@@ -21,7 +21,8 @@ import pytest
 from core.config import RunConfig
 from core.engine import client as client_module
 from core.engine.client import EngineClient, start_engine
-from core.engine.protocol import REQUESTS, run_socket, standby_socket
+from core.engine.protocol import run_socket, standby_socket
+from core.engine.requests import REQUESTS
 from core.engine.session import Session
 from core.errors import EngineError, RunError
 from core.events import State, StateChanged
@@ -172,18 +173,19 @@ async def test_requests_that_are_wrong(tiny: Tiny, saves: Path) -> None:
         assert (await answer(client.request(name))).startswith(sentence)
     for name, fields, sentence in (
         ("set", {"name": "learning_rate", "value": "fast"}, "learning_rate must be above 0"),
-        ("set", {"name": "learning_rate"}, "learning_rate must be above 0"),
+        ("set", {"name": "learning_rate"}, "set needs value, a number, a text, true or false, got nothing"),
         ("set", {"name": "num_hiddens", "value": 3}, "num_hiddens cannot be changed in mid-run"),
         ("set", {"value": 3}, "set needs name, a text"),
-        ("train", {"num_epochs": "many"}, "num_epochs must be a whole number"),
-        ("train", {"num_epochs": True}, "num_epochs must be between"),
+        ("train", {"num_epochs": "many"}, "train needs num_epochs, a whole number, got 'many'"),
+        ("train", {"num_epochs": True}, "train needs num_epochs, a whole number, got True"),
         ("train", {"num_epochs": 10**100}, "num_epochs must be between"),
         ("step", {"count": 0}, "count must be between 1 and 1,000 batches"),
-        ("step", {"count": "x"}, "count must be between 1 and 1,000 batches"),
+        ("step", {"count": "x"}, "step needs count, a whole number, got 'x'"),
+        ("step", {"steps": 2}, "step has no field 'steps', only: count"),
         ("save", {"name": "../x"}, "cannot be the name of a run"),
         ("save", {"name": 5}, "save needs name, a text"),
         ("open", {}, "open needs run, a text"),
-        ("create", {"config": {}}, "this engine holds 'one'"),
+        ("create", {"config": {}, "saves": str(saves)}, "this engine holds 'one'"),
         ("generate", {"length": 0}, "length must be between 1"),
         ("generate", {"length": "long"}, "length must be"),
         ("generate", {"strategy": "magic"}, "strategy must be one of"),
@@ -212,7 +214,7 @@ async def test_requests_that_are_wrong(tiny: Tiny, saves: Path) -> None:
     assert messages == sorted(
         ["a message must be one JSON object on one line"] * 3
         + ["the id of a request must be a whole number or a text of up to 100 characters"] * 3
-        + ["done", f"there is no request \"['hello']\": there are {', '.join(REQUESTS)}"]
+        + ["done", f"there is no request 'a list': there are {', '.join(REQUESTS)}"]
         + ["learning_rate must be above 0 and at most 1,000,000, got inf"]
     )
     assert all(value["id"] in ("text", "last", None) for value in answers if "id" in value)
