@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.generation import copying
-from core.generation.copying import Stretch, longest_copy
+from core.generation.copying import BLOCK, Stretch, longest_copy
 
 
 def by_hand(text: list[int], output: list[int]) -> int:
@@ -23,8 +22,8 @@ def by_hand(text: list[int], output: list[int]) -> int:
     return best
 
 
-def check(text: list[int], output: list[int], kind: type = np.uint16) -> Stretch:
-    found = longest_copy(np.array(text, dtype=kind), np.array(output, dtype=np.int64))
+def check(text: list[int], output: list[int], kind: type = np.uint16, block: int = BLOCK) -> Stretch:
+    found = longest_copy(np.array(text, dtype=kind), np.array(output, dtype=np.int64), block)
     assert found.length == by_hand(text, output)
     stretch = output[found.start : found.start + found.length]
     assert text[found.text_start : found.text_start + found.length] == stretch
@@ -39,20 +38,17 @@ def test_any_text_and_output(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 16])
-def test_matches_across_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copying, "_BLOCK", block)
-    monkeypatch.setattr(copying, "_FIRST_BLOCK", block)
+def test_matches_across_blocks(block: int) -> None:
     generator = np.random.default_rng(block)
     for _ in range(40):
         text = generator.integers(0, 3, 80).tolist()
-        check(text, generator.integers(0, 3, generator.integers(1, 25)).tolist(), np.int32)
+        check(text, generator.integers(0, 3, generator.integers(1, 25)).tolist(), np.int32, block)
 
 
-def test_without_tables_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copying, "_LARGEST_TABLE", 0)
-    generator = np.random.default_rng(1)
-    for _ in range(40):
-        check(generator.integers(1, 4, 60).tolist(), generator.integers(1, 4, 20).tolist())
+def test_different_windows_with_the_same_hash() -> None:
+    # The Thue-Morse sequence and its complement: any polynomial hash modulo 2 ** 64 takes them for equal.
+    text = [1 + place.bit_count() % 2 for place in range(1024)]
+    check(text, [3 - token for token in text])
 
 
 def test_places() -> None:
