@@ -18,6 +18,7 @@ from core.corpus.catalogue import Download
 from core.events import EpochFinished, Event, Note, SampleWritten, SettingChanged, State, StateChanged, StepFinished
 from core.generation.options import GenerationRequest
 from core.presets import Preset
+from core.quantities import loss_words, perplexity_text
 from core.runs.run import RunSummary
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class TrainingReport:
             self._show_epoch(event)
         elif isinstance(event, StepFinished):
             self._draw(
-                f"epoch {event.epoch} · batch {event.batch}/{event.num_batches} · perplexity {event.perplexity:.2f}"
+                f"epoch {event.epoch} · batch {event.batch}/{event.num_batches} · perplexity "
+                f"{_perplexity(event.perplexity, event.loss).strip()}"
             )
         elif isinstance(event, SampleWritten):
             self._line(f"  epoch {event.epoch:>5}  {printable(event.prefix + event.text)}")
@@ -158,8 +160,17 @@ class TrainingReport:
 
 def _figures(event: EpochFinished) -> str:
     held_out = event.validation_perplexity
-    beside = f" · held out {held_out:.2f}" if held_out is not None else ""
-    return f"training perplexity {event.perplexity:8.2f}{beside} · {event.tokens_per_second:,.0f} tokens/s"
+    beside = f" · held out {_perplexity(held_out, event.validation_loss).strip()}" if held_out is not None else ""
+    training = _perplexity(event.perplexity, event.loss)
+    return f"training perplexity {training}{beside} · {event.tokens_per_second:,.0f} tokens/s"
+
+
+def _perplexity(perplexity: float, loss: float | None) -> str:
+    """With two decimals; an exploded one in few figures, or as its loss where it is beyond floating point."""
+    if perplexity < 1e6:
+        return f"{perplexity:8.2f}"
+    beyond = math.isinf(perplexity) and loss is not None
+    return perplexity_text(perplexity) + (f" ({loss_words(loss)})" if beyond and loss is not None else "")
 
 
 class GenerationReport:
@@ -284,9 +295,9 @@ def print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
         if run.problem:
             rows.append([printable(run.name), "damaged", "", "", "", "", "", bytes_text(run.bytes), ""])
             continue
-        figure = "" if run.perplexity is None else f"{run.perplexity:.2f}"
+        figure = "" if run.perplexity is None else _perplexity(run.perplexity, None).strip()
         if run.validation_perplexity is not None:
-            figure += f" (held out {run.validation_perplexity:.2f})"
+            figure += f" (held out {_perplexity(run.validation_perplexity, None).strip()})"
         rows.append(
             [
                 printable(run.name), run.state, f"{run.epoch}/{run.num_epochs}", figure, run.model,

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+# The largest loss, in nats, whose perplexity is a number: about 709.8.
+LARGEST_LOSS = math.log(sys.float_info.max)
+# Perplexities, each with the loss that it is exp() of.
+PERPLEXITIES = (("perplexity", "loss"), ("validation_perplexity", "validation_loss"))
 
 
 class State:
@@ -43,9 +49,11 @@ class Event:
 class EpochFinished(Event):
     """One pass over the text.
 
-    ``perplexity`` is exp(mean cross-entropy in nats) over all training tokens of the epoch; ``step`` counts batches
-    since the beginning of the run; ``seconds`` is the training time of the epoch; ``gradient_norm`` is the mean
-    global norm before clipping.
+    ``perplexity`` is exp(``loss``), the mean cross-entropy in nats over all training tokens of the epoch, and
+    ``validation_perplexity`` exp(``validation_loss``), over the held-out text. Beyond the range of floating point they
+    are infinite here and null in JSON, where the loss tells how large they are. ``step`` counts batches since the
+    beginning of the run; ``seconds`` is the training time of the epoch; ``gradient_norm`` is the mean global norm
+    before clipping.
     """
 
     kind: ClassVar[str] = "epoch"
@@ -58,6 +66,7 @@ class EpochFinished(Event):
     learning_rate: float
     tokens_per_second: float
     seconds: float
+    validation_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,16 +146,34 @@ def event_from_json(value: Mapping[str, Any]) -> Event | None:
     if event_type is None:
         return None
     try:
-        return event_type(
-            **{name: read(value[name]) for name, read, must in _FIELDS[event_type] if must or name in value}
-        )
+        found = {name: read(value[name]) for name, read, must in _FIELDS[event_type] if must or name in value}
+        for name, loss in PERPLEXITIES:
+            if name in found and perplexity_in(value, name, loss) == math.inf:
+                found[name] = math.inf
+        return event_type(**found)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
+def perplexity_in(value: Mapping[str, Any], name: str, loss: str) -> float | None:
+    """The perplexity called ``name`` of a JSON object, infinite where its ``loss`` says so, or None."""
+    nats = number_in(value, loss)
+    if value.get(name) is None and nats is not None and nats > LARGEST_LOSS:
+        return math.inf
+    return number_in(value, name)
+
+
+def number_in(value: Mapping[str, Any], name: str) -> float | None:
+    """The finite number called ``name`` of a JSON object, or None."""
+    number = value.get(name)
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not abs(number) <= sys.float_info.max:
+        return None
+    return float(number)
+
+
 def perplexity(mean_cross_entropy: float) -> float:
     """exp(mean cross-entropy in nats), infinite where that overflows."""
-    return math.exp(mean_cross_entropy) if mean_cross_entropy < 700 else math.inf
+    return math.exp(mean_cross_entropy) if mean_cross_entropy <= LARGEST_LOSS else math.inf
 
 
 def _finite_or_none(value: Any) -> Any:

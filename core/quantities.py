@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+BEYOND = ">1e308"
+"""A perplexity beyond the range of floating point."""
+
 
 def bytes_text(count: float) -> str:
     """``38.0 kB``: three digits and a decimal unit, at most 8 cells."""
@@ -20,3 +25,24 @@ def count_text(count: int) -> str:
         if count < 999.5 * power or unit == "G":
             return f"{count / power:.1f} {unit}" if count < 99.95 * power else f"{count / power:.0f} {unit}"
     raise AssertionError
+
+
+def perplexity_text(perplexity: float | None) -> str:
+    """Four figures: ``1027``, ``56.3``, ``1.163``; a dash where there is none, ``>1e308`` where it overflowed."""
+    if perplexity is None or math.isnan(perplexity):
+        return "–"
+    if math.isinf(perplexity):
+        return BEYOND
+    if perplexity >= 1e6:
+        return f"{perplexity:.1e}"
+    return f"{perplexity:.0f}" if perplexity >= 1000 else f"{perplexity:.{3 if perplexity < 10 else 1}f}"
+
+
+def loss_text(nats: float) -> str:
+    """``6.9``, ``709.8``, ``17,468,927``, ``1.3e+12``: a loss, or bits, that may have exploded."""
+    return f"{nats:.1f}" if nats < 1e4 else f"{nats:,.0f}" if nats < 1e9 else f"{nats:.1e}"
+
+
+def loss_words(nats: float) -> str:
+    """``loss 17,468,927 nats, 25,202,334 bits/token``: what is said where a perplexity is beyond floating point."""
+    return f"loss {loss_text(nats)} nats, {loss_text(nats / math.log(2))} bits/token"

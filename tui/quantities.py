@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import math
 
-from core.quantities import bytes_text, count_text
+from core.quantities import bytes_text, count_text, loss_text, loss_words, perplexity_text
 
-__all__ = ["age_text", "bytes_text", "count_text", "date_text", "moment_of", "perplexity_text"]
-
-
-def perplexity_text(perplexity: float | None) -> str:
-    """Four figures: ``1027``, ``56.3``, ``1.163``; a dash where there is none, infinity where it overflowed."""
-    if perplexity is None or math.isnan(perplexity):
-        return "–"
-    if math.isinf(perplexity):
-        return "∞"
-    if perplexity >= 1e6:
-        return f"{perplexity:.1e}"
-    return f"{perplexity:.0f}" if perplexity >= 1000 else f"{perplexity:.{3 if perplexity < 10 else 1}f}"
+__all__ = [
+    "age_text", "bytes_text", "count_text", "date_text", "loss_text", "loss_words", "moment_of", "perplexity_text",
+]  # fmt: skip
 
 
 def age_text(created: str, now: datetime.datetime) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from core.config import RunConfig
 from core.events import State
-from tui.quantities import count_text, perplexity_text
+from tui.quantities import count_text, loss_text, perplexity_text
 from tui.text import cell_len, clip_cells, shown_text
 from tui.watched_run import WatchedRun
 
@@ -37,6 +39,8 @@ def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
     if run.perplexity is not None:
         pieces.append((0, f"ppl {perplexity_text(run.perplexity):<5}".rstrip() if run.state not in _MOVING else
                        f"ppl {perplexity_text(run.perplexity):<5}"))  # fmt: skip
+    if run.perplexity == math.inf and run.loss is not None:
+        pieces.append((2, f"loss {loss_text(run.loss)} nats"))
     if run.validation_perplexity is not None:
         pieces.append((2, f"held out {perplexity_text(run.validation_perplexity):<5}"))
     if run.state == State.TRAINING and run.tokens_per_second is not None:

@@ -6,7 +6,8 @@ import math
 
 from core.config import RunConfig
 from core.events import State
-from tui.quantities import perplexity_text
+from core.training.divergence import is_exploding
+from tui.quantities import loss_text, loss_words, perplexity_text
 from tui.text import shown_text
 from tui.watched_run import WatchedRun
 
@@ -20,10 +21,10 @@ FAR_ABOVE = 4.0
 
 
 def bits(perplexity: float | None) -> float | None:
-    """Bits per token: the binary logarithm of the perplexity."""
-    if perplexity is None or not perplexity > 0:
+    """Bits per token: the binary logarithm of the perplexity, as far as that is within floating point."""
+    if perplexity is None or not 0 < perplexity < math.inf:
         return None
-    return math.log2(perplexity) if math.isfinite(perplexity) else math.inf
+    return math.log2(perplexity)
 
 
 def figure_words(run: WatchedRun, short: bool = False) -> list[str]:
@@ -31,17 +32,20 @@ def figure_words(run: WatchedRun, short: bool = False) -> list[str]:
     if run.perplexity is None:
         return []
     if run.validation_perplexity is None:
-        return [_figures("training", run.perplexity, short)]
+        return [_figures("training", run.perplexity, run.loss, short)]
     best = f"  best {perplexity_text(run.best[1])} at epoch {run.best[0]:,}" if run.best is not None else ""
-    held_out = _figures("held out", run.validation_perplexity, short) + best
-    return [_figures("training", run.perplexity, short), held_out]
+    held_out = _figures("held out", run.validation_perplexity, run.validation_loss, short) + best
+    return [_figures("training", run.perplexity, run.loss, short), held_out]
 
 
-def _figures(name: str, perplexity: float, short: bool) -> str:
-    found = bits(perplexity)
-    words = "–" if found is None else "∞" if math.isinf(found) else f"{found:.2f}"
+def _figures(name: str, perplexity: float, loss: float | None, short: bool) -> str:
     units = ("ppl", "bits") if short else ("perplexity", "bits/token")
-    return f"{name:<8} {perplexity_text(perplexity):>7} {units[0]}  {words:>5} {units[1]}"
+    first = f"{name:<8} {perplexity_text(perplexity):>7} {units[0]}"
+    if math.isinf(perplexity) and loss is not None:
+        return f"{first}  {loss_words(loss)}"
+    found = bits(perplexity)
+    words = "–" if found is None else f"{found:.2f}"
+    return f"{first}  {words:>5} {units[1]}"
 
 
 def verdict_words(run: WatchedRun) -> list[tuple[str, bool]]:
@@ -49,9 +53,20 @@ def verdict_words(run: WatchedRun) -> list[tuple[str, bool]]:
     config = run.config
     if config is not None and config.bidirectional:
         return [(f"bidirectional: {BIDIRECTIONAL}", True)]
-    told = [(words, True) for words in (memorised_words(run),) if words]
+    told = [(words, True) for words in (exploding_words(run), memorised_words(run)) if words]
     patience = patience_words(run)
     return [*told, (patience, False)] if patience else told
+
+
+def exploding_words(run: WatchedRun) -> str:
+    """Said while nobody has given the run up: a loss far above the uniform line."""
+    loss, size = run.loss, run.vocabulary
+    if loss is None or not size or run.state == State.DIVERGED or not is_exploding(loss, size):
+        return ""
+    return (
+        f"exploding: a loss of {loss_text(loss)} nats, where guessing among all {size:,} tokens has "
+        f"{math.log(size):.1f}; a lower lr or a tighter clip usually helps"
+    )
 
 
 def memorised_words(run: WatchedRun) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from core.config import RunConfig
 from core.events import (
+    LARGEST_LOSS,
     EpochFinished,
     Event,
     Note,
@@ -37,6 +38,8 @@ class WatchedRun:
     ``best`` is the epoch with the lowest held-out perplexity, and that; ``baselines`` are perplexities of n-gram models
     on the text that ``baselines_on`` names.
 
+    ``losses`` are the training and held-out curves in nats, where a perplexity is beyond floating point; else None.
+
     ``notes`` are the last remarks of the engine, such as warnings of an exploding loss or a full disk.
 
     ``curve_version`` and ``sample_version`` change whenever there is something new to draw, ``begun`` when points were
@@ -55,6 +58,7 @@ class WatchedRun:
         self.learning_rate: float | None = None
         self.training = Curve()
         self.held_out = Curve()
+        self.losses: tuple[Curve, Curve] | None = None
         self.epochs: deque[EpochFinished] = deque(maxlen=KEPT_EPOCHS)
         self.samples: deque[SampleWritten] = deque(maxlen=KEPT_SAMPLES)
         self.notes: deque[str] = deque(maxlen=KEPT_NOTES)
@@ -139,6 +143,7 @@ class WatchedRun:
         if not epochs:
             return
         numbers = [epoch.epoch for epoch in epochs]
+        self._add_losses(epochs)
         self.training.extend(numbers, [epoch.perplexity for epoch in epochs])
         if any(epoch.validation_perplexity is not None for epoch in epochs):
             measured = [
@@ -152,6 +157,19 @@ class WatchedRun:
         self.step = None
         self._epoch_began = time.monotonic()
         self.curve_version += 1
+
+    def _add_losses(self, epochs: list[EpochFinished]) -> None:
+        """Follow the losses from the first perplexity on that is beyond floating point."""
+        pairs = [(nats_of(epoch.perplexity, epoch.loss), nats_of(epoch.validation_perplexity, epoch.validation_loss))
+                 for epoch in epochs]  # fmt: skip
+        if self.losses is None:
+            if not any(nats is not None and nats > LARGEST_LOSS for pair in pairs for nats in pair):
+                return
+            self.losses = _logarithm(self.training), _logarithm(self.held_out)
+        for which, curve in enumerate(self.losses):
+            told = [(epoch.epoch, pair[which]) for epoch, pair in zip(epochs, pairs, strict=True)]
+            known = [(number, nats) for number, nats in told if nats is not None]
+            curve.extend([number for number, _ in known], [nats for _, nats in known])
 
     def _note_best(self, measured: Iterable[tuple[int, float]]) -> None:
         """As the trainer has it: the first epoch of those with the lowest perplexity."""
@@ -169,11 +187,13 @@ class WatchedRun:
         """Forget what is later than epoch ``last``: no checkpoint kept it, and it will come again."""
         if self.epoch <= last:
             return
-        for curve in (self.training, self.held_out):
+        for curve in (self.training, self.held_out, *(self.losses or ())):
             x, y = curve.points()
             keep = x <= last
             curve.clear()
             curve.extend(x[keep], y[keep])
+        if self.losses is not None and not any((curve.points()[1] > LARGEST_LOSS).any() for curve in self.losses):
+            self.losses = None
         if self.best is not None and self.best[0] > last:
             self.best = None
             x, y = self.held_out.points()
@@ -206,6 +226,18 @@ class WatchedRun:
         return self.epochs[-1].validation_perplexity if self.epochs else None
 
     @property
+    def loss(self) -> float | None:
+        """The logarithm of ``perplexity``, in nats; known also where that is beyond floating point."""
+        last = self.step if self.step is not None and not self.epochs else self.epochs[-1] if self.epochs else None
+        return nats_of(last.perplexity, last.loss) if last is not None else None
+
+    @property
+    def validation_loss(self) -> float | None:
+        """The logarithm of ``validation_perplexity``, in nats."""
+        last = self.epochs[-1] if self.epochs else None
+        return nats_of(last.validation_perplexity, last.validation_loss) if last is not None else None
+
+    @property
     def epochs_since_best(self) -> int | None:
         """Epochs without a better held-out perplexity, as patience counts them; None where nothing is held out."""
         return None if self.best is None else self.epoch - max(self.best[0], self._patience_from)
@@ -227,6 +259,22 @@ class WatchedRun:
             return None
         pace = sum(epoch.seconds for epoch in last) / len(last)
         return max(0.0, (self.num_epochs - self.epoch) * pace)
+
+
+def nats_of(perplexity: float | None, loss: float | None) -> float | None:
+    """The logarithm of a perplexity; of one beyond floating point its ``loss``, as far as that is known."""
+    if perplexity is None or not perplexity > 0:
+        return None
+    return math.log(perplexity) if math.isfinite(perplexity) else loss
+
+
+def _logarithm(curve: Curve) -> Curve:
+    import numpy as np
+
+    found, (x, y) = Curve(), curve.points()
+    if len(curve):
+        found.extend(x[y > 0], np.log(y[y > 0]))
+    return found
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

@@ -1,21 +1,17 @@
-"""What a run tells after an epoch beside its numbers: what the model writes, and a warning where it has gone astray."""
+"""What the model of a run writes after an epoch, a little at a time."""
 
 from __future__ import annotations
-
-import math
 
 from core.config import RunConfig
 from core.corpus.reader import Corpus
 from core.corpus.vocabulary import Vocabulary
-from core.events import EpochFinished, SampleWritten
+from core.events import SampleWritten
 from core.generation.options import GenerationRequest, Sampling
 from core.generation.writer import Writing
 from core.models.language_model import LanguageModel
 
 # A sample is written for so many seconds before the engine looks at its requests again.
 WRITING_SECONDS = 0.02
-# A model that knows nothing has a loss of log(vocabulary); one that has learned nonsense has several times that.
-TIMES_UNIFORM = 3.0
 
 
 class SampleInMaking:
@@ -40,17 +36,3 @@ def sample_prefix(config: RunConfig, corpus: Corpus) -> str:
     if prefix and len(vocabulary.unknown_tokens(prefix)) < len(set(vocabulary.split(prefix))):
         return prefix
     return vocabulary.decode(corpus.ids[: 2 if vocabulary.kind == "word" else 5].tolist())
-
-
-def is_exploding(event: EpochFinished, vocabulary_size: int) -> bool:
-    """Whether a whole epoch went much worse than guessing among all tokens would have."""
-    return vocabulary_size > 1 and event.loss > TIMES_UNIFORM * math.log(vocabulary_size)
-
-
-def explosion_words(event: EpochFinished, vocabulary_size: int) -> str:
-    """What is said of such an epoch."""
-    return (
-        f"epoch {event.epoch:,} had a loss of {event.loss:.1f} nats, where guessing among all {vocabulary_size:,} "
-        f"tokens has {math.log(vocabulary_size):.1f}: the learning rate, {event.learning_rate:g}, is probably too "
-        "high, and a lower one or a tighter clip usually helps"
-    )

@@ -53,9 +53,9 @@ class Saving:
         self._saved_at = min(self._saved_at, time.monotonic() - seconds + SAVE_SOON)
 
     def save(self, trainer: Trainer | None) -> None:
-        """Take a checkpoint, unless there is nothing new or what there is are no numbers any more."""
+        """Take a checkpoint, unless there is nothing new or what there is has diverged."""
         self._saved_at = time.monotonic()
-        if trainer is not None and not self.is_current and trainer.is_finite():
+        if trainer is not None and not self.is_current and trainer.is_sound():
             self._write(trainer)
             self.is_current = not self.problem
 

@@ -17,7 +17,7 @@ from core.corpus.vocabulary import Vocabulary
 from core.devices import at_home
 from core.engine.failure import failure_words, free_memory, is_out_of_memory, write_failure
 from core.engine.opening import corpus_again, load_model, moved_words, new_run, trainer_again, versions
-from core.engine.sample import SampleInMaking, explosion_words, is_exploding, sample_prefix
+from core.engine.sample import SampleInMaking, sample_prefix
 from core.engine.saving import Saving
 from core.errors import CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, Note, RunResumed, State, StateChanged
@@ -25,6 +25,7 @@ from core.models.language_model import LanguageModel
 from core.runs.checkpoint import Disk, remove_leftovers
 from core.runs.journal import JournalWriter
 from core.runs.run import CorpusIdentity, Run, RunFacts, check_name, duplicate_run, now, refuse_taken
+from core.training.divergence import explosion_words
 from core.training.evaluation import n_gram_baselines
 from core.training.trainer import Trainer, corpus_of
 
@@ -55,7 +56,6 @@ class Session:
         if disk is not None:
             self._saving.disk = disk
         self._sample: SampleInMaking | None = None
-        self._is_exploding = False
 
     @property
     def facts(self) -> RunFacts:
@@ -271,8 +271,7 @@ class Session:
         if trainer.is_best:
             self._saving.keep_best(trainer)
         events: list[Event] = []
-        was_exploding, self._is_exploding = self._is_exploding, is_exploding(event, len(self.vocabulary))
-        if self._is_exploding and not was_exploding:
+        if trainer.exploding_epochs == 1:
             events += self._tell(Note(explosion_words(event, len(self.vocabulary))))
         every = config.sample_every
         if every and (event.epoch % every == 0 or event.epoch == 1) and not config.bidirectional:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from core.events import EpochFinished, Event, RunResumed, event_from_json
+from core.events import LARGEST_LOSS, EpochFinished, Event, RunResumed, event_from_json
 from core.files import open_to_append, open_to_read
 
 # A line longer than this is no event of ours; the reader drops it instead of holding it in memory.
@@ -37,10 +37,10 @@ _EPOCH = re.compile(
         rb', "' + name + rb'": ' + _NUMBER
         for name in (
             b"perplexity", b"validation_perplexity", b"loss", b"gradient_norm", b"learning_rate", b"tokens_per_second",
-            b"seconds", b"time",
+            b"seconds",
         )
     )
-    + rb"\}\n",
+    + rb'(?:, "validation_loss": ' + _NUMBER + rb')?, "time": ' + _NUMBER + rb"\}\n",
     re.MULTILINE,
 )  # fmt: skip
 
@@ -191,7 +191,7 @@ def _moment(value: Any) -> float:
 
 def _epoch(
     epoch: bytes, step: bytes, perplexity: bytes, held_out: bytes, loss: bytes, norm: bytes, rate: bytes, pace: bytes,
-    seconds: bytes, time: bytes,
+    seconds: bytes, held_out_loss: bytes | None, time: bytes,
 ) -> tuple[EpochFinished, float] | None:  # fmt: skip
     """The event and the time that the texts of an epoch's line stand for; None where a number is not there."""
     try:
@@ -205,7 +205,10 @@ def _epoch(
             "learning_rate": float(rate),
             "tokens_per_second": float(pace),
             "seconds": float(seconds),
+            "validation_loss": None if held_out_loss in (None, b"null") else float(held_out_loss or b""),
         }
+        if values["validation_perplexity"] is None and (values["validation_loss"] or 0.0) > LARGEST_LOSS:
+            values["validation_perplexity"] = math.inf
         moment = _moment(float(time))
     except ValueError:
         return None

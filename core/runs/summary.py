@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import RunError
-from core.events import State
+from core.events import PERPLEXITIES, State, number_in, perplexity_in
 from core.runs.header import read_header
 from core.runs.journal import last_lines
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class RunSummary:
     """A line of the list of runs.
 
+    A perplexity beyond the range of floating point is infinite; ``loss`` and ``validation_loss`` are in nats.
     ``problem`` is a sentence where ``run.json`` is damaged; then little else is known but how far its curve goes.
     ``remark`` is one where a checkpoint is, and says what the run can go on from.
     """
@@ -40,10 +41,13 @@ class RunSummary:
     created: str
     problem: str = ""
     remark: str = ""
+    loss: float | None = None
+    validation_loss: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As ``runs --json`` prints it."""
-        return {**asdict(self), "path": str(self.path)}
+        """As ``runs --json`` prints it; a perplexity beyond floating point is null, and its loss tells."""
+        told = {**asdict(self), "path": str(self.path)}
+        return told | {name: None for name, _ in PERPLEXITIES if told[name] == math.inf}
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,10 @@ class _End:
 
     state: str
     epoch: int
-    perplexity: float | None
-    validation_perplexity: float | None
+    perplexity: float | None = None
+    validation_perplexity: float | None = None
+    loss: float | None = None
+    validation_loss: float | None = None
 
 
 def summary_of(run: Run) -> RunSummary:
@@ -66,7 +72,7 @@ def summary_of(run: Run) -> RunSummary:
         left = f"; its curve is still there, up to epoch {end.epoch:,}" if end.epoch else ""
         return RunSummary(
             run.name, run.path, State.FAILED, end.epoch, 0, end.perplexity, end.validation_perplexity, "?", "?", 0,
-            size, "", problem=f"{error}{left}",
+            size, "", f"{error}{left}", loss=end.loss, validation_loss=end.validation_loss,
         )  # fmt: skip
     state = end.state
     is_held = state in (State.TRAINING, State.PAUSED) and run.is_held()
@@ -88,6 +94,8 @@ def summary_of(run: Run) -> RunSummary:
         bytes=size,
         created=facts.created,
         remark="" if is_held else _remark(run, end.epoch),
+        loss=end.loss,
+        validation_loss=end.validation_loss,
     )
 
 
@@ -104,11 +112,11 @@ def _end_of_journal(path: Path) -> _End:
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
             continue
         if event == "epoch" and number <= undone_from:
-            perplexities = _number(line.get("perplexity")), _number(line.get("validation_perplexity"))
-            return _End(state, number, *perplexities)
+            perplexities = [perplexity_in(line, name, loss) for name, loss in PERPLEXITIES]
+            return _End(state, number, *perplexities, *(number_in(line, loss) for _, loss in PERPLEXITIES))
         if event == "resumed" and number < undone_from:
             undone_from, resumed_at = number, number
-    return _End(state, resumed_at, None, None)
+    return _End(state, resumed_at)
 
 
 def _remark(run: Run, epoch: int) -> str:
@@ -137,8 +145,3 @@ def _folder_size(path: Path) -> int:
             with contextlib.suppress(OSError):
                 total += entry.stat().st_size
     return total
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) <= 1e300 else None  # neither infinite nor nan

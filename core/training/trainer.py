@@ -18,12 +18,13 @@ from typing import Any
 
 import torch
 
-from core.config import RunConfig, setting
+from core.config import RunConfig, setting, shown
 from core.corpus.reader import Corpus, load_corpus
 from core.devices import prepare
 from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.language_model import build_model
+from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.evaluation import HeldOut, divided
 from core.training.graph import Records, StepGraph, unfit
 from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
@@ -55,6 +56,7 @@ class Trainer:
         model: the ``LanguageModel``, live: it may be used between batches.
         epoch: finished epochs; batch: finished batches of the epoch in progress; step: batches in all.
         num_epochs: where training ends; may be changed at any time, as may ``learning_rate``.
+        exploding_epochs: how many epochs in a row, up to the last one, had a loss far above that of guessing.
         no_graph: why the step is not replayed from a CUDA graph; empty where it is.
     """
 
@@ -78,6 +80,7 @@ class Trainer:
         self.epochs_since_best = 0
         self.is_best = False
         self.diverged = ""
+        self.exploding_epochs = 0
         self._state = self.model.begin_state(config.batch_size)
         # What each batch of the epoch gave stays on the device until somebody wants to know: no waiting per batch.
         self._losses = torch.zeros(self.batches.per_epoch, device=self.device)
@@ -168,24 +171,33 @@ class Trainer:
         if not (math.isfinite(loss) and math.isfinite(norm) and self._weights_are_finite()):
             return (self._diverge(),)
         held_out = None
-        if self.held_out is not None and (held_out := self._held_out_perplexity(self.held_out)) is None:
+        if self.held_out is not None and (held_out := self._held_out_loss(self.held_out)) is None:
             return ()
         seconds, self._seconds, self._told = self._seconds, 0.0, 0.0
         self.epoch, self.batch = self.epoch + 1, 0
-        self.schedule.observe(perplexity(loss) if held_out is None else held_out)
-        return (
-            EpochFinished(
-                epoch=self.epoch,
-                step=self.step,
-                perplexity=perplexity(loss),
-                validation_perplexity=held_out,
-                loss=loss,
-                gradient_norm=norm,
-                learning_rate=self.learning_rate_used,
-                tokens_per_second=self.batches.tokens_per_epoch / seconds if seconds > 0 else 0.0,
-                seconds=seconds,
-            ),
+        self.schedule.observe(perplexity(loss if held_out is None else held_out))
+        event = EpochFinished(
+            epoch=self.epoch,
+            step=self.step,
+            perplexity=perplexity(loss),
+            validation_perplexity=None if held_out is None else perplexity(held_out),
+            loss=loss,
+            gradient_norm=norm,
+            learning_rate=self.learning_rate_used,
+            tokens_per_second=self.batches.tokens_per_epoch / seconds if seconds > 0 else 0.0,
+            seconds=seconds,
+            validation_loss=held_out,
         )
+        return event, *self._explosion(event)
+
+    def _explosion(self, event: EpochFinished) -> tuple[StateChanged, ...]:
+        """A loss far above guessing, of several epochs in a row or at the end of all of them, is a divergence too."""
+        size = len(self.corpus.vocabulary)
+        self.exploding_epochs = self.exploding_epochs + 1 if is_exploding(event.loss, size) else 0
+        if not self.exploding_epochs or not (self.exploding_epochs >= PATIENCE or self.finished):
+            return ()
+        self.diverged = exploded_words(event, self.exploding_epochs, size)
+        return (StateChanged(State.DIVERGED, self.epoch, self.diverged),)
 
     def _mean_loss(self, batches: int) -> float:
         """The mean cross-entropy over all targets of the epoch's first ``batches``."""
@@ -214,8 +226,8 @@ class Trainer:
             tokens_per_second=tokens / self._seconds if self._seconds > 0 and self.batch else 0.0,
         )
 
-    def _held_out_perplexity(self, text: HeldOut) -> float | None:
-        """Measured for a while; None where that is not enough yet. A checkpoint in between has it begin again."""
+    def _held_out_loss(self, text: HeldOut) -> float | None:
+        """In nats, measured for a while; None if that was not enough. A checkpoint in between has it begin again."""
         self._measuring = self._measuring or text.measuring(self.model)
         until = time.perf_counter() + MEASURING_SECONDS
         while (measured := next(self._measuring)) is None:
@@ -226,15 +238,21 @@ class Trainer:
         self.is_best = found < self.best_validation
         self.epochs_since_best = 0 if self.is_best else self.epochs_since_best + 1
         self.best_validation = min(found, self.best_validation)
-        return found
+        return measured
 
     def _out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.epochs_since_best
 
     def is_finite(self) -> bool:
-        """Whether every weight, loss and gradient of this epoch is finite: only then is a checkpoint worth taking."""
+        """Whether every weight, and every loss and gradient of this epoch, is finite."""
         records = torch.stack([self._losses[: self.batch], self._norms[: self.batch]])
         return bool(torch.isfinite(records).all()) and self._weights_are_finite()
+
+    def is_sound(self) -> bool:
+        """Whether a checkpoint is worth taking: all is finite, and the loss is not exploding."""
+        if self.exploding_epochs or not self.is_finite():
+            return False
+        return not self.batch or not is_exploding(self._mean_loss(self.batch), len(self.corpus.vocabulary))
 
     @torch.no_grad()
     def _weights_are_finite(self) -> bool:
@@ -247,10 +265,7 @@ class Trainer:
         # Where all of them are finite, it was the last step that threw the weights out.
         first = int(bad.nonzero()[0]) if bool(bad.any()) else self.batch - 1
         step = self.step - self.batch + first + 1
-        self.diverged = (
-            f"the loss, its gradient or the weights are no finite numbers any more since step {step:,} (batch "
-            f"{first + 1:,} of epoch {self.epoch + 1:,}): a lower learning rate or a tighter clip usually helps"
-        )
+        self.diverged = infinite_words(step, first + 1, self.epoch + 1)
         return StateChanged(State.DIVERGED, self.epoch, self.diverged)
 
     @property
@@ -267,6 +282,13 @@ class Trainer:
             raise ConfigError(f"{name} cannot be changed in mid-run, only learning_rate and num_epochs can", name)
         checked = known.check(value)
         assert isinstance(checked, (int, float))
+        begun = self.epoch + (self.batch > 0)
+        if name == "num_epochs" and checked < begun:
+            raise ConfigError(
+                f"num_epochs must be at least {shown(begun)}, the epochs that are done or begun, got {shown(checked)}: "
+                "stop ends the training now",
+                name,
+            )
         if name == "learning_rate":
             self.schedule.base = float(checked)
         else:
@@ -338,6 +360,7 @@ class Trainer:
         self.num_epochs, self.epochs_since_best = numbers["num_epochs"], numbers["epochs_since_best"]
         self.config, self.schedule, self.best_validation, self._seconds = config, schedule, best, seconds
         self.diverged, self._told, self._measuring = "", 0.0, None
+        self.exploding_epochs = 0  # of an explosion no checkpoint is taken
         # Where only the measuring is left of an epoch, no batch comes that would say it.
         before = max(0.0, self.epoch + (self.batch - 1) / self.batches.per_epoch)
         self.learning_rate_used = schedule.rate(before, self.num_epochs)

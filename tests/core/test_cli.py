@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -197,6 +198,24 @@ def test_a_training_that_diverges(run: Callable[..., Told], train: Callable[...,
     told = train(*wild, "--name=two", "--json")
     assert told.code == 1 and told.json()[-1]["state"] == State.DIVERGED
     assert run("runs", "--saves", saves, "--json").json()[0]["state"] == State.DIVERGED
+
+
+def test_a_loss_beyond_all_perplexities_is_told(
+    run: Callable[..., Told], train: Callable[..., Told], saves: Path
+) -> None:
+    wild = ("--set=learning_rate=1000000", "--set=clipping=none", "--epochs=30", "--set=validation_fraction=0.1")
+    told = train(*wild, "--name=one")
+    assert told.code == 1 and "the loss exploded in epochs 1 to 3" in told.err
+    assert re.search(
+        r"training perplexity >1e308 \(loss [\d,.e+]+ nats, [\d,.e+]+ bits/token\) · held out >1e308 \(loss ", told.out
+    )
+    assert "inf" not in told.out and " nan" not in told.out
+    assert "diverged" in (listed := run("runs", "--saves", saves).out) and ">1e308 (held out >1e308)" in listed
+    (listed_json,) = run("runs", "--saves", saves, "--json").json()
+    assert listed_json["perplexity"] is None and listed_json["loss"] > 710 and listed_json["validation_loss"] > 710
+    told = train(*wild, "--name=two", "--json")
+    points = [line for line in told.json() if line["event"] == "epoch"]
+    assert len(points) == 3 and all(point["perplexity"] is None and point["loss"] > 710 for point in points)
 
 
 def test_presets(run: Callable[..., Told]) -> None:

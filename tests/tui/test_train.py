@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,32 @@ async def test_diverged_says_what_helps(playground: Make, fakes: FakeEngines, sa
         await until(pilot, lambda: "not a number at step 9" in trouble(app))
         assert "lower learning rate" in trouble(app)
         assert "diverged" in status(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_exploded_run_is_shown_as_what_it_is(playground: Make, saves: Path, size: tuple[int, int]) -> None:
+    run = made_run(saves, RunConfig(learning_rate=1e6, clipping="none"))
+    losses = [9_320_178.6, 15_821_945.4, 17_468_926.9]
+    points = [EpochFinished(n, n * 8, math.inf, None, loss, 7.0, 1e6, 7e4, 0.1) for n, loss in enumerate(losses, 1)]
+    write_journal(run, StateChanged(State.TRAINING, 0), *points, StateChanged(State.DIVERGED, 3, "the loss exploded"))
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "the loss exploded" in trouble(app))
+        assert "diverged" in status(app) and "ppl >1e308" in status(app)
+        assert "loss 17,468,927 nats, 25,202,334 bits/token" in figures(app)
+        chart = app.query_one(CurveChart)
+        assert chart.display and chart.y_label == "loss in nats"
+        assert chart._curves["training"].points()[1].tolist() == losses
+        assert chart._references[0].label == "uniform 6.9"
+        drawing = "\n".join(chart.draw(70, 14).lines)
+        assert "loss in nats" in drawing and "no epoch yet" not in drawing
+        assert app.query_one("#recovery").display and str(app.query_one("#recover-r", Button).label).endswith(
+            "lr 100,000"
+        )
+        app.train.take_events(run.path, [RunResumed(0, 0), scripted_epoch(1)])
+        app.train.view._paint(everything=True)
+        assert chart.y_label == "perplexity" and chart._curves["training"].points()[1][0] < 1027
 
 
 @pytest.mark.parametrize("state", [State.DIVERGED, State.FAILED])

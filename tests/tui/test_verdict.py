@@ -54,7 +54,22 @@ def test_figures_name_their_text_and_unit() -> None:
     ]
     assert figure_words(watched(epoch(1, 4.0))) == ["training   4.000 perplexity   2.00 bits/token"]
     assert figure_words(watched()) == []
-    assert bits(None) is None and bits(0.0) is None and bits(math.inf) == math.inf
+    assert bits(None) is None and bits(0.0) is None and bits(math.inf) is None
+
+
+def test_beyond_floating_point_the_loss_is_told() -> None:
+    exploded = EpochFinished(1, 8, math.inf, math.inf, 2e7, 7.0, 1e6, 7e4, 0.1, 710.0)
+    run = watched(exploded)
+    run.vocabulary = 1027
+    assert figure_words(run) == [
+        "training  >1e308 perplexity  loss 20,000,000 nats, 28,853,901 bits/token",
+        "held out  >1e308 perplexity  loss 710.0 nats, 1024.3 bits/token",
+    ]
+    words = "exploding: a loss of 20,000,000 nats, where guessing among all 1,027 tokens has 6.9; a lower lr or a "
+    assert verdict_words(run)[0] == (f"{words}tighter clip usually helps", True)
+    run.apply([StateChanged(State.DIVERGED, 1, "why")])
+    assert not any("exploding" in words for words, _ in verdict_words(run)), "then it is said above the curve"
+    assert len(epoch_words(exploded)) == len(HEADING) and ">1e308" in epoch_words(exploded)
 
 
 def test_the_best_epoch_is_the_first_of_the_lowest() -> None:

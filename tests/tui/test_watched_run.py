@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import math
 import tracemalloc
 from pathlib import Path
+
+import pytest
 
 from core.events import (
     EpochFinished,
@@ -65,3 +68,19 @@ def test_remarks_are_kept_for_the_screen(tmp_path: Path) -> None:
     run = WatchedRun(tmp_path)
     run.apply(Note(f"remark {number}") for number in range(50))
     assert len(run.notes) == KEPT_NOTES and run.notes[-1] == "remark 49"
+
+
+def test_losses_are_followed_from_the_first_that_no_perplexity_can_tell(tmp_path: Path) -> None:
+    run = WatchedRun(tmp_path)
+    run.apply([EpochFinished(1, 8, 20.0, 30.0, math.log(20), 0.4, 1e6, 7e4, 0.1, math.log(30))])
+    assert run.losses is None and run.loss == pytest.approx(math.log(20))
+    run.apply([EpochFinished(2, 16, math.inf, 40.0, 2e7, 0.4, 1e6, 7e4, 0.1, math.log(40))])
+    run.apply([EpochFinished(3, 24, 50.0, math.inf, math.log(50), 0.4, 1e6, 7e4, 0.1, 1e5)])
+    assert run.losses is not None and run.validation_loss == 1e5
+    training, held_out = (curve.points()[1].tolist() for curve in run.losses)
+    assert training == pytest.approx([math.log(20), 2e7, math.log(50)])
+    assert held_out == pytest.approx([math.log(30), math.log(40), 1e5])
+    run.apply([RunResumed(2, 0)])
+    assert run.losses is not None and run.losses[0].points()[1].tolist() == pytest.approx([math.log(20), 2e7])
+    run.apply([RunResumed(1, 0)])
+    assert run.losses is None and run.training.points()[1].tolist() == [20.0]

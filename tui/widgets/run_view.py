@@ -18,7 +18,7 @@ from core.events import State
 from tui.charts import Curve, Marker, ReferenceLine, Series
 from tui.host import stands
 from tui.later import later
-from tui.quantities import perplexity_text
+from tui.quantities import loss_text, perplexity_text
 from tui.status_line import BETWEEN, model_words, status_words
 from tui.text import cell_len, shown_text
 from tui.verdict import nothing_written_words
@@ -70,7 +70,7 @@ class RunView(Vertical):
         self._painted_at = self._written_at = -math.inf
         self._painted_state = ""
         self._has_curve = False
-        self._looks: tuple[int, bool, bool] | None = None
+        self._looks: tuple[int, bool, bool, bool] | None = None
         self._best: tuple[int, float] | None = None
         self._sent = (-1.0, -1.0)
 
@@ -245,39 +245,47 @@ class RunView(Vertical):
     def _draw(self, run: WatchedRun) -> None:
         if not len(run.training):
             return
-        chart = self.query_one(CurveChart)
+        chart, in_nats = self.query_one(CurveChart), run.losses is not None
         chart.log_y, chart.window = self._log, self._window or None
+        chart.y_label = "loss in nats" if in_nats else "perplexity"
         chart.set_end(float(run.num_epochs) if run.num_epochs else None)
         chart.set_references(self._references(run, chart.size.height))
         preset = preset_of(run.config)
         figures = preset.published if preset is not None else {}
         self.query_one(Comparison).show(figures, run.training)
-        points = Series("published", list(figures), list(figures.values()), color="$success", marker="points")
-        looks = (run.begun, bool(len(run.held_out)), bool(figures))
+        looks = (run.begun, bool(len(run.held_out)), bool(figures), in_nats)
         if looks != self._looks:
             self._looks, self._sent, self._best = looks, (-1.0, -1.0), None
             dashed: Marker = "dashed"
+            heights = [_height(value, in_nats) for value in figures.values()]
             series = [Series("training", (), (), color="$accent", marker="solid")]
             series += [Series("held out", (), (), color="$secondary", marker=dashed)] if looks[1] else []
             series += [Series("best", (), (), color="$text-warning", marker="points")] if looks[1] else []
-            series += [points] if figures else []
+            series += [Series("published", list(figures), heights, "$success", "points")] if figures else []
             chart.set_series(series)
         if looks[1] and run.best is not None and run.best != self._best:
             self._best = run.best
-            chart.replace_points("best", [run.best[0]], [run.best[1]])
+            chart.replace_points("best", [run.best[0]], [_height(run.best[1], in_nats)])
+        training, held_out = run.losses or (run.training, run.held_out)
         self._sent = (
-            self._send(chart, "training", run.training, self._sent[0]),
-            self._send(chart, "held out", run.held_out, self._sent[1]),
+            self._send(chart, "training", training, self._sent[0]),
+            self._send(chart, "held out", held_out, self._sent[1]),
         )
 
     @staticmethod
     def _references(run: WatchedRun, height: int) -> list[ReferenceLine]:
         """What guessing reaches, and what n-gram models reach, on the text that their labels name."""
-        lines = [ReferenceLine(float(run.vocabulary), f"uniform {run.vocabulary:,}")] if run.vocabulary else []
+        in_nats = run.losses is not None
+        lines = []
+        if run.vocabulary:
+            value = _height(run.vocabulary, in_nats)
+            lines.append(ReferenceLine(value, f"uniform {loss_text(value) if in_nats else f'{run.vocabulary:,}'}"))
         # A model that sees the answer is no rival of theirs.
         if height >= ROOM_FOR_BASELINES and not (run.config is not None and run.config.bidirectional):
-            for name, value in run.baselines:
-                lines.append(ReferenceLine(value, f"{name}, {run.baselines_on} {perplexity_text(value)}"))
+            for name, perplexity in run.baselines:
+                value = _height(perplexity, in_nats)
+                shown = loss_text(value) if in_nats else perplexity_text(value)
+                lines.append(ReferenceLine(value, f"{name}, {run.baselines_on} {shown}"))
         return lines
 
     @staticmethod
@@ -291,3 +299,8 @@ class RunView(Vertical):
             chart.extend(name, x[new], y[new])
             since = float(x[-1])
         return since
+
+
+def _height(perplexity: float, in_nats: bool) -> float:
+    """Where a perplexity stands on the chart: where one of them is beyond floating point, all are drawn as losses."""
+    return math.log(perplexity) if in_nats else float(perplexity)

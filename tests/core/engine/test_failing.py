@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import resource
@@ -17,7 +18,7 @@ import torch
 from core.config import RunConfig
 from core.engine.failure import failure_words, is_out_of_memory
 from core.engine.protocol import run_socket
-from core.engine.session import Session
+from core.engine.session import Session, train_to_end
 from core.events import Note, State, StateChanged
 from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
@@ -233,17 +234,52 @@ def test_an_infinite_gradient_is_in_no_checkpoint(tiny: Tiny, saves: Path) -> No
     assert session.state == State.FINISHED
 
 
-def test_an_explosion_without_infinity_is_told_once(tiny: Tiny, saves: Path) -> None:
-    session = Session.create(tiny(learning_rate=300.0, clipping="none", num_epochs=6, dropout=0.0), saves, "one")
+def test_an_explosion_without_infinity_is_a_divergence(tiny: Tiny, saves: Path) -> None:
+    """Three epochs far above guessing, or the last one of all: back to the last good checkpoint, and on from there."""
+    for num_epochs, last in ((9, 3), (3, 3), (2, 2), (1, 1)):
+        wild = tiny(learning_rate=1e6, clipping="none", num_epochs=num_epochs)
+        session = Session.create(wild, saves, f"run-{num_epochs}")
+        session.train()
+        while session.state == State.TRAINING:
+            session.advance()
+        points, limit = epochs(read_journal(session.run.journal_path)), 3 * math.log(len(session.vocabulary))
+        assert [point.epoch for point in points] == list(range(1, last + 1)), num_epochs
+        assert all(point.loss > limit and math.isinf(point.perplexity) for point in points)
+        assert session.state == State.DIVERGED and session.message.startswith("the loss exploded in epoch")
+        assert f"the last had a loss of {points[-1].loss:,.0f} nats, where guessing among all" in session.message
+        assert "a lower learning rate or a tighter clip usually helps" in session.message
+        told = [event.text for event in journalled(session.run, Note)]
+        assert len(told) == 1 and "the learning rate, 1e+06, is probably too high, and a lower one" in told[0]
+        assert session.trainer is not None and (session.trainer.epoch, session.trainer.exploding_epochs) == (0, 0)
+        session.close()
+        summary = session.run.summary()
+        assert (summary.state, summary.perplexity, summary.loss) == (State.DIVERGED, math.inf, points[-1].loss)
+        assert json.loads(json.dumps(summary.to_json(), allow_nan=False))["perplexity"] is None
+
+        again = Session.open(session.run)
+        again.set("learning_rate", 0.5)
+        list(train_to_end(again))
+        again.close()
+        points = epochs(read_journal(session.run.journal_path))
+        assert again.state == State.FINISHED and len(points) == num_epochs and points[-1].loss < limit
+
+
+def test_one_epoch_that_explodes_is_a_spike(tiny: Tiny, saves: Path) -> None:
+    """It is told, and no checkpoint is taken of it; training goes on."""
+    session = Session.create(tiny(num_epochs=4, checkpoint_seconds=0.0), saves, "one")
     session.train()
+    trainer = session.trainer
+    assert trainer is not None
+    while trainer.step < 15:
+        session.advance()
+    trainer._losses[0] = 1e4
+    before = session.run.latest_path.read_bytes()
+    while trainer.step < 27:
+        session.advance()
+    assert trainer.exploding_epochs == 1
+    assert session.run.latest_path.read_bytes() == before
     while session.state == State.TRAINING:
         session.advance()
     session.close()
-    losses = [event.loss for event in epochs(read_journal(session.run.journal_path))]
-    limit = 3 * math.log(len(session.vocabulary))
-    assert any(loss > limit for loss in losses) and session.state == State.FINISHED
-    told = [event.text for event in journalled(session.run, Note)]
-    begins = [index for index, loss in enumerate(losses) if loss > limit and (index == 0 or losses[index - 1] <= limit)]
-    assert len(told) == len(begins)
-    assert f"epoch {begins[0] + 1} had a loss of {losses[begins[0]]:.1f} nats, where guessing among all" in told[0]
-    assert "the learning rate, 300, is probably too high, and a lower one or a tighter clip usually helps" in told[0]
+    assert session.state == State.FINISHED and len(journalled(session.run, Note)) == 1
+    assert session.run.latest_path.read_bytes() != before

@@ -104,7 +104,7 @@ def test_more_epochs(tiny: Tiny, saves: Path, whole: Any) -> None:
 
 
 def test_pausing_changes_nothing(tiny: Tiny, saves: Path, whole: Any) -> None:
-    changes = {"validation_fraction": 0.3, "patience": 2, "num_epochs": 12, "learning_rate": 20.0}
+    changes = {"validation_fraction": 0.3, "patience": 2, "num_epochs": 12, "learning_rate": 6.0}
     session = Session.create(tiny(**changes), saves)
     with pytest.raises(UserError, match="there is nothing to pause: the run is idle"):
         session.pause()
@@ -151,11 +151,33 @@ def test_settings_changed_while_it_holds_still_are_kept(tiny: Tiny, saves: Path)
     again.close()
 
 
-def test_fewer_epochs_than_are_done_end_it_at_once(tiny: Tiny, saves: Path) -> None:
+def test_fewer_epochs_than_are_done_are_refused(tiny: Tiny, saves: Path) -> None:
+    session = Session.create(tiny(), saves)
+    trainer = session.trainer
+    assert trainer is not None
+    session.train()
+    until(session, lambda: trainer.epoch == 2)
+    words = r"num_epochs must be at least 2, the epochs that are done or begun, got 1: stop ends the training now"
+    with pytest.raises(ConfigError, match=words):
+        session.set("num_epochs", 1)
+    assert (session.state, trainer.num_epochs, trainer.config.num_epochs) == (State.TRAINING, 3, 3)
+    session.advance()
+    with pytest.raises(ConfigError, match="at least 3, the epochs that are done or begun, got 2"):
+        session.set("num_epochs", 2)
+    session.pause()
+    with pytest.raises(ConfigError, match="at least 3"):
+        session.train(2)
+    session.train()
+    until(session, lambda: session.state == State.FINISHED)
+    assert (trainer.epoch, trainer.batch) == (3, 0)
+    session.close()
+
+
+def test_as_many_epochs_as_are_done_end_it(tiny: Tiny, saves: Path) -> None:
     session = Session.create(tiny(), saves)
     session.train()
     until(session, lambda: session.trainer is not None and session.trainer.epoch == 2)
-    session.set("num_epochs", 1)
+    session.set("num_epochs", 2)
     session.advance()
     assert (session.state, session.trainer.epoch, session.trainer.batch) == (State.FINISHED, 2, 0)  # type: ignore[union-attr]
     session.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
+import math
 import os
 import random
 import subprocess
@@ -44,6 +46,22 @@ def test_what_is_written_is_read(path: Path) -> None:
     assert path.stat().st_mode & 0o022 == 0, "nobody else may write it"
     write(path, epoch(2))
     assert epochs(read_journal(path)) == [epoch(1), epoch(2)]
+
+
+def test_every_epoch_is_read_as_it_was_written(path: Path) -> None:
+    """Held out or not, beyond floating point or not, and as earlier versions wrote it, without the held-out loss."""
+    events = [
+        epoch(1),
+        dataclasses.replace(epoch(2), validation_perplexity=7.5, validation_loss=2.014903),
+        dataclasses.replace(epoch(3), validation_perplexity=math.inf, validation_loss=2e7),
+        dataclasses.replace(epoch(4), perplexity=math.inf, loss=1e6, validation_perplexity=7.5, validation_loss=2.0149),
+        dataclasses.replace(epoch(5), perplexity=math.inf, loss=1e6),
+    ]
+    write(path, *events)
+    older = {key: value for key, value in epoch(6, 7.0).to_json().items() if key != "validation_loss"}
+    with path.open("a") as file:
+        file.write(json.dumps({**older, "time": 1.5}) + "\n")
+    assert read_journal(path) == [*events, epoch(6, 7.0)]
 
 
 def test_a_missing_or_unreadable_journal_has_no_events_yet(path: Path) -> None:

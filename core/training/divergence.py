@@ -1,0 +1,48 @@
+"""A training that goes astray: what counts as such, and what is said of it."""
+
+from __future__ import annotations
+
+import math
+
+from core.events import EpochFinished
+from core.quantities import loss_text
+
+# A model that knows nothing has a loss of log(vocabulary); one that has learned nonsense has several times that.
+TIMES_UNIFORM = 3.0
+# Epochs in a row with such a loss after which a training has diverged, as one with NaN has. One may be a spike.
+PATIENCE = 3
+WHAT_HELPS = "a lower learning rate or a tighter clip usually helps"
+
+
+def is_exploding(loss: float, vocabulary_size: int) -> bool:
+    """Whether ``loss``, in nats, is much worse than guessing among all tokens would be."""
+    return vocabulary_size > 1 and loss > TIMES_UNIFORM * math.log(vocabulary_size)
+
+
+def explosion_words(event: EpochFinished, vocabulary_size: int) -> str:
+    """What is said of the first epoch that explodes."""
+    return (
+        f"epoch {event.epoch:,} had {_beside(event.loss, vocabulary_size)}: the learning rate, "
+        f"{event.learning_rate:g}, is probably too high, and a lower one or a tighter clip usually helps"
+    )
+
+
+def exploded_words(event: EpochFinished, epochs: int, vocabulary_size: int) -> str:
+    """Why a training whose last ``epochs`` exploded has diverged, although all its numbers are finite."""
+    since = f"in epochs {event.epoch - epochs + 1:,} to {event.epoch:,}" if epochs > 1 else f"in epoch {event.epoch:,}"
+    return f"the loss exploded {since}, the last had {_beside(event.loss, vocabulary_size)}: {WHAT_HELPS}"
+
+
+def infinite_words(step: int, batch: int, epoch: int) -> str:
+    """Why a training whose numbers are none any more has diverged."""
+    return (
+        f"the loss, its gradient or the weights are no finite numbers any more since step {step:,} (batch {batch:,} "
+        f"of epoch {epoch:,}): {WHAT_HELPS}"
+    )
+
+
+def _beside(loss: float, vocabulary_size: int) -> str:
+    return (
+        f"a loss of {loss_text(loss)} nats, where guessing among all {vocabulary_size:,} tokens has "
+        f"{math.log(vocabulary_size):.1f}"
+    )
