@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from core.collector import settle
 from core.errors import ConfigError, EngineError, UserError
 from core.generation.options import OPTIONS
+from core.runs_command import add_runs_commands, list_command
 
 PROJECT = Path(__file__).resolve().parents[1]
 SAVES = PROJECT / "saves"
@@ -99,7 +100,8 @@ def parser() -> argparse.ArgumentParser:
             continue
         values = f" ({option.range_text()})" if option.kind is not str or option.choices else ""
         generate.add_argument(flag, metavar=option.name.upper(), help=(words + values).replace("%", "%%"))
-    runs = command("runs", _runs, "list the saved runs")
+    runs = command("runs", list_command, "list the saved runs; rename, copy, delete and restore them")
+    add_runs_commands(runs)
     presets = command("presets", _presets, "list the presets with their published figures")
     bench = command("bench", _bench, "measure this machine: the textbook's loops, ours and the limit, in turn")
     bench.add_argument("--case", action="append", default=[], metavar="NAME", help="only this case; may come often")
@@ -286,20 +288,6 @@ async def _generate_live(run: Path, message: dict[str, Any], report: Any) -> boo
     finally:
         await client.close()
     return True
-
-
-def _runs(options: argparse.Namespace) -> int:
-    from core.console import print_runs
-    from core.runs.run import list_runs
-
-    settle()
-    summaries = list_runs(options.saves)
-    if options.json:
-        for summary in summaries:
-            put(summary.to_json())
-    else:
-        print_runs(summaries, options.saves)
-    return 0
 
 
 def _presets(options: argparse.Namespace) -> int:

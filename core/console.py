@@ -147,8 +147,7 @@ class TrainingReport:
         run, state = self._session.run, self._session.state
         if self._last is not None:
             self._line(f"epoch {self._last.epoch}: {_figures(self._last)}")
-        elsewhere = run.path.parent.resolve() != SAVES.resolve()
-        place = f" --saves {shlex.quote(str(run.path.parent))}" if elsewhere else ""
+        place = saves_flag(run.path.parent)
         name = shlex.quote(run.name)
         if not self._session.save_problem:
             self._line(printable(f"{run.name} is {state} and saved in {run.path}"))
@@ -156,6 +155,11 @@ class TrainingReport:
             print(printable(f"python -m core resume {name}{place} goes on"))
         else:
             print(printable(f"python -m core generate {name}{place} --prefix TEXT lets it write"))
+
+
+def saves_flag(saves: Path) -> str:
+    """What a command needs to find the runs there: nothing where it looks by itself."""
+    return f" --saves {shlex.quote(str(saves))}" if saves.resolve() != SAVES.resolve() else ""
 
 
 def _figures(event: EpochFinished) -> str:

@@ -8,6 +8,11 @@ BEYOND = ">1e308"
 """A perplexity beyond the range of floating point."""
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """``1 token``, ``1,027 tokens``; ``plural`` where it is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def bytes_text(count: float) -> str:
     """``38.0 kB``: three digits and a decimal unit, at most 8 cells."""
     for unit in ("B", "kB", "MB", "GB", "TB"):

@@ -24,6 +24,7 @@ from core.errors import EngineError, UserError
 from core.events import State
 from core.presets import PRESETS
 from core.runs.run import Run, RunSummary, list_runs
+from core.runs.trash import remove_outdated
 from tui.engines import WORKING, Engines
 from tui.leaving import Leaving
 from tui.messages import (
@@ -92,8 +93,8 @@ class Playground(App[None]):
         *(
             # Before anything else, so that a key typed right behind it does not reach the pane that is left.
             Binding(pane.key, f"pane('{pane.name}')", pane.title, show=False, priority=True, id=f"app.{pane.name}",
-                    tooltip=f"To the {pane.title} pane")
-            for pane in PANES
+                    tooltip=f"To the {pane.title} pane; so does {number}, where no text is being typed")
+            for number, pane in enumerate(PANES, 1)
         ),
         *(
             Binding(str(number), f"pane('{pane.name}')", pane.title, show=False)
@@ -259,6 +260,7 @@ class Playground(App[None]):
     async def _find_trainings(self) -> None:
         """Open the newest of the runs that train at this moment."""
         runs = await asyncio.to_thread(training_runs, self.saves)
+        await asyncio.to_thread(remove_outdated, self.saves)
         if not runs or self.current_run is not None:
             return
         await self.open_run(runs[0].path)
@@ -359,6 +361,10 @@ class Playground(App[None]):
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.query_one(HeaderLine).current))
+
+    def action_restore_run(self, entry: str) -> None:
+        """Bring a deleted run back: what the notice of its deletion offers."""
+        self.query_one("#pane-runs").restore(entry)  # type: ignore[attr-defined]
 
     def action_toggle_theme(self) -> None:
         """Dark or light."""

@@ -7,7 +7,7 @@ import math
 from core.config import RunConfig
 from core.events import State
 from tui.quantities import count_text, loss_text, perplexity_text
-from tui.text import cell_len, clip_cells, shown_text
+from tui.text import cell_len, clip_cells, clipped_middle, shown_text
 from tui.watched_run import WatchedRun
 
 BETWEEN = " · "
@@ -28,7 +28,7 @@ def status_words(run: WatchedRun, width: int) -> tuple[str, str]:
 
 def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
     """The pieces of the line, each with a rank: the highest is the least important."""
-    pieces = [(3, clip_cells(shown_text(run.name), 30)), (1, run.state)]
+    pieces = [(3, clipped_middle(shown_text(run.name), 30)), (1, run.state)]
     total = f"/{run.num_epochs}" if run.num_epochs else ""
     epoch = f"{run.epoch:>{max(1, len(total) - 1)}}{total}"
     long_epochs = not run.epochs or run.epochs[-1].seconds > SLOW_EPOCH

@@ -1,8 +1,8 @@
-"""Runs in ``saves/``: made, named, found, listed, renamed, copied, deleted.
+"""Runs in ``saves/``: made, named, found, listed, renamed, copied.
 
 A run is one model being trained or already trained, and one folder, whole by itself: settings, vocabulary, a copy of
-the text (up to 16 MB), the journal and the checkpoints. No torch in this module: the screen lists, renames and deletes
-runs with it.
+the text (up to 16 MB), the journal and the checkpoints. No torch in this module: the screen lists and renames runs
+with it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from core.files import FOLDER_MODE, copy_new, make_folders, write_new
 from core.runs.facts import CorpusIdentity, RunFacts
 from core.runs.folder import LARGEST_VOCABULARY, Run
 from core.runs.summary import RunSummary
+from core.runs.trash import is_deleted, remove_outdated
 
 __all__ = [
-    "CorpusIdentity", "Run", "RunFacts", "RunSummary", "check_name", "create_run", "delete_run", "duplicate_run",
+    "CorpusIdentity", "Run", "RunFacts", "RunSummary", "check_name", "create_run", "duplicate_run",
     "find_run", "free_name", "list_runs", "now", "refuse_taken", "rename_run",
 ]  # fmt: skip
 
@@ -53,6 +54,7 @@ def create_run(
     try:
         make_folders(saves)
         _sweep(saves)
+        remove_outdated(saves)
         refuse_taken(target)
         with _folder_in_making(saves, target) as folder:
             write_new(folder / "run.json", facts.encoded())
@@ -129,6 +131,8 @@ def find_run(saves: Path, name: str) -> Run:
             return Run(path.resolve())
     names = [summary.name for summary in list_runs(saves)]
     there = "there are " + ", ".join(names[:8]) if names else "there are no runs yet"
+    if is_deleted(saves, name):
+        there = "it is in the trash: python -m core runs restore brings it back"
     raise RunError(f"there is no run {name!r} in {saves}; {there}")
 
 
@@ -162,20 +166,6 @@ def duplicate_run(run: Run, name: str) -> Run:
     return Run(target)
 
 
-def delete_run(run: Run) -> None:
-    """Remove a run for good. Raises RunError where an engine holds it or the disk refuses."""
-    with run.lock():
-        try:
-            # First out of the list in one step, then away: a crash in between leaves no half a run to stumble over.
-            grave = _hidden_folder(run.path.parent, "deleted")
-            try:
-                os.rename(run.path, grave / run.name)
-            finally:
-                shutil.rmtree(grave, ignore_errors=True)
-        except OSError as error:
-            raise RunError(f"{run.name!r} cannot be deleted: {error.strerror}") from None
-
-
 def now() -> str:
     """The time of day as run.json keeps it: ISO 8601 with the zone, to the microsecond, so that runs sort by age."""
     return datetime.datetime.now().astimezone().isoformat(timespec="microseconds")
@@ -188,7 +178,7 @@ def refuse_taken(target: Path) -> None:
 
 
 def _sweep(saves: Path) -> None:
-    """Remove what a crash left in the midst of a deletion, and of a making that nobody is at any more."""
+    """Remove what a crash left in the midst of a removal for good, and of a making that nobody is at any more."""
     for entry in _entries(saves):
         with contextlib.suppress(OSError):
             is_old = time.time() - entry.lstat().st_mtime > LONGEST_MAKING

@@ -11,15 +11,19 @@ import pytest
 from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
 from textual import events
 from textual.widgets import Input, Static
+from textual.widgets._toast import Toast
 
 from core.config import RunConfig
 from core.events import State, StateChanged
+from core.runs.run import list_runs
 from tui.app import PANES, Playground
+from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.help import HelpScreen
 from tui.engines import Engines
 from tui.messages import CorpusChosen, RunChosen, RunDeleted, RunRenamed
 from tui.widgets.frame import FrameEdge
-from tui.widgets.header import HeaderLine, device_words
+from tui.widgets.header import HeaderLine, PaneTab, device_words
+from tui.widgets.run_table import RunTable
 from tui.widgets.too_small import TooSmall
 
 Make = Callable[[], Playground]
@@ -44,10 +48,32 @@ async def test_panes_by_key_and_mouse(playground: Make, size: tuple[int, int]) -
             await until(pilot, lambda name=name: shown(app) == name)
             assert [pane.id for pane in app.query_one("#panes").children if pane.display] == [f"pane-{name}"]
             await until(pilot, lambda name=name: app.query_one(f"#pane-{name}").has_focus_within)
-        await pilot.press("4")
-        await until(pilot, lambda: shown(app) == "runs")
+        for number, pane in enumerate(PANES, 1):
+            assert str(app.query_one(f"#tab-{pane.name}", PaneTab).content) == f"{number} {pane.title}"
+            await pilot.press("f3", str(number))  # in Generate one types
+            await until(pilot, lambda pane=pane: shown(app) == pane.name)
         await pilot.click("#tab-train")
         await until(pilot, lambda: shown(app) == "train")
+
+
+async def test_a_click_on_the_notice_of_a_deletion_brings_that_run_back(playground: Make, saves: Path) -> None:
+    for name in ("one", "[bold]two"):
+        made_run(saves, RunConfig(), name)
+    app = playground()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: app.query("#runs-table") and app.query_one(RunTable).row_count == 2)
+        first = app.query_one(RunTable).runs[0].name
+        for left in (1, 0):
+            await pilot.press("delete")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+            await pilot.press("left", "enter")
+            await until(pilot, lambda left=left: len(list_runs(saves)) == left and len(app.screen_stack) == 1)
+        await until(pilot, lambda: len(app.screen.query(Toast)) == 2)
+        notice = app.screen.query(Toast).first()
+        assert f"{first} is in the trash" in str(notice.render())
+        await pilot.click(notice, offset=(5, 1))
+        await until(pilot, lambda: [run.name for run in list_runs(saves)] == [first])
 
 
 async def test_digits_are_typed_where_one_types(playground: Make) -> None:

@@ -23,10 +23,9 @@ from tui.dialogs.confirm import ConfirmDialog
 from tui.messages import CorpusChosen, TextsChanged
 from tui.panes import data as data_module
 from tui.panes.data import DataPane
-from tui.text import cell_len
+from tui.text import cell_len, distinct_labels
 from tui.widgets.batch_examples import batch_lines
 from tui.widgets.corpus_facts import counts, one_hot_lesson
-from tui.widgets.ngram_charts import distinct_labels
 from tui.widgets.path_input import PathInput
 
 SIZE = (120, 40)

@@ -10,13 +10,14 @@ from textual.widgets import Button, Input, Static
 
 from core.errors import EngineError
 from core.runs.run import list_runs
+from core.runs.trash import deleted_runs
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.name import NameDialog
 from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
 from tui.panes.runs import RunsPane
 from tui.widgets.run_details import perplexities
-from tui.widgets.run_table import RunTable
+from tui.widgets.run_table import RunTable, TrashTable
 
 SIZE = (120, 40)
 
@@ -49,7 +50,7 @@ async def test_without_runs_it_says_how_the_first_one_is_made(tmp_path: Path) ->
         await settled(pilot, lambda: "no runs yet" in str(notice.content))
         assert "press Train" in str(notice.content)
         assert notice.display and not app.query_one(RunTable).display
-        assert all(button.disabled for button in app.query(Button))
+        assert all(button.disabled for button in app.query(Button) if not str(button.id).endswith("trash"))
 
 
 async def test_newest_first_with_their_figures(saves: Path) -> None:
@@ -141,24 +142,117 @@ async def test_rename(saves: Path) -> None:
         await settled(pilot, lambda: app.query_one(RunTable).cursor_row == 0)
 
 
-async def test_delete_asks_first(saves: Path) -> None:
+async def deleted(pilot: object, app: PaneApp) -> None:
+    """Delete the run under the cursor, as one does."""
+    await pilot.press("delete")
+    await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+    await pilot.press("left", "enter")
+    await settled(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
+
+
+async def test_delete_asks_first_and_stray_keys_answer_no(saves: Path) -> None:
     app = PaneApp(RunsPane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app)
-        await pilot.press("delete")
+        await pilot.press("backspace", "backspace", "enter")
+        await pilot.pause(0.1)
+        assert not isinstance(app.screen, ConfirmDialog), "backspace is no key of this pane"
+        for stray in (("enter",), ("escape",), ("space", "enter"), ("delete", "delete", "enter"), ("y", "enter")):
+            await pilot.press("delete")
+            await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+            assert app.screen.focused is app.screen.query_one("#no")
+            words = str(app.screen.query_one(".dialog-body", Static).content)
+            assert "c (" in words and "3 epochs of training" in words and "restored for 30 days" in words
+            await pilot.press(*stray)
+            await settled(pilot, lambda: len(app.screen_stack) == 1)
+            assert {run.name for run in list_runs(saves)} == {"a", "b", "c"}, stray
+
+
+async def test_a_deleted_run_is_brought_back_by_a_key(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        assert "u" not in app.screen.active_bindings
+        for name in "cb":
+            await deleted(pilot, app)
+            await settled(pilot, lambda name=name: name not in {row[0] for row in rows(app)})
+        assert [event.path.name for event in app.of(RunDeleted)] == ["c", "b"]
+        assert app.query_one(RunTable).cursor_row == 0 and app.engines.released == [saves / "c", saves / "b"]
+        for back in (["b", "a"], ["c", "b", "a"]):
+            await settled(pilot, lambda: "u" in app.screen.active_bindings)
+            await pilot.press("u")
+            await settled(pilot, lambda back=back: [row[0] for row in rows(app)] == back)
+        await settled(pilot, lambda: "u" not in app.screen.active_bindings)
+        assert app.notices[-2:] == ["b is back", "c is back"]
+
+
+async def test_the_trash_shows_restores_and_removes(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        for _ in "cb":
+            await deleted(pilot, app)
+            await settled(pilot, lambda: not app.pane._act or app.pane._act.is_finished)
+            await settled(pilot, lambda: len(rows(app)) == len(list_runs(saves)))
+        make_run(saves, "b", created="2028-01-01T00:00:00+00:00")
+        await pilot.press("t")
+        trash = app.query_one(TrashTable)
+        await settled(pilot, lambda: trash.row_count == 2 and trash.has_focus)
+        assert [trash.get_row_at(row)[0].plain for row in (0, 1)] == ["b", "c"]
+        assert trash.get_row_at(0)[1].plain == "30 days left"
+        await pilot.press("enter", "g", "r", "n", "d")
+        await pilot.pause(0.1)
+        assert not app.of(RunChosen) and len(app.screen_stack) == 1, "nothing of the list's"
+        await pilot.press("u")
+        await settled(pilot, lambda: "b is back as b-2: there is another run b now" in app.notices)
+        await settled(pilot, lambda: trash.row_count == 1)
+        for key in ("delete", "e"):
+            await pilot.press(key)
+            await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+            assert app.screen.focused is app.screen.query_one("#no")
+            await pilot.press("enter")
+            await settled(pilot, lambda: len(app.screen_stack) == 1)
+        assert len(deleted_runs(saves)) == 1
+        await pilot.click("#trash-remove")
         await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
-        words = str(app.screen.query_one(".dialog-body", Static).content)
-        assert "c goes for good" in words and "3 epochs" in words
+        await pilot.click("#yes")
+        await settled(pilot, lambda: deleted_runs(saves) == [])
+        await settled(pilot, lambda: "The trash is empty" in str(app.query_one("#runs-notice", Static).content))
+        assert app.query_one("#runs-notice").display and not trash.display
         await pilot.press("escape")
-        await settled(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
-        assert (saves / "c").exists()
-        await pilot.press("delete")
-        await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
-        await pilot.press("enter")
-        await settled(pilot, lambda: app.of(RunDeleted))
-        assert not (saves / "c").exists()
-        await settled(pilot, lambda: [row[0] for row in rows(app)] == ["b", "a"])
-        assert app.query_one(RunTable).cursor_row == 0
+        await settled(pilot, lambda: app.query_one(RunTable).has_focus and len(rows(app)) == 3)
+        assert {row[0] for row in rows(app)} == {"a", "b", "b-2"}
+
+
+async def test_a_click_selects_and_a_double_click_opens(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        table = app.query_one(RunTable)
+        for row in (1, 2, 0):
+            await pilot.click(RunTable, offset=(4, row + 1))
+            await pilot.pause(0.6)
+            assert table.cursor_row == row and not app.of(RunChosen)
+        await pilot.click(RunTable, offset=(4, 1))
+        await pilot.pause(0.6)
+        assert not app.of(RunChosen), "a click on the run under the cursor"
+        await pilot.click(RunTable, offset=(20, 2), times=2)
+        await settled(pilot, lambda: app.of(RunChosen))
+        assert [(event.path.name, event.purpose) for event in app.of(RunChosen)] == [("b", "watch")]
+
+
+async def test_long_names_are_told_apart(saves: Path) -> None:
+    names = [f"很久以前的月亮代表我的心和一条很长的名字-{number:04d}" for number in (1, 2)]
+    for name in names:
+        make_run(saves, name, created="2027-01-01T00:00:00+00:00")
+    app = PaneApp(RunsPane(), saves)
+    for size in ((80, 24), (120, 40)):
+        app = PaneApp(RunsPane(), saves)
+        async with app.run_test(size=size) as pilot:
+            await listed(pilot, app, 5)
+            shown = [row[0] for row in rows(app)][:2]
+            assert sorted(name[-4:] for name in shown) == ["0001", "0002"] and len(set(shown)) == 2
+            assert app.query_one(RunTable).virtual_size.width <= app.query_one(RunTable).size.width
 
 
 @pytest.mark.parametrize(("key", "verb"), [("n", "renamed"), ("delete", "deleted")])

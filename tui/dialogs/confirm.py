@@ -14,7 +14,11 @@ from textual.widgets import Button, Static
 
 
 class ConfirmDialog(ModalScreen[bool]):
-    """Asks before something is done; its result is whether to do it. ``danger`` paints the dialog as a warning."""
+    """Asks before something is done; its result is whether to do it.
+
+    ``danger``: the act destroys something. The dialog is painted as a warning, and Cancel has the focus: whatever is
+    typed next without looking changes nothing.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "answer(False)", "Cancel", tooltip="Leave everything as it is", id="dialog.cancel"),
@@ -36,10 +40,11 @@ class ConfirmDialog(ModalScreen[bool]):
             with Horizontal(classes="dialog-buttons"):
                 yield Button(self._confirm, variant="error" if self._danger else "primary", id="yes", compact=True)
                 yield Button("Cancel", id="no", compact=True)
-            yield Static(f"enter {self._confirm.lower()}   esc cancel", classes="dialog-keys", markup=False)
+            keys = "← → choose   enter take" if self._danger else f"enter {self._confirm.lower()}"
+            yield Static(f"{keys}   esc cancel", classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#yes").focus()
+        self.query_one("#no" if self._danger else "#yes").focus()
 
     def action_answer(self, answer: bool) -> None:
         """Close the dialog with ``answer``."""

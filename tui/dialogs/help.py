@@ -21,10 +21,10 @@ Lines: TypeAlias = Sequence[tuple[str, str]]
 COLUMN = 17  # cells of the first column
 
 FIRST_STEPS = (
-    ("f2", "Data: choose a text, or download one, see what is in it, and use it"),
-    ("f3", "Train: ctrl+t trains a new model with the settings that stand there"),
-    ("f4", "Generate: let the model write, even while it is still learning"),
-    ("f5", "Runs: everything is saved by itself and stands there; open it, copy it, train it further"),
+    ("1 or f2", "Data: choose a text, or download one, see what is in it, and use it"),
+    ("2 or f3", "Train: ctrl+t trains a new model with the settings that stand there"),
+    ("3 or f4", "Generate: let the model write, even while it is still learning"),
+    ("4 or f5", "Runs: everything is saved by itself and stands there; open it, copy it, train it further, delete it"),
     ("q", "Quit: a training goes on without the screen, and is found again at the next start"),
 )
 
@@ -61,6 +61,7 @@ WORDS = (
     ("mood", "a text that the model reads before it writes: it is not shown, but what follows goes on from it"),
     ("copy meter", "the longest stretch of what was written that stands literally in the training text"),
     ("run", "one model with its settings, its curve and its weights: a folder of its own"),
+    ("trash", "where deleted runs stay for 30 days: t in Runs shows them, u brings them back"),
     ("engine", "the process that trains a run: it outlives this screen"),
 )  # fmt: skip
 

@@ -27,7 +27,7 @@ from core.runs.run import RunSummary
 from tui.host import host, stands
 from tui.messages import RunsChanged
 from tui.request_texts import message_of, named_option, request_words, with_seed
-from tui.text import clip_cells, shown_text
+from tui.text import clipped_middle, shown_text
 from tui.token_details import SHADINGS
 from tui.widgets.generate_form import GenerateForm
 from tui.widgets.generation import Generation, unknown_words
@@ -169,7 +169,7 @@ class GeneratePane(Horizontal):
     def _show_run(self) -> None:
         run = self.run
         texts = self.query_one("#generate-texts")
-        texts.border_title = Content(shown_text(clip_cells(run.name, 40))) if run else "Texts"
+        texts.border_title = Content(clipped_middle(shown_text(run.name), 40)) if run else "Texts"
         texts.border_subtitle = Content(weights_words(run)) if run else None
         self.query_one("#generate-cannot").display = run is not None and self._choice.facts.bidirectional
         self.query_one("#generate-write", Button).disabled = not self._may_write

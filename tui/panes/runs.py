@@ -1,11 +1,12 @@
-"""The Runs pane: what is saved, and what can be done with it."""
+"""The Runs pane: what is saved, and what can be done with it; and the trash, which takes its place on ``t``."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -18,7 +19,20 @@ from textual.worker import Worker
 
 from core.errors import EngineError, RunError, UserError
 from core.events import State
-from core.runs.run import Run, RunSummary, check_name, delete_run, duplicate_run, list_runs, rename_run
+from core.quantities import counted
+from core.runs.run import Run, RunSummary, check_name, duplicate_run, list_runs, rename_run
+from core.runs.trash import (
+    DAYS_KEPT,
+    DeletedRun,
+    delete_run,
+    deleted_places,
+    deleted_runs,
+    empty_trash,
+    remove_deleted,
+    restore_run,
+    restored_words,
+    trash_folder,
+)
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.name import NameDialog
 from tui.host import host, stands
@@ -27,14 +41,18 @@ from tui.quantities import bytes_text
 from tui.text import shown_text
 from tui.widgets.lit_box import LitVertical
 from tui.widgets.run_details import RunDetails
-from tui.widgets.run_table import RunTable
+from tui.widgets.run_table import RunTable, TrashTable
 
+Answer = TypeVar("Answer")
 REFRESH_SECONDS = 2.0
 EMPTY = (
     "There are no runs yet.\n\n"
     "A run is one model and all that it has learned. Choose a text in Data, press Train, and it stands here,\n"
     "saved by itself: to watch, to let it write, or to train it further."
 )
+EMPTY_TRASH = f"The trash is empty.\n\nA run that is deleted stays here for {DAYS_KEPT} days, and can be restored."
+LIST_ACTIONS = ("open", "generate", "resume", "rename", "duplicate", "delete")
+TRASH_ACTIONS = {"restore": "Restore", "remove": "Delete for good", "empty": "Empty trash", "trash": "Back"}
 
 
 class RunsPane(Vertical):
@@ -45,32 +63,43 @@ class RunsPane(Vertical):
         Binding("r", "act('resume')", "Resume", tooltip="Go on training this run", id="runs.resume"),
         Binding("n", "act('rename')", "Rename", tooltip="Give this run another name", id="runs.rename"),
         Binding("d", "act('duplicate')", "Duplicate", tooltip="Copy this run under another name", id="runs.duplicate"),
-        Binding("delete,backspace", "act('delete')", "Delete", key_display="del", tooltip="Delete this run for good",
-                id="runs.delete"),
+        # Not backspace: that is what one types after a mistake.
+        Binding("delete", "act('delete')", "Delete", key_display="del", id="runs.delete",
+                tooltip="Move this run into the trash; in the trash, delete it for good"),
+        Binding("u", "act('restore')", "Restore", id="runs.restore",
+                tooltip="Bring back the run that was deleted last; in the trash, the one under the cursor"),
+        Binding("e", "act('empty')", "Empty trash", id="runs.empty",
+                tooltip="Delete for good all that is in the trash"),
+        Binding("t", "trash", "Trash", tooltip="The runs that were deleted, or back to the others", id="runs.trash",
+                show=False),
+        Binding("escape", "runs", "Runs", key_display="esc", id="runs.list"),
     ]  # fmt: skip
 
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._timer: Timer | None = None
         self._reading: Worker[None] | None = None
+        self._act: Worker[None] | None = None
         self._select: Path | None = None  # the run that gets the cursor when the list is read next
+        self._in_trash = False
+        self._deleted: list[Path] = []  # where the runs deleted here are now, to be brought back one by one
 
     def compose(self) -> ComposeResult:
         with LitVertical(id="runs-list"):
             yield Static("Reading the runs …", id="runs-notice", markup=False)
             yield RunTable(id="runs-table")
-            with Horizontal(id="runs-actions"):
-                for action, label in (
-                    ("open", "Open"), ("generate", "Generate"), ("resume", "Resume"), ("rename", "Rename"),
-                    ("duplicate", "Duplicate"), ("delete", "Delete"),
-                ):  # fmt: skip
-                    yield Button(
-                        label, id=f"runs-{action}", compact=True, variant="error" if action == "delete" else "default"
-                    )
+            yield TrashTable(id="trash-table")
+            with Horizontal(id="runs-actions", classes="actions"):
+                for action in LIST_ACTIONS:
+                    yield _button(action, action.capitalize(), is_loud=action == "delete")
+                yield _button("trash", "Trash")
+            with Horizontal(id="trash-actions", classes="actions"):
+                for action, label in TRASH_ACTIONS.items():
+                    yield _button(action, label, is_loud=action in ("remove", "empty"))
         yield RunDetails(id="run-details")
 
     def on_mount(self) -> None:
-        self.query_one("#runs-list").border_title = "Runs"
+        self._show_face()
         self.table.display = False
         self._timer = self.set_interval(REFRESH_SECONDS, self._look_again, pause=True)
         self.reload()
@@ -86,12 +115,15 @@ class RunsPane(Vertical):
 
     @property
     def table(self) -> RunTable:
-        """The list."""
-        return self.query_one(RunTable)
+        """The list that is shown: of the runs, or of the trash."""
+        return self.query_one("#trash-table" if self._in_trash else "#runs-table", RunTable)
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> RunsPane:
-        """Put the focus where the keys of this pane work."""
-        self.table.focus(scroll_visible)
+        """Put the focus where the keys of this pane work: an empty list is not shown, and takes none."""
+        where = (
+            self.table if self.table.display else self.query_one("#trash-trash" if self._in_trash else "#runs-trash")
+        )
+        where.focus(scroll_visible)
         return self
 
     # ------------------------------------------------------------------ the list
@@ -108,31 +140,68 @@ class RunsPane(Vertical):
 
     @work(exclusive=True, group="list")
     async def _reload(self) -> None:
-        runs = await asyncio.to_thread(list_runs, host(self).saves)
-        if not stands(self):
+        saves, in_trash = host(self).saves, self._in_trash
+        if in_trash:
+            deleted = await asyncio.to_thread(deleted_runs, saves)
+        else:
+            places = await asyncio.to_thread(deleted_places, saves)
+            runs = await asyncio.to_thread(list_runs, saves)
+        if not stands(self) or in_trash != self._in_trash:
             return
-        self._show(runs)
-        if any(run.path == self._select for run in runs):
-            assert self._select is not None
-            self.table.move_to(self._select)
-            self._select = None
+        if in_trash:
+            self._show_trash(deleted)
+        else:
+            self._show(runs, len(places))
+            if any(run.path == self._select for run in runs):
+                assert self._select is not None
+                self.table.move_to(self._select)
+                self._select = None
+        self._show_details()
+        self.refresh_bindings()
 
-    def _show(self, runs: list[RunSummary]) -> None:
+    def _show(self, runs: list[RunSummary], deleted: int) -> None:
         self.table.show(runs)
-        self.table.display = bool(runs)
-        notice = self.query_one("#runs-notice", Static)
-        notice.display = not runs
-        notice.update(EMPTY)
+        in_trash = f"\n\n{counted(deleted, 'run')} in the trash: t shows them." if deleted and not runs else ""
+        self._show_box(runs, EMPTY + in_trash)
         box = self.query_one("#runs-list")
         training = sum(run.state == State.TRAINING for run in runs)
         box.border_title = Content(f"Runs · {len(runs)}" + (f" · {training} training" if training else ""))
-        box.border_subtitle = Content(
-            f"{bytes_text(sum(run.bytes for run in runs))} in {shown_text(str(host(self).saves))}"
+        button = self.query_one("#runs-trash", Button)
+        label = f"Trash {deleted}" if deleted else "Trash"
+        if str(button.label) != label:
+            button.label = label
+            button.refresh(layout=True)
+
+    def _show_trash(self, deleted: list[DeletedRun]) -> None:
+        self.query_one(TrashTable).show_deleted(deleted)
+        self._show_box([run.summary for run in deleted], EMPTY_TRASH)
+        self.query_one("#runs-list").border_title = Content(f"Trash · {len(deleted)}")
+
+    def _show_box(self, runs: list[RunSummary], when_empty: str) -> None:
+        """The list and what stands around it, for whichever of the two lists it is."""
+        changed = self.table.display != bool(runs)
+        self.table.display = bool(runs)
+        if changed and self.display and self.has_focus_within:
+            self.focus()
+        notice = self.query_one("#runs-notice", Static)
+        notice.display = not runs
+        notice.update(when_empty)
+        saves = host(self).saves
+        folder = trash_folder(saves) if self._in_trash else saves
+        self.query_one("#runs-list").border_subtitle = Content(
+            f"{bytes_text(sum(run.bytes for run in runs))} in {shown_text(str(folder))}"
         )
-        for button in self.query("#runs-actions Button").results(Button):
-            button.disabled = not runs
+        for button in self.query(".actions Button").results(Button):
+            button.disabled = not runs and not (button.id or "").endswith("trash")
         self.query_one(RunDetails).display = bool(runs)
-        self._show_details()
+
+    def _show_face(self) -> None:
+        """Which of the two lists, and its buttons."""
+        self.query_one("#runs-table").display = not self._in_trash
+        self.query_one(TrashTable).display = self._in_trash
+        self.query_one("#runs-actions").display = not self._in_trash
+        self.query_one("#trash-actions").display = self._in_trash
+        self.query_one("#runs-list").border_title = "Trash" if self._in_trash else "Runs"
 
     @on(DataTable.RowHighlighted)
     def _show_details(self) -> None:
@@ -140,27 +209,57 @@ class RunsPane(Vertical):
 
     # ------------------------------------------------------------------ what can be done
 
-    @on(DataTable.RowSelected)
+    @on(DataTable.RowSelected, "#runs-table")
     def _opened(self) -> None:
         self.action_act("open")
 
-    @on(Button.Pressed, "#runs-actions Button")
+    @on(Button.Pressed, ".actions Button")
     def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        self.action_act((event.button.id or "").removeprefix("runs-"))
+        action = (event.button.id or "").split("-")[-1]
+        self.action_trash() if action == "trash" else self.action_act(action)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the trash there is other things to do than in the list; what was deleted can be brought back."""
+        if action == "runs":
+            return self._in_trash
+        if action == "act":
+            if self._in_trash:
+                return parameters[0] in ("restore", "delete", "remove", "empty")
+            return parameters[0] in LIST_ACTIONS or (parameters[0] == "restore" and bool(self._deleted))
+        return super().check_action(action, parameters)
+
+    def action_trash(self) -> None:
+        """The trash instead of the list, or the other way round."""
+        had_focus = self.has_focus_within
+        self._in_trash = not self._in_trash
+        self._show_face()
+        if had_focus:
+            self.focus()
+        self.reload()
+
+    def action_runs(self) -> None:
+        """Back from the trash."""
+        self.action_trash()
 
     def action_act(self, action: str) -> None:
         """Do ``action`` with the run under the cursor, or say why not."""
+        if self._act is not None and not self._act.is_finished:
+            return  # keys that were typed before its dialog stood there are not for the list
         run = self.table.selected
-        if run is None:
+        if action == "restore" and not self._in_trash:
+            self._act = self._bring_back(self._deleted[-1])
+        elif run is None:
             return
-        reason = refusal(run, action)
-        if reason:
+        elif self._in_trash:
+            acts = {"restore": lambda: self._bring_back(run.path), "empty": self._empty}
+            self._act = acts.get(action, lambda: self._remove(run))()
+        elif reason := refusal(run, action):
             self._complain(reason)
         elif action in PURPOSES:
             self.post_message(RunChosen(run.path, PURPOSES[action]))
         else:
-            {"rename": self._rename, "duplicate": self._duplicate, "delete": self._delete}[action](run)
+            self._act = {"rename": self._rename, "duplicate": self._duplicate, "delete": self._delete}[action](run)
 
     @work
     async def _rename(self, run: RunSummary) -> None:
@@ -168,7 +267,8 @@ class RunsPane(Vertical):
         name = await self.app.push_screen_wait(NameDialog(title, run.name, "Rename", self._name_check(run.name)))
         if name is None or name == run.name:
             return
-        if await self._try(lambda: rename_run(Run(run.path), name), leaving=run.path):
+        with self._complaining():
+            await self._try(lambda: rename_run(Run(run.path), name), leaving=run.path)
             path = run.path.with_name(name)
             self.post_message(RunRenamed(run.path, path))
             self._done(f"{run.name} is now {name}", path)
@@ -180,42 +280,85 @@ class RunsPane(Vertical):
         name = await self.app.push_screen_wait(dialog)
         if name is None:
             return
-        if run.state in (State.TRAINING, State.PAUSED):
-            # Its engine is writing: only it can make a copy that is of one moment.
-            try:
+        with self._complaining():
+            if run.state in (State.TRAINING, State.PAUSED):
+                # Its engine is writing: only it can make a copy that is of one moment.
                 client = await host(self).engines.client(run.path)
                 await client.request("save", name=name)
-            except (UserError, EngineError) as error:
-                self._complain(str(error))
-                return
-        elif not await self._try(lambda: duplicate_run(Run(run.path), name)):
-            return
-        self._done(f"{name} is a copy of {run.name}", run.path.with_name(name))
+            else:
+                await self._try(lambda: duplicate_run(Run(run.path), name))
+            self._done(f"{name} is a copy of {run.name}", run.path.with_name(name))
 
     @work
     async def _delete(self, run: RunSummary) -> None:
+        what = f"{bytes_text(run.bytes)}, after {counted(run.epoch, 'epoch')} of training" if not run.problem else \
+            "all that is left in its folder"  # fmt: skip
         body = Content.assemble(
-            ("its weights, its curve and its copy of the text"
-             f", {bytes_text(run.bytes)}, after {run.epoch:,} epochs of training.\nThis cannot be undone."),
-        ) if not run.problem else Content("all that is left in its folder.\nThis cannot be undone.")  # fmt: skip
-        body = Content.assemble((shown_text(run.name), "bold"), " goes for good: ", body)
-        title = Content(f"Delete {shown_text(run.name)}?")
-        if not await self.app.push_screen_wait(ConfirmDialog(title, body, "Delete", danger=True)):
+            (shown_text(run.name), "bold"), f" ({what}) goes into the trash. It can be restored for {DAYS_KEPT} days."
+        )
+        if not await self._sure(f"Delete {shown_text(run.name)}?", body, "Delete"):
             return
-        if await self._try(lambda: delete_run(Run(run.path)), leaving=run.path):
+        with self._complaining():
+            path = await self._try(lambda: delete_run(Run(run.path)), leaving=run.path)
+            self._deleted.append(path)
             self.post_message(RunDeleted(run.path))
-            self._done(f"{run.name} is deleted", None)
+            # The name is in the title: a title is never markup.
+            self.app.notify(
+                f"[@click=app.restore_run('{path.parent.name}')]u or a click here brings it back[/]",
+                title=shown_text(f"{run.name} is in the trash"), timeout=10,
+            )  # fmt: skip
+            self.post_message(RunsChanged())
 
-    async def _try(self, act: Callable[[], object], leaving: Path | None = None) -> bool:
-        """Do what touches the disk, in a thread, after the engine at ``leaving`` has been left; say what goes wrong."""
+    def restore(self, entry: str) -> None:
+        """Bring back the run that was deleted here and is in that folder of the trash, unless it is back already."""
+        for path in self._deleted:
+            if path.parent.name == entry:
+                self._bring_back(path)
+
+    @work
+    async def _bring_back(self, path: Path) -> None:
+        with self._complaining():
+            if path in self._deleted:
+                self._deleted.remove(path)  # also where it has gone another way
+            restored = await self._try(lambda: restore_run(path))
+            self._done(restored_words(path.name, restored.name), restored.path)
+
+    @work
+    async def _remove(self, run: RunSummary) -> None:
+        body = Content.assemble((shown_text(run.name), "bold"), " goes for good. This cannot be undone.")
+        if await self._sure(f"Delete {shown_text(run.name)} for good?", body, "Delete for good"):
+            with self._complaining():
+                await self._try(lambda: remove_deleted(run.path))
+                self._done(f"{run.name} is gone for good", None)
+
+    @work
+    async def _empty(self) -> None:
+        runs = self.table.runs
+        size = bytes_text(sum(run.bytes for run in runs))
+        body = f"{counted(len(runs), 'run')}, {size}, in the trash will be gone for good. This cannot be undone."
+        if await self._sure("Empty the trash?", Content(body), "Empty trash"):
+            with self._complaining():
+                gone = await self._try(lambda: empty_trash(host(self).saves))
+                self._done(f"{counted(len(gone), 'run')} gone for good", None)
+
+    async def _sure(self, title: str, body: Content, confirm: str) -> bool:
+        """Ask before something is deleted."""
+        answer: bool = await self.app.push_screen_wait(ConfirmDialog(title, body, confirm, danger=True))
+        return answer
+
+    @contextlib.contextmanager
+    def _complaining(self) -> Iterator[None]:
+        """Say what went wrong, instead of what would have come next."""
         try:
-            if leaving is not None:
-                await host(self).engines.release(leaving)
-            await asyncio.to_thread(act)
+            yield
         except (UserError, EngineError) as error:
             self._complain(str(error))
-            return False
-        return True
+
+    async def _try(self, act: Callable[[], Answer], leaving: Path | None = None) -> Answer:
+        """Do what touches the disk, in a thread, after the engine at ``leaving`` has been left."""
+        if leaving is not None:
+            await host(self).engines.release(leaving)
+        return await asyncio.to_thread(act)
 
     def _done(self, sentence: str, select: Path | None) -> None:
         self.notify(shown_text(sentence), markup=False)
@@ -242,6 +385,11 @@ class RunsPane(Vertical):
         while copy in taken:
             copy, number = f"{name[:90]}-copy-{number}", number + 1
         return copy
+
+
+def _button(action: str, label: str, is_loud: bool = False) -> Button:
+    place = "trash" if action in ("remove", "empty", "restore") or label == "Back" else "runs"
+    return Button(label, id=f"{place}-{action}", compact=True, classes="loud" if is_loud else "")
 
 
 PURPOSES = {"open": "watch", "generate": "generate", "resume": "resume"}

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from core.generation.options import GenerationRequest
 from tui.palette import QUIET
-from tui.text import clip_cells, shown_text, token_name
+from tui.text import clipped_middle, shown_text, token_name
 from tui.token_details import SHADINGS
 from tui.widgets.lit_box import LitVertical
 from tui.widgets.written_text import WrittenText
@@ -129,7 +129,7 @@ class Generation(LitVertical):
 
     def compose(self) -> ComposeResult:
         yield Static(
-            Content.assemble((shown_text(clip_cells(self._run, 60)), "bold"), (f" · {self._settings}", QUIET)),
+            Content.assemble((clipped_middle(shown_text(self._run), 60), "bold"), (f" · {self._settings}", QUIET)),
             classes="generation-settings",
         )
         yield ItemGrid(*self.samples, min_column_width=NARROWEST, stretch_height=False, classes="samples")

@@ -16,6 +16,8 @@ from textual.widgets import Static
 
 from tui.text import cell_len
 
+NARROWEST_NAMED = 76  # columns from which the tabs and the device leave room for the program's name
+
 
 class PaneTab(Static):
     """The name of a pane, to be clicked."""
@@ -26,9 +28,9 @@ class PaneTab(Static):
 
         pane: str
 
-    def __init__(self, pane: str, title: str, key: str) -> None:
-        super().__init__(Content(title), id=f"tab-{pane}")
-        self.tooltip = f"{title} ({key})"
+    def __init__(self, number: int, pane: str, title: str, key: str) -> None:
+        super().__init__(Content(f"{number} {title}"), id=f"tab-{pane}")
+        self.tooltip = f"{title}: {number}, or {key} while something is typed"
         self._pane = pane
 
     def on_click(self, event: events.Click) -> None:
@@ -48,9 +50,13 @@ class HeaderLine(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Static("Playground", id="header-name", markup=False)
-        for name, title, key in self._panes:
-            yield PaneTab(name, title, key)
+        for number, (name, title, key) in enumerate(self._panes, 1):
+            yield PaneTab(number, name, title, key)
         yield Static("", id="header-device", markup=False)
+
+    def on_resize(self) -> None:
+        """The name is what is known best."""
+        self.query_one("#header-name").display = self.size.width >= NARROWEST_NAMED
 
     def watch_current(self, before: str, after: str) -> None:
         """Mark the tab of the pane shown."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from tui.charts import Bar, Drawing, Palette, Series, bar_chart, line_chart
-from tui.text import cell_len, clip_cells, token_name
+from tui.text import distinct_labels, token_name
 from tui.widgets.chart import Draw
 
 # Bars lie close to one another: in full colour they would outshine all else.
@@ -22,37 +20,6 @@ def gram_name(gram: Any, kind: str) -> str:
     if isinstance(gram, str):
         return gram
     return (" " if kind == "word" else "").join(token_name(str(token)) for token in gram)
-
-
-def distinct_labels(names: Sequence[str], cells: int) -> list[str]:
-    """``names`` in at most ``cells`` cells: cut at the end, or in the middle where two would then look the same."""
-    by_end = [clip_cells(name, cells) for name in names]
-    by_middle = [clipped_middle(name, cells) for name in names]
-    seen_end, seen_middle = Counter(by_end), Counter(by_middle)
-    labels = []
-    for place, (name, end, middle) in enumerate(zip(names, by_end, by_middle, strict=True), 1):
-        if seen_end[end] == 1:
-            labels.append(end)
-        elif seen_middle[middle] == 1 and middle not in seen_end:
-            labels.append(middle)
-        else:  # alike at both ends: its place in the list tells it apart
-            number = f"…{place}"
-            labels.append(clip_cells(clip_cells(name, max(0, cells - len(number)), "") + number, cells))
-    return labels
-
-
-def clipped_middle(text: str, cells: int) -> str:
-    """``text`` in at most ``cells`` cells, its beginning and its end kept."""
-    if cell_len(text) <= cells or cells < 3:
-        return clip_cells(text, cells)
-    head = clip_cells(text, (cells - 1) // 2, "")
-    room = cells - 1 - cell_len(head)
-    tail = ""
-    for character in reversed(text):
-        if cell_len(character + tail) > room:
-            break
-        tail = character + tail
-    return f"{head}…{tail}"
 
 
 def bars_of(facts: dict[str, Any], order: str) -> Draw:

@@ -17,8 +17,9 @@ from textual.widgets import DataTable
 from core.config import shown
 from core.events import State
 from core.runs.run import RunSummary
+from core.runs.trash import DeletedRun, kept_words
 from tui.quantities import age_text, bytes_text, count_text, date_text, perplexity_text
-from tui.text import clip_cells, shown_text
+from tui.text import cell_len, clip_cells, distinct_labels, shown_text
 
 # A sign beside the word, so that colour is never the only difference.
 SIGNS = {
@@ -74,18 +75,20 @@ LONGEST_NAME = 40
 
 
 class RunTable(DataTable[Text]):
-    """Shows summaries of runs. Rows are keyed by the run's path."""
+    """Shows summaries of runs. Rows are keyed by the run's path. A click moves the cursor, a double click opens."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "Open", tooltip="Show the run's curve and follow it", id="runs.open"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"run-table--active", "run-table--loud", "run-table--quiet"}
+    columns_known: ClassVar[tuple[_Column, ...]] = COLUMNS
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(cursor_type="row", id=id)
         self._runs: tuple[RunSummary, ...] = ()
         self._layout: tuple[tuple[str, int], ...] = ()
         self._ages: dict[Path, str] = {}
+        self._names: dict[Path, str] = {}
 
     @property
     def runs(self) -> tuple[RunSummary, ...]:
@@ -99,6 +102,15 @@ class RunTable(DataTable[Text]):
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self.show(self._runs, repaint=True))
+
+    def on_click(self, event: events.Click) -> None:
+        """Textual's table opens a row at a single click where the cursor is on it already: half of a double click."""
+        row = event.style.meta.get("row", -1)
+        if row >= 0:
+            event.prevent_default().stop()
+            self.move_cursor(row=row, scroll=False)
+            if event.chain == 2:
+                self.action_select_cursor()
 
     def on_resize(self, event: events.Resize) -> None:
         if self._chosen_layout() != self._layout:
@@ -116,10 +128,12 @@ class RunTable(DataTable[Text]):
                     self._update_row(run, self._cells(run, layout, now))
             return
         self._layout = layout
+        shown_names = distinct_labels([shown_text(run.name) for run in runs], dict(layout)["name"])
+        self._names = {run.path: name for run, name in zip(runs, shown_names, strict=True)}
         scroll = self.scroll_y
         with self.app.batch_update(), self.prevent(DataTable.RowHighlighted):
             self.clear(columns=True)
-            labels = {column.key: column for column in COLUMNS}
+            labels = {column.key: column for column in self.columns_known}
             for key, width in layout:
                 label = labels[key].label
                 text = Text(label.rjust(width) if labels[key].to_the_right else label)
@@ -153,7 +167,7 @@ class RunTable(DataTable[Text]):
     def _chosen_layout(self) -> tuple[tuple[str, int], ...]:
         """The columns that fit, with their widths; what is left over goes to the name."""
         room = max(self.container_size.width, self.size.width) - 2
-        columns = sorted(COLUMNS, key=lambda column: column.rank)
+        columns = sorted(self.columns_known, key=lambda column: column.rank)
         total, kept = 0, set()
         for column in columns:
             total += column.width + 2 * self.cell_padding
@@ -161,22 +175,26 @@ class RunTable(DataTable[Text]):
                 total -= column.width + 2 * self.cell_padding
                 break
             kept.add(column.key)
-        longest = max((len(run.name.encode("utf-8", "replace")) for run in self._runs), default=0)
+        longest = max((cell_len(shown_text(run.name)) for run in self._runs), default=0)
         name = min(16 + max(0, room - total), LONGEST_NAME, max(16, longest))
-        return tuple((column.key, name if column.key == "name" else column.width) for column in COLUMNS
-                     if column.key in kept)  # fmt: skip
+        return tuple((column.key, name if column.key == "name" else column.width)
+                     for column in self.columns_known if column.key in kept)  # fmt: skip
 
     def _cells(self, run: RunSummary, layout: tuple[tuple[str, int], ...], now: datetime.datetime) -> list[Text]:
-        columns = {column.key: column for column in COLUMNS}
+        columns = {column.key: column for column in self.columns_known}
         self._ages[run.path] = age_text(run.created, now)
         cells = []
         for key, width in layout:
-            text = clip_cells(shown_text(columns[key].text(run, now)), width)
+            text = shown_text(self._text(columns[key], run, now))
+            text = self._names[run.path] if key == "name" else clip_cells(text, width)
             cell = Text(text, no_wrap=True, end="", style=self._style(key, run))
             if columns[key].to_the_right:
                 cell.pad_left(max(0, width - cell.cell_len))
             cells.append(cell)
         return cells
+
+    def _text(self, column: _Column, run: RunSummary, now: datetime.datetime) -> str:
+        return column.text(run, now)
 
     def _style(self, key: str, run: RunSummary) -> Style:
         name = ""
@@ -187,3 +205,26 @@ class RunTable(DataTable[Text]):
         elif key not in ("name", "training", "state"):
             name = "run-table--quiet"
         return Style(color=self.get_component_rich_style(name).color) if name else Style.null()
+
+
+_LEFT = _Column("left", "in the trash", 12, 1, lambda *_: "")
+
+
+class TrashTable(RunTable):
+    """Shows deleted runs, and how long each stays; there is nothing to open."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Open", show=False, id="trash.none")]
+    columns_known = (COLUMNS[0], _LEFT, *(column for column in COLUMNS if column.key not in ("name", "state")))
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._left: dict[Path, str] = {}
+
+    def show_deleted(self, deleted: Sequence[DeletedRun]) -> None:
+        """Show what is in the trash."""
+        left = {run.path: kept_words(run.deleted) for run in deleted}
+        changed, self._left = left != self._left, left
+        self.show([run.summary for run in deleted], repaint=changed)
+
+    def _text(self, column: _Column, run: RunSummary, now: datetime.datetime) -> str:
+        return self._left.get(run.path, "") if column is _LEFT else super()._text(column, run, now)

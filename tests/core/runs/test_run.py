@@ -1,4 +1,4 @@
-"""The run folder: made whole, named, listed, renamed, copied, deleted, held, and damaged in every way."""
+"""The run folder: made whole, named, listed, renamed, copied, held, and damaged in every way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from core.runs.run import (
     RunFacts,
     check_name,
     create_run,
-    delete_run,
     duplicate_run,
     find_run,
     free_name,
@@ -154,17 +153,6 @@ def test_copying(make: Any, saves: Path) -> None:
     with pytest.raises(RunError, match="there is already a run 'two'"):
         duplicate_run(run, "two")
     assert {entry.name for entry in saves.iterdir()} == {"one", "two"}
-
-
-def test_deleting(make: Any, saves: Path) -> None:
-    run = make()
-    with run.lock(), pytest.raises(RunError, match="is open in another engine"):
-        delete_run(run)
-    assert run.exists()
-    delete_run(run)
-    assert list(saves.iterdir()) == []
-    with pytest.raises(RunError, match="there is no run 'one'"):
-        delete_run(run)
 
 
 def test_what_a_crash_left_is_swept(make: Any, saves: Path) -> None:
