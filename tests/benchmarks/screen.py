@@ -295,7 +295,7 @@ def redraws(epochs: list[EpochFinished], times: int) -> list[float]:
     from tui.charts import Series
     from tui.widgets.chart import CurveChart
 
-    chart = CurveChart(unicode=True)
+    chart = CurveChart()
     chart.set_series([Series("training", [e.epoch for e in epochs[:-times]], [e.perplexity for e in epochs[:-times]])])
     found = []
     for event in epochs[-times:]:

@@ -35,7 +35,7 @@ class ChartApp(App[None]):
 class CurveApp(App[None]):
     def __init__(self) -> None:
         super().__init__()
-        self.chart = CurveChart(unicode=True)
+        self.chart = CurveChart()
 
     def compose(self) -> ComposeResult:
         yield self.chart

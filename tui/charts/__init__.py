@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from tui.charts.bars import Bar, bar_chart
 from tui.charts.curve import Curve, decimate
-from tui.charts.drawing import MONOCHROME, Drawing, Palette
-from tui.charts.line import MARKERS, Marker, Range, ReferenceLine, Series, line_chart
+from tui.charts.dots import Marker
+from tui.charts.drawing import Drawing, Palette, blank
+from tui.charts.line import ReferenceLine, Series, line_chart
 
 __all__ = [
-    "MARKERS",
-    "MONOCHROME",
     "Bar",
     "Curve",
     "Drawing",
     "Marker",
     "Palette",
-    "Range",
     "ReferenceLine",
     "Series",
     "bar_chart",
+    "blank",
     "decimate",
     "line_chart",
     "preload",

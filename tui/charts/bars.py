@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from tui.charts.drawing import Drawing, Palette, Row, Run, message
-from tui.charts.grid import blank
+from tui.charts.drawing import Drawing, Palette, Row, Run, blank, message
 from tui.charts.ticks import number_label
 from tui.text import pad_cells, shown_text, token_name
 
@@ -33,7 +32,6 @@ def bar_chart(
     palette: Palette | None = None,
     total: float | None = None,
     decimals: int | None = None,
-    unicode: bool = True,
     placeholder: str = "nothing to count yet",
 ) -> Drawing:
     """One row for each bar, as many as fit into ``height``: label, bar, value, share. Exactly ``width`` cells a row.
@@ -41,7 +39,6 @@ def bar_chart(
     Args:
         total: what shares are of; None for the sum of all bars, 0 for no shares.
         decimals: decimals of the values; None for whole numbers as such and others with three.
-        unicode: bars in eighths of a cell, else ``#``.
         placeholder: the sentence shown where there are no bars.
     """
     palette = palette or Palette()
@@ -55,8 +52,6 @@ def bar_chart(
     labels = [token_name(bar.label) for bar, _ in shown]
     numbers = [_number(bar.value, decimals) for bar, _ in shown]
     notes = [_share(value, whole) if bar.note is None else shown_text(bar.note) for bar, value in shown]
-    if not unicode:
-        labels, notes = [[_ascii(text) for text in texts] for texts in (labels, notes)]
 
     label_cells = min(max(map(cell_len, labels)), max(1, width // 3))
     number_cells = max(map(len, numbers))
@@ -69,23 +64,21 @@ def bar_chart(
     tail = sum(cells + 1 for cells in (number_cells, note_cells) if cells)
     room = max(0, width - label_cells - 1 - tail)
     largest = max(values, default=0.0)
-    ellipsis = "…" if unicode else "~"
 
     rows: list[Row] = []
     for (_, value), label, number, note in zip(shown, labels, numbers, notes, strict=True):
-        bar = _bar(value / largest if largest > 0 else 0.0, room, unicode)
+        bar = _bar(value / largest if largest > 0 else 0.0, room)
         runs: list[Run] = [
-            (pad_cells(label, label_cells, ellipsis=ellipsis) + " ", palette.text),
+            (pad_cells(label, label_cells) + " ", palette.text),
             (bar, palette.bar),
             (" " * (room - len(bar)), ""),
         ]
         if number_cells:
-            runs.append((" " + pad_cells(number, number_cells, "right", ellipsis), palette.text))
+            runs.append((" " + pad_cells(number, number_cells, "right"), palette.text))
         if note_cells:
-            runs.append((" " + pad_cells(note, note_cells, "right", ellipsis), palette.label))
+            runs.append((" " + pad_cells(note, note_cells, "right"), palette.label))
         rows.append(_exact([run for run in runs if run[0]], width))
-    rows += [((" " * width, ""),)] * (height - len(rows))
-    return Drawing(rows, width)
+    return Drawing([*rows, *blank(width, height - len(rows)).rows], width)
 
 
 def _exact(runs: list[Run], width: int) -> Row:
@@ -103,13 +96,11 @@ def _exact(runs: list[Run], width: int) -> Row:
     return tuple(out)
 
 
-def _bar(fraction: float, cells: int, unicode: bool) -> str:
+def _bar(fraction: float, cells: int) -> str:
     """A bar of ``fraction`` of ``cells``; anything above nothing shows."""
     if fraction <= 0 or cells <= 0:
         return ""
     fraction = min(1.0, fraction)
-    if not unicode:
-        return "#" * max(1, round(fraction * cells))
     eighths = max(1, round(fraction * cells * 8))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
 
@@ -131,9 +122,3 @@ def _share(value: float, total: float) -> str:
         return ""
     share = max(0.0, value) / total * 100
     return "<0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"
-
-
-def _ascii(text: str) -> str:
-    """The text with what is not ASCII escaped."""
-    names = {"␣": "_", "⏎": "\\n", "⇥": "\\t"}
-    return "".join(names.get(c, c) for c in text).encode("ascii", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Long curves in little room: what is kept of a series that grows all night, and what of it is drawn."""
+"""Long curves: what is kept of a series that grows all night, and which of its points are drawn."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 LARGEST = 1e300
-"""What is larger is drawn as this: differences of larger numbers may be infinite."""
+"""Larger numbers are drawn as this one: their differences may be infinite."""
 
 
 def finite_points(x: ArrayLike, y: ArrayLike, positive_x: bool = False, positive_y: bool = False) -> Points:
-    """The points that can be drawn, in the order of ``x``: finite ones, and positive where the axis is logarithmic."""
+    """The points that can be drawn, in the order of ``x``: finite, and positive if the axis is logarithmic."""
     import numpy as np
 
     xs, ys = np.asarray(x, dtype=np.float64).ravel(), np.asarray(y, dtype=np.float64).ravel()
@@ -38,7 +38,7 @@ def finite_points(x: ArrayLike, y: ArrayLike, positive_x: bool = False, positive
 
 
 def _extremes(y: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Indices of the lowest and the highest value of each group, groups given by their starts; in ascending order."""
+    """Ascending indices of the lowest and the highest value of each group; ``starts`` are the first of each group."""
     import numpy as np
 
     sizes = np.diff(starts, append=y.size)
@@ -51,10 +51,10 @@ def _extremes(y: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.in
 
 
 def _untangled(column: list[int], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lowest and highest of each column in the order that is nearer to the column before.
+    """The lowest and the highest of each column, first the one that is nearer to the column before.
 
-    In noise this halves the ink (down one column, up the next), and the time to draw it; a smooth line stays as it is.
-    The order within a column of many points cannot be seen.
+    In noise this halves the ink (down one column, up the next); a smooth line is not changed. The order of many points
+    within one column is not visible.
     """
     import numpy as np
 
@@ -70,7 +70,7 @@ def _untangled(column: list[int], y: NDArray[np.float64]) -> NDArray[np.float64]
 def decimate(x: NDArray[np.float64], y: NDArray[np.float64], low: float, high: float, columns: int) -> Points:
     """At most two points a column, its lowest and its highest, of the finite points between ``low`` and ``high``.
 
-    ``x`` ascends. Where the line crosses an end of the range, a point is put there, so that it is drawn up to the edge.
+    ``x`` ascends. Where the line crosses an end of the range, a point is added, so that it is drawn up to the edge.
     """
     import numpy as np
 
@@ -95,41 +95,48 @@ def decimate(x: NDArray[np.float64], y: NDArray[np.float64], low: float, high: f
 
 
 class Curve:
-    """A series that grows without end in bounded room.
+    """A series that grows without end in bounded memory.
 
-    All of it is kept as the lowest and highest points of ever longer stretches, of equal length over the whole curve
-    (``2 * capacity`` points at most); the latest ``capacity`` points are kept as they came as well, for a near view.
+    The whole curve is kept as the lowest and highest points of stretches of equal length, which double when there are
+    more than ``2 * capacity`` points; the latest ``capacity`` points are also kept unchanged, for a near view.
     """
 
     def __init__(self, capacity: int = 8192) -> None:
         self._capacity = max(4, capacity)
         self.clear()
 
+    @classmethod
+    def of(cls, x: ArrayLike, y: ArrayLike) -> Curve:
+        """A curve of these points, in the order of ``x``."""
+        curve = cls()
+        curve.extend(x, y)
+        return curve
+
     def clear(self) -> None:
         """Forget every point."""
         self._past: Points | None = None
         self._stretch = 2
-        """How many raw points two kept ones stand for."""
+        """How many raw points two points of the past represent."""
         self._pending: tuple[list[float], list[float]] = ([], [])
-        """The latest raw points, not yet a whole stretch."""
+        """The latest raw points, which do not fill a stretch yet."""
         self._recent: tuple[list[float], list[float]] = ([], [])
         self._count = 0
 
     def __len__(self) -> int:
-        """How many points came in, finite or not."""
+        """How many points were added, finite or not."""
         return self._count
 
     @property
     def latest(self) -> float:
-        """The greatest x so far; 0 where there is none."""
+        """The largest x so far; 0 if there is none."""
         return self._recent[0][-1] if self._recent[0] else 0.0
 
     def append(self, x: float, y: float) -> None:
-        """One more point."""
+        """Add one point."""
         self.extend([x], [y])
 
     def extend(self, x: ArrayLike, y: ArrayLike) -> None:
-        """More points, in the order of ``x``, not before those already there. What is not finite is left out."""
+        """Add points in the order of ``x``, after those of the curve. Points that are not finite are left out."""
         import numpy as np
 
         self._count += min(np.size(x), np.size(y))
@@ -146,11 +153,11 @@ class Curve:
             self._settle()
 
     def _settle(self) -> None:
-        """Move whole stretches from the pending points to the past, and halve the past where it is too long."""
+        """Move whole stretches from the pending points to the past, and halve the past if it is too long."""
         import numpy as np
 
         whole = len(self._pending[0]) // self._stretch * self._stretch
-        if whole < max(self._stretch, 256):  # seldom, for it copies the past
+        if whole < max(self._stretch, 256):  # seldom, because it copies the past
             return
         new = (np.array(self._pending[0][:whole]), np.array(self._pending[1][:whole]))
         for kept in self._pending:
@@ -164,7 +171,7 @@ class Curve:
 
     @staticmethod
     def _condensed(points: Points, size: int) -> Points:
-        """The lowest and the highest of each ``size`` points, two of each even where they are one and the same."""
+        """The lowest and the highest of each ``size`` points; always two, even if they are the same point."""
         import numpy as np
 
         x, y = points
@@ -177,7 +184,7 @@ class Curve:
         return x[kept], y[kept]
 
     def points(self, since: float | None = None) -> Points:
-        """The points to draw, all of them or those from ``since`` on (with one before it, so that the line enters)."""
+        """The points to draw: all, or those from ``since`` on and the one before, so that the line enters."""
         import numpy as np
 
         near = since is not None and bool(self._recent[0]) and self._recent[0][0] <= since

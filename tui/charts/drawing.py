@@ -12,6 +12,8 @@ from textual.content import Content, Span
 from textual.strip import Strip
 from textual.visual import Visual
 
+from tui.text import pad_cells, shown_text
+
 if TYPE_CHECKING:
     from rich.style import Style as RichStyle
     from textual.css.styles import RulesMap
@@ -52,10 +54,6 @@ class Palette:
         if not self.series:
             return ""
         return self.series[(position if color is None else color) % len(self.series)]
-
-
-MONOCHROME = Palette("dim", "", "", "", "", ("",))
-"""No colours: markers and labels tell everything."""
 
 
 class Drawing(Visual):
@@ -121,12 +119,14 @@ class Drawing(Visual):
         return self.height
 
 
-def message(text: str, width: int, height: int, style: str = "") -> Drawing:
-    """A calm sentence in the middle of an otherwise empty drawing."""
-    from tui.text import pad_cells, shown_text
+def blank(width: int, height: int) -> Drawing:
+    """An empty drawing."""
+    width, height = max(0, width), max(0, height)
+    return Drawing([((" " * width, ""),)] * height, width)
 
-    blank: Row = ((" " * width, ""),) if width else ()
-    rows = [blank] * height
-    if rows and width:
-        rows[(height - 1) // 2] = ((pad_cells(shown_text(text), width, "centre"), style),)
+
+def message(text: str, width: int, height: int, style: str = "") -> Drawing:
+    """A sentence in the middle of an otherwise empty drawing."""
+    rows = list(blank(width, height).rows)
+    rows[(height - 1) // 2] = ((pad_cells(shown_text(text), width, "centre"), style),)
     return Drawing(rows, width)

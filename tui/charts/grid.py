@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from tui.charts.drawing import Drawing, Row, Run
+from tui.charts.drawing import Row, Run
 from tui.text import clip_cells, pad_cells, shown_text
 
 _INK = re.compile("[^ \u2800]+")
-_ASCII = str.maketrans({"│": "|", "─": "-", "┈": ".", "•": "*", "…": "~"} | dict.fromkeys("┼┤├┬┴└", "+"))
+REFERENCE = "┈"
+"""What a reference line consists of."""
 
 
 class Grid:
@@ -53,7 +54,7 @@ class Grid:
                 continue
             free = self.text(place)
             if place == row:  # the line itself is no obstacle to its own name
-                free = free.replace("┈", " ")
+                free = free.replace(REFERENCE, " ")
             column = free.rfind(" " * (len(label) + 1), first)
             if column >= 0:
                 self.write(place, column, label, style)
@@ -71,13 +72,11 @@ class Grid:
             if free >= 0:
                 self.write(row, free + 1, label, style)
 
-    def rows(self, unicode: bool) -> list[Row]:
-        """The rows as runs of one style each; in ASCII where asked for."""
+    def rows(self) -> list[Row]:
+        """The rows as runs of one style each."""
         rows: list[Row] = []
         for characters, styles in zip(self._characters, self._styles, strict=True):
             text = "".join(characters)
-            if not unicode:
-                text = _ascii(text)
             runs: list[Run] = []
             start, current = 0, styles[0]
             for column, style in enumerate(styles):
@@ -97,13 +96,7 @@ def _narrow(text: str) -> str:
     )
 
 
-def _ascii(text: str) -> str:
-    """The text in ASCII, as wide as before."""
-    text = text.translate(_ASCII)
-    return text if text.isascii() else "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
-
-
-def header(title: str, legend: Sequence[tuple[str, str, str]], width: int, style: str, unicode: bool) -> Row:
+def header(title: str, legend: Sequence[tuple[str, str, str]], width: int, style: str) -> Row:
     """What is drawn (left) and which line is whose (right), in one row of ``width`` cells.
 
     ``legend`` holds a sample of each line, its style and its name; what finds no room is left out.
@@ -123,10 +116,4 @@ def header(title: str, legend: Sequence[tuple[str, str, str]], width: int, style
     if cell_len(shown) > room:  # the part before the comma says what it is, the rest how
         shown = shown.split(",")[0] if cell_len(shown.split(",")[0]) <= room else ""
     runs = [(pad_cells(shown, width - used), style), *entries]
-    return tuple((text if unicode else _ascii(text), run_style) for text, run_style in runs if text)
-
-
-def blank(width: int, height: int) -> Drawing:
-    """Nothing, in this size."""
-    width, height = max(0, width), max(0, height)
-    return Drawing([((" " * width, ""),)] * height, width)
+    return tuple(run for run in runs if run[0])

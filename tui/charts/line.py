@@ -1,35 +1,33 @@
-"""Line charts: plotext draws curves, axes and ticks; ranges, ticks, legend and labels of reference lines are ours."""
+"""Line charts: curves over a common x, with axes, reference lines and a legend."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from tui.charts.axis import DECADES, Axis, Range, scaled, scaled_ends, x_axis, x_limits, y_axis
 from tui.charts.curve import LARGEST, decimate, finite_points
-from tui.charts.drawing import Drawing, Palette, message
-from tui.charts.grid import Grid, blank, header
-from tui.charts.plot import Strokes, Ticks, frame, picture
-from tui.charts.ticks import count_labels, linear_range, linear_ticks, log_range, log_ticks, tick_labels
+from tui.charts.dots import COLUMNS, MARKERS, ROWS, Marker, braille, strokes
+from tui.charts.drawing import Drawing, Palette, blank, message
+from tui.charts.frame import Ticks, frame
+from tui.charts.grid import REFERENCE, Grid, header
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-Marker: TypeAlias = Literal["solid", "dashed", "dotted", "points"]
-MARKERS: tuple[Marker, ...] = ("solid", "dashed", "dotted", "points")
-
-Range: TypeAlias = tuple[float | None, float | None]
+_SAMPLES: dict[Marker, str] = {"solid": "⠒⠒⠒", "dashed": "⠒ ⠒", "dotted": "⠂⠂⠂", "points": "• •"}
+_POINT = "•"
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One curve. Without a marker or a colour of its own it gets those of its position among the others.
+    """One curve. A marker or a colour that is None follows from its position among the others.
 
     Attributes:
-        name: what the legend calls it; without one it stays out of the legend.
-        x, y: equally long; what is not finite (or not positive on a logarithmic axis) is not drawn.
+        name: its name in the legend; without one it is not in the legend.
+        x, y: equally long; values that are not finite (or not positive on a logarithmic axis) are not drawn.
         color: a number in the palette, or a style string such as ``$success``.
         marker: how the line is drawn; "points" draws no line at all.
     """
@@ -43,7 +41,7 @@ class Series:
 
 @dataclass(frozen=True)
 class ReferenceLine:
-    """A labelled horizontal line at ``value``. ``stretch``: the y axis is made to reach it, wherever it lies."""
+    """A labelled horizontal line at ``value``. ``stretch``: the y axis is extended to include it."""
 
     value: float
     label: str
@@ -52,7 +50,7 @@ class ReferenceLine:
 
 @dataclass(frozen=True)
 class _Curve:
-    """A series made ready: points in axis units, decimated."""
+    """A series with its look, its points in the units of the axes."""
 
     name: str
     x: NDArray[np.float64]
@@ -62,36 +60,23 @@ class _Curve:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """One axis in the units that are plotted (decades where logarithmic), with its ticks and their labels."""
+class _Plane:
+    """The canvas: its first column in the grid, its size in cells, and the axes along it."""
 
-    low: float
-    high: float
-    ticks: tuple[float, ...]
-    labels: tuple[str, ...]
+    left: int
+    width: int
+    height: int
+    x: Axis
+    y: Axis
 
-    def __post_init__(self) -> None:
-        if not self.high > self.low:  # numbers so near to one another, or so large, that their distance is lost
-            object.__setattr__(self, "high", self.low + max(1e-9, abs(self.low) * 1e-9))
+    def row(self, y: float) -> int:
+        """The row of cells in which a value is."""
+        return self.height - 1 - int(0.5 + self.y.places(y, self.height))
 
-    def place(self, value: float, cells: int) -> float:
-        """Where ``value`` stands, in cells from the middle of the first; the ends are the middles of the outermost."""
-        return max(0.0, min(1.0, (value - self.low) / (self.high - self.low))) * (cells - 1)
-
-    def places(self, values: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
-        """``place`` of each value."""
-        import numpy as np
-
-        return np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0) * (cells - 1)
-
-
-_DECADES = 300.0
-"""A logarithmic axis goes no further, either way."""
-
-_ASCII_MARKERS: dict[Marker, str] = {"solid": "*", "dashed": "+", "dotted": ".", "points": "o"}
-_SAMPLES: dict[Marker, str] = {"solid": "⠒⠒⠒", "dashed": "⠒ ⠒", "dotted": "⠂⠂⠂", "points": "• •"}
-_DASHES: dict[Marker, tuple[int, int]] = {"dashed": (6, 4), "dotted": (1, 3)}
-"""Dots drawn and dots left out, along the line."""
+    def dots(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Points in dots from the upper left corner. The ends of an axis are the middles of the outermost cells."""
+        rows = self.height - 1 - self.y.places(y, self.height)
+        return (self.x.places(x, self.width) + 0.5) * COLUMNS, (rows + 0.5) * ROWS
 
 
 def line_chart(
@@ -104,7 +89,6 @@ def line_chart(
     x_label: str = "",
     y_label: str = "",
     palette: Palette | None = None,
-    unicode: bool = True,
     x_range: Range | None = None,
     y_range: Range | None = None,
     reference_lines: Sequence[ReferenceLine] = (),
@@ -113,190 +97,125 @@ def line_chart(
 ) -> Drawing:
     """Curves over a common x, in exactly ``width`` by ``height`` cells.
 
-    Legend and axis names stand in a row above and never cover a curve. In little room the legend goes first, then
-    the axes' labels, then the axes.
+    Legend and axis names are in a row above and never cover a curve. As the room shrinks, the legend is left out
+    first, then the labels of the axes, then the axes.
 
     Args:
-        x_range: the ends of the x axis, taken as they are; None for an end that follows the data, tidily.
-        y_range: where the y axis must reach at least; it is stretched to show all data.
+        x_range: the exact ends of the x axis; None for an end that follows the data and is a round number.
+        y_range: values that the y axis must include; it is extended to include all data.
         integer_x: ticks of x at whole numbers only (epochs, ranks).
-        unicode: braille dots and box lines, else ASCII alone.
-        placeholder: the sentence shown where there is nothing to draw.
+        placeholder: the sentence shown when there is nothing to draw.
     """
     palette = palette or Palette()
     if width < 1 or height < 1:
         return blank(width, height)
-    points = [finite_points(one.x, one.y, log_x, log_y) for one in series]
-    if not any(xs.size for xs, _ in points):
-        text = placeholder if unicode else placeholder.encode("ascii", "replace").decode()
-        return message(text, width, height, palette.label)
-    if log_x or log_y:
-        import numpy as np
+    curves = [_curve(one, position, palette, log_x, log_y) for position, one in enumerate(series)]
+    if not any(curve.x.size for curve in curves):
+        return message(placeholder, width, height, palette.label)
+    with_header = height >= 7 and bool(y_label or any(curve.name for curve in curves))
+    grid = Grid(width, height - with_header)
+    with_axes = width >= 12 and grid.height >= 4
+    with_labels = width >= 24 and grid.height >= 4
+    canvas_height = grid.height - with_axes - with_labels
 
-        def decades(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.clip(np.log10(values), -_DECADES, _DECADES)
-
-        points = [(decades(xs) if log_x else xs, decades(ys) if log_y else ys) for xs, ys in points]
-
-    with_header = height >= 7 and bool(y_label or any(one.name for one in series))
-    figure_height = height - with_header
-    with_axes = width >= 12 and figure_height >= 4
-    with_labels = width >= 24 and figure_height >= 4
-    canvas_height = figure_height - with_axes * (1 + with_labels)
-
-    low_x, high_x = _x_limits([xs for xs, _ in points], x_range, log_x)
-    curves = []
-    for position, (one, (xs, ys)) in enumerate(zip(series, points, strict=True)):
-        xs, ys = decimate(xs, ys, low_x, high_x, max(1, width - with_axes - 5 * with_labels))
-        marker = one.marker or MARKERS[position % len(MARKERS)]
-        curves.append(_Curve(one.name, xs, ys, palette.style(one.color, position), marker))
+    low, high = _x_extent(curves, x_range, log_x)
+    columns = max(1, width - with_axes - 5 * with_labels)
+    curves = [_decimated(curve, low, high, columns) for curve in curves]
     references = [line for line in reference_lines if abs(line.value) <= LARGEST and (line.value > 0 or not log_y)]
-    y_axis = _y_axis(curves, references, y_range, log_y, canvas_height)
-    gutter = max(5, *(len(label) for label in y_axis.labels)) if with_labels else 0
-    canvas_width = width - gutter - with_axes
-    x_axis = _x_axis(low_x, high_x, log_x, integer_x, canvas_width)
+    y = y_axis(*_y_extent(curves, references, y_range, log_y), log_y, canvas_height)
+    gutter = max(5, *map(len, y.labels)) if with_labels else 0
+    left = gutter + with_axes
+    plane = _Plane(left, width - left, canvas_height, x_axis(low, high, log_x, integer_x, width - left), y)
 
-    grid = Grid(width, figure_height)
-    canvas = (canvas_width, canvas_height)
     if with_axes:
-        _draw_axes(grid, canvas, gutter, x_axis, y_axis, with_labels, palette)
-    first = gutter + with_axes
-    names: list[tuple[int, str]] = []
-    for line in sorted(references, key=lambda line: -line.value):
-        place = _scaled(line.value, log_y)
-        if y_axis.low - 1e-9 <= place <= y_axis.high + 1e-9:
-            names.append((canvas_height - 1 - int(0.5 + y_axis.place(place, canvas_height)), line.label))
-            grid.write(names[-1][0], first, "┈" * canvas_width, palette.reference)
+        _draw_axes(grid, plane, with_labels, palette)
+    names = _draw_references(grid, plane, references, log_y, palette.reference)
     for curve in curves:
-        if curve.x.size:
-            grid.lay(picture(canvas, _strokes(curve, x_axis, y_axis, canvas, unicode)), first, curve.style)
+        _draw_curve(grid, plane, curve)
     if with_labels:
         for row, name in names:
-            grid.write_name(row, first, name, palette.reference)
+            grid.write_name(row, left, name, palette.reference)
         grid.write_x_name(gutter, x_label, palette.label)
-    rows = grid.rows(unicode)
+    rows = grid.rows()
     if with_header:
-        samples = _SAMPLES if unicode else {marker: symbol * 3 for marker, symbol in _ASCII_MARKERS.items()}
-        legend = [(samples[curve.marker], curve.style, curve.name) for curve in curves if curve.name]
-        rows.insert(0, header(y_label, legend, width, palette.label, unicode))
+        legend = [(_SAMPLES[curve.marker], curve.style, curve.name) for curve in curves if curve.name]
+        rows.insert(0, header(y_label, legend, width, palette.label))
     return Drawing(rows, width)
 
 
-def _draw_axes(
-    grid: Grid,
-    canvas: tuple[int, int],
-    gutter: int,
-    x_axis: _Axis,
-    y_axis: _Axis,
-    with_labels: bool,
-    palette: Palette,
-) -> None:
+def _curve(series: Series, position: int, palette: Palette, log_x: bool, log_y: bool) -> _Curve:
+    """A series at its position among the others, with the points that can be drawn."""
+    import numpy as np
+
+    x, y = finite_points(series.x, series.y, log_x, log_y)
+    if log_x:
+        x = np.clip(np.log10(x), -DECADES, DECADES)
+    if log_y:
+        y = np.clip(np.log10(y), -DECADES, DECADES)
+    marker = series.marker or MARKERS[position % len(MARKERS)]
+    return _Curve(series.name, x, y, palette.style(series.color, position), marker)
+
+
+def _decimated(curve: _Curve, low: float, high: float, columns: int) -> _Curve:
+    x, y = decimate(curve.x, curve.y, low, high, columns)
+    return replace(curve, x=x, y=y)
+
+
+def _x_extent(curves: Sequence[_Curve], wanted: Range | None, log: bool) -> tuple[float, float]:
+    """The ends of the x axis; x is ascending in each curve."""
+    filled = [curve.x for curve in curves if curve.x.size]
+    return x_limits(min(float(x[0]) for x in filled), max(float(x[-1]) for x in filled), wanted, log)
+
+
+def _y_extent(
+    curves: Sequence[_Curve], references: Sequence[ReferenceLine], wanted: Range | None, log: bool
+) -> tuple[float, float]:
+    """The lowest and the highest value that the y axis has to include."""
+    values = [float(edge) for curve in curves if curve.y.size for edge in (curve.y.min(), curve.y.max())]
+    values += [scaled(line.value, log) for line in references if line.stretch]
+    values += [end for end in scaled_ends(wanted, log) if end is not None]
+    return min(values, default=0.0), max(values, default=0.0)
+
+
+def _draw_axes(grid: Grid, plane: _Plane, with_labels: bool, palette: Palette) -> None:
     """Axes, ticks and their labels."""
     x_ticks: Ticks = ()
     y_ticks: Ticks = ()
+    gutter = plane.left - 1
     if with_labels:
-        x_ticks = tuple(
-            (x_axis.place(at, canvas[0]), name) for at, name in zip(x_axis.ticks, x_axis.labels, strict=True)
-        )
-        y_ticks = tuple(
-            (y_axis.place(at, canvas[1]), name.rjust(gutter))
-            for at, name in zip(y_axis.ticks, y_axis.labels, strict=True)
-        )
-    lines = frame((grid.width, grid.height), canvas, x_ticks, y_ticks)
-    tick_row = canvas[1] + 1
+        x_ticks = tuple(zip(plane.x.places(plane.x.ticks, plane.width).tolist(), plane.x.labels, strict=True))
+        labels = [label.rjust(gutter) for label in plane.y.labels]
+        y_ticks = tuple(zip(plane.y.places(plane.y.ticks, plane.height).tolist(), labels, strict=True))
+    lines = frame((grid.width, grid.height), (plane.width, plane.height), x_ticks, y_ticks)
+    labels_row = plane.height + 1
     grid.lay([line[:gutter] for line in lines], 0, palette.label)
-    grid.lay([line[gutter:] for line in lines[:tick_row]], gutter, palette.axis)
-    grid.lay(["" for _ in range(tick_row)] + [line[gutter:] for line in lines[tick_row:]], gutter, palette.label)
+    grid.lay([line[gutter:] for line in lines[:labels_row]], gutter, palette.axis)
+    grid.lay([""] * labels_row + [line[gutter:] for line in lines[labels_row:]], gutter, palette.label)
 
 
-def _ends(wanted: Range | None) -> Range:
-    """The ends asked for, those aside that no axis can have."""
-    low, high = (None if end is None or not math.isfinite(end) else end for end in wanted or (None, None))
-    return (None if low is None else max(-LARGEST, low)), (None if high is None else min(LARGEST, high))
+def _draw_references(
+    grid: Grid, plane: _Plane, references: Sequence[ReferenceLine], log: bool, style: str
+) -> list[tuple[int, str]]:
+    """Reference lines; returns the row and the label of each, from the top down."""
+    names: list[tuple[int, str]] = []
+    for line in sorted(references, key=lambda line: -line.value):
+        value = scaled(line.value, log)
+        if plane.y.low - 1e-9 <= value <= plane.y.high + 1e-9:
+            names.append((plane.row(value), line.label))
+            grid.write(names[-1][0], plane.left, REFERENCE * plane.width, style)
+    return names
 
 
-def _scaled(value: float, log: bool) -> float:
-    """A value in the units of its axis; one that a logarithmic axis does not know is infinitely far down."""
-    if not log:
-        return value
-    return max(-_DECADES, min(_DECADES, math.log10(value))) if value > 0 else -math.inf
-
-
-def _x_limits(values: Sequence[NDArray[np.float64]], x_range: Range | None, log: bool) -> tuple[float, float]:
-    """The ends of the x axis, in its units."""
-    filled = [xs for xs in values if xs.size]
-    low, high = min(float(xs[0]) for xs in filled), max(float(xs[-1]) for xs in filled)
-    wanted_low, wanted_high = _ends(x_range)
-    if wanted_low is not None:
-        scaled = _scaled(wanted_low, log)
-        low = scaled if math.isfinite(scaled) else low
-    if wanted_high is not None:
-        scaled = _scaled(wanted_high, log)
-        high = scaled if math.isfinite(scaled) else high
-    if high - low <= 1e-12 * max(abs(low), abs(high)):
-        margin = 0.5 if log else (abs(low) / 10 or 1.0)
-        low, high = (low, low + margin) if wanted_low is not None else (low - margin, low + margin)
-    if log and high > _DECADES:
-        low, high = min(low, _DECADES - 0.5), _DECADES
-    return low, high
-
-
-def _x_axis(low: float, high: float, log: bool, integers: bool, cells: int) -> _Axis:
-    """The x axis over ``cells`` cells, with as many ticks as have room."""
-    most = max(1, min(10, cells // 9))
-    if log:
-        ticks = log_ticks(10**low, 10**high, most)
-        return _Axis(low, high, tuple(math.log10(tick) for tick in ticks), tuple(count_labels(ticks, cells)))
-    ticks = linear_ticks(low, high, most, integers)
-    return _Axis(low, high, tuple(ticks), tuple(count_labels(ticks, cells)))
-
-
-def _y_axis(
-    curves: Sequence[_Curve], references: Sequence[ReferenceLine], y_range: Range | None, log: bool, cells: int
-) -> _Axis:
-    """The y axis over ``cells`` cells: round ends around all that is to be seen, ticks with room between them."""
-    values = [float(edge) for curve in curves if curve.y.size for edge in (curve.y.min(), curve.y.max())]
-    values += [_scaled(line.value, log) for line in references if line.stretch]
-    values += [_scaled(end, log) for end in _ends(y_range) if end is not None]
-    values = [value for value in values if math.isfinite(value)] or [0.0]
-    low, high = min(values), max(values)
-    most = max(2, cells * 2 // 5)
-    if not log:
-        low, high = linear_range(low, high, max(2, min(5, most)))
-        ticks = linear_ticks(low, high, min(8, most))
-        return _Axis(low, high, tuple(ticks), tuple(tick_labels(ticks)))
-    low, high = log_range(10**low, 10**high)
-    ticks = log_ticks(low, high, most)
-    labels = tick_labels(ticks, equal_steps=high < low * 3)
-    return _Axis(math.log10(low), math.log10(high), tuple(math.log10(tick) for tick in ticks), tuple(labels))
-
-
-def _strokes(curve: _Curve, x_axis: _Axis, y_axis: _Axis, canvas: tuple[int, int], unicode: bool) -> Strokes:
-    """A curve as points and lines between them; dashes are lines left out."""
+def _draw_curve(grid: Grid, plane: _Plane, curve: _Curve) -> None:
+    """One curve over what is there; a point that is alone is a whole cell, because a dot is easily overlooked."""
     import numpy as np
 
-    x, y = x_axis.places(curve.x, canvas[0]), y_axis.places(curve.y, canvas[1])
-    columns, rows = x * 2, y * 4  # in dots of braille
-    line = "braille" if unicode else _ASCII_MARKERS[curve.marker]
-    tiny = np.ptp(columns) < 2 and np.ptp(rows) < 4  # a dot or two of braille, easily overlooked
-    if curve.marker == "points" or tiny:
-        return Strokes(tuple(x.tolist()), tuple(y.tolist()), (), "•" if unicode else line)
-    if curve.marker == "solid" or not unicode:
-        return Strokes(tuple(x.tolist()), tuple(y.tolist()), tuple(range(1, x.size)), line)
-    on, off = _DASHES[curve.marker]
-    period = on + off
-    steps = np.maximum(np.abs(np.diff(columns)), np.abs(np.diff(rows)))
-    length = np.append(0.0, np.cumsum(steps))
-    if length[-1] > 8 * canvas[0]:  # more noise than line: dashes along it would be a thousand specks
-        drawn = (columns[1:] + columns[:-1]) / 2 % period < on
-        return Strokes(tuple(x.tolist()), tuple(y.tolist()), tuple((np.flatnonzero(drawn) + 1).tolist()), line)
-    # Dashes are measured along the line, in dots, so that steep parts are dashed as flat ones are.
-    starts = np.arange(0.0, length[-1], period)
-    places = np.unique(np.concatenate([length, starts, np.minimum(starts + on - 1, length[-1])]))
-    drawn = (places[1:] + places[:-1]) / 2 % period < on - 1
-    kept = places % period <= on - 1 + 1e-6
-    kept[1:] |= drawn
-    kept[:-1] |= drawn
-    connected = (np.cumsum(kept) - 1)[1:][drawn]
-    xs, ys = np.interp(places[kept], length, x), np.interp(places[kept], length, y)
-    return Strokes(tuple(xs.tolist()), tuple(ys.tolist()), tuple(connected.tolist()), line)
+    if not curve.x.size:
+        return
+    x, y = plane.dots(curve.x, curve.y)
+    if curve.marker == "points" or (np.ptp(x) < COLUMNS and np.ptp(y) < ROWS):
+        for column, row in zip((x // COLUMNS).astype(int).tolist(), (y // ROWS).astype(int).tolist(), strict=True):
+            grid.write(row, plane.left + column, _POINT, curve.style)
+    else:
+        line = strokes(x, y, curve.marker, COLUMNS * plane.width)
+        grid.lay(braille(line, plane.width, plane.height), plane.left, curve.style)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,12 +28,6 @@ Draw: TypeAlias = Callable[[int, int], Drawing]
 REDRAW_SECONDS = 0.25
 
 
-def terminal_is_unicode() -> bool:
-    """Whether the terminal can be sent more than ASCII, as far as Python knows."""
-    encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
-    return "utf" in encoding.lower()
-
-
 class Chart(Widget):
     """Shows what a drawing function draws.
 
@@ -46,11 +39,9 @@ class Chart(Widget):
     DEFAULT_CSS = "Chart { width: 1fr; height: 1fr; }"
     ALLOW_SELECT = False
 
-    def __init__(self, draw: Draw | None = None, *, unicode: bool | None = None, **options: Any) -> None:
-        """``unicode``: False for a chart in ASCII alone, None for what the terminal can show."""
+    def __init__(self, draw: Draw | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.palette = Palette()
-        self.unicode = terminal_is_unicode() if unicode is None else unicode
         self._draw = draw
         self._drawing: Drawing | None = None
         self._drawn_at = -math.inf
@@ -171,10 +162,9 @@ class CurveChart(Chart):
         x_label: str = "epoch",
         y_label: str = "perplexity",
         placeholder: str = "no epoch yet",
-        unicode: bool | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(unicode=unicode, **options)
+        super().__init__(**options)
         self.x_label = x_label
         self.y_label = y_label
         self.placeholder = placeholder
@@ -247,7 +237,6 @@ class CurveChart(Chart):
             x_label=self.x_label,
             y_label=f"{title}, last {self.window:,}" if self.window is not None else title,
             palette=self.palette,
-            unicode=self.unicode,
             x_range=(low, high),
             y_range=(1.0, None) if self.log_y and not near else None,
             reference_lines=references,
