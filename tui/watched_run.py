@@ -42,8 +42,7 @@ class WatchedRun:
 
     ``notes`` are the last remarks of the engine, such as warnings of an exploding loss or a full disk.
 
-    ``curve_version`` and ``sample_version`` change whenever there is something new to draw, ``begun`` when points were
-    taken back and all must be drawn again.
+    ``curve_version`` and ``sample_version`` change whenever there is something new to draw.
     """
 
     def __init__(self, path: Path, state: str = State.IDLE) -> None:
@@ -68,7 +67,6 @@ class WatchedRun:
         self.baselines_on = ""
         self.best: tuple[int, float] | None = None
         self._patience_from = 0
-        self.begun = 0
         self.curve_version = 0
         self.sample_version = 0
         self._epoch_began = time.monotonic()
@@ -199,7 +197,6 @@ class WatchedRun:
             x, y = self.held_out.points()
             self._note_best(zip(x.astype(int).tolist(), y.tolist(), strict=True))
         self._patience_from = min(self._patience_from, last)
-        self.begun += 1
         self.epochs = deque((epoch for epoch in self.epochs if epoch.epoch <= last), maxlen=KEPT_EPOCHS)
         self.samples = deque((sample for sample in self.samples if sample.epoch <= last), maxlen=KEPT_SAMPLES)
         self.step = None

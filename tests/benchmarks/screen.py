@@ -292,14 +292,15 @@ def make_long_run(saves: Path, environment: Mapping[str, str], epochs: int) -> l
 
 def redraws(epochs: list[EpochFinished], times: int) -> list[float]:
     """Milliseconds of each redraw of the whole curve, at the size that it has on a screen of 120 x 40."""
-    from tui.charts import Series
-    from tui.widgets.chart import CurveChart
+    from tui.charts import Curve
+    from tui.widgets.chart import CurveChart, LiveSeries
 
     chart = CurveChart()
-    chart.set_series([Series("training", [e.epoch for e in epochs[:-times]], [e.perplexity for e in epochs[:-times]])])
+    curve = Curve.of([e.epoch for e in epochs[:-times]], [e.perplexity for e in epochs[:-times]])
+    chart.series = (LiveSeries("training", curve),)
     found = []
     for event in epochs[-times:]:
-        chart.append("training", event.epoch, event.perplexity)
+        curve.append(event.epoch, event.perplexity)
         began = time.perf_counter()
         chart.draw(76, 24)
         found.append(1e3 * (time.perf_counter() - began))

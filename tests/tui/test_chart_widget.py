@@ -5,9 +5,9 @@ from __future__ import annotations
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
-from tui.charts import Drawing, ReferenceLine, Series
+from tui.charts import Curve, Drawing, ReferenceLine
 from tui.widgets import chart as chart_module
-from tui.widgets.chart import Chart, CurveChart, changed_regions
+from tui.widgets.chart import Chart, CurveChart, LiveSeries, changed_regions
 
 
 class Counter:
@@ -104,10 +104,10 @@ async def test_a_chart_follows_the_theme_without_drawing() -> None:
     app = ChartApp()
     async with app.run_test(size=(40, 10)) as pilot:
         await pilot.pause()
-        before, drawn = app.chart.render_line(0)._segments[0].style, len(app.counter.sizes)
+        before, drawn = next(iter(app.chart.render_line(0))).style, len(app.counter.sizes)
         app.theme = "textual-light" if app.theme != "textual-light" else "nord"
         await pilot.pause()
-        assert app.chart.render_line(0)._segments[0].style != before
+        assert next(iter(app.chart.render_line(0))).style != before
         assert len(app.counter.sizes) == drawn
 
 
@@ -133,12 +133,15 @@ async def test_a_curve_grows_on_screen() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert "no epoch yet" in screen_text(app)
-        app.chart.append("training", 1, 812.4)
+        curve = Curve()
+        curve.append(1, 812.4)
+        app.chart.series = (LiveSeries("training", curve),)
         await pilot.pause(chart_module.REDRAW_SECONDS * 1.2)
         assert "•" in screen_text(app)
-        app.chart.extend("training", range(2, 101), [812.4 / epoch for epoch in range(2, 101)])
-        app.chart.set_references([ReferenceLine(1027, "uniform 1,027")])
-        app.chart.set_end(250)
+        curve.extend(range(2, 101), [812.4 / epoch for epoch in range(2, 101)])
+        app.chart.series = app.chart.series
+        app.chart.references = (ReferenceLine(1027, "uniform 1,027"),)
+        app.chart.end = 250
         await pilot.pause(chart_module.REDRAW_SECONDS * 1.5)
         text = screen_text(app)
         assert "perplexity, log scale" in text
@@ -149,7 +152,8 @@ async def test_a_curve_grows_on_screen() -> None:
 async def test_scale_and_window_are_drawn_at_once() -> None:
     app = CurveApp()
     async with app.run_test(size=(80, 24)) as pilot:
-        app.chart.set_series([Series("training", range(1, 501), [1000 / epoch for epoch in range(1, 501)])])
+        curve = Curve.of(range(1, 501), [1000 / epoch for epoch in range(1, 501)])
+        app.chart.series = (LiveSeries("training", curve),)
         await pilot.pause(chart_module.REDRAW_SECONDS * 1.2)
         app.chart.log_y = False
         await pilot.pause()
@@ -167,8 +171,8 @@ async def test_scale_and_window_are_drawn_at_once() -> None:
 async def test_series_set_anew_replace_the_old_ones() -> None:
     app = CurveApp()
     async with app.run_test(size=(80, 24)) as pilot:
-        app.chart.set_series([Series("old", [1, 2], [1, 2])])
-        app.chart.set_series([Series("new", [1, 2], [1, 2])])
+        app.chart.series = (LiveSeries("old", Curve.of([1, 2], [1, 2])),)
+        app.chart.series = (LiveSeries("new", Curve.of([1, 2], [1, 2])),)
         await pilot.pause(chart_module.REDRAW_SECONDS * 1.2)
         assert "new" in screen_text(app)
         assert "old" not in screen_text(app)

@@ -57,11 +57,11 @@ async def test_train_from_nothing_to_a_curve(playground: Make, fakes: FakeEngine
         assert app.current_run == app.saves / "lyrics-zh-0001"
         assert label(app) == "Training …"
         chart = app.query_one(CurveChart)
-        await until(pilot, lambda: chart._curves["training"].latest == 30)
+        await until(pilot, lambda: [one.curve.latest for one in chart.series][:1] == [30])
         await until(pilot, lambda: "我还在原地 30" in str(app.query_one("#samples-text", Static).content))
         await until(pilot, lambda: app.train.run is not None and ("bigram", 12.5) in app.train.run.baselines)
         if size[1] >= 40:
-            await until(pilot, lambda: any("bigram, training 12.5" in line.label for line in chart._references))
+            await until(pilot, lambda: any("bigram, training 12.5" in line.label for line in chart.references))
 
 
 async def test_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
@@ -227,8 +227,8 @@ async def test_an_exploded_run_is_shown_as_what_it_is(playground: Make, saves: P
         assert "loss 17,468,927 nats, 25,202,334 bits/token" in figures(app)
         chart = app.query_one(CurveChart)
         assert chart.display and chart.y_label == "loss in nats"
-        assert chart._curves["training"].points()[1].tolist() == losses
-        assert chart._references[0].label == "uniform 6.9"
+        assert chart.series[0].curve.points()[1].tolist() == losses
+        assert chart.references[0].label == "uniform 6.9"
         drawing = "\n".join(chart.draw(70, 14).lines)
         assert "loss in nats" in drawing and "no epoch yet" not in drawing
         assert app.query_one("#recovery").display and str(app.query_one("#recover-r", Button).label).endswith(
@@ -236,7 +236,7 @@ async def test_an_exploded_run_is_shown_as_what_it_is(playground: Make, saves: P
         )
         app.train.take_events(run.path, [RunResumed(0, 0), scripted_epoch(1)])
         app.train.view._paint(everything=True)
-        assert chart.y_label == "perplexity" and chart._curves["training"].points()[1][0] < 1027
+        assert chart.y_label == "perplexity" and chart.series[0].curve.points()[1][0] < 1027
 
 
 @pytest.mark.parametrize("state", [State.DIVERGED, State.FAILED])
@@ -371,7 +371,8 @@ async def test_both_perplexities_in_words(playground: Make, saves: Path, size: t
         assert "training   1.300 perplexity   0.38 bits/token" in figures(app)
         assert "best 812.4 at epoch 2" in figures(app)
         chart = app.query_one(CurveChart)
-        assert chart._curves["best"].points()[1].tolist() == [812.4]
+        best = next(one.curve for one in chart.series if one.name == "best")
+        assert best.points()[1].tolist() == [812.4]
 
 
 async def test_a_bidirectional_run_says_what_it_is(playground: Make, saves: Path) -> None:
@@ -386,7 +387,7 @@ async def test_a_bidirectional_run_says_what_it_is(playground: Make, saves: Path
         assert app.train.run is not None
         app.train.run.hear_baselines({"on": "training", "bigram": 12.5})
         app.train.view._paint(everything=True)
-        assert [line.label for line in app.query_one(CurveChart)._references] == ["uniform 1,027"]
+        assert [line.label for line in app.query_one(CurveChart).references] == ["uniform 1,027"]
 
 
 async def test_every_preset_can_be_chosen(playground: Make) -> None:
@@ -475,7 +476,7 @@ def test_undone_epochs_come_again() -> None:
     run.apply([scripted_epoch(epoch) for epoch in range(1, 31)])
     run.apply([SampleWritten(30, "分开", "了")])
     run.apply([RunResumed(20, 0)])
-    assert run.epoch == 20 and not run.samples and run.begun == 1
+    assert run.epoch == 20 and not run.samples and run.training.latest == 20
     run.apply([scripted_epoch(epoch) for epoch in range(21, 26)])
     x, _ = run.training.points()
     assert x.tolist() == [float(epoch) for epoch in range(1, 26)]

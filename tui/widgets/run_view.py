@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.events import State
-from tui.charts import Curve, Marker, ReferenceLine, Series
+from tui.charts import Curve, ReferenceLine
 from tui.host import stands
 from tui.later import later
 from tui.quantities import loss_text, perplexity_text
@@ -23,7 +23,7 @@ from tui.status_line import BETWEEN, model_words, status_words
 from tui.text import cell_len, shown_text
 from tui.verdict import nothing_written_words
 from tui.watched_run import WatchedRun
-from tui.widgets.chart import CurveChart
+from tui.widgets.chart import CurveChart, LiveSeries
 from tui.widgets.comparison import Comparison, preset_of
 from tui.widgets.epochs import EpochTable
 from tui.widgets.figures import Figures
@@ -70,9 +70,6 @@ class RunView(Vertical):
         self._painted_at = self._written_at = -math.inf
         self._painted_state = ""
         self._has_curve = False
-        self._looks: tuple[int, bool, bool, bool] | None = None
-        self._best: tuple[int, float] | None = None
-        self._sent = (-1.0, -1.0)
 
     def compose(self) -> ComposeResult:
         yield FrameEdge("top", "no run", id="run-status")
@@ -114,7 +111,6 @@ class RunView(Vertical):
         """Show another run, or none."""
         self._run = run
         self._drawn = -1
-        self._looks = None
         self.query_one(Figures).show(None)
         self.query_one(Samples).show(())
         self.query_one(EpochTable).rows = ()
@@ -248,32 +244,24 @@ class RunView(Vertical):
         chart, in_nats = self.query_one(CurveChart), run.losses is not None
         chart.log_y, chart.window = self._log, self._window or None
         chart.y_label = "loss in nats" if in_nats else "perplexity"
-        chart.set_end(float(run.num_epochs) if run.num_epochs else None)
-        chart.set_references(self._references(run, chart.size.height))
+        chart.end = float(run.num_epochs) if run.num_epochs else None
+        chart.references = self._references(run, chart.size.height)
         preset = preset_of(run.config)
         figures = preset.published if preset is not None else {}
         self.query_one(Comparison).show(figures, run.training)
-        looks = (run.begun, bool(len(run.held_out)), bool(figures), in_nats)
-        if looks != self._looks:
-            self._looks, self._sent, self._best = looks, (-1.0, -1.0), None
-            dashed: Marker = "dashed"
-            heights = [_height(value, in_nats) for value in figures.values()]
-            series = [Series("training", (), (), color="$accent", marker="solid")]
-            series += [Series("held out", (), (), color="$secondary", marker=dashed)] if looks[1] else []
-            series += [Series("best", (), (), color="$text-warning", marker="points")] if looks[1] else []
-            series += [Series("published", list(figures), heights, "$success", "points")] if figures else []
-            chart.set_series(series)
-        if looks[1] and run.best is not None and run.best != self._best:
-            self._best = run.best
-            chart.replace_points("best", [run.best[0]], [_height(run.best[1], in_nats)])
         training, held_out = run.losses or (run.training, run.held_out)
-        self._sent = (
-            self._send(chart, "training", training, self._sent[0]),
-            self._send(chart, "held out", held_out, self._sent[1]),
-        )
+        series = [LiveSeries("training", training, "$accent", "solid")]
+        if len(run.held_out):
+            best = Curve.of([run.best[0]], [_height(run.best[1], in_nats)]) if run.best is not None else Curve()
+            series.append(LiveSeries("held out", held_out, "$secondary", "dashed"))
+            series.append(LiveSeries("best", best, "$text-warning", "points"))
+        if figures:
+            published = Curve.of(list(figures), [_height(value, in_nats) for value in figures.values()])
+            series.append(LiveSeries("published", published, "$success", "points"))
+        chart.series = tuple(series)
 
     @staticmethod
-    def _references(run: WatchedRun, height: int) -> list[ReferenceLine]:
+    def _references(run: WatchedRun, height: int) -> tuple[ReferenceLine, ...]:
         """What guessing reaches, and what n-gram models reach, on the text that their labels name."""
         in_nats = run.losses is not None
         lines = []
@@ -286,21 +274,9 @@ class RunView(Vertical):
                 value = _height(perplexity, in_nats)
                 shown = loss_text(value) if in_nats else perplexity_text(value)
                 lines.append(ReferenceLine(value, f"{name}, {run.baselines_on} {shown}"))
-        return lines
-
-    @staticmethod
-    def _send(chart: CurveChart, name: str, curve: Curve, since: float) -> float:
-        """Hand the points after ``since`` to the chart; return the last one's place."""
-        if not len(curve):
-            return since
-        x, y = curve.points(since)
-        new = x > since
-        if new.any():
-            chart.extend(name, x[new], y[new])
-            since = float(x[-1])
-        return since
+        return tuple(lines)
 
 
 def _height(perplexity: float, in_nats: bool) -> float:
-    """Where a perplexity stands on the chart: where one of them is beyond floating point, all are drawn as losses."""
+    """The value of a perplexity on the chart: all are drawn as losses if one is beyond floating point."""
     return math.log(perplexity) if in_nats else float(perplexity)
