@@ -59,7 +59,7 @@ async def test_newest_first_with_their_figures(saves: Path) -> None:
         await listed(pilot, app)
         assert [row[0] for row in rows(app)] == ["c", "b", "a"]
         assert rows(app)[0][:4] == ["c", "✓ finished", "3/250", "937.4"]
-        assert "scratch rnn 256" in rows(app)[0]
+        await settled(pilot, lambda: "scratch rnn 256" in rows(app)[0])  # once it knows its width
 
 
 @pytest.mark.parametrize(("size", "there"), [((80, 24), False), ((120, 40), True)])
