@@ -27,6 +27,7 @@ from tui.text import cell_len, distinct_labels
 from tui.widgets.batch_examples import batch_lines
 from tui.widgets.corpus_facts import counts, one_hot_lesson
 from tui.widgets.path_input import PathInput
+from tui.widgets.text_list import TextList
 
 SIZE = (120, 40)
 SETTINGS = {
@@ -112,6 +113,39 @@ async def test_enter_takes_the_text_to_train(folder: Path, describer: Describer)
             "corpus": "first", "normalise": "spaces", "tokens": "char", "documents": "stream", "max_tokens": 5000,
             "min_freq": 0,
         }  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_click_selects_and_a_double_click_uses(
+    folder: Path, describer: Describer, size: tuple[int, int]
+) -> None:
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=size) as pilot:
+        await computed(pilot, app)
+        texts = app.query_one(TextList)
+        for index in (1, 0, 0):
+            await pilot.click(TextList, offset=(3, index))
+            await settled(pilot, lambda index=index: texts.highlighted == index)
+            await computed(pilot, app)
+            await pilot.pause(0.6)
+            assert not app.of(CorpusChosen), "a look is no use"
+        await pilot.click(TextList, offset=(3, 1), times=2)
+        await settled(pilot, lambda: app.of(CorpusChosen))  # though it had not been read yet
+        assert [event.settings["corpus"] for event in app.of(CorpusChosen)] == ["second"]
+
+
+async def test_a_text_that_is_used_before_it_is_read(
+    folder: Path, describer: Describer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_module, "DEBOUNCE", 0.5)
+    for keys, taken in ((("enter",), True), (("enter", "up"), False), (("up", "down"), False)):
+        app = PaneApp(DataPane(), folder, data=folder)
+        async with app.run_test(size=SIZE) as pilot:
+            await computed(pilot, app)
+            await pilot.press("down", *keys)
+            await computed(pilot, app)
+            await pilot.pause()
+            assert bool(app.of(CorpusChosen)) is taken, keys
 
 
 async def test_fast_typing_is_computed_once(

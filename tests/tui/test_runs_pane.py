@@ -67,9 +67,12 @@ async def test_little_room_keeps_what_matters(saves: Path, size: tuple[int, int]
     app = PaneApp(RunsPane(), saves)
     async with app.run_test(size=size) as pilot:
         await listed(pilot, app)
-        keys = [str(key.value) for key in app.query_one(RunTable).columns]
-        assert {"name", "state", "epochs", "training"} <= set(keys)
-        assert ("model" in keys) is there
+
+        def keys() -> set[str]:
+            return {str(key.value) for key in app.query_one(RunTable).columns}
+
+        await settled(pilot, lambda: ("model" in keys()) is there)  # once it knows its width
+        assert {"name", "state", "epochs", "training"} <= keys()
         assert app.query_one(RunTable).virtual_size.width <= app.query_one(RunTable).size.width
 
 

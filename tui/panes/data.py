@@ -73,6 +73,8 @@ class DataPane(Horizontal):
         self._wanted: Download | None = None  # what is chosen, where it is not here yet
         self._fetches: dict[str, Fetch] = {}
         self._can_cancel = False
+        self._is_reading = False
+        self._use_soon = False  # the text is wanted in Train as soon as it is read
 
     def compose(self) -> ComposeResult:
         with LitScroll(id="data-form", can_focus=False) as form:
@@ -140,7 +142,7 @@ class DataPane(Horizontal):
         path = Path(os.path.expanduser(event.path)).absolute()
         again = str(path) == self._source
         self._choose(str(path))
-        if again and self._facts is not None:
+        if again and not event.picked:
             self.action_use()
 
     def _choose(self, source: str) -> None:
@@ -181,10 +183,12 @@ class DataPane(Horizontal):
     def _compute_soon(self) -> None:
         if self._timer is not None:
             self._timer.stop()
+        self._is_reading = self._use_soon = False
         self._set_usable(None)
         values = self._values()
         if values is None or not self._source or self._wanted is not None:
             return
+        self._is_reading = True
         self._timer = self.set_timer(DEBOUNCE, lambda: self._compute(self._source, values))
 
     @work(exclusive=True, group="describe")
@@ -201,7 +205,7 @@ class DataPane(Horizontal):
             if not stands(self):
                 return
             view.border_title = Content(name)
-            self._facts = None
+            self._facts, self._is_reading, self._use_soon = None, False, False
             self._say(str(error), error=True)
             return
         beginning = await asyncio.to_thread(head, Path(str(facts["path"])), str(facts["encoding"]))
@@ -209,6 +213,10 @@ class DataPane(Horizontal):
             return
         self._show(facts, beginning)
         self._set_usable({"corpus": source, **{name: values[name] for name in TEXT_SETTINGS}})
+        is_wanted = self._use_soon
+        self._is_reading = self._use_soon = False
+        if is_wanted:
+            self.action_use()
 
     def _show(self, facts: dict[str, Any], beginning: str) -> None:
         self._facts = facts
@@ -249,6 +257,7 @@ class DataPane(Horizontal):
             self._timer.stop()
         self.workers.cancel_group(self, "describe")
         self._source, self._wanted, self._facts = entry.name, entry, None
+        self._is_reading = self._use_soon = False
         self._set_usable(None)
         self._show_fetches()
 
@@ -340,8 +349,14 @@ class DataPane(Horizontal):
                 self._ask_and_download(entry)
         elif self._asked is not None:
             self.post_message(CorpusChosen(dict(self._asked)))
+        elif self._is_reading:  # enter or a double click was quicker
+            self._use_soon = True
         else:
-            self.notify("This text is not read yet, or something about it is wrong.", severity="warning", markup=False)
+            self.notify("Something about this text is wrong: see beside the list.", severity="warning", markup=False)
+
+    def on_hide(self) -> None:
+        """What is read while one is elsewhere takes nobody back."""
+        self._use_soon = False
 
     def action_view(self) -> None:
         """The next view of the text."""

@@ -81,9 +81,10 @@ class PathInput(Vertical):
 
     @dataclass
     class Submitted(Message):
-        """A path was entered, or a file was picked from the list."""
+        """A path was entered, or a file was ``picked`` from the list."""
 
         path: str
+        picked: bool = False
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -170,7 +171,7 @@ class PathInput(Vertical):
         if not path.endswith("/"):
             with self._list.prevent(Input.Changed):
                 self._list.display = False
-            self.post_message(self.Submitted(path))
+            self.post_message(self.Submitted(path, picked=True))
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
         """Leaving the line puts the matches away."""

@@ -21,7 +21,7 @@ LOW_SCREEN = 32  # lines of a screen on which what is not here gets one line, no
 
 
 class TextList(OptionList):
-    """Lists texts, as wide as it is."""
+    """Lists texts, as wide as it is. A click moves the highlight, a double click selects, as enter does."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "Use this text", show=False, id="data.enter"),
@@ -51,6 +51,15 @@ class TextList(OptionList):
     def entry_at(self, index: int) -> Text | Download:
         """What stands at a place of the list."""
         return self._entries[index]
+
+    def on_click(self, event: events.Click) -> None:
+        """Textual's list selects at a single click: a look at a text would already be its use."""
+        option = event.style.meta.get("option")
+        if option is not None:
+            event.prevent_default().stop()
+            self.highlighted = option
+            if event.chain == 2:
+                self.action_select()
 
     def on_resize(self, event: events.Resize) -> None:
         if self.scrollable_content_region.width != self._painted_width:
