@@ -9,11 +9,12 @@ import sys
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "1000"
 
-from core import collector
+from core import collector, output
 from core.cli import main
 from core.memory import keep_freed_memory
 
 if __name__ == "__main__":
+    output.guard()
     keep_freed_memory()
     collector.hold_off()
     sys.exit(main())

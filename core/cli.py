@@ -7,7 +7,6 @@ bad input. With ``--json`` each line is one JSON object. torch is imported by th
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from typing import Any, NoReturn
 from core.collector import settle
 from core.errors import ConfigError, EngineError, UserError
 from core.generation.options import OPTIONS
+from core.output import OutputError, tolerate
 from core.runs_command import add_runs_commands, list_command
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -26,14 +26,12 @@ SAVES = PROJECT / "saves"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no Chinese is no reason to stop
     try:
-        options = parser().parse_args(arguments)
-        code: int = options.command(options)
+        code = _code(arguments)
         sys.stdout.flush()
         return code
+    except OutputError as error:
+        return 0 if error.reader_left else _fail(str(error), 2)  # | head has what it wanted
     except UserError as error:
         return _fail(str(error), 2)
     except EngineError as error:
@@ -46,10 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(failure_words(error), 1)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
-    except BrokenPipeError:
-        # Whoever read us has gone (| head): end in silence, also at the interpreter's own last flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+
+
+def _code(arguments: Sequence[str] | None) -> int:
+    try:
+        options = parser().parse_args(arguments)
+    except SystemExit as help_shown:
+        return int(help_shown.code or 0)
+    code: int = options.command(options)
+    return code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -213,6 +216,7 @@ def _train_here(session: Any, num_epochs: int | None, as_json: bool) -> int:
     from core.events import State
 
     settle()
+    tolerate()
     report = TrainingReport(session, as_json=as_json)
     engine = Engine(session, stays=False, listener=report.show)
     engine.start()
@@ -344,6 +348,7 @@ def _download(options: argparse.Namespace) -> int:
         print_downloads(DOWNLOADS, options.json)
         return 0
     entry = download_named(options.name)
+    tolerate()
     report = DownloadReport(entry, options.json)
     report.begin()
     try:

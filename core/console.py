@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import output
 from core.cli import SAVES, printable, put
 from core.config import PADDING, shown
 from core.corpus.catalogue import Download
@@ -70,9 +71,14 @@ class TrainingReport:
         self._drawn = 0.0
         self._last: EpochFinished | None = None
         self._milestone = 0
+        self._is_heard = True
 
     def begin(self) -> None:
         """Say what is about to be trained, what that takes, and what speaks against it."""
+        self._introduce()
+        self._check_output()
+
+    def _introduce(self) -> None:
         from core.preflight_report import preflight_words
         from core.training.ways import words as way_words
 
@@ -97,7 +103,18 @@ class TrainingReport:
             print(f"warning: {printable(warning)}", file=sys.stderr)
 
     def show(self, event: Event) -> None:
-        """Show one event."""
+        """Show one event. Where standard output takes no more, that is said once, and training goes on."""
+        self._show(event)
+        self._check_output()
+
+    def _check_output(self) -> None:
+        if self._is_heard and (reason := output.failure()):
+            self._is_heard = False
+            words = f"standard output takes no more ({reason}): training goes on, and the journal has all of it"
+            self._session.note(words)
+            print(words, file=sys.stderr)
+
+    def _show(self, event: Event) -> None:
         if self._as_json:
             put(event.to_json())
         elif isinstance(event, EpochFinished):

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from core import collector
+from core import collector, output
 from core.errors import UserError
 
 HERE = Path(__file__).resolve().parent.parent
@@ -23,9 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         saves, data = checked_folders(options.saves, options.data)
-        if not sys.stdout.isatty():
+        # The screen is drawn on standard error: Textual's choice.
+        if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
             raise UserError("the playground needs a terminal; in a script use python -m core, which can do the same")
     except UserError as error:
+        output.guard()
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
 
@@ -39,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     app = Playground(saves=saves, data_dir=data, device=options.device)
     app.run()
+    output.guard()  # the terminal may have gone
+    output.tolerate()
     for name in app.left_training:
         print(f"{name} goes on training; python -m tui finds it again")
     return app.return_code or 0
