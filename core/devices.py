@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import torch
 from core.config import RunConfig
 from core.errors import ConfigError
 from core.models import persistent
-from core.models.compiled import kernels
 from core.preflight import require_memory
 
 
@@ -79,8 +79,8 @@ def at_home(config: RunConfig) -> RunConfig:
     return config if config.precision in facts.precisions else config.replace(precision="fp32")
 
 
-def prepare(config: RunConfig, vocabulary: int | None = None) -> torch.device:
-    """Settle what is global for a run: threads, what CUDA may use, and the current GPU. Returns the device.
+def usable_device(config: RunConfig, vocabulary: int | None = None) -> torch.device:
+    """The device that a run computes on.
 
     Raises ConfigError for a device that is not there, a precision that it does not have, or, where the size of the
     ``vocabulary`` is given, for a model that is larger in training than all of its memory.
@@ -94,16 +94,53 @@ def prepare(config: RunConfig, vocabulary: int | None = None) -> torch.device:
             f"{facts.name} has no {config.precision}: choose a precision out of {', '.join(facts.precisions)}",
             "precision",
         )
-    torch.set_num_threads(config.threads or cores())
     # Reproducible sums on the GPU need it, and it must be known before cuBLAS wakes up.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+    return device
+
+
+def prepare(config: RunConfig) -> torch.device:
+    """Let this whole process compute as ``config`` says, for a process that has one run. Returns the device.
+
+    Raises ConfigError as ``usable_device`` does.
+    """
+    device = usable_device(config)
+    tf32 = config.precision == "tf32"
+    _switch(threads_of(config), (tf32, tf32), device)
+    return device
+
+
+@contextlib.contextmanager
+def computing(config: RunConfig, device: torch.device) -> Iterator[None]:
+    """What torch has one of in a process, as ``config`` wants it: threads, tf32, the current GPU, the default dtype.
+
+    Afterwards all of it is as it was, so that two trainings in one process, and whoever called them, do not meet.
+    """
+    tf32, on_gpu = config.precision == "tf32", device.type == "cuda"
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+    current = torch.device("cuda", torch.cuda.current_device()) if on_gpu else device
+    _switch(threads_of(config), (tf32, tf32), device)
+    torch.set_default_dtype(torch.float32)
+    try:
+        # Nor does a default device that somebody has set get what should lie elsewhere.
+        with torch.device("cpu") if torch.get_default_device().type != "cpu" else contextlib.nullcontext():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        _switch(threads, before, current)
+
+
+def threads_of(config: RunConfig) -> int:
+    """The number of CPU threads that a run computes with."""
+    return config.threads or cores()
+
+
+def _switch(threads: int, tf32: tuple[bool, bool], device: torch.device) -> None:
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
     if device.type == "cuda":
         torch.cuda.set_device(device)  # Triton launches on the current one
-    kernels.allow(config.cpu_path == "auto")
-    persistent.allow(config.gpu_path in ("auto", "kernel"))
-    return device
 
 
 def memory_used(device: torch.device) -> tuple[int | None, int | None]:

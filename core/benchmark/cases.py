@@ -22,6 +22,7 @@ from core.benchmark.references import LoopSettings, StockOnOneHot, TextbookRNN, 
 from core.config import RunConfig
 from core.corpus.reader import Corpus, load_corpus
 from core.corpus.vocabulary import Vocabulary
+from core.devices import prepare
 from core.events import EpochFinished
 from core.generation.strategies import Sampling
 from core.generation.writer import write
@@ -80,7 +81,8 @@ def lyrics_like(config: RunConfig, effort: Effort) -> Corpus:
 
 
 def our_trainer(config: RunConfig, effort: Effort) -> Trainer:
-    """A trainer on the text of a case."""
+    """A trainer on the text of a case; those that it is measured against compute with as many threads."""
+    prepare(config)
     return Trainer(config, lyrics_like(config, effort))
 
 

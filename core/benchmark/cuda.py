@@ -14,10 +14,9 @@ from functools import partial
 
 from core.benchmark.cases import ENDLESS, lyrics_like, our_trainer, textbook_twin, train_epoch, training_limit
 from core.benchmark.machine import synchronise
-from core.benchmark.measuring import Bout, Case, Contestant, Effort, Rate, rate_of
+from core.benchmark.measuring import Bout, Case, Contestant, Effort, rate_of
 from core.benchmark.references import text_tensor
 from core.config import RunConfig
-from core.devices import prepare
 from core.events import EpochFinished
 from core.presets import preset
 from core.training.trainer import Trainer
@@ -75,18 +74,7 @@ class _Ours:
         return EPOCHS_A_ROUND["ours"] * self.trainer.batches.tokens_per_epoch
 
     def contestant(self, name: str) -> Contestant:
-        run = _prepared(self.trainer.config, rate_of(self.work))
-        return Contestant(name, run, lambda: {"perplexity": self._perplexity})
-
-
-def _prepared(config: RunConfig, run: Rate) -> Rate:
-    """Precision and kernels are settled for the whole process: before each round anew, for who runs in it."""
-
-    def prepared() -> float:
-        prepare(config)
-        return run()
-
-    return prepared
+        return Contestant(name, rate_of(self.work), lambda: {"perplexity": self._perplexity})
 
 
 def _training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
@@ -106,11 +94,7 @@ def _training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
 
 
 def _way(trainer: Trainer) -> Callable[[], str]:
-    def way() -> str:
-        prepare(trainer.config)
-        return words(trainer.ways)
-
-    return way
+    return lambda: words(trainer.ways)
 
 
 def _textbook(trainer: Trainer) -> Contestant:

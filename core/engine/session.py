@@ -14,7 +14,7 @@ import torch
 
 from core.config import RunConfig, setting, shown
 from core.corpus.vocabulary import Vocabulary
-from core.devices import at_home
+from core.devices import at_home, prepare
 from core.engine.failure import failure_words, free_memory, is_out_of_memory, write_failure
 from core.engine.opening import corpus_again, load_model, moved_words, new_run, trainer_again, versions
 from core.engine.sample import SampleInMaking, sample_prefix
@@ -143,6 +143,7 @@ class Session:
             raise
 
     def _adopt(self, trainer: Trainer) -> None:
+        prepare(trainer.config)  # the process is this run's: what it writes and measures computes as the training does
         self.trainer, self.model, self.vocabulary = trainer, trainer.model, trainer.corpus.vocabulary
 
     def _adopt_model_alone(self, why: str) -> None:

@@ -17,19 +17,19 @@ from core.models.products import product, transposed_product
 _BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
-def dropped(H: Tensor, share: float) -> Tensor:
+def dropped(H: Tensor, share: float, *, fused: bool = True) -> Tensor:
     """H with that share of its units silenced, the others scaled up so that the mean stays (Srivastava et al. 2014).
 
-    Draws from the device's global random generator.
+    Draws from the device's global random generator. ``fused``: whether the compiled kernel may serve.
     """
     if H.device.type != "cpu":
         return torch.nn.functional.dropout(H, share)
     silenced = min(round(share * 2**16), 2**16 - 1)
-    if kernels.serves(H, H.shape[-1], bf16=False):
+    if fused and kernels.serves(H, H.shape[-1], bf16=False):
         silent: Tensor = Dropout.apply(H, silenced)  # type: ignore[no-untyped-call]
         return silent
     # PyTorch draws a double for each unit on a CPU: 6 ns. Four units share a random number of 64 bits here: 1.4 ns.
-    bits = torch.empty(-(-H.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+    bits = H.new_empty(-(-H.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     keep = (bits[: H.numel()] >= silenced - 2**15).to(H.dtype).mul_(2**16 / (2**16 - silenced))
     return H * keep.view(H.shape)
 
@@ -40,7 +40,7 @@ class Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, H: Tensor, silenced: int) -> Tensor:
         ctx.silenced = silenced
-        ctx.seed = int(torch.empty((), dtype=torch.int64).random_())
+        ctx.seed = int(H.new_empty((), dtype=torch.int64).random_())
         return kernels.dropout(H, silenced, ctx.seed)
 
     @staticmethod
@@ -56,9 +56,9 @@ class LookUp(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, ids: Tensor, table: Tensor, b: Tensor | None) -> Tensor:
+    def forward(ctx: Any, ids: Tensor, table: Tensor, b: Tensor | None, fused: bool = True) -> Tensor:
         ctx.save_for_backward(ids)
-        ctx.rows = table.shape[0]
+        ctx.rows, ctx.fused = table.shape[0], fused
         found = table.index_select(0, ids)
         return found if b is None else found.add_(b)
 
@@ -68,20 +68,20 @@ class LookUp(torch.autograd.Function):
         (ids,) = ctx.saved_tensors
         if dA.device.type == "cuda":  # where index_add_ adds in no fixed order, and the same seed gives other numbers
             d_table = torch.ops.aten.embedding_dense_backward(dA, ids, ctx.rows, -1, False)
-        elif kernels.serves(dA, dA.shape[1], bf16=False):
+        elif ctx.fused and kernels.serves(dA, dA.shape[1], bf16=False):
             d_table = kernels.add_rows(dA.new_zeros(ctx.rows, dA.shape[1]), ids, dA)
         else:
             d_table = dA.new_zeros(ctx.rows, dA.shape[1]).index_add_(0, ids, dA)
-        return None, d_table, dA.sum(0) if ctx.needs_input_grad[2] else None
+        return None, d_table, dA.sum(0) if ctx.needs_input_grad[2] else None, None
 
 
 class Linear(torch.autograd.Function):
     """``X @ W + b``: (rows, inner), (inner, columns), (columns,) or None -> (rows, columns)."""
 
     @staticmethod
-    def forward(ctx: Any, X: Tensor, W: Tensor, b: Tensor | None, bf16: bool) -> Tensor:
+    def forward(ctx: Any, X: Tensor, W: Tensor, b: Tensor | None, bf16: bool, fused: bool = True) -> Tensor:
         ctx.save_for_backward(X, W)
-        ctx.bf16 = bf16
+        ctx.bf16, ctx.fused = bf16, fused
         return product(X, W, b, bf16=bf16)
 
     @staticmethod
@@ -89,8 +89,8 @@ class Linear(torch.autograd.Function):
     def backward(ctx: Any, dY: Tensor) -> tuple[Tensor | None, ...]:
         X, W = ctx.saved_tensors
         dX = product(dY, W.t(), bf16=ctx.bf16) if ctx.needs_input_grad[0] else None
-        dW = transposed_product(X, dY, bf16=ctx.bf16) if ctx.needs_input_grad[1] else None
-        return dX, dW, dY.sum(0) if ctx.needs_input_grad[2] else None, None
+        dW = transposed_product(X, dY, bf16=ctx.bf16, fused=ctx.fused) if ctx.needs_input_grad[1] else None
+        return dX, dW, dY.sum(0) if ctx.needs_input_grad[2] else None, None, None
 
 
 class OutputLoss(torch.autograd.Function):
@@ -102,21 +102,33 @@ class OutputLoss(torch.autograd.Function):
     The buffer of the logits becomes dlogits in place, block by block; n is the number of unmasked rows.
 
     Shapes: H (rows, hidden), W (hidden, vocabulary), b (vocabulary,), targets (rows,) integers, mask (rows,) or None,
-    differentiate: whether gradients will be asked for -> () in H's format.
+    differentiate: whether gradients will be asked for, fused: whether the compiled kernels may serve -> () in H's
+    format. The loss of no rows is zero.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, H: Tensor, W: Tensor, b: Tensor, targets: Tensor, mask: Tensor | None, bf16: bool, differentiate: bool
+        ctx: Any,
+        H: Tensor,
+        W: Tensor,
+        b: Tensor,
+        targets: Tensor,
+        mask: Tensor | None,
+        bf16: bool,
+        differentiate: bool,
+        fused: bool = True,
     ) -> Tensor:
-        blocks = -(-H.shape[0] * W.shape[1] // _BLOCK.get(H.device.type, 1 << 24))
+        fused = fused and kernels.serves(H, W.shape[1], bf16=False)
+        if fused:
+            kernels.require_ids(targets, W.shape[1], "targets")
+        blocks = max(1, -(-H.shape[0] * W.shape[1] // _BLOCK.get(H.device.type, 1 << 24)))
         size = -(-H.shape[0] // blocks)  # rows in a block: all of about one size
         weights = None if mask is None else mask.to(H.dtype)
         factor = torch.bfloat16 if bf16 else H.dtype
         H_factor, W_factor = H.to(factor), W.to(factor)
         loss = H.new_zeros(())
         dH, dW, db = [], None, None
-        for start in range(0, H.shape[0], size):
+        for start in range(0, max(1, H.shape[0]), max(1, size)):
             rows = slice(start, start + size)
             if bf16:  # a bias rounded to bf16 would shift a token's score for good
                 logits = product(H_factor[rows], W_factor).to(H.dtype)  # (size, vocabulary)
@@ -124,14 +136,15 @@ class OutputLoss(torch.autograd.Function):
             else:
                 logits = product(H_factor[rows], W_factor, b)  # (size, vocabulary)
             weight = None if weights is None else weights[rows]
-            surprise, dlogits = _cross_entropy(logits, targets[rows], weight, differentiate, bf16)
+            surprise, dlogits = _cross_entropy(logits, targets[rows], weight, differentiate, bf16, fused)
             loss += surprise.sum() if weight is None else surprise.dot(weight)
             if not differentiate:
                 continue
             dH.append(product(dlogits, W_factor.t()).to(H.dtype))
-            dW_block, db_block = transposed_product(H_factor[rows], dlogits).to(H.dtype), dlogits.sum(0, dtype=H.dtype)
+            dW_block = transposed_product(H_factor[rows], dlogits, fused=fused).to(H.dtype)
+            db_block = dlogits.sum(0, dtype=H.dtype)
             dW, db = (dW_block, db_block) if dW is None or db is None else (dW.add_(dW_block), db.add_(db_block))
-        scale = 1.0 / H.shape[0] if weights is None else weights.sum().clamp_min(1).reciprocal()
+        scale = 1.0 / max(1, H.shape[0]) if weights is None else weights.sum().clamp_min(1).reciprocal()
         if differentiate and dW is not None and db is not None:
             ctx.save_for_backward(dH[0] if len(dH) == 1 else torch.cat(dH), dW, db)
             ctx.scale = scale
@@ -142,17 +155,17 @@ class OutputLoss(torch.autograd.Function):
     def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
         factor = d_loss * ctx.scale
         dH, dW, db = (gradient * factor for gradient in ctx.saved_tensors)
-        return dH, dW, db, None, None, None, None
+        return dH, dW, db, None, None, None, None, None
 
 
 def _cross_entropy(
-    logits: Tensor, targets: Tensor, weights: Tensor | None, differentiate: bool, bf16: bool
+    logits: Tensor, targets: Tensor, weights: Tensor | None, differentiate: bool, bf16: bool, fused: bool
 ) -> tuple[Tensor, Tensor]:
     """The surprise of each target in nats, (rows,), and weight * (softmax - one_hot), which takes the logits' place.
 
     Without the compiled kernel a token less likely than the smallest normal number counts as just that: 87 nats.
     """
-    if kernels.serves(logits, logits.shape[1], bf16=False):
+    if fused:
         return kernels.cross_entropy(logits, targets, weights, differentiate=differentiate, bf16=bf16)
     P = torch.softmax(logits, dim=1, out=logits if logits.device.type == "cpu" else None)
     target = targets.unsqueeze(1)  # (rows, 1)
@@ -165,20 +178,26 @@ def _cross_entropy(
     return surprise, P.bfloat16() if bf16 else P
 
 
-def look_up(ids: Tensor, table: Tensor, b: Tensor | None = None) -> Tensor:
+# ``fused``, in each of these: whether our compiled kernels may serve on a CPU.
+
+
+def look_up(ids: Tensor, table: Tensor, b: Tensor | None = None, *, fused: bool = True) -> Tensor:
     """``table[ids] + b``: (n,), (vocabulary, columns), (columns,) or None -> (n, columns)."""
-    found: Tensor = LookUp.apply(ids, table, b)  # type: ignore[no-untyped-call]
+    found: Tensor = LookUp.apply(ids.long(), table, b, fused)  # type: ignore[no-untyped-call]
     return found
 
 
-def linear(X: Tensor, W: Tensor, b: Tensor | None, *, bf16: bool = False) -> Tensor:
+def linear(X: Tensor, W: Tensor, b: Tensor | None, *, bf16: bool = False, fused: bool = True) -> Tensor:
     """``X @ W + b``: (..., inner), (inner, columns), (columns,) or None -> (..., columns)."""
-    Y: Tensor = Linear.apply(X.reshape(-1, X.shape[-1]), W, b, bf16)  # type: ignore[no-untyped-call]
+    Y: Tensor = Linear.apply(X.reshape(-1, X.shape[-1]), W, b, bf16, fused)  # type: ignore[no-untyped-call]
     return Y.view(*X.shape[:-1], W.shape[1])
 
 
-def output_loss(H: Tensor, W: Tensor, b: Tensor, targets: Tensor, mask: Tensor | None, *, bf16: bool = False) -> Tensor:
+def output_loss(
+    H: Tensor, W: Tensor, b: Tensor, targets: Tensor, mask: Tensor | None, *, bf16: bool = False, fused: bool = True
+) -> Tensor:
     """Mean cross-entropy in nats: (rows, hidden), (hidden, vocabulary), (vocabulary,), (rows,), (rows,) -> ()."""
     differentiate = torch.is_grad_enabled() and (H.requires_grad or W.requires_grad or b.requires_grad)
-    loss: Tensor = OutputLoss.apply(H, W, b, targets, mask, bf16, differentiate)  # type: ignore[no-untyped-call]
+    given = (H, W, b, targets, mask, bf16, differentiate, fused)
+    loss: Tensor = OutputLoss.apply(*given)  # type: ignore[no-untyped-call]
     return loss

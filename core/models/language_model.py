@@ -41,6 +41,13 @@ class LanguageModel(nn.Module):
         self.bf16 = config.precision == "bf16"
         self._step_weights: StepWeights | None = None
 
+    @property
+    def fused(self) -> bool:
+        """Whether our own kernels may serve where the model is: ``cpu_path`` and ``gpu_path`` of its configuration."""
+        if self.output_layer()[1].device.type == "cpu":
+            return self.config.cpu_path == "auto"
+        return self.config.gpu_path in ("auto", "kernel")
+
     @abstractmethod
     def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """The hidden states of the last layer.
@@ -76,7 +83,7 @@ class LanguageModel(nn.Module):
         H, state = self.outputs(ids.t(), state)
         H = self.dropped(H)  # (num_steps, batch, directions * hidden)
         W, b = self.output_layer()
-        return linear(H, W, b, bf16=self.bf16), state
+        return linear(H, W, b, bf16=self.bf16, fused=self.fused), state
 
     def loss(self, ids: Tensor, targets: Tensor, state: State, *, mask: Tensor | None = None) -> tuple[Tensor, State]:
         """The mean cross-entropy of the targets, in nats: ``forward`` and loss fused, for training and evaluation.
@@ -93,7 +100,7 @@ class LanguageModel(nn.Module):
         H = self.dropped(H).reshape(-1, self.directions * self.num_hiddens)  # (num_steps * batch, ...)
         W, b = self.output_layer()
         rows = None if mask is None else mask.t().reshape(-1)
-        loss = output_loss(H, W, b, targets.t().reshape(-1), rows, bf16=self.bf16)
+        loss = output_loss(H, W, b, targets.t().reshape(-1), rows, bf16=self.bf16, fused=self.fused)
         return loss, tuple(tensor.detach() for tensor in state)
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
@@ -157,7 +164,7 @@ class LanguageModel(nn.Module):
         """H with a share of its units silenced, in training."""
         if self.config.dropout == 0 or not self.training:
             return H
-        return dropped(H, self.config.dropout)
+        return dropped(H, self.config.dropout, fused=self.fused)
 
     def weight_dropped(self, W_h: Tensor) -> Tensor:
         """W_h with a share of its weights silenced for this batch, in training.
@@ -167,7 +174,7 @@ class LanguageModel(nn.Module):
         """
         if self.config.weight_dropout == 0 or not self.training:
             return W_h
-        return dropped(W_h, self.config.weight_dropout)
+        return dropped(W_h, self.config.weight_dropout, fused=self.fused)
 
 
 def build_model(config: RunConfig, vocabulary_size: int, device: torch.device | str = "cpu") -> LanguageModel:

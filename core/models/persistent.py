@@ -101,21 +101,13 @@ def plan_of(
 # ---------------------------------------------------------------------------------------------------------------------
 # the choice
 
-_switch = {"allowed": True}
 _choices: dict[tuple[object, ...], Choice] = {}
-
-
-def allow(allowed: bool) -> None:
-    """Whether the persistent kernel may be used at all, in this process."""
-    _switch["allowed"] = allowed
 
 
 def unfit(device: torch.device) -> str:
     """Why no shape at all can run in a persistent kernel on ``device``; empty where nothing speaks against it."""
     if device.type != "cuda":
         return f"persistent kernels run on CUDA devices, not on {device.type}"
-    if not _switch["allowed"]:
-        return "persistent kernels are switched off"
     if torch.version.hip is not None:
         return "persistent kernels are written for NVIDIA's GPUs"
     capability = torch.cuda.get_device_capability(device)

@@ -32,8 +32,8 @@ def onednn_serves(dtype: torch.dtype) -> bool:
     try:
         if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
             return False
-        X = torch.arange(96.0).reshape(4, 24).remainder(7).to(dtype)  # (4, 24), exact in bf16
-        W = torch.arange(240.0).reshape(24, 10).remainder(5).to(dtype)  # (24, 10)
+        X = torch.arange(96, device="cpu").reshape(4, 24).remainder(7).to(dtype)  # (4, 24), exact in bf16
+        W = torch.arange(240, device="cpu").reshape(24, 10).remainder(5).to(dtype)  # (24, 10)
         packed = torch.ops.mkldnn._reorder_linear_weight(W.t(), 4)
         plain = _onednn_linear(X, W.t())
         added = torch.ops.mkldnn._linear_pointwise.binary(X, plain, packed, None, "add")
@@ -65,12 +65,15 @@ def product(X: Tensor, W: Tensor, b: Tensor | None = None, *, bf16: bool = False
     return _product(X, W, b)
 
 
-def transposed_product(X: Tensor, Y: Tensor, *, bf16: bool = False) -> Tensor:
-    """``X.T @ Y``: (rows, inner), (rows, columns) -> (inner, columns): a weight matrix's gradient, all rows at once."""
+def transposed_product(X: Tensor, Y: Tensor, *, bf16: bool = False, fused: bool = True) -> Tensor:
+    """``X.T @ Y``: (rows, inner), (rows, columns) -> (inner, columns): a weight matrix's gradient, all rows at once.
+
+    ``fused``: whether our compiled kernel may turn X.
+    """
     if bf16:
-        return transposed_product(X.bfloat16(), Y.bfloat16()).to(X.dtype)
-    turned = X.t()
-    if _takes_onednn(turned, Y.shape[1]) and kernels.serves(X, 2, bf16=False, dtypes=(torch.float32, torch.bfloat16)):
+        return transposed_product(X.bfloat16(), Y.bfloat16(), fused=fused).to(X.dtype)
+    turned, either = X.t(), (torch.float32, torch.bfloat16)
+    if fused and _takes_onednn(turned, Y.shape[1]) and kernels.serves(X, 2, bf16=False, dtypes=either):
         turned = kernels.transposed(X)  # oneDNN's layer wants it so, and would turn it itself, ten times as slowly
     return _product(turned, Y, None)
 

@@ -28,7 +28,7 @@ from core.models.feedforward import look_up
 from core.models.products import RightFactor, transposed_product
 from core.models.scratch import State
 
-_MINUS_ONE = torch.tensor(-1.0)
+_MINUS_ONE = torch.tensor(-1.0, dtype=torch.float32, device="cpu")
 
 
 def _tanh(Z: Tensor, out: Tensor) -> None:
@@ -57,7 +57,9 @@ def _input_gradients(
         return dA, None
     stack = dA if dA16 is None else dA16
     assert stack is not None
-    d_table = kernels.add_rows(torch.zeros(ctx.table_shape), ids.flatten(), stack.flatten(0, 1))
+    d_table = kernels.add_rows(
+        stack.new_zeros(ctx.table_shape, dtype=torch.float32), ids.flatten(), stack.flatten(0, 1)
+    )
     return d_table, d_table.sum(0) if ctx.needs_input_grad[-1] else None
 
 
@@ -82,10 +84,12 @@ class RNNScan(torch.autograd.Function):
         H_0: Tensor,
         relu: bool,
         bf16: bool,
+        fused: bool = True,
         ids: Tensor | None = None,
         b: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        ctx.relu, ctx.bf16, ctx.compiled = relu, bf16, kernels.serves(A, H_0.shape[-1], bf16=bf16)
+        ctx.relu, ctx.bf16, ctx.fused = relu, bf16, fused
+        ctx.compiled = fused and kernels.serves(A, H_0.shape[-1], bf16=bf16)
         if ctx.compiled:
             H, H16 = kernels.rnn_forward(A, W_hh, H_0, ids, b, relu=relu, bf16=bf16)
             ctx.save_for_backward(H, W_hh, H16, ids)
@@ -114,7 +118,7 @@ class RNNScan(torch.autograd.Function):
             dZ, dZ16, dH_0 = kernels.rnn_backward(H, dH, dH_last, W_hh, ids, relu=ctx.relu, bf16=ctx.bf16)
             dW_hh = _recurrent_gradient(H, dZ, H16, dZ16)
             d_input, db = _input_gradients(ctx, ids, dZ, dZ16)
-            return d_input, dW_hh, dH_0, None, None, None, db
+            return d_input, dW_hh, dH_0, None, None, None, None, db
         after = H[1:]
         K = (after > 0).to(H.dtype) if ctx.relu else torch.addcmul(H.new_ones(()), after, after, value=-1)
         recurrent = RightFactor(W_hh.t(), batch, bf16=ctx.bf16)
@@ -123,8 +127,8 @@ class RNNScan(torch.autograd.Function):
         for t in range(num_steps - 1, -1, -1):
             dZs[t].mul_(D)
             D = recurrent.product_plus(dZs[t], dHs[t - 1]) if t else recurrent.product(dZs[t])
-        dW_hh = transposed_product(H[:-1].reshape(-1, hidden), K.view(-1, hidden), bf16=ctx.bf16)
-        return K, dW_hh, D, None, None, None, None
+        dW_hh = transposed_product(H[:-1].reshape(-1, hidden), K.view(-1, hidden), bf16=ctx.bf16, fused=ctx.fused)
+        return K, dW_hh, D, None, None, None, None, None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -155,11 +159,13 @@ class GRUScan(torch.autograd.Function):
         b_hn: Tensor,
         H_0: Tensor,
         bf16: bool,
+        fused: bool = True,
         ids: Tensor | None = None,
         b: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         hidden = H_0.shape[-1]
-        ctx.bf16, ctx.compiled = bf16, kernels.serves(A, hidden, bf16=bf16)
+        ctx.bf16, ctx.fused = bf16, fused
+        ctx.compiled = fused and kernels.serves(A, hidden, bf16=bf16)
         if ctx.compiled:
             H, H16, gates, N = kernels.gru_forward(A.detach(), W_h, b_hn, H_0, ids, b, bf16=bf16)
             ctx.save_for_backward(H, gates, N, W_h, H16, ids)
@@ -194,7 +200,7 @@ class GRUScan(torch.autograd.Function):
             db_hn = dN.sum((0, 1))
             dN.copy_(dA_h)  # dA differs from dP in the candidate alone
             d_input, db = _input_gradients(ctx, ids, dP, None)
-            return d_input, dW_h, db_hn, D_0, None, None, db
+            return d_input, dW_h, db_hn, D_0, None, None, None, db
         Z, R, H_tilda = gates.chunk(3, dim=-1)  # each (num_steps, batch, hidden)
         K = torch.empty_like(gates).view(num_steps, batch, 3, hidden)  # K^z, K^r, K^n
         K_h = (1 - Z).mul_(1 - H_tilda * H_tilda)
@@ -213,10 +219,10 @@ class GRUScan(torch.autograd.Function):
             Ds[t - 1].copy_(recurrent.product_plus(dPs[t], torch.addcmul(dHs[t - 1], Ds[t], Zs[t])))
         Ks[0].mul_(D_wide[0])
         D_0 = recurrent.product_plus(dPs[0], Ds[0] * Zs[0])
-        dW_h = transposed_product(H[:-1].reshape(-1, hidden), dP.view(-1, 3 * hidden), bf16=ctx.bf16)
+        dW_h = transposed_product(H[:-1].reshape(-1, hidden), dP.view(-1, 3 * hidden), bf16=ctx.bf16, fused=ctx.fused)
         db_hn = K[:, :, 2].sum((0, 1))
         torch.mul(D, K_h, out=K[:, :, 2])  # dA differs from dP in the candidate alone
-        return dP, dW_h, db_hn, D_0, None, None, None
+        return dP, dW_h, db_hn, D_0, None, None, None, None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -247,11 +253,13 @@ class LSTMScan(torch.autograd.Function):
         H_0: Tensor,
         C_0: Tensor,
         bf16: bool,
+        fused: bool = True,
         ids: Tensor | None = None,
         b: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         hidden = H_0.shape[-1]
-        ctx.bf16, ctx.compiled = bf16, kernels.serves(A, hidden, bf16=bf16)
+        ctx.bf16, ctx.fused = bf16, fused
+        ctx.compiled = fused and kernels.serves(A, hidden, bf16=bf16)
         if ctx.compiled:
             H, H16, C, gates, tanh_C = kernels.lstm_forward(A.detach(), W_h, H_0, C_0, ids, b, bf16=bf16)
             ctx.save_for_backward(H, C, gates, tanh_C, W_h, H16, ids)
@@ -287,7 +295,7 @@ class LSTMScan(torch.autograd.Function):
             dA, dA16, D_0, dC_0 = kernels.lstm_backward(*given, bf16=ctx.bf16)
             dW_h = _recurrent_gradient(H, dA, H16, dA16)
             d_input, db = _input_gradients(ctx, ids, dA, dA16)
-            return d_input, dW_h, D_0, dC_0, None, None, db
+            return d_input, dW_h, D_0, dC_0, None, None, None, db
         O, I, F, C_tilda = gates.chunk(4, dim=-1)  # each (num_steps, batch, hidden)
         K = torch.empty_like(gates).view(num_steps, batch, 4, hidden)
         torch.mul((1 - O).mul_(O), tanh_C, out=K[:, :, 0])
@@ -307,8 +315,8 @@ class LSTMScan(torch.autograd.Function):
             K_ifcs[t].mul_(E.unsqueeze(1))  # one call serves three gates
             D = recurrent.product_plus(dAs[t], dHs[t - 1]) if t else recurrent.product(dAs[t])
             E.mul_(Fs[t])
-        dW_h = transposed_product(H[:-1].reshape(-1, hidden), dA.view(-1, 4 * hidden), bf16=ctx.bf16)
-        return dA, dW_h, D, E, None, None, None
+        dW_h = transposed_product(H[:-1].reshape(-1, hidden), dA.view(-1, 4 * hidden), bf16=ctx.bf16, fused=ctx.fused)
+        return dA, dW_h, D, E, None, None, None, None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -328,9 +336,9 @@ class Rows(NamedTuple):
         """The same, the last step first."""
         return self._replace(ids=self.ids.flip(0))
 
-    def picked(self) -> Tensor:
+    def picked(self, *, fused: bool = True) -> Tensor:
         """(num_steps, batch, gates * hidden)."""
-        return look_up(self.ids.reshape(-1), self.table, self.b).view(*self.ids.shape, -1)
+        return look_up(self.ids.reshape(-1), self.table, self.b, fused=fused).view(*self.ids.shape, -1)
 
 
 def scan(
@@ -342,6 +350,7 @@ def scan(
     *,
     relu: bool = False,
     bf16: bool = False,
+    fused: bool = True,
 ) -> tuple[Tensor, State]:
     """One layer over time.
 
@@ -354,17 +363,20 @@ def scan(
         state: each tensor (batch, hidden).
         relu: the RNN's activation, else tanh.
         bf16: multiply in bfloat16; gates and states keep their format.
+        fused: whether our kernels may serve, compiled on a CPU and persistent on a GPU; PyTorch's calls where not.
 
     Returns:
         The hidden states of all steps, (num_steps, batch, hidden), and the state after the last one.
     """
-    if isinstance(A, Rows) and not kernels.serves(A.table, state[0].shape[-1], bf16=bf16):
-        A = A.picked()
-    if isinstance(A, Tensor) and A.device.type == "cuda":
+    if isinstance(A, Rows) and not (fused and kernels.serves(A.table, state[0].shape[-1], bf16=bf16)):
+        A = A.picked(fused=fused)
+    if (A.ids if isinstance(A, Rows) else A).shape[0] == 0:
+        return state[0].new_empty(0, *state[0].shape), state
+    if fused and isinstance(A, Tensor) and A.device.type == "cuda":
         found = persistent.scan(cell, A, W_h, extra, state, step_by_step, relu=relu, bf16=bf16)
         if found is not None:
             return found
-    return step_by_step(cell, A, W_h, extra, state, relu=relu, bf16=bf16)
+    return step_by_step(cell, A, W_h, extra, state, relu=relu, bf16=bf16, fused=fused)
 
 
 def step_by_step(
@@ -376,15 +388,16 @@ def step_by_step(
     *,
     relu: bool = False,
     bf16: bool = False,
+    fused: bool = True,
 ) -> tuple[Tensor, State]:
     """``scan`` by the functions of this file: the only way on a CPU, the plain twin of the persistent kernels."""
-    ids, A, b = A if isinstance(A, Rows) else (None, A, None)
+    ids, A, b = (A.ids.long(), A.table, A.b) if isinstance(A, Rows) else (None, A, None)
     if cell == "rnn":
-        H, *last = RNNScan.apply(A, W_h, *state, relu, bf16, ids, b)  # type: ignore[no-untyped-call]
+        H, *last = RNNScan.apply(A, W_h, *state, relu, bf16, fused, ids, b)  # type: ignore[no-untyped-call]
     elif cell == "gru":
-        H, *last = GRUScan.apply(A, W_h, *extra, *state, bf16, ids, b)  # type: ignore[no-untyped-call]
+        H, *last = GRUScan.apply(A, W_h, *extra, *state, bf16, fused, ids, b)  # type: ignore[no-untyped-call]
     else:
-        H, *last = LSTMScan.apply(A, W_h, *state, bf16, ids, b)  # type: ignore[no-untyped-call]
+        H, *last = LSTMScan.apply(A, W_h, *state, bf16, fused, ids, b)  # type: ignore[no-untyped-call]
     return H, tuple(last)
 
 
@@ -395,11 +408,12 @@ def scan_layer(
     *,
     relu: bool = False,
     bf16: bool = False,
+    fused: bool = True,
 ) -> tuple[Tensor, list[State]]:
     """One layer over time, forwards and, where there is a second direction, backwards.
 
     Args:
-        cell, relu, bf16: see ``scan``.
+        cell, relu, bf16, fused: see ``scan``.
         directions: (A, W_h, extra) of each, as ``scan`` takes them.
         state: each tensor (directions, batch, hidden).
 
@@ -411,7 +425,7 @@ def scan_layer(
         begin = tuple(tensor[direction] for tensor in state)
         if direction:
             A = A.backwards() if isinstance(A, Rows) else A.flip(0)
-        H, last = scan(cell, A, W_h, extra, begin, relu=relu, bf16=bf16)
+        H, last = scan(cell, A, W_h, extra, begin, relu=relu, bf16=bf16, fused=fused)
         found.append(H.flip(0) if direction else H)
         lasts.append(last)
     return found[0] if len(found) == 1 else torch.cat(found, dim=-1), lasts

@@ -76,15 +76,19 @@ class ScratchLanguageModel(LanguageModel):
     def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         X: Tensor | None = None
         last_states: list[State] = []
+        relu, bf16, fused = self.config.activation == "relu", self.bf16, self.fused
         for layer in range(self.num_layers):
             rows = range(layer * self.directions, (layer + 1) * self.directions)
             directions: list[tuple[Tensor | Rows, Tensor, list[Tensor]]] = []
             for W_x, W_h, b, *extra in map(self.stored_layer, rows):
-                A = self._first_inputs(ids, W_x, b) if X is None else linear(X, W_x, b, bf16=self.bf16)
+                A = (
+                    self._first_inputs(ids, W_x, b)
+                    if X is None
+                    else linear(X, W_x, b, bf16=self.bf16, fused=self.fused)
+                )
                 directions.append((A, self.weight_dropped(W_h), extra))
             begin = tuple(tensor[rows.start : rows.stop] for tensor in state)
-            relu = self.config.activation == "relu"
-            X, lasts = scan_layer(self.config.cell, directions, begin, relu=relu, bf16=self.bf16)
+            X, lasts = scan_layer(self.config.cell, directions, begin, relu=relu, bf16=bf16, fused=fused)
             last_states += lasts
             if layer + 1 < self.num_layers:
                 X = self.dropped(X)
@@ -97,9 +101,9 @@ class ScratchLanguageModel(LanguageModel):
             return Rows(ids, W_x, b)
         if 2 * self.vocabulary_size < ids.numel():
             # Far fewer tokens than places: multiply each token's vector once, then look the products up.
-            return Rows(ids, linear(self.embedding, W_x, b, bf16=self.bf16))
-        vectors = look_up(ids.reshape(-1), self.embedding)
-        return linear(vectors, W_x, b, bf16=self.bf16).view(*ids.shape, -1)
+            return Rows(ids, linear(self.embedding, W_x, b, bf16=self.bf16, fused=self.fused))
+        vectors = look_up(ids.reshape(-1), self.embedding, fused=self.fused)
+        return linear(vectors, W_x, b, bf16=self.bf16, fused=self.fused).view(*ids.shape, -1)
 
     def stored_layer(self, row: int) -> tuple[Tensor, ...]:
         parameters = cast(dict[str, Tensor], self._parameters)

@@ -116,7 +116,7 @@ class StockLanguageModel(LanguageModel):
         for W_x, W_h, b, *extra in map(self._in_our_order, range(self.directions)):
             directions.append((Rows(ids, W_x, b), self.weight_dropped(W_h), extra))
         relu = self.config.activation == "relu"
-        X, lasts = scan_layer(self.config.cell, directions, state, relu=relu, bf16=self.bf16)
+        X, lasts = scan_layer(self.config.cell, directions, state, relu=relu, bf16=self.bf16, fused=self.fused)
         return X, tuple(torch.stack(tensors) for tensors in zip(*lasts, strict=True))
 
     def _in_our_order(self, row: int) -> tuple[Tensor, ...]:

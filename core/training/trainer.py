@@ -10,6 +10,7 @@ two batches holds everything, and a run that goes on from it gives bit for bit w
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -20,12 +21,13 @@ import torch
 
 from core.config import RunConfig, setting, shown
 from core.corpus.reader import Corpus, load_corpus
-from core.devices import prepare
+from core.devices import computing, usable_device
 from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.language_model import build_model
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.evaluation import HeldOut, divided
+from core.training.generators import Generators
 from core.training.graph import Records, StepGraph, unfit
 from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
 from core.training.ways import ways
@@ -64,10 +66,17 @@ class Trainer:
         """Raises ConfigError or CorpusError where the settings, the text and the machine do not go together."""
         self.config = config
         self.corpus = corpus = corpus if corpus is not None else corpus_of(config)
-        self.device = prepare(config, len(corpus.vocabulary))
+        self.device = usable_device(config, len(corpus.vocabulary))
         self.batches, self.held_out = divided(corpus, config, self.device)
-        torch.manual_seed(config.seed)
-        self.model = build_model(config, len(corpus.vocabulary), self.device)
+        with computing(config, self.device):
+            self._generators = Generators(config.seed, self.device)
+            with self._generators.in_place():
+                self._build()
+
+    def _build(self) -> None:
+        """The model, its optimiser and what the loop remembers."""
+        config = self.config
+        self.model = build_model(config, len(self.corpus.vocabulary), self.device)
         self.model.train()
         self._parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.no_graph = unfit(self.device, config)
@@ -96,6 +105,13 @@ class Trainer:
         self._told = 0.0
         self.learning_rate_used = config.learning_rate
 
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """The process as this trainer wants it, and its own random numbers where any are drawn."""
+        draws = self.config.dropout > 0 or self.config.weight_dropout > 0
+        with computing(self.config, self.device), self._generators.in_place() if draws else contextlib.nullcontext():
+            yield
+
     # ------------------------------------------------------------------ the loop
 
     def __iter__(self) -> Iterator[Event]:
@@ -113,8 +129,10 @@ class Trainer:
 
         Behind the last batch of an epoch a held-out text is measured, a stretch with each call where it is long.
         """
-        if self.is_measuring:
-            return self._finish_epoch()
+        with self._computing():
+            return self._finish_epoch() if self.is_measuring else self._train()
+
+    def _train(self) -> tuple[Event, ...]:
         began = time.perf_counter()
         asides = self._train_batch()
         if self.is_measuring:
@@ -271,7 +289,8 @@ class Trainer:
     @property
     def ways(self) -> dict[str, str]:
         """How this run computes, in words; see ``core.training.ways``."""
-        return ways(self.config, self.device, self.no_graph)
+        with self._computing():
+            return ways(self.config, self.device, self.no_graph)
 
     # ------------------------------------------------------------------ settings that may change in mid-run
 
@@ -306,9 +325,7 @@ class Trainer:
                 if isinstance(value, torch.Tensor):
                     tensors[f"optimiser.{index}.{key}"] = value
         tensors |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
-        tensors |= self._records()
-        if self.device.type == "cuda":
-            tensors["generator.cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors |= self._records() | self._generators.states
         facts = {
             "epoch": self.epoch,
             "batch": self.batch,
@@ -323,9 +340,8 @@ class Trainer:
         return tensors, facts
 
     def _records(self) -> dict[str, torch.Tensor]:
-        """What the epoch in progress has given so far, and the state of the random numbers."""
-        generator = {"generator.cpu": torch.get_rng_state()}
-        return {"losses": self._losses, "norms": self._norms, "targets": self._targets, **generator}
+        """What the epoch in progress has given so far."""
+        return {"losses": self._losses, "norms": self._norms, "targets": self._targets}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Go back to a checkpoint. Raises RunError where it does not fit this model; then nothing is changed."""
@@ -351,9 +367,7 @@ class Trainer:
         self._losses.copy_(tensors["losses"])
         self._norms.copy_(tensors["norms"])
         self._targets.copy_(tensors["targets"])
-        torch.set_rng_state(tensors["generator.cpu"])
-        if self.device.type == "cuda" and "generator.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["generator.cuda"], self.device)
+        self._generators.restore(tensors)
         if self._graph is not None:
             self._graph.forget()
         self.epoch, self.batch, self.step = numbers["epoch"], numbers["batch"], numbers["step"]
@@ -368,7 +382,7 @@ class Trainer:
     def _check_fit(self, tensors: Mapping[str, torch.Tensor]) -> None:
         wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         wanted |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
-        wanted |= self._records()
+        wanted |= self._records() | {"generator.cpu": self._generators.states["generator.cpu"]}
         for name, tensor in wanted.items():
             given = tensors.get(name)
             if given is None:

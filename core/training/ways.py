@@ -40,6 +40,8 @@ def _recurrence(config: RunConfig, device: torch.device) -> str:
     if config.implementation == "torch.nn" and (config.embedding_size or device.type != "cpu"):
         return "cuDNN" if device.type == "cuda" else "PyTorch's own kernels"
     bf16 = config.precision == "bf16"
+    if device.type == "cuda" and config.gpu_path not in ("auto", "kernel"):
+        return f"step by step, because gpu_path={config.gpu_path} leaves the persistent kernel out"
     if device.type == "cuda":
         relu = config.activation == "relu"
         chosen = persistent.choice(

@@ -32,10 +32,9 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """Precisions and the choice of kernels are global."""
+    """Precisions are global."""
     yield
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    persistent.allow(True)
 
 
 def has_tensor_cores() -> bool:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from core.config import RunConfig
-from core.devices import at_home, chosen_device, cores, devices, memory_used, prepare
+from core.devices import at_home, chosen_device, computing, cores, devices, memory_used, prepare
 from core.errors import ConfigError
 
 
@@ -55,6 +55,9 @@ def test_preparing_a_run_settles_threads_and_precision(tiny: Callable[..., RunCo
     assert prepare(tiny(threads=2)) == torch.device("cpu")
     assert torch.get_num_threads() == 2
     prepare(tiny(threads=0))
+    assert torch.get_num_threads() == cores()
+    with computing(tiny(threads=3), torch.device("cpu")):
+        assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == cores()
     with pytest.raises(ConfigError, match="cpu has no tf32: choose a precision out of fp32, bf16") as caught:
         prepare(tiny(precision="tf32"))

@@ -90,7 +90,8 @@ static void *run_part(void *given) {
 static void share(Work work, const void *job, int count, int threads) {
     enum { MOST_THREADS = 64 };
     Part parts[MOST_THREADS];
-    threads = least(threads, MOST_THREADS);
+    if (count < 1) return;
+    threads = threads < 1 ? 1 : least(threads, MOST_THREADS);
     int size = (count + threads - 1) / threads, n = 0;
     size = (size + 3) / 4 * 4;
     for (int begin = 0; begin < count; begin += size, n++)

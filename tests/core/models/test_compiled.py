@@ -174,6 +174,90 @@ def test_a_matrix_the_other_way_round(shape: tuple[int, int], dtype: torch.dtype
     assert torch.equal(kernels.transposed(X), X.t())
 
 
+def made(cell: str, num_steps: int, batch: int, **changes: Tensor) -> dict[str, Tensor]:
+    """What a recurrence takes, some of it otherwise."""
+    names = ["A", "W", "H", "C"] if cell == "lstm" else ["A", "W", "H", "b_hn"]
+    return {**dict(zip(names, problem(cell, num_steps, batch, 8), strict=False)), **changes}
+
+
+def run_scan(cell: str, given: dict[str, Tensor], ids: Tensor | None = None) -> Tensor:
+    extra = [given["b_hn"]] if cell == "gru" else []
+    state = (given["H"], given["C"]) if cell == "lstm" else (given["H"],)
+    A = given["A"] if ids is None else Rows(ids, given["A"][0])
+    return scan(cell, A, given["W"], extra, state)[0]
+
+
+@compiled
+def test_wrong_arguments_are_refused_before_c_sees_them() -> None:
+    for cell in GATES:
+        width = GATES[cell] * 8
+        wrong: list[tuple[type[Exception], dict[str, Tensor], Tensor | None]] = [
+            (ValueError, made(cell, 3, 4, H=torch.zeros(2, 8)), None),  # a state of another batch size
+            (ValueError, made(cell, 3, 4, H=torch.zeros(4, 5)), None),
+            (ValueError, made(cell, 3, 4, W=torch.zeros(8, width + 1)), None),
+            (ValueError, made(cell, 3, 4, A=torch.zeros(3, 4, width - 1)), None),
+            (ctypes.ArgumentError, made(cell, 3, 4, W=torch.zeros(8, width, dtype=torch.float64)), None),
+            (IndexError, made(cell, 3, 4), torch.full((3, 4), 4)),  # of a table of four rows
+            (IndexError, made(cell, 3, 4), torch.full((3, 4), -1)),
+            (IndexError, made(cell, 3, 4), torch.full((3, 4), 2**40)),
+        ]
+        wrong += [(ValueError, made(cell, 3, 4, C=torch.zeros(1, 8)), None)] if cell == "lstm" else []
+        wrong += [(ValueError, made(cell, 3, 4, b_hn=torch.zeros(3)), None)] if cell == "gru" else []
+        for error, given, ids in wrong:
+            with pytest.raises(error):
+                run_scan(cell, given, ids)
+    H, W, b = torch.randn(6, 4), torch.randn(4, 5), torch.randn(5)
+    for target in (-100, -1, 5, 2**33):
+        with pytest.raises(IndexError, match="targets must be between 0 and 4, got"):
+            output_loss(H, W, b, torch.full((6,), target), None)
+    with pytest.raises(ctypes.ArgumentError, match="float64"):
+        kernels.add_rows(torch.zeros(5, 3, dtype=torch.float64), torch.zeros(2, dtype=torch.int64), torch.zeros(2, 3))
+    with pytest.raises(ctypes.ArgumentError, match="count up to"):
+        kernels.dropout(torch.zeros(3), 2**31, 1)
+
+
+@compiled
+def test_a_share_of_nothing_is_nothing() -> None:
+    for cell in GATES:
+        for num_steps, batch in ((0, 3), (3, 0), (0, 0)):
+            for ids in (None, torch.zeros(num_steps, batch, dtype=torch.int64)):
+                given = {name: tensor.requires_grad_() for name, tensor in made(cell, num_steps, batch).items()}
+                given["A"] = given["A"] if ids is None else torch.randn(1, 2, GATES[cell] * 8, requires_grad=True)
+                H = run_scan(cell, {**given, "A": given["A"] * 1}, ids)
+                assert H.shape == (num_steps, batch, 8), (cell, num_steps, batch)
+                if num_steps:
+                    H.sum().backward()
+                    assert not given["W"].grad.any(), (cell, num_steps, batch)  # type: ignore[union-attr]
+    weights = [torch.randn(0, 4), torch.randn(4, 5), torch.randn(5)]
+    weights = [tensor.requires_grad_() for tensor in weights]
+    loss = output_loss(*weights, torch.zeros(0, dtype=torch.int64), None)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss == 0 and all(not tensor.grad.any() for tensor in weights if tensor.grad is not None)
+    assert kernels.dropout(torch.zeros(0, 3), 7, 1).shape == (0, 3)
+    assert kernels.transposed(torch.zeros(0, 3)).shape == (3, 0)
+
+
+@compiled
+def test_the_default_dtype_and_device_do_not_reach_the_kernels() -> None:
+    for cell in GATES:
+        tensors = problem(cell, 4, 3, 16)
+        charge = torch.randn(4, 3, 16)
+
+        def found(cell: str = cell, tensors: list[Tensor] = tensors, charge: Tensor = charge) -> list[Tensor]:
+            A, W, *rest = [tensor.clone().requires_grad_() for tensor in tensors]
+            extra, state = (rest[1:], rest[:1]) if cell == "gru" else ([], rest)
+            H, last = scan(cell, A * 1, W, extra, tuple(state))
+            return [H.detach(), *last, *torch.autograd.grad((H * charge).sum(), (A, W, *rest), allow_unused=True)]
+
+        wanted = found()
+        try:
+            torch.set_default_dtype(torch.float64)
+            with torch.device("meta"):
+                assert all(a is b or torch.equal(a, b) for a, b in zip(found(), wanted, strict=True)), cell
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
 @compiled
 def test_the_random_numbers_are_philox() -> None:
     """The known answer of the authors' library for a counter and a key of zeros."""

@@ -120,7 +120,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     monkeypatch.setattr(persistent, "_has_triton", lambda: True)
     monkeypatch.setattr(persistent, "_choices", {})
-    monkeypatch.setattr(persistent, "_switch", {"allowed": True})
     yield facts
 
 
@@ -169,8 +168,6 @@ def test_why_a_kernel_cannot_be_had(gpu: SimpleNamespace, monkeypatch: pytest.Mo
     gpu.capability = (8, 0)
     monkeypatch.setattr(persistent, "_has_triton", lambda: False)
     assert chosen().reason == "persistent kernels need the package triton, which is not installed"
-    persistent.allow(False)
-    assert chosen().reason == "persistent kernels are switched off"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
