@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from core.collector import settle
-from core.errors import ConfigError, EngineError, UserError
+from core.errors import EngineError, UserError
 from core.generation.options import OPTIONS
 from core.output import OutputError, tolerate
 from core.runs_command import add_runs_commands, list_command
+from core.setting import key_values
 
 PROJECT = Path(__file__).resolve().parents[1]
 SAVES = PROJECT / "saves"
@@ -181,11 +182,7 @@ def _train(options: argparse.Namespace) -> int:
     config = preset(options.preset).config if options.preset else RunConfig()
     texts = {"corpus": options.corpus, "num_epochs": options.epochs, "seed": options.seed, "device": options.device}
     chosen = {name: text for name, text in texts.items() if text is not None}
-    for pair in options.set:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--set takes KEY=VALUE, for example --set num_hiddens=512, got {pair!r}")
-        chosen[name.strip()] = text
+    chosen |= key_values(options.set, "num_hiddens=512")
     config = config.with_texts(chosen)
     runtime_folder()  # what stands in the way of an engine is told before there is a run
 
@@ -317,13 +314,7 @@ def _bench(options: argparse.Namespace) -> int:
 def _lab(options: argparse.Namespace) -> int:
     from core.insight.sequence_config import SequenceConfig
 
-    chosen: dict[str, str] = {}
-    for pair in options.set:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--set takes KEY=VALUE, for example --set tau=8, got {pair!r}")
-        chosen[name.strip()] = text
-    config = SequenceConfig().with_texts(chosen)
+    config = SequenceConfig().with_texts(key_values(options.set, "tau=8"))
 
     from core.insight.sequence import EpochDone, steps
     from core.insight.sequence_report import print_experiment

@@ -1,31 +1,21 @@
-"""RunConfig: the one description of every setting.
+"""RunConfig: the one description of every setting of a run.
 
-The form, the command-line flags, ``run.json``, the presets and the error messages are derived from the fields
-below. A new hyperparameter is one new field here and appears everywhere. No torch in this module: the screen
-imports it.
+A new hyperparameter is one new field here: the form, the flags of the command line, ``run.json``, the presets and the
+error messages are derived from it. No torch in this module: the screen imports it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, cast
+from dataclasses import dataclass
 
-from core.errors import ConfigError
-from core.setting import Setting, Value, shortened, shown
+from core.setting import Setting, Settings, Value, described, shown
 
 __all__ = [
     "END", "PADDING", "START", "RunConfig", "Setting", "Value", "minimum_tokens", "setting", "settings", "shown",
 ]  # fmt: skip
 
-# What stands around a poem, and behind it up to num_steps: the ids 1, 2 and 3 where documents are lines.
+# Before and after each poem, and after its end up to num_steps: the ids 1, 2 and 3 where documents are lines.
 START, END, PADDING = "<start>", "<end>", "<pad>"
-
-
-def _setting(default: Any, group: str, label: str, help: str, **facts: Any) -> Any:
-    return field(default=default, metadata={"group": group, "label": label, "help": help, **facts})
 
 
 def _is_rnn(config: RunConfig) -> bool:
@@ -41,77 +31,96 @@ def _held_out(config: RunConfig) -> bool:
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """All that determines a run. Every instance is valid: construction checks each value and raises ``ConfigError``."""
+class RunConfig(Settings):
+    """All settings of a run."""
 
     # the text
-    corpus: str = _setting("lyrics-zh", "text", "corpus", "a bundled text, or the path of a text file")
-    normalise: str = _setting(
+    corpus: str = described("lyrics-zh", "text", "corpus", "name of a bundled text, or path of a text file")
+    normalise: str = described(
         "spaces", "text", "normalise",
-        "spaces: line ends become blanks; letters: a to z only, lower case, line by line; "
+        "spaces: line breaks become spaces; letters: a to z only, in lower case, line by line; "
         "no-punctuation: letters and digits of any script",
         choices=("none", "spaces", "letters", "no-punctuation"),
     )  # fmt: skip
-    tokens: str = _setting("char", "text", "tokens", "what the model reads one at a time", choices=("char", "word"))
-    documents: str = _setting(
+    tokens: str = described(
+        "char", "text", "tokens", "unit of text that the model reads at each step", choices=("char", "word")
+    )
+    documents: str = described(
         "stream", "text", "documents",
-        "stream: one long text; lines: each line is a poem of its own, between a start and an end token",
+        "stream: one long text; lines: each line is a separate poem, between a start and an end token",
         choices=("stream", "lines"),
     )  # fmt: skip
-    max_tokens: int = _setting(
-        10_000, "text", "max tokens", "use the first so many tokens; 0 uses the whole text",
+    max_tokens: int = described(
+        10_000, "text", "max tokens", "use only the first N tokens of the text; 0 uses all",
         unit="tokens", minimum=0, maximum=10**10,
     )  # fmt: skip
-    min_freq: int = _setting(
-        0, "text", "min freq", "tokens rarer than this become the unknown token", unit="times", minimum=0, maximum=10**9
+    min_freq: int = described(
+        0,
+        "text",
+        "min freq",
+        "tokens that occur less often become the unknown token",
+        unit="times",
+        minimum=0,
+        maximum=10**9,
     )
-    validation_fraction: float = _setting(
-        0.0, "text", "held out", "share of the text, at its end, that is not trained on and measured after each epoch",
+    validation_fraction: float = described(
+        0.0, "text", "held out",
+        "fraction of the text, at its end, kept out of training and evaluated after each epoch",
         minimum=0.0, maximum=0.5,
     )  # fmt: skip
 
     # the model
-    implementation: str = _setting(
-        "scratch", "model", "model", "our own equations, or PyTorch's layers", choices=("scratch", "torch.nn")
+    implementation: str = described(
+        "scratch",
+        "model",
+        "model",
+        "scratch: the textbook's equations, written out; torch.nn: PyTorch's layers",
+        choices=("scratch", "torch.nn"),
     )
-    cell: str = _setting("rnn", "model", "cell", "the recurrent unit", choices=("rnn", "gru", "lstm"))
-    activation: str = _setting(
+    cell: str = described("rnn", "model", "cell", "type of recurrent unit", choices=("rnn", "gru", "lstm"))
+    activation: str = described(
         "tanh",
         "model",
         "activation",
-        "the nonlinearity of the hidden state",
+        "activation function of the hidden state",
         choices=("tanh", "relu"),
         relevant=_is_rnn,
     )
-    num_hiddens: int = _setting(
+    num_hiddens: int = described(
         256, "model", "hidden", "hidden units in each layer", unit="units", minimum=1, maximum=16_384
     )
-    num_layers: int = _setting(1, "model", "layers", "recurrent layers on top of each other", minimum=1, maximum=8)
-    bidirectional: bool = _setting(
+    num_layers: int = described(1, "model", "layers", "stacked recurrent layers", minimum=1, maximum=8)
+    bidirectional: bool = described(
         False, "model", "bidirectional",
-        "reads both ways: it sees its own answer, so its perplexity is no language model's, and it cannot write",
+        "reads in both directions: it sees the tokens it predicts, so its perplexity is not a language model's, and it "
+        "cannot write",
     )  # fmt: skip
-    embedding_size: int = _setting(
+    embedding_size: int = described(
         0,
         "model",
         "embedding",
-        "size of the input vectors; 0 feeds one-hot vectors",
+        "size of the embedding vectors; 0 uses one-hot vectors",
         unit="units",
         minimum=0,
         maximum=16_384,
     )
-    tied: bool = _setting(
-        False, "model", "tied", "input and output share one embedding table; needs embedding = hidden",
+    tied: bool = described(
+        False, "model", "tied", "input and output layer share one embedding table; needs embedding = hidden",
         relevant=lambda config: config.embedding_size > 0,
     )  # fmt: skip
-    dropout: float = _setting(
-        0.0, "model", "dropout", "share of units silenced between layers and before the output", minimum=0.0, below=1.0
+    dropout: float = described(
+        0.0,
+        "model",
+        "dropout",
+        "fraction of units set to zero in training, between layers and before the output",
+        minimum=0.0,
+        below=1.0,
     )
-    weight_dropout: float = _setting(
-        0.0, "model", "weight dropout", "share of the recurrent weights W_h silenced for each batch (DropConnect)",
+    weight_dropout: float = described(
+        0.0, "model", "weight dropout", "fraction of the recurrent weights W_h set to zero in each batch (DropConnect)",
         minimum=0.0, below=1.0,
     )  # fmt: skip
-    initialisation: str = _setting(
+    initialisation: str = described(
         "auto", "model", "initial weights",
         "normal: N(0, 0.01), biases 0; uniform: between -1/sqrt(hidden) and 1/sqrt(hidden); auto: normal for scratch, "
         "uniform for torch.nn",
@@ -119,148 +128,174 @@ class RunConfig:
     )  # fmt: skip
 
     # the batches
-    batch_size: int = _setting(
-        32, "batches", "batch", "sequences side by side", unit="sequences", minimum=1, maximum=65_536
+    batch_size: int = described(
+        32, "batches", "batch", "sequences in each batch", unit="sequences", minimum=1, maximum=65_536
     )
-    num_steps: int = _setting(
-        35, "batches", "steps", "tokens in each sequence: how far gradients go back in time", unit="tokens",
+    num_steps: int = described(
+        35, "batches", "steps", "tokens in each sequence: how far back in time gradients flow", unit="tokens",
         minimum=1, maximum=10_000,
     )  # fmt: skip
-    sampling: str = _setting(
+    sampling: str = described(
         "sequential", "batches", "sampling",
-        "sequential: each batch continues the one before; random: pieces in random order",
+        "sequential: each batch continues the previous one; random: sequences in random order",
         choices=("sequential", "random"), relevant=_is_stream,
     )  # fmt: skip
-    state: str = _setting(
+    state: str = described(
         "auto", "batches", "state",
-        "carried (and detached) from batch to batch, or reset to zero; auto: carried for sequential, reset for random",
+        "hidden state at the start of a batch: carried over (detached), or reset to zero; auto: carried for "
+        "sequential, reset for random",
         choices=("auto", "carried", "reset"), relevant=_is_stream,
     )  # fmt: skip
-    random_offset: bool = _setting(
-        True, "batches", "random offset", "each epoch cuts the text at another place, less than one sequence on",
+    random_offset: bool = described(
+        True, "batches", "random offset", "each epoch starts at a random offset of less than one sequence",
         relevant=_is_stream,
     )  # fmt: skip
 
     # the optimisation
-    num_epochs: int = _setting(
+    num_epochs: int = described(
         250, "training", "epochs", "passes over the text", unit="epochs", minimum=1, maximum=10**9, live=True
     )
-    optimiser: str = _setting(
-        "sgd", "training", "optimiser", "how gradients change the weights", choices=("sgd", "adam", "adamw", "rmsprop")
+    optimiser: str = described(
+        "sgd",
+        "training",
+        "optimiser",
+        "algorithm that updates the weights",
+        choices=("sgd", "adam", "adamw", "rmsprop"),
     )
-    learning_rate: float = _setting(
-        100.0, "training", "lr", "learning rate: the size of a step", above=0.0, maximum=1e6, live=True
+    learning_rate: float = described(
+        100.0, "training", "lr", "learning rate: step size of the optimiser", above=0.0, maximum=1e6, live=True
     )
-    momentum: float = _setting(
-        0.0, "training", "momentum", "share of the last step that is kept", minimum=0.0, below=1.0,
+    momentum: float = described(
+        0.0, "training", "momentum", "fraction of the previous update that is kept in the next", minimum=0.0, below=1.0,
         relevant=lambda config: config.optimiser in ("sgd", "rmsprop"),
     )  # fmt: skip
-    weight_decay: float = _setting(
-        0.0, "training", "weight decay", "pull of the weights towards zero", minimum=0.0, maximum=10.0
+    weight_decay: float = described(
+        0.0, "training", "weight decay", "strength of the decay of the weights towards zero", minimum=0.0, maximum=10.0
     )
-    schedule: str = _setting(
+    schedule: str = described(
         "constant", "training", "schedule",
-        "how the learning rate goes: step multiplies it every so many epochs, cosine warms up and sinks to zero, "
-        "plateau multiplies it when the perplexity stands still",
+        "how the learning rate changes: step decays it at regular intervals, cosine warms up and falls to zero, "
+        "plateau decays it when the perplexity stops improving",
         choices=("constant", "step", "cosine", "plateau"),
     )  # fmt: skip
-    warmup_epochs: float = _setting(
-        0.0, "training", "warm-up", "the learning rate rises from 0 over so many epochs", unit="epochs", minimum=0.0,
+    warmup_epochs: float = described(
+        0.0, "training", "warm-up", "epochs in which the learning rate rises from 0", unit="epochs", minimum=0.0,
         maximum=1e6, relevant=lambda config: config.schedule == "cosine",
     )  # fmt: skip
-    decay_epochs: int = _setting(
-        10, "training", "decay every", "epochs between two decays (step), or without progress before one (plateau)",
+    decay_epochs: int = described(
+        10, "training", "decay every", "epochs between decays (step), or without improvement before a decay (plateau)",
         unit="epochs", minimum=1, maximum=10**6, relevant=lambda config: config.schedule in ("step", "plateau"),
     )  # fmt: skip
-    decay_factor: float = _setting(
-        0.5, "training", "decay by", "a decay multiplies the learning rate by this", above=0.0, below=1.0,
+    decay_factor: float = described(
+        0.5, "training", "decay by", "factor of the learning rate at each decay", above=0.0, below=1.0,
         relevant=lambda config: config.schedule in ("step", "plateau"),
     )  # fmt: skip
-    clipping: str = _setting(
-        "norm", "training", "clipping", "limits the gradient: its global norm, each value, or not at all",
+    clipping: str = described(
+        "norm", "training", "clipping",
+        "what is clipped: the global norm of the gradient, each of its values, or nothing",
         choices=("none", "norm", "value"),
     )  # fmt: skip
-    clip: float = _setting(
-        0.01, "training", "clip", "the limit", above=0.0, maximum=1e6, relevant=lambda config: config.clipping != "none"
+    clip: float = described(
+        0.01,
+        "training",
+        "clip",
+        "largest gradient norm (or value) allowed",
+        above=0.0,
+        maximum=1e6,
+        relevant=lambda config: config.clipping != "none",
     )
-    patience: int = _setting(
-        0, "training", "patience", "stop after so many epochs without a better held-out perplexity; 0 never does",
+    patience: int = described(
+        0, "training", "patience", "stop after N epochs without a better held-out perplexity; 0 never stops early",
         unit="epochs", minimum=0, maximum=10**6, relevant=_held_out,
     )  # fmt: skip
 
     # the machine
-    seed: int = _setting(1, "machine", "seed", "same seed, same numbers", minimum=0, maximum=2**63 - 1)
-    device: str = _setting("auto", "machine", "device", "auto takes the best there is: cuda, cuda:1, mps, cpu")
-    threads: int = _setting(
-        0, "machine", "threads", "CPU threads; 0 takes one per core", unit="threads", minimum=0, maximum=1024
+    seed: int = described(
+        1,
+        "machine",
+        "seed",
+        "seed of the random numbers: the same seed gives the same run",
+        minimum=0,
+        maximum=2**63 - 1,
     )
-    precision: str = _setting(
+    device: str = described(
+        "auto", "machine", "device", "cuda, cuda:1, mps or cpu; auto chooses the best one available"
+    )
+    threads: int = described(
+        0, "machine", "threads", "CPU threads; 0 uses one per core", unit="threads", minimum=0, maximum=1024
+    )
+    precision: str = described(
         "fp32", "machine", "precision", "number format of the matrix products", choices=("fp32", "tf32", "bf16")
     )
-    cpu_path: str = _setting(
+    cpu_path: str = described(
         "auto", "machine", "CPU path",
-        "auto: recurrence, loss and dropout in kernels compiled here, given a C compiler; plain: PyTorch's calls alone",
+        "auto: recurrence, loss and dropout in C kernels, compiled on this machine if it has a compiler; plain: "
+        "PyTorch's operations only",
         choices=("auto", "plain"),
         relevant=lambda config: not config.device.startswith("cuda"),
     )  # fmt: skip
-    gpu_path: str = _setting(
+    gpu_path: str = described(
         "auto", "machine", "GPU path",
-        "auto: the step in a CUDA graph and the recurrence in a persistent kernel, each where it can be had; graph or "
-        "kernel: that one alone; plain: neither",
+        "auto: the step in a CUDA graph and the recurrence in a persistent kernel, each where available; graph or "
+        "kernel: only that one; plain: neither",
         choices=("auto", "graph", "kernel", "plain"),
         relevant=lambda config: config.device.startswith(("auto", "cuda")),
     )  # fmt: skip
-    sample_every: int = _setting(
-        10, "machine", "sample every", "epochs between two samples of the model's writing; 0 writes none",
+    sample_every: int = described(
+        10, "machine", "sample every", "epochs between samples of what the model writes; 0 writes none",
         unit="epochs", minimum=0, maximum=10**9,
     )  # fmt: skip
-    sample_prefix: str = _setting(
-        "", "machine", "sample prefix", "how the samples begin; empty takes the beginning of the text",
+    sample_prefix: str = described(
+        "", "machine", "sample prefix", "text that each sample continues; empty uses the beginning of the corpus",
         relevant=lambda config: config.sample_every > 0,
     )  # fmt: skip
-    sample_length: int = _setting(
-        50, "machine", "sample length", "tokens in a sample", unit="tokens", minimum=1, maximum=10_000,
+    sample_length: int = described(
+        50, "machine", "sample length", "tokens in each sample", unit="tokens", minimum=1, maximum=10_000,
         relevant=lambda config: config.sample_every > 0,
     )  # fmt: skip
-    checkpoint_seconds: float = _setting(
+    checkpoint_seconds: float = described(
         30.0,
         "machine",
         "save every",
-        "at most so much work is lost in a crash",
+        "seconds between checkpoints: the most that a crash can cost",
         unit="seconds",
         minimum=0.0,
         maximum=86_400.0,
     )
 
     def __post_init__(self) -> None:
-        for setting in settings():
-            checked = setting.check(getattr(self, setting.name))
-            object.__setattr__(self, setting.name, checked)
-        if self.tied and self.embedding_size != self.num_hiddens * (2 if self.bidirectional else 1):
-            raise ConfigError(
-                "tied needs embedding_size equal to the width of the output layer's input, "
-                f"{shown(self.num_hiddens * (2 if self.bidirectional else 1))}, got {shown(self.embedding_size)}",
+        super().__post_init__()
+        width = self.num_hiddens * (2 if self.bidirectional else 1)
+        if self.tied and self.embedding_size != width:
+            raise self.refusal(
                 "tied",
+                "{tied} needs {embedding_size} equal to the width of the output layer's input, {width}, got {given}",
+                width=shown(width),
+                given=shown(self.embedding_size),
             )
-        if self.documents == "lines" and self.normalise in ("spaces", "letters", "no-punctuation"):
-            raise ConfigError(
-                f"documents=lines needs the line ends, which normalise={self.normalise} takes away: "
-                "choose normalise=none",
+        if self.documents == "lines" and self.normalise != "none":
+            raise self.refusal(
                 "documents",
+                "{documents}=lines needs the line breaks, which {normalise}={given} removes: choose {normalise}=none",
+                given=self.normalise,
             )
         if self.documents == "lines" and self.tokens == "word":
-            raise ConfigError("documents=lines needs tokens=char: words have no line ends between them", "documents")
+            raise self.refusal(
+                "documents", "{documents}=lines needs {tokens}=char: there are no line breaks between words"
+            )
         if not self.corpus.strip():
-            raise ConfigError("corpus must be the name of a bundled text or the path of a file, got nothing", "corpus")
+            raise self.refusal(
+                "corpus", "{corpus} must be the name of a bundled text or the path of a file, got nothing"
+            )
 
     @property
     def reserved_tokens(self) -> tuple[str, ...]:
-        """Tokens that the vocabulary has beside those of the text."""
+        """Tokens that the vocabulary has in addition to those of the text."""
         return (START, END, PADDING) if self.documents == "lines" else ()
 
     @property
     def carries_state(self) -> bool:
-        """Whether the hidden state at the end of a batch begins the next one."""
+        """Whether the next batch begins with the hidden state at the end of the previous one."""
         if self.documents == "lines":
             return False
         return self.state == "carried" or (self.state == "auto" and self.sampling == "sequential")
@@ -272,55 +307,10 @@ class RunConfig:
             return self.initialisation
         return "normal" if self.implementation == "scratch" else "uniform"
 
-    def replace(self, **changes: Any) -> RunConfig:
-        """A copy with some settings changed. Raises ``ConfigError`` for a wrong value or an unknown name."""
-        for name in changes:
-            setting(name)
-        return dataclasses.replace(self, **changes)
 
-    def with_texts(self, pairs: Mapping[str, str]) -> RunConfig:
-        """A copy with settings as a person typed them: ``{"num_steps": "35"}``. Raises ``ConfigError``."""
-        return self.replace(**{name: setting(name).parse(text) for name, text in pairs.items()})
-
-    def to_dict(self) -> dict[str, Value]:
-        """The settings as JSON-able values, in the order of the fields."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """The inverse of ``to_dict``; missing settings take their defaults. Raises ``ConfigError``."""
-        for name in values:
-            setting(name)
-        return cls(**values)
-
-
-@cache
-def settings() -> tuple[Setting, ...]:
-    """Every setting, in the order in which a form shows them."""
-    kinds = {"int": int, "float": float, "bool": bool, "str": str}
-    return tuple(
-        Setting(name=item.name, kind=kinds[str(item.type)], default=cast(Value, item.default), **item.metadata)
-        for item in dataclasses.fields(RunConfig)
-    )
-
-
-@cache
-def _by_name() -> dict[str, Setting]:
-    return {item.name: item for item in settings()}
-
-
-def setting(name: str) -> Setting:
-    """The setting of that name. Raises ``ConfigError`` with the nearest names for a wrong one."""
-    found = _by_name().get(name)
-    if found is None:
-        import difflib
-
-        near = difflib.get_close_matches(str(name)[:100], _by_name(), n=3, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(_by_name())}"
-        raise ConfigError(f"there is no setting {shortened(repr(str(name)))}{hint}")
-    return found
+settings, setting = RunConfig.settings, RunConfig.setting
 
 
 def minimum_tokens(config: RunConfig) -> int:
-    """Tokens that the training part must have for one batch: ``batch_size * num_steps`` inputs and one target more."""
+    """Tokens that the training part needs for one batch: ``batch_size * num_steps`` inputs and one more target."""
     return config.batch_size * config.num_steps + 1

@@ -1,24 +1,26 @@
-"""The errors that a person is meant to read: one sentence that says what is wrong and what would be right."""
+"""The errors that a person reads: one sentence that says what is wrong and what would be right."""
 
 
 class UserError(Exception):
-    """Something the user can mend. The message is one sentence, shown as it stands; the command line exits with 2."""
+    """An error that the user can correct. The message is one sentence, shown as it is; the command line exits with 2.
+
+    Attributes:
+        field: the name of the setting to correct, or None.
+        labelled: the message for a form: with the labels of settings where ``str`` has their names.
+    """
+
+    def __init__(self, message: str, field: str | None = None, labelled: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.labelled = message if labelled is None else labelled
 
 
 class ConfigError(UserError):
-    """A setting outside its range or at odds with another one.
-
-    Attributes:
-        field: the name of the ``RunConfig`` field to mend, or None where several take part.
-    """
-
-    def __init__(self, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
+    """A setting outside its range or in conflict with another one; see ``core.setting.refusal``."""
 
 
 class CorpusError(UserError):
-    """A text that cannot be read, or is too short for what is asked of it."""
+    """A text that cannot be read, or is too short for the settings."""
 
 
 class RunError(UserError):
@@ -26,4 +28,4 @@ class RunError(UserError):
 
 
 class EngineError(Exception):
-    """An engine that failed, or went away. Not the user's doing: the command line exits with 1."""
+    """An engine that failed or disappeared, through no fault of the user: the command line exits with 1."""

@@ -1,15 +1,18 @@
-"""Setting: what is known about one value that a person may choose, enough to draw it, parse it and check it.
+"""Settings: the description of one value that a person may choose, and the base of a configuration made of them.
 
-``RunConfig``, the sequence laboratory and the options of generation are described by these. No torch in this module:
-the screen imports it.
+``RunConfig``, the sequence laboratory and the options of generation are described here once: the forms, the flags of
+the command line, the saved files and the error messages are derived from it. No torch in this module: the screen
+imports it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Self, TypeGuard, cast
 
 from core.errors import ConfigError
 
@@ -18,10 +21,10 @@ Value = int | float | bool | str
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known about one field of a configuration: enough to draw it, parse it and check it.
+    """One value of a configuration: what a form needs to show it, and what is needed to parse and check it.
 
-    ``minimum`` and ``maximum`` are inclusive; ``above`` and ``below`` exclude the bound itself.
-    ``relevant`` says whether the setting has an effect beside the others of a configuration.
+    ``minimum`` and ``maximum`` are inclusive; ``above`` and ``below`` are exclusive bounds.
+    ``relevant`` returns whether the setting has an effect, given the other values of the configuration.
     ``live`` settings may change while a run is training.
     """
 
@@ -41,7 +44,7 @@ class Setting:
     relevant: Callable[[Any], bool] = lambda config: True
 
     def range_text(self) -> str:
-        """The permitted values in words, as the error messages and the form show them."""
+        """The permitted values in words, for error messages and forms."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
         if self.kind is bool:
@@ -59,8 +62,8 @@ class Setting:
             return f"between {shown(self.minimum)} and {shown(self.maximum)}"
         return " and ".join(filter(None, (low_words, high_words))) or noun
 
-    def check(self, value: Value) -> Value:
-        """Return ``value`` in the field's type, or raise ``ConfigError`` with what would be right."""
+    def check(self, value: object) -> Value:
+        """Return ``value`` in the setting's type. Raises ``ConfigError`` with the permitted values."""
         if self.kind is bool:
             if isinstance(value, bool):
                 return value
@@ -72,18 +75,21 @@ class Setting:
                 return value
         elif self._is_finite_number(value) and self._within(value):
             return float(value)
-        given = shown(value) if isinstance(value, (int, float)) else repr(value)
-        raise ConfigError(f"{self.name} must be {self.range_text()}, got {shortened(given)}", self.name)
+        raise self.refusal(f"must be {self.range_text()}, got {_given(value)}")
+
+    def refusal(self, words: str) -> ConfigError:
+        """The error for a wrong value: the setting's name, or its label in a form, and ``words``."""
+        return ConfigError(f"{self.name} {words}", self.name, f"{self.label} {words}")
 
     @staticmethod
-    def _is_finite_number(value: Value) -> TypeGuard[float]:
-        # A whole number may be too large for math.isfinite; every range has an end below that.
+    def _is_finite_number(value: object) -> TypeGuard[float]:
+        # An int may be too large for math.isfinite; every range ends below that.
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
         return abs(value) < 1e300 if isinstance(value, int) else math.isfinite(value)
 
     def parse(self, text: str) -> Value:
-        """Read a value that a person typed. Raises ``ConfigError``."""
+        """The value that a person typed. Raises ``ConfigError``."""
         text = text.strip() if self.kind is not str or self.choices else text
         value: Value = text
         try:
@@ -97,7 +103,7 @@ class Setting:
             noun = "yes or no" if self.kind is bool else "a whole number" if self.kind is int else "a number"
             bounds = self.range_text()
             detail = f" {bounds}" if bounds not in (noun,) and self.kind is not bool else ""
-            raise ConfigError(f"{self.name} must be {noun}{detail}, got {shortened(repr(text))}", self.name) from None
+            raise self.refusal(f"must be {noun}{detail}, got {_given(text)}") from None
         return self.check(value)
 
     def _within(self, value: float) -> bool:
@@ -112,6 +118,111 @@ class Setting:
 _TRUTH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
 
+def described(default: Any, group: str, label: str, help: str, **facts: Any) -> Any:
+    """A field of a ``Settings`` class: its default, and the attributes of its ``Setting``."""
+    return field(default=default, metadata={"group": group, "label": label, "help": help, **facts})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of a configuration: a frozen dataclass whose fields are made by ``described``.
+
+    Every instance is valid: construction checks each value and raises ``ConfigError``. A subclass that checks values
+    against each other does so in ``__post_init__``, after this one's.
+    """
+
+    def __post_init__(self) -> None:
+        for item in self.settings():
+            object.__setattr__(self, item.name, item.check(getattr(self, item.name)))
+
+    @classmethod
+    def settings(cls) -> tuple[Setting, ...]:
+        """Every setting, in the order in which a form shows them."""
+        return tuple(_settings_of(cast(Any, cls)).values())
+
+    @classmethod
+    def setting(cls, name: str) -> Setting:
+        """The setting of that name. Raises ``ConfigError`` with the nearest names for an unknown one."""
+        known = _settings_of(cast(Any, cls))
+        if name not in known:
+            import difflib
+
+            near = difflib.get_close_matches(str(name)[:100], known, n=3, cutoff=0.4)
+            hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(known)}"
+            raise ConfigError(f"there is no setting {shortened(repr(str(name)))}{hint}")
+        return known[name]
+
+    @classmethod
+    def refusal(cls, field: str, template: str, **values: object) -> ConfigError:
+        """The error for values that are in conflict; see the function ``refusal``."""
+        return refusal(cls.settings(), field, template, **values)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some settings changed. Raises ``ConfigError`` for a wrong value or an unknown name."""
+        for name in changes:
+            self.setting(name)
+        return dataclasses.replace(self, **changes)
+
+    def with_texts(self, texts: Mapping[str, str]) -> Self:
+        """A copy with settings as a person typed them: ``{"num_steps": "35"}``. Raises ``ConfigError``."""
+        return self.replace(**{name: self.setting(name).parse(text) for name, text in texts.items()})
+
+    def to_dict(self) -> dict[str, Value]:
+        """The settings as JSON-able values, in the order of the fields."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of ``to_dict``; missing settings take their defaults. Raises ``ConfigError``."""
+        for name in values:
+            cls.setting(name)
+        return cls(**values)
+
+
+@cache
+def _settings_of(cls: type[Any]) -> dict[str, Setting]:
+    kinds = {"int": int, "float": float, "bool": bool, "str": str}
+    return {
+        item.name: Setting(item.name, kinds[str(item.type)], cast(Value, item.default), **item.metadata)
+        for item in dataclasses.fields(cls)
+    }
+
+
+def refusal(settings: Iterable[Setting], field: str, template: str, **values: object) -> ConfigError:
+    """The error for values that are each permitted but in conflict.
+
+    Args:
+        settings: those that ``template`` may name.
+        field: the name of the setting to correct.
+        template: the message with settings in braces, ``{tau} must be less than {points}, got {given}``: they become
+            names in ``str(error)`` and labels in ``error.labelled``.
+        values: what else stands in braces.
+    """
+    names, labels = {}, {}
+    for item in settings:
+        names[item.name], labels[item.name] = item.name, item.label
+    return ConfigError(template.format(**names, **values), field, template.format(**labels, **values))
+
+
+def key_values(pairs: Iterable[str], example: str, flag: str = "--set") -> dict[str, str]:
+    """What was typed as ``--set KEY=VALUE --set KEY=VALUE``; a later pair replaces an earlier one with its key.
+
+    Args:
+        pairs: the texts behind the flag.
+        example: a pair that is right, for the error message.
+        flag: its name.
+
+    Raises ConfigError for a text without an equals sign.
+    """
+    texts = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"{flag} takes KEY=VALUE, for example {flag} {example}, got {pair!r}")
+        texts[key.strip()] = text
+    return texts
+
+
 def shown(value: Value) -> str:
     """A number as people read it: thousands separated, no trailing zeros."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -122,5 +233,12 @@ def shown(value: Value) -> str:
 
 
 def shortened(text: str) -> str:
-    """``text`` as an error message can bear it."""
+    """``text`` cut to a length that fits into an error message."""
     return text if len(text) <= 100 else f"{text[:90]}..."
+
+
+def _given(value: object) -> str:
+    """A refused value as an error message shows it."""
+    if isinstance(value, int) and abs(value) > 2**64:
+        return "a number beyond 64 bits"  # too long to read, or even for Python to print
+    return shortened(shown(value) if isinstance(value, (int, float)) else repr(value))

@@ -49,7 +49,7 @@ def read(texts: Mapping[str, str]) -> Reading:
         try:
             values[setting.name] = setting.parse(texts[setting.name])
         except ConfigError as error:
-            errors[setting.name] = str(error)
+            errors[setting.name] = error.labelled
             values[setting.name] = setting.default
     seen = cast(RunConfig, SimpleNamespace(**values))
     relevant = frozenset(setting.name for setting in settings() if setting.relevant(seen))
@@ -60,7 +60,7 @@ def read(texts: Mapping[str, str]) -> Reading:
     try:
         config = RunConfig.from_dict(values)
     except ConfigError as error:
-        errors.setdefault(error.field or settings()[0].name, str(error))
+        errors.setdefault(error.field or settings()[0].name, error.labelled)
     return Reading(None if errors else config, errors, relevant)
 
 

@@ -106,7 +106,7 @@ def read(prefix: str, strategy: str, texts: Mapping[str, str]) -> Reading:
         try:
             values[name] = OPTIONS[name].parse(texts[name])
         except ConfigError as error:
-            errors[name] = _by_label(name, str(error))
+            errors[name] = error.labelled
     if errors:
         return Reading(None, errors, relevant)
     if values.get("repetition_penalty") == default_penalty(strategy):
@@ -117,13 +117,7 @@ def read(prefix: str, strategy: str, texts: Mapping[str, str]) -> Reading:
         return Reading(GenerationRequest.from_message(values), {}, relevant)
     except ConfigError as error:
         name = error.field if error.field in NAMES else "length"
-        return Reading(None, {name: _by_label(name, str(error))}, relevant)
-
-
-def _by_label(name: str, sentence: str) -> str:
-    """An error as the form says it: with the word that stands beside the field."""
-    start = f"{name} must"
-    return f"{OPTIONS[name].label} must{sentence.removeprefix(start)}" if sentence.startswith(start) else sentence
+        return Reading(None, {name: error.labelled}, relevant)
 
 
 def default_penalty(strategy: str) -> Value:

@@ -1,8 +1,8 @@
-"""What a model can be asked to write, and how it may choose its words: the one description of both.
+"""The options and strategies of generation.
 
 The form of the screen, the flags of the command line, the help and the error messages are derived from the two tables
-below. A new strategy is one entry in ``STRATEGIES``, a new option one in ``OPTIONS`` and one field of the dataclass
-that it belongs to. No torch in this module: the screen imports it.
+below. A new strategy is one entry in ``STRATEGIES``, a new option one in ``OPTIONS`` and one field of its dataclass.
+No torch in this module: the screen imports it.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from core.config import Setting, Value, shown
 from core.errors import ConfigError
+from core.setting import Setting, Value, refusal, shown
 
 LONGEST = 1_000_000
-"""Tokens of all the samples of one request together."""
+"""Tokens of one request, all samples together."""
 LONGEST_TEXT = 100_000
 """Characters of a prefix or a mood."""
-MOST_HEADS = 1_000
-"""Characters of an acrostic's heads."""
+MOST_INITIALS = 1_000
+"""Characters of an acrostic."""
 MOST_DETAILS = 20_000
-"""Tokens that may be told in detail: each weighs about half a kilobyte on its way to the screen."""
+"""Tokens of a request with details: each takes about half a kilobyte on the socket."""
 LINE_END = "line"
-"""The value of ``stop`` that means the end of a line, whichever token that is in a vocabulary."""
+"""The value of ``stop`` for the end of a line, whichever token that is in a vocabulary."""
 
 
 def _option(name: str, kind: type, default: Value, label: str, help: str, **facts: Any) -> Setting:
@@ -35,10 +35,10 @@ class Strategy:
     """A way to choose the next token.
 
     Attributes:
-        name: as requests, flags and the form know it.
+        name: its name in requests, flags and the form.
         help: what it does, in one sentence.
-        defaults: its parameters, names of ``OPTIONS``, with the values that they have where none is given.
-        draws: whether chance has a part in it; then ``seed`` belongs to it.
+        defaults: its parameters, names of ``OPTIONS``, with their default values.
+        draws: whether it samples; then ``seed`` is one of its options.
     """
 
     name: str
@@ -55,39 +55,39 @@ class Strategy:
 STRATEGIES = (
     Strategy(
         "temperature",
-        "draws each token by its probability, sharpened or flattened by the temperature",
+        "samples each token from the model's distribution, sharpened or flattened by the temperature",
         {"temperature": 1.0},
     ),
     Strategy(
         "greedy",
-        "takes the likeliest token each time: always the same text, which soon goes in circles",
+        "takes the most likely token at each step: always the same text, which soon repeats itself",
         {"repetition_penalty": 1.0, "repetition_window": 64},
         draws=False,
     ),
     Strategy(
         "top-k",
-        "draws from the k likeliest tokens alone",
+        "samples from the k most likely tokens",
         {"top_k": 40, "temperature": 1.0},
     ),
     Strategy(
         "top-p",
-        "draws from the nucleus: the fewest tokens that together have the probability p",
+        "samples from the nucleus: the smallest set of tokens with a total probability of p",
         {"top_p": 0.9, "temperature": 1.0},
     ),
     Strategy(
         "min-p",
-        "draws from the tokens that are at least p times as likely as the likeliest one",
+        "samples from the tokens at least p times as likely as the most likely one",
         {"min_p": 0.1, "temperature": 1.0},
     ),
     Strategy(
         "combined",
-        "draws with all filters in a row: repetition penalty, temperature, top-k, top-p, min-p",
+        "samples with all filters in turn: repetition penalty, temperature, top-k, top-p, min-p",
         {"temperature": 0.9, "top_k": 100, "top_p": 0.95, "min_p": 0.02, "repetition_penalty": 1.1,
          "repetition_window": 64},
     ),
     Strategy(
         "beam",
-        "follows several beginnings at once and tells the likeliest whole texts, with their scores",
+        "keeps several candidate texts at each step and returns the most likely ones, with their scores",
         {"beam": 4},
         draws=False,
     ),
@@ -96,72 +96,56 @@ STRATEGIES = (
 OPTIONS = {
     option.name: option
     for option in (
-        _option("prefix", str, "", "prefix", "how the text begins"),
-        _option("length", int, 200, "length", "tokens that are written after the prefix, at most", unit="tokens",
-                minimum=1, maximum=LONGEST),
+        _option("prefix", str, "", "prefix", "text to continue"),
+        _option("length", int, 200, "length", "most tokens to write after the prefix", unit="tokens", minimum=1,
+                maximum=LONGEST),
         _option("strategy", str, "temperature", "strategy", "how each token is chosen",
                 choices=tuple(strategy.name for strategy in STRATEGIES)),
         _option("temperature", float, 1.0, "temperature",
-                "below 1 more careful, above 1 wilder: the scores are divided by it", minimum=0.01, maximum=100.0),
-        _option("top_k", int, 40, "top k", "only the so many likeliest tokens may be drawn", unit="tokens", minimum=1,
-                maximum=1_000_000),
+                "divides the scores: below 1 sharpens the distribution, above 1 flattens it",
+                minimum=0.01, maximum=100.0),
+        _option("top_k", int, 40, "top k", "sample from the k most likely tokens",
+                unit="tokens", minimum=1, maximum=1_000_000),
         _option("top_p", float, 0.9, "top p",
-                "only the fewest tokens that together are so probable may be drawn; 1 lets all through", above=0.0,
-                maximum=1.0),
+                "sample from the smallest set of tokens with this total probability; 1 keeps all",
+                above=0.0, maximum=1.0),
         _option("min_p", float, 0.1, "min p",
-                "only tokens at least so many times as probable as the likeliest may be drawn; 0 lets all through",
+                "sample from tokens at least this fraction as likely as the most likely one; 0 keeps all",
                 minimum=0.0, maximum=1.0),
         _option("repetition_penalty", float, 1.1, "repetition penalty",
-                "what has just been written becomes less likely by this factor on its score; 1 changes nothing",
-                minimum=1.0, maximum=10.0),
-        _option("repetition_window", int, 64, "penalty window", "the penalty looks back so many tokens", unit="tokens",
-                minimum=1, maximum=100_000),
-        _option("beam", int, 4, "beam", "texts that are followed at once, and told at the end", unit="texts", minimum=1,
-                maximum=64),
-        _option("seed", int, 0, "seed", "the same seed writes the same text; none takes a new one each time", minimum=0,
-                maximum=2**63 - 1),
+                "factor that lowers the scores of recent tokens; 1 has no effect", minimum=1.0, maximum=10.0),
+        _option("repetition_window", int, 64, "penalty window", "recent tokens that the penalty applies to",
+                unit="tokens", minimum=1, maximum=100_000),
+        _option("beam", int, 4, "beam", "candidate texts that are kept at each step and returned at the end",
+                unit="texts", minimum=1, maximum=64),
+        _option("seed", int, 0, "seed",
+                "seed of the sampling: the same seed writes the same text; without one, each text has a new seed",
+                minimum=0, maximum=2**63 - 1),
         _option("stop", str, "", "stop at",
-                f"a token that ends the text ({LINE_END}: the end of the line); several characters: each of them does"),
-        _option("heads", str, "", "acrostic", "characters, each of which begins one verse, in their order"),
-        _option("verse_length", int, 40, "verse length", "a verse of an acrostic ends here if it has not ended before",
+                f"token that ends the text ({LINE_END}: the end of a line); of several characters, each one does"),
+        _option("heads", str, "", "acrostic", "initials of the verses, in order: each begins one verse"),
+        _option("verse_length", int, 40, "verse length", "most tokens in a verse of an acrostic",
                 unit="tokens", minimum=1, maximum=10_000),
-        _option("mood", str, "", "mood", "a text that the model reads first and that is not shown"),
-        _option("count", int, 1, "samples", "texts written side by side", unit="texts", minimum=1, maximum=64),
-        _option("details", bool, False, "details", "tell each token's surprise and what it was drawn from"),
-        _option("copy", bool, False, "copy meter", "look for the longest stretch that stands in the training text"),
+        _option("mood", str, "", "mood", "text that the model reads first and that is not shown"),
+        _option("count", int, 1, "samples", "texts to write in parallel", unit="texts", minimum=1, maximum=64),
+        _option("details", bool, False, "details",
+                "show each token's surprise and the distribution it was sampled from"),
+        _option("copy", bool, False, "copy meter", "find the longest stretch copied from the training text"),
     )
 }  # fmt: skip
 
 
 def strategy_named(name: str) -> Strategy:
     """The strategy of that name. Raises ``ConfigError``."""
-    checked("strategy", name)
+    OPTIONS["strategy"].check(name)
     return next(strategy for strategy in STRATEGIES if strategy.name == name)
-
-
-def checked(name: str, value: object) -> Value:
-    """The value of an option in its own type, whatever came from outside. Raises ``ConfigError``, one sentence."""
-    option = OPTIONS[name]
-    # What a sentence could not show is refused before it is formatted: a list, a number of a thousand digits.
-    if not isinstance(value, (bool, int, float, str)) or isinstance(value, str) != (option.kind is str):
-        return _refuse(option, value)
-    if (isinstance(value, int) and abs(value) > 2**64) or (option.choices and len(str(value)) > 50):
-        return _refuse(option, value)
-    return option.check(value)
-
-
-def _refuse(option: Setting, value: object) -> Value:
-    is_huge = isinstance(value, int) and abs(value) > 2**64  # too long to read, or even for Python to print
-    words = "a number beyond 64 bits" if is_huge else repr(value)
-    given = words if len(words) <= 60 else words[:57] + "..."
-    raise ConfigError(f"{option.name} must be {option.range_text()}, got {given}", option.name)
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What is done to a model's distribution before a token is drawn, in the order of the fields; see ``strategies``.
+    """The filters of a distribution before a token is sampled, in the order of the fields; see ``strategies``.
 
-    The values given here leave the distribution as it is.
+    The defaults leave the distribution as it is.
     """
 
     repetition_penalty: float = 1.0
@@ -173,16 +157,16 @@ class Filters:
 
     @property
     def is_temperature_alone(self) -> bool:
-        """Whether nothing but the temperature has an effect."""
+        """Whether only the temperature has an effect."""
         return self == Filters(temperature=self.temperature, repetition_window=self.repetition_window)
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to choose: a strategy and its parameters. Each is checked; a wrong one raises ``ConfigError``.
+    """How tokens are chosen: a strategy and its parameters. A wrong value raises ``ConfigError``.
 
-    None takes the strategy's own value, and a filter that the strategy does not have stays away. A filter that is given
-    takes part in any strategy that draws; ``greedy`` looks at the repetition penalty alone and ``beam`` at no filter.
+    None is the strategy's default, or no filter where the strategy has none of that kind. A filter that is given
+    applies to every strategy that samples; ``greedy`` uses only the repetition penalty, ``beam`` no filter.
     """
 
     strategy: str = "temperature"
@@ -200,22 +184,22 @@ class Sampling:
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> Sampling:
-        """The sampling that a request asks for; what it does not say takes its default. Raises ``ConfigError``.
+        """The sampling of a request, with defaults for what it leaves out. Raises ``ConfigError``.
 
-        A request that says how wide a beam is, and no strategy, asks for beam search.
+        A request with ``beam`` and without a strategy is one for beam search.
         """
         values = _given(cls, message)
         return cls(**({"strategy": "beam"} if "beam" in values else {}) | values)
 
     @property
     def filters(self) -> Filters:
-        """The filters with the strategy's own values where none are given."""
+        """The filters, with the strategy's defaults where none is given."""
         values = {item.name: self._value(item.name) for item in fields(Filters)}
         return Filters(**{name: value for name, value in values.items() if value is not None})
 
     @property
     def width(self) -> int:
-        """How many texts a beam search follows; 1 for every other strategy."""
+        """Candidate texts of a beam search; 1 for every other strategy."""
         return int(self._value("beam") or 1) if self.strategy == "beam" else 1
 
     def _value(self, name: str) -> Any:
@@ -225,9 +209,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What to write: every field is checked, and a wrong one raises ``ConfigError``, one sentence.
+    """What to write. A wrong value raises ``ConfigError``.
 
-    ``options`` of this module say what each means; what only the model's vocabulary can tell is checked by the writer.
+    ``OPTIONS`` describes each field; what depends on the model's vocabulary is checked by the writer. ``heads``, a name
+    that requests and flags have had from the beginning, are the initials of an acrostic.
     """
 
     prefix: str = ""
@@ -243,42 +228,46 @@ class GenerationRequest:
 
     def __post_init__(self) -> None:
         _check_fields(self)
-        for name, most in (("prefix", LONGEST_TEXT), ("mood", LONGEST_TEXT), ("heads", MOST_HEADS), ("stop", 1000)):
+        for name, most in (("prefix", LONGEST_TEXT), ("mood", LONGEST_TEXT), ("heads", MOST_INITIALS), ("stop", 1000)):
             if len(getattr(self, name)) > most:
-                raise ConfigError(f"{name} must be at most {most:,} characters, got {len(getattr(self, name)):,}", name)
-        if self.count * self.length > LONGEST:
-            raise ConfigError(
-                f"count times length must be at most {LONGEST:,} tokens, got {self.count:,} x {self.length:,}: "
-                "ask for fewer samples or shorter ones",
+                raise OPTIONS[name].refusal(f"must be at most {most:,} characters, got {len(getattr(self, name)):,}")
+        tokens, given = self.count * self.length, f"{self.count:,} x {self.length:,}"
+        if tokens > LONGEST:
+            raise _conflict(
                 "count",
+                "{count} times {length} must be at most {limit:,} tokens, got {given}: choose fewer or shorter samples",
+                limit=LONGEST,
+                given=given,
             )
-        if self.details and self.count * self.length > MOST_DETAILS:
-            raise ConfigError(
-                f"details are told of at most {MOST_DETAILS:,} tokens, got {self.count:,} x {self.length:,}: "
-                "ask for shorter texts or for none of the details",
+        if self.details and tokens > MOST_DETAILS:
+            raise _conflict(
                 "details",
+                "{details} are available for at most {limit:,} tokens, got {given}: choose shorter texts or no details",
+                limit=MOST_DETAILS,
+                given=given,
             )
         if self.sampling.strategy == "beam" and self.count > 1:
-            raise ConfigError(
-                f"count must be 1 with the strategy beam, which tells as many texts as beam says, got {self.count:,}",
+            raise _conflict(
                 "count",
+                "{count} must be 1 with the strategy beam, whose width is the number of texts, got {given:,}",
+                given=self.count,
             )
         if self.sampling.strategy == "beam" and self.heads:
-            raise ConfigError("heads need a strategy that writes token by token: choose another one than beam", "heads")
+            raise _conflict("heads", "{heads} need a strategy that writes token by token: choose one other than beam")
         if self.stop and self.heads:
-            raise ConfigError("stop and heads exclude each other: an acrostic ends with its last verse", "stop")
+            raise _conflict("stop", "{stop} and {heads} exclude each other: an acrostic ends with its last verse")
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> GenerationRequest:
-        """The request in a message: the options by their names, all side by side; null and absent ones are defaults.
+        """The request in a message that has the options by name; null and missing ones take their defaults.
 
-        Raises ``ConfigError`` for whatever is wrong in it; other keys are not looked at.
+        Other keys are ignored. Raises ``ConfigError``.
         """
         return cls(sampling=Sampling.from_message(message), **_given(cls, message))
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str | bool | None]) -> GenerationRequest:
-        """The request that a person typed, value by value as text. Raises ``ConfigError``."""
+        """The request that a person typed, each value as text. Raises ``ConfigError``."""
         parsed = {
             name: OPTIONS[name].parse(text) if isinstance(text, str) else text
             for name, text in texts.items()
@@ -292,12 +281,16 @@ class GenerationRequest:
         return own | {item.name: getattr(self.sampling, item.name) for item in fields(self.sampling)}
 
 
+def _conflict(field: str, template: str, **values: object) -> ConfigError:
+    return refusal(OPTIONS.values(), field, template, **values)
+
+
 def _check_fields(made: Sampling | GenerationRequest) -> None:
     for item in fields(made):
         value = getattr(made, item.name)
         if item.name == "sampling" or (value is None and item.default is None):
             continue
-        object.__setattr__(made, item.name, checked(item.name, value))
+        object.__setattr__(made, item.name, OPTIONS[item.name].check(value))
 
 
 def _given(cls: type[Sampling] | type[GenerationRequest], message: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,7 +299,7 @@ def _given(cls: type[Sampling] | type[GenerationRequest], message: Mapping[str, 
 
 
 def settings_words(request: GenerationRequest) -> str:
-    """``top-p · top p 0.9 · seed 42 · 200 tokens``, as it stands above a text."""
+    """``top-p · top p 0.9 · seed 42 · 200 tokens``: the heading of a text."""
     sampling = request.sampling
     words = [] if sampling.strategy == "temperature" else [sampling.strategy]
     for name, option in OPTIONS.items():

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config import RunConfig, Setting, minimum_tokens, setting, settings, shown
-from core.errors import ConfigError
+from core.errors import ConfigError, UserError
+from core.setting import key_values
 
 NUMBERS = [item for item in settings() if item.kind in (int, float)]
 
@@ -155,6 +156,27 @@ def test_an_unknown_setting_gets_the_nearest_names() -> None:
     with pytest.raises(ConfigError) as caught:
         RunConfig().replace(**{"x" * 10**6: 1})
     assert len(str(caught.value)) < 2000
+
+
+def test_a_form_gets_the_labels_where_the_command_line_gets_the_names() -> None:
+    for changes, message, labelled in (
+        ({"num_steps": "0"}, "num_steps must be between 1 and 10,000, got 0",
+         "steps must be between 1 and 10,000, got 0"),
+        ({"num_steps": "{tied}"}, "num_steps must be a whole number between 1 and 10,000, got '{tied}'",
+         "steps must be a whole number between 1 and 10,000, got '{tied}'"),
+        ({"tied": "yes"}, "tied needs embedding_size equal to the width of the output layer's input, 256, got 0",
+         "tied needs embedding equal to the width of the output layer's input, 256, got 0"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as caught:
+            RunConfig().with_texts(changes)
+        assert (str(caught.value), caught.value.labelled) == (message, labelled)
+    assert UserError("no setting is named").labelled == "no setting is named"
+
+
+def test_pairs_of_the_command_line() -> None:
+    assert key_values(["seed=1", " seed =2", "corpus=a=b"], "seed=1") == {"seed": "2", "corpus": "a=b"}
+    with pytest.raises(ConfigError, match=r"^--vary takes KEY=VALUE, for example --vary seed=1, got 'seed'$"):
+        key_values(["seed"], "seed=1", "--vary")
 
 
 def test_tied_needs_as_many_embeddings_as_hidden_units() -> None:

@@ -94,10 +94,10 @@ async def test_an_error_comes_and_goes_while_typing() -> None:
         await pilot.pause()
         await pilot.press("0")
         await pilot.pause()
-        assert errors(app) == ["batch_size must be between 1 and 65,536, got 0"]
+        assert errors(app) == ["batch must be between 1 and 65,536, got 0"]
         await pilot.press("backspace", *"x[red]")
         await pilot.pause()
-        assert errors(app) == ["batch_size must be a whole number between 1 and 65,536, got 'x[red]'"]
+        assert errors(app) == ["batch must be a whole number between 1 and 65,536, got 'x[red]'"]
         await pilot.press(*["backspace"] * 6, *"64")
         await pilot.pause()
         assert errors(app) == []
@@ -230,7 +230,7 @@ async def test_focus_tells_what_a_setting_is() -> None:
         await app.form.focus_setting("dropout")
         await pilot.pause()
         words = str(app.query_one("#form-help", Static).content)
-        assert "share of units silenced" in words and "at least 0 and below 1" in words and "default 0" in words
+        assert "fraction of units set to zero" in words and "at least 0 and below 1" in words and "default 0" in words
 
 
 def test_plan() -> None:

@@ -248,7 +248,7 @@ async def test_the_drawer_of_a_narrow_screen(tmp_path: Path, client: LabClient) 
         await pilot.press("e")
         await settled(pilot, lambda: app.focused is not None and app.focused.id == "edit-points")
         assert app.query_one("#lab-settings").display
-        assert "how long the sequence is" in words(app, "#lab-help")
+        assert "length of the sequence" in words(app, "#lab-help")
         await pilot.press("escape")
         await settled(pilot, lambda: isinstance(app.focused, LabView))
         assert not app.query_one("#lab-settings").display

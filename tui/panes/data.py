@@ -166,7 +166,7 @@ class DataPane(Horizontal):
                 values[field.setting.name] = field.setting.parse(field.text)
                 field.show_error("")
             except ConfigError as error:
-                field.show_error(str(error))
+                field.show_error(error.labelled)
                 right = False
         if not right:
             return None
@@ -174,7 +174,7 @@ class DataPane(Horizontal):
             RunConfig.from_dict(values)
         except ConfigError as error:  # each is right by itself, but they do not go together
             for field in self.query(f"#field-{error.field}").results(SettingField):
-                field.show_error(str(error))
+                field.show_error(error.labelled)
             return None
         return values
 

@@ -102,10 +102,10 @@ def read(texts: Mapping[str, str]) -> tuple[SequenceConfig | None, dict[str, str
         try:
             values[setting.name] = setting.parse(texts[setting.name])
         except ConfigError as error:
-            errors[setting.name] = str(error)
+            errors[setting.name] = error.labelled
     if errors:
         return None, errors
     try:
         return SequenceConfig.from_dict(values), {}
     except ConfigError as error:
-        return None, {error.field or settings()[0].name: str(error)}
+        return None, {error.field or settings()[0].name: error.labelled}

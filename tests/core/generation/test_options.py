@@ -98,7 +98,7 @@ def test_values_that_do_not_go_together() -> None:
         ({"strategy": "beam", "heads": "ab"}, "heads need a strategy"),
         ({"stop": "line", "heads": "ab"}, "exclude each other"),
         ({"count": 64, "length": 20_000}, "count times length"),
-        ({"details": True, "length": 30_000}, "details are told of at most 20,000 tokens"),
+        ({"details": True, "length": 30_000}, "details are available for at most 20,000 tokens"),
     ):
         with pytest.raises(ConfigError, match=words):
             GenerationRequest.from_message(message)

@@ -47,7 +47,8 @@ def test_dictionaries_and_texts() -> None:
         ({"horizons": "1 2 3 4 5 6 7"}, "horizons", "1 to 6"),
         ({"horizons": "0"}, "horizons", "between 1 and 512"),
         ({"points": "100", "train_examples": "50", "horizons": "97"}, "horizons", "at most points - tau, 96, got 97"),
-        ({"speed": "1"}, None, "there is no setting 'speed'; there are points"),
+        ({"speed": "1"}, None, "there is no setting 'speed'; did you mean seed"),
+        ({"zzz": "1"}, None, "there is no setting 'zzz'; there are points"),
     ],
 )
 def test_what_makes_no_sense_is_refused(texts: dict[str, str], field: str | None, words: str) -> None:
