@@ -1,4 +1,4 @@
-"""Chart widgets: drawn when seen and changed, few times, and following size and theme."""
+"""Chart widgets: drawn while visible and after changes, a few times, in their size and with the theme."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_many_changes_make_two_redraws_now_and_later() -> None:
         assert screen_text(app).startswith(str(len(app.counter.sizes)))
 
 
-async def test_what_cannot_be_seen_is_not_drawn() -> None:
+async def test_a_hidden_chart_is_not_drawn() -> None:
     app = ChartApp()
     async with app.run_test(size=(40, 10)) as pilot:
         await pilot.pause()
@@ -111,7 +111,7 @@ async def test_a_chart_follows_the_theme_without_drawing() -> None:
         assert len(app.counter.sizes) == drawn
 
 
-async def test_another_drawing_function_takes_over() -> None:
+async def test_the_drawing_function_can_be_replaced() -> None:
     app = ChartApp()
     async with app.run_test(size=(40, 10)) as pilot:
         other = Counter()

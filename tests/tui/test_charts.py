@@ -1,4 +1,4 @@
-"""Charts are pure functions: exact sizes, only what is finite, nothing of the text in them obeyed."""
+"""Charts are pure functions: exact sizes, finite points only, and markup in names has no effect."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_line_chart_has_exactly_the_size() -> None:
             assert_exact(curve_chart(width, height), width, height)
 
 
-def test_the_curve_is_there_in_the_smallest_chart() -> None:
+def test_the_smallest_chart_shows_the_curve() -> None:
     assert inked(curve_chart(10, 3))
 
 
@@ -114,7 +114,7 @@ def test_ranges_of_x() -> None:
 # --- what is drawn ---
 
 
-def test_nothing_gives_a_calm_sentence() -> None:
+def test_an_empty_chart_shows_its_placeholder() -> None:
     drawing = line_chart([Series("a", [], [])], width=30, height=5, placeholder="no epoch yet")
     assert_exact(drawing, 30, 5)
     assert drawing.plain.split() == ["no", "epoch", "yet"]
@@ -189,7 +189,7 @@ def test_labels_cover_no_curve() -> None:
     assert inked(with_labels) == inked(without)
 
 
-def test_a_reference_out_of_sight_is_left_out_unless_it_stretches_the_axis() -> None:
+def test_a_reference_beyond_the_axis_is_left_out_unless_it_stretches_the_axis() -> None:
     near = [Series("a", [1, 2], [2, 3])]
     far = line_chart(near, width=60, height=15, reference_lines=[ReferenceLine(900, "far", stretch=False)])
     assert "far" not in far.plain
@@ -220,7 +220,7 @@ def test_a_new_point_changes_few_rows() -> None:
     assert changed <= 2
 
 
-def test_content_says_the_same() -> None:
+def test_content_has_the_same_text() -> None:
     drawing = curve_chart(60, 16)
     content = drawing.content
     assert isinstance(content, Content)
@@ -245,7 +245,7 @@ def test_linear_ticks() -> None:
     assert linear_ticks(3, 3, 5) == [3]
 
 
-def test_tick_labels_are_short_and_stand_in_a_column() -> None:
+def test_tick_labels_are_short_and_align() -> None:
     assert tick_labels([0, 0.5, 1]) == ["0", "0.5", "1.0"]
     assert tick_labels([1, 10, 1000, 20_000, 1.5e6, 5e11], equal_steps=False) == [
         "1", "10", "1,000", "20k", "1.5M", "500G",
@@ -311,7 +311,7 @@ def test_a_curve_keeps_extremes_in_bounded_memory() -> None:
     assert np.diff(x).max() < 200_000 / 100  # of equal density over all of it
 
 
-def test_a_short_curve_is_kept_as_it_came() -> None:
+def test_a_short_curve_is_kept_unchanged() -> None:
     curve = Curve()
     for epoch in range(1, 1000):
         curve.append(epoch, 1000 / epoch)

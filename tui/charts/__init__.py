@@ -1,7 +1,7 @@
 """Charts as pure functions: series in, rows of styled text of an exact size out. No state, no screen.
 
-Neither numpy nor plotext is imported before the first draw: together they cost a quarter of a second, which the first
-paint of the playground does not have. ``preload`` does it beside the first paint, in a thread.
+numpy and plotext are imported at the first draw: together they take a quarter of a second, by which the first paint of
+the playground would be later. ``preload`` imports them in a thread.
 """
 
 from __future__ import annotations
@@ -29,5 +29,5 @@ __all__ = [
 
 
 def preload() -> None:
-    """Import what drawing needs, so that the first draw does not wait for it. To be run in a thread."""
+    """Import what drawing needs, so that the first draw does not wait for it; for a thread."""
     line_chart([Series("", [0.0, 1.0], [0.0, 1.0])], width=20, height=6)

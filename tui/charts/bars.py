@@ -17,7 +17,7 @@ _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: ``label`` may be any text, a token for instance; ``note`` takes the place of the share."""
+    """One bar. ``label`` may be any text, such as a token; ``note`` replaces the share."""
 
     label: str
     value: float
@@ -34,12 +34,12 @@ def bar_chart(
     decimals: int | None = None,
     placeholder: str = "nothing to count yet",
 ) -> Drawing:
-    """One row for each bar, as many as fit into ``height``: label, bar, value, share. Exactly ``width`` cells a row.
+    """One row for each bar that fits into ``height``: label, bar, value, share; each exactly ``width`` cells wide.
 
     Args:
-        total: what shares are of; None for the sum of all bars, 0 for no shares.
-        decimals: decimals of the values; None for whole numbers as such and others with three.
-        placeholder: the sentence shown where there are no bars.
+        total: the number that shares refer to; None for the sum of all bars, 0 for no shares.
+        decimals: decimals of the values; None for none in whole numbers and three in others.
+        placeholder: the sentence shown when there are no bars.
     """
     palette = palette or Palette()
     if width < 1 or height < 1:
@@ -47,23 +47,14 @@ def bar_chart(
     if not bars:
         return message(placeholder, width, height, palette.label)
     values = [bar.value if math.isfinite(bar.value) else 0.0 for bar in bars]
+    largest = max(values)
     whole = total if total is not None else sum(value for value in values if value > 0)
     shown = list(zip(bars[:height], values, strict=False))
     labels = [token_name(bar.label) for bar, _ in shown]
     numbers = [_number(bar.value, decimals) for bar, _ in shown]
     notes = [_share(value, whole) if bar.note is None else shown_text(bar.note) for bar, value in shown]
-
-    label_cells = min(max(map(cell_len, labels)), max(1, width // 3))
-    number_cells = max(map(len, numbers))
-    note_cells = min(max(map(cell_len, notes)), width // 3)
-    # In little room the shares go first, then the numbers; a bar needs some cells to say anything.
-    if width - label_cells - number_cells - note_cells - 3 < 6:
-        note_cells = 0
-    if width - label_cells - number_cells - 2 < 4:
-        number_cells = 0
-    tail = sum(cells + 1 for cells in (number_cells, note_cells) if cells)
-    room = max(0, width - label_cells - 1 - tail)
-    largest = max(values, default=0.0)
+    label_cells, number_cells, note_cells = _columns(labels, numbers, notes, width)
+    room = max(0, width - label_cells - 1 - sum(cells + 1 for cells in (number_cells, note_cells) if cells))
 
     rows: list[Row] = []
     for (_, value), label, number, note in zip(shown, labels, numbers, notes, strict=True):
@@ -81,8 +72,20 @@ def bar_chart(
     return Drawing([*rows, *blank(width, height - len(rows)).rows], width)
 
 
+def _columns(labels: list[str], numbers: list[str], notes: list[str], width: int) -> tuple[int, int, int]:
+    """Cells of the labels, the numbers and the notes; 0 for a column that is left out so that the bars have room."""
+    label_cells = min(max(map(cell_len, labels)), max(1, width // 3))
+    number_cells = max(map(len, numbers))
+    note_cells = min(max(map(cell_len, notes)), width // 3)
+    if width - label_cells - number_cells - note_cells - 3 < 6:
+        note_cells = 0
+    if width - label_cells - number_cells - 2 < 4:
+        number_cells = 0
+    return label_cells, number_cells, note_cells
+
+
 def _exact(runs: list[Run], width: int) -> Row:
-    """The runs, cut where a very narrow chart has no room for them all."""
+    """The runs, cut to ``width`` if the chart is too narrow for all of them."""
     out: list[Run] = []
     used = 0
     for text, style in runs:
@@ -97,7 +100,7 @@ def _exact(runs: list[Run], width: int) -> Row:
 
 
 def _bar(fraction: float, cells: int) -> str:
-    """A bar of ``fraction`` of ``cells``; anything above nothing shows."""
+    """A bar of ``fraction`` of ``cells``, at least an eighth of a cell for a fraction above 0."""
     if fraction <= 0 or cells <= 0:
         return ""
     fraction = min(1.0, fraction)
@@ -106,7 +109,7 @@ def _bar(fraction: float, cells: int) -> str:
 
 
 def _number(value: float, decimals: int | None) -> str:
-    """A value in full, thousands separated."""
+    """A value with thousands separated."""
     if not math.isfinite(value):
         return str(value)
     if abs(value) >= 1e12:

@@ -1,4 +1,4 @@
-"""The likeliest next tokens as bars, the one that was chosen marked."""
+"""The most likely next tokens as bars, with a mark at the chosen one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def distribution_chart(
     width: int,
     palette: Palette | None = None,
 ) -> Drawing:
-    """One row a token: mark, token, bar, percent. Exactly ``width`` cells a row.
+    """One row for each token: mark, token, bar, percent; each exactly ``width`` cells wide.
 
     Args:
-        distribution: (token, probability), the likeliest first.
-        chosen: the place of the chosen token, or None where it is not among them.
-        other: what is said of the chosen token, in a last row, where it is not among them.
+        distribution: (token, probability), the most likely first.
+        chosen: the position of the chosen token, or None if it is not among them.
+        other: a last row for the chosen token if it is not among them.
     """
     palette = palette or Palette()
     bars = [Bar(token, 100 * probability, "%") for token, probability in distribution]
@@ -43,6 +43,6 @@ def distribution_chart(
 
 
 def other_words(token: str, probability: float | None) -> str:
-    """What is said of a token beyond the likeliest ones."""
+    """The row of a chosen token that is not among the most likely ones."""
     name = token_name(token)
     return f"{name}  {100 * probability:.2g} %" if probability is not None else f"{name}  less likely than these"

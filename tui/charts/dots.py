@@ -45,7 +45,7 @@ def strokes(x: NDArray[np.float64], y: NDArray[np.float64], marker: Marker, colu
     period = on + off
     steps = np.maximum(np.abs(np.diff(x)), np.abs(np.diff(y)))
     length = np.append(0.0, np.cumsum(steps))
-    if length[-1] > 4 * columns:  # more noise than line: dashes along it would be a thousand specks
+    if length[-1] > 4 * columns:  # noise: dashes along it would be specks
         return Strokes(x, y, np.flatnonzero((x[1:] + x[:-1]) / 2 % period < on) + 1)
     # Dashes are measured along the line, in dots, so that steep parts are dashed like flat ones.
     starts = np.arange(0.0, length[-1], period)

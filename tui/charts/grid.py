@@ -1,4 +1,4 @@
-"""A grid of cells to compose a chart in: the frame, curves laid over it, words where there is room for them."""
+"""A grid of cells in which a chart is composed: the frame, curves over it, names where they cover nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.text import clip_cells, pad_cells, shown_text
 
 _INK = re.compile("[^ \u2800]+")
 REFERENCE = "┈"
-"""What a reference line consists of."""
+"""The character of reference lines."""
 
 
 class Grid:
@@ -25,13 +25,13 @@ class Grid:
         self._styles = [[""] * width for _ in range(height)]
 
     def write(self, row: int, column: int, text: str, style: str) -> None:
-        """Put ``text`` over what is there."""
+        """Write ``text`` over the cells at this place."""
         text = text[: self.width - column]
         self._characters[row][column : column + len(text)] = text
         self._styles[row][column : column + len(text)] = [style] * len(text)
 
     def lay(self, lines: Sequence[str], column: int, style: str) -> None:
-        """Lay a picture over the grid: what is blank in it lets the cells below be seen."""
+        """Lay a picture over the grid; its blanks are transparent."""
         for row, line in enumerate(lines[: self.height]):
             for ink in _INK.finditer(line):
                 self.write(row, column + ink.start(), ink.group(), style)
@@ -41,10 +41,9 @@ class Grid:
         return "".join(self._characters[row])
 
     def write_name(self, row: int, first: int, name: str, style: str) -> None:
-        """Write the name of the line in ``row``: on it, as far right as no curve and no other name is in the way.
+        """Write the name of the line in ``row`` on it, as far right as possible without covering a curve or a name.
 
-        Where there is no such place right of column ``first``, the rows above and below are tried, then the name is
-        left out: curves come first.
+        If there is no room right of column ``first``, the rows above and below are tried, then the name is left out.
         """
         label = f" {_narrow(clip_cells(shown_text(name), max(4, (self.width - first) // 2)))} "
         if not label.strip():
@@ -53,7 +52,7 @@ class Grid:
             if not 0 <= place < self.height:
                 continue
             free = self.text(place)
-            if place == row:  # the line itself is no obstacle to its own name
+            if place == row:  # a name may cover its own line
                 free = free.replace(REFERENCE, " ")
             column = free.rfind(" " * (len(label) + 1), first)
             if column >= 0:
@@ -61,7 +60,7 @@ class Grid:
                 return
 
     def write_x_name(self, gutter: int, name: str, style: str) -> None:
-        """Name the x axis beside its ticks in the last row: in the ``gutter`` at the left, or where there is room."""
+        """Write the name of the x axis in the last row: in the ``gutter`` at the left, or between two ticks."""
         label = _narrow(shown_text(name))
         row = self.height - 1
         ticks = self.text(row)
@@ -80,7 +79,7 @@ class Grid:
             runs: list[Run] = []
             start, current = 0, styles[0]
             for column, style in enumerate(styles):
-                if style != current and characters[column] != " ":  # blanks have no colour: they go with what is before
+                if style != current and characters[column] != " ":  # blanks join the run before them
                     if column > start:
                         runs.append((text[start:column], current))
                     start, current = column, style
@@ -97,9 +96,10 @@ def _narrow(text: str) -> str:
 
 
 def header(title: str, legend: Sequence[tuple[str, str, str]], width: int, style: str) -> Row:
-    """What is drawn (left) and which line is whose (right), in one row of ``width`` cells.
+    """The title (left) and the legend (right) in one row of ``width`` cells.
 
-    ``legend`` holds a sample of each line, its style and its name; what finds no room is left out.
+    ``legend`` holds a sample of each line, its style and its name. Entries without room are left out; a title without
+    room is cut at its first comma, then left out.
     """
     entries: list[Run] = []
     used = 0
@@ -113,7 +113,7 @@ def header(title: str, legend: Sequence[tuple[str, str, str]], width: int, style
         used += cells
     shown = shown_text(title)
     room = width - used - (2 if used else 0)
-    if cell_len(shown) > room:  # the part before the comma says what it is, the rest how
+    if cell_len(shown) > room:
         shown = shown.split(",")[0] if cell_len(shown.split(",")[0]) <= room else ""
     runs = [(pad_cells(shown, width - used), style), *entries]
     return tuple(run for run in runs if run[0])

@@ -1,4 +1,4 @@
-"""Tidy axes: ranges that end on round numbers, ticks at round numbers, short labels for them."""
+"""Ranges that end on round numbers, ticks at round numbers, and short labels for them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def linear_range(low: float, high: float, parts: int = 5) -> tuple[float, float]
 def log_range(low: float, high: float) -> tuple[float, float]:
     """A range around two positive numbers that starts and ends on round numbers.
 
-    Within a factor of three that would be too coarse: there the range is the linear one.
+    Within a factor of three the range is the linear one, which is finer.
     """
     if high < low * 3:
         start, end = linear_range(low, high)
@@ -54,7 +54,7 @@ def _tidy_above(value: float) -> float:
 
 
 def linear_ticks(low: float, high: float, most: int, integers: bool = False) -> list[float]:
-    """At most about ``most`` round numbers from ``low`` to ``high``, in equal steps; whole ones where asked for."""
+    """About ``most`` round numbers at most, from ``low`` to ``high`` in equal steps; ``integers``: whole ones only."""
     span = high - low
     if span <= 0 or most < 1:
         return [low]
@@ -66,10 +66,10 @@ def linear_ticks(low: float, high: float, most: int, integers: bool = False) -> 
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """At most about ``most`` round numbers from ``low`` to ``high``, both positive, for a logarithmic axis.
+    """About ``most`` round numbers at most, from ``low`` to ``high``, both positive, for a logarithmic axis.
 
-    1, 2, 5, 10, 20, ... where there is room, else whole decades, else every second decade, and so on; between near
-    ends, where those would leave fewer than three, equal steps.
+    1, 2, 5, 10, 20, ... if there is room, else decades, else every second decade, and so on; equal steps if the ends
+    are so close that fewer than three of these numbers are between them.
     """
     start, end = math.log10(low), math.log10(high)
     if end <= start or most < 1:
@@ -90,7 +90,7 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 _SMALLEST, _LARGEST_WITH_UNIT = 1e-3, 1e12 * (1 - 1e-9)
-"""Beyond these a number is written with an exponent: there are no units for it that everybody knows."""
+"""Numbers beyond these are written with an exponent, because their units are not well known."""
 
 
 def _with_unit(value: float) -> str:
@@ -113,7 +113,7 @@ def _needs_exponent(value: float) -> bool:
 def number_label(value: float, decimals: int = 0, exponent: bool = False) -> str:
     """A tick's number, short: ``0``, ``0.25``, ``500``, ``1,000``, ``20k``, ``1.5M``, ``1e-4``.
 
-    ``exponent``: large numbers have one (``2e4``) because others beside them need one.
+    ``exponent``: large numbers have one (``2e4``), because another label of the axis needs one.
     """
     if value == 0:
         return "0"
@@ -123,7 +123,7 @@ def number_label(value: float, decimals: int = 0, exponent: bool = False) -> str
 
 
 def _decimals(value: float, most: int = 6) -> int:
-    """How many decimals it takes to write ``value``."""
+    """The number of decimals in ``value``."""
     for decimals in range(most):
         if abs(round(value, decimals) - value) <= 1e-9 * max(1.0, abs(value)):
             return decimals
@@ -131,7 +131,7 @@ def _decimals(value: float, most: int = 6) -> int:
 
 
 def tick_labels(ticks: Sequence[float], equal_steps: bool = True) -> list[str]:
-    """Labels for ticks; those in equal steps have the same number of decimals, so that points stand in a column.
+    """Labels for ticks; those in equal steps have the same number of decimals, so that they align.
 
     Units and exponents are not mixed: ``1e4`` and ``1e20``, or ``10k`` and ``1M``.
     """
@@ -143,7 +143,7 @@ def tick_labels(ticks: Sequence[float], equal_steps: bool = True) -> list[str]:
 
 
 def count_labels(ticks: Sequence[float], cells: int) -> list[str]:
-    """Labels for ticks along ``cells`` cells: thousands separated where there is room, else short."""
+    """Labels for ticks along ``cells`` cells: thousands separated if there is room, else short."""
     whole = all(tick == int(tick) for tick in ticks)
     if whole:
         labels = [f"{int(tick):,}" for tick in ticks]
