@@ -23,6 +23,8 @@ from core.setting import key_values
 
 PROJECT = Path(__file__).resolve().parents[1]
 SAVES = PROJECT / "saves"
+# An engine that has not answered after so many seconds is stopped, or busy with something long.
+LATE_SECONDS = 3.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -277,16 +279,23 @@ def _training_text(run: Any) -> Any:
 
 async def _generate_live(run: Path, message: dict[str, Any], report: Any) -> bool:
     """Let the engine that holds ``run`` write with its live weights. False where it cannot be reached."""
+    import asyncio
+
+    from core.console import print_waiting
     from core.engine.client import EngineClient
 
     try:
         client = await EngineClient.attach(run)
     except (EngineError, UserError):
         return False
+    loop = asyncio.get_running_loop()
+    warning = loop.call_later(LATE_SECONDS, print_waiting, run.name, client)
     try:
         async for event in client.stream("generate", **message):
+            warning.cancel()
             report.show(event)
     finally:
+        warning.cancel()
         await client.close()
     return True
 

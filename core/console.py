@@ -23,6 +23,7 @@ from core.quantities import loss_words, perplexity_text
 from core.runs.run import RunSummary
 
 if TYPE_CHECKING:
+    from core.engine.client import EngineClient
     from core.engine.session import Session
 
 
@@ -203,8 +204,7 @@ class GenerationReport:
         self._streams = not as_json and request.count == 1 and request.sampling.strategy != "beam"
         self._surprises: list[float] = []
         self._continuation = ""
-        if self._streams:
-            print(safe_text(request.prefix), end="", flush=True)
+        self._has_begun = False
 
     def unknown(self, tokens: list[str]) -> None:
         """Name what of the prefix is outside the vocabulary."""
@@ -213,7 +213,10 @@ class GenerationReport:
             print(f"not in the vocabulary, read as <unk>: {names}", file=sys.stderr)
 
     def show(self, event: dict[str, Any]) -> None:
-        """Show one event of ``core.generation.answer``."""
+        """Show one event of ``core.generation.answer``; with the first of them the prefix: nothing was refused."""
+        if self._streams and not self._has_begun:
+            self._has_begun = True
+            print(safe_text(self._request.prefix), end="", flush=True)
         if event["event"] == "text":
             self._continuation += event["text"] if event["sample"] == 0 else ""
             self._surprises += [token["surprise"] for token in event.get("tokens", ())]
@@ -243,6 +246,17 @@ class GenerationReport:
             words = "" if score is None else f" · {score:.3f} nats a token · perplexity {math.exp(-score):.2f}"
             print(f"-- {number}{words}")
             print(safe_text(self._request.prefix + (sample["continuation"] or "")))
+
+
+def print_waiting(name: str, client: EngineClient) -> None:
+    """Say what is waited for where the engine of a run does not answer."""
+    process = client.process
+    if client.is_suspended:
+        why = f"is suspended: fg where it was started, or kill -CONT {process}, lets it go on"
+    else:
+        why = "does not answer yet: it is busy with something long"
+    where = f" (process {process})" if process else ""
+    print(f"waiting for the engine of {printable(name)}{where}, which {why}; ctrl+c gives up", file=sys.stderr)
 
 
 def _copy_words(sample: dict[str, Any]) -> str:

@@ -19,8 +19,18 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from core.engine.protocol import LAST_EVENTS, LONGEST_MESSAGE, decoded, encoded, failure, peer_is_user, run_socket
+from core.engine.protocol import (
+    LAST_EVENTS,
+    LONGEST_MESSAGE,
+    decoded,
+    encoded,
+    failure,
+    peer_is_user,
+    peer_process,
+    run_socket,
+)
 from core.errors import EngineError
+from core.files import open_to_read
 
 Broadcast = Callable[[dict[str, Any]], None]
 # An engine that imports torch from a cold network disk can take this long to say hello.
@@ -71,6 +81,20 @@ class EngineClient:
         self._broadcast, self._lost = broadcast, lost
         if self.closed:
             lost()
+
+    @property
+    def process(self) -> int:
+        """The number of the engine's process; 0 where the system does not say."""
+        return peer_process(self._writer.get_extra_info("socket"))
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether that process is stopped, by ctrl+z or SIGSTOP; False where the system does not say."""
+        try:
+            with open_to_read(Path(f"/proc/{self.process}/stat")) as file:
+                return file.read().rpartition(b")")[2].split()[:1] == [b"T"]
+        except OSError:
+            return False
 
     async def request(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Send a request and return its last event. Raises RunError or EngineError with the engine's sentence."""

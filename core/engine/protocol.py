@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import stat
-import sys
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -119,11 +119,18 @@ def standby_socket(pid: int) -> Path:
 
 def peer_is_user(connection: socket.socket) -> bool:
     """Whether the other end of a Unix socket belongs to this user (or to root); True where the system cannot tell."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    uid = int.from_bytes(credentials[4:8], sys.byteorder)
-    return uid in (os.getuid(), 0)
+    return not hasattr(socket, "SO_PEERCRED") or _credentials(connection)[1] in (os.getuid(), 0)
+
+
+def peer_process(connection: socket.socket) -> int:
+    """The process at the other end of a Unix socket; 0 where the system cannot tell."""
+    return _credentials(connection)[0] if hasattr(socket, "SO_PEERCRED") else 0
+
+
+def _credentials(connection: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group of the other end, on Linux."""
+    process, user, group = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return process, user, group
 
 
 def failure(message: dict[str, Any]) -> Exception:

@@ -472,6 +472,39 @@ def test_interrupted_in_the_midst(saves: Path, text_path: Path) -> None:
     assert run.summary().state == State.STOPPED and not run.is_held()
 
 
+def test_writing_with_a_suspended_engine(saves: Path, text_path: Path) -> None:
+    """What is waited for is said; ctrl+c ends it, and so does the engine's going on."""
+    arguments = (f"--corpus={text_path}", f"--saves={saves}", "--name=one", "--epochs=100000", *SMALL)
+    with start("train", *arguments) as training:
+        run = Run(saves / "one")
+        deadline = time.monotonic() + 60
+        while not epochs(read_journal(run.journal_path)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        training.send_signal(signal.SIGSTOP)
+        for is_given_up in (True, False):
+            with start("generate", "one", f"--saves={saves}", "--prefix=a", "--length=5", "--seed=1") as writing:
+                assert writing.stderr is not None and writing.stdout is not None
+                words = writing.stderr.readline()
+                assert words.startswith("waiting for the engine of one (process ") and "is suspended" in words
+                assert f"kill -CONT {training.pid}" in words
+                (writing if is_given_up else training).send_signal(signal.SIGINT if is_given_up else signal.SIGCONT)
+                out, err = writing.communicate(timeout=60)
+                assert writing.returncode == (130 if is_given_up else 0), err
+                assert out == "" if is_given_up else out.startswith("a")
+                assert err.startswith("error: stopped") if is_given_up else "error" not in err
+        training.send_signal(signal.SIGINT)
+        training.communicate(timeout=60)
+        assert training.returncode == 0
+
+
+def test_what_cannot_write_is_refused_before_the_prefix(
+    train: Callable[..., Told], run: Callable[..., Told], saves: Path
+) -> None:
+    assert train("--epochs=1", "--name=both", "--set", "bidirectional=yes").code == 0
+    told = run("generate", "both", "--saves", saves, "--prefix=abc")
+    refused(told, "a bidirectional model cannot write")
+
+
 def test_a_reader_that_goes_away(saves: Path, text_path: Path) -> None:
     arguments = ("train", f"--corpus={text_path}", f"--saves={saves}", "--name=one", "--epochs=100000", "--json")
     with start(*arguments, *SMALL) as process:
