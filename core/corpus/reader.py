@@ -69,6 +69,7 @@ def load_corpus(
     reserved: Sequence[str] = (),
     data_dir: Path | None = None,
     progress: Progress | None = None,
+    at_most: int = 0,
 ) -> Corpus:
     """Read a text: a bundled or downloaded one by its name, or any file by its path.
 
@@ -81,6 +82,7 @@ def load_corpus(
         reserved: tokens that get the ids from 1 on, whether the text has them or not.
         data_dir: where the bundled texts are, by default this project's ``data/``.
         progress: told the bytes read and the bytes there are, after each half a megabyte.
+        at_most: read as if the file ended after so many bytes; 0 reads all of it.
 
     Memory: two bytes a token (four beyond 65,536 different ones), the vocabulary, and a few megabytes.
 
@@ -93,7 +95,7 @@ def load_corpus(
     normaliser(normalise, tokens)  # a wrong name is said before a long read, not after
     path = catalogue.resolve(source, data_dir)
     try:
-        return _load(path, normalise, tokens, max_tokens, min_freq, reserved, progress)  # type: ignore[arg-type]
+        return _load(path, normalise, tokens, max_tokens, min_freq, reserved, progress, at_most)  # type: ignore[arg-type]
     except MemoryError:
         raise CorpusError(f"{_named(path)} is too large for the free memory: choose a smaller max_tokens") from None
     except OSError as error:
@@ -110,8 +112,9 @@ def _load(
     min_freq: int,
     reserved: Sequence[str],
     progress: Progress | None,
+    at_most: int,
 ) -> Corpus:
-    with _TextFile(path) as file:
+    with _TextFile(path, at_most) as file:
         encodings = candidates(file.head)
         if not encodings:
             raise binary_error(_named(path), file.head.index(0))
@@ -183,10 +186,24 @@ def _read(
     return lines + (last != "\n"), digest.hexdigest()
 
 
+def bytes_of(corpus: Corpus) -> Iterator[bytes]:
+    """The very bytes that a text was read from, piece by piece; what was appended to the file since is left out.
+
+    Raises CorpusError, at the last one of them where they are not those bytes any more.
+    """
+    digest = hashlib.sha256()
+    with _TextFile(corpus.path, corpus.bytes) as file:
+        for piece in file.pieces():
+            digest.update(piece)
+            yield piece
+    if digest.hexdigest() != corpus.sha256:
+        raise CorpusError(f"{_named(corpus.path)} was changed while it was read: read it again")
+
+
 class _TextFile:
     """An open regular file. Raises ``CorpusError`` for anything else, without waiting for a pipe or a device."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, at_most: int = 0) -> None:
         self.path = path
         try:
             self._file = open_to_read(path)
@@ -199,7 +216,8 @@ class _TextFile:
             self.size = os.fstat(self._descriptor).st_size
             if not self.size:
                 raise CorpusError(f"{_named(path)} is empty: choose a file with text in it")
-            self.head = os.pread(self._descriptor, _PIECE, 0)
+            self.size = min(self.size, at_most or self.size)
+            self.head = os.pread(self._descriptor, min(_PIECE, self.size), 0)
         except BaseException:
             self._file.close()
             raise

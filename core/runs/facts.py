@@ -22,13 +22,17 @@ _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 
 @dataclass(frozen=True)
 class CorpusIdentity:
-    """Which text a run was trained on: enough to find it again and to know that it is the same."""
+    """Which text a run was trained on: enough to find it again and to know that it is the same.
+
+    ``bytes`` are those that were read and that the sha256 is of; 0 where an older version did not say.
+    """
 
     name: str
     sha256: str
     tokens: int
     vocabulary: int
     path: str
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def read_facts(path: Path) -> RunFacts:
             config=RunConfig.from_dict(value["config"]),
             corpus=CorpusIdentity(
                 _text(corpus, "name"), _text(corpus, "sha256"), _count(corpus, "tokens"), _count(corpus, "vocabulary"),
-                _text(corpus, "path"),
+                _text(corpus, "path"), _count({"bytes": 0, **corpus}, "bytes"),
             ),
             parameters=_count(value, "parameters"),
             created=_text(value, "created"),

@@ -38,8 +38,11 @@ NEWS_EVERY = 0.5
 MEASURING_SECONDS = 0.05
 
 
-def corpus_of(config: RunConfig, data_dir: Path | None = None, source: Path | None = None) -> Corpus:
-    """The text that a configuration names (or the one at ``source``), read as it says. Raises CorpusError."""
+def corpus_of(config: RunConfig, data_dir: Path | None = None, source: Path | None = None, at_most: int = 0) -> Corpus:
+    """The text that a configuration names (or the one at ``source``), read as it says; see ``load_corpus``.
+
+    Raises CorpusError.
+    """
     return load_corpus(
         str(source) if source is not None else config.corpus,
         normalise=config.normalise,
@@ -48,6 +51,7 @@ def corpus_of(config: RunConfig, data_dir: Path | None = None, source: Path | No
         min_freq=config.min_freq,
         reserved=config.reserved_tokens,
         data_dir=data_dir,
+        at_most=at_most,
     )
 
 

@@ -21,7 +21,7 @@ from core.corpus import reader
 from core.corpus.counting import counter
 from core.corpus.encoding import Decoder
 from core.corpus.normalisation import normalised, normaliser
-from core.corpus.reader import load_corpus
+from core.corpus.reader import bytes_of, load_corpus
 from core.corpus.vocabulary import code_points, text_of
 from core.errors import CorpusError
 
@@ -167,7 +167,7 @@ def test_what_is_no_file_gets_a_sentence(tmp_path: Path) -> None:
 def test_an_unreadable_file_gets_a_sentence(text_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = text_file("text")
 
-    def refused(*_: object) -> int:
+    def refused(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(reader.os, "open", refused)  # the tests may run as root, whom a mode does not stop
@@ -351,3 +351,21 @@ def test_memory_stays_near_two_bytes_a_token(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(path)], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert int(run.stdout) / 1024 < 60  # MiB
+
+
+def test_the_bytes_that_were_read(tmp_path: Path) -> None:
+    """A file that has grown since gives the bytes that it had; one that was changed gives a sentence."""
+    path = tmp_path / "log.txt"
+    data = ("分开 wide and narrow\r\n" * 60_000).encode()  # several pieces
+    path.write_bytes(data)
+    corpus = load_corpus(str(path))
+    assert b"".join(bytes_of(corpus)) == data and corpus.bytes == len(data)
+    with path.open("ab") as file:
+        file.write(b"\xff\xfe more")
+    assert b"".join(bytes_of(corpus)) == data
+    again = load_corpus(str(path), at_most=corpus.bytes)
+    assert (again.sha256, again.bytes, again.ids.tolist()) == (corpus.sha256, corpus.bytes, corpus.ids.tolist())
+    for other, sentence in ((data[:-1], "was changed"), (data[:-1] + b"x", "was changed"), (b"", "is empty")):
+        path.write_bytes(other)
+        with pytest.raises(CorpusError, match=sentence):
+            list(bytes_of(corpus))
