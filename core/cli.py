@@ -270,7 +270,7 @@ def _training_text(run: Any) -> Any:
     facts = run.facts()
     source = run.corpus_path if run.corpus_path.exists() else Path(facts.corpus.path)
     try:
-        corpus = corpus_of(facts.config, source=source)
+        corpus = corpus_of(facts.config, source=source, at_most=facts.corpus.bytes)
     except CorpusError:
         return None
     is_same = corpus.sha256 == facts.corpus.sha256
@@ -382,7 +382,7 @@ def _engine(options: argparse.Namespace) -> int:
     engine.stop_on_signals(signal.SIGTERM)
     path = engine.start()
     put({"event": "listening", "socket": str(path), "pid": os.getpid()})
-    write_log_to(session.run.log_path if session is not None else Path(os.devnull))
+    write_log_to(session.open_log() if session is not None else os.open(os.devnull, os.O_WRONLY))
     if session is None:
         load_optimisers()
         kernels.why_not()  # which compiles them where that has not been done yet

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +15,6 @@ from typing import BinaryIO
 # At most; a stricter umask is respected. Others may look, nobody else may write.
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
-_PIECE = 1 << 20
 
 
 class NotRegularError(OSError):
@@ -27,26 +25,33 @@ class NotRegularError(OSError):
         self.kind = kind
 
 
-def open_to_read(path: Path) -> BinaryIO:
-    """A regular file, open for reading. Raises OSError for anything else, without waiting for a pipe or a device."""
-    _check_regular(os.stat(path), path)  # before it is opened: opening alone does something to some devices
+def open_to_read(path: Path, folder: int | None = None) -> BinaryIO:
+    """A regular file, open for reading. Raises OSError for anything else, without waiting for a pipe or a device.
+
+    ``folder`` is the descriptor of a folder, here and below: then the file of that name in it is meant, wherever
+    ``path`` leads.
+    """
+    place = path if folder is None else path.name
+    # Before it is opened: opening alone does something to some devices.
+    _check_regular(os.stat(place, dir_fd=folder), path)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open(path, "rb", opener=lambda name, _: os.open(name, flags)))
+        file = stack.enter_context(open(place, "rb", opener=lambda name, _: os.open(name, flags, dir_fd=folder)))
         _check_regular(os.fstat(file.fileno()), path)
         stack.pop_all()  # from here on it is the caller's to close
     return file
 
 
-def open_to_append(path: Path, flags: int = os.O_RDWR | os.O_APPEND) -> int:
+def open_to_append(path: Path, flags: int = os.O_RDWR | os.O_APPEND, folder: int | None = None) -> int:
     """The descriptor of a regular file, open for writing, made where it is missing.
 
     A link is not followed: what it leads to is no file of the run. Raises OSError.
     """
+    place = path if folder is None else path.name
     with contextlib.suppress(FileNotFoundError):
-        _check_regular(os.lstat(path), path)
+        _check_regular(os.stat(place, dir_fd=folder, follow_symlinks=False), path)
     safe = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    descriptor = os.open(path, flags | safe, FILE_MODE)
+    descriptor = os.open(place, flags | safe, FILE_MODE, dir_fd=folder)
     try:
         _check_regular(os.fstat(descriptor), path)
     except BaseException:
@@ -55,26 +60,15 @@ def open_to_append(path: Path, flags: int = os.O_RDWR | os.O_APPEND) -> int:
     return descriptor
 
 
-def open_new(path: Path) -> BinaryIO:
+def open_new(path: Path, folder: int | None = None) -> BinaryIO:
     """A file that was not there before, open for writing. Raises OSError where something has the name already."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return open(path, "wb", opener=lambda name, _: os.open(name, flags, FILE_MODE))
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Make a file with these bytes. Raises OSError."""
-    with open_new(path) as file:
-        file.write(data)
-
-
-def copy_new(source: Path, target: Path) -> None:
-    """Copy a regular file to a place where there is none yet. Raises OSError."""
-    with open_to_read(source) as old, open_new(target) as new:
-        shutil.copyfileobj(old, new, _PIECE)
+    place = path if folder is None else path.name
+    return open(place, "wb", opener=lambda name, _: os.open(name, flags, FILE_MODE, dir_fd=folder))
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder and those above it that are missing. Raises OSError."""
+    """Make a folder and those above it that are missing, for good: their names are on the disk. Raises OSError."""
     try:
         path.mkdir(FOLDER_MODE)
     except FileNotFoundError:
@@ -83,6 +77,18 @@ def make_folders(path: Path) -> None:
     except OSError:
         if not path.is_dir():
             raise
+        return
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Force the names in a folder to the disk, where the system can (not every file system takes it)."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _check_regular(status: os.stat_result, path: Path) -> None:

@@ -46,7 +46,6 @@ from core.engine.server import Request, Server
 from core.engine.session import Session, versions
 from core.errors import UserError
 from core.events import Event, State, StateChanged
-from core.files import open_to_append
 from core.runs.run import Run
 
 # An engine that nobody has ever talked to gives up after so many seconds.
@@ -71,7 +70,7 @@ class Engine:
         self._stays = stays
         self._listener = listener or (lambda event: None)
         self._jobs = Jobs(self.server, self.ending)
-        self._jobs.log = session.run.log_path if session is not None else None
+        self._jobs.folder = session.folder if session is not None else None
         self._had_client = False
 
     def start(self) -> Path:
@@ -182,8 +181,8 @@ class Engine:
         except UserError as error:
             self._answer(request.client, number, {"event": "error", "message": str(error), "mendable": True})
         except Exception as error:
-            write_failure(error, self._jobs.log)
-            words = failure_words(error, self._jobs.log)
+            write_failure(error, self._jobs.folder)
+            words = failure_words(error, self._jobs.folder)
             self._answer(request.client, number, {"event": "error", "message": words})
 
     def _result(self, client: int, number: Id, asked: Asked) -> dict[str, Any] | None:
@@ -244,9 +243,9 @@ class Engine:
 
     def _adopt(self, session: Session) -> None:
         self.session = session
-        self._jobs.log = session.run.log_path
+        self._jobs.folder = session.folder
         self.server.move(session.run.path)
-        write_log_to(session.run.log_path)
+        write_log_to(session.open_log())
 
     def _on_train(self, asked: Train) -> dict[str, Any]:
         return self._after(self._session().train(asked.num_epochs))
@@ -298,12 +297,14 @@ class Engine:
         return {"state": session.state, "epoch": session.trainer.epoch if session.trainer is not None else 0}
 
 
-def write_log_to(path: Path) -> None:
-    """Let this process's standard output and error go to ``path`` from now on, and its standard input be empty."""
-    with contextlib.suppress(OSError):
-        log = open_to_append(path, os.O_WRONLY | os.O_APPEND)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
+def write_log_to(log: int) -> None:
+    """Let this process's standard output and error go to a descriptor from now on, which is closed.
+
+    Whoever started the engine may be gone or read nothing any more: nothing must go there, or wait for it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)

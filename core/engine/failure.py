@@ -9,12 +9,12 @@ import os
 import sys
 import time
 import traceback
-from pathlib import Path
 
 import torch
 
 from core.errors import UserError
-from core.files import open_to_append
+from core.runs.folder import LOG
+from core.runs.held_folder import HeldFolder
 
 # How the allocators of torch, C++ and CUDA's libraries say that there is no more; none has a class of its own for all.
 _NO_MEMORY = (
@@ -38,15 +38,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY)
 
 
-def failure_words(error: BaseException, log: Path | None = None) -> str:
-    """An exception of the machine in words, with what to change; ``log`` is where all of it can be read."""
+def failure_words(error: BaseException, folder: HeldFolder | None = None) -> str:
+    """An exception of the machine in words, with what to change; all of it is in the log of the run in ``folder``."""
     if isinstance(error, UserError):
         return _first_line(error)
     if is_out_of_memory(error):
         words = "out of memory: choose a smaller batch_size, num_steps or num_hiddens, or another device"
     else:
         words = f"the engine failed ({type(error).__name__}: {_first_line(error)})"
-    return f"{words}; the log is {log}" if log is not None else words
+    return f"{words}; the log is {folder.path / LOG}" if folder is not None else words
 
 
 def _first_line(error: BaseException) -> str:
@@ -54,17 +54,17 @@ def _first_line(error: BaseException) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def write_failure(error: BaseException, log: Path | None) -> None:
-    """Append an exception with its traceback to a log; a disk that does not take it causes no second failure.
+def write_failure(error: BaseException, folder: HeldFolder | None) -> None:
+    """Append an exception with its traceback to a run's log; a disk that does not take it causes no second failure.
 
-    Without a log it goes to standard error.
+    Without a run it goes to standard error.
     """
-    with contextlib.suppress(OSError, MemoryError):
+    with contextlib.suppress(OSError, ValueError, MemoryError):  # ValueError: standard error that was closed
         words = f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}"
-        if log is None:
+        if folder is None:
             sys.stderr.write(words)
             return
-        descriptor = open_to_append(log, os.O_WRONLY | os.O_APPEND)
+        descriptor = folder.open_to_append(folder.path / LOG, os.O_WRONLY | os.O_APPEND)
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(words)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from core.engine.ending import Ended, Ending
@@ -19,6 +18,7 @@ from core.generation.writer import Writing
 from core.insight.sequence import EpochDone
 from core.insight.sequence import steps as laboratory_steps
 from core.insight.sequence_config import SequenceConfig
+from core.runs.held_folder import HeldFolder
 
 # A generation writes for so many seconds between two training batches, and between two looks at the inbox.
 WRITING_SECONDS = 0.02
@@ -35,11 +35,11 @@ Key = tuple[int, Id]
 class Jobs:
     """The jobs in hand. Each ends with one last event for its client: done, error or cancelled.
 
-    ``log`` is where failures are written, standard error where it is None.
+    Failures are written to the log of the run in ``folder``, to standard error where it is None.
     """
 
     def __init__(self, server: Server, ending: Ending) -> None:
-        self.log: Path | None = None
+        self.folder: HeldFolder | None = None
         self._server, self._ending = server, ending
         self._jobs: dict[Key, Job] = {}
 
@@ -73,8 +73,8 @@ class Jobs:
         except UserError as error:
             self._last(key, {"event": "error", "message": str(error), "mendable": True})
         except Exception as error:
-            write_failure(error, self.log)
-            self._last(key, {"event": "error", "message": failure_words(error, self.log)})
+            write_failure(error, self.folder)
+            self._last(key, {"event": "error", "message": failure_words(error, self.folder)})
         else:
             for event in events:
                 if event["event"] == "done":

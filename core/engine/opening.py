@@ -6,29 +6,31 @@ import importlib.metadata
 import platform
 import sys
 from functools import cache
-from pathlib import Path
 
 import core
 from core.config import RunConfig
-from core.corpus.reader import Corpus
+from core.corpus.reader import Corpus, bytes_of
 from core.corpus.vocabulary import Vocabulary
 from core.devices import at_home, prepare
 from core.errors import ConfigError, CorpusError, RunError
 from core.models.language_model import LanguageModel, build_model
-from core.runs.recovery import check_size, mend_vocabulary, text_of, use_last_good, vocabulary_of, weights_of
-from core.runs.run import Run, RunFacts, create_run, free_name
+from core.runs.folder import CORPUS
+from core.runs.held_folder import HeldFolder
+from core.runs.recovery import Read, check_size, mend_vocabulary, text_of, use_last_good, vocabulary_of, weights_of
+from core.runs.run import LARGEST_CORPUS_COPY, Run, RunFacts, write_description
 from core.training.trainer import Trainer, corpus_of
 
 
-def new_run(saves: Path, name: str | None, facts: RunFacts, corpus: Corpus) -> Run:
-    """The folder of a new run; one without a name gets the next free one, also where others look for one as well."""
-    while True:
-        chosen = name or free_name(saves, corpus.name)
-        try:
-            return create_run(saves, chosen, facts, corpus.vocabulary.to_json(), corpus.path, corpus.bytes)
-        except RunError:
-            if name or not (saves / chosen).exists():
-                raise
+def write_new_run(folder: HeldFolder, facts: RunFacts, corpus: Corpus) -> None:
+    """Write what a new run is: settings, vocabulary, and a copy of exactly the bytes that were read of the text.
+
+    Raises OSError; CorpusError where the text has become another one since, and RunError.
+    """
+    write_description(folder, facts, corpus.vocabulary.to_json())
+    if corpus.bytes <= LARGEST_CORPUS_COPY:
+        with folder.open_new(CORPUS) as file:
+            for piece in bytes_of(corpus):
+                file.write(piece)
 
 
 def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
@@ -38,11 +40,16 @@ def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
     """
     facts = run.facts()
     config = at_home(facts.config)
-    vocabulary = vocabulary_of(run, facts, lambda source: corpus_of(facts.config, source=source))
+    vocabulary = vocabulary_of(run, facts, _reading(facts))
     check_size(run, facts, len(vocabulary))
     model = build_model(config, len(vocabulary), prepare(config))
     use_last_good(run, lambda tensors, _: model.load_state_dict(weights_of(model.state_dict(), tensors)))
     return model.eval(), vocabulary
+
+
+def _reading(facts: RunFacts) -> Read:
+    """Reads a file as the run's settings say, and no more of it than the run read: the text may have grown since."""
+    return lambda source: corpus_of(facts.config, source=source, at_most=facts.corpus.bytes)
 
 
 def moved_words(before: RunConfig, here: RunConfig) -> str:
@@ -53,16 +60,16 @@ def moved_words(before: RunConfig, here: RunConfig) -> str:
     )
 
 
-def corpus_again(run: Run, facts: RunFacts) -> tuple[Corpus, str]:
-    """The text of a run, from its own copy or from where it was. The caller holds the run's lock.
+def corpus_again(run: Run, facts: RunFacts, folder: HeldFolder) -> tuple[Corpus, str]:
+    """The text of a run, from its own copy or from where it was; ``folder`` is the run's.
 
     A damaged vocabulary is written anew; the second value then says what was wrong with it. Raises CorpusError where
     the text is not the same, and RunError where the settings do not belong to the checkpoints.
     """
-    corpus, wrong = text_of(run, facts, lambda source: corpus_of(facts.config, source=source))
+    corpus, wrong = text_of(run, facts, _reading(facts))
     check_size(run, facts, len(corpus.vocabulary))
     if wrong:
-        mend_vocabulary(run, corpus.vocabulary)
+        mend_vocabulary(folder, corpus.vocabulary)
     return corpus, wrong
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from core.engine.failure import is_out_of_memory
 from core.events import Event, Note
 from core.runs.best import Checkpoints
 from core.runs.disk import Disk, write_whole
+from core.runs.folder import FACTS
+from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
 from core.runs.recovery import use_last_good
 from core.runs.run import Run, RunFacts
@@ -30,14 +30,17 @@ class Saving:
         is_current: whether the last checkpoint holds all that training has done.
     """
 
-    def __init__(self, run: Run, facts: RunFacts, journal: JournalWriter, tell: Callable[[Event], object]) -> None:
+    def __init__(
+        self, folder: HeldFolder, facts: RunFacts, journal: JournalWriter, tell: Callable[[Event], object]
+    ) -> None:
         """``tell`` takes the notes for the journal."""
         self.facts = facts
         self.problem = ""
+        self._unsaved = "checkpoint"
         self.is_current = False
         self.disk = Disk()
-        self._checkpoints = Checkpoints(run)
-        self._run, self._journal, self._tell = run, journal, tell
+        self._checkpoints = Checkpoints(folder)
+        self._folder, self._journal, self._tell = folder, journal, tell
         self._saved_at = time.monotonic()
 
     def is_due(self, seconds: float) -> bool:
@@ -66,7 +69,13 @@ class Saving:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            self._refused(error, self._run.path)
+            self._refused(error)
+
+    def save_first(self, trainer: Trainer) -> None:
+        """Take the checkpoint that a run begins from. Raises OSError: a run that cannot take it does not begin."""
+        self._journal.sync()
+        self._checkpoints.write(*trainer.checkpoint(), self.disk)
+        self.is_current, self._saved_at = True, time.monotonic()
 
     def _write(self, trainer: Trainer) -> None:
         """Put a checkpoint on the disk.
@@ -74,33 +83,42 @@ class Saving:
         One that the disk or the memory refuses is no end: the sentence goes to the journal and ``problem``, training
         goes on in memory, and the next save is tried again.
         """
-        # The journal first: a checkpoint must not know of an epoch that a power failure takes out of the curve.
-        with contextlib.suppress(OSError):
+        refused: OSError | None = None
+        try:
+            # The journal first: a checkpoint must not know of an epoch that a power failure takes out of the curve.
             self._journal.sync()
+        except OSError as error:
+            refused = error  # the weights are worth more than the curve
         try:
             self._checkpoints.write(*trainer.checkpoint(), self.disk)
             if trainer.config != self.facts.config:
                 facts = dataclasses.replace(self.facts, config=trainer.config)
-                write_whole(self._run.facts_path, facts.encoded(), self.disk)
+                write_whole(self._folder, FACTS, facts.encoded(), self.disk)
                 self.facts = facts
         except (OSError, MemoryError, RuntimeError) as error:
             if not isinstance(error, OSError) and not is_out_of_memory(error):
                 raise
-            self._refused(error, self._run.path)
-        else:
-            if self.problem:
-                self._tell(Note("the checkpoint is saved again"))
-            self.problem = ""
+            self._refused(error)
+            return
+        if refused is not None:
+            self._refused(refused, "journal")
+            return
+        if self.problem:
+            self._tell(Note(f"the {self._unsaved} is saved again"))
+        self.problem = ""
 
-    def _refused(self, error: Exception, folder: Path) -> None:
+    def _refused(self, error: Exception, what: str = "checkpoint") -> None:
+        if isinstance(error, FolderLostError):
+            self.problem = self._folder.lost
+            return
         if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            problem = f"the checkpoint could not be saved ({reason}): make room or permit writing in {folder}"
+            reason, remedy = error.strerror or str(error), f"make room or permit writing in {self._folder.path}"
         else:
-            problem = "the checkpoint could not be saved (out of memory): close other programs, its copy needs room"
+            reason, remedy = "out of memory", "close other programs, its copy needs room"
+        problem = f"the {what} could not be saved ({reason}): {remedy}"
         if problem != self.problem:
             self._tell(Note(f"{problem}; training goes on in memory, and saving is tried again"))
-        self.problem = problem
+        self.problem, self._unsaved = problem, what
 
     def restore(self, trainer: Trainer) -> str:
         """Put ``trainer`` at the last checkpoint, or at the best where that is damaged; then return what was wrong.
@@ -108,6 +126,6 @@ class Saving:
         Raises RunError where there is no good one.
         """
         self._checkpoints.settle()
-        wrong = use_last_good(self._run, trainer.restore)
+        wrong = use_last_good(Run(self._folder.path), trainer.restore, self._folder.open_to_read)
         self.is_current = True
         return wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,46 +16,60 @@ from core.config import RunConfig, setting, shown
 from core.corpus.vocabulary import Vocabulary
 from core.devices import at_home, prepare
 from core.engine.failure import failure_words, free_memory, is_out_of_memory, write_failure
-from core.engine.opening import corpus_again, load_model, moved_words, new_run, trainer_again, versions
+from core.engine.opening import corpus_again, load_model, moved_words, trainer_again, versions, write_new_run
 from core.engine.sample import SampleInMaking, sample_prefix
 from core.engine.saving import Saving
 from core.errors import CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, Note, RunResumed, State, StateChanged
 from core.models.language_model import LanguageModel
 from core.runs.checkpoint import Disk, remove_leftovers
+from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
-from core.runs.run import CorpusIdentity, Run, RunFacts, check_name, duplicate_run, now, refuse_taken
+from core.runs.run import CorpusIdentity, Run, RunFacts, check_name, duplicate_run, now, refuse_taken, run_in_making
 from core.training.divergence import explosion_words
 from core.training.evaluation import n_gram_baselines
 from core.training.trainer import Trainer, corpus_of
 
 __all__ = ["Session", "failure_words", "is_out_of_memory", "load_model", "train_to_end", "versions"]
 
+# A training looks so often, in seconds, whether its folder is still there.
+LOOK_SECONDS = 1.0
+
 
 class Session:
     """A run with its tensors. Exactly one process has a session on a run: it holds the run's lock.
 
     Attributes:
-        run: the folder.
+        folder: the run's, held; run: its paths at this moment.
         model, vocabulary: live.
         trainer: None where the text is gone or changed; ``no_training`` then says why, and the model can still write.
         state: see ``core.events.State``.
     """
 
-    def __init__(self, run: Run, lock: int, facts: RunFacts, disk: Disk | None = None) -> None:
-        self.run = run
+    def __init__(self, folder: HeldFolder, facts: RunFacts, disk: Disk | None = None) -> None:
+        """Raises OSError where the journal cannot be written to; ``folder`` is then still the caller's."""
+        self.folder = folder
         self.state = State.IDLE
         self.message = ""
         self.trainer: Trainer | None = None
         self.no_training = ""
         self.model: LanguageModel
         self.vocabulary: Vocabulary
-        self._lock = lock
-        self._journal = JournalWriter(run.journal_path)
-        self._saving = Saving(run, facts, self._journal, self._tell)
+        self._run = Run(folder.path)
+        self._journal = JournalWriter(folder)
+        self._saving = Saving(folder, facts, self._journal, self._tell)
         if disk is not None:
             self._saving.disk = disk
         self._sample: SampleInMaking | None = None
+        self._looked_at = 0.0
+
+    @property
+    def run(self) -> Run:
+        """The paths of the run's files, for whoever reads them: they follow a folder that is moved."""
+        path = self.folder.path
+        if path != self._run.path:
+            self._run = Run(path)
+        return self._run
 
     @property
     def facts(self) -> RunFacts:
@@ -84,18 +98,20 @@ class Session:
         corpus = corpus_of(config, data_dir)
         trainer = Trainer(config, corpus)
         identity = CorpusIdentity(
-            corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve())
-        )
+            corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve()),
+            corpus.bytes,
+        )  # fmt: skip
         facts = RunFacts(config, identity, trainer.model.num_parameters(), now(), versions())
-        run = new_run(saves, name, facts, corpus)
-        try:
-            session = cls._held(run, facts, disk)
-            session._adopt(trainer)
-            session._tell(StateChanged(State.IDLE, 0))
-            session.save()
-        except BaseException:
-            shutil.rmtree(run.path, ignore_errors=True)
-            raise
+        with run_in_making(saves, name or None, corpus.name) as folder:
+            write_new_run(folder, facts, corpus)
+            session = cls(folder, facts, disk)
+            try:
+                session._adopt(trainer)
+                session._tell(StateChanged(State.IDLE, 0))
+                session._saving.save_first(trainer)
+            except BaseException:
+                session._let_go()
+                raise
         return session
 
     @classmethod
@@ -103,44 +119,49 @@ class Session:
         """A run from its folder, at its last checkpoint. Raises RunError or another UserError, one sentence."""
         if not run.exists():
             raise RunError(f"there is no run {run.name!r} in {run.path.parent}")
-        session = cls._held(run, None, disk)
+        session = cls._held(run, disk)
         try:
-            facts, summary = session.facts, run.summary()
-            session.state = summary.state if summary.state not in (State.TRAINING, State.PAUSED) else State.INTERRUPTED
-            try:
-                corpus, wrong = corpus_again(run, facts)
-            except CorpusError as error:
-                session._adopt_model_alone(str(error))
-            else:
-                config = at_home(facts.config)
-                session._adopt(trainer_again(run, config, corpus))
-                if wrong:
-                    session._tell(Note(f"{wrong}; it was made again from the text"))
-                if config != facts.config:
-                    session._tell(Note(moved_words(facts.config, config)))
-                # A run that was killed before its first checkpoint begins again: its seed gives it the same weights.
-                if summary.epoch > 0 or session._has_checkpoint():
-                    session._restore()
-                if session.state == State.INTERRUPTED and session._trainer().finished:
-                    session._changed([], State.FINISHED, session._farewell())  # killed just before it could say so
+            session._load(run)
+            if session.run.path != run.path:
+                raise RunError(f"run {run.name!r} has just been renamed: open it under its new name")
         except BaseException:
             session._let_go()
             raise
         return session
 
     @classmethod
-    def _held(cls, run: Run, facts: RunFacts | None, disk: Disk | None) -> Session:
-        """A session without a model yet, holding the run's lock. Raises RunError."""
-        lock = run.acquire()
+    def _held(cls, run: Run, disk: Disk | None) -> Session:
+        """A session without a model yet, holding the run. Raises RunError."""
+        folder = run.lock()
         try:
-            remove_leftovers(run.path)
-            return cls(run, lock, facts or run.facts(), disk)
+            remove_leftovers(folder)
+            return cls(folder, run.facts(), disk)
         except OSError as error:
-            os.close(lock)
+            folder.close()
             raise RunError(f"{run.journal_path} cannot be written to: {error.strerror}") from None
         except BaseException:
-            os.close(lock)
+            folder.close()
             raise
+
+    def _load(self, run: Run) -> None:
+        facts, summary = self.facts, run.summary()
+        self.state = summary.state if summary.state not in (State.TRAINING, State.PAUSED) else State.INTERRUPTED
+        try:
+            corpus, wrong = corpus_again(run, facts, self.folder)
+        except CorpusError as error:
+            self._adopt_model_alone(str(error))
+        else:
+            config = at_home(facts.config)
+            self._adopt(trainer_again(run, config, corpus))
+            if wrong:
+                self._tell(Note(f"{wrong}; it was made again from the text"))
+            if config != facts.config:
+                self._tell(Note(moved_words(facts.config, config)))
+            # A run that was killed before its first checkpoint begins again: its seed gives it the same weights.
+            if summary.epoch > 0 or self._has_checkpoint():
+                self._restore()
+            if self.state == State.INTERRUPTED and self._trainer().finished:
+                self._changed([], State.FINISHED, self._farewell())  # killed just before it could say so
 
     def _adopt(self, trainer: Trainer) -> None:
         prepare(trainer.config)  # the process is this run's: what it writes and measures computes as the training does
@@ -173,7 +194,12 @@ class Session:
                 f"{shown(trainer.epoch)} epochs are done and {shown(wanted)} were asked for: ask for more than "
                 f"{shown(trainer.epoch)} to train on"
             )
-        if self.state == State.FAILED and self._has_checkpoint():
+        self._look_after_folder()
+        if self.folder.lost:
+            raise RunError(self.folder.lost)
+        if not self._has_checkpoint():
+            self._take_first_checkpoint()
+        elif self.state == State.FAILED:
             self._restore()  # whatever failed, failed in the middle of something
         events: list[Event] = []
         if wanted != trainer.num_epochs:
@@ -184,6 +210,16 @@ class Session:
         if self.state not in (State.PAUSED, State.TRAINING):
             events.append(RunResumed(trainer.epoch, trainer.batch))
         return self._changed(events, State.TRAINING)
+
+    def _take_first_checkpoint(self) -> None:
+        """Raises RunError where it cannot be saved: a training that could not be gone on with does not begin."""
+        try:
+            self._saving.save_first(self._trainer())
+        except OSError as error:
+            raise RunError(
+                f"the run's first checkpoint could not be saved ({error.strerror or error}): make room or permit "
+                f"writing in {self.run.path}"
+            ) from None
 
     def pause(self) -> list[Event]:
         """Hold still; a checkpoint is taken. Raises UserError where nothing is training."""
@@ -236,14 +272,25 @@ class Session:
         """
         events: list[Event] = []
         try:
-            return self._advance(events)
+            events = self._advance(events)
+            if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+                self._look_after_folder()
+            if not self.folder.lost:
+                return events
+            words = self.folder.lost
         except Exception as error:
-            write_failure(error, self.run.log_path)
-            words = failure_words(error, self.run.log_path)
+            write_failure(error, self.folder)
+            words = failure_words(error, self.folder)
         # Only here is the failed frame gone, and all that it held.
         self._sample = None
         free_memory(self.model)
         return events + self._changed([], State.FAILED, words)
+
+    def _look_after_folder(self) -> None:
+        """Notice where the run's folder was deleted; ``folder.lost`` then says so."""
+        self._looked_at = time.monotonic()
+        with contextlib.suppress(FolderLostError):
+            self.folder.check()
 
     def _advance(self, events: list[Event]) -> list[Event]:
         trainer = self._trainer()
@@ -316,12 +363,23 @@ class Session:
         """A copy of the run as it was last saved; a copying that is broken off leaves nothing. Raises UserError."""
         if self.save_problem:
             raise RunError(self.save_problem)
-        copy = duplicate_run(self.run, name)
+        copy = duplicate_run(self.run, name, self.folder.open_to_read)
         if self.state in (State.TRAINING, State.PAUSED):
             # Nobody trains the copy, and nothing was interrupted in it.
-            with contextlib.suppress(OSError), JournalWriter(copy.journal_path) as journal:
+            with contextlib.suppress(OSError, RunError), copy.lock() as folder, JournalWriter(folder) as journal:
                 journal.append(StateChanged(State.STOPPED, self._trainer().epoch, f"saved from {self.run.name}"))
         return copy.path
+
+    def open_log(self) -> int:
+        """The descriptor of the run's log, for the engine's output; of nothing where there can be no log.
+
+        The journal then says why: a log that cannot be written is no reason to train less.
+        """
+        try:
+            return self.folder.open_to_append(self.run.log_path, os.O_WRONLY | os.O_APPEND)
+        except OSError as error:
+            self.note(f"{self.run.log_path} cannot be written to ({error.strerror or error}): the run goes on without")
+            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
     def note(self, text: str) -> None:
         """Put a remark into the journal."""
@@ -329,7 +387,7 @@ class Session:
 
     def close(self) -> None:
         """Save what is not saved and let the run go."""
-        if self._lock < 0:
+        if not self.folder.is_open:
             return
         try:
             if self.state in (State.TRAINING, State.PAUSED):
@@ -339,8 +397,7 @@ class Session:
 
     def _let_go(self) -> None:
         self._journal.close()
-        os.close(self._lock)
-        self._lock = -1
+        self.folder.close()
 
     # ------------------------------------------------------------------ what it says
 

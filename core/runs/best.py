@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,18 +19,19 @@ import torch
 from core.errors import RunError
 from core.runs.checkpoint import write_checkpoint
 from core.runs.disk import Disk
-from core.runs.folder import Run
+from core.runs.folder import BEST, LATEST, WAITING_BEST
 from core.runs.header import read_header
+from core.runs.held_folder import HeldFolder
 
 Tensors = Mapping[str, torch.Tensor]
 Facts = Mapping[str, Any]
 
 
 class Checkpoints:
-    """Writes the checkpoints of one run, whose lock the caller holds."""
+    """Writes the checkpoints of one run."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, folder: HeldFolder) -> None:
+        self._folder = folder
         self._best: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
 
     def keep_best(self, tensors: Tensors, facts: Facts) -> None:
@@ -43,18 +45,17 @@ class Checkpoints:
         not be written is tried again with the next ``write``.
         """
         refused: OSError | None = None
-        waiting = self._run.waiting_best_path
         if self._best is not None:
             try:
-                write_checkpoint(waiting, *self._best, disk)
+                write_checkpoint(self._folder, WAITING_BEST, *self._best, disk)
             except OSError as error:
                 refused = error  # the latest is the more important one, and takes less room where it replaces another
-        write_checkpoint(self._run.latest_path, tensors, facts, disk)
+        write_checkpoint(self._folder, LATEST, tensors, facts, disk)
         if refused is not None:
             raise refused
         if self._best is not None:
-            disk.rename(waiting, self._run.best_path)
-            disk.fsync_folder(self._run.path)
+            disk.rename(self._folder, WAITING_BEST, BEST)
+            disk.sync_folder(self._folder)
             self._best = None
 
     def settle(self) -> None:
@@ -63,22 +64,20 @@ class Checkpoints:
         To be called before a run goes on from what the disk holds.
         """
         self._best = None
-        waiting = self._run.waiting_best_path
         with contextlib.suppress(OSError):
-            if _belongs(self._run):
-                waiting.replace(self._run.best_path)
+            if self._belongs():
+                self._folder.rename(WAITING_BEST, BEST)
             else:
-                waiting.unlink()
+                self._folder.remove(WAITING_BEST)
 
-
-def _belongs(run: Run) -> bool:
-    """Whether the waiting file is the best checkpoint that the latest one knows, or the last whole one there is."""
-    try:
-        best = read_header(run.waiting_best_path)
-    except RunError:
-        return False
-    try:
-        latest = read_header(run.latest_path)
-    except RunError:
-        return True
-    return bool(best.fact("best_validation") == latest.fact("best_validation"))
+    def _belongs(self) -> bool:
+        """Whether the waiting file is the best checkpoint that the latest one knows, or the last whole one there is."""
+        try:
+            best = read_header(Path(WAITING_BEST), self._folder.open_to_read)
+        except RunError:
+            return False
+        try:
+            latest = read_header(Path(LATEST), self._folder.open_to_read)
+        except RunError:
+            return True
+        return bool(best.fact("best_validation") == latest.fact("best_validation"))

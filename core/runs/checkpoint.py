@@ -1,9 +1,10 @@
 """Checkpoints: tensors in a safetensors file that is whole or absent.
 
-A checkpoint is serialised to bytes, written to a temporary file in the same folder, flushed, fsynced, read back and
-compared, then renamed over the old one, and the folder is fsynced. (``save_file`` of safetensors writes in place: a
+A checkpoint is serialised to bytes, written to a temporary file in the same folder, flushed, fsynced, then renamed over
+the old one, and the folder is fsynced. (``save_file`` of safetensors writes in place: a
 crash in the middle of it would leave neither the old checkpoint nor the new one.) Tensors and JSON only: nothing here
-can run code when it is read. The header holds a sha256 over all of it: a bit that flips on the disk is noticed.
+can run code when it is read. The header holds a sha256 over all of it: a bit that flips on the disk is noticed when
+the checkpoint is read. (Reading it back at once would notice nothing: it comes from the memory that it was written to.)
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import torch
 
 from core.files import open_to_read
 from core.runs.disk import Disk, remove_leftovers, write_whole
-from core.runs.header import DAMAGE, FORMAT, checked_header, damaged, unreadable
+from core.runs.header import DAMAGE, FORMAT, Opened, checked_header, damaged, unreadable
+from core.runs.held_folder import HeldFolder
 
 __all__ = ["Disk", "read_checkpoint", "remove_leftovers", "write_checkpoint", "write_whole"]
 
@@ -29,28 +31,34 @@ _DAMAGE = (safetensors.SafetensorError, *DAMAGE)
 
 
 def write_checkpoint(
-    path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], disk: Disk | None = None
+    folder: HeldFolder,
+    name: str,
+    tensors: Mapping[str, torch.Tensor],
+    facts: Mapping[str, Any],
+    disk: Disk | None = None,
 ) -> None:
     """Save ``tensors`` (on any device) and JSON-able ``facts``. Raises OSError; the old one is then untouched."""
     on_cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     places: set[int] = set()
-    for name, tensor in on_cpu.items():
+    for key, tensor in on_cpu.items():
         place = tensor.untyped_storage().data_ptr()
         if place in places:  # tied weights: safetensors wants each tensor to have its own memory
-            on_cpu[name] = tensor.clone()
+            on_cpu[key] = tensor.clone()
         places.add(place)
     words = json.dumps(facts)
     metadata = {"format": str(FORMAT), "facts": words, "sha256": _digest(on_cpu, words)}
-    write_whole(path, safetensors.torch.save(on_cpu, metadata), disk)
+    write_whole(folder, name, safetensors.torch.save(on_cpu, metadata), disk)
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_checkpoint(path: Path, opened: Opened = open_to_read) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors (on the CPU) and facts of a checkpoint. Raises RunError with a sentence that names the file.
+
+    ``opened`` opens it: a held folder's, where the file in that folder is meant wherever the path leads.
 
     Memory: twice the file, and no more than its header where the header does not describe it.
     """
     try:
-        with open_to_read(path) as file:
+        with opened(path) as file:
             header = checked_header(file)
             facts = _facts(header.facts)
             file.seek(0)

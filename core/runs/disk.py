@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import BinaryIO
 
-from core.files import open_new, open_to_read
+from core.runs.held_folder import HeldFolder
 
 
 class Disk:
@@ -25,51 +24,40 @@ class Disk:
         """Force the file to the disk. Raises OSError."""
         os.fsync(file.fileno())
 
-    def read_back(self, path: Path) -> bytes:
-        """What the file holds now. Raises OSError."""
-        with open_to_read(path) as file:
-            return file.read()
-
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, folder: HeldFolder, source: str, target: str) -> None:
         """Put ``source`` in the place of ``target`` in one step. Raises OSError."""
-        os.replace(source, target)
+        folder.rename(source, target)
 
-    def fsync_folder(self, folder: Path) -> None:
-        """Force the renaming to the disk, where the system can (not every file system takes it)."""
-        with contextlib.suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    def sync_folder(self, folder: HeldFolder) -> None:
+        """Force the renaming to the disk, where the system can."""
+        folder.sync()
 
 
-def write_whole(path: Path, data: bytes, disk: Disk | None = None) -> None:
-    """Put ``data`` into ``path`` so that the file is, at every moment, either the old one or the new one, whole.
+def write_whole(folder: HeldFolder, name: str, data: bytes, disk: Disk | None = None) -> None:
+    """Put ``data`` into a file so that it is, at every moment, either the old one or the new one, whole.
 
     Raises OSError; the old file is then untouched and the temporary one is gone.
     """
     disk = disk or Disk()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = f".{name}.{os.getpid()}.tmp"
     with contextlib.suppress(OSError):
-        temporary.unlink()  # of a killed process that had our number
+        folder.remove(temporary)  # of a killed process that had our number
     try:
-        with open_new(temporary) as file:
+        with folder.open_new(temporary) as file:
             disk.write(file, data)
             disk.flush(file)
             disk.fsync(file)
-        if disk.read_back(temporary) != data:
-            raise OSError(f"{temporary} does not read back as it was written")
-        disk.rename(temporary, path)
+        disk.rename(folder, temporary, name)
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            folder.remove(temporary)
         raise
-    disk.fsync_folder(path.parent)
+    disk.sync_folder(folder)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process left of its saves. The caller holds the run's lock: nobody is saving now."""
-    for leftover in folder.glob(".*.tmp"):
-        with contextlib.suppress(OSError):
-            leftover.unlink()
+def remove_leftovers(folder: HeldFolder) -> None:
+    """Remove what a killed process left of its saves: nobody else is saving now."""
+    for name in folder.names():
+        if name.startswith(".") and name.endswith(".tmp"):
+            with contextlib.suppress(OSError):
+                folder.remove(name)

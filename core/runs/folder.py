@@ -5,16 +5,24 @@ No torch in this module: the screen reads runs with it.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from core.runs import lock
 from core.runs.facts import RunFacts, read_facts, read_object
+from core.runs.held_folder import HeldFolder
+from core.runs.journal import NAME as JOURNAL
+from core.runs.lock import NAME as LOCK
+from core.runs.lock import is_held
 from core.runs.summary import RunSummary, summary_of
 
+FACTS = "run.json"
+VOCABULARY = "vocabulary.json"
+CORPUS = "corpus.txt"
+LATEST = "latest.safetensors"
+BEST = "best.safetensors"
+WAITING_BEST = "best-waiting.safetensors"
+LOG = "engine.log"
 LARGEST_VOCABULARY = 1 << 28
 
 
@@ -24,15 +32,15 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
-        self.facts_path = path / "run.json"
-        self.vocabulary_path = path / "vocabulary.json"
-        self.corpus_path = path / "corpus.txt"
-        self.journal_path = path / "metrics.jsonl"
-        self.latest_path = path / "latest.safetensors"
-        self.best_path = path / "best.safetensors"
-        self.waiting_best_path = path / "best-waiting.safetensors"
-        self.log_path = path / "engine.log"
-        self.lock_path = path / "engine.lock"
+        self.facts_path = path / FACTS
+        self.vocabulary_path = path / VOCABULARY
+        self.corpus_path = path / CORPUS
+        self.journal_path = path / JOURNAL
+        self.latest_path = path / LATEST
+        self.best_path = path / BEST
+        self.waiting_best_path = path / WAITING_BEST
+        self.log_path = path / LOG
+        self.lock_path = path / LOCK
 
     def exists(self) -> bool:
         """Whether there is anything of a run in the folder, be it damaged."""
@@ -47,22 +55,13 @@ class Run:
         """Read ``vocabulary.json``. Raises RunError."""
         return read_object(self.vocabulary_path, LARGEST_VOCABULARY)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run for oneself. Raises RunError where another engine holds it."""
-        descriptor = self.acquire()
-        try:
-            yield
-        finally:
-            os.close(descriptor)
-
-    def acquire(self) -> int:
-        """Take the lock; it lasts as long as the returned descriptor is open, however the process ends."""
-        return lock.acquire(self.lock_path)
+    def lock(self) -> HeldFolder:
+        """Hold the run for oneself until what is returned is closed. Raises RunError where another engine holds it."""
+        return HeldFolder(self.path)
 
     def is_held(self) -> bool:
         """Whether an engine has this run open at this moment."""
-        return lock.is_held(self.lock_path)
+        return is_held(self.lock_path)
 
     def summary(self) -> RunSummary:
         """What a list of runs shows; a damaged folder gives one that says what is wrong. Never raises RunError."""

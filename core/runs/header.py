@@ -10,7 +10,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +28,7 @@ _BYTES = {
     "U64": 8, "F64": 8,
 }  # fmt: skip
 _MOST_DIMENSIONS = 8
+Opened = Callable[[Path], BinaryIO]
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class Header:
             return None
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, opened: Opened = open_to_read) -> Header:
     """The header of a checkpoint, without a look at its numbers. Raises RunError, a sentence that names the file."""
     try:
-        with open_to_read(path) as file:
+        with opened(path) as file:
             return checked_header(file)
     except OSError as error:
         raise unreadable(path, error) from None

@@ -19,7 +19,10 @@ from types import TracebackType
 from typing import Any
 
 from core.events import LARGEST_LOSS, EpochFinished, Event, RunResumed, event_from_json
-from core.files import open_to_append, open_to_read
+from core.files import open_to_read
+from core.runs.held_folder import HeldFolder
+
+NAME = "metrics.jsonl"
 
 # A line longer than this is no event of ours; the reader drops it instead of holding it in memory.
 LONGEST_LINE = 1 << 22
@@ -48,13 +51,13 @@ _EPOCH = re.compile(
 class JournalWriter:
     """Appends events to a journal. Each line is written whole by one ``write``, so that a reader sees whole lines."""
 
-    def __init__(self, path: Path) -> None:
-        """Open ``path`` for appending; a torn last line of a killed writer is closed first.
+    def __init__(self, folder: HeldFolder) -> None:
+        """Open the journal in ``folder`` for appending; a torn last line of a killed writer is closed first.
 
         Raises OSError, also for a link or anything else that is no regular file.
         """
-        self.path = path
-        self._file = open_to_append(path)
+        self._folder = folder
+        self._file = folder.open_to_append(folder.path / NAME)
         size = os.fstat(self._file).st_size
         self._pending: deque[bytes] = deque(maxlen=MOST_PENDING)
         if size and os.pread(self._file, 1, size - 1) != b"\n":
@@ -76,6 +79,7 @@ class JournalWriter:
     def flush(self) -> None:
         """Write what is pending. Raises OSError where the disk does not take it; the lines are kept."""
         while self._pending:
+            self._folder.check()  # where another engine may hold the run by now, the file may be its journal too
             line = self._pending[0]
             before = os.fstat(self._file).st_size
             try:
@@ -85,7 +89,7 @@ class JournalWriter:
             if written < len(line):
                 # Half a line went on to a full disk. Only the holder of the run's lock writes here, so it can go again.
                 os.ftruncate(self._file, before)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), NAME)
             self._pending.popleft()
 
     def sync(self) -> None:

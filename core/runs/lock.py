@@ -11,19 +11,19 @@ from pathlib import Path
 from core.errors import RunError
 from core.files import open_to_append
 
+NAME = "engine.lock"
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 
 
-def acquire(path: Path, patience: float = 0.25) -> int:
-    """Take the lock in ``path``, a file in the run's folder; it lasts as long as the returned descriptor is open.
+def acquire(path: Path, folder: int, patience: float = 0.25) -> int:
+    """Take the lock in the file of that name in an open folder; it lasts as long as the returned descriptor is open.
 
-    Raises RunError where an engine holds it, or where the folder is gone or cannot be written to.
+    Raises RunError where an engine holds it, or where it cannot be written to.
     """
-    folder = path.parent
     try:
-        descriptor = open_to_append(path, os.O_RDWR)
-    except FileNotFoundError:
-        raise RunError(f"there is no run {folder.name!r} in {folder.parent}") from None
+        descriptor = open_to_append(path, os.O_RDWR, folder)
+    except FileNotFoundError:  # what is made in a folder that was deleted
+        raise RunError(f"there is no run {path.parent.name!r} in {path.parent.parent}") from None
     except OSError as error:
         raise RunError(f"{path} cannot be written to: {error.strerror or error}") from None
     try:
@@ -32,12 +32,9 @@ def acquire(path: Path, patience: float = 0.25) -> int:
         os.close(descriptor)
         if error.errno in _HELD:
             raise RunError(
-                f"run {folder.name!r} is open in another engine: attach to that one, or stop it first"
+                f"run {path.parent.name!r} is open in another engine: attach to that one, or stop it first"
             ) from None
         raise RunError(f"{path} cannot be locked: {error.strerror}") from None
-    if not _is_still_there(descriptor, path):
-        os.close(descriptor)
-        raise RunError(f"run {folder.name!r} has just been renamed or deleted")
     return descriptor
 
 
@@ -71,11 +68,3 @@ def _lock_exclusively(descriptor: int, patience: float) -> None:
             if error.errno not in _HELD or time.monotonic() > deadline:
                 raise
         time.sleep(0.01)
-
-
-def _is_still_there(descriptor: int, path: Path) -> bool:
-    """Whether what was locked is still this run's: its folder may have gone between opening and locking."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except OSError:
-        return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -17,37 +16,40 @@ from core.config import RunConfig
 from core.corpus.reader import Corpus
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError, RunError
+from core.files import open_to_read
 from core.runs.checkpoint import read_checkpoint, write_whole
 from core.runs.facts import RunFacts
-from core.runs.folder import Run
-from core.runs.header import read_header
-from core.runs.run import LARGEST_CORPUS_COPY
+from core.runs.folder import VOCABULARY, Run
+from core.runs.header import Opened, read_header
+from core.runs.held_folder import HeldFolder
+from core.runs.run import LARGEST_CORPUS_COPY, vocabulary_bytes
 
 Use = Callable[[dict[str, torch.Tensor], dict[str, Any]], object]
 Read = Callable[[Path], Corpus]
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
-def use_last_good(run: Run, use: Use) -> str:
+def use_last_good(run: Run, use: Use, opened: Opened = open_to_read) -> str:
     """Hand the last good checkpoint's tensors and facts to ``use``: the latest one, or else the best.
 
-    ``use`` raises RunError for one that it cannot use. Returns what was wrong with the latest where the best was taken,
-    else an empty text. Raises RunError, a sentence that names the files, where there is no good one.
+    ``opened`` opens them, see ``read_checkpoint``. ``use`` raises RunError for one that it cannot use. Returns what was
+    wrong with the latest where the best was taken, else an empty text. Raises RunError, a sentence that names the
+    files, where there is no good one.
     """
     wrong: list[str] = []
     for path in (run.latest_path, run.best_path):
         if wrong and not os.path.lexists(path):
             break
         try:
-            _use(path, use)
+            _use(path, use, opened)
             return "; ".join(wrong)
         except RunError as error:
             wrong.append(str(error))
     raise RunError("; ".join(wrong))
 
 
-def _use(path: Path, use: Use) -> None:
-    tensors, facts = read_checkpoint(path)
+def _use(path: Path, use: Use, opened: Opened) -> None:
+    tensors, facts = read_checkpoint(path, opened)
     try:
         use(tensors, facts)
     except RunError as error:
@@ -83,11 +85,10 @@ def vocabulary_of(run: Run, facts: RunFacts, read: Read) -> Vocabulary:
         raise
 
 
-def mend_vocabulary(run: Run, vocabulary: Vocabulary) -> None:
-    """Write ``vocabulary.json`` anew, where the disk takes it. The caller holds the run's lock."""
-    words = json.dumps(vocabulary.to_json(), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+def mend_vocabulary(folder: HeldFolder, vocabulary: Vocabulary) -> None:
+    """Write ``vocabulary.json`` anew, where the disk takes it."""
     with contextlib.suppress(OSError):
-        write_whole(run.vocabulary_path, words)
+        write_whole(folder, VOCABULARY, vocabulary_bytes(vocabulary.to_json()))
 
 
 def _stored_vocabulary(run: Run) -> Vocabulary:

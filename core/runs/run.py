@@ -22,64 +22,101 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import RunError
-from core.files import FOLDER_MODE, copy_new, make_folders, write_new
+from core.files import FOLDER_MODE, make_folders, open_to_read, sync_folder
 from core.runs.facts import CorpusIdentity, RunFacts
-from core.runs.folder import LARGEST_VOCABULARY, Run
+from core.runs.folder import FACTS, LARGEST_VOCABULARY, VOCABULARY, Run
+from core.runs.header import Opened
+from core.runs.held_folder import HeldFolder
 from core.runs.summary import RunSummary
 from core.runs.trash import is_deleted, remove_outdated
 
 __all__ = [
-    "CorpusIdentity", "Run", "RunFacts", "RunSummary", "check_name", "create_run", "duplicate_run",
-    "find_run", "free_name", "list_runs", "now", "refuse_taken", "rename_run",
+    "CorpusIdentity", "Run", "RunFacts", "RunSummary", "check_name", "duplicate_run", "find_run",
+    "free_name", "list_runs", "now", "refuse_taken", "rename_run", "run_in_making", "vocabulary_bytes",
+    "write_description",
 ]  # fmt: skip
 
 LARGEST_CORPUS_COPY = 16 << 20
 # Seconds after which the folder of a run in the making is nobody's any more.
 LONGEST_MAKING = 3600.0
+_PIECE = 1 << 20
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}")
 
 
-def create_run(
-    saves: Path, name: str, facts: RunFacts, vocabulary: Mapping[str, Any], corpus_file: Path, corpus_bytes: int
-) -> Run:
-    """Make the folder of a new run, whole or not at all. Raises RunError for a taken name or a full disk."""
-    check_name(name)
-    target = saves / name
-    words = json.dumps(vocabulary, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+@contextlib.contextmanager
+def run_in_making(saves: Path, name: str | None, stem: str = "run", cannot: str = "") -> Iterator[HeldFolder]:
+    """The folder of a new run, held. It gets its name when the block ends well, and vanishes otherwise.
+
+    Until then no list shows it. One without a name gets the next free one after ``stem``, also where others look for
+    one as well. After the block it is still held: the caller closes it. Raises RunError for a taken name, and for a
+    disk that takes less than all that the block writes; ``cannot`` then says what is not done.
+    """
+    cannot = cannot or f"the run cannot be made in {saves}"
+    folder = None
+    try:
+        make_folders(saves)
+        _sweep(saves)
+        remove_outdated(saves)
+        if name is not None:
+            refuse_taken(saves / check_name(name))
+        hidden = _hidden_folder(saves, "making")
+        try:
+            folder = HeldFolder(hidden)
+            yield folder
+            _sync_files(folder)
+            _give_name(folder, saves, name, stem)
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+    except BaseException as error:
+        if folder is not None:
+            folder.close()
+        if isinstance(error, OSError):
+            raise RunError(f"{cannot}: {error.strerror or error}") from None
+        raise
+
+
+def _sync_files(folder: HeldFolder) -> None:
+    for name in folder.names():
+        with folder.open_to_read(Path(name)) as file:
+            os.fsync(file.fileno())
+    folder.sync()
+
+
+def _give_name(folder: HeldFolder, saves: Path, name: str | None, stem: str) -> None:
+    """Let a folder in the making be found as ``name``, for good. Raises OSError, RunError."""
+    parent = os.open(saves, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        while True:
+            target = saves / (name or free_name(saves, stem))
+            refuse_taken(target)
+            try:
+                folder.move(parent, target)
+                break
+            except OSError:
+                if name is not None or not os.path.lexists(target):
+                    raise
+    finally:
+        os.close(parent)
+    sync_folder(saves)
+
+
+def write_description(folder: HeldFolder, facts: RunFacts, vocabulary: Mapping[str, Any]) -> None:
+    """Write ``run.json`` and ``vocabulary.json`` of a run in the making. Raises OSError, RunError."""
+    words = vocabulary_bytes(vocabulary)
     if len(words) > LARGEST_VOCABULARY:
         raise RunError(
             f"the vocabulary takes {len(words):,} bytes and may take {LARGEST_VOCABULARY:,}: "
             "choose a greater min_freq, or tokens=char"
         )
-    try:
-        make_folders(saves)
-        _sweep(saves)
-        remove_outdated(saves)
-        refuse_taken(target)
-        with _folder_in_making(saves, target) as folder:
-            write_new(folder / "run.json", facts.encoded())
-            write_new(folder / "vocabulary.json", words)
-            if corpus_bytes <= LARGEST_CORPUS_COPY:
-                copy_new(corpus_file, folder / "corpus.txt")
-    except OSError as error:
-        raise RunError(f"the run cannot be made in {saves}: {error.strerror or error}") from None
-    return Run(target)
+    for name, data in ((FACTS, facts.encoded()), (VOCABULARY, words)):
+        with folder.open_new(name) as file:
+            file.write(data)
 
 
-@contextlib.contextmanager
-def _folder_in_making(saves: Path, target: Path) -> Iterator[Path]:
-    """A hidden folder beside ``target`` that becomes it when the block ends well, and vanishes otherwise."""
-    folder = _hidden_folder(saves, "making")
-    try:
-        yield folder
-        for file in folder.iterdir():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-        # Fails where a folder with files in it has meanwhile taken the name: nothing is ever overwritten.
-        os.rename(folder, target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+def vocabulary_bytes(vocabulary: Mapping[str, Any]) -> bytes:
+    """The bytes of ``vocabulary.json``."""
+    return json.dumps(vocabulary, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def _hidden_folder(saves: Path, purpose: str) -> Path:
@@ -148,22 +185,24 @@ def rename_run(run: Run, name: str) -> Run:
     return Run(target)
 
 
-def duplicate_run(run: Run, name: str) -> Run:
-    """Copy a run under another name. The caller sees to it that no engine is writing it meanwhile. Raises RunError."""
-    target = run.path.with_name(check_name(name))
-    refuse_taken(target)
-    try:
-        with _folder_in_making(run.path.parent, target) as folder:
-            for source in (
-                run.vocabulary_path, run.corpus_path, run.journal_path, run.latest_path, run.best_path,
-                run.waiting_best_path,
-            ):  # fmt: skip
-                if os.path.lexists(source):
-                    copy_new(source, folder / source.name)
-            write_new(folder / "run.json", replace(run.facts(), created=now()).encoded())
-    except OSError as error:
-        raise RunError(f"{run.name!r} cannot be copied to {name!r}: {error.strerror or error}") from None
-    return Run(target)
+def duplicate_run(run: Run, name: str, opened: Opened = open_to_read) -> Run:
+    """Copy a run under another name. The caller sees to it that no engine is writing it meanwhile. Raises RunError.
+
+    ``opened`` opens its files: a held folder's, where the files in that folder are meant wherever their paths lead.
+    """
+    cannot = f"{run.name!r} cannot be copied to {name!r}"
+    with run_in_making(run.path.parent, check_name(name), cannot=cannot) as folder:
+        for source in (
+            run.vocabulary_path, run.corpus_path, run.journal_path, run.latest_path, run.best_path,
+            run.waiting_best_path,
+        ):  # fmt: skip
+            if os.path.lexists(source):
+                with opened(source) as old, folder.open_new(source.name) as new:
+                    shutil.copyfileobj(old, new, _PIECE)
+        with folder.open_new(FACTS) as file:
+            file.write(replace(run.facts(), created=now()).encoded())
+    folder.close()
+    return Run(folder.path)
 
 
 def now() -> str:

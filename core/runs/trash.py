@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import RunError
-from core.files import FOLDER_MODE
+from core.files import FOLDER_MODE, sync_folder
 from core.quantities import counted
-from core.runs.disk import Disk
 from core.runs.folder import Run
 from core.runs.summary import RunSummary
 
@@ -218,7 +217,7 @@ def _free_place(saves: Path, name: str) -> Path:
 
 def _sync(*folders: Path) -> None:
     for folder in folders:
-        Disk().fsync_folder(folder)
+        sync_folder(folder)
 
 
 def _now() -> datetime.datetime:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
 
 from core.config import RunConfig
 from core.engine.session import Session, train_to_end
 from core.events import EpochFinished, Note, State
-from core.runs.checkpoint import Disk
+from core.runs.checkpoint import Disk, write_checkpoint
+from core.runs.held_folder import HeldFolder
 from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 
@@ -28,6 +33,14 @@ def curve(run: Run) -> list[EpochFinished]:
 def notes(run: Run) -> list[str]:
     """The remarks in the journal."""
     return [event.text for event in read_journal(run.journal_path) if isinstance(event, Note)]
+
+
+def save_checkpoint(
+    path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], disk: Disk | None = None
+) -> None:
+    """Write a checkpoint into a folder that nobody holds."""
+    with HeldFolder(path.parent) as folder:
+        write_checkpoint(folder, path.name, tensors, facts, disk)
 
 
 def train_in_child(config: RunConfig, run: Run, disk: Disk | None = None) -> None:

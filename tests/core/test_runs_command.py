@@ -12,8 +12,9 @@ import pytest
 
 from core.cli import main
 from core.config import RunConfig
-from core.runs.run import CorpusIdentity, Run, RunFacts, create_run, list_runs, now
+from core.runs.run import CorpusIdentity, Run, RunFacts, list_runs, now
 from core.runs.trash import deleted_runs
+from tests.run_folders import create_run
 
 Act = Callable[..., tuple[int, str, str]]
 
@@ -33,7 +34,7 @@ def act(saves: Path, capsys: pytest.CaptureFixture[str]) -> Act:
 def make(saves: Path, text_path: Path) -> Callable[[str], Run]:
     def made(name: str) -> Run:
         facts = RunFacts(RunConfig(), CorpusIdentity("tale", "0" * 64, 100, 12, "/tale.txt"), 1234, now(), {})
-        return create_run(saves, name, facts, {"format": 1}, text_path, text_path.stat().st_size)
+        return create_run(saves, name, facts, {"format": 1}, text_path.read_bytes())
 
     return made
 

@@ -28,7 +28,9 @@ from core.events import (
     StateChanged,
     StepFinished,
 )
-from core.runs.run import CorpusIdentity, Run, RunFacts, create_run, duplicate_run, free_name
+from core.runs.held_folder import HeldFolder
+from core.runs.run import CorpusIdentity, Run, RunFacts, duplicate_run, free_name
+from tests.run_folders import create_run
 
 VOCABULARY = 1027
 TOKENS = 10_000
@@ -55,9 +57,7 @@ def made_run(saves: Path, config: RunConfig, name: str | None = None) -> Run:
         "2026-01-02T03:04:05+00:00", {"torch": "2"},
     )  # fmt: skip
     saves.mkdir(parents=True, exist_ok=True)
-    text = saves / ".text"
-    text.write_text(TEXT, encoding="utf-8")
-    return create_run(saves, name or free_name(saves, config.corpus), facts, {"tokens": ["<unk>"]}, text, len(TEXT))
+    return create_run(saves, name or free_name(saves, config.corpus), facts, {"tokens": ["<unk>"]}, TEXT.encode())
 
 
 def write_journal(run: Run, *events: Event) -> None:
@@ -79,7 +79,7 @@ class FakeEngine:
         self.epoch = 0
         self.batch = 0
         self.asked: list[dict[str, Any]] = []
-        self._lock = -1
+        self._held: HeldFolder | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._training: asyncio.Task[None] | None = None
@@ -98,9 +98,8 @@ class FakeEngine:
             self._server.close()
         for writer in list(self._writers):
             writer.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._held is not None:
+            self._held.close()
         self.family.engines.remove(self)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -151,7 +150,7 @@ class FakeEngine:
         return {"pid": os.getpid(), "devices": DEVICES, "run": str(self.run.path) if self.run else None}
 
     def _adopt(self, run: Run) -> dict[str, Any]:
-        self.run, self._lock = run, run.acquire()
+        self.run, self._held = run, run.lock()
         self.config = run.facts().config
         return self._facts()
 

@@ -14,7 +14,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from core.config import RunConfig
-from core.runs.run import CorpusIdentity, Run, RunFacts, create_run
+from core.runs.run import CorpusIdentity, Run, RunFacts
+from tests.run_folders import create_run
 from tui import messages
 from tui.themes import DARK, LIGHT
 from tui.widgets.key_line import KeyLine
@@ -124,9 +125,7 @@ def make_run(
     """A run folder as an engine leaves it, without weights."""
     config = RunConfig(**{"num_epochs": 250, **settings})
     facts = RunFacts(config, CorpusIdentity(corpus, "ab" * 32, 10_000, 1027, corpus), 592_387, created, {"torch": "2"})
-    text = saves.parent / "text.txt"
-    text.write_text(TEXT, encoding="utf-8")
-    run = create_run(saves, name, facts, {"tokens": ["<unk>"]}, text, len(TEXT))
+    run = create_run(saves, name, facts, {"tokens": ["<unk>"]}, TEXT.encode())
     lines: list[dict[str, Any]] = [{"event": "state", "state": "training", "epoch": 0, "message": ""}]
     for epoch in range(1, epochs + 1):
         perplexity = 1 + 1026 * 0.97**epoch

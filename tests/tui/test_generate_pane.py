@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +144,7 @@ async def test_what_goes_wrong_is_said(saves: Path) -> None:
 
 
 async def test_live_weights_are_called_so(saves: Path) -> None:
-    lock = make_run(saves, "busy", state="training", epochs=7, created="2027-01-01T00:00:00+00:00").acquire()
+    lock = make_run(saves, "busy", state="training", epochs=7, created="2027-01-01T00:00:00+00:00").lock()
     make_run(saves, "fresh", state="idle", epochs=0)
     app = PaneApp(GeneratePane(), saves)
     app.current_run = saves / "busy"
@@ -159,7 +158,7 @@ async def test_live_weights_are_called_so(saves: Path) -> None:
             app.current_run = saves / "lyrics"
             await settled(pilot, lambda: history._border_title.plain == "lyrics")
     finally:
-        os.close(lock)
+        lock.close()
 
 
 async def test_what_was_typed_is_not_replaced(saves: Path) -> None:

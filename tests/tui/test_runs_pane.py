@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -260,7 +259,7 @@ async def test_long_names_are_told_apart(saves: Path) -> None:
 
 @pytest.mark.parametrize(("key", "verb"), [("n", "renamed"), ("delete", "deleted")])
 async def test_a_training_run_is_stopped_first(saves: Path, key: str, verb: str) -> None:
-    lock = make_run(saves, "busy", state="training", created="2027-01-01T00:00:00+00:00").acquire()
+    lock = make_run(saves, "busy", state="training", created="2027-01-01T00:00:00+00:00").lock()
     app = PaneApp(RunsPane(), saves)
     try:
         async with app.run_test(size=SIZE) as pilot:
@@ -271,7 +270,7 @@ async def test_a_training_run_is_stopped_first(saves: Path, key: str, verb: str)
             assert app.notices == [f"busy is training: stop it in Train first, then it can be {verb}"]
             assert app.engines.released == []
     finally:
-        os.close(lock)
+        lock.close()
 
 
 async def test_duplicate(saves: Path) -> None:
@@ -289,7 +288,7 @@ async def test_duplicate(saves: Path) -> None:
 
 
 async def test_a_training_run_is_copied_by_its_engine(saves: Path) -> None:
-    lock = make_run(saves, "busy", state="training", created="2027-01-01T00:00:00+00:00").acquire()
+    lock = make_run(saves, "busy", state="training", created="2027-01-01T00:00:00+00:00").lock()
     client = ScriptedClient()
     app = PaneApp(RunsPane(), saves, client)
     try:
@@ -307,7 +306,7 @@ async def test_a_training_run_is_copied_by_its_engine(saves: Path) -> None:
             await pilot.press("enter")
             await settled(pilot, lambda: "the engine has gone" in app.notices)
     finally:
-        os.close(lock)
+        lock.close()
 
 
 async def test_the_cursor_stays_on_its_run(saves: Path) -> None:

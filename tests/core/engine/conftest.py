@@ -20,6 +20,7 @@ import pytest
 from core.engine.engine import Engine, write_log_to
 from core.engine.protocol import LAST_EVENTS, encoded
 from core.engine.session import Session
+from core.files import open_to_append
 
 
 class Talk:
@@ -129,7 +130,7 @@ def _serve(session: Callable[[], Session] | None, prepare: Callable[[], object],
     code = 1
     try:
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
-        write_log_to(log)
+        write_log_to(open_to_append(log))
         os.closerange(3, told)  # whoever reads what the tests print must not wait for this process
         os.closerange(told + 1, 1024)
         engine = Engine(session() if session is not None else None)

@@ -15,10 +15,13 @@ import pytest
 import torch
 
 from core.config import RunConfig
+from core.engine import opening
+from core.engine.saving import Saving
 from core.engine.session import Session, failure_words, is_out_of_memory, load_model, train_to_end
 from core.errors import ConfigError, CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, RunResumed, SampleWritten, SettingChanged, State, StateChanged
 from core.runs.checkpoint import Disk
+from core.runs.held_folder import HeldFolder
 from core.runs.journal import read_journal
 from core.runs.run import Run, list_runs
 from tests.core.outcomes import curve, notes
@@ -230,7 +233,7 @@ def test_a_run_that_cannot_be_made_leaves_nothing(tiny: Tiny, saves: Path, monke
     with pytest.raises(RunError, match="cannot be the name of a run"):
         Session.create(tiny(corpus="/nowhere"), saves, "../x")
     assert not saves.exists()
-    monkeypatch.setattr(Session, "save", lambda self: 1 / 0)
+    monkeypatch.setattr(Saving, "save_first", lambda self, trainer: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         Session.create(tiny(), saves)
     assert list(saves.iterdir()) == []
@@ -273,16 +276,12 @@ class Failing(Disk):
     def fsync(self, file: BinaryIO) -> None:
         self._at("fsync")
 
-    def read_back(self, path: Path) -> bytes:
-        self._at("read_back")
-        return super().read_back(path)
-
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, folder: HeldFolder, source: str, target: str) -> None:
         self._at("rename")
-        super().rename(source, target)
+        super().rename(folder, source, target)
 
 
-@pytest.mark.parametrize("step", ["write", "flush", "fsync", "read_back", "rename"])
+@pytest.mark.parametrize("step", ["write", "flush", "fsync", "rename"])
 def test_training_goes_on_where_saving_fails(tiny: Tiny, saves: Path, whole: Any, step: str) -> None:
     disk = Failing()
     session = Session.create(tiny(checkpoint_seconds=0.0, validation_fraction=0.2), saves, disk=disk)
@@ -310,15 +309,28 @@ def test_training_goes_on_where_saving_fails(tiny: Tiny, saves: Path, whole: Any
     assert curve(session.run) == whole(validation_fraction=0.2)
 
 
-def test_a_full_disk_at_the_very_beginning(tiny: Tiny, saves: Path) -> None:
+def test_a_full_disk_at_the_very_beginning(tiny: Tiny, saves: Path, whole: Any) -> None:
     disk = Failing()
+    """A run that cannot take its first checkpoint does not begin: neither a new one nor one that lost it."""
+    for disk.step in ("write", "flush", "fsync", "rename"):
+        with pytest.raises(RunError, match=r"the run cannot be made in .*saves: No space left on device"):
+            Session.create(tiny(), saves, "one", disk=disk)
+        assert list(saves.iterdir()) == [], disk.step
+    disk.step = ""
+    session = Session.create(tiny(), saves, "one")
+    session.close()
+    session.run.latest_path.unlink()
+    session = Session.open(session.run, disk)
     disk.step = "write"
-    session = Session.create(tiny(), saves, disk=disk)
-    assert "No space left on device" in session.save_problem and not session.run.latest_path.exists()
+    before = session.run.journal_path.read_bytes()
+    for act in (session.train, session.step):
+        with pytest.raises(RunError, match=r"first checkpoint could not be saved \(No space left .*: make room or"):
+            act()
+    assert session.run.journal_path.read_bytes() == before and session.state == State.IDLE
     disk.step = ""
     list(train_to_end(session))
     session.close()
-    assert session.run.latest_path.exists() and not session.save_problem
+    assert session.run.latest_path.exists() and not session.save_problem and curve(session.run) == whole()
 
 
 # --- folders that somebody damaged ---------------------------------------------------------------------------------
@@ -432,6 +444,68 @@ def test_a_journal_that_is_none_gets_a_sentence(stopped: Run) -> None:
     assert not stopped.is_held()
 
 
+# --- texts that do not stand still ---------------------------------------------------------------------------------
+
+
+def appended(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+@pytest.mark.parametrize("is_copied", [True, False])
+def test_a_text_that_grows(
+    tiny: Tiny, saves: Path, whole: Any, text_path: Path, monkeypatch: pytest.MonkeyPatch, is_copied: bool
+) -> None:
+    """A log goes on while it is read and while its run trains: the run has the bytes that it read, and keeps them."""
+    wanted, before = whole(), text_path.read_bytes()
+    if not is_copied:
+        monkeypatch.setattr(opening, "LARGEST_CORPUS_COPY", 100)
+    describe = opening.write_description
+
+    def grow(*parts: Any) -> None:
+        appended(text_path, "and a new letter: z\n")  # after it was read and before it is copied
+        describe(*parts)
+
+    monkeypatch.setattr(opening, "write_description", grow)
+    session = Session.create(tiny(), saves, "one")
+    assert session.facts.corpus.bytes == len(before)
+    session.train()
+    until(session, lambda: session.trainer is not None and session.trainer.step == 15)
+    session.close()
+    appended(text_path, "zzz")
+    assert session.run.corpus_path.exists() is is_copied
+    if is_copied:
+        assert session.run.corpus_path.read_bytes() == before
+        text_path.unlink()
+    load_model(session.run)
+    session = Session.open(session.run)
+    assert not session.no_training
+    list(train_to_end(session))
+    session.close()
+    assert curve(session.run) == wanted
+
+
+def test_a_text_that_is_changed_while_it_is_read(
+    tiny: Tiny, saves: Path, text_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe = opening.write_description
+    config = tiny()
+    for change, sentence in (
+        (lambda: text_path.write_bytes(text_path.read_bytes()[:-1] + b"z"), "was changed while it was read"),
+        (lambda: text_path.write_bytes(text_path.read_bytes()[:-1]), "was changed while it was read"),
+        (text_path.unlink, "No such file"),
+    ):
+
+        def changed(*parts: Any, change: Callable[[], object] = change) -> None:
+            change()
+            describe(*parts)
+
+        monkeypatch.setattr(opening, "write_description", changed)
+        with pytest.raises(UserError, match=sentence):
+            Session.create(config, saves, "one")
+        assert list(saves.iterdir()) == []
+
+
 # --- trainings that fail -------------------------------------------------------------------------------------------
 
 
@@ -491,7 +565,8 @@ def test_a_failure_is_told_in_words(tiny: Tiny, saves: Path, whole: Any, error: 
     assert event.message.endswith(f"; the log is {log}"), "it is at hand"
     assert f"{type(error).__name__}: " in log.read_text() or "MemoryError" in log.read_text(), "and has all of it"
     assert "Traceback" in log.read_text() and all(weight.grad is None for weight in session.model.parameters())
-    assert failure_words(error, log) == event.message and is_out_of_memory(error) is words.startswith("out of memory")
+    assert failure_words(error, session.folder) == event.message
+    assert is_out_of_memory(error) is words.startswith("out of memory")
     session.trainer.optimiser.step = advance  # type: ignore[method-assign]
     list(train_to_end(session))
     session.close()

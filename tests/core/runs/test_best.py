@@ -17,6 +17,7 @@ from core.config import RunConfig
 from core.engine.session import Session, train_to_end
 from core.events import State
 from core.runs.checkpoint import Disk, read_checkpoint
+from core.runs.held_folder import HeldFolder
 from core.runs.run import Run, duplicate_run
 from tests.core.outcomes import curve, train_in_child
 
@@ -53,9 +54,9 @@ class Counted(Disk):
     def fsync(self, file: BinaryIO) -> None:
         self._one_more()
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, folder: HeldFolder, source: str, target: str) -> None:
         self._one_more()
-        super().rename(source, target)
+        super().rename(folder, source, target)
         self._one_more()
 
 

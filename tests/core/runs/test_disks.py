@@ -20,6 +20,7 @@ from core.engine.session import Session, train_to_end
 from core.errors import RunError
 from core.events import Note, State
 from core.runs.checkpoint import read_checkpoint
+from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalReader, JournalWriter, read_journal
 from core.runs.run import duplicate_run, list_runs
 from tests.core.outcomes import curve, notes
@@ -105,7 +106,8 @@ def test_training_goes_on_while_the_disk_is_full(tiny: Tiny, small_disk: Path, w
 
 def test_a_journal_on_a_full_disk_has_whole_lines(small_disk: Path, trials: int) -> None:
     draw, path = random.Random(1), small_disk / "metrics.jsonl"
-    journal, written, first = JournalWriter(path), 0, 0
+    folder = HeldFolder(small_disk)
+    journal, written, first = JournalWriter(folder), 0, 0
     for _ in range(5 * trials):
         ballast = fill(small_disk, draw.randrange(9000))
         for _ in range(100):
@@ -121,12 +123,13 @@ def test_a_journal_on_a_full_disk_has_whole_lines(small_disk: Path, trials: int)
         journal.close()
         with path.open("ab") as file:
             file.write(b'{"event": "no')  # what a killed writer leaves
-        journal = JournalWriter(path)
+        journal = JournalWriter(folder)
         if path.stat().st_size > ROOM // 3:
             journal.close()
             path.unlink()
-            journal, first = JournalWriter(path), written
+            journal, first = JournalWriter(folder), written
     journal.close()
+    folder.close()
 
 
 def test_a_run_cannot_be_made_on_a_full_disk(tiny: Tiny, small_disk: Path) -> None:

@@ -19,9 +19,10 @@ from core.cli import main
 from core.engine.engine import write_log_to
 from core.engine.failure import write_failure
 from core.engine.session import Session, load_model
+from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalReader, JournalWriter, last_lines, read_journal
 from core.runs.run import Run, duplicate_run, list_runs
-from tests.core.runs.damage import META, crafted, entry, rewritten, said, train_a_little
+from tests.core.runs.damage import META, crafted, entry, notes, rewritten, said, train_a_little
 
 FILES = ("run.json", "vocabulary.json", "corpus.txt", "metrics.jsonl", "latest.safetensors")
 
@@ -191,15 +192,22 @@ def test_commands_say_a_sentence(
     assert told.err == "" and (str(path) in told.out or name == "metrics.jsonl")
 
 
-def test_a_pipe_in_the_place_of_the_log_is_waited_for_by_nobody(tmp_path: Path) -> None:
-    log = tmp_path / "engine.log"
-    os.mkfifo(log)
-    write_failure(ValueError("x"), log)
+def test_a_pipe_in_the_place_of_the_log_is_waited_for_by_nobody(run: Run) -> None:
+    """The engine goes on, its output goes nowhere, and the journal says so."""
+    run.log_path.unlink(missing_ok=True)
+    os.mkfifo(run.log_path)
+    session = Session.open(run)
+    write_failure(ValueError("x"), session.folder)
     child = os.fork()
     if child == 0:
-        write_log_to(log)
+        write_log_to(session.open_log())
+        print("x" * 100_000, flush=True)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
+    session.close()
+    assert notes(run) == [
+        f"{run.log_path} cannot be written to (it is a pipe or a device, no file): the run goes on without"
+    ]
 
 
 def test_what_can_be_had_is_offered(run: Run) -> None:
@@ -230,6 +238,6 @@ def test_a_link_is_never_written_through(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("x")
     (tmp_path / "metrics.jsonl").symlink_to(mine)
-    with pytest.raises(OSError, match="it is a link, no file"):
-        JournalWriter(tmp_path / "metrics.jsonl")
+    with HeldFolder(tmp_path) as folder, pytest.raises(OSError, match="it is a link, no file"):
+        JournalWriter(folder)
     assert mine.read_text() == "x"

@@ -19,11 +19,13 @@ import torch
 from core.engine.session import Session, load_model
 from core.errors import RunError
 from core.events import EpochFinished, event_from_json
-from core.runs.checkpoint import read_checkpoint, write_checkpoint
+from core.runs.checkpoint import read_checkpoint
 from core.runs.header import read_header
-from core.runs.journal import JournalReader, JournalWriter, epochs, parsed_line, read_journal
+from core.runs.journal import JournalReader, epochs, parsed_line, read_journal
 from core.runs.run import Run, list_runs
+from tests.core.outcomes import save_checkpoint
 from tests.core.runs.damage import META, crafted, entry, notes, rewritten, said, train_a_little
+from tests.run_folders import journal_at
 
 Tensors = dict[str, torch.Tensor]
 
@@ -71,7 +73,7 @@ TENSORS: dict[str, Callable[[Tensors], Any]] = {
 def test_wrong_tensors(run: Run, change: Callable[[Tensors], None], has_best: bool) -> None:
     tensors, facts = read_checkpoint(run.latest_path)
     change(tensors)
-    write_checkpoint(run.latest_path, tensors, facts)
+    save_checkpoint(run.latest_path, tensors, facts)
     if not has_best:
         run.best_path.unlink()
     before = sorted(run.path.parent.rglob("*"))
@@ -104,12 +106,12 @@ def test_wrong_facts(run: Run, name: str) -> None:
     tensors, facts = read_checkpoint(run.latest_path)
     whole = {file.name: file.read_bytes() for file in run.path.iterdir()}
     for value in FACTS[name]:
-        write_checkpoint(run.latest_path, tensors, {**facts, name: value})
+        save_checkpoint(run.latest_path, tensors, {**facts, name: value})
         words = said(lambda: train_a_little(run))
         assert not words or str(run.latest_path) in words or "epochs are done" in words, (value, words)
         for file, data in whole.items():
             (run.path / file).write_bytes(data)
-    write_checkpoint(run.latest_path, tensors, {key: value for key, value in facts.items() if key != name})
+    save_checkpoint(run.latest_path, tensors, {key: value for key, value in facts.items() if key != name})
     assert str(run.latest_path) in said(lambda: Session.open(run))
 
 
@@ -167,7 +169,7 @@ def test_crafted_headers(run: Run, data: bytes) -> None:
 
 def test_a_missing_sha_is_no_sha(tmp_path: Path) -> None:
     path = tmp_path / "latest.safetensors"
-    write_checkpoint(path, {"a": torch.ones(2)}, {})
+    save_checkpoint(path, {"a": torch.ones(2)}, {})
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
@@ -299,7 +301,7 @@ def test_what_is_read_quickly_is_read_rightly(tmp_path: Path, trials: int) -> No
         "٣",
         "true",
     )
-    with JournalWriter(path) as journal:
+    with journal_at(path) as journal:
         for number in range(1, 10):
             held_out = 2.5 if number % 2 else None
             journal.append(EpochFinished(number, number, 1 / 3, held_out, 1e-7, math.nan, 100.0, 69e3, 0.1))

@@ -11,13 +11,16 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.events import EpochFinished, Event, Note, RunResumed, SampleWritten, SettingChanged, StateChanged
 from core.runs import journal as module
+from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalReader, JournalWriter, epochs, last_lines, read_journal
+from tests.run_folders import journal_at
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -31,8 +34,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "metrics.jsonl"
 
 
+@pytest.fixture
+def folder(path: Path) -> Iterator[HeldFolder]:
+    with HeldFolder(path.parent) as held:
+        yield held
+
+
 def write(path: Path, *events: Event) -> None:
-    with JournalWriter(path) as journal:
+    with journal_at(path) as journal:
         for event in events:
             journal.append(event)
 
@@ -163,9 +172,9 @@ def test_a_resume_undoes_what_no_checkpoint_kept(path: Path) -> None:
 
 def test_following_another_process_as_it_writes(path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from core.runs.journal import JournalWriter\n"
+        "import sys; from pathlib import Path; from tests.run_folders import journal_at\n"
         "from core.events import SampleWritten\n"
-        "with JournalWriter(Path(sys.argv[1])) as journal:\n"
+        "with journal_at(Path(sys.argv[1])) as journal:\n"
         "    for number in range(3000): journal.append(SampleWritten(number, '', 'x' * (number % 300)))\n"
     )
     reader, found = JournalReader(path), []
@@ -215,9 +224,9 @@ class FullDisk:
         return taken
 
 
-def test_a_full_disk_loses_no_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(path, epoch(1))
-    journal = JournalWriter(path)
+def test_a_full_disk_loses_no_line(path: Path, folder: HeldFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = JournalWriter(folder)
+    journal.append(epoch(1))
     disk = FullDisk(monkeypatch, room=300)
     for number in range(2, 10):
         journal.append(epoch(number))
@@ -232,8 +241,8 @@ def test_a_full_disk_loses_no_line(path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert epochs(read_journal(path)) == [epoch(number) for number in range(1, 11)]
 
 
-def test_what_is_pending_is_written_at_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = JournalWriter(path)
+def test_what_is_pending_is_written_at_the_end(path: Path, folder: HeldFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = JournalWriter(folder)
     disk = FullDisk(monkeypatch, room=0)
     journal.append(epoch(1))
     disk.room = 10**6
@@ -241,10 +250,10 @@ def test_what_is_pending_is_written_at_the_end(path: Path, monkeypatch: pytest.M
     assert epochs(read_journal(path)) == [epoch(1)]
 
 
-def test_a_full_disk_is_no_reason_not_to_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_no_reason_not_to_open(path: Path, folder: HeldFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_bytes(b'{"torn')
     disk = FullDisk(monkeypatch, room=0)
-    journal = JournalWriter(path)
+    journal = JournalWriter(folder)
     disk.room = 10**6
     journal.append(epoch(1))
     assert epochs(read_journal(path)) == [epoch(1)]

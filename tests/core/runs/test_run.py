@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -16,21 +17,20 @@ import pytest
 from core.config import RunConfig
 from core.errors import RunError
 from core.events import EpochFinished, RunResumed, SampleWritten, State, StateChanged, StepFinished
-from core.runs import run as module
-from core.runs.journal import JournalWriter
 from core.runs.run import (
     CorpusIdentity,
     Run,
     RunFacts,
     check_name,
-    create_run,
     duplicate_run,
     find_run,
     free_name,
     list_runs,
     now,
     rename_run,
+    run_in_making,
 )
+from tests.run_folders import create_run, journal_at
 
 
 def facts(**changes: Any) -> RunFacts:
@@ -44,7 +44,7 @@ def facts(**changes: Any) -> RunFacts:
 @pytest.fixture
 def make(saves: Path, text_path: Path) -> Any:
     def made(name: str = "one", **changes: Any) -> Run:
-        return create_run(saves, name, facts(**changes), {"format": 1}, text_path, text_path.stat().st_size)
+        return create_run(saves, name, facts(**changes), {"format": 1}, text_path.read_bytes())
 
     return made
 
@@ -54,14 +54,14 @@ def epoch(number: int, perplexity: float = 5.0) -> EpochFinished:
 
 
 def journal(run: Run, *events: Any) -> None:
-    with JournalWriter(run.journal_path) as writer:
+    with journal_at(run.journal_path) as writer:
         for event in events:
             writer.append(event)
 
 
 def test_a_new_run_is_whole(make: Any, saves: Path, text_path: Path) -> None:
     wanted = facts()
-    run = create_run(saves, "one", wanted, {"format": 1}, text_path, text_path.stat().st_size)
+    run = create_run(saves, "one", wanted, {"format": 1}, text_path.read_bytes())
     assert run.facts() == wanted
     assert run.vocabulary_json() == {"format": 1}
     assert run.corpus_path.read_bytes() == text_path.read_bytes()
@@ -70,27 +70,22 @@ def test_a_new_run_is_whole(make: Any, saves: Path, text_path: Path) -> None:
     assert find_run(saves, "one").path == find_run(Path("/"), str(run.path)).path == run.path.resolve()
 
 
-def test_a_large_text_is_not_copied(saves: Path, text_path: Path) -> None:
-    run = create_run(saves, "one", facts(), {}, text_path, module.LARGEST_CORPUS_COPY + 1)
-    assert not run.corpus_path.exists()
-
-
-def test_a_run_is_made_whole_or_not_at_all(make: Any, saves: Path, tmp_path: Path, text_path: Path) -> None:
-    with pytest.raises(RunError, match=r"the run cannot be made in .*: No such file"):
-        create_run(saves, "one", facts(), {}, tmp_path / "gone.txt", 5)
+def test_a_run_is_made_whole_or_not_at_all(make: Any, saves: Path) -> None:
+    with pytest.raises(RunError, match=r"the run cannot be made in .*: No space"), run_in_making(saves, "one"):
+        raise OSError(errno.ENOSPC, "No space left on device")
     assert list(saves.iterdir()) == []
     make()
     with pytest.raises(RunError, match=r"there is already a run 'one' in .*: choose another name"):
         make()
     (saves / "file").write_text("x")
     with pytest.raises(RunError, match=r"the run cannot be made in .*file: File exists"):
-        create_run(saves / "file", "two", facts(), {}, text_path, 5)
+        create_run(saves / "file", "two", facts(), {})
 
 
 def test_a_path_that_is_no_unicode_is_kept(saves: Path, text_path: Path) -> None:
     path = os.fsdecode(b"/texts/\xff.txt")
     identity = CorpusIdentity(path, "0" * 64, 1, 1, path)
-    run = create_run(saves, "one", facts(corpus=identity), {}, text_path, 5)
+    run = create_run(saves, "one", facts(corpus=identity), {})
     assert run.facts().corpus == identity
 
 
@@ -144,7 +139,7 @@ def test_copying(make: Any, saves: Path) -> None:
     run.log_path.write_text("log")
     copy = duplicate_run(run, "two")
     assert sorted(entry.name for entry in copy.path.iterdir()) == [
-        "corpus.txt", "metrics.jsonl", "run.json", "vocabulary.json",
+        "corpus.txt", "engine.lock", "metrics.jsonl", "run.json", "vocabulary.json",
     ]  # fmt: skip
     assert replace(copy.facts(), created="") == replace(run.facts(), created="")
     assert copy.facts().created > run.facts().created  # a copy is as new as the act of copying
@@ -306,9 +301,9 @@ def test_the_lock_is_held_by_one(make: Any) -> None:
     with run.lock():
         assert run.is_held() and Run(run.path).is_held()
         with pytest.raises(RunError, match="run 'one' is open in another engine: attach to that one, or stop it first"):
-            run.acquire()
+            run.lock()
     assert not run.is_held()
-    os.close(run.acquire())
+    run.lock().close()
 
 
 def test_asking_is_never_in_the_way_of_taking(make: Any) -> None:
@@ -324,7 +319,7 @@ def test_asking_is_never_in_the_way_of_taking(make: Any) -> None:
     try:
         deadline = time.monotonic() + 1.0
         while time.monotonic() < deadline:
-            os.close(run.acquire())
+            run.lock().close()
     finally:
         stop.set()
         for thread in threads:
@@ -334,6 +329,7 @@ def test_asking_is_never_in_the_way_of_taking(make: Any) -> None:
 def test_a_lock_file_that_leads_elsewhere_is_refused(make: Any, tmp_path: Path) -> None:
     run = make()
     (tmp_path / "elsewhere").write_text("x")
+    run.lock_path.unlink()
     run.lock_path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunError, match="cannot be written to"):
-        run.acquire()
+        run.lock()

@@ -15,7 +15,7 @@ import pytest
 from core.config import RunConfig
 from core.errors import RunError
 from core.runs import trash
-from core.runs.run import CorpusIdentity, Run, RunFacts, create_run, find_run, list_runs, now
+from core.runs.run import CorpusIdentity, Run, RunFacts, find_run, list_runs, now
 from core.runs.trash import (
     DAYS_KEPT,
     delete_run,
@@ -28,13 +28,14 @@ from core.runs.trash import (
     restore_run,
     restored_words,
 )
+from tests.run_folders import create_run
 
 
 @pytest.fixture
 def make(saves: Path, text_path: Path) -> Any:
     def made(name: str = "one", weights: bytes = b"weights") -> Run:
         facts = RunFacts(RunConfig(), CorpusIdentity("tale", "0" * 64, 100, 12, "/tale.txt"), 1234, now(), {})
-        run = create_run(saves, name, facts, {"format": 1}, text_path, text_path.stat().st_size)
+        run = create_run(saves, name, facts, {"format": 1}, text_path.read_bytes())
         run.latest_path.write_bytes(weights)
         return run
 

@@ -11,9 +11,9 @@ import torch
 
 from core.config import RunConfig
 from core.events import EpochFinished
-from core.runs.checkpoint import read_checkpoint, write_checkpoint
+from core.runs.checkpoint import read_checkpoint
 from core.training.trainer import Trainer
-from tests.core.outcomes import without_clock
+from tests.core.outcomes import save_checkpoint, without_clock
 
 CASES: list[dict[str, Any]] = [
     {"cell": "rnn", "sampling": "sequential", "schedule": "constant"},
@@ -47,7 +47,7 @@ def assert_resumes_exactly(config: RunConfig, path: Path) -> None:
     # In the middle of an epoch, at its end, right after its beginning, before all, and twice at the same place.
     for batches in (0, 7, 0, 6, 1, 9, 10_000):
         told += advanced(interrupted, batches)
-        write_checkpoint(path, *interrupted.checkpoint())
+        save_checkpoint(path, *interrupted.checkpoint())
         interrupted = Trainer(config)
         torch.manual_seed(99)  # whatever the new process drew before
         interrupted.restore(*read_checkpoint(path))

@@ -1,0 +1,164 @@
+"""The folder of a run, held: whoever has its lock writes into that folder, whatever its path has become.
+
+A path is only a name: ``mv`` gives it to another folder while an engine trains. So the one who holds the lock keeps
+the folder itself open, and every file is opened, renamed and removed relative to that descriptor. A folder that was
+deleted, or whose lock file was removed (another engine could then hold the run as well), is never written to again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from core.errors import RunError
+from core.files import open_new, open_to_append, open_to_read
+from core.runs import lock
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class FolderLostError(OSError):
+    """The folder was deleted, or its lock was, while it was held: nothing may be written there any more."""
+
+
+class HeldFolder:
+    """A run's folder and its lock, for as long as this is open, however the process ends.
+
+    Every method that writes raises OSError, and FolderLostError once the folder is lost.
+
+    Attributes:
+        lost: a sentence as soon as it is known that the folder was deleted, else empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock. Raises RunError where an engine holds it, or the folder is gone or cannot be written to."""
+        self.lost = ""
+        self._path = path
+        try:
+            self._folder = os.open(path, _FOLDER)
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(f"there is no run {path.name!r} in {path.parent}") from None
+        except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
+            raise RunError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}") from None
+        self._lock = -1
+        try:
+            self._lock = lock.acquire(path / lock.NAME, self._folder)
+            if not self._is_at(path) or not self._has_lock():
+                raise RunError(f"run {path.name!r} has just been renamed or deleted")
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def path(self) -> Path:
+        """Where the folder is now, as far as the system tells; else where it was when last seen."""
+        if self._folder >= 0 and not self._is_at(self._path):
+            path = _path_of(self._folder)
+            if path is not None and self._is_at(path):
+                self._path = path
+        return self._path
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run is still held by this."""
+        return self._folder >= 0
+
+    def check(self) -> None:
+        """Raise FolderLostError where this folder must not be written to any more."""
+        if not self.lost and (self._folder < 0 or not self._has_lock()):
+            path = self.path
+            what = f"{path / lock.NAME} was removed" if self._is_at(path) else f"{path} was deleted"
+            self.lost = f"{what} while an engine had the run open: training has stopped and nothing more is written"
+        if self.lost:
+            raise FolderLostError(errno.ENOENT, self.lost)
+
+    # ------------------------------------------------------------------ its files, by their names
+
+    def open_to_read(self, path: Path) -> BinaryIO:
+        """The file of that name in this folder, wherever ``path`` leads: see ``files.open_to_read``."""
+        return open_to_read(path, self._folder)
+
+    def open_to_append(self, path: Path, flags: int = os.O_RDWR | os.O_APPEND) -> int:
+        """The descriptor of a file, made where it is missing: see ``files.open_to_append``."""
+        self.check()
+        return open_to_append(path, flags, self._folder)
+
+    def open_new(self, name: str) -> BinaryIO:
+        """A file that was not there before, open for writing."""
+        self.check()
+        return open_new(Path(name), self._folder)
+
+    def rename(self, source: str, target: str) -> None:
+        """Put ``source`` in the place of ``target`` in one step."""
+        self.check()
+        os.rename(source, target, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        self.check()
+        os.unlink(name, dir_fd=self._folder)
+
+    def names(self) -> list[str]:
+        """What is in the folder."""
+        return os.listdir(self._folder)
+
+    def sync(self) -> None:
+        """Force the names of its files to the disk, where the system can (not every file system takes it)."""
+        with contextlib.suppress(OSError):
+            os.fsync(self._folder)
+
+    # ------------------------------------------------------------------ itself
+
+    def move(self, parent: int, path: Path) -> None:
+        """Give the folder the name of ``path``, in its own parent, of which ``parent`` is a descriptor."""
+        self.check()
+        # Fails where a folder with files in it has meanwhile taken the name: nothing is ever overwritten.
+        os.rename(self._path.name, path.name, src_dir_fd=parent, dst_dir_fd=parent)
+        self._path = path
+
+    def close(self) -> None:
+        """Let the run go; further calls do nothing."""
+        for descriptor in (self._lock, self._folder):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._lock = self._folder = -1
+
+    def __enter__(self) -> HeldFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _is_at(self, path: Path) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._folder), os.stat(path))
+        except (OSError, ValueError):
+            return False
+
+    def _has_lock(self) -> bool:
+        """Whether the folder still has the very file that is locked."""
+        try:
+            found = os.stat(lock.NAME, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            # A disk that gives no answer for a while has not lost anything, a network's stale handle has.
+            return error.errno not in (errno.ENOTDIR, errno.ESTALE)
+        return os.path.samestat(os.fstat(self._lock), found)
+
+
+def _path_of(folder: int) -> Path | None:
+    """The path of an open folder, where the system can tell."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.platform == "darwin":
+            return Path(os.fsdecode(fcntl.fcntl(folder, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+        return Path(os.readlink(f"/proc/self/fd/{folder}"))
+    return None
