@@ -69,7 +69,7 @@ DOWNLOADS = (
     Download(
         name="time-machine",
         title="The Time Machine, H. G. Wells, in English",
-        url="http://d2l-data.s3-accelerate.amazonaws.com/timemachine.txt",
+        url="https://d2l-data.s3-accelerate.amazonaws.com/timemachine.txt",
         bytes=178_979,
         sha256="8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",
         licence="public domain",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import http.client
 import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from core.corpus import catalogue
 from core.corpus.catalogue import Download
 from core.errors import CorpusError
 from core.files import open_new, open_to_append
+
+if TYPE_CHECKING:
+    from core.corpus.transfer import Transfer
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes there will be. What it raises stops the download, to be resumed."""
@@ -37,7 +39,8 @@ def download(
     """Fetch a text of the catalogue into ``downloads`` in the data folder; from then on its name opens it.
 
     What a cut connection left behind is gone on with, as far as the server can. Nothing but the bytes with the entry's
-    size and sha256 ever gets the text's name. ``seconds``: how long to wait for a silent server, 20 by default.
+    size and sha256 ever gets the text's name. ``seconds``: how long to wait for a silent server, 20 by default; three
+    times as long for one that says this and that, and sends nothing of the text.
 
     Returns the text's path. Raises ``CorpusError`` with one sentence: no network, a refusal, a cut connection, other
     bytes than expected, an unfit archive, a full or read-only disk.
@@ -103,12 +106,12 @@ def _transferred(
     here = part.tell() if begun else 0
     if here == entry.bytes:
         return digest.hexdigest()
-    with _response(entry, here, seconds) as response:
-        if here and not _goes_on_at(response, here):
+    with _transfer(entry, here, seconds) as transfer:
+        if transfer.start != here:
             digest, here = hashlib.sha256(), 0  # the server sends all of it again
         part.seek(here)
         part.truncate()
-        while piece := _next_piece(response, entry, here):
+        while piece := _next_piece(transfer, entry, here):
             if here + len(piece) > entry.bytes:
                 part.truncate(0)
                 raise CorpusError(f"{entry.name} is larger than the expected {entry.bytes:,} bytes: nothing was kept")
@@ -122,43 +125,30 @@ def _transferred(
     return digest.hexdigest()
 
 
-def _response(entry: Download, here: int, seconds: float) -> http.client.HTTPResponse:
+def _transfer(entry: Download, here: int, seconds: float) -> Transfer:
     """The server's answer from byte ``here`` on, if it can, else from the first. Raises ``CorpusError``."""
     # urllib costs the command line and the screen 40 ms that only a download is worth
-    import urllib.error
-    import urllib.request
+    from core.corpus.transfer import Transfer, TransferError
 
-    request = urllib.request.Request(entry.url, headers={"User-Agent": "rnn-playground", "Accept-Encoding": "identity"})
-    if here:
-        request.add_header("Range", f"bytes={here}-")
     try:
-        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=seconds)
-    except urllib.error.HTTPError as error:
-        error.close()
+        return Transfer(entry.url, here, seconds)
+    except TransferError as error:
         if here and error.code == 416:
-            return _response(entry, 0, seconds)
-        raise CorpusError(
-            f"{entry.name} cannot be fetched: the server of {entry.url} answers {error.code} {error.reason}; "
-            "try again later"
-        ) from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise CorpusError(
-            f"{entry.name} cannot be fetched, there is no way to {entry.url} ({reason}): "
-            "check the network and try again"
-        ) from None
-    return response
+            return _transfer(entry, 0, seconds)
+        if error.code:
+            words = f"the server of {entry.url} answers {error}; try again later"
+        else:
+            words = f"there is no way to {entry.url} ({error}): check the network and try again"
+        raise CorpusError(f"{entry.name} cannot be fetched, {words}") from None
 
 
-def _goes_on_at(response: http.client.HTTPResponse, here: int) -> bool:
-    return response.status == 206 and (response.headers.get("Content-Range") or "").startswith(f"bytes {here}-")
-
-
-def _next_piece(response: http.client.HTTPResponse, entry: Download, here: int) -> bytes:
+def _next_piece(transfer: Transfer, entry: Download, here: int) -> bytes:
     """The next bytes from the network; none at the end."""
+    from core.corpus.transfer import TransferError
+
     try:
-        return response.read(_PIECE)
-    except (OSError, http.client.HTTPException):
+        return transfer.read()
+    except TransferError:
         raise _cut(entry, here) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -97,7 +99,7 @@ def test_the_catalogue_is_well_formed() -> None:
         assert download_named(entry.name) is entry
         assert len(bytes.fromhex(entry.sha256)) == 32
         assert entry.bytes and entry.licence and entry.source and entry.title
-        assert (entry.member is not None) == entry.url.endswith(".zip")
+        assert (entry.member is not None) == entry.url.endswith(".zip") and entry.url.startswith("https://")
     with pytest.raises(CorpusError, match="there is no text 'x' to download; there are time-machine"):
         download_named("x")
 
@@ -259,6 +261,57 @@ def test_a_silent_server_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.Mon
         entry = Server(port=silent.getsockname()[1]).entry()
         with pytest.raises(CorpusError, match="check the network"):
             download(entry, data_dir=tmp_path, seconds=0.2)
+
+
+def served(content: bytes, then: str, seconds: float = 30) -> Iterator[int]:
+    """A server that sends these bytes to whoever comes, as they stand, and then hangs up or says ``then`` for ever."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with client, contextlib.suppress(OSError):
+                        client.recv(1 << 16)
+                        client.sendall(content.replace(b"PORT", str(listener.getsockname()[1]).encode()))
+                        until = time.monotonic() + seconds
+                        while then and time.monotonic() < until:
+                            client.sendall(then.encode())
+                            time.sleep(0.001)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_whatever_a_server_sends_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    ok, chunked = b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    redirects = [
+        b"http://[::1", b"http://a..b/", b"http://" + b"a" * 70 + b".example/", b"http://\xff\xfe/", b"http://1.2.3.4:99999/",
+        b"http://x:port/", b"file:///etc/passwd", b"ftp://127.0.0.1:PORT/x", b"//[", b"http://", b"", b"http://127.0.0.1:PORT/",
+    ]  # fmt: skip
+    sent: list[tuple[bytes, str]] = [(b"HTTP/1.1 302 Found\r\nLocation: " + to + b"\r\n\r\n", "") for to in redirects]
+    sent += [
+        (b"", ""), (b"garbage\r\n\r\n", ""), (b"HTTP/1.1 abc\r\n\r\n", ""), (b"HTTP/1.1 999999 x\r\n\r\n", ""),
+        (b"HTTP/1.1 404 " + b"x" * 60_000 + b"\r\n\r\n", ""), (ok + b"A: b\r\n" * 200 + b"\r\n", ""),
+        (ok + b"Content-Length: -5\r\n\r\nabc", ""), (ok + b"Content-Length: many\r\n\r\nabc", ""),
+        (ok + b"Content-Length: 99\r\n\r\nabc", ""), (chunked + b"-5\r\nabcdef", ""), (chunked + b"zz\r\nabc", ""),
+        (chunked + b"f" * 70_000 + b"\r\n", ""), (chunked + b"ffffffffffffffff\r\nabc", ""),
+        (b"HTTP/1.1 206 OK\r\nContent-Range: none\r\n\r\nabc", ""),
+        (b"", "HTTP/1.1 100 Continue\r\n\r\n"), (ok, "A: b\r\n"), (chunked + b"0\r\n", "A: b\r\n"), (b"", "x"),
+        (chunked + b"3\r\nabc\r\n", "0"),
+    ]  # fmt: skip
+    for number, (content, then) in enumerate(sent):
+        for port in served(content, then):
+            entry = Server(port=port).entry(f"story-{number}")
+            with pytest.raises(CorpusError) as caught:
+                download(entry, data_dir=tmp_path, seconds=0.3)
+            words = str(caught.value)
+            assert words.startswith((entry.name, "the connection was cut")) and len(words) < 500 and "\n" not in words
+            assert not (tmp_path / f"downloads/{entry.name}.txt").exists(), (content[:80], then)
 
 
 def test_one_download_at_a_time(server: Server, tmp_path: Path) -> None:
