@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import shlex
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -297,48 +295,6 @@ def in_a_process(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-WHY = """
-from core.models.compiled.library import compiled_library  # no torch: quick
-found = compiled_library()
-print(found if isinstance(found, str) else "compiled")
-"""
-
-
-@pytest.fixture
-def quick_compiler(tmp_path: Path) -> str:
-    """A compiler that is done at once: asked to link, it copies what the real one has made, and counts."""
-    made = library.compiled_library()
-    if isinstance(made, str):
-        pytest.skip(made)
-    script = tmp_path / "quick cc"
-    copy = shlex.join(["cp", made._name])
-    script.write_text(
-        f'#!/bin/sh\nout=\nfor word; do [ "$last" = -o ] && out=$word; last=$word; done\n'
-        f'if [ "$out" ]; then {copy} "$out"; echo once "$1" >> {shlex.quote(str(tmp_path / "made"))}; fi\n'
-    )
-    script.chmod(0o755)
-    return shlex.join([str(script), "-g0"])
-
-
-def test_it_is_compiled_once_and_a_damaged_library_is_no_crash(tmp_path: Path, quick_compiler: str) -> None:
-    found = partial(in_a_process, WHY, XDG_CACHE_HOME=str(tmp_path), CC=quick_compiler)
-    assert found() == "compiled"
-    (kept,) = (tmp_path / "rnn-playground").iterdir()
-    assert (tmp_path / "rnn-playground").stat().st_mode & 0o077 == 0
-    assert found() == "compiled"
-    assert [path.name for path in (tmp_path / "rnn-playground").iterdir()] == [kept.name]
-    assert (tmp_path / "made").read_text() == "once -g0\n"
-    kept.write_bytes(b"not a library")
-    assert "could not be loaded" in found()
-
-
-def test_a_cache_that_others_can_write_is_not_used(tmp_path: Path, quick_compiler: str) -> None:
-    (tmp_path / "rnn-playground").mkdir()
-    (tmp_path / "rnn-playground").chmod(0o777)
-    assert in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path), CC=quick_compiler) == "compiled"
-    assert list((tmp_path / "rnn-playground").iterdir()) == []
-
-
 OTHER_PROCESSOR = """
 import torch
 from core.models.compiled import kernels, library
@@ -365,21 +321,3 @@ print("agrees")
 @pytest.mark.parametrize("generation", ["x86-64-v3"])
 def test_other_processors_compute_the_same(generation: str, tmp_path: Path) -> None:
     assert in_a_process(OTHER_PROCESSOR.format(generation), XDG_CACHE_HOME=str(tmp_path)) == "agrees"
-
-
-def test_without_a_compiler_the_reason_is_said(tmp_path: Path) -> None:
-    found = in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path), PATH="", CC="")
-    assert "no C compiler" in found
-    assert "quotation mark" in in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path), CC='cc "-O2')
-    assert "switched off" in in_a_process(WHY, RNN_PLAYGROUND_COMPILED="0")
-    broken = tmp_path / "cc"
-    broken.write_text("#!/bin/sh\necho it hurts >&2\nexit 1\n")
-    broken.chmod(0o755)
-    found = in_a_process(WHY, XDG_CACHE_HOME=str(tmp_path), CC=str(broken))
-    assert "it hurts" in found
-    assert list((tmp_path / "rnn-playground").iterdir()) == []
-
-
-def test_the_library_is_named_after_its_sources() -> None:
-    name = library._identity(["cc"])
-    assert name == library._identity(["cc"]) and name != library._identity(["another-cc"])

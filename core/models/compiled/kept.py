@@ -1,0 +1,130 @@
+"""Where compiled libraries are kept, and what has to hold before one of them is believed.
+
+A library runs with all rights of its user. So it is read only where nobody else can have put or changed it: the file,
+the folder and every folder and link on the way to it belong to the user or to root, and others may not write there.
+Its sha256 stands behind its last byte: a file that was cut or damaged is compiled again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import hashlib
+import os
+import pwd
+import stat
+import tempfile
+from pathlib import Path
+
+_LARGEST = 64 << 20
+_DIGEST = hashlib.sha256().digest_size
+_MOST_LINKS = 40
+
+
+def kept_library(name: str) -> bytes | None:
+    """The library of that name, or None where there is none to be believed."""
+    for folder in _folders():
+        data = _read(folder / name)
+        if data is not None:
+            return data
+    return None
+
+
+def keep_library(name: str, data: bytes) -> None:
+    """Keep a library for the next process, whole or not at all; where that cannot be had, it is compiled again."""
+    for folder in _folders():
+        with contextlib.suppress(OSError):
+            _write(folder / name, data + hashlib.sha256(data).digest())
+            return
+
+
+def _folders() -> list[Path]:
+    """The user's cache; then a temporary folder of theirs, for where the cache cannot be written to or trusted."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    wanted = [Path(home) / "rnn-playground"]
+    with contextlib.suppress(OSError):
+        wanted.append(Path(tempfile.gettempdir()) / f"rnn-playground-{os.getuid()}")
+    return [folder for folder in wanted if folder.is_absolute() and _is_usable(folder)]
+
+
+def _is_usable(folder: Path) -> bool:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and found.st_mode & 0o022 == 0
+        return ours and _is_out_of_reach(folder) and os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        return False
+
+
+def _is_out_of_reach(path: Path) -> bool:
+    """Whether nobody but the user and root can change what is at that path, by whatever links it leads there."""
+    here, ahead, links = Path("/"), list(reversed(path.parts[1:])), 0
+    while ahead:
+        part = ahead.pop()
+        if part == "..":
+            here = here.parent
+            continue
+        found = (here / part).lstat()
+        if found.st_uid not in (0, os.getuid()):
+            return False
+        if stat.S_ISLNK(found.st_mode):
+            target, links = Path(os.readlink(here / part)), links + 1
+            if links > _MOST_LINKS:
+                return False
+            here = Path("/") if target.is_absolute() else here
+            ahead += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+            continue
+        # In a folder like /tmp others may make files, but not move ours.
+        if not found.st_mode & stat.S_ISVTX and _others_may_write(found):
+            return False
+        here = here / part
+    return True
+
+
+def _others_may_write(found: os.stat_result) -> bool:
+    if found.st_mode & 0o002:
+        return True
+    return bool(found.st_mode & 0o020) and not _is_group_of_one(found.st_gid)
+
+
+def _is_group_of_one(number: int) -> bool:
+    """Whether it is the user's own group, as many systems give each user one and a umask of 002 with it."""
+    try:
+        group, user = grp.getgrgid(number), pwd.getpwuid(os.getuid())
+    except KeyError:
+        return False
+    return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        # Neither a link nor a pipe that nobody writes to holds anybody up.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb") as file:
+            found = os.fstat(handle)
+            ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and found.st_mode & 0o022 == 0
+            content = file.read(_LARGEST) if ours and found.st_size <= _LARGEST else b""
+    except OSError:
+        return None
+    data, digest = content[:-_DIGEST], content[-_DIGEST:]
+    return data if data and hashlib.sha256(data).digest() == digest else None
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
