@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
 from textual import events
-from textual.widgets import Input, Static
+from textual.widget import Widget
+from textual.widgets import Button, Input, Select, Static, Tooltip
 from textual.widgets._toast import Toast
 
 from core.config import RunConfig
@@ -21,9 +22,12 @@ from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.help import HelpScreen
 from tui.engines import Engines
 from tui.messages import CorpusChosen, RunChosen, RunDeleted, RunRenamed
+from tui.widgets.choice import Choice
+from tui.widgets.field import SettingField
 from tui.widgets.frame import FrameEdge
 from tui.widgets.header import HeaderLine, PaneTab, device_words
 from tui.widgets.run_table import RunTable
+from tui.widgets.text_list import TextList
 from tui.widgets.too_small import TooSmall
 
 Make = Callable[[], Playground]
@@ -74,6 +78,30 @@ async def test_a_click_on_the_notice_of_a_deletion_brings_that_run_back(playgrou
         assert f"{first} is in the trash" in str(notice.render())
         await pilot.click(notice, offset=(5, 1))
         await until(pilot, lambda: [run.name for run in list_runs(saves)] == [first])
+
+
+async def test_the_pointer_is_told_what_everything_does(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40), tooltips=True) as pilot:
+        for pane in PANES:
+            await pilot.press(pane.key)
+            await until(pilot, lambda pane=pane: shown(app) == pane.name)
+        kinds = (Button, Input, Select, Choice, TextList)
+        silent = [widget.id for widget in app.query("*") if isinstance(widget, kinds) and not said(widget)]
+        assert silent == []
+        await pilot.press("f3")
+        await until(pilot, lambda: shown(app) == "train")
+        for setting in ("num_hiddens", "num_layers"):
+            await pilot.hover(f"#field-{setting} .field-label")
+            tooltip = app.screen.query_one(Tooltip)
+            words = app.query_one(f"#field-{setting}", SettingField).setting.help
+            await until(pilot, lambda tooltip=tooltip, words=words: tooltip.display and str(tooltip.content) == words)
+            await pilot.hover("#run-view", offset=(30, 20))
+
+
+def said(widget: Widget) -> bool:
+    """Whether the pointer over ``widget`` is told something."""
+    return any(isinstance(node, Widget) and node.tooltip for node in widget.ancestors_with_self)
 
 
 async def test_digits_are_typed_where_one_types(playground: Make) -> None:

@@ -79,11 +79,16 @@ class DataPane(Horizontal):
     def compose(self) -> ComposeResult:
         with LitScroll(id="data-form", can_focus=False) as form:
             form.border_title = "Texts"
-            yield TextList(id="data-texts")
+            texts = TextList(id="data-texts")
+            texts.tooltip = "A click shows a text, a double click or enter takes it to Train"
+            yield texts
             yield PathInput(id="data-path")
             for name in (*TEXT_SETTINGS, *BATCH_SETTINGS):
                 yield SettingField(setting(name), typed(setting(name).default))
-            yield Button("Use this text", variant="primary", compact=True, disabled=True, id="data-use")
+            yield Button(
+                "Use this text", variant="primary", compact=True, disabled=True, id="data-use",
+                tooltip="Take this text to Train, or download it first",
+            )  # fmt: skip
         with LitVertical(id="data-view"):
             yield Static("Looking for texts …", id="data-notice", markup=False)
             yield DownloadCard(id="data-download")

@@ -68,7 +68,9 @@ class LabPane(Horizontal):
             box.border_title = "Experiment"
             yield LabForm(SequenceConfig(), id="lab-form")
         with LabView(id="lab-view"):
-            yield Choice(NAMES, id="lab-views")
+            views = Choice(NAMES, id="lab-views")
+            views.tooltip = "How far ahead is predicted, and by which model"
+            yield views
             yield Static("", id="lab-trouble", markup=False)
             with Container(id="lab-charts"):
                 for view in VIEWS:

@@ -51,6 +51,18 @@ EMPTY = (
     "saved by itself: to watch, to let it write, or to train it further."
 )
 EMPTY_TRASH = f"The trash is empty.\n\nA run that is deleted stays here for {DAYS_KEPT} days, and can be restored."
+HELP = {
+    "open": "Show this run's curve and follow it",
+    "generate": "Let this run write",
+    "resume": "Go on training this run",
+    "rename": "Give this run another name",
+    "duplicate": "Copy this run under another name",
+    "delete": "Move this run into the trash; in the trash, delete it for good",
+    "restore": "Bring back the run that was deleted last; in the trash, the one under the cursor",
+    "remove": "Delete this run for good",
+    "empty": "Delete for good all that is in the trash",
+    "trash": "The runs that were deleted, or back to the others",
+}
 LIST_ACTIONS = ("open", "generate", "resume", "rename", "duplicate", "delete")
 TRASH_ACTIONS = {"restore": "Restore", "remove": "Delete for good", "empty": "Empty trash", "trash": "Back"}
 
@@ -59,19 +71,15 @@ class RunsPane(Vertical):
     """Lists the runs; opens, renames, duplicates and deletes them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("g", "act('generate')", "Generate", tooltip="Let this run write", id="runs.generate"),
-        Binding("r", "act('resume')", "Resume", tooltip="Go on training this run", id="runs.resume"),
-        Binding("n", "act('rename')", "Rename", tooltip="Give this run another name", id="runs.rename"),
-        Binding("d", "act('duplicate')", "Duplicate", tooltip="Copy this run under another name", id="runs.duplicate"),
+        Binding("g", "act('generate')", "Generate", tooltip=HELP["generate"], id="runs.generate"),
+        Binding("r", "act('resume')", "Resume", tooltip=HELP["resume"], id="runs.resume"),
+        Binding("n", "act('rename')", "Rename", tooltip=HELP["rename"], id="runs.rename"),
+        Binding("d", "act('duplicate')", "Duplicate", tooltip=HELP["duplicate"], id="runs.duplicate"),
         # Not backspace: that is what one types after a mistake.
-        Binding("delete", "act('delete')", "Delete", key_display="del", id="runs.delete",
-                tooltip="Move this run into the trash; in the trash, delete it for good"),
-        Binding("u", "act('restore')", "Restore", id="runs.restore",
-                tooltip="Bring back the run that was deleted last; in the trash, the one under the cursor"),
-        Binding("e", "act('empty')", "Empty trash", id="runs.empty",
-                tooltip="Delete for good all that is in the trash"),
-        Binding("t", "trash", "Trash", tooltip="The runs that were deleted, or back to the others", id="runs.trash",
-                show=False),
+        Binding("delete", "act('delete')", "Delete", key_display="del", tooltip=HELP["delete"], id="runs.delete"),
+        Binding("u", "act('restore')", "Restore", tooltip=HELP["restore"], id="runs.restore"),
+        Binding("e", "act('empty')", "Empty trash", tooltip=HELP["empty"], id="runs.empty"),
+        Binding("t", "trash", "Trash", show=False, tooltip=HELP["trash"], id="runs.trash"),
         Binding("escape", "runs", "Runs", key_display="esc", id="runs.list"),
     ]  # fmt: skip
 
@@ -389,7 +397,8 @@ class RunsPane(Vertical):
 
 def _button(action: str, label: str, is_loud: bool = False) -> Button:
     place = "trash" if action in ("remove", "empty", "restore") or label == "Back" else "runs"
-    return Button(label, id=f"{place}-{action}", compact=True, classes="loud" if is_loud else "")
+    classes = "loud" if is_loud else ""
+    return Button(label, id=f"{place}-{action}", compact=True, classes=classes, tooltip=HELP[action])
 
 
 PURPOSES = {"open": "watch", "generate": "generate", "resume": "resume"}

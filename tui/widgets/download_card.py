@@ -37,8 +37,10 @@ class DownloadCard(Vertical):
         yield Static(id="download-facts")
         yield Static(id="download-state")
         with Horizontal(id="download-buttons"):
-            yield Button("Download …", variant="primary", compact=True, id="download-go")
-            yield Button("Cancel", compact=True, id="download-cancel")
+            yield Button("Download …", variant="primary", compact=True, id="download-go",
+                         tooltip="Fetch this text, after a question")  # fmt: skip
+            yield Button("Cancel", compact=True, id="download-cancel",
+                         tooltip="Stop fetching; another download goes on from there")  # fmt: skip
 
     def show(self, entry: Download, fetch: Fetch | None) -> None:
         """Show ``entry``; ``fetch`` is its download, if there is or was one."""

@@ -40,6 +40,7 @@ class SettingField(Vertical):
     def __init__(self, setting: Setting, text: str, suggestions: Iterable[str] = ()) -> None:
         super().__init__(id=f"field-{setting.name}", classes="field")
         self.setting = setting
+        self.tooltip = setting.help
         self._text = text
         self._suggestions = tuple(suggestions)
         self._said: dict[str, Static] = {}

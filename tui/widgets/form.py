@@ -125,7 +125,8 @@ class SettingsForm(Vertical):
     def compose(self) -> ComposeResult:
         options = [(preset.name, name) for name, preset in PRESETS.items()]
         with Fields(id="form-scroll"):
-            with Horizontal(id="preset-field", classes="field"):
+            with Horizontal(id="preset-field", classes="field") as preset_line:
+                preset_line.tooltip = "a named configuration, with the figures that were published for it"
                 yield Static("preset", classes="field-label", markup=False)
                 yield Select(
                     [*options, (CUSTOM, CUSTOM)], value=self._preset, allow_blank=False, compact=True, id="preset"
@@ -143,7 +144,6 @@ class SettingsForm(Vertical):
     def _field(self, setting: Setting) -> SettingField:
         suggestions = self._corpora if setting.name == "corpus" else ()
         field = SettingField(setting, self._texts[setting.name], suggestions)
-        field.tooltip = setting.help
         self._fields[setting.name] = field
         return field
 

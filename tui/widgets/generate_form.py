@@ -124,13 +124,17 @@ class GenerateForm(LitVertical):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="generate-fields", can_focus=False):
-            yield RunChoice()
-            with Vertical(classes="field", id="prefix-field"):
+            choice = RunChoice()
+            choice.tooltip = _HELP["generate-run"]
+            yield choice
+            with Vertical(classes="field", id="prefix-field") as prefix:
+                prefix.tooltip = _HELP["generate-prefix"]
                 yield Static("prefix", classes="field-label", markup=False)
                 yield PrefixInput(placeholder="how the text begins", compact=True, id="generate-prefix")
                 yield Static("", classes="field-note", id="prefix-note", markup=False)
             yield self._field("length")
-            with Horizontal(classes="field", id="strategy-field"):
+            with Horizontal(classes="field", id="strategy-field") as strategy_line:
+                strategy_line.tooltip = "how the next token is chosen among those that the model thinks likely"
                 yield Static("strategy", classes="field-label", markup=False)
                 names = [(strategy.name, strategy.name) for strategy in STRATEGIES]
                 yield Select(names, value=self._strategy, allow_blank=False, compact=True, id="generate-strategy")
@@ -142,8 +146,10 @@ class GenerateForm(LitVertical):
                     yield self._field(name)
         yield Static("", id="generate-help", markup=False)
         with Horizontal(classes="buttons"):
-            yield Button("Write", variant="primary", compact=True, id="generate-write")
-            yield Button("Stop", compact=True, disabled=True, id="generate-stop")
+            yield Button("Write", variant="primary", compact=True, id="generate-write",
+                         tooltip="Let the model write")  # fmt: skip
+            yield Button("Stop", compact=True, disabled=True, id="generate-stop",
+                         tooltip="Stop writing; what is written stays")  # fmt: skip
 
     def _field(self, name: str) -> OptionField:
         field = OptionField(setting_of(name), self._texts[name])

@@ -41,13 +41,13 @@ class LabForm(Vertical):
             for group, members in groupby(settings(), lambda setting: setting.group):
                 yield Static(group, classes="lab-group", markup=False)
                 for setting in members:
-                    field = SettingField(setting, self._texts[setting.name])
-                    field.tooltip = setting.help
-                    yield field
+                    yield SettingField(setting, self._texts[setting.name])
         yield Static(HINT, id="lab-help", markup=False)
         with Horizontal(id="lab-buttons"):
-            yield Button("The book's", compact=True, id="lab-book")
-            yield Button("Other noise", compact=True, id="lab-noise")
+            yield Button("The book's", compact=True, id="lab-book",
+                         tooltip="The settings of the textbook's experiment")  # fmt: skip
+            yield Button("Other noise", compact=True, id="lab-noise",
+                         tooltip="The same wave with other noise on it")  # fmt: skip
 
     def focus_first(self) -> None:
         """Put the focus on the first wrong field, or else on the first one."""

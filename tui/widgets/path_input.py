@@ -88,6 +88,7 @@ class PathInput(Vertical):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.tooltip = "The path of a text file of your own: tab completes it, enter shows what is in it"
         self._matches: list[str] = []
 
     def compose(self) -> ComposeResult:

@@ -21,7 +21,8 @@ class Recovery(Horizontal):
 
     def compose(self) -> ComposeResult:
         for key in DIVISORS:
-            yield Button("", compact=True, id=f"recover-{key}", classes="recover")
+            yield Button("", compact=True, id=f"recover-{key}", classes="recover",
+                         tooltip="Go on from the last good checkpoint with a smaller learning rate")  # fmt: skip
 
     def show(self, rates: Mapping[str, float]) -> None:
         """Offer ``rates``, by key."""

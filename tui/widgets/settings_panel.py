@@ -34,9 +34,12 @@ class SettingsPanel(LitVertical):
         yield SettingsForm(self._config, self._corpora, id="form")
         yield FormFacts(id="form-facts")
         with Horizontal(id="train-buttons"):
-            yield Button("Train new run", variant="primary", compact=True, id="train-go")
-            yield Button("Pause", compact=True, id="train-pause")
-            yield Button("Stop", compact=True, id="train-stop")
+            yield Button("Train new run", variant="primary", compact=True, id="train-go",
+                         tooltip="Train with these settings")  # fmt: skip
+            yield Button("Pause", compact=True, id="train-pause",
+                         tooltip="Pause this training, or let it go on")  # fmt: skip
+            yield Button("Stop", compact=True, id="train-stop",
+                         tooltip="End this training; what is learned is saved, and it can go on later")  # fmt: skip
 
     @property
     def form(self) -> SettingsForm:
