@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static, Tooltip
 from textual.widgets._toast import Toast
 
-from core.config import RunConfig
+from core.config import RunConfig, setting
 from core.events import State, StateChanged
 from core.runs.run import list_runs
 from tui.app import PANES, Playground
@@ -23,7 +23,6 @@ from tui.dialogs.help import HelpScreen
 from tui.engines import Engines
 from tui.messages import CorpusChosen, RunChosen, RunDeleted, RunRenamed
 from tui.widgets.choice import Choice
-from tui.widgets.field import SettingField
 from tui.widgets.frame import FrameEdge
 from tui.widgets.header import HeaderLine, PaneTab, device_words
 from tui.widgets.run_table import RunTable
@@ -91,12 +90,9 @@ async def test_the_pointer_is_told_what_everything_does(playground: Make) -> Non
         assert silent == []
         await pilot.press("f3")
         await until(pilot, lambda: shown(app) == "train")
-        for setting in ("num_hiddens", "num_layers"):
-            await pilot.hover(f"#field-{setting} .field-label")
-            tooltip = app.screen.query_one(Tooltip)
-            words = app.query_one(f"#field-{setting}", SettingField).setting.help
-            await until(pilot, lambda tooltip=tooltip, words=words: tooltip.display and str(tooltip.content) == words)
-            await pilot.hover("#run-view", offset=(30, 20))
+        await pilot.hover("#field-num_hiddens .field-label")
+        tooltip, words = app.screen.query_one(Tooltip), setting("num_hiddens").help
+        await until(pilot, lambda: tooltip.display and str(tooltip.content) == words)
 
 
 def said(widget: Widget) -> bool:

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from tui.text import cell_len
 
-NARROWEST_NAMED = 76  # columns from which the tabs and the device leave room for the program's name
+NARROWEST_NAMED = 88  # columns from which tabs and device leave room for the name of the program
 
 
 class PaneTab(Static):
