@@ -48,7 +48,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class Preflight:
-    """Numbers of a training. ``problem`` is a sentence where it cannot start, ``warnings`` are some where it can."""
+    """Numbers of a training. ``cut`` says that the text goes on behind what is used of it, and how to use more;
+    ``problem`` is a sentence where it cannot start, ``warnings`` are some where it can."""
 
     text: TextFacts
     batches: int
@@ -56,6 +57,7 @@ class Preflight:
     parameters: int
     memory: Memory
     num_epochs: int
+    cut: str = ""
     problem: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -69,7 +71,15 @@ def preflight(config: RunConfig, text: TextFacts, device: Mapping[str, Any] | No
     parameters = num_parameters(config, text.vocabulary)
     memory = memory_of(config, text.vocabulary)
     told = (*warnings, *_memory_warnings(memory.total, device))
-    return Preflight(text, batches, tokens, parameters, memory, config.num_epochs, problem, told)
+    cut = _cut_words(config, text)
+    return Preflight(text, batches, tokens, parameters, memory, config.num_epochs, cut, problem, told)
+
+
+def _cut_words(config: RunConfig, text: TextFacts) -> str:
+    # A text of exactly so many tokens is not told from a longer one.
+    if not 0 < config.max_tokens <= text.tokens:
+        return ""
+    return f"only the first {shown(text.tokens)} tokens are used: max tokens 0 uses the whole text"
 
 
 def _stream(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str]]:

@@ -33,7 +33,7 @@ def preflight_words(session: Session) -> tuple[str, tuple[str, ...]]:
     if pace is not None:
         seconds = trainer.batches.tokens_per_epoch / pace.tokens_per_second
         words += f"; about {shown(float(f'{seconds:.2g}'))} s an epoch, as measured in {pace.run}"
-    return words, facts.warnings
+    return f"{words}; {facts.cut}" if facts.cut else words, facts.warnings
 
 
 def text_facts(trainer: Trainer) -> TextFacts:

@@ -23,7 +23,7 @@ from core.corpus.catalogue import DOWNLOADS, texts
 from core.errors import EngineError, UserError
 from core.events import State
 from core.presets import PRESETS
-from core.runs.run import Run, RunSummary, list_runs
+from core.runs.run import Run, RunFacts, RunSummary, list_runs
 from core.runs.trash import remove_outdated
 from tui.engines import WORKING, Engines
 from tui.leaving import Leaving
@@ -44,7 +44,7 @@ from tui.panes.train import TrainPane
 from tui.preflight import device_named
 from tui.text import shown_text
 from tui.themes import DARK, LIGHT
-from tui.watched_run import WatchedRun
+from tui.watched_run import OPENING, WatchedRun
 from tui.widgets.header import HeaderLine, PaneTab, device_words
 from tui.widgets.key_line import KeyLine
 from tui.widgets.too_small import TooSmall
@@ -234,14 +234,15 @@ class Playground(App[None]):
         if before != path:
             await self._leave_run(before)
             self.current_run = path
-        self.train.watch_run(WatchedRun(path, self.engines.state(path)))
+        self.train.watch_run(WatchedRun(path, OPENING))
         await self.engines.unfollow(path)
         try:
-            self.train.know(await asyncio.to_thread(Run(path).facts))
+            self.train.know(*await asyncio.to_thread(known, Run(path)))
             self.engines.follow(path)
             await self.engines.attached(path)
         except UserError as error:
             self.engines.follow(path)
+            self.train.take_state(path, State.FAILED, "")
             self.train.take_trouble(path, str(error))
 
     async def close_run(self) -> None:
@@ -385,6 +386,11 @@ class Playground(App[None]):
 
 NOT_OFFERED = ("Quit", "Keys", "Maximize", "Minimize")
 DONE = (State.FINISHED, State.STOPPED, State.IDLE)
+
+
+def known(run: Run) -> tuple[RunFacts, RunSummary]:
+    """What the files of a run say of it. Raises RunError."""
+    return run.facts(), run.summary()
 
 
 def training_runs(saves: Path) -> list[RunSummary]:

@@ -8,13 +8,15 @@ from tui.quantities import bytes_text, count_text
 from tui.status_line import clock_text
 from tui.text import shown_text
 
+CUT = "of a longer text; max tokens 0 uses all"
 __all__ = ["device_named", "preflight_lines", "seconds_text"]
 
 
 def preflight_lines(facts: Preflight, pace: Pace | None = None, brief: bool = False) -> list[str]:
     """A few short lines for the foot of the form; ``brief`` where the screen is low."""
     text = facts.text
-    told = [f"{text.tokens:,} tokens · vocabulary {text.vocabulary:,}"]
+    told = [f"{'first ' if facts.cut else ''}{text.tokens:,} tokens · vocabulary {text.vocabulary:,}"]
+    told += [CUT] if facts.cut else []
     if text.lines is not None and not brief:
         told.append(f"{text.lines:,} lines, the longest of {text.longest:,} tokens")
     if facts.problem:

@@ -6,7 +6,7 @@ what is at hand and what is folded away, what has an effect beside what, and wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from core.config import Setting, Value
@@ -36,7 +36,7 @@ _PLACEHOLDERS = {
     "seed": "by chance",
     "heads": "verse heads",
     "mood": "not shown",
-    "stop": "line, or 。",
+    "stop": "a token",
 }
 _PENALTY = ("repetition_penalty", "repetition_window")
 
@@ -49,6 +49,11 @@ def setting_of(name: str) -> Setting:
 def placeholder_of(name: str) -> str:
     """What stands in the editor while it is empty."""
     return _PLACEHOLDERS.get(name) or OPTIONS[name].range_text()
+
+
+def stop_placeholder(stops: Sequence[str]) -> str:
+    """What stands in the empty editor of ``stop``: examples of what the run that is asked knows."""
+    return ", or ".join(stops) or _PLACEHOLDERS["stop"]
 
 
 def default_text(strategy: str, name: str) -> str:

@@ -32,4 +32,5 @@ KEYS: list[BindingType] = [
 
 LABELS: dict[Plan, str] = {
     "new": "Train new run", "go on": "Go on", "resume": "Resume", "apply": "Apply", "watch": "Training …",
+    "wait": "Opening …",
 }  # fmt: skip

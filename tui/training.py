@@ -44,13 +44,14 @@ class Training:
     async def guarded(self, work: Awaitable[object]) -> None:
         """Await ``work``; what goes wrong is told in words, at the setting where that is known."""
         pane = self._pane
+        pane.form.clear_outside_errors()
         try:
             await work
         except (UserError, EngineError) as error:
             if not stands(pane):
                 return
             name = getattr(error, "field", None) or named_setting(str(error))
-            self._refused = isinstance(error, UserError) and pane.plan == "new"
+            self._refused = isinstance(error, UserError) and pane.plan in ("new", "apply", "go on")
             if self._refused and name:
                 pane.form.show_outside_error(name, str(error))
                 pane.drawer = True
@@ -75,7 +76,7 @@ class Training:
         """A new run with the settings of the form."""
         path = await self._created()
         if path is not None:
-            self._pane.action_curve()
+            self._pane.show_curve()
             await self.request(path, "train")
 
     async def _created(self) -> Path | None:
@@ -100,16 +101,14 @@ class Training:
     async def go_on(self, run: WatchedRun) -> None:
         """Train a run further, up to the epochs that stand in the form."""
         pane, config = self._pane, self._config()
-        if config.num_epochs <= run.epoch:
-            words = f"{run.epoch} epochs are done: more than that let it go on"
-            pane.form.show_outside_error("num_epochs", words)
-            pane.drawer = True
-            await pane.form.focus_setting("num_epochs")
-            return
+        done = run.epoch or run.told_epoch
+        if config.num_epochs <= done:
+            words = f"{_epochs_are(done)} done: to go on, type how many in all, such as {2 * done:,}, then enter"
+            raise ConfigError(words, "num_epochs")
         pane.view.trouble("")
         if not self._engines.has_client(run.path):
             pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
-        pane.action_curve()
+        pane.show_curve()
         await self._put(run, config, only=("learning_rate",))
         await self.request(run.path, "train", num_epochs=config.num_epochs)
 
@@ -118,7 +117,7 @@ class Training:
         pane = self._pane
         pane.view.trouble("")
         pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
-        pane.action_curve()
+        pane.show_curve()
         change = self.request(run.path, "set", name="learning_rate", value=rate)
         if run.state == State.FAILED:
             # It goes back to its checkpoint when it trains, and to the learning rate in that: the change comes behind,
@@ -129,14 +128,20 @@ class Training:
             await self.request(run.path, "train")
 
     async def apply(self, run: WatchedRun) -> None:
-        """Put the live settings of the form into a run that trains."""
-        self._pane.action_curve()
+        """Put the live settings of the form into a run that trains or is paused."""
+        pane = self._pane
         await self._put(run, self._config())
+        if stands(pane) and pane.run is run:
+            pane.view.trouble("")
+            pane.show_curve()
 
     async def _put(self, run: WatchedRun, config: RunConfig, only: tuple[str, ...] | None = None) -> None:
         for name, value in live_edits(run, config).items():
             if only is None or name in only:
                 await self.request(run.path, "set", name=name, value=value)
+                run.hear_setting(name, value)  # the journal says it later
+        if stands(self._pane):
+            self._pane.settings_changed()
 
     async def step(self) -> None:
         """One batch, of a new run where the form asks for one."""
@@ -170,3 +175,7 @@ class Training:
             run.hear_baselines(await self.request(run.path, "baselines"))
         if stands(self._pane):
             self._pane.view.changed()
+
+
+def _epochs_are(done: int) -> str:
+    return "the only epoch is" if done == 1 else f"all {done:,} epochs are"

@@ -22,9 +22,11 @@ from core.events import (
     StateChanged,
     StepFinished,
 )
-from core.runs.run import RunFacts
+from core.runs.run import RunFacts, RunSummary
 from tui.charts.curve import Curve
 
+# Of a run whose files have not been read yet, in the place of a state.
+OPENING = "opening"
 KEPT_SAMPLES = 100
 KEPT_EPOCHS = 60
 KEPT_NOTES = 20
@@ -40,6 +42,8 @@ class WatchedRun:
 
     ``losses`` are the training and held-out curves in nats, where a perplexity is beyond floating point; else None.
 
+    ``told_epoch`` is how far the run's summary says that it is, as long as its curve has not been read.
+
     ``notes`` are the last remarks of the engine, such as warnings of an exploding loss or a full disk.
 
     ``curve_version`` and ``sample_version`` change whenever there is something new to draw.
@@ -50,6 +54,7 @@ class WatchedRun:
         self.name = path.name
         self.state = state
         self.message = ""
+        self.told_epoch = 0
         self.config: RunConfig | None = None
         self.vocabulary: int | None = None
         self.parameters: int | None = None
@@ -73,8 +78,11 @@ class WatchedRun:
 
     # ------------------------------------------------------------------ what comes in
 
-    def know(self, facts: RunFacts) -> None:
-        """What ``run.json`` says; later changes in the journal stand above it."""
+    def know(self, facts: RunFacts, summary: RunSummary | None = None) -> None:
+        """What ``run.json`` says; later changes in the journal stand above it, and what the engine has said."""
+        if summary is not None and self.state == OPENING:
+            self.hear_state(summary.state)
+            self.told_epoch = summary.epoch
         self.config = facts.config
         self.vocabulary = facts.corpus.vocabulary
         self.parameters = facts.parameters
@@ -89,6 +97,7 @@ class WatchedRun:
         for event in events:
             match event:
                 case EpochFinished():
+                    self.told_epoch = 0
                     new.append(event)
                 case SampleWritten():
                     self.samples.append(event)
@@ -96,7 +105,7 @@ class WatchedRun:
                 case StateChanged():
                     self.hear_state(event.state, event.message)
                 case SettingChanged():
-                    self._set(event.name, event.value)
+                    self.hear_setting(event.name, event.value)
                 case StepFinished():
                     self.step = event
                 case Note():
@@ -131,7 +140,8 @@ class WatchedRun:
         self.baselines_on = "held out" if message.get("on") == "held out" else "training"
         self.curve_version += 1
 
-    def _set(self, name: str, value: float) -> None:
+    def hear_setting(self, name: str, value: float) -> None:
+        """A live setting is another one now."""
         if name == "learning_rate":
             self.learning_rate = float(value)
         elif name == "num_epochs":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.widgets import Button, Input, Select, Static
 
+from core.corpus.vocabulary import Vocabulary
 from core.errors import EngineError, RunError
 from tests.tui.generate_harness import SIZE, answer, ready, status, token_words
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
@@ -171,6 +173,37 @@ async def test_what_was_typed_is_not_replaced(saves: Path) -> None:
         await settled(pilot, lambda: app.query_one("#generate-texts")._border_title.plain == "other")
         await pilot.pause(0.1)
         assert app.query_one("#generate-prefix", Input).value == "我"
+
+
+async def test_the_prefix_of_another_run_does_not_stay(saves: Path) -> None:
+    """What one run suggests is not asked of another; what was typed is, as long as that one knows all of it."""
+    vocabularies = {"english": "ab .", "chinese": "分开月 \n。", "more": "分开月我!"}
+    for number, (name, characters) in enumerate(vocabularies.items()):
+        run = make_run(saves, name, created=f"2026-0{number + 2}-01T00:00:00+00:00")
+        counts = dict(zip(characters, range(100, 0, -1), strict=False))
+        tokens = ["<unk>", *counts]
+        vocabulary = Vocabulary("char", tokens, [0, *counts.values()])
+        run.vocabulary_path.write_text(json.dumps(vocabulary.to_json()))
+        run.corpus_path.write_text("ab ab. " * 9 if name == "english" else "分开了很久")
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        prefix, select = app.query_one("#generate-prefix", Input), app.query_one("#generate-run", Select)
+        stop = app.query_one("#edit-stop", Input)
+
+        async def choose(name: str, wanted: str, hint: str) -> None:
+            select.value = str(saves / name)
+            await settled(pilot, lambda: (prefix.value, stop.placeholder) == (wanted, hint))
+
+        await settled(pilot, lambda: app.query_one(RunChoice).has_facts)
+        await choose("english", "ab", ".")
+        await choose("chinese", "分开", "line, or 。")
+        prefix.value = "月"
+        await choose("more", "月", "!")
+        await choose("english", "ab", ".")
+        prefix.value = "b"
+        await choose("chinese", "分开", "line, or 。")
+        await choose("english", "b", ".")
+        await choose("more", "月", "!")
 
 
 async def test_written_text_is_text(saves: Path) -> None:

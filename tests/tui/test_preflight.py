@@ -42,6 +42,16 @@ def test_memory_is_told_apart(optimiser: str, momentum: float, copies: int) -> N
     assert facts.memory.total > facts.memory.activations > 0
 
 
+def test_a_text_that_is_cut_is_told_with_its_setting() -> None:
+    words = "only the first 10,000 tokens are used: max tokens 0 uses the whole text"
+    facts = preflight(RunConfig(max_tokens=10_000), TEXT)
+    assert facts.cut == words
+    assert preflight_lines(facts)[:2] == [
+        "first 10,000 tokens · vocabulary 1,027", "of a longer text; max tokens 0 uses all",
+    ]  # fmt: skip
+    assert not preflight(RunConfig(max_tokens=0), TEXT).cut and not preflight(RunConfig(max_tokens=20_000), TEXT).cut
+
+
 def test_too_short_for_a_batch() -> None:
     assert "1,121 tokens" in preflight(RunConfig(), TextFacts(500, 100)).problem
     problem = preflight(RunConfig(validation_fraction=0.5), TextFacts(1500, 100)).problem

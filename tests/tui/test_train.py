@@ -18,7 +18,7 @@ from core.presets import PRESETS, Preset
 from tui.app import Playground
 from tui.dialogs.preset import PresetScreen, about
 from tui.messages import TextsChanged
-from tui.watched_run import WatchedRun
+from tui.watched_run import OPENING, WatchedRun
 from tui.widgets.chart import CurveChart
 from tui.widgets.field import SettingField
 from tui.widgets.figures import Figures
@@ -120,6 +120,132 @@ async def test_exact_values_in_mid_run(playground: Make, fakes: FakeEngines) -> 
         await pilot.press("enter")
         await until(pilot, lambda: "5/300" in status(app))
         assert label(app) == "Training …"
+
+
+def notes(app: Playground, kind: str = ".field-note") -> str:
+    return " ".join(str(said.content) for said in app.query(f"#form {kind}").results(Static))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_edit_is_applied_or_pending_or_taken_back(
+    playground: Make, fakes: FakeEngines, size: tuple[int, int]
+) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        run = app.train.run
+        assert run is not None
+
+        async def edit(name: str, text: str) -> None:
+            app.train.drawer = True
+            await app.train.form.focus_setting(name)
+            await until(pilot, lambda: app.focused is not None and app.focused.id == f"edit-{name}")
+            app.focused.value = text  # type: ignore[union-attr]
+            await pilot.pause()
+
+        for is_paused in (False, True):
+            if is_paused:
+                await pilot.press("space")
+                await until(pilot, lambda: "paused" in status(app))
+            await edit("num_epochs", "3000")
+            await until(pilot, lambda: "not applied: enter applies it" in notes(app))
+            assert "the run has 250" in notes(app) and label(app) == "Apply"
+            await pilot.press("escape")
+            assert app.train.form.texts["num_epochs"] == "250" and notes(app) == ""
+            assert [toast.message for toast in app._notifications][-1] == (
+                "The edit is taken back: epochs 250 again. Enter applies one."
+            )
+            await edit("learning_rate", "abc")
+            await pilot.press("escape")
+            assert app.train.form.texts["learning_rate"] == "100" and app.train.form.reading.config is not None
+        await edit("num_epochs", "300")
+        await pilot.press("enter")
+        await until(pilot, lambda: "5/300" in status(app) and notes(app) == "")
+        assert "paused" in status(app) and label(app) == "Resume", "an edit does not resume"
+        assert not app.train.drawer and run.num_epochs == 300
+
+
+async def test_a_target_below_what_is_done_stands_at_its_setting(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        words = "num_epochs must be at least 5, the epochs that are done or begun, got 3: stop ends the training now"
+        fakes.refusals["set"] = words
+        await app.train.form.focus_setting("num_epochs")
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: words in notes(app, ".field-error"))
+        assert trouble(app) == words and notes(app) == "" and "5/250" in status(app)
+        await pilot.press("escape")
+        assert trouble(app) == "" and app.train.form.texts["num_epochs"] == "250"
+        await until(pilot, lambda: notes(app, ".field-error") == "")
+
+
+async def test_one_button_resumes(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+
+        def buttons() -> list[str]:
+            return [str(button.label) for button in app.query("#train-buttons Button").results(Button)]
+
+        await pilot.press("space")
+        await until(pilot, lambda: "paused" in status(app))
+        assert buttons() == ["Resume", "Pause", "Stop"] and app.query_one("#train-pause", Button).disabled
+        app.train.form.change({"num_hiddens": "64"})
+        app.train._tell_plan()
+        assert buttons() == ["Train new run", "Resume", "Stop"]
+        await pilot.click("#train-pause")
+        await until(pilot, lambda: "training" in status(app))
+
+
+async def test_a_refusal_is_forgotten_with_the_settings_it_was_for(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        words = "batch_size must leave one batch"
+        for change in (
+            lambda: app.train.take_corpus({"corpus": "verse-zh", "normalise": "none"}),
+            lambda: app.query_one("#edit-num_steps", Input).__setattr__("value", "7"),
+            lambda: app.post_message(TextsChanged()),
+        ):
+            fakes.refusals["create"] = words
+            await pilot.press("ctrl+t")
+            await until(pilot, lambda: trouble(app) == words and notes(app, ".field-error") == words)
+            change()
+            await until(pilot, lambda: notes(app, ".field-error") == "" and trouble(app) == "")
+        fakes.refusals["create"] = words
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: trouble(app) == words and notes(app, ".field-error") == words)
+        await pilot.press("ctrl+t")  # the same again, and this time it trains
+        await until(pilot, lambda: "training" in status(app))
+        assert trouble(app) == "" and notes(app, ".field-error") == ""
+
+
+async def test_a_run_that_is_opened_is_not_called_untrained(playground: Make, fakes: FakeEngines, saves: Path) -> None:
+    run = made_run(saves, RunConfig(num_epochs=1))
+    write_journal(run, StateChanged(State.IDLE, 0), StateChanged(State.TRAINING, 0), scripted_epoch(1))
+    write_journal(run, StateChanged(State.FINISHED, 1))
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.train.watch_run(WatchedRun(run.path, OPENING))
+        assert label(app) == "Opening …" and "opening" in status(app)
+        await pilot.press("ctrl+t")
+        assert "create" not in fakes.asked
+        words = "Reading lyrics-zh-0001 …"
+        assert str(app.query_one("#welcome", Static).content) == words
+        app.train.know(run.facts(), run.summary())
+        assert "finished" in status(app) and str(app.query_one("#welcome", Static).content) == words
+        app.train.take_events(run.path, [scripted_epoch(1)])
+        assert not app.query_one("#welcome").display
+        await app.open_run(run.path)
+        app.train.action_train()  # at once, as the list of runs does
+        await until(pilot, lambda: "the only epoch is done" in trouble(app))
+        assert "train" not in fakes.asked
 
 
 async def test_wrong_settings_are_told_all_at_once_and_nothing_starts(playground: Make, fakes: FakeEngines) -> None:
@@ -312,7 +438,11 @@ async def test_done_offers_more_epochs(playground: Make, fakes: FakeEngines) -> 
         assert label(app) == "Go on"
         await pilot.press("ctrl+t")
         await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-num_epochs")
-        await pilot.press(*"20", "ctrl+t")
+        words = "all 12 epochs are done: to go on, type how many in all, such as 24, then enter"
+        assert trouble(app) == words and notes(app, ".field-error") == words
+        await pilot.press(*"20")
+        assert trouble(app) == "" and "ctrl+t goes on with it; the run has 12" in notes(app)
+        await pilot.press("enter")
         await until(pilot, lambda: "20/20" in status(app))
 
 

@@ -83,7 +83,6 @@ class GeneratePane(Horizontal):
         super().__init__(id=id, classes=classes)
         self._timer: Timer | None = None
         self._writing: Worker[None] | None = None
-        self._shown_run: Path | None = None
 
     def compose(self) -> ComposeResult:
         form = GenerateForm(id="generate-form")
@@ -158,12 +157,11 @@ class GeneratePane(Horizontal):
 
     @on(RunChoice.Changed)
     def _run_changed(self, event: RunChoice.Changed) -> None:
-        """Show what is known of the run; the beginning of its text is suggested unless something has been typed."""
+        """Show what is known of the run, and what there is to type for it."""
         event.stop()
-        if self._shown_run != self._choice.path:
-            self._shown_run = self._choice.path
-            self.form.note_prefix("")
-        self.form.suggest_prefix(event.choice.facts.beginning)
+        path = self._choice.path
+        if path is not None and event.choice.has_facts:
+            self.form.turn_to(path, event.choice.facts)
         self._show_run()
 
     def _show_run(self) -> None:

@@ -12,20 +12,20 @@ from textual.containers import Horizontal
 from textual.reactive import reactive
 from textual.widgets import Button
 
-from core.config import RunConfig
+from core.config import RunConfig, setting
 from core.events import Event, Note, SettingChanged, State
 from core.presets import PRESETS
-from core.runs.run import RunFacts, check_name
+from core.runs.run import RunFacts, RunSummary, check_name
 from tui.dialogs.name import NameDialog
 from tui.dialogs.preset import PresetScreen
 from tui.form_state import typed
 from tui.host import stands
-from tui.plan import LIVE, Plan, plan_of
+from tui.plan import LIVE, Plan, differs, kept_texts, plan_of
 from tui.text import shown_text
 from tui.train_keys import KEYS
 from tui.training import Training
 from tui.trouble import lower_rates, trouble_words
-from tui.watched_run import WatchedRun
+from tui.watched_run import OPENING, WatchedRun
 from tui.widgets.comparison import preset_of, values_at
 from tui.widgets.form import SettingsForm
 from tui.widgets.run_view import RunView
@@ -110,15 +110,15 @@ class TrainPane(Horizontal):
         self.view.watch_run(run)
         self._tell_plan()
 
-    def know(self, facts: RunFacts) -> None:
-        """What ``run.json`` of the run on screen says."""
+    def know(self, facts: RunFacts, summary: RunSummary) -> None:
+        """What the files of the run on screen say."""
         if self._run is None:
             return
-        self._run.know(facts)
+        self._run.know(facts, summary)
         self.form.fill(facts.config)
         self.panel.facts.know(facts.config, facts.corpus.tokens, facts.corpus.vocabulary)
         self._live_into_form()
-        self.view.changed()
+        self.view.read()
         self._tell_plan()
 
     def take_events(self, path: Path, events: Iterable[Event]) -> None:
@@ -134,7 +134,7 @@ class TrainPane(Horizontal):
             self._wanted_rate = None
             if not self._fresh:  # else the settings are those of the run to come
                 self.form.change({name: text for name, text in changed.items() if name in LIVE})
-            self._tell_plan()
+            self.settings_changed()
         if (run.state, run.message) != before:
             self._state_changed(run)
         self._tell_notes(run, events)
@@ -171,6 +171,7 @@ class TrainPane(Horizontal):
     def take_corpus(self, values: dict[str, Any]) -> None:
         """A text was chosen: a new run is begun with it."""
         self.form.change({name: typed(value) for name, value in values.items()})
+        self._training.forget_refusal()
         self._fresh = self._fresh or self._run is None
         self._tell_plan()
         name = shown_text(Path(str(values.get("corpus", ""))).name)
@@ -182,7 +183,7 @@ class TrainPane(Horizontal):
 
     def texts_changed(self) -> None:
         """A text has come."""
-        self.form.clear_outside_error("corpus")
+        self.form.clear_outside_errors()
         self._training.forget_refusal()
         self.panel.facts.forget_errors()
 
@@ -200,10 +201,13 @@ class TrainPane(Horizontal):
         self._tell_plan()
 
     def _live_into_form(self) -> None:
-        run = self._run
-        if run is not None and run.config is not None:
-            live = {"learning_rate": run.learning_rate, "num_epochs": run.num_epochs}
-            self.form.change({name: typed(value) for name, value in live.items() if value is not None})
+        if self._run is not None:
+            self.form.change(kept_texts(self._run, self.form.texts))
+
+    def settings_changed(self) -> None:
+        """The run has another live setting now."""
+        self._tell_plan()
+        self.view.changed()
 
     # ------------------------------------------------------------------ what Train would do
 
@@ -227,7 +231,7 @@ class TrainPane(Horizontal):
         if action in ("pause", "stop"):
             return True if state in (State.TRAINING, State.PAUSED) else None
         if action == "step":
-            return None if state == State.TRAINING else True
+            return None if state in (State.TRAINING, OPENING) else True
         if action == "recover":
             return parameters[0] in lower_rates(self._run)
         if action == "save":
@@ -241,7 +245,9 @@ class TrainPane(Horizontal):
 
     @on(SettingsForm.Submitted)
     def _submitted(self, event: SettingsForm.Submitted) -> None:
-        if event.name in LIVE and self.plan == "apply":
+        plan = self.plan
+        is_target = event.name == "num_epochs" and plan == "go on" and event.name in self.form.pending
+        if is_target or (event.name in LIVE and plan == "apply"):
             self.action_train()
         else:
             self.screen.focus_next()
@@ -318,10 +324,26 @@ class TrainPane(Horizontal):
         self.call_after_refresh(self.form.focus_first)
 
     def action_curve(self) -> None:
-        """Back to the curve; a drawer closes, and so does what was said of a refused training."""
+        """Back to the curve: edits that were not applied to a run that trains are taken back."""
+        run = self._run
+        if run is not None and run.state in (State.TRAINING, State.PAUSED) and not self._is_of_new_run(run):
+            kept = kept_texts(run, self.form.texts)
+            if kept:
+                self.form.change(kept)
+                words = " and ".join(f"{setting(name).label} {text}" for name, text in kept.items())
+                self.notify(f"The edit is taken back: {words} again. Enter applies one.", markup=False)
+                self._tell_plan()
+        self.show_curve()
+
+    def show_curve(self) -> None:
+        """Put the focus on the curve; a drawer closes, and so does what was said of a refused training."""
         self.drawer = False
         self._training.forget_refusal()
+        self.form.clear_outside_errors()
         self.view.focus_curve()
+
+    def _is_of_new_run(self, run: WatchedRun) -> bool:
+        return run.config is None or self._fresh or differs(run.config, self.form.texts)
 
     def action_log(self) -> None:
         """Logarithmic or linear."""

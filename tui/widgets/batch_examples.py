@@ -12,6 +12,7 @@ from textual.widgets import Static
 from core.config import END, PADDING, START
 from tui.palette import QUIET
 from tui.text import cell_len, clip_cells, pad_cells, shown_text, token_name
+from tui.widgets.samples import wrapped
 
 JOINT = "bold $primary"
 WORDS = {
@@ -53,7 +54,7 @@ class BatchExamples(VerticalScroll):
 def batch_lines(examples: dict[str, Any], kind: str, width: int) -> list[Content]:
     """Both samplings, or the poems, as lines no wider than ``width``."""
     if examples["reason"]:
-        return [Content.styled(shown_text(examples["reason"]), "$text-warning")]
+        return [Content.styled(line, "$text-warning") for line in wrapped(shown_text(examples["reason"]), width)]
     lines: list[Content] = []
     for sampling, words in WORDS.items():
         if sampling not in examples:

@@ -116,6 +116,7 @@ class SettingsForm(Vertical):
         self._reading = read(self._texts)
         self._fields: dict[str, SettingField] = {}
         self._outside_errors: dict[str, str] = {}
+        self.pending: Mapping[str, str] = {}
         self._preset = self._preset_of()
         self._ready = False
         self._helped: Setting | None = None  # the setting that the help line is about; None for the preset
@@ -218,26 +219,39 @@ class SettingsForm(Vertical):
 
     def change(self, texts: Mapping[str, str]) -> None:
         """Put some texts into the form."""
-        self._texts.update({name: text for name, text in texts.items() if name in self._texts})
+        changes = {name: text for name, text in texts.items() if self._texts.get(name, text) != text}
+        if changes:
+            self._outside_errors.clear()
+        self._texts.update(changes)
         for name, field in self._fields.items():
             field.text = self._texts[name]
         self._read()
 
     def show_outside_error(self, name: str, message: str) -> None:
-        """An error that only the engine could find, at its setting, until that is edited."""
+        """An error that only the engine could find, at its setting, until any setting is another one.
+
+        Settings are refused together: a text that is too short for its batches may be cured by either.
+        """
         self._outside_errors[name] = message
         self._show()
 
-    def clear_outside_error(self, name: str) -> None:
-        """What only the engine could find is so no longer."""
-        if self._outside_errors.pop(name, None) is not None:
+    def clear_outside_errors(self) -> None:
+        """What only the engine could find may be so no longer."""
+        if self._outside_errors:
+            self._outside_errors.clear()
+            self._show()
+
+    def show_pending(self, notes: Mapping[str, str]) -> None:
+        """Say below settings, by name, that what stands there is not yet what the run has."""
+        if notes != self.pending:
+            self.pending = notes
             self._show()
 
     @on(SettingField.Edited)
     def _field_edited(self, event: SettingField.Edited) -> None:
         event.stop()
         self._texts[event.name] = event.text
-        self._outside_errors.pop(event.name, None)
+        self._outside_errors.clear()
         self._read()
         self.post_message(self.Edited(event.name))
 
@@ -252,7 +266,6 @@ class SettingsForm(Vertical):
         name = str(event.value)
         if name == self._preset or name not in PRESETS:
             return
-        self._outside_errors.clear()
         # The machine and the text are the person's, the rest is the preset's.
         kept = {"device": self._texts["device"], "threads": self._texts["threads"]}
         self.fill(PRESETS[name].config)
@@ -280,7 +293,8 @@ class SettingsForm(Vertical):
         errors = {**self._reading.errors, **self._outside_errors}
         for name, field in self._fields.items():
             field.show_error(errors.get(name, ""))
-            field.show_note(NOTES.get((name, self._texts[name]), ""))
+            pending = "" if name in errors else self.pending.get(name, "")
+            field.show_note(pending or NOTES.get((name, self._texts[name]), ""))
             field.set_class(self._texts[name] != self._original[name], "-changed")
             field.set_class(name not in self._reading.relevant, "-idle")
         for heading in self.query(GroupHeading):

@@ -19,7 +19,7 @@ from core.preflight import TextFacts, device_named, preflight
 from tui.corpora import describe
 from tui.downloads import not_here, not_here_words
 from tui.host import stands
-from tui.preflight import preflight_lines
+from tui.preflight import CUT, preflight_lines
 from tui.text import shown_text
 
 # Seconds after the last key before a text is counted, by a process of its own.
@@ -90,7 +90,9 @@ class FormFacts(Static):
         brief = self.app.size.height < LOW_SCREEN
         facts = preflight(config, text, device_named(config.device, self._devices))
         pace = self._paces.get(shape_of(config, text.vocabulary))
-        lines = [Content(line) for line in preflight_lines(facts, pace, brief)]
+        lines = [
+            Content.styled(line, "$foreground" if line == CUT else "") for line in preflight_lines(facts, pace, brief)
+        ]
         if facts.problem:
             lines.append(Content.styled(facts.problem, "$text-error"))
         lines += [Content.styled(shown_text(warning), "$text-warning") for warning in facts.warnings]

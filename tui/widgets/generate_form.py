@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
@@ -31,6 +32,7 @@ from tui.request_texts import (
     relevant_names,
     setting_of,
     shown_names,
+    stop_placeholder,
 )
 from tui.text import clip_cells
 from tui.widgets.field import SettingField
@@ -38,6 +40,7 @@ from tui.widgets.form import help_of
 from tui.widgets.lit_box import LitVertical
 from tui.widgets.plain_input import PlainInput
 from tui.widgets.run_choice import RunChoice
+from tui.writer_facts import WriterFacts
 
 ROOM_FOR_ALL = 34  # lines of a screen on which nothing needs to be folded
 _HELP = {
@@ -121,6 +124,8 @@ class GenerateForm(LitVertical):
         self._errors: Mapping[str, str] = {}
         self._outside_errors: dict[str, str] = {}
         self._suggested = ""
+        self._run: Path | None = None
+        self._prefixes: dict[Path, str] = {}  # typed for other runs than the one that is asked now
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="generate-fields", can_focus=False):
@@ -176,11 +181,25 @@ class GenerateForm(LitVertical):
         """How the text is to begin."""
         return self.query_one("#generate-prefix", Input).value
 
-    def suggest_prefix(self, words: str) -> None:
-        """Put ``words`` there, once, unless the person has typed something."""
+    def turn_to(self, run: Path, facts: WriterFacts) -> None:
+        """Ask another run from now on.
+
+        What was typed for the one before stays where this one knows all of it, so that both can be asked the same.
+        Else it waits until that run is asked again, and the beginning of this run's text is suggested.
+        """
+        if run == self._run:
+            return
+        self.note_prefix("")
         prefix = self.query_one("#generate-prefix", Input)
-        if words and words != self._suggested and prefix.value in ("", self._suggested):
-            self._suggested = prefix.value = words
+        is_typed = prefix.value not in ("", self._suggested)
+        if is_typed and self._run is not None and not facts.knows(prefix.value):
+            self._prefixes[self._run] = prefix.value
+            is_typed = False
+        if not is_typed:
+            self._suggested = facts.beginning
+            prefix.value = self._prefixes.pop(run, facts.beginning)
+        self._run = run
+        self.query_one("#edit-stop", Input).placeholder = stop_placeholder(facts.stops)
 
     def note_prefix(self, words: str) -> None:
         """Say below the prefix what of it the model does not know, until it is edited."""

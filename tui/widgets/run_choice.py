@@ -34,6 +34,7 @@ class RunChoice(Vertical):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="field")
         self.facts = WriterFacts()
+        self.has_facts = False  # whether those are of the chosen run
         self._runs: tuple[RunSummary, ...] = ()
         self._wanted: Path | None = None
         self._looks = 0
@@ -94,7 +95,7 @@ class RunChoice(Vertical):
         with self.prevent(Select.Changed):
             select.value = wanted if wanted in paths else paths[0] if paths else Select.NULL
         if self.run is not None and (before is None or before.path != self.run.path):
-            self._know(self.run.path)
+            self._ask_facts(self.run.path)
         self.post_message(self.Changed(self))
 
     @work(exclusive=True, group="runs")
@@ -109,12 +110,16 @@ class RunChoice(Vertical):
     def _run_chosen(self, event: Select.Changed) -> None:
         event.stop()
         if self.run is not None:
-            self._know(self.run.path)
+            self._ask_facts(self.run.path)
         self.post_message(self.Changed(self))
+
+    def _ask_facts(self, path: Path) -> None:
+        self.facts, self.has_facts = WriterFacts(), False
+        self._know(path)
 
     @work(exclusive=True, group="facts")
     async def _know(self, path: Path) -> None:
         facts = await asyncio.to_thread(writer_facts, path)
         if stands(self):
-            self.facts = facts
+            self.facts, self.has_facts = facts, True
             self.post_message(self.Changed(self))

@@ -22,7 +22,7 @@ from tui.quantities import loss_text, perplexity_text
 from tui.status_line import BETWEEN, model_words, status_words
 from tui.text import cell_len, shown_text
 from tui.verdict import nothing_written_words
-from tui.watched_run import WatchedRun
+from tui.watched_run import OPENING, WatchedRun
 from tui.widgets.chart import CurveChart, LiveSeries
 from tui.widgets.comparison import Comparison, preset_of
 from tui.widgets.epochs import EpochTable
@@ -126,6 +126,10 @@ class RunView(Vertical):
         else:
             self._schedule()
 
+    def read(self) -> None:
+        """What the files of the run say is known now."""
+        self._arrange()
+
     def busy(self, words: str) -> None:
         """Say what is waited for; an empty text when nothing is."""
         self._busy = words
@@ -176,6 +180,8 @@ class RunView(Vertical):
         self._paint(everything=True)
 
     def _waiting_words(self, run: WatchedRun) -> str:
+        if run.state == OPENING or run.told_epoch:
+            return f"Reading {shown_text(run.name)} …"
         if run.state == State.TRAINING:
             return "The first epoch is under way."
         return f"{shown_text(run.name)} has not learned anything yet: ctrl+t trains it."

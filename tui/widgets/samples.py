@@ -62,7 +62,10 @@ class Samples(VerticalScroll):
 
 
 def wrapped(text: str, width: int) -> Iterator[str]:
-    """``text`` in lines of at most ``width`` cells; at least one line. Cuts at blanks where one is near the end."""
+    """``text`` in lines of at most ``width`` cells; at least one line.
+
+    Cuts at a blank where one is near the end, and never within a word or number of ASCII that a line has room for.
+    """
     while cell_len(text) > width:
         end = cells = 0
         for character in text:
@@ -71,7 +74,15 @@ def wrapped(text: str, width: int) -> Iterator[str]:
                 break
             end += 1
         blank = text.rfind(" ", max(1, end - end // 3), end + 1)
-        cut = blank if blank > 0 else max(1, end)
+        cut = blank if blank > 0 else _word_start(text, end) or max(1, end)
         yield text[:cut]
         text = text[cut:].removeprefix(" ")
     yield text
+
+
+def _word_start(text: str, end: int) -> int:
+    """Where the word of ASCII begins that goes on at ``end``; ``end`` where none does, 0 where it fills the line."""
+    start = end
+    while start and all(character.isascii() and character != " " for character in text[start - 1 : start + 1]):
+        start -= 1
+    return start

@@ -12,7 +12,7 @@ from textual.widgets import Button
 
 from core.config import RunConfig
 from core.events import State
-from tui.plan import Plan
+from tui.plan import Plan, pending_notes
 from tui.text import shown_text
 from tui.train_keys import LABELS
 from tui.watched_run import WatchedRun
@@ -55,16 +55,19 @@ class SettingsPanel(LitVertical):
         """Say what Train would do now, and to which run."""
         go, pause = self.query_one("#train-go", Button), self.query_one("#train-pause", Button)
         _label(go, LABELS[plan])
-        go.disabled = plan == "watch"
+        go.disabled = plan in ("watch", "wait")
         name = shown_text(run.name) if run is not None else ""
         title = f"settings of {'a new run' if plan == 'new' else name}"
         if title != self._title:  # with its title all of the panel is painted again
             self._title = title
             self.border_title = Content(title)
         state = run.state if run is not None else State.IDLE
-        pause.disabled = state not in (State.TRAINING, State.PAUSED)
-        _label(pause, "Resume" if state == State.PAUSED else "Pause")
-        self.query_one("#train-stop", Button).disabled = pause.disabled
+        is_working = state in (State.TRAINING, State.PAUSED)
+        # Where the button beside it resumes, this one has nothing to do.
+        pause.disabled = not is_working or plan == "resume"
+        _label(pause, "Resume" if state == State.PAUSED and plan != "resume" else "Pause")
+        self.query_one("#train-stop", Button).disabled = not is_working
+        self.form.show_pending(pending_notes(plan, run, self.form.reading.config))
         self.facts.show(self.form.reading.config, data_dir)
 
 
