@@ -1,4 +1,4 @@
-"""The step in numpy is the model's own step."""
+"""Both streams compute the cells of the textbook, one of them in numpy."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def test_a_stream_writes_with_the_weights_of_the_moment(implementation: str) -> 
         for parameter in model.parameters():
             parameter.add_(0.1)
     single.refresh()
+    batch.refresh()
     np.testing.assert_allclose(single.advance([2]), batch.advance([2]), rtol=1e-5, atol=1e-6)
 
 
