@@ -12,8 +12,10 @@ if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
 from core import collector, output
 from core.cli import main
 from core.memory import keep_freed_memory
+from core.process import speak_utf8
 
 if __name__ == "__main__":
+    speak_utf8()
     output.guard()
     keep_freed_memory()
     collector.hold_off()

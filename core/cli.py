@@ -18,6 +18,7 @@ from core.collector import settle
 from core.errors import EngineError, UserError
 from core.generation.options import OPTIONS
 from core.output import OutputError, tolerate
+from core.process import require_open_files, temporary_folder
 from core.runs_command import add_runs_commands, list_command
 from core.setting import key_values
 
@@ -54,6 +55,9 @@ def _code(arguments: Sequence[str] | None) -> int:
         options = parser().parse_args(arguments)
     except SystemExit as help_shown:
         return int(help_shown.code or 0)
+    require_open_files()
+    if options.computes:
+        temporary_folder()
     code: int = options.command(options)
     return code
 
@@ -120,6 +124,9 @@ def parser() -> argparse.ArgumentParser:
     download.add_argument("name", nargs="?", metavar="NAME")
     engine = command("engine", _engine, "serve a run to the playground; without a run, stand by for one")
     engine.add_argument("run", nargs="?", metavar="RUN")
+    top.set_defaults(computes=False)
+    for made in (train, resume, generate, bench, lab, engine):
+        made.set_defaults(computes=True)
     for made in (stats, train, download):
         made.add_argument("--data", type=Path, metavar="DIR", help="where the texts are that have names")
     for made in (train, resume, generate, runs, engine):

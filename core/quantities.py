@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 
 BEYOND = ">1e308"
@@ -51,3 +52,11 @@ def loss_text(nats: float) -> str:
 def loss_words(nats: float) -> str:
     """``loss 17,468,927 nats, 25,202,334 bits/token``: what is said where a perplexity is beyond floating point."""
     return f"loss {loss_text(nats)} nats, {loss_text(nats / math.log(2))} bits/token"
+
+
+def moment_of(created: str) -> datetime.datetime | None:
+    """The moment of an ISO date, in the time zone of this machine; None where it is no date."""
+    try:
+        return datetime.datetime.fromisoformat(created).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -45,9 +45,10 @@ def list_command(options: argparse.Namespace) -> int:
     """List the runs."""
     from core.cli import put
     from core.console import print_runs
-    from core.runs.run import list_runs
+    from core.runs.run import check_saves, list_runs
 
     settle()
+    check_saves(options.saves)
     summaries = list_runs(options.saves)
     if options.json:
         for summary in summaries:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core import collector, output
 from core.errors import UserError
+from core.process import require_open_files, speak_utf8, temporary_folder
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -22,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
     options = parser.parse_args(arguments)
     try:
+        require_open_files()
+        temporary_folder()
         saves, data = checked_folders(options.saves, options.data)
         # The screen is drawn on standard error: Textual's choice.
         if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
@@ -56,10 +59,11 @@ def checked_folders(saves: Path, data: Path) -> tuple[Path, Path]:
         saves.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--saves must be a folder that can be written to, {str(saves)!r}: {error.strerror}") from None
-    if not os.access(saves, os.W_OK | os.X_OK):
+    if not os.access(saves, os.R_OK | os.W_OK | os.X_OK):
         raise UserError(f"--saves must be a folder that can be written to, {str(saves)!r} cannot")
     return saves.resolve(), data.resolve()
 
 
 if __name__ == "__main__":
+    speak_utf8()
     sys.exit(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from core.quantities import bytes_text, count_text, loss_text, loss_words, perplexity_text
+from core.quantities import bytes_text, count_text, loss_text, loss_words, moment_of, perplexity_text
 
 __all__ = [
     "age_text", "bytes_text", "count_text", "date_text", "loss_text", "loss_words", "moment_of", "perplexity_text",
@@ -27,12 +27,3 @@ def date_text(created: str) -> str:
     """``2026-10-05 14:03`` in the time zone of this machine; empty for no date."""
     moment = moment_of(created)
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
-
-
-def moment_of(created: str) -> datetime.datetime | None:
-    """The moment of an ISO date, or None where it is none."""
-    try:
-        moment = datetime.datetime.fromisoformat(created)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.astimezone()

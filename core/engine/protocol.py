@@ -16,11 +16,11 @@ import os
 import socket
 import stat
 import struct
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from core.errors import EngineError, RunError
+from core.process import temporary_folder
 
 LAST_EVENTS = ("done", "error", "cancelled")
 CANCELLED = {"event": "cancelled"}
@@ -67,7 +67,7 @@ def runtime_folder() -> Path:
     elif base and os.access(base, os.W_OK):
         folder = Path(base) / "rnn-playground"
     else:
-        folder = Path(tempfile.gettempdir()) / f"rnn-playground-{os.getuid()}"
+        folder = temporary_folder() / f"rnn-playground-{os.getuid()}"
     try:
         for part in reversed([folder, *folder.parents]):  # with ``parents=True`` only the last one would be private
             with contextlib.suppress(FileExistsError):

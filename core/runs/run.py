@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import json
 import os
 import re
@@ -31,11 +32,25 @@ from core.runs.summary import RunSummary
 from core.runs.trash import is_deleted, remove_outdated
 
 __all__ = [
-    "CorpusIdentity", "Run", "RunFacts", "RunSummary", "check_name", "duplicate_run", "find_run",
-    "free_name", "list_runs", "now", "refuse_taken", "rename_run", "run_in_making", "vocabulary_bytes",
+    "CorpusIdentity",
+    "Run",
+    "RunFacts",
+    "RunSummary",
+    "check_name",
+    "check_saves",
+    "duplicate_run",
+    "find_run",
+    "free_name",
+    "list_runs",
+    "now",
+    "refuse_taken",
+    "rename_run",
+    "run_in_making",
+    "vocabulary_bytes",
     "write_description",
 ]  # fmt: skip
 
+LONGEST_NAME = 200  # bytes; most file systems take 255, and our own files beside it have longer names
 LARGEST_CORPUS_COPY = 16 << 20
 # Seconds after which the folder of a run in the making is nobody's any more.
 LONGEST_MAKING = 3600.0
@@ -128,12 +143,13 @@ def _hidden_folder(saves: Path, purpose: str) -> Path:
 
 def check_name(name: str) -> str:
     """Return ``name``, or raise RunError where it cannot be the name of a folder on every system."""
-    if (
-        not _NAME.fullmatch(name)
-        or name.startswith(".")
-        or name != name.strip()
-        or len(name.encode("utf-8", "replace")) > 200
-    ):
+    size = len(name.encode("utf-8", "replace"))
+    if _NAME.fullmatch(name) and size > LONGEST_NAME:
+        raise RunError(
+            f"{name!r} cannot be the name of a run: it takes {size} bytes in UTF-8, and the name of a folder may take "
+            f"{LONGEST_NAME}: use fewer characters"
+        )
+    if not _NAME.fullmatch(name) or name.startswith(".") or name != name.strip():
         raise RunError(
             f"{name!r} cannot be the name of a run: use up to 100 letters, digits, blanks or -_., "
             "not beginning with a dot and without slashes"
@@ -146,7 +162,7 @@ def check_name(name: str) -> str:
 def free_name(saves: Path, stem: str) -> str:
     """The first of stem-0001, stem-0002, ... that no run has."""
     stem = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"
-    stem = stem[:60]
+    stem = stem[:60].encode("utf-8", "ignore")[: LONGEST_NAME - 20].decode("utf-8", "ignore")
     taken = {entry.name for entry in _entries(saves)}
     number = 1
     while f"{stem}-{number:04d}" in taken:
@@ -158,7 +174,21 @@ def list_runs(saves: Path) -> list[RunSummary]:
     """The runs in ``saves``, newest first. A folder without anything of a run in it is passed over."""
     runs = [Run(entry) for entry in _entries(saves) if not entry.name.startswith(".")]
     summaries = [run.summary() for run in runs if run.exists()]
-    return sorted(summaries, key=lambda summary: (summary.created, summary.name), reverse=True)
+    return sorted(summaries, key=lambda summary: (summary.created_at, summary.name), reverse=True)
+
+
+def check_saves(saves: Path) -> None:
+    """Raise RunError where ``saves`` may not be looked into: a list of it is empty then. One that is missing may be."""
+    try:
+        os.scandir(saves).close()
+        if os.access(saves, os.X_OK):
+            return
+        reason = os.strerror(errno.EACCES)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise RunError(f"{saves} cannot be looked into ({reason}): permit reading and entering it, or name another folder")
 
 
 def find_run(saves: Path, name: str) -> Run:
@@ -166,6 +196,7 @@ def find_run(saves: Path, name: str) -> Run:
     for path in (saves / name, Path(name)):
         if Run(path).exists():
             return Run(path.resolve())
+    check_saves(saves)
     names = [summary.name for summary in list_runs(saves)]
     there = "there are " + ", ".join(names[:8]) if names else "there are no runs yet"
     if is_deleted(saves, name):

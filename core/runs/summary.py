@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import RunError
 from core.events import PERPLEXITIES, State, number_in, perplexity_in
+from core.quantities import moment_of
 from core.runs.header import read_header
 from core.runs.journal import last_lines
 
@@ -43,6 +44,12 @@ class RunSummary:
     remark: str = ""
     loss: float | None = None
     validation_loss: float | None = None
+
+    @property
+    def created_at(self) -> float:
+        """``created`` in seconds since 1970, so that dates of different zones compare; 0 where it is no date."""
+        moment = moment_of(self.created)
+        return moment.timestamp() if moment is not None else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As ``runs --json`` prints it; a perplexity beyond floating point is null, and its loss tells."""

@@ -1,0 +1,121 @@
+"""Machines that allow little: few open files, no temporary folder, a locale that knows no Chinese, a closed folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.cli import main
+from core.config import RunConfig
+from core.engine.session import Session
+from core.errors import RunError
+from core.runs.run import check_name, check_saves, find_run, free_name, list_runs
+from tests.core.runs.damage import said
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+Tiny = Callable[..., RunConfig]
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", line], cwd=REPOSITORY, capture_output=True, text=True, timeout=100,
+        env={**os.environ, **environment, "PYTHON": sys.executable},
+    )  # fmt: skip
+
+
+def test_few_open_files() -> None:
+    for program, prefix in (("core runs", "error: "), ("core train", "error: "), ("tui", "python -m tui: ")):
+        told = shell(f"ulimit -n 12; $PYTHON -m {program}")
+        words = f"{prefix}12 open files are allowed, and this program needs 64: raise ulimit -n\n"
+        assert (told.returncode, told.stdout, told.stderr) == (2, "", words), program
+    told = shell("ulimit -S -n 12; $PYTHON -m core presets")
+    assert told.returncode == 0 and told.stderr == "", "what may be raised is raised"
+
+
+def test_no_temporary_folder(saves: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def none(*_: object) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    for arguments in (["train"], ["resume", "x"], ["generate", "x"], ["lab"], ["bench"], ["engine"]):
+        assert main(arguments) == 2
+        told = capsys.readouterr()
+        words = "error: there is no temporary folder that can be written to: set TMPDIR to one that can\n"
+        assert (told.out, told.err) == ("", words), arguments
+    assert main(["runs", f"--saves={saves}"]) == 0
+
+
+def test_what_is_typed_in_a_c_locale(saves: Path) -> None:
+    for environment in ({"PYTHONUTF8": "0"}, {"PYTHONCOERCECLOCALE": "0"}, {}):
+        told = shell(
+            f"$PYTHON -m core generate 分开 --saves {saves} --prefix 分开; $PYTHON -m core stats --corpus 分开",
+            **{"LC_ALL": "C", **environment},
+        )
+        assert told.stderr.startswith(f"error: there is no run '分开' in {saves}"), (environment, told.stderr)
+        assert "there is no file '分开'" in told.stderr, (environment, told.stderr)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_folder_that_may_not_be_entered(tmp_path: Path) -> None:
+    """As another user where we are root, who may enter everything."""
+    saves = tmp_path / "saves"
+    (saves / "one").mkdir(parents=True)
+    (saves / "one/run.json").write_text("{}")
+    assert not said(lambda: check_saves(tmp_path / "missing"))
+    (tmp_path / "file").write_text("x")
+    assert "Not a directory" in said(lambda: check_saves(tmp_path / "file"))
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder not in (Path("/"), Path("/tmp")):
+            folder.chmod(0o755)
+    for mode in (0o000, 0o444, 0o111):
+        saves.chmod(mode)
+        child = os.fork()
+        if child == 0:
+            try:
+                if os.getuid() == 0:
+                    os.setuid(65534)
+                for act in (lambda: check_saves(saves), lambda: find_run(saves, "two")):
+                    assert said(act) == (
+                        f"{saves} cannot be looked into (Permission denied): permit reading and entering it, or name "
+                        "another folder"
+                    )
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, oct(mode)
+        saves.chmod(0o755)
+
+
+def test_long_names_of_wide_characters(saves: Path) -> None:
+    for count in range(1, 101):
+        name = "𠀀" * count
+        words = said(lambda name=name: check_name(name))
+        assert (
+            words == "" if count <= 50 else f"takes {4 * count} bytes in UTF-8, and the name of a folder may" in words
+        )
+        assert check_name(free_name(saves, name)).startswith("𠀀" * min(count, 40))
+    with pytest.raises(RunError, match="use up to 100 letters"):
+        check_name("𠀀" * 101)
+
+
+def test_runs_of_different_time_zones(tiny: Tiny, saves: Path, one_thread: None) -> None:
+    """Newest first, by the moment and not by the letters."""
+    dates = {
+        "first": "2026-03-29T23:00:00.000001+09:00", "second": "2026-03-29T16:00:00+00:00",
+        "third": "2026-03-29T09:00:01-08:00", "none": "yesterday",
+        "least": "0001-01-01T00:00:00", "most": "9999-12-31T23:59:59-23:00",
+    }  # fmt: skip
+    for name, created in dates.items():
+        session = Session.create(tiny(), saves, name)
+        session.close()
+        text = session.run.facts_path.read_text()
+        session.run.facts_path.write_text(text.replace(session.facts.created, created))
+    names = [summary.name for summary in list_runs(saves)]
+    assert [name for name in names if name in ("first", "second", "third")] == ["third", "second", "first"]
+    assert len(names) == len(dates)
