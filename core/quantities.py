@@ -46,7 +46,7 @@ def perplexity_text(perplexity: float | None) -> str:
 
 def loss_text(nats: float) -> str:
     """``6.9``, ``709.8``, ``17,468,927``, ``1.3e+12``: a loss, or bits, that may have exploded."""
-    return f"{nats:.1f}" if nats < 1e4 else f"{nats:,.0f}" if nats < 1e9 else f"{nats:.1e}"
+    return f"{nats:,.1f}" if nats < 1e4 else f"{nats:,.0f}" if nats < 1e9 else f"{nats:.1e}"
 
 
 def loss_words(nats: float) -> str:

@@ -40,7 +40,7 @@ def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
         pieces.append((0, f"ppl {perplexity_text(run.perplexity):<5}".rstrip() if run.state not in _MOVING else
                        f"ppl {perplexity_text(run.perplexity):<5}"))  # fmt: skip
     if run.perplexity == math.inf and run.loss is not None:
-        pieces.append((2, f"loss {loss_text(run.loss)} nats"))
+        pieces.append((7, f"loss {loss_text(run.loss)} nats"))
     if run.validation_perplexity is not None:
         pieces.append((2, f"held out {perplexity_text(run.validation_perplexity):<5}"))
     if run.state == State.TRAINING and run.tokens_per_second is not None:

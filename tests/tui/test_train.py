@@ -151,6 +151,8 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
                 await until(pilot, lambda: "paused" in status(app))
             await edit("num_epochs", "3000")
             await until(pilot, lambda: "not applied: enter applies it" in notes(app))
+            note, scroll = app.query("#form .field-note").first(), app.query_one("#form-scroll")
+            await until(pilot, lambda: scroll.region.contains_region(note.region))  # noqa: B023
             assert "the run has 250" in notes(app) and label(app) == "Apply"
             await pilot.press("escape")
             assert app.train.form.texts["num_epochs"] == "250" and notes(app) == ""

@@ -63,7 +63,7 @@ def test_beyond_floating_point_the_loss_is_told() -> None:
     run.vocabulary = 1027
     assert figure_words(run) == [
         "training  >1e308 perplexity  loss 20,000,000 nats, 28,853,901 bits/token",
-        "held out  >1e308 perplexity  loss 710.0 nats, 1024.3 bits/token",
+        "held out  >1e308 perplexity  loss 710.0 nats, 1,024.3 bits/token",
     ]
     words = "exploding: a loss of 20,000,000 nats, where guessing among all 1,027 tokens has 6.9; a lower lr or a "
     assert verdict_words(run)[0] == (f"{words}tighter clip usually helps", True)

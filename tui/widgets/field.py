@@ -104,6 +104,11 @@ class SettingField(Vertical):
             self._said[kind] = Static(Content(shown_text(words)), classes=kind)
             self.mount(self._said[kind])
 
+    def on_resize(self) -> None:
+        """What has come below the line of the editor is to be seen, too."""
+        if self.has_focus_within:
+            self.call_after_refresh(self.scroll_visible, animate=False)
+
     def focus_editor(self) -> None:
         """Put the focus on the editor."""
         self.query_one(f"#edit-{self.setting.name}").focus()

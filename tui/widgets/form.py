@@ -90,7 +90,8 @@ class Fields(VerticalScroll, can_focus=False):
     def keep_focus_in_sight(self) -> None:
         focused = self.screen.focused
         if focused is not None and self in focused.ancestors:
-            focused.scroll_visible(animate=False)
+            field = next((node for node in focused.ancestors if isinstance(node, SettingField)), focused)
+            field.scroll_visible(animate=False)
 
 
 class SettingsForm(Vertical):
