@@ -40,9 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     # What asyncio has to remark on processes would be written across the screen.
     logging.getLogger("asyncio").addHandler(logging.NullHandler())
+    from tui.preferences import Preferences, preferences_path
+
+    preferences = Preferences(preferences_path())  # it reads while all else is imported
     from tui.app import Playground
 
     app = Playground(saves=saves, data_dir=data, device=options.device)
+    app.preferences = preferences
+    preferences.begin(app)
     app.run()
     output.guard()  # the terminal may have gone
     output.tolerate()

@@ -41,6 +41,7 @@ from tui.messages import (
     TextsChanged,
 )
 from tui.panes.train import TrainPane
+from tui.preferences import Preferences
 from tui.preflight import device_named
 from tui.text import shown_text
 from tui.themes import DARK, LIGHT
@@ -116,6 +117,7 @@ class Playground(App[None]):
         self.data_dir = data_dir
         self.device = device
         self.left_training: list[str] = []
+        self.preferences: Preferences | None = None  # what is remembered from one time to the next
         self.engines = engines(self) if engines else Engines(self.post_message, saves, data_dir)
         self._last_focus: dict[str, Widget] = {}
         self._leaving = Leaving()
@@ -141,6 +143,8 @@ class Playground(App[None]):
 
     def _settle(self) -> None:
         self._read_later_styles()
+        if self.preferences is not None:
+            self.preferences.follow(self)
         self._leaving.on_signals(lambda: self.call_later(self.action_quit))
         # Back in the foreground the terminal's screen is blank, and what has not changed would not be drawn.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
@@ -384,7 +388,7 @@ class Playground(App[None]):
         yield from (item for item in super().get_system_commands(screen) if item.title not in NOT_OFFERED)
 
 
-NOT_OFFERED = ("Quit", "Keys", "Maximize", "Minimize")
+NOT_OFFERED = ("Quit", "Keys", "Maximize", "Minimize", "Screenshot")
 DONE = (State.FINISHED, State.STOPPED, State.IDLE)
 
 

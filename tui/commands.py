@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 
+from tui.screenshot import screenshot_soon
+
 if TYPE_CHECKING:
     from tui.app import PaneKind, Playground
 
@@ -27,6 +29,7 @@ def commands(app: Playground) -> Iterable[SystemCommand]:
             yield SystemCommand(title, f"Key: {key_words(binding)}", partial(_act, app, pane.name, binding.action))
     yield SystemCommand("Help", "Keys, first steps, and what the words mean (f1)", app.action_help)
     yield SystemCommand("Dark or light", "The playground's two themes (f9)", app.action_toggle_theme)
+    yield SystemCommand("Screenshot", "Save a picture of the screen, as SVG", partial(screenshot_soon, app))
     yield SystemCommand("Quit", "Leave; trainings go on in their engines (q)", app.action_quit)
 
 

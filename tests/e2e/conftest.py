@@ -31,7 +31,8 @@ def _terminal_class() -> Any:
 def environment() -> Iterator[dict[str, str]]:
     """Variables for the program: sockets in a folder of this test alone; its engines are ended afterwards."""
     runtime = tempfile.mkdtemp(prefix="rnn-", dir="/tmp")
-    yield {**os.environ, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8"}
+    yield {**os.environ, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8",
+           "XDG_CONFIG_HOME": f"{runtime}/config"}  # fmt: skip
     for process in psutil.process_iter():
         try:
             if process.environ().get("RNN_PLAYGROUND_RUNTIME") == runtime:
