@@ -9,17 +9,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from tui.dialogs.dialog import Dialog
 
-class ConfirmDialog(ModalScreen[bool]):
+
+class ConfirmDialog(Dialog[bool]):
     """Asks before something is done; its result is whether to do it.
 
     ``danger``: the act destroys something. The dialog is painted as a warning, and Cancel has the focus: whatever is
     typed next without looking changes nothing.
     """
 
+    AUTO_FOCUS = ".-first"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "answer(False)", "Cancel", tooltip="Leave everything as it is", id="dialog.cancel"),
         Binding("left,right", "app.focus_next", "Other answer", show=False),
@@ -38,13 +40,13 @@ class ConfirmDialog(ModalScreen[bool]):
             dialog.set_class(self._danger, "-danger")
             yield Static(self._body, classes="dialog-body")
             with Horizontal(classes="dialog-buttons"):
-                yield Button(self._confirm, variant="error" if self._danger else "primary", id="yes", compact=True)
-                yield Button("Cancel", id="no", compact=True)
+                yes = Button(self._confirm, variant="error" if self._danger else "primary", id="yes", compact=True)
+                no = Button("Cancel", id="no", compact=True)
+                (no if self._danger else yes).add_class("-first")
+                yield yes
+                yield no
             keys = "← → choose   enter take" if self._danger else f"enter {self._confirm.lower()}"
             yield Static(f"{keys}   esc cancel", classes="dialog-keys", markup=False)
-
-    def on_mount(self) -> None:
-        self.query_one("#no" if self._danger else "#yes").focus()
 
     def action_answer(self, answer: bool) -> None:
         """Close the dialog with ``answer``."""

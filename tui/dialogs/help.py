@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.generation.options import STRATEGIES
 from tui.commands import described, key_words, pane_bindings
+from tui.dialogs.dialog import Dialog
 from tui.text import pad_cells
 
 Lines: TypeAlias = Sequence[tuple[str, str]]
@@ -74,9 +74,10 @@ MORE_KEYS: dict[str, Lines] = {
 }
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Scrolls; any of f1, escape and q closes it."""
 
+    AUTO_FOCUS = "#help"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f1,q,question_mark", "dismiss", "Close", tooltip="Back to the pane", id="help.close"),
     ]
@@ -84,22 +85,19 @@ class HelpScreen(ModalScreen[None]):
     def __init__(self, current: str) -> None:
         super().__init__()
         self._current = current
+        self._text = Static("", id="help-text")
+        self._box = VerticalScroll(self._text, id="help")
+        self._box.border_title = Content("Help")
+        self._box.border_subtitle = Content("esc closes")
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help") as box:
-            box.border_title = Content("Help")
-            box.border_subtitle = Content("esc closes")
-            yield Static("", id="help-text")
-
-    def on_mount(self) -> None:
-        self.query_one("#help").focus()
+        yield self._box
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._fill)
 
     def _fill(self) -> None:
-        width = max(40, self.query_one("#help").scrollable_content_region.width - 2)
-        self.query_one("#help-text", Static).update(self._words(width))
+        self._text.update(self._words(max(40, self._box.scrollable_content_region.width - 2)))
 
     def _words(self, width: int) -> Content:
         from tui.app import PANES, Playground

@@ -10,22 +10,23 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from core.errors import UserError
+from tui.dialogs.dialog import Dialog
 from tui.text import shown_text
 from tui.widgets.plain_input import PlainInput
 
 Check = Callable[[str], object]
 
 
-class NameDialog(ModalScreen[str | None]):
+class NameDialog(Dialog[str | None]):
     """Its result is the name, or None where it was cancelled. ``check`` raises a UserError for a name that cannot be.
 
     ``check`` is called at every key: it must not wait for anything.
     """
 
+    AUTO_FOCUS = "#name-input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", tooltip="Leave everything as it is", id="dialog.cancel"),
     ]
@@ -33,25 +34,24 @@ class NameDialog(ModalScreen[str | None]):
     def __init__(self, title: str | Content, name: str, confirm: str, check: Check, body: str = "") -> None:
         super().__init__()
         self._title = title if isinstance(title, Content) else Content(title)
-        self._name_before = name
-        self._confirm = confirm
         self._check = check
         self._body = body
+        self._line = PlainInput(name, placeholder="name", max_length=200, id="name-input")
+        self._error = Static("", classes="field-error", id="name-error", markup=False)
+        self._yes = Button(confirm, variant="primary", id="yes", compact=True)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog", id="name") as dialog:
             dialog.border_title = self._title
             if self._body:
                 yield Static(shown_text(self._body), classes="dialog-body", markup=False)
-            yield PlainInput(self._name_before, placeholder="name", max_length=200, id="name-input")
-            yield Static("", classes="field-error", id="name-error", markup=False)
+            yield self._line
+            yield self._error
             with Horizontal(classes="dialog-buttons"):
-                yield Button(self._confirm, variant="primary", id="yes", compact=True)
+                yield self._yes
                 yield Button("Cancel", id="no", compact=True)
-            yield Static(f"enter {self._confirm.lower()}   esc cancel", classes="dialog-keys", markup=False)
-
-    def on_mount(self) -> None:
-        self.query_one(Input).focus()
+            keys = f"enter {str(self._yes.label).lower()}   esc cancel"
+            yield Static(keys, classes="dialog-keys", markup=False)
 
     def action_cancel(self) -> None:
         """Close the dialog without a name."""
@@ -78,11 +78,11 @@ class NameDialog(ModalScreen[str | None]):
             problem = ""
         except UserError as error:
             problem = str(error)
-        self.query_one("#name-error", Static).update(shown_text(problem))
-        self.query_one("#yes", Button).disabled = bool(problem)
+        self._error.update(shown_text(problem))
+        self._yes.disabled = bool(problem)
         return problem
 
     def _finish(self) -> None:
-        name = self.query_one(Input).value
+        name = self._line.value
         if not self._problem(name):
             self.dismiss(name)

@@ -9,19 +9,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.presets import Preset
+from tui.dialogs.dialog import Dialog
 from tui.palette import QUIET
 from tui.quantities import perplexity_text
 from tui.status_line import model_name
 from tui.text import shown_text
 
 
-class PresetScreen(ModalScreen[None]):
+class PresetScreen(Dialog[None]):
     """Scrolls; escape closes it. ``measured``: training perplexities by epoch of ``run``, which is of the preset."""
 
+    AUTO_FOCUS = "#preset-about"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,i,q", "dismiss", "Close", tooltip="Back to the pane", id="preset.close"),
     ]
@@ -37,9 +38,6 @@ class PresetScreen(ModalScreen[None]):
             box.border_title = Content(self._preset.name)
             box.border_subtitle = Content("esc closes")
             yield Static(about(self._preset, self._measured, self._run), id="preset-words")
-
-    def on_mount(self) -> None:
-        self.query_one("#preset-about").focus()
 
 
 def about(preset: Preset, measured: Mapping[int, float], run: str) -> Content:

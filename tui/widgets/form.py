@@ -22,6 +22,7 @@ from core.presets import PRESETS
 from tui.form_state import Reading, idle_words, read, texts_of
 from tui.text import cell_len, clip_cells, shown_text
 from tui.verdict import BIDIRECTIONAL
+from tui.widgets.drop_down import DropDown
 from tui.widgets.field import SettingField
 
 # What one wants at hand; everything else is one key away, in its group.
@@ -130,7 +131,7 @@ class SettingsForm(Vertical):
             with Horizontal(id="preset-field", classes="field") as preset_line:
                 preset_line.tooltip = "a named configuration, with the figures that were published for it"
                 yield Static("preset", classes="field-label", markup=False)
-                yield Select(
+                yield DropDown(
                     [*options, (CUSTOM, CUSTOM)], value=self._preset, allow_blank=False, compact=True, id="preset"
                 )
             for group, members in groupby(settings(), lambda setting: setting.group):

@@ -35,6 +35,7 @@ from tui.request_texts import (
     stop_placeholder,
 )
 from tui.text import clip_cells
+from tui.widgets.drop_down import DropDown
 from tui.widgets.field import SettingField
 from tui.widgets.form import help_of
 from tui.widgets.lit_box import LitVertical
@@ -142,7 +143,7 @@ class GenerateForm(LitVertical):
                 strategy_line.tooltip = "how the next token is chosen among those that the model thinks likely"
                 yield Static("strategy", classes="field-label", markup=False)
                 names = [(strategy.name, strategy.name) for strategy in STRATEGIES]
-                yield Select(names, value=self._strategy, allow_blank=False, compact=True, id="generate-strategy")
+                yield DropDown(names, value=self._strategy, allow_blank=False, compact=True, id="generate-strategy")
             for name in PARAMETERS:
                 yield self._field(name)
             yield Fold(id="generate-fold")

@@ -19,6 +19,7 @@ from textual.widgets.option_list import Option
 from tui.corpora import matches
 from tui.host import stands
 from tui.text import shown_text
+from tui.widgets.drop_down import PagedList
 from tui.widgets.plain_input import PlainInput
 
 SHOWN = 40
@@ -63,7 +64,7 @@ class _PathLine(PlainInput):
             self.parent.enter_list()
 
 
-class _Matches(OptionList):
+class _Matches(PagedList):
     """The list: up from its first line leads back to where one types."""
 
     def action_cursor_up(self) -> None:

@@ -17,6 +17,7 @@ from textual.worker import Worker
 from core.runs.run import Run, RunSummary, list_runs
 from tui.host import host, stands
 from tui.text import clip_cells, shown_text
+from tui.widgets.drop_down import DropDown
 from tui.writer_facts import WriterFacts, writer_facts
 
 LIST_EVERY = 5  # looks between two readings of the whole list
@@ -42,7 +43,7 @@ class RunChoice(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static("run", classes="field-label", markup=False)
-        yield Select[str]((), prompt="no runs yet", compact=True, id="generate-run")
+        yield DropDown[str]((), prompt="no runs yet", compact=True, id="generate-run")
 
     @property
     def run(self) -> RunSummary | None:

@@ -15,12 +15,13 @@ from core.corpus.catalogue import Download, Text
 from tui.palette import QUIET
 from tui.quantities import bytes_text
 from tui.text import cell_len, clip_cells, pad_cells, shown_text
+from tui.widgets.drop_down import PagedList
 
 NOT_HERE = "not here yet"
 LOW_SCREEN = 32  # lines of a screen on which what is not here gets one line, not two
 
 
-class TextList(OptionList):
+class TextList(PagedList):
     """Lists texts, as wide as it is. A click moves the highlight, a double click selects, as enter does."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
