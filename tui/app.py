@@ -43,8 +43,10 @@ from tui.messages import (
 from tui.panes.train import TrainPane
 from tui.preferences import Preferences
 from tui.preflight import device_named
+from tui.terminal_input import part_escape, steady
 from tui.text import shown_text
 from tui.themes import DARK, LIGHT
+from tui.turns import Turns
 from tui.watched_run import OPENING, WatchedRun
 from tui.widgets.header import HeaderLine, PaneTab, device_words
 from tui.widgets.key_line import KeyLine
@@ -92,7 +94,6 @@ class Playground(App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall"), (50, "-very-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            # Before anything else, so that a key typed right behind it does not reach the pane that is left.
             Binding(pane.key, f"pane('{pane.name}')", pane.title, show=False, priority=True, id=f"app.{pane.name}",
                     tooltip=f"To the {pane.title} pane; so does {number}, where no text is being typed")
             for number, pane in enumerate(PANES, 1)
@@ -113,6 +114,8 @@ class Playground(App[None]):
         self, saves: Path, data_dir: Path, device: str = "auto", engines: Callable[[Playground], Engines] | None = None
     ) -> None:
         super().__init__()
+        self.driver_class = steady(self.driver_class)
+        part_escape()
         self.saves = saves
         self.data_dir = data_dir
         self.device = device
@@ -121,7 +124,7 @@ class Playground(App[None]):
         self.engines = engines(self) if engines else Engines(self.post_message, saves, data_dir)
         self._last_focus: dict[str, Widget] = {}
         self._leaving = Leaving()
-        self._held: list[events.Key] | None = None  # keys that wait until the pane being opened has the focus
+        self._turns = Turns(self, super().on_event)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         # As ``theme = ...`` does, but for reading all styles a second time: nothing is on screen yet.
@@ -197,20 +200,13 @@ class Playground(App[None]):
             last.focus(scroll_visible=False)
         else:
             panes.query_one(f"#pane-{name}").focus()
-        self._held = []
-        self.call_later(self._let_keys_in)  # behind the change of focus, which Textual puts off
 
     async def on_event(self, event: events.Event) -> None:
-        """Keys that come before a pane that was just opened has the focus are for it."""
-        if self._held is not None and isinstance(event, events.Key) and not event.is_forwarded:
-            self._held.append(event)
+        """A key is for what the user sees when it has been typed: see ``Turns``."""
+        if isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded:
+            await self._turns.take(event)
         else:
             await super().on_event(event)
-
-    async def _let_keys_in(self) -> None:
-        held, self._held = self._held or [], None
-        for key in held:  # one of them may open yet another pane
-            await self.on_event(key)
 
     def _read_later_styles(self) -> None:
         """Know the styles of all panes and dialogs; 8 ms, the first time."""
@@ -371,14 +367,25 @@ class Playground(App[None]):
         """Bring a deleted run back: what the notice of its deletion offers."""
         self.query_one("#pane-runs").restore(entry)  # type: ignore[attr-defined]
 
+    def action_command_palette(self) -> None:
+        """Every command by its name."""
+        from tui.dialogs.dialog import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
+
     def action_toggle_theme(self) -> None:
         """Dark or light."""
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
 
     async def action_quit(self) -> None:
         """Leave the screen; trainings go on in their engines."""
+        self.leave()
+
+    def leave(self, return_code: int = 0) -> None:
+        """The same; ``return_code`` is for the shell."""
         self.left_training = [run.name for run in self.engines.training()]
-        self.exit()
+        self.exit(return_code=return_code)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything that a key can do, by name."""

@@ -68,7 +68,9 @@ class Terminal:
         lines: int = 40,
         environment: Mapping[str, str],
         folder: Path,
+        emulate: bool = True,
     ) -> None:
+        self._emulate = emulate
         self.screen = AlternateScreen(columns, lines)
         self.output = bytearray()
         self._stream = pyte.Stream(self.screen)
@@ -81,7 +83,7 @@ class Terminal:
         self._exit: int | None = None
         self._reading = threading.Event()
         self._reading.set()
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.resize(columns, lines)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -95,9 +97,23 @@ class Terminal:
                 return
             with self._lock:
                 self.output += data
+                if not self._emulate:
+                    del self.output[: -1 << 20]
+                    continue
                 # pyte does not know the private modes that set a colour's fallback; they draw nothing.
                 with contextlib.suppress(TypeError):
                     self._stream.feed(self._decoder.decode(data))
+
+    @property
+    def descriptor(self) -> int:
+        """Where what is typed goes in."""
+        return self._master
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the terminal another size; whoever draws on it is told."""
+        with self._lock:
+            self.screen.resize(lines, columns)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def stall(self) -> None:
         """Read nothing any more, as a terminal at the end of a line that hangs; what is on its way is still taken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.app import ComposeResult
 from textual.widgets import Footer
 
 
@@ -14,13 +15,19 @@ class KeyLine(Footer):
 
     _shown: tuple[object, ...] | None = None
 
+    def compose(self) -> ComposeResult:
+        """The keys of this moment: after those of the one before were taken away, they may be others than asked for."""
+        self._shown = self._keys()
+        yield from super().compose()
+
     async def recompose(self) -> None:
         """Show the keys of the moment, where they are others."""
-        shown = tuple(
+        if self._keys() != self._shown or not self.children:
+            await super().recompose()
+
+    def _keys(self) -> tuple[object, ...]:
+        return tuple(
             (binding.key, binding.key_display, binding.description, binding.action, enabled, tooltip)
             for _, binding, enabled, tooltip in self.screen.active_bindings.values()
             if binding.show or binding.key == self.app.COMMAND_PALETTE_BINDING
         )
-        if shown != self._shown:
-            self._shown = shown
-            await super().recompose()
