@@ -44,15 +44,20 @@ def main(arguments: list[str] | None = None) -> int:
 
     preferences = Preferences(preferences_path())  # it reads while all else is imported
     from tui.app import Playground
+    from tui.safety_net import SafetyNet
 
     app = Playground(saves=saves, data_dir=data, device=options.device)
     app.preferences = preferences
     preferences.begin(app)
-    app.run()
+    net = SafetyNet(app, app.leave)
+    with net.spread():
+        app.run()
     output.guard()  # the terminal may have gone
     output.tolerate()
     for name in app.left_training:
         print(f"{name} goes on training; python -m tui finds it again")
+    if net.sentence:
+        print(f"{parser.prog}: {net.sentence}", file=sys.stderr)
     return app.return_code or 0
 
 
