@@ -257,12 +257,12 @@ def _generate(options: argparse.Namespace) -> int:
         return 0
 
     from core.engine.session import load_model
-    from core.generation.answer import answer
+    from core.generation.answer import response
     from core.generation.writer import Writing
 
     settle()
     model, vocabulary = load_model(run)
-    for events in answer(Writing(model, vocabulary, request), _training_text(run) if request.copy else None):
+    for events in response(Writing(model, vocabulary, request), _training_text(run) if request.copy else None):
         for event in events:
             report.show(event)
     return 0

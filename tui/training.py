@@ -50,13 +50,14 @@ class Training:
         except (UserError, EngineError) as error:
             if not stands(pane):
                 return
-            name = getattr(error, "field", None) or named_setting(str(error))
+            words = error.labelled if isinstance(error, UserError) else str(error)
+            name = (error.field if isinstance(error, UserError) else None) or named_setting(words)
             self._refused = isinstance(error, UserError) and pane.plan in ("new", "apply", "go on")
             if self._refused and name:
-                pane.form.show_outside_error(name, str(error))
+                pane.form.show_outside_error(name, words)
                 pane.drawer = True
                 await pane.form.focus_error()
-            pane.view.trouble(shown_text(str(error)))
+            pane.view.trouble(shown_text(words))
         finally:
             if stands(pane):
                 pane.view.busy("")

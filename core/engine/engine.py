@@ -19,7 +19,7 @@ from core.devices import devices
 from core.engine.ending import Ended, Ending
 from core.engine.failure import failure_words, write_failure
 from core.engine.jobs import Jobs, laboratory_job, writing_job
-from core.engine.protocol import ENDING
+from core.engine.protocol import ENDING, error_event
 from core.engine.requests import (
     QUESTIONS,
     Asked,
@@ -179,7 +179,7 @@ class Engine:
         except Ended:
             self._answer(request.client, number, ENDING)
         except UserError as error:
-            self._answer(request.client, number, {"event": "error", "message": str(error), "mendable": True})
+            self._answer(request.client, number, error_event(error))
         except Exception as error:
             write_failure(error, self._jobs.folder)
             words = failure_words(error, self._jobs.folder)

@@ -7,12 +7,12 @@ from typing import Any
 
 from core.engine.ending import Ended, Ending
 from core.engine.failure import failure_words, write_failure
-from core.engine.protocol import CANCELLED, ENDING, LONGEST_MESSAGE, encoded
+from core.engine.protocol import CANCELLED, ENDING, LONGEST_MESSAGE, encoded, error_event
 from core.engine.requests import Id
 from core.engine.server import Server
 from core.engine.session import Session
 from core.errors import UserError
-from core.generation.answer import answer, training_part
+from core.generation.answer import response, training_part
 from core.generation.options import GenerationRequest
 from core.generation.writer import Writing
 from core.insight.sequence import EpochDone
@@ -71,7 +71,7 @@ class Jobs:
         except Ended:
             return  # ``end`` tells
         except UserError as error:
-            self._last(key, {"event": "error", "message": str(error), "mendable": True})
+            self._last(key, error_event(error))
         except Exception as error:
             write_failure(error, self.folder)
             self._last(key, {"event": "error", "message": failure_words(error, self.folder)})
@@ -102,8 +102,8 @@ def writing_job(session: Session, request: GenerationRequest) -> Job:
     text = None
     if session.trainer is not None:
         text = training_part(session.trainer.corpus.ids, session.trainer.config.validation_fraction)
-    answered = answer(Writing(session.model, session.vocabulary, request), text, WRITING_SECONDS)
-    return ([_short(event) for event in events] for events in answered)
+    answer = response(Writing(session.model, session.vocabulary, request), text, WRITING_SECONDS)
+    return ([_short(event) for event in events] for events in answer)
 
 
 def _short(event: dict[str, Any]) -> dict[str, Any]:

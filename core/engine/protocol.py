@@ -19,7 +19,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from core.errors import EngineError, RunError
+from core.errors import EngineError, RunError, UserError
 from core.process import temporary_folder
 
 LAST_EVENTS = ("done", "error", "cancelled")
@@ -133,9 +133,15 @@ def _credentials(connection: socket.socket) -> tuple[int, int, int]:
     return process, user, group
 
 
+def error_event(error: UserError) -> dict[str, Any]:
+    """The ``error`` event for what the user can correct; with the setting and its sentence for a form, where known."""
+    setting = {"field": error.field, "labelled": error.labelled} if error.field else {}
+    return {"event": "error", "message": str(error), "mendable": True, **setting}
+
+
 def failure(message: dict[str, Any]) -> Exception:
-    """The exception that an ``error`` event stands for."""
+    """The exception for an ``error`` event."""
     text = str(message.get("message", "the engine gave no reason"))
     if message.get("mendable"):
-        return RunError(text)
+        return RunError(text, message.get("field"), message.get("labelled"))
     return EngineError(text)

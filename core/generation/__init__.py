@@ -1,1 +1,1 @@
-"""Generation: how a trained model writes."""
+"""Generation: writing with a trained model."""

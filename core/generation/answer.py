@@ -1,4 +1,4 @@
-"""The answer to a request, as the events that an engine sends and the command line prints."""
+"""The response to a request: the events that an engine sends and the command line prints."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from core.generation.copying import longest_copy
 from core.generation.text import Sample
 from core.generation.writer import Writing
 
-NO_TEXT = "the training text is gone or changed, so nothing can be compared with it"
+NO_TEXT = "the training text is missing or has changed, so nothing can be compared with it"
 
 
-def answer(
+def response(
     writing: Writing, text: npt.NDArray[np.integer] | None, seconds: float = 0.02
 ) -> Iterator[list[dict[str, Any]]]:
-    """Write, and yield the events of each stretch of work, of about ``seconds`` each; the last one is ``done``.
+    """Write, and yield the events of about ``seconds`` of work at a time; the last event is ``done``.
 
     Args:
-        writing: fresh.
-        text: the ids that the model was trained on, for the copy meter; None where they cannot be had.
+        writing: not yet begun.
+        text: the ids that the model was trained on, for the copy meter; None if they are not available.
 
     Events::
 
@@ -30,8 +30,8 @@ def answer(
         {"event": "done", "text": prefix and first continuation, "unknown": [...], "seed": ..., "samples": [
             {"continuation", "tokens", "ended", "score", "copy": {"length", "start", "text_start", "span", "text"}}]}
 
-    ``tokens`` is there where details are asked for. ``copy`` is null where it is not asked for, and where the text is
-    not there; ``copy_problem`` then says so. Raises UserError from ``Writing``.
+    ``tokens`` is present with details. ``copy`` is null if the request does not ask for it, and if there is no text to
+    compare with; then ``copy_problem`` is present. Raises UserError from ``Writing``.
     """
     while not writing.finished:
         yield [{"event": "text", **piece.to_json()} for piece in writing.advance(seconds)]
@@ -40,7 +40,7 @@ def answer(
         found = copied(sample, text) if request.copy and text is not None else None
         samples.append({**sample.to_json(), "copy": found})
         if found:
-            yield []  # that took a while
+            yield []  # the comparison takes a while
     done = {
         "event": "done",
         "text": request.prefix + samples[0]["continuation"],
@@ -52,7 +52,7 @@ def answer(
 
 
 def copied(sample: Sample, text: npt.NDArray[np.integer]) -> dict[str, Any]:
-    """The longest stretch of a sample that stands in ``text``.
+    """The longest stretch of a sample that occurs in ``text``.
 
     ``length``, ``start`` and ``text_start`` count tokens, ``span`` is (start, end) in characters of the continuation.
     """
@@ -63,5 +63,5 @@ def copied(sample: Sample, text: npt.NDArray[np.integer]) -> dict[str, Any]:
 
 
 def training_part(ids: npt.NDArray[np.integer], validation_fraction: float) -> npt.NDArray[np.integer]:
-    """A text without the tail that is held out of training."""
+    """The ids of a text without those that are held out of training."""
     return ids[: len(ids) - int(len(ids) * validation_fraction)]

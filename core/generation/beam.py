@@ -1,4 +1,4 @@
-"""Beam search: the likeliest whole texts, rather than a text of likely tokens."""
+"""Beam search: the most likely whole texts, rather than a text of likely tokens."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Result:
 
 
 class BeamSearch:
-    """Follows the ``width`` likeliest beginnings, all of one length, and keeps the ``width`` best texts that ended.
+    """Keeps the ``width`` most likely candidates, all of one length, and the ``width`` best texts that ended.
 
     Texts are compared by the mean log-probability of their tokens, score = 1/n sum_t log p(x_t | x_<t), the token that
-    ends them included: without a division by the length the shortest would win. (Wu et al. 2016, "Google's neural
+    ends them included: without division by the length the shortest would win. (Wu et al. 2016, "Google's neural
     machine translation system", divide by a power of the length; here the power is 1 and the score is the logarithm of
-    one over the perplexity.) With a width of as many texts as there are, it is exhaustive search.
+    one over the perplexity.) With a width of the number of all texts, it is exhaustive search.
     """
 
     def __init__(
@@ -40,19 +40,19 @@ class BeamSearch:
         masked: npt.NDArray[np.int64],
         ends: frozenset[int],
     ) -> None:
-        """``stream`` has one row and has read all but the token ``last``; ``masked`` are never written."""
+        """``stream`` has one row and has read all but the token ``last``; ``masked`` ids are never written."""
         self._stream, self._last = stream, [last]
         self._width, self._length = width, length
         self._masked = masked
         self._ends = np.array(sorted(ends), dtype=np.int64)
-        self._sums = np.zeros(1)  # of log-probabilities, one for each text followed
-        # Where each text followed came from, (parent row, token), one pair of arrays a step.
+        self._sums = np.zeros(1)  # of log-probabilities, one for each candidate
+        # The origin of each candidate, (parent row, token), one pair of arrays for each step.
         self._steps: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
         self._ended: list[Result] = []
         self.finished = False
 
     def advance(self) -> None:
-        """One token further in every text followed. Raises UserError where the model gives no finite numbers."""
+        """Add one token to every candidate. Raises UserError if the model's scores are not finite."""
         logits = self._stream.advance(self._last).astype(np.float64)  # (rows, vocabulary)
         if not np.isfinite(logits).all():
             raise UserError(NOT_FINITE)
@@ -71,7 +71,7 @@ class BeamSearch:
         self.finished = len(self._steps) == self._length or not len(rows) or self._cannot_improve()
 
     def _end_texts(self, sums: npt.NDArray[np.float64]) -> None:
-        """Keep the texts that could end here, if they are among the best that ended."""
+        """Keep the candidates that can end here, if they are among the best that ended."""
         rows, which, found = _best(sums[:, self._ends], self._width)
         number = len(self._steps) + 1
         worst = self._ended[-1].score if len(self._ended) == self._width else -np.inf
@@ -82,7 +82,7 @@ class BeamSearch:
         self._ended = sorted(self._ended, key=lambda result: -result.score)[: self._width]
 
     def _cannot_improve(self) -> bool:
-        """Whether no text followed can still get among the best: its sum only falls, and is divided by the length."""
+        """Whether no candidate can still be among the best: its sum only falls, and is divided by the length."""
         return len(self._ended) == self._width and self._sums.max() / self._length <= self._ended[-1].score
 
     def _text(self, row: int) -> list[int]:
@@ -93,12 +93,12 @@ class BeamSearch:
         return ids[::-1]
 
     def results(self) -> Iterator[Result]:
-        """What has been found, the best first, at most ``width`` texts."""
+        """At most ``width`` texts, the best first."""
         number = len(self._steps)
-        followed = [
+        candidates = [
             Result(tuple(self._text(row)), float(total) / number, False) for row, total in enumerate(self._sums)
         ]
-        yield from sorted([*self._ended, *followed], key=lambda result: -result.score)[: self._width]
+        yield from sorted([*self._ended, *candidates], key=lambda result: -result.score)[: self._width]
 
 
 def _best(

@@ -1,20 +1,20 @@
-"""Strategies in numbers: from the scores of a model to the next token. numpy only, one row of scores at a time.
+"""Strategies: from the scores of a model to the next token. numpy only, one row of scores at a time.
 
-The filters apply in this order, each to what the one before has left, as most toolkits have it:
+The filters apply in this order, each to the result of the previous one, as in most toolkits:
 
-1. tokens that are never written get the probability 0;
+1. masked tokens get the probability 0;
 2. repetition penalty: the score of each token of the last ``repetition_window`` ones is divided by the penalty where it
    is positive and multiplied where it is negative (Keskar et al. 2019, "CTRL"; the sign as in Hugging Face's
-   transformers, without which a penalty would reward what is unlikely);
-3. temperature: the scores are divided by it, and become probabilities;
-4. top-k: the k likeliest tokens stay (Fan et al. 2018, "Hierarchical neural story generation");
-5. top-p: the fewest likeliest tokens stay that together have at least the probability p (Holtzman et al. 2020, "The
-   curious case of neural text degeneration");
-6. min-p: tokens stay that are at least min_p times as likely as the likeliest (Nguyen et al. 2024, "Turning up the
-   heat").
+   transformers, without which a penalty would reward unlikely tokens);
+3. temperature: the scores are divided by it, and a softmax makes them probabilities;
+4. top-k: the k most likely tokens stay (Fan et al. 2018, "Hierarchical neural story generation");
+5. top-p: the smallest set of most likely tokens with a total probability of at least p stays (Holtzman et al. 2020,
+   "The curious case of neural text degeneration");
+6. min-p: tokens stay that are at least min_p times as likely as the most likely one (Nguyen et al. 2024, "Turning up
+   the heat").
 
-What stays is renormalised after each step. Of equally likely tokens the one with the smaller id, the more frequent one
-in the text, goes first.
+Probabilities are renormalised after each step. Of equally likely tokens the one with the smaller id comes first: the
+more frequent one in the text.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ Ids = npt.NDArray[np.int64]
 _BLOCK = 64
 NOTHING: Ids = np.zeros(0, dtype=np.int64)
 NOT_FINITE = (
-    "the model's weights give no finite numbers any more: go back to an earlier checkpoint, or train anew with a lower "
-    "learning rate"
+    "the model's scores became non-finite: go back to an earlier checkpoint, or train a new run with a lower learning "
+    "rate"
 )
 
 
 def distribution(logits: Logits, filters: Filters, recent: Sequence[int] = (), masked: Ids = NOTHING) -> Probabilities:
-    """The probabilities that the next token is drawn by, (vocabulary,) float64: the model's, after the filters.
+    """The distribution of the next token after all filters, (vocabulary,) float64.
 
     Args:
-        logits: (vocabulary,), as the model gives them.
+        logits: (vocabulary,), the scores of the model.
         filters: see the module.
-        recent: the ids that the penalty looks at, the whole text so far or its end.
-        masked: ids that are never drawn; where nothing else is left, they are.
+        recent: ids for the penalty: the text so far, or its end.
+        masked: ids that are never sampled, unless there are no others.
 
-    Raises UserError where a score is NaN or infinite.
+    Raises UserError for non-finite scores.
     """
     scores = logits.astype(np.float64)
     if len(masked) < len(scores):
@@ -88,13 +88,13 @@ def _keep_likeliest(probabilities: Probabilities, k: int) -> None:
 
 
 def _keep_nucleus(probabilities: Probabilities, p: float) -> None:
-    """Set all but the fewest likeliest tokens that together reach ``p`` to 0, in place, and renormalise."""
-    # All tokens less likely than (1 - p) / vocabulary have less than 1 - p together: the nucleus does without them, and
-    # in a model that has learned something there are few others to sort.
+    """Set all but the smallest set of most likely tokens that reaches ``p`` to 0, in place, and renormalise."""
+    # All tokens less likely than (1 - p) / vocabulary have less than 1 - p together: the nucleus has none of them, and
+    # a trained model has few others to sort.
     some = np.flatnonzero(probabilities >= (1 - p) / len(probabilities))
     some = some[np.argsort(-probabilities[some], kind="stable")]
     sums = np.cumsum(probabilities[some])
-    # The nucleus ends with the token that reaches p; a sum that misses it by its last bits has reached it.
+    # The nucleus ends with the token that reaches p; the tolerance is for rounding of the sum.
     nucleus = some[: int(np.searchsorted(sums, p * (1 - 1e-12))) + 1]
     kept = probabilities[nucleus]
     probabilities[:] = 0
@@ -102,17 +102,17 @@ def _keep_nucleus(probabilities: Probabilities, p: float) -> None:
 
 
 def draw(probabilities: Probabilities, uniform: float) -> int:
-    """The token at ``uniform``, from [0, 1), of the cumulated probabilities: inverse transform sampling.
+    """The token at ``uniform``, in [0, 1), of the cumulative distribution: inverse transform sampling.
 
-    One random number a token, where ``torch.multinomial`` and the Gumbel-max trick take one for each entry of the
-    vocabulary. A token of probability 0 is never drawn.
+    It takes one random number for each token; ``torch.multinomial`` and the Gumbel-max trick take one for each entry of
+    the vocabulary. A token of probability 0 is never sampled.
     """
     sums = np.cumsum(probabilities)
     return _place(sums, uniform * sums[-1])
 
 
 def _place(sums: npt.NDArray[np.floating], mass: float) -> int:
-    """The first place whose cumulated sum is above ``mass``; where rounding has left none, the last that adds to it."""
+    """The first place whose cumulative sum exceeds ``mass``; if rounding leaves none, the last one that adds to it."""
     place = int(sums.searchsorted(mass, side="right"))
     return place if place < len(sums) else int(sums.searchsorted(sums[-1]))
 
@@ -133,12 +133,12 @@ def likeliest(probabilities: Probabilities, count: int) -> list[tuple[int, float
 
 
 class Chooser:
-    """Chooses token after token by one sampling, reusing its buffers.
+    """Chooses tokens by one sampling, with reused buffers.
 
-    Drawing by temperature alone, the commonest way, is where the time of a small model would go, so it is done on the
-    fp32 scores as they are, without a maximum taken first (and again with care where that overflows), and the place in
-    the cumulated probabilities is looked for in two stages, among blocks and inside one: numpy's cumulated sum of a
-    whole vocabulary costs more than all the rest of the choice.
+    Sampling by temperature alone, the most common case, would take most of the time of a small model. So it works on
+    the fp32 scores without subtracting the maximum first (and falls back to ``distribution`` on overflow), and searches
+    the cumulative sum in two stages, over blocks and within one: numpy's cumulative sum of a whole vocabulary takes
+    longer than all the rest.
     """
 
     def __init__(self, sampling: Sampling, vocabulary_size: int) -> None:
@@ -146,25 +146,25 @@ class Chooser:
         self._is_greedy = sampling.strategy == "greedy"
         self._is_plain = self.filters.is_temperature_alone
         self._factor = 1 / self.filters.temperature
-        # Row by row the vocabulary; what is behind it stays 0.
+        # The vocabulary, row by row; the rest stays 0.
         self._blocks = np.zeros((-(-vocabulary_size // _BLOCK), _BLOCK), dtype=np.float32)
         self._weights = self._blocks.reshape(-1)[:vocabulary_size]
         self._ones = np.ones(_BLOCK, dtype=np.float32)
 
     @property
     def looks_back(self) -> bool:
-        """Whether what has been written takes part in the choice."""
+        """Whether the choice depends on the tokens written so far."""
         return self.filters.repetition_penalty != 1
 
     def choose(self, logits: Logits, uniform: float, recent: Sequence[int], masked: Ids) -> int:
         """The next token.
 
         Args:
-            logits: (vocabulary,) fp32, left as they are.
-            uniform: a random number from [0, 1); greedy does not look at it.
+            logits: (vocabulary,) fp32; they are not changed.
+            uniform: a random number in [0, 1); greedy ignores it.
             recent, masked: as for ``distribution``.
 
-        Raises UserError where the scores are not finite. Numbers may overflow on the way: call it under
+        Raises UserError for non-finite scores. Intermediate results may overflow: call it under
         ``np.errstate(over="ignore", invalid="ignore")``.
         """
         if self._is_greedy:
@@ -176,7 +176,7 @@ class Chooser:
         return draw(distribution(logits, self.filters, recent, masked), uniform)
 
     def _draw_plainly(self, logits: Logits, uniform: float, masked: Ids) -> int:
-        """The token drawn at the temperature, or -1 where the numbers leave the range of fp32."""
+        """The token sampled at the temperature, or -1 if the numbers leave the range of fp32."""
         np.exp(logits if self._factor == 1 else logits * self._factor, out=self._weights)
         self._weights[masked] = 0
         sums = np.dot(self._blocks, self._ones).tolist()
@@ -203,7 +203,7 @@ class Chooser:
         return token
 
     def distribution(self, logits: Logits, recent: Sequence[int], masked: Ids) -> Probabilities:
-        """What the token is drawn from; greedy's is its one token. Shapes as for ``choose``."""
+        """The distribution that ``choose`` samples from; for greedy, its one token. Shapes as for ``choose``."""
         if self._is_greedy:
             certain = np.zeros(len(logits))
             certain[self.choose(logits, 0.0, recent, masked)] = 1

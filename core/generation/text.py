@@ -1,4 +1,4 @@
-"""One text while it is being written, and what is told of it: pieces, tokens in detail, and the whole at the end."""
+"""The transcript of one text: what is written piece by piece, each token in detail, and the whole at the end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from core.generation.strategies import Chooser, Logits, Probabilities, distribut
 from core.generation.verse import Acrostic
 
 MOST_CHARACTERS = 2_000_000
-"""A text ends here too: words can be long."""
-TOLD = 10
-"""Tokens of a distribution that are told."""
+"""A text ends here at the latest: words can be long."""
+LISTED = 10
+"""Most likely tokens that are listed of a distribution."""
 
 Ids = npt.NDArray[np.int64]
 Likeliest = tuple[tuple[str, float], ...]
@@ -32,8 +32,8 @@ class WrittenToken:
         text: what it adds to the text.
         id: its id.
         surprise: -log2 of its probability under the model itself, in bits.
-        top: the likeliest tokens of the distribution that it was drawn from, after all filters: (token, probability).
-        model: the likeliest tokens under the model itself.
+        top: the most likely tokens of the distribution it was sampled from, after all filters: (token, probability).
+        model: the most likely tokens under the model itself.
     """
 
     text: str
@@ -43,7 +43,7 @@ class WrittenToken:
     model: Likeliest
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able, with as many digits as a screen shows."""
+        """JSON-able, with the digits that a screen shows."""
         return {
             "text": self.text,
             "id": self.id,
@@ -55,7 +55,7 @@ class WrittenToken:
 
 @dataclass(frozen=True)
 class Piece:
-    """What has been added to one of the texts; ``tokens`` are told where the request asks for details."""
+    """An addition to one of the texts; ``tokens`` only with details."""
 
     sample: int
     text: str
@@ -63,20 +63,20 @@ class Piece:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
-        told = {"tokens": [token.to_json() for token in self.tokens]} if self.tokens else {}
-        return {"text": self.text, "sample": self.sample, **told}
+        details = {"tokens": [token.to_json() for token in self.tokens]} if self.tokens else {}
+        return {"text": self.text, "sample": self.sample, **details}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One text that is done.
+    """One finished text.
 
     Attributes:
         text: the continuation, without the prefix.
-        ids: its tokens; what ended it is among them only where it is written.
+        ids: its tokens; the one that ended it only if it is written.
         spans: (start, end) of each token in ``text``, in characters.
-        ended: ``length``, ``stop`` (at a token asked for), ``end`` (at the model's own end token) or ``verses``.
-        score: of a beam search, the mean log-probability of a token in nats, else None.
+        ended: ``length``, ``stop`` (a token of the request), ``end`` (the model's end token) or ``verses``.
+        score: mean log-probability of a token in nats, with beam search; else None.
     """
 
     text: str
@@ -92,15 +92,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Rules:
-    """What all texts of one request have in common.
+    """The rules that all texts of one request share.
 
     Attributes:
-        prefix: what stands before the text.
-        length: tokens at most.
-        ends: ids that end the text. They are written, but for white space and the model's own end token.
-        end: the id of that one, or None.
-        masked: ids that are never drawn.
-        details: whether each token is told.
+        prefix: the text before it.
+        length: most tokens.
+        ends: ids that end the text. They are written, except white space and the model's end token.
+        end: the id of the model's end token, or None.
+        masked: ids that are never sampled.
+        details: whether details of each token are kept.
     """
 
     vocabulary: Vocabulary
@@ -113,13 +113,16 @@ class Rules:
     details: bool
 
     def named(self, probabilities: Probabilities) -> Likeliest:
-        """The likeliest tokens as texts."""
+        """The most likely tokens as texts."""
         tokens = self.vocabulary.tokens
-        return tuple((tokens[index], probability) for index, probability in likeliest(probabilities, TOLD))
+        return tuple((tokens[index], probability) for index, probability in likeliest(probabilities, LISTED))
 
 
-class Text:
-    """One text in the making. ``last`` is the token that the model reads next, ``ended`` why the text is done."""
+class Transcript:
+    """One text that is being written.
+
+    ``last`` is the token that the model reads next, ``ended`` the reason why the text is finished, or empty.
+    """
 
     def __init__(self, number: int, rules: Rules, seed: int, acrostic: Acrostic | None = None) -> None:
         self.ended = ""
@@ -129,7 +132,7 @@ class Text:
         self._pieces: list[str] = []
         self._characters = 0
         self._tokens: list[WrittenToken] = []
-        self._told = 0
+        self._taken = 0
         self._is_spaced = rules.vocabulary.kind == "word"
         self._uniforms = _uniforms(seed, number)
         looks_back = rules.chooser.looks_back
@@ -141,25 +144,25 @@ class Text:
         if acrostic is None and not rules.details:
             self.add(rules.chooser.choose(logits, next(self._uniforms), self._seen or (), rules.masked))
             return
-        head = None if acrostic is None else acrostic.forced()
+        initial = None if acrostic is None else acrostic.forced()
         masked = rules.masked if acrostic is None else self._masked(acrostic)
-        if head is not None:
-            token = head.id
+        if initial is not None:
+            token = initial.id
         else:
             token = rules.chooser.choose(logits, next(self._uniforms), self._seen or (), masked)
-        drawn = self._drawn_from(logits, token, masked, head is not None) if rules.details else ()
-        written = self.add(token, "" if head is None else head.text)
+        drawn = self._drawn_from(logits, token, masked, initial is not None) if rules.details else ()
+        written = self.add(token, "" if initial is None else initial.text)
         if rules.details and written:
-            self.tell(logits, len(self._ids) - 1, drawn)
+            self.add_details(logits, len(self._ids) - 1, drawn)
 
     def _masked(self, acrostic: Acrostic) -> Ids:
-        """What an acrostic must not draw now: no end before its last verse, none at all directly behind a head."""
+        """Ids that an acrostic must not sample now: no end before the last verse, or directly after an initial."""
         usual, end = self._rules.masked, self._rules.end
-        masked = set(acrostic.kept_open) if acrostic.is_behind_head else set()
-        if end is not None and (acrostic.is_behind_head or not acrostic.is_last_verse):
+        masked = set(acrostic.verse_ends) if acrostic.is_after_initial else set()
+        if end is not None and (acrostic.is_after_initial or not acrostic.is_last_verse):
             masked.add(end)
         masked.update(usual.tolist())
-        # A vocabulary may have nothing else.
+        # A small vocabulary may have no other tokens.
         is_too_much = len(masked) == len(self._rules.vocabulary)
         return usual if len(masked) == len(usual) or is_too_much else np.array(sorted(masked), dtype=np.int64)
 
@@ -169,7 +172,7 @@ class Text:
         return self._rules.named(self._rules.chooser.distribution(logits, self._seen or (), masked))
 
     def add(self, token: int, shown: str = "") -> bool:
-        """Add a token, as ``shown`` where that is given. Returns whether it is written: an end may not be."""
+        """Add a token, as ``shown`` if given. Returns whether it is written: a token that ends the text may not be."""
         rules = self._rules
         self.last = token
         text = shown or rules.vocabulary.tokens[token]
@@ -178,7 +181,7 @@ class Text:
             if token == rules.end or text.isspace():
                 return False
         if (shown or self._is_spaced) and not self._is_at_line_start:
-            text = ("\n" if shown else " ") + text  # the head of a verse, or a word
+            text = ("\n" if shown else " ") + text  # an initial, or a word
         self._ids.append(token)
         self._pieces.append(text)
         self._characters += len(text)
@@ -196,25 +199,25 @@ class Text:
         before = self._pieces[-1] if self._pieces else self._rules.prefix
         return before.endswith("\n") or not (self._pieces or before.strip())
 
-    def tell(self, logits: Logits, index: int, drawn: Likeliest | None = None) -> None:
+    def add_details(self, logits: Logits, index: int, drawn: Likeliest | None = None) -> None:
         """Keep the details of token ``index`` of the text, whose scores were ``logits``."""
         model = self._rules.named(distribution(logits, _UNFILTERED))
         bits = surprise(logits, self._ids[index])
         self._tokens.append(WrittenToken(self._pieces[index], self._ids[index], bits, drawn or model, model))
 
     def taken(self) -> Piece | None:
-        """What has been added since the last call, if anything has."""
-        if self._told == len(self._pieces):
+        """The addition since the last call, or None."""
+        if self._taken == len(self._pieces):
             return None
-        piece = Piece(self._number, "".join(self._pieces[self._told :]), tuple(self._tokens))
-        self._told, self._tokens = len(self._pieces), []
+        piece = Piece(self._number, "".join(self._pieces[self._taken :]), tuple(self._tokens))
+        self._taken, self._tokens = len(self._pieces), []
         return piece
 
     def sample(self, score: float | None = None) -> Sample:
         """The text as it is now."""
         spans, start = [], 0
         for piece in self._pieces:
-            # What only sets a token apart from the one before is not part of it.
+            # The separator before a token is not part of it.
             lead = len(piece) - len(piece.lstrip("\n ")) if len(piece) > 1 else 0
             spans.append((start + lead, start + len(piece)))
             start += len(piece)
@@ -222,7 +225,7 @@ class Text:
 
 
 def _uniforms(seed: int, number: int) -> Iterator[float]:
-    """Random numbers from [0, 1): a stream for each number of a text, that of number 0 the seed's own."""
+    """Random numbers in [0, 1): one stream for each text of a request, for text 0 that of the seed itself."""
     sequence = np.random.SeedSequence(seed, spawn_key=(number,) if number else ())
     generator = np.random.Generator(np.random.PCG64(sequence))
     while True:

@@ -1,10 +1,10 @@
-"""Writing: a model goes on from a prefix, token by token, and hands over what it has as soon as it is there.
+"""Writing: a model continues a prefix, token by token, and returns each piece as soon as it is written.
 
     for piece in write(model, vocabulary, "Once upon", 200, Sampling("top-p", seed=1)):
         print(piece, end="")
 
-``Writing`` is the same with all that a request can ask for. It keeps its state in attributes and not in a suspended
-frame, so the model may be trained on between any two calls, and no context (gradients, modes) is held across them.
+``Writing`` is the same for every option of a request. Its state is in attributes and not in a suspended frame, so the
+model may be trained on between two calls, and no context (gradients, modes) is held across them.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from core.generation.beam import BeamSearch
 from core.generation.options import GenerationRequest, Sampling
 from core.generation.strategies import Chooser
 from core.generation.stream import BatchStream, SingleStream, open_stream
-from core.generation.text import Piece, Rules, Sample, Text
-from core.generation.verse import Acrostic, Head, beginning, stop_ids
+from core.generation.text import Piece, Rules, Sample, Transcript
+from core.generation.verse import Acrostic, Initial, beginning, stop_ids
 from core.models.language_model import LanguageModel
 
 
 def write(model: LanguageModel, vocabulary: Vocabulary, prefix: str, length: int, sampling: Sampling) -> Iterator[str]:
     """Yield the continuation of ``prefix``, ``length`` tokens, piece by piece.
 
-    The model is used as it is at each moment: it may be trained on between two pieces. An empty prefix lets it begin
-    as after a line end, or as after its most frequent token where it knows no line end. Raises UserError.
+    The model may be trained on between two pieces; each uses its current weights. With an empty prefix it begins as
+    after a line break, or as after its most frequent token if the vocabulary has no line break. Raises UserError.
     """
     writing = Writing(model, vocabulary, GenerationRequest(prefix, length, sampling))
     while not writing.finished:
@@ -41,20 +41,20 @@ def write(model: LanguageModel, vocabulary: Vocabulary, prefix: str, length: int
 
 
 class Writing:
-    """One request on its way.
+    """One request in progress.
 
-    The random numbers come from the CPU whatever the device, and are none of training's: one for each token that is
-    drawn. Sample i of several has a stream of its own, so its text does not depend on where the others end.
+    The random numbers are drawn on the CPU, whatever the device, and apart from those of training: one for each token
+    that is sampled. Each sample has its own stream of them, so its text does not depend on where the others end.
 
     Attributes:
         seed: of the random numbers: the request's, or a new one.
-        unknown: tokens of prefix, heads and mood that the model does not know: it reads them as the unknown token.
-        finished: whether all is written.
-        samples: the texts, done or in the making; a beam search has them at its end, the best first.
+        unknown: tokens of prefix, acrostic and mood that are not in the vocabulary; the model reads the unknown token.
+        finished: whether everything is written.
+        samples: the texts, finished or not; those of a beam search at its end, the best first.
     """
 
     def __init__(self, model: LanguageModel, vocabulary: Vocabulary, request: GenerationRequest) -> None:
-        """Raises UserError where this model cannot write what is asked for."""
+        """Raises UserError if this model cannot write what is asked for."""
         if model.config.bidirectional:
             raise UserError(
                 "a bidirectional model cannot write: it would have to know the next token before it predicts it"
@@ -67,7 +67,7 @@ class Writing:
         self.unknown = list(dict.fromkeys(token for text in asked for token in vocabulary.unknown_tokens(text)))
         self._rules = self._rules_of(request)
         self._is_beam = request.sampling.strategy == "beam"
-        self._texts = [] if self._is_beam else [self._new_text(number) for number in range(request.count)]
+        self._transcripts = [] if self._is_beam else [self._new_transcript(number) for number in range(request.count)]
         self._beam: BeamSearch | None = None
         self._scores: list[float] = []
         self._unread = deque(self._opening())
@@ -89,28 +89,28 @@ class Writing:
             details=request.details,
         )
 
-    def _new_text(self, number: int) -> Text:
+    def _new_transcript(self, number: int) -> Transcript:
         acrostic = None
-        heads = [
-            Head(token, self._vocabulary.token_to_id(token))
+        initials = [
+            Initial(token, self._vocabulary.token_to_id(token))
             for token in self._vocabulary.split(self.request.heads)
             if not token.isspace()
         ]
-        if heads:
-            acrostic = Acrostic(heads, self._vocabulary, self.request.verse_length, self.request.length)
-        return Text(number, self._rules, self.seed, acrostic)
+        if initials:
+            acrostic = Acrostic(initials, self._vocabulary, self.request.verse_length, self.request.length)
+        return Transcript(number, self._rules, self.seed, acrostic)
 
     def _opening(self) -> list[int]:
-        """The ids that are read before the first token is written: the mood, the beginning of a text, the prefix."""
+        """The ids that the model reads first: the mood, the beginning of a text, the prefix."""
         vocabulary = self._vocabulary
         mood, prefix = (vocabulary.encode(text).tolist() for text in (self.request.mood, self.request.prefix))
         start = beginning(vocabulary) if mood or not prefix or vocabulary.reserved else []
         return [*mood, *start, *prefix] or [min(1, len(vocabulary) - 1)]
 
     def advance(self, seconds: float = 0.01) -> list[Piece]:
-        """Write for so many seconds, one token at least; return what is new, at most one piece of each text.
+        """Write for ``seconds``, at least one token; return what is new, at most one piece of each text.
 
-        Raises UserError where the model gives no finite numbers.
+        Raises UserError for non-finite scores.
         """
         until = time.perf_counter() + seconds
         self._stream.refresh()
@@ -126,11 +126,11 @@ class Writing:
                     self._write_on()
                 if time.perf_counter() >= until:
                     break
-        return [piece for text in self._texts[: self.request.count] if (piece := text.taken())]
+        return [piece for text in self._transcripts[: self.request.count] if (piece := text.taken())]
 
     def _write_alone(self, stream: SingleStream, until: float) -> None:
-        """The one text up to its end or to a moment: ``_write_on`` without what several texts need."""
-        text = self._texts[0]
+        """Write the only text until its end or the time ``until``: ``_write_on`` without the cost of several texts."""
+        text = self._transcripts[0]
         if self._unread:
             text.last = self._unread.popleft()
         while not text.ended:
@@ -140,8 +140,8 @@ class Writing:
         self.finished = bool(text.ended)
 
     def _write_on(self) -> None:
-        """One token further in every text."""
-        texts = self._texts
+        """Add one token to every text."""
+        texts = self._transcripts
         if self._unread:
             last = self._unread.popleft()
             for text in texts:
@@ -155,7 +155,7 @@ class Writing:
         self.finished = all(text.ended for text in texts)
 
     def _search(self) -> None:
-        """One token further in every text that the beam search follows; at its end, the texts that it has found."""
+        """Add one token to every candidate of the beam search; at its end, take over the texts it has found."""
         rules, sampling = self._rules, self.request.sampling
         if self._beam is None:
             assert isinstance(self._stream, BatchStream)
@@ -165,27 +165,27 @@ class Writing:
         if not self._beam.finished:
             return
         for result in self._beam.results():
-            text = self._new_text(0)
+            text = self._new_transcript(0)
             for token in result.ids:
                 text.add(token)
-            self._texts.append(text)
+            self._transcripts.append(text)
             self._scores.append(result.score)
         if rules.details:
-            self._tell(self._texts[0])
+            self._add_details(self._transcripts[0])
         self.finished = True
 
-    def _tell(self, text: Text) -> None:
-        """Read a whole text once more, and tell of each of its tokens."""
+    def _add_details(self, text: Transcript) -> None:
+        """Read a whole text once more for the details of each token."""
         stream = open_stream(self._model, alone=True)
         *before, last = self._opening()
         for token in before:
             stream.advance((token,))
         for index, token in enumerate(text.sample().ids):
-            text.tell(stream.advance((last,))[0], index)
+            text.add_details(stream.advance((last,))[0], index)
             last = token
 
     @property
     def samples(self) -> list[Sample]:
         """See the class."""
-        scores: list[float] | list[None] = self._scores or [None] * len(self._texts)
-        return [text.sample(score) for text, score in zip(self._texts, scores, strict=True)]
+        scores: list[float] | list[None] = self._scores or [None] * len(self._transcripts)
+        return [text.sample(score) for text, score in zip(self._transcripts, scores, strict=True)]

@@ -1,11 +1,11 @@
 """The textbook's first sequence experiment: a noisy sine wave, an MLP and an RNN that predict it, near and far ahead.
 
-*Dive into Deep Learning*, chapter 8.1: a model sees ``tau`` points and says the next one. Trained on the beginning of
-the sequence, it is asked for what follows: one step ahead from real points, k steps ahead, and on and on from its own
-predictions alone.
+*Dive into Deep Learning*, chapter 8.1: a model sees ``tau`` points and predicts the next one. It is trained on the
+beginning of the sequence and then predicts the rest: one step ahead from real points, k steps ahead, and multi-step,
+from its own predictions alone.
 
-The MLP reads the tau points side by side, ``relu(X W_1 + b_1) W_2 + b_2``. The RNN reads them one after the other with
-the equations of ``core.models.scratch``, and answers from its last state. All weights are drawn as the book draws them:
+The MLP reads the tau points at once, ``relu(X W_1 + b_1) W_2 + b_2``. The RNN reads them one after the other with
+the equations of ``core.models.scratch``, and predicts from its last state. All weights are initialised as in the book:
 matrices uniform by Xavier's rule, biases uniform between -1/sqrt(inputs) and 1/sqrt(inputs).
 """
 
@@ -26,7 +26,7 @@ from core.insight.sequence_config import SequenceConfig
 from core.insight.sequence_result import Curve, Experiment, Outcome
 from core.models.scan import scan
 
-# Batches, and predictions one after the other, between two moments in which the caller may do something else.
+# Batches, or multi-step predictions, between two yields to the caller.
 AT_A_TIME = 32
 
 Parameters = tuple[Tensor, ...]
@@ -52,14 +52,14 @@ class EpochDone:
 
 
 def mlp(windows: Tensor, p: Parameters) -> Tensor:
-    """The next point from the points before it, side by side: (n, tau) -> (n,)."""
+    """The next point from the points before it, read at once: (n, tau) -> (n,)."""
     W_1, b_1, W_2, b_2 = p
     H = torch.relu(torch.addmm(b_1, windows, W_1))  # (n, hidden)
     return torch.addmm(b_2, H, W_2).view(-1)
 
 
 def rnn(windows: Tensor, p: Parameters) -> Tensor:
-    """The next point from the points before it, one after the other, from a state of zeros: (n, tau) -> (n,)."""
+    """The next point from the points before it, read one after the other from a zero state: (n, tau) -> (n,)."""
     W_xh, W_hh, b_h, W_hq, b_q = p
     A = windows.t().unsqueeze(2) * W_xh + b_h  # (tau, n, hidden): X_t W_xh + b_h with one number a step
     _, (H,) = scan("rnn", A, W_hh, (), (windows.new_zeros(len(windows), len(b_h)),))  # (n, hidden)
@@ -68,7 +68,7 @@ def rnn(windows: Tensor, p: Parameters) -> Tensor:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of model: its function, and the shape of each parameter with the inputs of the layer it belongs to."""
+    """A kind of model: its function, and for each parameter its shape and the number of inputs of its layer."""
 
     name: str
     predict: Callable[[Tensor, Parameters], Tensor]
@@ -139,9 +139,10 @@ def run(config: SequenceConfig) -> Experiment:
 
 
 def steps(config: SequenceConfig) -> Iterator[EpochDone | Experiment | None]:
-    """The experiment in small steps, each some milliseconds: an ``EpochDone`` now and then, last the ``Experiment``.
+    """The experiment in steps of a few milliseconds: yields ``EpochDone``, None between them, last the ``Experiment``.
 
-    Same settings, same numbers: the data and each model have random generators of their own, and one thread computes.
+    The same settings give the same numbers: the data and each model have their own random generators, and one thread
+    computes.
     """
     small_steps = _steps(config)
     while True:
@@ -157,7 +158,7 @@ _END: Final = object()
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute in one thread, then in as many as before: on matrices this small more threads wait for one another.
+    """Compute in one thread, then restore their number: on matrices this small, several threads wait for one another.
 
     Measured on 2 busy cores: the whole experiment takes 0.11 s of processor time with one thread, 0.7 to 1.5 with two.
     """
@@ -182,7 +183,7 @@ def _steps(config: SequenceConfig) -> Iterator[EpochDone | Experiment | None]:
                 losses.append(event.loss)
             yield event
         multi_step: list[float] = []
-        for values in on_its_own(kind, weights.parameters, config, data):
+        for values in multi_step_predictions(kind, weights.parameters, config, data):
             multi_step += values
             yield None
         table = predictions(kind, weights.parameters, config, data)
@@ -205,7 +206,7 @@ def sequence(config: SequenceConfig, random: torch.Generator) -> Tensor:
 def fit(
     kind: Kind, weights: Weights, config: SequenceConfig, data: Tensor, random: torch.Generator
 ) -> Iterator[EpochDone | None]:
-    """Train on the first examples, in a new order each epoch; as in the book a batch's squared errors are summed."""
+    """Train on the first examples, in a new order each epoch; as in the book the loss is the sum of squared errors."""
     features = data.unfold(0, config.tau, 1)[: config.train_examples].contiguous()  # (examples, tau)
     labels = data[config.tau : config.train_end]  # (examples,)
     for epoch in range(1, config.num_epochs + 1):
@@ -223,8 +224,8 @@ def fit(
         yield EpochDone(kind.name, epoch, config.num_epochs, loss)
 
 
-def on_its_own(kind: Kind, p: Parameters, config: SequenceConfig, data: Tensor) -> Iterator[list[float]]:
-    """The multi-step predictions, some at a time: after ``known_points`` the model reads what it predicted itself."""
+def multi_step_predictions(kind: Kind, p: Parameters, config: SequenceConfig, data: Tensor) -> Iterator[list[float]]:
+    """The multi-step predictions, some at a time: after ``known_points`` the model reads its own predictions."""
     series = data.clone()
     for first in range(config.known_points, config.points, AT_A_TIME):
         last = min(first + AT_A_TIME, config.points)
@@ -238,7 +239,7 @@ def on_its_own(kind: Kind, p: Parameters, config: SequenceConfig, data: Tensor) 
 def predictions(kind: Kind, p: Parameters, config: SequenceConfig, data: Tensor) -> Tensor:
     """Predictions 1, 2, ... steps ahead, (farthest, points - tau): row k - 1 begins with the time tau + k.
 
-    All windows go one step farther at once. The last k - 1 of row k - 1 lie beyond the end of the sequence.
+    All windows advance one step at a time. The last k - 1 entries of row k - 1 are beyond the end of the sequence.
     """
     windows = data.unfold(0, config.tau, 1)[:-1].contiguous()  # (points - tau, tau)
     rows = []

@@ -1,4 +1,4 @@
-"""An experiment of the sequence laboratory on the command line: figures in tables, and what they show in words."""
+"""An experiment of the sequence laboratory on the command line: tables, and sentences about them."""
 
 from __future__ import annotations
 

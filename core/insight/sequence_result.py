@@ -1,4 +1,4 @@
-"""What comes out of an experiment of the sequence laboratory: numbers, their JSON, and what they show, in words.
+"""The result of an experiment of the sequence laboratory: numbers, their JSON, and sentences about them.
 
 Points are counted from 1, as in the book: ``data[0]`` is x at time 1. No torch in this module: the screen imports it.
 """
@@ -16,7 +16,7 @@ from typing import Any
 from core.insight.sequence_config import SequenceConfig
 
 Numbers = tuple[float, ...]
-# A prediction so many times as far out as the data ever is has run away.
+# A prediction this many times larger than the largest data point diverges.
 RUNAWAY = 3.0
 
 
@@ -33,7 +33,7 @@ class Curve:
         return range(self.start, self.start + len(self.values))
 
     def error(self, data: Numbers, after: int = 0) -> float:
-        """The root mean square error against ``data`` at the times after ``after``; nan where there are none."""
+        """The root mean square error against ``data`` at the times after ``after``; nan if there are none."""
         skipped = max(0, after + 1 - self.start)
         wanted = data[self.start - 1 + skipped :]
         found = self.values[skipped : skipped + len(wanted)]
@@ -47,15 +47,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one model did.
+    """The result of one model.
 
     Attributes:
         name: MLP or RNN; ``layers`` its widths, ``parameters`` their number.
         losses: mean squared error over the training examples after each epoch.
-        one_step: each point from the tau real points before it.
-        multi_step: from ``known_points`` on, from its own predictions.
-        ahead: k -> k steps beyond the last real point that was read.
-        errors: root mean square errors 1, 2, 3, ... steps ahead, at times that were not trained on; nan without such.
+        one_step: predictions from the tau real points before each point.
+        multi_step: predictions after ``known_points``, from its own predictions.
+        ahead: k -> predictions k steps after the last real point.
+        errors: root mean square errors 1, 2, 3, ... steps ahead, after the training part; nan without points there.
     """
 
     name: str
@@ -74,13 +74,13 @@ class Outcome:
 
     @property
     def diverged(self) -> bool:
-        """Whether the training lost its way in numbers that are none."""
+        """Whether a loss became non-finite."""
         return not all(map(math.isfinite, self.losses))
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The sequence and what the models made of it."""
+    """The sequence and the results of the models."""
 
     config: SequenceConfig
     data: Numbers
@@ -89,21 +89,21 @@ class Experiment:
 
     @cached_property
     def unseen(self) -> Numbers:
-        """The points after the training."""
+        """The points after the training part."""
         return self.data[self.config.train_end :]
 
     @cached_property
     def guess_error(self) -> float:
-        """The error of always saying the mean of the unseen points, nan without any: the yardstick of all others."""
+        """The error of always predicting the mean of the unseen points, nan without any: the baseline."""
         return statistics.pstdev(self.unseen) if self.unseen else math.nan
 
     @cached_property
     def limit(self) -> float:
-        """What lies farther out than this has run away."""
+        """A prediction farther from 0 than this diverges."""
         return RUNAWAY * max(map(abs, self.data))
 
     def to_json(self) -> dict[str, Any]:
-        """The experiment as a JSON-able object; what is not finite becomes null, which strict JSON has."""
+        """The experiment as a JSON-able object; non-finite numbers become null."""
         return {
             "settings": self.config.to_dict(),
             "train_end": self.config.train_end,
@@ -166,45 +166,49 @@ def _curve(value: Mapping[str, Any]) -> Curve:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# what one sees, in words
+# sentences about the results
 
 
 def one_step_words(experiment: Experiment) -> str:
-    """About predictions from real points."""
+    """A sentence about the predictions from real points."""
     config = experiment.config
     read = f"the {config.tau} real points before it" if config.tau > 1 else "the real point before it"
     words = f"Each point is predicted from {read}."
     if not experiment.unseen:
         return f"{words} All points were trained on: none is left to test the models on."
     found = ", ".join(f"{number(one.errors[0])} ({one.name})" for one in experiment.outcomes)
-    words += f" Error after {config.train_end}, where nothing was trained on: {found}."
+    words += f" Error after {config.train_end}, the end of the training part: {found}."
     if not config.noise:
-        return f"{words} There is no noise: all of it is the models' own."
+        return f"{words} There is no noise: all of it is due to the models."
     best = min((one.errors[0] for one in experiment.outcomes if math.isfinite(one.errors[0])), default=math.inf)
-    words += f" The noise alone makes {number(config.noise)}, and nobody can foresee it"
+    words += f" The noise alone makes {number(config.noise)}, and no model can predict it"
     return words + (": there is little left to learn." if best < 1.25 * config.noise else ".")
 
 
 def multi_step_words(experiment: Experiment) -> str:
-    """About predictions from predictions."""
+    """A sentence about the predictions from predictions."""
     start, data = experiment.config.known_points, experiment.data
     errors = [one.multi_step.error(data) for one in experiment.outcomes]
     courses = ", ".join(f"the {one.name} {_course(experiment, one)}" for one in experiment.outcomes)
     guess = statistics.pstdev(data[start:])
     words = f"After {start} the models read only what they predicted: {courses}. "
-    words += f"Errors: {', '.join(map(number, errors))}; always saying the mean: {number(guess)}."
-    return f"{words} So far ahead they know nothing." if all(not error < 0.9 * guess for error in errors) else words
+    words += f"Errors: {', '.join(map(number, errors))}; always predicting the mean: {number(guess)}."
+    return (
+        f"{words} So far ahead they are no better than the mean."
+        if all(not error < 0.9 * guess for error in errors)
+        else words
+    )
 
 
 def ahead_words(experiment: Experiment, outcome: Outcome) -> str:
-    """About predictions some steps ahead."""
+    """A sentence about the predictions k steps ahead."""
     config, errors = experiment.config, outcome.errors
     read = f"{config.tau} real points" if config.tau > 1 else "one real point"
-    words = f"From {read} the {outcome.name} goes k steps on by itself."
+    words = f"From {read} the {outcome.name} predicts k steps ahead."
     if not experiment.unseen:
         return f"{words} No unseen point is left to measure the error on."
     if not errors[0] < experiment.guess_error:
-        return f"{words} It has learned nothing: always saying the mean is as good, even one step ahead."
+        return f"{words} It has learned nothing: always predicting the mean is as good, even one step ahead."
     near, far = config.steps_ahead[0], config.steps_ahead[-1]
     found = [errors[steps - 1] for steps in config.steps_ahead]
     if near == far:
@@ -217,11 +221,13 @@ def ahead_words(experiment: Experiment, outcome: Outcome) -> str:
 
 
 def errors_words(experiment: Experiment) -> str:
-    """About the errors over k."""
+    """A sentence about the errors over k."""
     if not experiment.unseen:
         return "All points were trained on: none is left to measure errors on."
     guess = experiment.guess_error
-    words = [f"Always saying the mean of the points after {experiment.config.train_end} would make {number(guess)}."]
+    words = [
+        f"Always predicting the mean of the points after {experiment.config.train_end} would make {number(guess)}."
+    ]
     for one in experiment.outcomes:
         lost = next((k for k, error in enumerate(one.errors, 1) if not error < guess), None)
         if lost == 1:
@@ -234,24 +240,24 @@ def errors_words(experiment: Experiment) -> str:
 
 
 def loss_words(experiment: Experiment) -> str:
-    """About the losses; empty where there is nothing to say but the numbers."""
+    """A sentence about the losses; empty unless a training diverged."""
     lost = [one.name for one in experiment.outcomes if one.diverged]
     return f"The training of the {' and the '.join(lost)} diverged: a lower learning rate helps." if lost else ""
 
 
 def _course(experiment: Experiment, outcome: Outcome) -> str:
-    """How the multi-step curve goes: ``settles at 0.12 within 60 points``."""
+    """The course of the multi-step curve: ``settles at 0.12 within 60 points``."""
     values = outcome.multi_step.values
     if any(not abs(value) <= experiment.limit for value in values):
-        return "runs away"
+        return "diverges"
     last = values[-max(8, len(values) // 4) :]
     spread = statistics.pstdev(experiment.data)
     if len(values) >= 32 and max(last) - min(last) < 0.1 * spread:
         moving = [index for index, value in enumerate(values) if abs(value - values[-1]) > 0.05 * spread]
         if not moving:
-            return f"says {number(values[-1])} all the time"
+            return f"stays at {number(values[-1])}"
         return f"settles at {number(values[-1])} within {moving[-1] + 2} points"
-    return f"goes on between {number(min(values))} and {number(max(values))}"
+    return f"varies between {number(min(values))} and {number(max(values))}"
 
 
 def chosen_epochs(num_epochs: int, most: int) -> list[int]:
@@ -264,7 +270,7 @@ def chosen_epochs(num_epochs: int, most: int) -> list[int]:
 
 
 def loss_text(loss: float) -> str:
-    """A loss in at most 8 cells."""
+    """A loss in at most 8 columns."""
     if not math.isfinite(loss):
         return "–"
     return f"{loss:.4f}" if 0.001 <= loss < 1000 or loss == 0 else f"{loss:.1e}"
@@ -279,7 +285,7 @@ def _steps(count: int) -> str:
 
 
 def number(value: float) -> str:
-    """A figure as it is read: two decimals, more digits only where those would say nothing; a dash for none."""
+    """A figure as it is shown: two decimals, or two significant digits if it is small or large; a dash for nan."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):

@@ -77,7 +77,7 @@ def test_for_a_person(saves: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--top-k", "0"], "top_k must be between 1 and 1,000,000, got 0"),
         (["--top-p", "lots"], "top_p must be a number above 0 and at most 1, got 'lots'"),
         (["--temperature", "nan"], "temperature must be between 0.01 and 100, got nan"),
-        (["--heads", "abc", "--length", "2"], "length must be at least 3, one token for each head, got 2"),
+        (["--heads", "abc", "--length", "2"], "length must be at least 3, one token for each initial, got 2"),
         (["--stop", "Z"], "stop must be line or tokens of the model's vocabulary, got 'Z'"),
     ],
 )

@@ -11,7 +11,7 @@ import torch
 from core.config import END, PADDING, START
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
-from core.generation.answer import answer, training_part
+from core.generation.answer import response, training_part
 from core.generation.options import STRATEGIES, GenerationRequest, Sampling
 from core.generation.verse import line_end, stop_ids, verse_ends
 from core.generation.writer import Writing, write
@@ -85,7 +85,7 @@ def test_weights_that_are_no_numbers(letters: Vocabulary) -> None:
     with torch.no_grad():
         next(model.parameters()).fill_(math.nan)
     for fields in ({}, {"count": 2}, {"strategy": "beam"}, {"strategy": "greedy"}):
-        with pytest.raises(UserError, match="no finite numbers"):
+        with pytest.raises(UserError, match="scores became non-finite"):
             text_of(model, letters, prefix="a", length=5, **fields)
 
 
@@ -128,7 +128,7 @@ def test_line_ends() -> None:
     assert line_end(characters("ab ")) is None  # here they stand between words
     assert line_end(Vocabulary("word", ["<unk>", "春"], [0, 1])) is None
     assert verse_ends(characters("春夏 。")) == {3, 4}
-    with pytest.raises(UserError, match="without line ends"):
+    with pytest.raises(UserError, match="has no line ends"):
         stop_ids(characters("ab "), "line")
     with pytest.raises(UserError, match="stop must be line or tokens of the model's vocabulary, got 'x'"):
         stop_ids(characters("ab "), "ax")
@@ -171,7 +171,7 @@ def test_heads_and_prefixes() -> None:
     assert text.startswith("\nd") and "\n龘" in text
     texts = texts_of(model, vocabulary, heads="abc", length=30, verse_length=5, seed=1, count=3)
     assert all(verses(text, "abc") for text in texts)
-    with pytest.raises(UserError, match="length must be at least 3, one token for each head, got 2"):
+    with pytest.raises(UserError, match="length must be at least 3, one token for each initial, got 2"):
         text_of(model, vocabulary, heads="abc", length=2)
 
 
@@ -218,7 +218,7 @@ def test_samples_side_by_side_are_those_of_one_by_one(letters: Vocabulary) -> No
 def test_details(letters: Vocabulary) -> None:
     model = small_model(letters)
     fields = {"prefix": "ab", "length": 6, "strategy": "top-k", "top_k": 3, "seed": 4, "details": True}
-    (events, done) = list(answer(Writing(model, letters, GenerationRequest.from_message(fields)), None, 10.0))
+    (events, done) = list(response(Writing(model, letters, GenerationRequest.from_message(fields)), None, 10.0))
     (event,) = events
     assert "".join(token["text"] for token in event["tokens"]) == event["text"]
     state, ids = model.begin_state(1), letters.encode("ab" + event["text"]).tolist()
@@ -241,7 +241,7 @@ def test_the_last_event_tells_all(letters: Vocabulary) -> None:
     model = chain([[0, 0, 1, 0, 0, 0, 0, 0, 0, 0], *np.roll(np.eye(10), 1, axis=1)[1:9].tolist(), [0.1] * 10])
     text = letters.encode("bcde" + "abcdx" + "hgfe")
     request = GenerationRequest("xa", 6, Sampling("greedy"), copy=True)
-    events = [event for events in answer(Writing(model, letters, request), text) for event in events]
+    events = [event for events in response(Writing(model, letters, request), text) for event in events]
     assert events[0] == {"event": "text", "text": "bcdefg", "sample": 0}
     assert events[-1] == {
         "event": "done", "text": "xabcdefg", "unknown": ["x"], "seed": events[-1]["seed"],
@@ -250,7 +250,7 @@ def test_the_last_event_tells_all(letters: Vocabulary) -> None:
             "copy": {"length": 4, "start": 0, "text_start": 0, "span": [0, 4], "text": "bcde"},
         }],
     }  # fmt: skip
-    *_, done = answer(Writing(model, letters, request), None)
+    *_, done = response(Writing(model, letters, request), None)
     assert done[0]["samples"][0]["copy"] is None and "nothing can be compared" in done[0]["copy_problem"]
 
 
@@ -258,7 +258,7 @@ def test_spans_of_words_leave_the_blanks_out() -> None:
     vocabulary = Vocabulary("word", ["<unk>", "sea", "the"], [0, 1, 1])
     model = chain([[0, 0, 1], [0, 0, 1], [0, 1, 0]])
     request = GenerationRequest("the", 3, Sampling("greedy"), copy=True)
-    *_, (done,) = answer(Writing(model, vocabulary, request), np.array([2, 2, 1, 1]))
+    *_, (done,) = response(Writing(model, vocabulary, request), np.array([2, 2, 1, 1]))
     assert done["samples"][0]["copy"] == {"length": 2, "start": 1, "text_start": 1, "span": [5, 12], "text": "the sea"}
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.insight import sequence
-from core.insight.sequence import KINDS, EpochDone, Weights, fit, on_its_own, predictions, run, steps
+from core.insight.sequence import KINDS, EpochDone, Weights, fit, multi_step_predictions, predictions, run, steps
 from core.insight.sequence_config import PUBLISHED, SequenceConfig
 from core.insight.sequence_result import Experiment
 from core.models.scratch import rnn_step, unrolled
@@ -83,7 +83,7 @@ def test_it_is_the_books_computation(kind: sequence.Kind, config: SequenceConfig
     with torch.no_grad():
         for index in range(config.known_points, config.points):
             series[index] = net(series[index - config.tau : index].reshape(1, -1)).item()
-    found = [value for values in on_its_own(kind, weights.parameters, config, data) for value in values]
+    found = [value for values in multi_step_predictions(kind, weights.parameters, config, data) for value in values]
     assert found == pytest.approx(series[config.known_points :].tolist(), abs=0.02)
 
     # k steps ahead, as the book does it over columns

@@ -53,12 +53,12 @@ def test_multi_step_courses() -> None:
     settling = [1.0] * 10 + [0.3] * 86
     words = multi_step_words(made(settling))
     assert "After 104" in words and "the MLP settles at 0.30 within 11 points" in words
-    assert "says 0.30 all the time" in multi_step_words(made())
-    assert "So far ahead they know nothing" in words
-    assert "runs away" in multi_step_words(made([0.1] * 95 + [99.0]))
-    assert "runs away" in multi_step_words(made([0.1] * 95 + [math.nan]))
+    assert "stays at 0.30" in multi_step_words(made())
+    assert "So far ahead they are no better than the mean" in words
+    assert "diverges" in multi_step_words(made([0.1] * 95 + [99.0]))
+    assert "diverges" in multi_step_words(made([0.1] * 95 + [math.nan]))
     true = multi_step_words(made(list(DATA[104:])))
-    assert "goes on between -1.00 and 1.00" in true and "Errors: 0.00, 0.00" in true and "nothing" not in true
+    assert "varies between -1.00 and 1.00" in true and "Errors: 0.00, 0.00" in true and "no better" not in true
 
 
 def test_k_steps() -> None:
