@@ -70,6 +70,10 @@ async def test_an_engine_answers_it(runtime: Path) -> None:
         assert len(events[-1]["models"]) == 2
         with pytest.raises(RunError, match="tau must be between"):
             await client.request("lab", settings={"tau": 0})
+        with pytest.raises(RunError, match=r"^train_examples must be between") as caught:
+            await client.request("lab", settings={"train_examples": 0})
+        assert caught.value.field == "train_examples"
+        assert caught.value.labelled == "examples must be between 1 and 10,000, got 0"
         with pytest.raises(RunError, match="lab needs settings, an object"):
             await client.request("lab", settings=3)
         # a long one that nobody waits for any more does not keep the engine from the next one
