@@ -14,7 +14,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.reactive import reactive
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
 from core import collector
@@ -207,6 +207,14 @@ class Playground(App[None]):
             await self._turns.take(event)
         else:
             await super().on_event(event)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """A focus, which Textual puts off, may arrive at what is not shown any more: a list that has just closed."""
+        hidden = [node for node in event.widget.ancestors_with_self if not node.display]
+        if hidden and not isinstance(self.screen, ModalScreen):
+            outside = (node for node in hidden[-1].ancestors if isinstance(node, Widget) and not node.is_dom_root)
+            shown = next((node for node in outside if node.focusable), None)
+            (shown or self.query_one(f"#pane-{self.query_one(HeaderLine).current}")).focus()
 
     def _read_later_styles(self) -> None:
         """Know the styles of all panes and dialogs; 8 ms, the first time."""

@@ -78,3 +78,18 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
         monkeypatch.setattr(Stylesheet, "apply", apply)
         await pilot.press("f5")
         await settled(pilot, lambda: list(app.query_one(Footer).children) != keys)
+
+
+async def test_a_focus_that_arrives_at_what_is_hidden_goes_to_what_is_shown(playground: Callable[..., Any]) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot, lambda: bool(app.screen.focused))
+        drop_down = app.query_one("#preset")
+        drop_down.focus()
+        await pilot.pause()
+        drop_down.expanded = True  # its list is to get the focus with a later message,
+        drop_down.expanded = False  # and has gone by then
+        await settled(pilot, lambda: app.screen.focused is drop_down)
+        app.query_one("#edit-num_hiddens").focus()
+        app.query_one("#settings").display = False
+        await settled(pilot, lambda: app.screen.focused is not None and app.screen.focused.region)
