@@ -222,8 +222,8 @@ class Game:
             raise self.failure("a handler failed")
         if not self.terminal.alive:
             code = self.terminal.wait_exit()
-            if code == 0:
-                self.start()  # a q
+            if code in (0, -signal.SIGUSR1):  # a q; our own question may come when nobody listens any more
+                self.start()
             else:
                 raise self.failure(f"the playground ended with {code}")
 
