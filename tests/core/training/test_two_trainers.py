@@ -11,9 +11,9 @@ import torch
 from core.config import RunConfig
 from core.events import EpochFinished
 from core.models.compiled import kernels
-from core.runs.checkpoint import read_checkpoint, write_checkpoint
+from core.runs.checkpoint import read_checkpoint
 from core.training.trainer import Trainer
-from tests.core.outcomes import without_clock
+from tests.core.outcomes import save_checkpoint, without_clock
 
 CASES: list[dict[str, Any]] = [
     {"cell": "rnn", "dropout": 0.3},
@@ -83,7 +83,7 @@ def test_random_numbers_go_on_from_a_checkpoint_alone(
         wanted = outcome(Trainer(config))
         first = Trainer(config)
         told = [event for _ in range(5) for event in first.advance() if isinstance(event, EpochFinished)]
-        write_checkpoint(path, *first.checkpoint())
+        save_checkpoint(path, *first.checkpoint())
         torch.manual_seed(foreign)
         again = Trainer(config)
         again.restore(*read_checkpoint(path))
