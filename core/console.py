@@ -165,6 +165,8 @@ class TrainingReport:
         run, state = self._session.run, self._session.state
         if self._last is not None:
             self._line(f"epoch {self._last.epoch}: {_figures(self._last)}")
+        if self._session.folder.lost:
+            return  # there is nothing to go on with
         place = saves_flag(run.path.parent)
         name = shlex.quote(run.name)
         if not self._session.save_problem:

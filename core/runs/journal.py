@@ -81,15 +81,18 @@ class JournalWriter:
         while self._pending:
             self._folder.check()  # where another engine may hold the run by now, the file may be its journal too
             line = self._pending[0]
-            before = os.fstat(self._file).st_size
+            before, written = os.fstat(self._file).st_size, 0
             try:
-                written = os.write(self._file, line)
-            except InterruptedError:
-                continue
-            if written < len(line):
+                while written < len(line):
+                    taken = os.write(self._file, line[written:])
+                    if not taken:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    written += taken
+            except OSError:
                 # Half a line went on to a full disk. Only the holder of the run's lock writes here, so it can go again.
-                os.ftruncate(self._file, before)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), NAME)
+                if written:
+                    os.ftruncate(self._file, before)
+                raise
             self._pending.popleft()
 
     def sync(self) -> None:

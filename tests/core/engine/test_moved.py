@@ -123,8 +123,8 @@ def test_engines_whose_folders_are_moved_and_deleted(
 ) -> None:
     """The same with processes: moved in the midst of its saves, killed, gone on with; and one that is deleted."""
     for trial in range(trials):
-        settings = {**SETTINGS, "num_epochs": 40, "seed": trial, "dropout": 0.2}
-        wanted = whole(**settings)
+        settings = {**SETTINGS, "checkpoint_seconds": 0.01, "num_epochs": 40, "seed": trial, "dropout": 0.2}
+        wanted = whole(**{**settings, "checkpoint_seconds": 60.0})
         engine = forked(lambda settings=settings: Session.create(tiny(**settings), saves, "A"))
         run = Run(saves / f"B{trial}")
         engine.talk.send("train")

@@ -336,6 +336,27 @@ def test_a_full_disk_at_the_very_beginning(tiny: Tiny, saves: Path, whole: Any) 
 # --- folders that somebody damaged ---------------------------------------------------------------------------------
 
 
+def test_a_new_run_is_on_the_disk_before_it_has_a_name(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files, its folder, then the folder of the runs, which was made for it, with the name in it."""
+    saves, synced = tmp_path / "new" / "saves", []
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, (saves / "one").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    session = Session.create(tiny(), saves, "one")
+    made = [entry for entry in session.run.path.iterdir() if entry.name != "engine.lock"]
+    assert {"run.json", "vocabulary.json", "corpus.txt", "metrics.jsonl", "latest.safetensors"} == {
+        entry.name for entry in made
+    }
+    for entry in (*made, session.run.path, tmp_path, tmp_path / "new"):
+        assert (entry.stat().st_ino, False) in synced, entry
+    assert synced[-1] == (saves.stat().st_ino, True)
+    session.close()
+
+
 @pytest.fixture
 def stopped(tiny: Tiny, saves: Path) -> Run:
     """A run in the middle of its second epoch, with a best checkpoint at the end of its first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import stat
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from core.cli import main
 from core.config import RunConfig
+from core.engine.failure import write_failure
 from core.engine.session import Session, train_to_end
 from core.errors import RunError
 from core.events import Note, State
@@ -130,6 +132,37 @@ def test_a_journal_on_a_full_disk_has_whole_lines(small_disk: Path, trials: int)
             journal, first = JournalWriter(folder), written
     journal.close()
     folder.close()
+
+
+def test_training_goes_on_where_files_may_not_grow(tiny: Tiny, saves: Path, whole: Any) -> None:
+    """The journal is too long for the limit, the checkpoints are not: that is said, and no line is torn or lost."""
+    settings: dict[str, Any] = {"checkpoint_seconds": 0.0, "num_epochs": 60}
+    session = Session.create(tiny(**settings), saves, "one")
+    session.train()
+    steps(session, 40)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room = max(session.run.journal_path.stat().st_size, session.run.latest_path.stat().st_size) + 2000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        while not session.save_problem:
+            steps(session, 1)
+        assert session.save_problem == (
+            f"the journal could not be saved (File too large): make room or permit writing in {session.run.path}"
+        )
+        steps(session, 20)
+        assert session.trainer is not None
+        assert read_checkpoint(session.run.latest_path)[1]["step"] == session.trainer.step, "the weights are saved"
+        assert session.run.journal_path.read_bytes().endswith(b"\n")
+        write_failure(ValueError("x" * room), session.folder)
+        with session.run.path.joinpath("more").open("wb") as file, pytest.raises(OSError, match="too large"):
+            file.write(bytes(2 * room))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    while session.state == State.TRAINING:
+        session.advance()
+    session.close()
+    assert not session.save_problem and notes(session.run)[-1] == "the journal is saved again"
+    assert curve(session.run) == whole(**{**settings, "checkpoint_seconds": 60.0})
 
 
 def test_a_run_cannot_be_made_on_a_full_disk(tiny: Tiny, small_disk: Path) -> None:
