@@ -101,6 +101,8 @@ def parser() -> argparse.ArgumentParser:
     resume = command("resume", _resume, "go on with a run, exactly where its last checkpoint stands")
     resume.add_argument("run", metavar="RUN")
     resume.add_argument("--epochs", metavar="N", help="train up to so many epochs in all")
+    words = "compute as the run did so far, where this machine would compute otherwise (other kernels, threads, device)"
+    resume.add_argument("--as-before", action="store_true", help=words)
     generate = command("generate", _generate, "let a run write")
     generate.add_argument("run", metavar="RUN")
     for option in OPTIONS.values():
@@ -210,10 +212,13 @@ def _resume(options: argparse.Namespace) -> int:
 
     from core.engine.session import Session
 
-    return _train_here(Session.open(run), num_epochs, options.json)
+    session = Session.open(run)
+    if session.change is not None and session.change.as_before is not None and not options.as_before:
+        print("hint: resume --as-before computes as the run did so far", file=sys.stderr)
+    return _train_here(session, num_epochs, options.json, as_before=options.as_before)
 
 
-def _train_here(session: Any, num_epochs: int | None, as_json: bool) -> int:
+def _train_here(session: Any, num_epochs: int | None, as_json: bool, *, as_before: bool = False) -> int:
     """Train in this process, findable by a playground as any engine is; ctrl+c stops and saves."""
     import signal
 
@@ -228,7 +233,7 @@ def _train_here(session: Any, num_epochs: int | None, as_json: bool) -> int:
     engine.start()
     engine.stop_on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
-        events = session.train(num_epochs)
+        events = session.train(num_epochs, as_before=as_before)
         report.begin()
         for event in events:
             report.show(event)

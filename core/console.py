@@ -81,7 +81,7 @@ class TrainingReport:
 
     def _introduce(self) -> None:
         from core.preflight_report import preflight_words
-        from core.training.ways import words as way_words
+        from core.training.backend import words as way_words
 
         facts = self._session.describe()
         if self._as_json:

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,15 @@ def computing(config: RunConfig, device: torch.device) -> Iterator[None]:
     finally:
         torch.set_default_dtype(dtype)
         _switch(threads, before, current)
+
+
+@cache
+def hardware_of(device: torch.device) -> str:
+    """What a device is, as far as numbers depend on it: a processor with the instructions that torch uses, or a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{_processor()} ({instructions})" if device.type == "cpu" else device.type
 
 
 def threads_of(config: RunConfig) -> int:

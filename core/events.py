@@ -119,11 +119,13 @@ class RunResumed(Event):
     """Training goes on from a checkpoint taken after ``batch`` batches beyond ``epoch`` finished epochs.
 
     Lines of later epochs that stand before this one were not kept by any checkpoint: they will be written again.
+    ``backend``: how it computes from here on, as ``run.json`` has it; null in lines of older versions.
     """
 
     kind: ClassVar[str] = "resumed"
     epoch: int
     batch: int
+    backend: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,15 @@ def _read_text(value: Any) -> str:
     return value
 
 
+def read_backend(value: Any) -> dict[str, str]:
+    """How a run computes, by name: see ``core.training.backend``. Raises TypeError, ValueError."""
+    if not isinstance(value, Mapping) or len(value) > 20:
+        raise TypeError("not an object of few entries")
+    return {str(name)[:100]: _read_text(given)[:200] for name, given in value.items()}
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
+    "Mapping[str, str] | None": lambda value: None if value is None else read_backend(value),
     "int": _read_int,
     "float": _read_float,
     "str": _read_text,

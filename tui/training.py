@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core.config import RunConfig
 from core.errors import ConfigError, EngineError, UserError
 from core.events import State
+from tui.dialogs.other_backend import OtherBackendDialog
 from tui.downloads import not_here, not_here_words
 from tui.form_state import named_setting
 from tui.host import stands
@@ -110,8 +111,23 @@ class Training:
         if not self._engines.has_client(run.path):
             pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
         pane.show_curve()
+        way = await self._way_on(run)
+        if way is None:
+            return
         await self._put(run, config, only=("learning_rate",))
-        await self.request(run.path, "train", num_epochs=config.num_epochs)
+        await self.request(run.path, "train", num_epochs=config.num_epochs, **way)
+
+    async def _way_on(self, run: WatchedRun) -> dict[str, Any] | None:
+        """How it goes on, as fields of the request; asks where it would compute otherwise than before, None cancels."""
+        if run.state in (State.TRAINING, State.PAUSED):
+            return {}
+        change = (await self.request(run.path, "open", run=str(run.path))).get("change")
+        if not change:
+            return {}
+        if not stands(self._pane):
+            return None
+        answer = await self._pane.app.push_screen_wait(OtherBackendDialog(change))
+        return None if answer is None else {"as_before": answer == "before"}
 
     async def recover(self, run: WatchedRun, rate: float) -> None:
         """Train a run that ended badly on from its last good checkpoint, with a lower learning rate."""
@@ -119,14 +135,17 @@ class Training:
         pane.view.trouble("")
         pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
         pane.show_curve()
+        way = await self._way_on(run)
+        if way is None:
+            return
         change = self.request(run.path, "set", name="learning_rate", value=rate)
         if run.state == State.FAILED:
             # It goes back to its checkpoint when it trains, and to the learning rate in that: the change comes behind,
             # without a wait in between.
-            await asyncio.gather(self.request(run.path, "train"), change)
+            await asyncio.gather(self.request(run.path, "train", **way), change)
         else:
             await change
-            await self.request(run.path, "train")
+            await self.request(run.path, "train", **way)
 
     async def apply(self, run: WatchedRun) -> None:
         """Put the live settings of the form into a run that trains or is paused."""
@@ -150,7 +169,10 @@ class Training:
         path = await self._created() if pane.plan == "new" or run is None else run.path
         if path is None:
             return
-        answer = await self.request(path, "step", count=1)
+        way = {} if run is None or run.path != path else await self._way_on(run)
+        if way is None:
+            return
+        answer = await self.request(path, "step", count=1, **way)
         if stands(pane) and pane.run is not None and pane.run.path == path:
             pane.run.hear_step(answer)
             pane.view.changed()

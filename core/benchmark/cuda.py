@@ -19,8 +19,8 @@ from core.benchmark.references import text_tensor
 from core.config import RunConfig
 from core.events import EpochFinished
 from core.presets import preset
+from core.training.backend import words
 from core.training.trainer import Trainer
-from core.training.ways import words
 
 # An epoch takes a GPU a few milliseconds: a round has several, of the textbook's loop fewer.
 EPOCHS_A_ROUND = {"ours": 20, "textbook": 2}

@@ -248,7 +248,7 @@ class Engine:
         write_log_to(session.open_log())
 
     def _on_train(self, asked: Train) -> dict[str, Any]:
-        return self._after(self._session().train(asked.num_epochs))
+        return self._after(self._session().train(asked.num_epochs, as_before=asked.as_before))
 
     def _on_pause(self, asked: Pause) -> dict[str, Any]:
         return self._after(self._session().pause())
@@ -262,7 +262,7 @@ class Engine:
     def _on_step(self, asked: Step) -> dict[str, Any]:
         session = self._session()
         for _ in range(asked.count):
-            self._publish(session.step(lambda: self.ending.asked))
+            self._publish(session.step(lambda: self.ending.asked, as_before=asked.as_before))
             if session.state != State.PAUSED or self.ending.asked:
                 break
         progress = session.trainer.progress().to_json() if session.trainer is not None else {}

@@ -3,11 +3,11 @@
 | request | fields | the last event carries |
 | --- | --- | --- |
 | hello | | pid, devices, versions, run (path or null), state |
-| open | run: path | run, state, config, corpus, parameters, epoch, shapes |
+| open | run: path | run, state, config, corpus, parameters, epoch, shapes, change |
 | create | config, saves, name or null, data or null | the same |
-| train | num_epochs (optional) | state |
+| train | num_epochs, as_before (both optional) | state |
 | pause, resume, stop | | state |
-| step | count (batches) | epoch, batch, num_batches, loss, perplexity |
+| step | count (batches), as_before (optional) | epoch, batch, num_batches, loss, perplexity |
 | set | name, value | name, value |
 | baselines | | uniform, unigram, bigram, trigram (perplexities), on (the text they are measured on) |
 | save | name (optional: a copy under that name) | path |
@@ -16,7 +16,8 @@
 | cancel | target: the id of a generate or lab | |
 | quit | | |
 
-An optional field may be null. No torch in this module.
+An optional field may be null. ``change`` is null, or says that training would compute otherwise than it did: words,
+as_before (whether that can be asked for), remains (what would be different all the same). No torch in this module.
 """
 
 from __future__ import annotations
@@ -63,9 +64,10 @@ class Create:
 
 @dataclass(frozen=True)
 class Train:
-    """Begin to train, or go on, up to ``num_epochs``."""
+    """Begin to train, or go on, up to ``num_epochs``; ``as_before``: computing as before the run was opened here."""
 
     num_epochs: int | None = None
+    as_before: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,10 @@ class Stop:
 
 @dataclass(frozen=True)
 class Step:
-    """Train so many batches by hand."""
+    """Train so many batches by hand; ``as_before`` as in ``Train``."""
 
     count: int = 1
+    as_before: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MOST_STEPS:
@@ -219,6 +222,12 @@ def _whole_number(value: Any) -> int:
     return value
 
 
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
 def _scalar(value: Any) -> Value:
     if not isinstance(value, (bool, int, float, str)):
         raise TypeError
@@ -240,6 +249,7 @@ def _settings(value: Any) -> dict[str, Value]:
 
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "int": ("a whole number", _whole_number),
+    "bool": ("true or false", _truth),
     "str": (f"a text of up to {LONGEST_TEXT:,} characters without a zero byte", _text),
     "Path": ("a text, the path of a folder", _path),
     "Value": ("a number, a text, true or false", _scalar),

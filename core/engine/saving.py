@@ -28,6 +28,7 @@ class Saving:
         facts: what ``run.json`` says; a checkpoint brings it up to date.
         problem: a sentence where the last checkpoint could not be taken.
         is_current: whether the last checkpoint holds all that training has done.
+        has_trained: whether what is saved is computed here, and not only read.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Saving:
         self.facts = facts
         self.problem = ""
         self._unsaved = "checkpoint"
-        self.is_current = False
+        self.is_current = self.has_trained = False
         self.disk = Disk()
         self._checkpoints = Checkpoints(folder)
         self._folder, self._journal, self._tell = folder, journal, tell
@@ -91,8 +92,9 @@ class Saving:
             refused = error  # the weights are worth more than the curve
         try:
             self._checkpoints.write(*trainer.checkpoint(), self.disk)
-            if trainer.config != self.facts.config:
-                facts = dataclasses.replace(self.facts, config=trainer.config)
+            backend = trainer.backend if self.has_trained else self.facts.backend
+            facts = dataclasses.replace(self.facts, config=trainer.config, backend=backend)
+            if facts != self.facts:
                 write_whole(self._folder, FACTS, facts.encoded(), self.disk)
                 self.facts = facts
         except (OSError, MemoryError, RuntimeError) as error:

@@ -26,6 +26,7 @@ from core.runs.checkpoint import Disk, remove_leftovers
 from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
 from core.runs.run import CorpusIdentity, Run, RunFacts, check_name, duplicate_run, now, refuse_taken, run_in_making
+from core.training.backend import Change, change_of
 from core.training.divergence import explosion_words
 from core.training.evaluation import n_gram_baselines
 from core.training.trainer import Trainer, corpus_of
@@ -44,6 +45,7 @@ class Session:
         model, vocabulary: live.
         trainer: None where the text is gone or changed; ``no_training`` then says why, and the model can still write.
         state: see ``core.events.State``.
+        change: what training would compute otherwise than before the run was opened here; None where nothing.
     """
 
     def __init__(self, folder: HeldFolder, facts: RunFacts, disk: Disk | None = None) -> None:
@@ -62,6 +64,7 @@ class Session:
             self._saving.disk = disk
         self._sample: SampleInMaking | None = None
         self._looked_at = 0.0
+        self.change: Change | None = None
 
     @property
     def run(self) -> Run:
@@ -101,7 +104,7 @@ class Session:
             corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve()),
             corpus.bytes,
         )  # fmt: skip
-        facts = RunFacts(config, identity, trainer.model.num_parameters(), now(), versions())
+        facts = RunFacts(config, identity, trainer.model.num_parameters(), now(), versions(), trainer.backend)
         with run_in_making(saves, name or None, corpus.name) as folder:
             write_new_run(folder, facts, corpus)
             session = cls(folder, facts, disk)
@@ -160,6 +163,7 @@ class Session:
             # A run that was killed before its first checkpoint begins again: its seed gives it the same weights.
             if summary.epoch > 0 or self._has_checkpoint():
                 self._restore()
+                self._compare()
             if self.state == State.INTERRUPTED and self._trainer().finished:
                 self._changed([], State.FINISHED, self._farewell())  # killed just before it could say so
 
@@ -181,10 +185,31 @@ class Session:
         if wrong:
             self._tell(Note(f"{wrong}; the run goes on from its best checkpoint, epoch {trainer.epoch}"))
 
+    def _compare(self) -> None:
+        """Find out whether what was trained so far was computed as it would be here."""
+        trainer, facts = self._trainer(), self.facts
+        if trainer.step:
+            self.change = change_of(facts.backend, facts.config, trainer.config, trainer.backend)
+
+    def _compute_as_before(self) -> None:
+        """Compute as before the run was opened here. Raises RunError where this machine cannot."""
+        if self.change is None:
+            return
+        if self.change.as_before is None:
+            raise RunError(f"{self.change.words}; this machine cannot compute as before")
+        self._adopt(trainer_again(self.run, self.change.as_before, self._trainer().corpus))
+        self._restore()
+
     # ------------------------------------------------------------------ what it does
 
-    def train(self, num_epochs: int | None = None) -> list[Event]:
-        """Begin to train, or go on. Raises UserError where there is nothing to do."""
+    def train(self, num_epochs: int | None = None, *, as_before: bool = False) -> list[Event]:
+        """Begin to train, or go on. Raises UserError where there is nothing to do.
+
+        A run that would compute otherwise than before (``change``) says so first; with ``as_before`` it computes as
+        before, and UserError is raised where this machine cannot.
+        """
+        if as_before:
+            self._compute_as_before()
         trainer = self._trainer()
         wanted = trainer.num_epochs if num_epochs is None else int(setting("num_epochs").check(num_epochs))
         if trainer.diverged:
@@ -208,7 +233,10 @@ class Session:
         if trainer.batch == 0 and trainer.finished:
             trainer.epochs_since_best = 0  # it had run out of patience, and somebody has more
         if self.state not in (State.PAUSED, State.TRAINING):
-            events.append(RunResumed(trainer.epoch, trainer.batch))
+            if self.change is not None and not as_before:
+                events.append(Note(self.change.words))
+            self.change, self._saving.has_trained = None, True
+            events.append(RunResumed(trainer.epoch, trainer.batch, trainer.backend))
         return self._changed(events, State.TRAINING)
 
     def _take_first_checkpoint(self) -> None:
@@ -236,12 +264,13 @@ class Session:
         self.save()
         return self._changed([], State.STOPPED)
 
-    def step(self, is_ending: Callable[[], bool] = lambda: False) -> list[Event]:
+    def step(self, is_ending: Callable[[], bool] = lambda: False, *, as_before: bool = False) -> list[Event]:
         """Train one batch by hand and hold still; measuring and a sample that come after it are done too.
 
-        Those are cut short where ``is_ending`` says so. Raises UserError where all epochs are done.
+        Those are cut short where ``is_ending`` says so. ``as_before``: see ``train``. Raises UserError where all epochs
+        are done.
         """
-        events = [] if self.state in (State.TRAINING, State.PAUSED) else self.train()
+        events = [] if self.state in (State.TRAINING, State.PAUSED) else self.train(as_before=as_before)
         if self.state == State.TRAINING:
             events += self._changed([], State.PAUSED)
         events += self.advance()
@@ -421,6 +450,13 @@ class Session:
             "device": str(next(self.model.parameters()).device),
             "threads": torch.get_num_threads(),
             "ways": trainer.ways if trainer is not None else {},
+            "change": None
+            if self.change is None
+            else {
+                "words": self.change.words,
+                "as_before": self.change.as_before is not None,
+                "remains": self.change.remains,
+            },
             "no_training": self.no_training,
             "save_problem": self.save_problem,
         }

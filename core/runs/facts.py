@@ -6,12 +6,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core.config import RunConfig
 from core.errors import ConfigError, RunError
+from core.events import read_backend
 from core.files import open_to_read
 
 FORMAT = 1
@@ -37,13 +38,17 @@ class CorpusIdentity:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The contents of ``run.json``."""
+    """The contents of ``run.json``.
+
+    ``backend`` is how the last checkpoint was computed; empty where an older version did not say.
+    """
 
     config: RunConfig
     corpus: CorpusIdentity
     parameters: int
     created: str
     versions: Mapping[str, str]
+    backend: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As stored."""
@@ -54,6 +59,7 @@ class RunFacts:
             "parameters": self.parameters,
             "created": self.created,
             "versions": dict(self.versions),
+            **({"backend": dict(self.backend)} if self.backend else {}),
         }
 
     def encoded(self) -> bytes:
@@ -77,6 +83,7 @@ def read_facts(path: Path) -> RunFacts:
             parameters=_count(value, "parameters"),
             created=_text(value, "created"),
             versions={str(name)[:100]: str(version)[:100] for name, version in dict(value["versions"]).items()},
+            backend=read_backend(value.get("backend", {})),
         )  # fmt: skip
     except ConfigError as error:
         raise RunError(f"{path} holds a wrong setting: {str(error)[:400]}") from None

@@ -25,12 +25,12 @@ from core.devices import computing, usable_device
 from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.language_model import build_model
+from core.training.backend import record, ways
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.evaluation import HeldOut, divided
 from core.training.generators import Generators
 from core.training.graph import Records, StepGraph, unfit
 from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
-from core.training.ways import ways
 
 # Inside a long epoch there is news this often, in seconds.
 NEWS_EVERY = 0.5
@@ -292,9 +292,15 @@ class Trainer:
 
     @property
     def ways(self) -> dict[str, str]:
-        """How this run computes, in words; see ``core.training.ways``."""
+        """How this run computes, in words; see ``core.training.backend``."""
         with self._computing():
             return ways(self.config, self.device, self.no_graph)
+
+    @property
+    def backend(self) -> dict[str, str]:
+        """How this run computes, to be compared; see ``core.training.backend``."""
+        with self._computing():
+            return record(self.config, self.device, self.no_graph)
 
     # ------------------------------------------------------------------ settings that may change in mid-run
 

@@ -158,7 +158,7 @@ class FakeEngine:
         assert self.run is not None
         return {
             "run": str(self.run.path), "state": self.state, "config": self.config.to_dict(), "parameters": 592_387,
-            "epoch": self.epoch, "vocabulary": VOCABULARY,
+            "epoch": self.epoch, "vocabulary": VOCABULARY, "change": self.family.change,
         }  # fmt: skip
 
     def _create(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +245,7 @@ class FakeEngines:
 
     ``pace`` is the seconds an epoch takes, ``halt_at`` the epoch at which a training holds still without ending;
     ``refusals`` are sentences with which the next request of that name is refused; no engine starts before
-    ``may_start``.
+    ``may_start``; ``change`` is how all of them say that they would compute otherwise than before.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -256,6 +256,7 @@ class FakeEngines:
         self.may_start = asyncio.Event()
         self.may_start.set()
         self.refusals: dict[str, str] = {}
+        self.change: dict[str, Any] | None = None
         self.start_error: Exception | None = None
         self._numbers = itertools.count()
 

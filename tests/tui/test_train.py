@@ -16,6 +16,7 @@ from core.errors import EngineError
 from core.events import EpochFinished, Note, RunResumed, SampleWritten, SettingChanged, State, StateChanged
 from core.presets import PRESETS, Preset
 from tui.app import Playground
+from tui.dialogs.other_backend import OtherBackendDialog
 from tui.dialogs.preset import PresetScreen, about
 from tui.messages import TextsChanged
 from tui.watched_run import OPENING, WatchedRun
@@ -81,6 +82,47 @@ async def test_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "training" in status(app))
         assert fakes.asked.count("create") == 1
+
+
+async def test_going_on_with_another_backend_is_asked_first(playground: Make, fakes: FakeEngines) -> None:
+    words = "this run was computed with plain kernels; here it is computed with [b]compiled kernels"
+    app = playground()
+
+    def asked(name: str) -> list[dict[str, object]]:
+        return [message for engine in fakes.engines for message in engine.asked if message["request"] == name]
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "training" in status(app))
+        await pilot.press("x")
+        await until(pilot, lambda: "stopped" in status(app))
+        for number, (keys, way) in enumerate((
+            (("escape",), None), (("right", "right", "enter"), None), (("enter",), True), (("right", "enter"), False)
+        )):  # fmt: skip
+            fakes.change = {"words": words, "as_before": True, "remains": ""}
+            before = len(asked("train"))
+            await pilot.press("ctrl+t")
+            await until(pilot, lambda: isinstance(app.screen, OtherBackendDialog))
+            assert words[1:] in str(app.screen.query(".dialog-body").first(Static).content)
+            assert len(asked("train")) == before, number
+            await pilot.press(*keys)
+            await until(pilot, lambda: not isinstance(app.screen, OtherBackendDialog))
+            if way is None:
+                await pilot.pause()
+                assert "stopped" in status(app) and len(asked("train")) == before, number
+                continue
+            await until(pilot, lambda before=before: len(asked("train")) > before)  # type: ignore[misc]
+            assert asked("train")[-1]["as_before"] is way, number
+            await until(pilot, lambda: "training" in status(app))
+            await pilot.press("x")
+            await until(pilot, lambda: "stopped" in status(app))
+        fakes.change = {"words": words, "as_before": False, "remains": ""}
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.screen, OtherBackendDialog))
+        assert not app.screen.query("#before")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, OtherBackendDialog))
+        assert not asked("step")
 
 
 async def test_a_step_makes_a_run_and_holds_still(playground: Make, fakes: FakeEngines) -> None:

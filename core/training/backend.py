@@ -1,0 +1,169 @@
+"""How a run computes: in words for a person, and as a record by which a resumed run is known to compute as before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from core.config import RunConfig
+from core.devices import hardware_of, threads_of, usable_device
+from core.errors import ConfigError
+from core.models import persistent
+from core.models.compiled import kernels
+from core.models.scan import step_by_step
+from core.training.graph import unfit
+
+# What a record holds, in the order in which it is said, and how.
+_PHRASES = {
+    "device": "device {}",
+    "hardware": "{}",
+    "precision": "{}",
+    "threads": "threads: {}",
+    "step": "the step {}",
+    "kernels": "{} kernels",
+    "torch": "torch {}",
+}
+_GPU_PATHS = {
+    ("captured", "persistent"): "auto", ("captured", "plain"): "graph", ("in calls", "persistent"): "kernel",
+    ("in calls", "plain"): "plain",
+}  # fmt: skip
+
+
+def ways(config: RunConfig, device: torch.device, no_graph: str) -> dict[str, str]:
+    """What computes a run, in words: ``device``, ``precision``, ``threads``, ``step`` and ``recurrence``.
+
+    Args:
+        no_graph: why the step is no CUDA graph; empty where it is one.
+
+    On a GPU this may prove a persistent kernel, as the first batch would: a few seconds where Triton has to compile it.
+    """
+    return {
+        "device": str(device),
+        "precision": config.precision,
+        "threads": str(threads_of(config)),
+        "step": f"call by call, because {no_graph}" if no_graph else "one CUDA graph",
+        "recurrence": _kernels(config, device)[1],
+    }
+
+
+def words(chosen: Mapping[str, str]) -> str:
+    """The same in a line. Of a CPU nobody expects a graph."""
+    threads = "1 thread" if chosen["threads"] == "1" else f"{chosen['threads']} threads"
+    step = f"; the step: {chosen['step']}" if chosen["device"].startswith("cuda") else ""
+    return f"computed in {chosen['precision']} with {threads}{step}; the recurrence: {chosen['recurrence']}"
+
+
+def record(config: RunConfig, device: torch.device, no_graph: str) -> dict[str, str]:
+    """What the numbers of a run depend on beside its settings, for run.json and the journal. As costly as ``ways``."""
+    return {
+        "device": str(device),
+        "hardware": hardware_of(device),
+        "precision": config.precision,
+        "threads": str(threads_of(config)),
+        "step": "in calls" if no_graph else "captured",
+        "kernels": _kernels(config, device)[0],
+        "torch": torch.__version__,
+    }
+
+
+@dataclass(frozen=True)
+class Change:
+    """A run would compute otherwise than it did.
+
+    Attributes:
+        words: a sentence that says how.
+        as_before: the configuration with which it computes as it did, or nearer to it; None where there is none.
+        remains: what is different with that all the same, or why there is none; may be empty.
+    """
+
+    words: str
+    as_before: RunConfig | None
+    remains: str
+
+
+def change_of(before: Mapping[str, str], wanted: RunConfig, config: RunConfig, now: Mapping[str, str]) -> Change | None:
+    """What is different, or None where nothing is.
+
+    Args:
+        before: the record of how the run has computed; what it lacks is not compared.
+        wanted: the run's settings as they were saved.
+        config, now: the settings that it would go on with here, and the record of those.
+    """
+    changed = _different(before, now)
+    if not changed:
+        return None
+    reason = _kernels(config, torch.device(now["device"]))[1] if "kernels" in changed else ""
+    why = f" ({reason})" if " because " in reason else ""
+    sentence = (
+        f"this run was computed with {_phrases(before, changed)}; here it is computed with {_phrases(now, changed)}"
+        f"{why}: its numbers will not be the same to the last bit"
+    )
+    old = _as_before(before, changed, wanted)
+    if old is None:
+        return Change(sentence, None, "")
+    device = usable_device(old)
+    then = record(old, device, unfit(device, old))
+    remaining = _different(before, then)
+    if not set(remaining) < set(changed):
+        return Change(sentence, None, "")
+    remains = f"{_phrases(then, remaining)} instead of {_phrases(before, remaining)} remains" if remaining else ""
+    return Change(sentence, old, remains)
+
+
+def _different(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [name for name in _PHRASES if name in before and before[name] != now[name]]
+
+
+def _phrases(found: Mapping[str, str], names: list[str]) -> str:
+    return ", ".join(_PHRASES[name].format(found[name]) for name in names)
+
+
+def _as_before(before: Mapping[str, str], changed: list[str], config: RunConfig) -> RunConfig | None:
+    """The settings that ask for what is recorded; None where this machine does not have it."""
+    device, used = before.get("device", config.device), before.get("kernels", "")
+    changes: dict[str, object] = {name: before[name] for name in ("device", "precision") if name in changed}
+    if "threads" in changed and before["threads"].isdecimal():
+        changes["threads"] = int(before["threads"])
+    if "kernels" in changed or "step" in changed:
+        if device == "cpu" and used in ("plain", "compiled"):
+            changes["cpu_path"] = "plain" if used == "plain" else "auto"
+        path = _GPU_PATHS.get((before.get("step", ""), used))
+        if device.startswith("cuda") and path is not None:
+            changes["gpu_path"] = path
+    try:
+        found = config.replace(**changes)
+        usable_device(found)
+    except ConfigError:
+        return None
+    return found
+
+
+def _kernels(config: RunConfig, device: torch.device) -> tuple[str, str]:
+    """Which kernels compute a run, for the record, and how its recurrence is computed, in words."""
+    bf16, stock = config.precision == "bf16", config.implementation == "torch.nn"
+    if device.type == "cuda" and stock:
+        return "cuDNN", "cuDNN"
+    if device.type == "cuda":
+        if config.gpu_path not in ("auto", "kernel"):
+            return "plain", f"step by step, because gpu_path={config.gpu_path} leaves the persistent kernel out"
+        relu = config.activation == "relu"
+        chosen = persistent.choice(
+            config.cell, config.num_hiddens, config.batch_size, device, step_by_step, relu=relu, bf16=bf16
+        )
+        if chosen.plan is not None:
+            return "persistent", chosen.reason
+        return "plain", f"step by step, because {chosen.reason}"
+    if device.type != "cpu":
+        return "plain", f"step by step, because there are no compiled kernels for {device.type}"
+    used = "compiled" if config.cpu_path == "auto" and not kernels.why_not() else "plain"
+    if stock and config.embedding_size:
+        return used, "PyTorch's own kernels"
+    if config.cpu_path == "plain":
+        return used, "step by step, because cpu_path=plain leaves the compiled kernels out"
+    if used == "plain":
+        return used, f"step by step, because {kernels.why_not()}"
+    if bf16 and not (config.num_hiddens % 2 == 0 and kernels.multiplies_bf16()):
+        return used, "step by step, because the compiled kernels have no bf16 here"
+    return used, "compiled kernels"

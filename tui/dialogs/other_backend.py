@@ -1,0 +1,53 @@
+"""Asks how a run goes on that would compute otherwise here than it did so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Button, Static
+
+from tui.dialogs.dialog import Dialog
+from tui.text import shown_text
+
+
+class OtherBackendDialog(Dialog[str | None]):
+    """Its result is "before", "here", or None where the run shall not go on."""
+
+    AUTO_FOCUS = "Button"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "answer", "Cancel", tooltip="Leave the run as it is", id="dialog.cancel"),
+        Binding("left", "app.focus_previous", "Other answer", show=False),
+        Binding("right", "app.focus_next", "Other answer", show=False),
+    ]
+
+    def __init__(self, change: Mapping[str, Any]) -> None:
+        """``change``: as an engine's answer to ``open`` has it."""
+        super().__init__()
+        self._change = change
+
+    def compose(self) -> ComposeResult:
+        words, remains = str(self._change.get("words", "")), str(self._change.get("remains", ""))
+        with Vertical(classes="dialog", id="other-backend") as dialog:
+            dialog.border_title = "Not computed as before"
+            yield Static(shown_text(f"{words[:1].upper()}{words[1:]}."), classes="dialog-body", markup=False)
+            if remains:
+                yield Static(shown_text(f"Also as before: {remains}."), classes="dialog-body", markup=False)
+            with Horizontal(classes="dialog-buttons"):
+                if self._change.get("as_before"):
+                    yield Button("As before", variant="primary", id="before", compact=True)
+                yield Button("Go on here", id="here", compact=True)
+                yield Button("Cancel", id="no", compact=True)
+            yield Static("← → choose   enter take   esc cancel", classes="dialog-keys", markup=False)
+
+    def action_answer(self, answer: str | None = None) -> None:
+        """Close the dialog with ``answer``."""
+        self.dismiss(answer)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.action_answer(None if event.button.id == "no" else event.button.id)
