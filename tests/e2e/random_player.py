@@ -190,7 +190,7 @@ class Game:
 
     def _resize(self) -> None:
         big = self.chance.random() < 0.7
-        self.size = self.chance.choice(SIZES) if big else (self.chance.randint(1, 210), self.chance.randint(1, 60))
+        self.size = self.chance.choice(SIZES) if big else (self.chance.randint(4, 210), self.chance.randint(2, 60))
         self.recent.append(f"<{self.size[0]}x{self.size[1]}>")
         self.terminal.resize(*self.size)
 
@@ -229,12 +229,11 @@ class Game:
 
     def look(self) -> None:
         """Compare what is on the screen, in the folder and in the process with what should be."""
-        seconds = 20.0
-        until = time.monotonic() + seconds
-        while True:
-            wrong = self.wrong()
-            if not wrong:
-                break
+        until, waiting = time.monotonic() + 20.0, 0
+        while wrong := self.wrong():
+            if self.seen["waiting"] < waiting:  # a busy machine: it comes to them
+                until = time.monotonic() + 20.0
+            waiting = self.seen["waiting"]
             if time.monotonic() > until:
                 raise self.failure(wrong)
             time.sleep(0.3)

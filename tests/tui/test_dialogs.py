@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -133,6 +134,21 @@ class Lists(App[None]):
         yield Button("other")
 
 
+class NarrowLists(Lists):
+    """Lists between borders that take all the room there is."""
+
+    CSS = "#list, SelectOverlay { border: round red; padding: 0 3; height: auto; }"
+
+
+async def test_lists_on_a_screen_that_is_narrower_than_their_borders() -> None:
+    for width in (1, 3, 7):
+        app = NarrowLists()
+        async with app.run_test(size=(width, 20)) as pilot:
+            app.query_one(DropDown).expanded = True
+            await pilot.press("pagedown", "down", "escape")
+            assert app.is_running, width
+
+
 async def test_pages_of_a_list_without_a_height() -> None:
     app = Lists()
     async with app.run_test(size=(20, 1)) as pilot:
@@ -143,3 +159,22 @@ async def test_pages_of_a_list_without_a_height() -> None:
             await pilot.press("pagedown", "pageup", "end", "home", "down", "up")
         await pilot.pause()
         assert app.is_running and len(app.query(OptionList)) == 2
+
+
+async def test_what_waits_for_a_dialog_to_be_drawn_is_done_where_it_closes_before() -> None:
+    for name, made in DIALOGS.items():
+        app = Host()
+        async with app.run_test() as pilot:
+            app.push_screen(made())
+            await pilot.pause()
+            for turns in range(0, 30, 2):
+                dialog, called = app.screen, []
+                app.screen_stack[0].query_one(Static).call_after_refresh(called.append, turns)
+                for _ in range(turns):
+                    dialog.refresh()
+                    await asyncio.sleep(0)
+                dialog.dismiss()
+                await settled(pilot, lambda called=called: called, 3.0)
+                app.push_screen(made())
+                await pilot.pause()
+            assert called == [28], name

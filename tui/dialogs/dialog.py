@@ -19,7 +19,15 @@ class ClosesOnce:
 
     def dismiss(self: Any, result: Any = None) -> AwaitComplete:
         """Close the screen, if it is the uppermost one."""
-        return Screen.dismiss(self, result) if self.is_current else AwaitComplete()
+        if not self.is_current:
+            return AwaitComplete()
+        # What was put off until this screen is drawn, by whatever widget, Textual would forget: the footer's new keys.
+        put_off = self._callbacks.copy()
+        self._callbacks.clear()
+        closed = Screen.dismiss(self, result)
+        for callback, sender in put_off:
+            self.app.screen._invoke_later(callback, sender)
+        return closed
 
 
 class Dialog(ClosesOnce, ModalScreen[ScreenResultType]):

@@ -1,18 +1,23 @@
-"""Textual's lists, made fit for a key that comes before they have a place on the screen."""
+"""Textual's lists, made fit for keys that come before they have a place, and for screens that have none."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
 from textual.app import ComposeResult
+from textual.geometry import Size
 from textual.widgets import OptionList, Select
 from textual.widgets._select import SelectCurrent, SelectOverlay
 
 Chosen = TypeVar("Chosen")
+LEAST_WIDTH = 8
 
 
-class PagesOnceShown:
-    """Mixed into a list: page up and down do nothing while it has no height, when Textual knows no lines of it.
+class AnySize:
+    """Mixed into a list, which then bears a screen without room for it.
+
+    Page up and down do nothing while it has no height, when Textual knows no lines of it; and it is measured as if it
+    had some width where it has none.
 
     No widget itself: a widget's styles are looked up by the first of its bases that is one.
     """
@@ -27,12 +32,16 @@ class PagesOnceShown:
         if self.scrollable_content_region:
             OptionList.action_page_down(self)  # type: ignore[no-untyped-call]
 
+    def get_content_height(self: Any, container: Size, viewport: Size, width: int) -> int:
+        """The height of all lines."""
+        return OptionList.get_content_height(self, container, viewport, max(width, LEAST_WIDTH))
 
-class PagedList(PagesOnceShown, OptionList):
+
+class PagedList(AnySize, OptionList):
     """Textual's list with that."""
 
 
-class _Values(PagesOnceShown, SelectOverlay):
+class _Values(AnySize, SelectOverlay):
     """What a drop-down opens."""
 
 
