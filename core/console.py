@@ -19,7 +19,7 @@ from core.corpus.catalogue import Download
 from core.events import EpochFinished, Event, Note, SampleWritten, SettingChanged, State, StateChanged, StepFinished
 from core.generation.options import GenerationRequest
 from core.presets import Preset
-from core.quantities import loss_words, perplexity_text
+from core.quantities import counted, loss_words, perplexity_text
 from core.runs.run import RunSummary
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ class TrainingReport:
         config, corpus = facts["config"], facts["corpus"]
         print(
             f"{printable(facts['name'])}: {config['implementation']} {config['cell']}, {config['num_hiddens']} hidden, "
-            f"{shown(facts['parameters'])} parameters, on {facts['device']}; {printable(corpus['name'])}: "
-            f"{shown(corpus['tokens'])} tokens, vocabulary {shown(corpus['vocabulary'])}, "
-            f"{shown(facts['batches_per_epoch'])} batches an epoch"
+            f"{counted(facts['parameters'], 'parameter')}, on {facts['device']}; {printable(corpus['name'])}: "
+            f"{counted(corpus['tokens'], 'token')}, vocabulary {shown(corpus['vocabulary'])}, "
+            f"{counted(facts['batches_per_epoch'], 'batch', 'batches')} an epoch"
         )
         if facts["ways"]:
             print(printable(way_words(facts["ways"])))
@@ -268,8 +268,8 @@ def _copy_words(sample: dict[str, Any]) -> str:
     if not copy["length"]:
         return "copied: nothing of it stands in the training text"
     return (
-        f"copied: {copy['length']:,} of {sample['tokens']:,} tokens stand literally in the training text, at token "
-        f"{copy['text_start']:,}: {printable(copy['text'])}"
+        f"copied: {copy['length']:,} of {counted(sample['tokens'], 'token stands', 'tokens stand')} literally in the "
+        f"training text, at token {copy['text_start']:,}: {printable(copy['text'])}"
     )
 
 
@@ -281,17 +281,19 @@ def safe_text(text: str) -> str:
 def print_statistics(facts: dict[str, Any]) -> None:
     """The dictionary of ``core.corpus.statistics.describe``, in words."""
     print(
-        f"{printable(str(facts['name']))}: {shown(facts['bytes'])} bytes, {facts['encoding']}, sha256 {facts['sha256']}"
+        f"{printable(str(facts['name']))}: {counted(facts['bytes'], 'byte')}, {facts['encoding']}, "
+        f"sha256 {facts['sha256']}"
     )
     print(
-        f"{shown(facts['lines'])} lines, {shown(facts['tokens'])} tokens, "
+        f"{counted(facts['lines'], 'line')}, {counted(facts['tokens'], 'token')}, "
         f"vocabulary {shown(facts['vocabulary'])} with the unknown token"
     )
     if "poems" in facts:
         poems = facts["poems"]
         print(
-            f"{shown(poems['lines'])} poems, the longest of {shown(poems['longest'])} tokens; "
-            f"{shown(facts['examples']['batches'])} batches an epoch, {shown(poems['cut'])} poems are cut to num_steps"
+            f"{counted(poems['lines'], 'poem')}, the longest of {counted(poems['longest'], 'token')}; "
+            f"{counted(facts['examples']['batches'], 'batch', 'batches')} an epoch, "
+            f"{counted(poems['cut'], 'poem is', 'poems are')} cut to num_steps"
         )
     one_hot = facts["one_hot"]
     print(
@@ -317,12 +319,12 @@ def _print_examples(facts: dict[str, Any]) -> None:
         return
     between = "" if facts["token_kind"] == "char" else " "
     for sampling in (name for name in ("sequential", "random", "lines") if name in examples):
-        print(f"\nexample batch, {sampling}, first row; {shown(examples['batches'])} batches an epoch")
+        print(f"\nexample batch, {sampling}, first row; {counted(examples['batches'], 'batch', 'batches')} an epoch")
         for name in ("X", "Y"):
             row = examples[sampling][0][name][0]
             padding = len(row) - row.index(PADDING) if sampling == "lines" and PADDING in row else 0
             words = between.join(row[: len(row) - padding])
-            print(f"  {name}  {printable(words)}" + (f" and {PADDING} {shown(padding)} times" if padding else ""))
+            print(f"  {name}  {printable(words)}" + (f" and {PADDING} {counted(padding, 'time')}" if padding else ""))
 
 
 def print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:

@@ -17,6 +17,7 @@ from core.config import RunConfig
 from core.errors import ConfigError
 from core.models import persistent
 from core.preflight import require_memory
+from core.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def devices() -> tuple[Device, ...]:
     if torch.backends.mps.is_available():
         found.append(Device("mps", "Apple GPU", None, None, ("fp32",)))
     used, total = _main_memory()
-    found.append(Device("cpu", f"{_processor()} · {cores()} cores", used, total, ("fp32", "bf16")))
+    found.append(Device("cpu", f"{_processor()} · {counted(cores(), 'core')}", used, total, ("fp32", "bf16")))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.config import RunConfig, minimum_tokens, shown
 from core.errors import ConfigError
-from core.quantities import bytes_text
+from core.quantities import bytes_text, counted
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # Copies of the weights that an optimiser keeps beside the weights and their gradient.
@@ -79,7 +79,7 @@ def _cut_words(config: RunConfig, text: TextFacts) -> str:
     # A text of exactly so many tokens is not told from a longer one.
     if not 0 < config.max_tokens <= text.tokens:
         return ""
-    return f"only the first {shown(text.tokens)} tokens are used: max tokens 0 uses the whole text"
+    return f"only the first {counted(text.tokens, 'token is', 'tokens are')} used: max tokens 0 uses the whole text"
 
 
 def _stream(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str]]:
@@ -93,11 +93,13 @@ def _stream(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str
     if not problem and not batches:
         less = ", or hold out less" if text.tokens >= minimum_tokens(config) else ""
         problem = (
-            f"too short for one batch: batch x steps needs {shown(minimum_tokens(config))} tokens to train on, "
+            f"too short for one batch: batch x steps needs {counted(minimum_tokens(config), 'token')} to train on, "
             f"there are {shown(training)}: make batch or steps smaller{less}"
         )
     if 2 <= held_out < LITTLE_HELD_OUT:
-        warnings.append(f"only {shown(held_out)} tokens are held out: their perplexity will tell little")
+        warnings.append(
+            f"only {counted(held_out, 'token is', 'tokens are')} held out: their perplexity will tell little"
+        )
     return batches, batches * a_batch, problem, warnings
 
 
@@ -110,7 +112,7 @@ def _poems(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str]
     problem = problem or _nothing_held_out(config, held_out, lines, "lines")
     if text.longest > config.num_steps - 1:
         warnings.append(
-            f"the longest line has {shown(text.longest)} tokens: a line is cut at {shown(config.num_steps - 1)}, "
+            f"the longest line has {counted(text.longest, 'token')}: a line is cut at {shown(config.num_steps - 1)}, "
             "which is steps less 1"
         )
     return -(-training // config.batch_size), text.tokens * training // max(1, lines), problem, warnings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.pace import Pace
 from core.preflight import Preflight, device_named
+from core.quantities import counted
 from tui.quantities import bytes_text, count_text
 from tui.status_line import clock_text
 from tui.text import shown_text
@@ -15,10 +16,10 @@ __all__ = ["device_named", "preflight_lines", "seconds_text"]
 def preflight_lines(facts: Preflight, pace: Pace | None = None, brief: bool = False) -> list[str]:
     """A few short lines for the foot of the form; ``brief`` where the screen is low."""
     text = facts.text
-    told = [f"{'first ' if facts.cut else ''}{text.tokens:,} tokens · vocabulary {text.vocabulary:,}"]
+    told = [f"{'first ' if facts.cut else ''}{counted(text.tokens, 'token')} · vocabulary {text.vocabulary:,}"]
     told += [CUT] if facts.cut else []
     if text.lines is not None and not brief:
-        told.append(f"{text.lines:,} lines, the longest of {text.longest:,} tokens")
+        told.append(f"{counted(text.lines, 'line')}, the longest of {counted(text.longest, 'token')}")
     if facts.problem:
         return told
     batches = "1 batch" if facts.batches == 1 else f"{count_text(facts.batches)} batches"

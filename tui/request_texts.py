@@ -21,6 +21,7 @@ from core.generation.options import (
     settings_words,
     strategy_named,
 )
+from core.quantities import counted
 from tui.form_state import typed
 from tui.text import clip_cells, shown_text
 
@@ -167,7 +168,7 @@ def request_words(request: GenerationRequest) -> str:
     """How a text was asked for, in a line: ``top-p · top p 0.9 · seed 42 · 200 tokens · acrostic 春夏``."""
     words = [settings_words(request)]
     if request.count > 1:
-        words.append(f"{request.count} samples")
+        words.append(counted(request.count, "sample"))
     for label, text in (("acrostic", request.heads), ("mood", request.mood), ("stop at", request.stop)):
         if text.strip():
             words.append(f"{label} {clip_cells(shown_text(text.strip()), 24)}")

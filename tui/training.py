@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core.config import RunConfig
 from core.errors import ConfigError, EngineError, UserError
 from core.events import State
+from core.quantities import counted
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.downloads import not_here, not_here_words
 from tui.form_state import named_setting
@@ -201,4 +202,4 @@ class Training:
 
 
 def _epochs_are(done: int) -> str:
-    return "the only epoch is" if done == 1 else f"all {done:,} epochs are"
+    return "the only epoch is" if done == 1 else f"all {counted(done, 'epoch is', 'epochs are')}"

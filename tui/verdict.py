@@ -6,6 +6,7 @@ import math
 
 from core.config import RunConfig
 from core.events import State
+from core.quantities import counted
 from core.training.divergence import is_exploding
 from tui.quantities import loss_text, loss_words, perplexity_text
 from tui.text import shown_text
@@ -91,7 +92,7 @@ def patience_words(run: WatchedRun) -> str:
         return shown_text(run.message)
     if not patience or since is None or run.state not in (State.TRAINING, State.PAUSED):
         return ""
-    epochs = "1 epoch" if patience == 1 else f"{patience:,} epochs"
+    epochs = counted(patience, "epoch")
     return f"stops early after {epochs} without a better held-out perplexity; {since:,} so far"
 
 

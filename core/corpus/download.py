@@ -16,6 +16,7 @@ from core.corpus import catalogue
 from core.corpus.catalogue import Download
 from core.errors import CorpusError
 from core.files import open_new, open_to_append
+from core.quantities import counted
 
 if TYPE_CHECKING:
     from core.corpus.transfer import Transfer
@@ -114,7 +115,9 @@ def _transferred(
         while piece := _next_piece(transfer, entry, here):
             if here + len(piece) > entry.bytes:
                 part.truncate(0)
-                raise CorpusError(f"{entry.name} is larger than the expected {entry.bytes:,} bytes: nothing was kept")
+                raise CorpusError(
+                    f"{entry.name} is larger than the expected {counted(entry.bytes, 'byte')}: nothing was kept"
+                )
             part.write(piece)
             digest.update(piece)
             here += len(piece)
@@ -154,7 +157,7 @@ def _next_piece(transfer: Transfer, entry: Download, here: int) -> bytes:
 
 def _cut(entry: Download, here: int) -> CorpusError:
     return CorpusError(
-        f"the connection was cut after {here:,} of {entry.bytes:,} bytes of {entry.name}: "
+        f"the connection was cut after {here:,} of {counted(entry.bytes, 'byte')} of {entry.name}: "
         "download it again, it goes on from there"
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import CorpusError
+from core.quantities import counted
 
 TokenKind = Literal["char", "word"]
 
@@ -94,7 +95,7 @@ class Vocabulary:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Vocabulary({self.kind}, {len(self):,} tokens)"
+        return f"Vocabulary({self.kind}, {counted(len(self), 'token')})"
 
     def token_to_id(self, token: str) -> int:
         """The id of a token; 0 for one that is not in the vocabulary."""
@@ -192,13 +193,13 @@ def _check(vocabulary: Vocabulary, reserved: int) -> None:
     if not tokens or tokens[0] != UNKNOWN:
         raise _damaged(f"its first token must be {UNKNOWN}")
     if len(tokens) > MAXIMUM_SIZE:
-        raise _damaged(f"it has {len(tokens):,} tokens, more than {MAXIMUM_SIZE:,}")
+        raise _damaged(f"it has {counted(len(tokens), 'token')}, more than {MAXIMUM_SIZE:,}")
     if len(tokens) != len(vocabulary.frequencies):
-        raise _damaged(f"it has {len(tokens):,} tokens and {len(vocabulary.frequencies):,} frequencies")
+        raise _damaged(f"it has {counted(len(tokens), 'token')} and {len(vocabulary.frequencies):,} frequencies")
     if len(vocabulary._ids) != len(tokens):
         raise _damaged("a token stands in it twice")
     if not 0 <= reserved < len(tokens):
-        raise _damaged(f"it has {len(tokens):,} tokens and claims {reserved:,} reserved ones")
+        raise _damaged(f"it has {counted(len(tokens), 'token')} and claims {reserved:,} reserved ones")
     own = tokens[1 + reserved :]
     if vocabulary.kind == "char" and any(len(token) != 1 for token in own):
         raise _damaged("its tokens must be single characters")

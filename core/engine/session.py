@@ -22,6 +22,7 @@ from core.engine.saving import Saving
 from core.errors import CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, Note, RunResumed, State, StateChanged
 from core.models.language_model import LanguageModel
+from core.quantities import counted
 from core.runs.checkpoint import Disk, remove_leftovers
 from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
@@ -216,8 +217,8 @@ class Session:
             raise UserError("the run diverged and its last checkpoint cannot be read: start a new one")
         if trainer.epoch >= wanted and trainer.batch == 0:
             raise UserError(
-                f"{shown(trainer.epoch)} epochs are done and {shown(wanted)} were asked for: ask for more than "
-                f"{shown(trainer.epoch)} to train on"
+                f"{counted(trainer.epoch, 'epoch is', 'epochs are')} done and {shown(wanted)} were asked for: "
+                f"ask for more than {shown(trainer.epoch)} to train on"
             )
         self._look_after_folder()
         if self.folder.lost:
@@ -469,7 +470,7 @@ class Session:
     def _farewell(self) -> str:
         trainer = self._trainer()
         if trainer.epoch < trainer.num_epochs:
-            return f"no better held-out perplexity for {trainer.config.patience} epochs: stopped early"
+            return f"no better held-out perplexity for {counted(trainer.config.patience, 'epoch')}: stopped early"
         return ""
 
     def _changed(self, events: list[Event], state: str, message: str = "") -> list[Event]:

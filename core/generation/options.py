@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from core.errors import ConfigError
+from core.quantities import counted
 from core.setting import Setting, Value, refusal, shown
 
 LONGEST = 1_000_000
@@ -306,4 +307,4 @@ def settings_words(request: GenerationRequest) -> str:
         value = getattr(sampling, name, None)
         if name != "strategy" and value is not None:
             words.append(f"{option.label} {value if name == 'seed' else shown(value)}")
-    return " · ".join([*words, f"{request.length:,} tokens"])
+    return " · ".join([*words, counted(request.length, "token")])

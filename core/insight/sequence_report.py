@@ -17,6 +17,7 @@ from core.insight.sequence_result import (
     number,
     one_step_words,
 )
+from core.quantities import counted
 
 COLUMNS = 8
 WIDTH = 100
@@ -26,7 +27,8 @@ def print_experiment(experiment: Experiment) -> None:
     """Losses after each epoch, errors ahead, and the sentences."""
     config, outcomes = experiment.config, experiment.outcomes
     print(
-        f"{config.points:,} points of sin({config.frequency:g} time) + N(0, {config.noise:g}), seed {config.seed}: "
+        f"{counted(config.points, 'point')} of sin({config.frequency:g} time) + N(0, {config.noise:g}), "
+        f"seed {config.seed}: "
         f"{' and '.join(one.title for one in outcomes)} in {experiment.seconds:.2f} s\n"
     )
     epochs = chosen_epochs(config.num_epochs, COLUMNS)

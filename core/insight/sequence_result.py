@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from core.insight.sequence_config import SequenceConfig
+from core.quantities import counted
 
 Numbers = tuple[float, ...]
 # A prediction this many times larger than the largest data point diverges.
@@ -256,7 +257,7 @@ def _course(experiment: Experiment, outcome: Outcome) -> str:
         moving = [index for index, value in enumerate(values) if abs(value - values[-1]) > 0.05 * spread]
         if not moving:
             return f"stays at {number(values[-1])}"
-        return f"settles at {number(values[-1])} within {moving[-1] + 2} points"
+        return f"settles at {number(values[-1])} within {counted(moving[-1] + 2, 'point')}"
     return f"varies between {number(min(values))} and {number(max(values))}"
 
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from core.errors import RunError
 from core.files import open_to_read
+from core.quantities import counted
 
 FORMAT = 1
 # The header of a checkpoint lists its tensors and holds the trainer's facts; a longer one is not ours.
@@ -72,7 +73,7 @@ def checked_header(file: BinaryIO) -> Header:
     if length > size - 8:
         raise ValueError("its header is longer than the file")
     if length > LONGEST_HEADER:
-        raise ValueError(f"its header has {length:,} bytes, more than any of ours")
+        raise ValueError(f"its header has {counted(length, 'byte')}, more than any of ours")
     entries = json.loads(file.read(length))
     if not isinstance(entries, dict) or not isinstance(entries.get("__metadata__"), dict):
         raise ValueError("its header is none of ours")
@@ -123,5 +124,5 @@ def _shapes(entries: Mapping[str, Any], size: int) -> dict[str, tuple[int, ...]]
             raise ValueError("its tensors overlap, or leave room between them")
         reached = end
     if reached != size:
-        raise ValueError(f"it should have {reached:,} bytes of numbers and has {size:,}")
+        raise ValueError(f"it should have {counted(reached, 'byte')} of numbers and has {size:,}")
     return shapes

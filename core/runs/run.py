@@ -24,6 +24,7 @@ from typing import Any
 
 from core.errors import RunError
 from core.files import FOLDER_MODE, make_folders, open_to_read, sync_folder
+from core.quantities import counted
 from core.runs.facts import CorpusIdentity, RunFacts
 from core.runs.folder import FACTS, LARGEST_VOCABULARY, VOCABULARY, Run
 from core.runs.header import Opened
@@ -121,7 +122,7 @@ def write_description(folder: HeldFolder, facts: RunFacts, vocabulary: Mapping[s
     words = vocabulary_bytes(vocabulary)
     if len(words) > LARGEST_VOCABULARY:
         raise RunError(
-            f"the vocabulary takes {len(words):,} bytes and may take {LARGEST_VOCABULARY:,}: "
+            f"the vocabulary takes {counted(len(words), 'byte')} and may take {LARGEST_VOCABULARY:,}: "
             "choose a greater min_freq, or tokens=char"
         )
     for name, data in ((FACTS, facts.encoded()), (VOCABULARY, words)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from textual.widgets import Button, Input, Static
@@ -41,7 +42,7 @@ def done(*texts: str, **facts: Any) -> dict[str, Any]:
 async def written(pilot: Any, app: PaneApp, count: int = 1) -> None:
     """Press enter and wait until the text number ``count`` is done."""
     await pilot.press("enter")
-    await settled(pilot, lambda: len(app.query(Generation)) == count and "characters in" in status(app))
+    await settled(pilot, lambda: len(app.query(Generation)) == count and re.search("characters? in", status(app)))
 
 
 def token_words(app: PaneApp) -> str:

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.presets import Preset
+from core.quantities import counted
 from tui.dialogs.dialog import Dialog
 from tui.palette import QUIET
 from tui.quantities import perplexity_text
@@ -44,7 +45,7 @@ def about(preset: Preset, measured: Mapping[int, float], run: str) -> Content:
     """What there is to say, as paragraphs."""
     config = preset.config
     training = f"{config.optimiser} {config.learning_rate:g}, {config.sampling} batches of {config.batch_size} x "
-    training += f"{config.num_steps} tokens, {config.num_epochs:,} epochs"
+    training += f"{counted(config.num_steps, 'token')}, {counted(config.num_epochs, 'epoch')}"
     parts = [
         Content.styled(shown_text(preset.title), "bold"),
         Content(f"{model_name(config)} on {config.corpus}; {training}"),

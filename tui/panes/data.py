@@ -18,6 +18,7 @@ from textual.widgets import Button, Input, OptionList, Static, TabbedContent, Ta
 from core.config import RunConfig, Value, setting
 from core.corpus.catalogue import DOWNLOADS, Download, texts
 from core.errors import ConfigError, CorpusError
+from core.quantities import counted
 from tui.corpora import describe, head
 from tui.dialogs.confirm import ConfirmDialog
 from tui.downloads import download
@@ -226,9 +227,9 @@ class DataPane(Horizontal):
     def _show(self, facts: dict[str, Any], beginning: str) -> None:
         self._facts = facts
         view = self.query_one("#data-view")
-        kind = "words" if facts["token_kind"] == "word" else "characters"
         name = clip_cells(shown_text(str(facts["name"])), 30)
-        counts = f"{name} · {facts['tokens']:,} {kind}"
+        kind = "word" if facts["token_kind"] == "word" else "character"
+        counts = f"{name} · {counted(facts['tokens'], kind)}"
         wide = view.size.width > 60
         view.border_title = Content(counts + (f" · vocabulary {facts['vocabulary']:,}" if wide else ""))
         view.border_subtitle = Content(clip_cells(shown_text(str(facts["path"])), 60))

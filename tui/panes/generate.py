@@ -23,6 +23,7 @@ from textual.worker import Worker
 from core.errors import EngineError, UserError
 from core.events import State
 from core.generation.options import GenerationRequest
+from core.quantities import counted
 from core.runs.run import RunSummary
 from tui.host import host, stands
 from tui.messages import RunsChanged
@@ -297,7 +298,7 @@ class GeneratePane(Horizontal):
             focused = next((text for text in self.query(WrittenText) if text.has_focus), None)
             copied = focused.text if focused is not None else generations[-1].text
             self.app.copy_to_clipboard(copied)
-            self.notify(f"{len(copied):,} characters copied", markup=False)
+            self.notify(f"{counted(len(copied), 'character')} copied", markup=False)
 
     def action_clear(self) -> None:
         """Forget the texts."""

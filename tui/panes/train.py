@@ -15,6 +15,7 @@ from textual.widgets import Button
 from core.config import RunConfig, setting
 from core.events import Event, Note, SettingChanged, State
 from core.presets import PRESETS
+from core.quantities import counted
 from core.runs.run import RunFacts, RunSummary, check_name
 from tui.dialogs.name import NameDialog
 from tui.dialogs.preset import PresetScreen
@@ -402,5 +403,5 @@ class TrainPane(Horizontal):
         self.drawer = True
         self.call_after_refresh(self.form.focus_error)
         errors = self.form.reading.errors
-        words = "one setting needs" if len(errors) == 1 else f"{len(errors)} settings need"
+        words = counted(len(errors), "setting needs", "settings need")
         self.notify(f"{words} another value first", severity="warning", markup=False)

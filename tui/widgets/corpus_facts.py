@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from core.quantities import counted
 from tui.palette import QUIET
 from tui.quantities import bytes_text
 from tui.text import cell_len, pad_cells, shown_text
@@ -63,8 +64,8 @@ def counts(facts: dict[str, Any], width: int) -> list[Line]:
     if poems:
         pairs[3:3] = [
             ("poems", f"{poems['lines']:,}"),
-            ("longest", f"{poems['longest']:,} tokens"),
-            ("cut", f"{poems['cut']:,} poems"),
+            ("longest", counted(poems["longest"], "token")),
+            ("cut", counted(poems["cut"], "poem")),
         ]
     columns = max(1, min(4, width // 22))
     cells = width // columns

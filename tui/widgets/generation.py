@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.generation.options import GenerationRequest
+from core.quantities import counted
 from tui.palette import QUIET
 from tui.text import clipped_middle, shown_text, token_name
 from tui.token_details import SHADINGS
@@ -158,9 +159,9 @@ class Generation(LitVertical):
     def flush(self) -> None:
         """Show what has been written since the last time."""
         if any([sample.flush() for sample in self.samples]):
-            self._say(f"writing · {self._count():,} characters")
+            self._say(f"writing · {counted(self._count(), 'character')}")
         elif self.is_beam and not self._ended and (seconds := time.monotonic() - self._begun) > 0.5:
-            self._say(f"following {self.request.sampling.width:,} texts at once · {seconds:.0f} s")
+            self._say(f"following {counted(self.request.sampling.width, 'text')} at once · {seconds:.0f} s")
 
     async def finish(self, event: Mapping[str, Any]) -> None:
         """All is written. Raises KeyError, TypeError or ValueError for an answer of an unknown form."""
@@ -172,9 +173,9 @@ class Generation(LitVertical):
         for sample, facts in zip(self.samples, told, strict=False):
             sample.finish(facts, self._noun)
         seconds = time.monotonic() - self._begun
-        texts = f"{len(self.samples):,} texts, " if len(self.samples) > 1 else ""
+        texts = f"{counted(len(self.samples), 'text')}, " if len(self.samples) > 1 else ""
         problem = event.get("copy_problem")
-        words = f"{texts}{self._count():,} characters in {seconds:.2f} s"
+        words = f"{texts}{counted(self._count(), 'character')} in {seconds:.2f} s"
         warning = [unknown_words([str(token) for token in event.get("unknown") or ()]),
                    f"no copy meter: {shown_text(str(problem))}" if problem else ""]  # fmt: skip
         self._say(words, "\n".join(filter(None, warning)))
@@ -192,7 +193,7 @@ class Generation(LitVertical):
         """The person stopped it."""
         self.flush()
         self._ended = True
-        self._say(f"stopped after {self._count():,} characters")
+        self._say(f"stopped after {counted(self._count(), 'character')}")
 
     def fail(self, sentence: str) -> None:
         """It went wrong."""

@@ -16,11 +16,13 @@ from textual.worker import Worker
 
 from core.runs.run import Run, RunSummary, list_runs
 from tui.host import host, stands
-from tui.text import clip_cells, shown_text
+from tui.text import distinct_labels, shown_text
 from tui.widgets.drop_down import DropDown
 from tui.writer_facts import WriterFacts, writer_facts
 
 LIST_EVERY = 5  # looks between two readings of the whole list
+AROUND = 6  # cells of a drop-down that its arrow and its edges take
+NARROWEST = 16
 
 
 class RunChoice(Vertical):
@@ -39,6 +41,7 @@ class RunChoice(Vertical):
         self._runs: tuple[RunSummary, ...] = ()
         self._wanted: Path | None = None
         self._looks = 0
+        self._cells = 0
         self._reading: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -87,10 +90,13 @@ class RunChoice(Vertical):
         shown = None if select.value is Select.NULL else str(select.value)
         wanted = str(choice) if choice else shown or str(host(self).current_run)
         before = self.run
-        if [run.path for run in runs] != [run.path for run in self._runs] or not self._runs:
+        cells = max(NARROWEST, select.size.width - AROUND)
+        if [run.path for run in runs] != [run.path for run in self._runs] or not self._runs or cells != self._cells:
+            self._cells = cells
             with self.prevent(Select.Changed):
                 select.prompt = "choose a run" if runs else "no runs yet"
-                select.set_options((Content(shown_text(clip_cells(run.name, 60))), str(run.path)) for run in runs)
+                names = distinct_labels([shown_text(run.name) for run in runs], cells)
+                select.set_options((Content(name), str(run.path)) for name, run in zip(names, runs, strict=True))
         self._runs = runs
         paths = [str(run.path) for run in runs]
         with self.prevent(Select.Changed):

@@ -19,6 +19,7 @@ from core.config import settings, shown
 from core.errors import RunError
 from core.events import EpochFinished, event_from_json
 from core.files import open_to_read
+from core.quantities import counted
 from core.runs.journal import parsed_line
 from core.runs.run import Run, RunFacts, RunSummary
 from tui.charts import Drawing, Series, line_chart
@@ -171,7 +172,7 @@ class RunDetails(Container):
             corpus = known.facts.corpus
             pairs += [
                 ("text", corpus.name),
-                ("", f"{corpus.tokens:,} tokens, vocabulary {corpus.vocabulary:,}"),
+                ("", f"{counted(corpus.tokens, 'token')}, vocabulary {corpus.vocabulary:,}"),
                 ("sha256", corpus.sha256[:16]),
                 ("model", run.model),
                 *_changed(known.facts),
