@@ -10,7 +10,7 @@ if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "1000"
 
 from core import collector, output
-from core.cli import main
+from core.cli.parser import main
 from core.memory import keep_freed_memory
 from core.process import speak_utf8
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-from core.config import RunConfig
 from core.errors import ConfigError
-from core.models import persistent
-from core.preflight import require_memory
-from core.quantities import counted
+from core.models.recurrence.triton import plan as persistent
+from core.settings.run_config import RunConfig
+from core.training.preflight import require_memory
+from core.units import counted
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A setting outside its range or in conflict with another one; see ``core.setting.refusal``."""
+    """A setting outside its range or in conflict with another one; see ``core.settings.setting.refusal``."""
 
 
 class CorpusError(UserError):

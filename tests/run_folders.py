@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.runs.folder import CORPUS, Run
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalWriter
-from core.runs.run import RunFacts, run_in_making, write_description
+from core.runs.run import CORPUS, Run
+from core.runs.store import RunFacts, run_in_making, write_description
 
 
 def create_run(saves: Path, name: str, facts: RunFacts, vocabulary: Mapping[str, Any], text: bytes = b"text") -> Run:

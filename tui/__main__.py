@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     preferences = Preferences(preferences_path())  # it reads while all else is imported
     from tui.app import Playground
-    from tui.safety_net import SafetyNet
+    from tui.shell.safety_net import SafetyNet
 
     app = Playground(saves=saves, data_dir=data, device=options.device)
     app.preferences = preferences

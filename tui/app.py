@@ -18,15 +18,15 @@ from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
 from core import collector
-from core.config import RunConfig
 from core.corpus.catalogue import DOWNLOADS, texts
 from core.errors import EngineError, UserError
 from core.events import State
-from core.presets import PRESETS
-from core.runs.run import Run, RunFacts, RunSummary, list_runs
+from core.runs.store import Run, RunFacts, RunSummary, list_runs
 from core.runs.trash import remove_outdated
-from tui.engines import WORKING, Engines
-from tui.leaving import Leaving
+from core.settings.presets import PRESETS
+from core.settings.run_config import RunConfig
+from tui.engines.clients import WORKING, Engines
+from tui.engines.watched_run import OPENING, WatchedRun
 from tui.messages import (
     CorpusChosen,
     DevicesFound,
@@ -40,17 +40,17 @@ from tui.messages import (
     RunStateChanged,
     TextsChanged,
 )
-from tui.panes.train import TrainPane
+from tui.panes.train.pane import TrainPane
+from tui.panes.train.preflight import device_named
 from tui.preferences import Preferences
-from tui.preflight import device_named
-from tui.terminal_input import part_escape, steady
-from tui.text import shown_text
+from tui.shell.footer import KeyLine
+from tui.shell.header import HeaderLine, PaneTab, device_words
+from tui.shell.terminal_exit import Leaving
+from tui.shell.terminal_input import part_escape, steady
+from tui.shell.too_small import TooSmall
+from tui.shell.turns import Turns
+from tui.text.safe import shown_text
 from tui.themes import DARK, LIGHT
-from tui.turns import Turns
-from tui.watched_run import OPENING, WatchedRun
-from tui.widgets.header import HeaderLine, PaneTab, device_words
-from tui.widgets.key_line import KeyLine
-from tui.widgets.too_small import TooSmall
 
 FIRST_PANE = "train"
 DEVICE_SECONDS = 5.0
@@ -73,11 +73,11 @@ class PaneKind:
 
 
 PANES = (
-    PaneKind("data", "Data", "f2", "tui.panes.data", "DataPane"),
-    PaneKind("train", "Train", "f3", "tui.panes.train", "TrainPane"),
-    PaneKind("generate", "Generate", "f4", "tui.panes.generate", "GeneratePane"),
-    PaneKind("runs", "Runs", "f5", "tui.panes.runs", "RunsPane"),
-    PaneKind("lab", "Lab", "f6", "tui.panes.lab", "LabPane"),
+    PaneKind("data", "Data", "f2", "tui.panes.data.pane", "DataPane"),
+    PaneKind("train", "Train", "f3", "tui.panes.train.pane", "TrainPane"),
+    PaneKind("generate", "Generate", "f4", "tui.panes.generate.pane", "GeneratePane"),
+    PaneKind("runs", "Runs", "f5", "tui.panes.runs.pane", "RunsPane"),
+    PaneKind("lab", "Lab", "f6", "tui.panes.laboratory.pane", "LabPane"),
 )
 HERE = Path(__file__).parent
 FIRST_STYLES = ("app.tcss", "styles/train.tcss")

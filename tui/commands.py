@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 
-from tui.screenshot import screenshot_soon
+from tui.shell.screenshot import screenshot_soon
 
 if TYPE_CHECKING:
     from tui.app import PaneKind, Playground

@@ -18,7 +18,7 @@ from textual.app import App
 from textual.theme import Theme
 
 from core.files import make_folders, open_new, open_to_read, sync_folder
-from tui.text import shown_text
+from tui.text.safe import shown_text
 
 LARGEST = 1 << 20
 PATIENCE = 0.1  # seconds that the first paint waits at most for a slow disk

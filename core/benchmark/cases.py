@@ -19,7 +19,6 @@ from core.benchmark.machine import MatrixRate, training_products, writing_produc
 from core.benchmark.measuring import Bout, Case, Contestant, Effort, rate_of
 from core.benchmark.opening import write_text
 from core.benchmark.references import LoopSettings, StockOnOneHot, TextbookRNN, text_tensor
-from core.config import RunConfig
 from core.corpus.reader import Corpus, load_corpus
 from core.corpus.vocabulary import Vocabulary
 from core.devices import prepare
@@ -29,8 +28,9 @@ from core.generation.writer import write
 from core.models.language_model import LanguageModel
 from core.models.scratch import CELLS
 from core.models.scratch_model import ScratchLanguageModel
-from core.models.stock import StockLanguageModel
-from core.presets import preset
+from core.models.torch_nn import StockLanguageModel
+from core.settings.presets import preset
+from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer
 
 # The lyrics text of the textbook has so many different characters; ours is filled up with characters it never uses.

@@ -16,9 +16,9 @@ from core.benchmark.cases import ENDLESS, lyrics_like, our_trainer, textbook_twi
 from core.benchmark.machine import synchronise
 from core.benchmark.measuring import Bout, Case, Contestant, Effort, rate_of
 from core.benchmark.references import text_tensor
-from core.config import RunConfig
 from core.events import EpochFinished
-from core.presets import preset
+from core.settings.presets import preset
+from core.settings.run_config import RunConfig
 from core.training.backend import words
 from core.training.trainer import Trainer
 

@@ -16,7 +16,7 @@ from core.corpus import catalogue
 from core.corpus.catalogue import Download
 from core.errors import CorpusError
 from core.files import open_new, open_to_append
-from core.quantities import counted
+from core.units import counted
 
 if TYPE_CHECKING:
     from core.corpus.transfer import Transfer

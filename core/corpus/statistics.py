@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.corpus.baselines import NGramBaseline, baselines
-from core.corpus.ngrams import NGrams
-from core.corpus.partition import (
+from core.corpus.batching_plan import (
     line_rows,
     line_spans,
     num_batches,
@@ -17,6 +16,7 @@ from core.corpus.partition import (
     require_one_batch,
     sequential_starts,
 )
+from core.corpus.ngrams import NGrams
 from core.corpus.reader import Corpus
 from core.errors import CorpusError
 

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from core.setting import shortened
+from core.settings.setting import shortened
 
 _PIECE = 1 << 16
 # Where nothing of the file comes, it may take so many times as long as a server may be silent: names are looked up,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import CorpusError
-from core.quantities import counted
+from core.units import counted
 
 TokenKind = Literal["char", "word"]
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from core.devices import devices
-from core.engine.ending import Ended, Ending
 from core.engine.failure import failure_words, write_failure
 from core.engine.jobs import Jobs, laboratory_job, writing_job
 from core.engine.protocol import ENDING, error_event
@@ -44,9 +43,10 @@ from core.engine.requests import (
 )
 from core.engine.server import Request, Server
 from core.engine.session import Session, versions
+from core.engine.shutdown import Ended, Ending
 from core.errors import UserError
 from core.events import Event, State, StateChanged
-from core.runs.run import Run
+from core.runs.store import Run
 
 # An engine that nobody has ever talked to gives up after so many seconds.
 LONELY_SECONDS = 60.0

@@ -13,8 +13,8 @@ import traceback
 import torch
 
 from core.errors import UserError
-from core.runs.folder import LOG
 from core.runs.held_folder import HeldFolder
+from core.runs.run import LOG
 
 # How the allocators of torch, C++ and CUDA's libraries say that there is no more; none has a class of its own for all.
 _NO_MEMORY = (

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from core.engine.ending import Ended, Ending
 from core.engine.failure import failure_words, write_failure
 from core.engine.protocol import CANCELLED, ENDING, LONGEST_MESSAGE, encoded, error_event
 from core.engine.requests import Id
 from core.engine.server import Server
 from core.engine.session import Session
+from core.engine.shutdown import Ended, Ending
 from core.errors import UserError
-from core.generation.answer import response, training_part
 from core.generation.options import GenerationRequest
+from core.generation.response import response, training_part
 from core.generation.writer import Writing
-from core.insight.sequence import EpochDone
-from core.insight.sequence import steps as laboratory_steps
-from core.insight.sequence_config import SequenceConfig
+from core.laboratory.experiment import EpochDone
+from core.laboratory.experiment import steps as laboratory_steps
 from core.runs.held_folder import HeldFolder
+from core.settings.laboratory_config import SequenceConfig
 
 # A generation writes for so many seconds between two training batches, and between two looks at the inbox.
 WRITING_SECONDS = 0.02

@@ -11,7 +11,7 @@
 | set | name, value | name, value |
 | baselines | | uniform, unigram, bigram, trigram (perplexities), on (the text they are measured on) |
 | save | name (optional: a copy under that name) | path |
-| generate | any of ``core.generation.options`` | as ``core.generation.answer`` says: text, unknown, seed, samples |
+| generate | any of ``core.generation.options`` | as ``core.generation.response`` says: text, unknown, seed, samples |
 | lab | settings of the sequence laboratory | an Experiment; before it, an epoch event for each pass |
 | cancel | target: the id of a generate or lab | |
 | quit | | |
@@ -27,11 +27,11 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from core.config import RunConfig
 from core.errors import UserError
 from core.generation.options import OPTIONS, GenerationRequest
-from core.insight.sequence_config import SequenceConfig
-from core.setting import Value, shortened
+from core.settings.laboratory_config import SequenceConfig
+from core.settings.run_config import RunConfig
+from core.settings.setting import Value, shortened
 
 Id = int | str | None
 """A client counts its requests or names them; the id comes back with every event."""

@@ -12,25 +12,25 @@ from typing import Any
 
 import torch
 
-from core.config import RunConfig, setting, shown
 from core.corpus.vocabulary import Vocabulary
 from core.devices import at_home, prepare
+from core.engine.checkpointing import Saving
 from core.engine.failure import failure_words, free_memory, is_out_of_memory, write_failure
-from core.engine.opening import corpus_again, load_model, moved_words, trainer_again, versions, write_new_run
-from core.engine.sample import SampleInMaking, sample_prefix
-from core.engine.saving import Saving
+from core.engine.loading import corpus_again, load_model, moved_words, trainer_again, versions, write_new_run
+from core.engine.preview import SampleInMaking, sample_prefix
 from core.errors import CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, Note, RunResumed, State, StateChanged
 from core.models.language_model import LanguageModel
-from core.quantities import counted
 from core.runs.checkpoint import Disk, remove_leftovers
 from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
-from core.runs.run import CorpusIdentity, Run, RunFacts, check_name, duplicate_run, now, refuse_taken, run_in_making
+from core.runs.store import CorpusIdentity, Run, RunFacts, check_name, duplicate_run, now, refuse_taken, run_in_making
+from core.settings.run_config import RunConfig, setting, shown
 from core.training.backend import Change, change_of
 from core.training.divergence import explosion_words
-from core.training.evaluation import n_gram_baselines
 from core.training.trainer import Trainer, corpus_of
+from core.training.validation import n_gram_baselines
+from core.units import counted
 
 __all__ = ["Session", "failure_words", "is_out_of_memory", "load_model", "train_to_end", "versions"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserError
+from core.generation.decoder import BatchStream
 from core.generation.strategies import NOT_FINITE
-from core.generation.stream import BatchStream
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from core.errors import ConfigError
-from core.quantities import counted
-from core.setting import Setting, Value, refusal, shown
+from core.settings.setting import Setting, Value, refusal, shown
+from core.units import counted
 
 LONGEST = 1_000_000
 """Tokens of one request, all samples together."""

@@ -16,16 +16,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.config import END
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
+from core.generation.acrostic import Acrostic, Initial, beginning, stop_ids
 from core.generation.beam import BeamSearch
+from core.generation.decoder import BatchStream, SingleStream, open_stream
 from core.generation.options import GenerationRequest, Sampling
 from core.generation.strategies import Chooser
-from core.generation.stream import BatchStream, SingleStream, open_stream
-from core.generation.text import Piece, Rules, Sample, Transcript
-from core.generation.verse import Acrostic, Initial, beginning, stop_ids
+from core.generation.transcript import Piece, Rules, Sample, Transcript
 from core.models.language_model import LanguageModel
+from core.settings.run_config import END
 
 
 def write(model: LanguageModel, vocabulary: Vocabulary, prefix: str, length: int, sampling: Sampling) -> Iterator[str]:

@@ -9,8 +9,8 @@ import torch.nn.functional
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from core.models.compiled import kernels
 from core.models.products import product, transposed_product
+from core.models.recurrence.cpu import bindings
 
 # The logits live in blocks of whole rows of about so many numbers: they stay in a CPU's cache from product to product,
 # and a large vocabulary does not need memory for all steps at once.
@@ -25,7 +25,7 @@ def dropped(H: Tensor, share: float, *, fused: bool = True) -> Tensor:
     if H.device.type != "cpu":
         return torch.nn.functional.dropout(H, share)
     silenced = min(round(share * 2**16), 2**16 - 1)
-    if fused and kernels.serves(H, H.shape[-1], bf16=False):
+    if fused and bindings.serves(H, H.shape[-1], bf16=False):
         silent: Tensor = Dropout.apply(H, silenced)  # type: ignore[no-untyped-call]
         return silent
     # PyTorch draws a double for each unit on a CPU: 6 ns. Four units share a random number of 64 bits here: 1.4 ns.
@@ -41,12 +41,12 @@ class Dropout(torch.autograd.Function):
     def forward(ctx: Any, H: Tensor, silenced: int) -> Tensor:
         ctx.silenced = silenced
         ctx.seed = int(H.new_empty((), dtype=torch.int64).random_())
-        return kernels.dropout(H, silenced, ctx.seed)
+        return bindings.dropout(H, silenced, ctx.seed)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dY: Tensor) -> tuple[Tensor | None, ...]:
-        return kernels.dropout(dY, ctx.silenced, ctx.seed), None
+        return bindings.dropout(dY, ctx.silenced, ctx.seed), None
 
 
 class LookUp(torch.autograd.Function):
@@ -68,8 +68,8 @@ class LookUp(torch.autograd.Function):
         (ids,) = ctx.saved_tensors
         if dA.device.type == "cuda":  # where index_add_ adds in no fixed order, and the same seed gives other numbers
             d_table = torch.ops.aten.embedding_dense_backward(dA, ids, ctx.rows, -1, False)
-        elif ctx.fused and kernels.serves(dA, dA.shape[1], bf16=False):
-            d_table = kernels.add_rows(dA.new_zeros(ctx.rows, dA.shape[1]), ids, dA)
+        elif ctx.fused and bindings.serves(dA, dA.shape[1], bf16=False):
+            d_table = bindings.add_rows(dA.new_zeros(ctx.rows, dA.shape[1]), ids, dA)
         else:
             d_table = dA.new_zeros(ctx.rows, dA.shape[1]).index_add_(0, ids, dA)
         return None, d_table, dA.sum(0) if ctx.needs_input_grad[2] else None, None
@@ -118,9 +118,9 @@ class OutputLoss(torch.autograd.Function):
         differentiate: bool,
         fused: bool = True,
     ) -> Tensor:
-        fused = fused and kernels.serves(H, W.shape[1], bf16=False)
+        fused = fused and bindings.serves(H, W.shape[1], bf16=False)
         if fused:
-            kernels.require_ids(targets, W.shape[1], "targets")
+            bindings.require_ids(targets, W.shape[1], "targets")
         blocks = max(1, -(-H.shape[0] * W.shape[1] // _BLOCK.get(H.device.type, 1 << 24)))
         size = -(-H.shape[0] // blocks)  # rows in a block: all of about one size
         weights = None if mask is None else mask.to(H.dtype)
@@ -166,7 +166,7 @@ def _cross_entropy(
     Without the compiled kernel a token less likely than the smallest normal number counts as just that: 87 nats.
     """
     if fused:
-        return kernels.cross_entropy(logits, targets, weights, differentiate=differentiate, bf16=bf16)
+        return bindings.cross_entropy(logits, targets, weights, differentiate=differentiate, bf16=bf16)
     P = torch.softmax(logits, dim=1, out=logits if logits.device.type == "cpu" else None)
     target = targets.unsqueeze(1)  # (rows, 1)
     likelihood = P.gather(1, target)  # (rows, 1)

@@ -9,10 +9,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from core.config import RunConfig
 from core.models.feedforward import dropped, linear, output_loss
 from core.models.scratch import CELLS, State
 from core.models.step import NEXT_STATE, StepWeights, next_relu_rnn, step
+from core.settings.run_config import RunConfig
 
 
 class LanguageModel(nn.Module):
@@ -184,7 +184,7 @@ def build_model(config: RunConfig, vocabulary_size: int, device: torch.device | 
     weights on every device.
     """
     from core.models.scratch_model import ScratchLanguageModel
-    from core.models.stock import StockLanguageModel
+    from core.models.torch_nn import StockLanguageModel
 
     kind = ScratchLanguageModel if config.implementation == "scratch" else StockLanguageModel
     return kind(config, vocabulary_size).to(device)

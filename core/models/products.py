@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from core.models.compiled import kernels
+from core.models.recurrence.cpu import bindings
 
 # Below so many multiplications a call costs more than its arithmetic, and torch.mm has the cheaper call.
 _WORTH_ONEDNN = 1 << 19
@@ -73,8 +73,8 @@ def transposed_product(X: Tensor, Y: Tensor, *, bf16: bool = False, fused: bool 
     if bf16:
         return transposed_product(X.bfloat16(), Y.bfloat16(), fused=fused).to(X.dtype)
     turned, either = X.t(), (torch.float32, torch.bfloat16)
-    if fused and _takes_onednn(turned, Y.shape[1]) and kernels.serves(X, 2, bf16=False, dtypes=either):
-        turned = kernels.transposed(X)  # oneDNN's layer wants it so, and would turn it itself, ten times as slowly
+    if fused and _takes_onednn(turned, Y.shape[1]) and bindings.serves(X, 2, bf16=False, dtypes=either):
+        turned = bindings.transposed(X)  # oneDNN's layer wants it so, and would turn it itself, ten times as slowly
     return _product(turned, Y, None)
 
 

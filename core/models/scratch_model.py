@@ -8,11 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from core.config import RunConfig
 from core.models.feedforward import linear, look_up
 from core.models.language_model import LanguageModel
-from core.models.scan import Rows, scan_layer
+from core.models.recurrence.eager import Rows, scan_layer
 from core.models.scratch import CELLS, State, textbook_names
+from core.settings.run_config import RunConfig
 
 
 class ScratchLanguageModel(LanguageModel):

@@ -12,17 +12,17 @@ from typing import Any
 
 import torch
 
-from core.config import RunConfig
 from core.corpus.reader import Corpus
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError, RunError
 from core.files import open_to_read
 from core.runs.checkpoint import read_checkpoint, write_whole
-from core.runs.facts import RunFacts
-from core.runs.folder import VOCABULARY, Run
-from core.runs.header import Opened, read_header
+from core.runs.checkpoint_header import Opened, read_header
 from core.runs.held_folder import HeldFolder
-from core.runs.run import LARGEST_CORPUS_COPY, vocabulary_bytes
+from core.runs.metadata import RunFacts
+from core.runs.run import VOCABULARY, Run
+from core.runs.store import LARGEST_CORPUS_COPY, vocabulary_bytes
+from core.settings.run_config import RunConfig
 
 Use = Callable[[dict[str, torch.Tensor], dict[str, Any]], object]
 Read = Callable[[Path], Corpus]

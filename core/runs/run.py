@@ -1,264 +1,68 @@
-"""Runs in ``saves/``: made, named, found, listed, renamed, copied.
+"""The folder of one run: where its files are, what they say, and who holds it.
 
-A run is one model being trained or already trained, and one folder, whole by itself: settings, vocabulary, a copy of
-the text (up to 16 MB), the journal and the checkpoints. No torch in this module: the screen lists and renames runs
-with it.
+No torch in this module: the screen reads runs with it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import errno
-import json
 import os
-import re
-import secrets
-import shutil
-import time
-import unicodedata
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.errors import RunError
-from core.files import FOLDER_MODE, make_folders, open_to_read, sync_folder
-from core.quantities import counted
-from core.runs.facts import CorpusIdentity, RunFacts
-from core.runs.folder import FACTS, LARGEST_VOCABULARY, VOCABULARY, Run
-from core.runs.header import Opened
 from core.runs.held_folder import HeldFolder
-from core.runs.summary import RunSummary
-from core.runs.trash import is_deleted, remove_outdated
+from core.runs.journal import NAME as JOURNAL
+from core.runs.lock import NAME as LOCK
+from core.runs.lock import is_held
+from core.runs.metadata import RunFacts, read_facts, read_object
+from core.runs.summary import RunSummary, summary_of
 
-__all__ = [
-    "CorpusIdentity",
-    "Run",
-    "RunFacts",
-    "RunSummary",
-    "check_name",
-    "check_saves",
-    "duplicate_run",
-    "find_run",
-    "free_name",
-    "list_runs",
-    "now",
-    "refuse_taken",
-    "rename_run",
-    "run_in_making",
-    "vocabulary_bytes",
-    "write_description",
-]  # fmt: skip
-
-LONGEST_NAME = 200  # bytes; most file systems take 255, and our own files beside it have longer names
-LARGEST_CORPUS_COPY = 16 << 20
-# Seconds after which the folder of a run in the making is nobody's any more.
-LONGEST_MAKING = 3600.0
-_PIECE = 1 << 20
-_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}")
+FACTS = "run.json"
+VOCABULARY = "vocabulary.json"
+CORPUS = "corpus.txt"
+LATEST = "latest.safetensors"
+BEST = "best.safetensors"
+WAITING_BEST = "best-waiting.safetensors"
+LOG = "engine.log"
+LARGEST_VOCABULARY = 1 << 28
 
 
-@contextlib.contextmanager
-def run_in_making(saves: Path, name: str | None, stem: str = "run", cannot: str = "") -> Iterator[HeldFolder]:
-    """The folder of a new run, held. It gets its name when the block ends well, and vanishes otherwise.
+class Run:
+    """The folder of one run."""
 
-    Until then no list shows it. One without a name gets the next free one after ``stem``, also where others look for
-    one as well. After the block it is still held: the caller closes it. Raises RunError for a taken name, and for a
-    disk that takes less than all that the block writes; ``cannot`` then says what is not done.
-    """
-    cannot = cannot or f"the run cannot be made in {saves}"
-    folder = None
-    try:
-        make_folders(saves)
-        _sweep(saves)
-        remove_outdated(saves)
-        if name is not None:
-            refuse_taken(saves / check_name(name))
-        hidden = _hidden_folder(saves, "making")
-        try:
-            folder = HeldFolder(hidden)
-            yield folder
-            _sync_files(folder)
-            _give_name(folder, saves, name, stem)
-        except BaseException:
-            shutil.rmtree(hidden, ignore_errors=True)
-            raise
-    except BaseException as error:
-        if folder is not None:
-            folder.close()
-        if isinstance(error, OSError):
-            raise RunError(f"{cannot}: {error.strerror or error}") from None
-        raise
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.facts_path = path / FACTS
+        self.vocabulary_path = path / VOCABULARY
+        self.corpus_path = path / CORPUS
+        self.journal_path = path / JOURNAL
+        self.latest_path = path / LATEST
+        self.best_path = path / BEST
+        self.waiting_best_path = path / WAITING_BEST
+        self.log_path = path / LOG
+        self.lock_path = path / LOCK
 
+    def exists(self) -> bool:
+        """Whether there is anything of a run in the folder, be it damaged."""
+        # os.path: unlike Path.exists, no error for a name too long or a folder that may not be entered.
+        return any(os.path.exists(path) for path in (self.facts_path, self.journal_path, self.latest_path))
 
-def _sync_files(folder: HeldFolder) -> None:
-    for name in folder.names():
-        with folder.open_to_read(Path(name)) as file:
-            os.fsync(file.fileno())
-    folder.sync()
+    def facts(self) -> RunFacts:
+        """Read ``run.json``. Raises RunError with a sentence that names what is missing or damaged."""
+        return read_facts(self.facts_path)
 
+    def vocabulary_json(self) -> dict[str, Any]:
+        """Read ``vocabulary.json``. Raises RunError."""
+        return read_object(self.vocabulary_path, LARGEST_VOCABULARY)
 
-def _give_name(folder: HeldFolder, saves: Path, name: str | None, stem: str) -> None:
-    """Let a folder in the making be found as ``name``, for good. Raises OSError, RunError."""
-    parent = os.open(saves, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        while True:
-            target = saves / (name or free_name(saves, stem))
-            refuse_taken(target)
-            try:
-                folder.move(parent, target)
-                break
-            except OSError:
-                if name is not None or not os.path.lexists(target):
-                    raise
-    finally:
-        os.close(parent)
-    sync_folder(saves)
+    def lock(self) -> HeldFolder:
+        """Hold the run for oneself until what is returned is closed. Raises RunError where another engine holds it."""
+        return HeldFolder(self.path)
 
+    def is_held(self) -> bool:
+        """Whether an engine has this run open at this moment."""
+        return is_held(self.lock_path)
 
-def write_description(folder: HeldFolder, facts: RunFacts, vocabulary: Mapping[str, Any]) -> None:
-    """Write ``run.json`` and ``vocabulary.json`` of a run in the making. Raises OSError, RunError."""
-    words = vocabulary_bytes(vocabulary)
-    if len(words) > LARGEST_VOCABULARY:
-        raise RunError(
-            f"the vocabulary takes {counted(len(words), 'byte')} and may take {LARGEST_VOCABULARY:,}: "
-            "choose a greater min_freq, or tokens=char"
-        )
-    for name, data in ((FACTS, facts.encoded()), (VOCABULARY, words)):
-        with folder.open_new(name) as file:
-            file.write(data)
-
-
-def vocabulary_bytes(vocabulary: Mapping[str, Any]) -> bytes:
-    """The bytes of ``vocabulary.json``."""
-    return json.dumps(vocabulary, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-
-
-def _hidden_folder(saves: Path, purpose: str) -> Path:
-    """A new folder that no list shows, with the rights that the umask leaves of ``FOLDER_MODE``."""
-    folder = saves / f".{purpose}-{secrets.token_hex(8)}"
-    folder.mkdir(FOLDER_MODE)
-    return folder
-
-
-def check_name(name: str) -> str:
-    """Return ``name``, or raise RunError where it cannot be the name of a folder on every system."""
-    size = len(name.encode("utf-8", "replace"))
-    if _NAME.fullmatch(name) and size > LONGEST_NAME:
-        raise RunError(
-            f"{name!r} cannot be the name of a run: it takes {size} bytes in UTF-8, and the name of a folder may take "
-            f"{LONGEST_NAME}: use fewer characters"
-        )
-    if not _NAME.fullmatch(name) or name.startswith(".") or name != name.strip():
-        raise RunError(
-            f"{name!r} cannot be the name of a run: use up to 100 letters, digits, blanks or -_., "
-            "not beginning with a dot and without slashes"
-        )
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
-        raise RunError(f"{name!r} cannot be the name of a run: it has characters that cannot be seen")
-    return name
-
-
-def free_name(saves: Path, stem: str) -> str:
-    """The first of stem-0001, stem-0002, ... that no run has."""
-    stem = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"
-    stem = stem[:60].encode("utf-8", "ignore")[: LONGEST_NAME - 20].decode("utf-8", "ignore")
-    taken = {entry.name for entry in _entries(saves)}
-    number = 1
-    while f"{stem}-{number:04d}" in taken:
-        number += 1
-    return f"{stem}-{number:04d}"
-
-
-def list_runs(saves: Path) -> list[RunSummary]:
-    """The runs in ``saves``, newest first. A folder without anything of a run in it is passed over."""
-    runs = [Run(entry) for entry in _entries(saves) if not entry.name.startswith(".")]
-    summaries = [run.summary() for run in runs if run.exists()]
-    return sorted(summaries, key=lambda summary: (summary.created_at, summary.name), reverse=True)
-
-
-def check_saves(saves: Path) -> None:
-    """Raise RunError where ``saves`` may not be looked into: a list of it is empty then. One that is missing may be."""
-    try:
-        os.scandir(saves).close()
-        if os.access(saves, os.X_OK):
-            return
-        reason = os.strerror(errno.EACCES)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        reason = error.strerror or str(error)
-    raise RunError(f"{saves} cannot be looked into ({reason}): permit reading and entering it, or name another folder")
-
-
-def find_run(saves: Path, name: str) -> Run:
-    """The run of that name, or at that path. Raises RunError with the names that there are."""
-    for path in (saves / name, Path(name)):
-        if Run(path).exists():
-            return Run(path.resolve())
-    check_saves(saves)
-    names = [summary.name for summary in list_runs(saves)]
-    there = "there are " + ", ".join(names[:8]) if names else "there are no runs yet"
-    if is_deleted(saves, name):
-        there = "it is in the trash: python -m core runs restore brings it back"
-    raise RunError(f"there is no run {name!r} in {saves}; {there}")
-
-
-def rename_run(run: Run, name: str) -> Run:
-    """Give a run another name. Raises RunError where the name is taken or an engine holds the run."""
-    target = run.path.with_name(check_name(name))
-    with run.lock():
-        refuse_taken(target)
-        try:
-            os.rename(run.path, target)
-        except OSError as error:
-            raise RunError(f"{run.name!r} cannot be renamed to {name!r}: {error.strerror}") from None
-    return Run(target)
-
-
-def duplicate_run(run: Run, name: str, opened: Opened = open_to_read) -> Run:
-    """Copy a run under another name. The caller sees to it that no engine is writing it meanwhile. Raises RunError.
-
-    ``opened`` opens its files: a held folder's, where the files in that folder are meant wherever their paths lead.
-    """
-    cannot = f"{run.name!r} cannot be copied to {name!r}"
-    with run_in_making(run.path.parent, check_name(name), cannot=cannot) as folder:
-        for source in (
-            run.vocabulary_path, run.corpus_path, run.journal_path, run.latest_path, run.best_path,
-            run.waiting_best_path,
-        ):  # fmt: skip
-            if os.path.lexists(source):
-                with opened(source) as old, folder.open_new(source.name) as new:
-                    shutil.copyfileobj(old, new, _PIECE)
-        with folder.open_new(FACTS) as file:
-            file.write(replace(run.facts(), created=now()).encoded())
-    folder.close()
-    return Run(folder.path)
-
-
-def now() -> str:
-    """The time of day as run.json keeps it: ISO 8601 with the zone, to the microsecond, so that runs sort by age."""
-    return datetime.datetime.now().astimezone().isoformat(timespec="microseconds")
-
-
-def refuse_taken(target: Path) -> None:
-    """Raise RunError where something has the name already, be it a link that leads nowhere."""
-    if os.path.lexists(target):
-        raise RunError(f"there is already a run {target.name!r} in {target.parent}: choose another name")
-
-
-def _sweep(saves: Path) -> None:
-    """Remove what a crash left in the midst of a removal for good, and of a making that nobody is at any more."""
-    for entry in _entries(saves):
-        with contextlib.suppress(OSError):
-            is_old = time.time() - entry.lstat().st_mtime > LONGEST_MAKING
-            if entry.name.startswith(".deleted-") or (entry.name.startswith(".making-") and is_old):
-                shutil.rmtree(entry, ignore_errors=True)
-
-
-def _entries(saves: Path) -> list[Path]:
-    try:
-        return list(saves.iterdir())
-    except OSError:
-        return []
+    def summary(self) -> RunSummary:
+        """What a list of runs shows; a damaged folder gives one that says what is wrong. Never raises RunError."""
+        return summary_of(self)

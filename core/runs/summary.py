@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import RunError
 from core.events import PERPLEXITIES, State, number_in, perplexity_in
-from core.quantities import moment_of
-from core.runs.header import read_header
+from core.runs.checkpoint_header import read_header
 from core.runs.journal import last_lines
+from core.units import moment_of
 
 if TYPE_CHECKING:
-    from core.runs.folder import Run
+    from core.runs.run import Run
 
 
 @dataclass(frozen=True)

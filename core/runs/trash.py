@@ -21,9 +21,9 @@ from typing import Any
 
 from core.errors import RunError
 from core.files import FOLDER_MODE, sync_folder
-from core.quantities import counted
-from core.runs.folder import Run
+from core.runs.run import Run
 from core.runs.summary import RunSummary
+from core.units import counted
 
 DAYS_KEPT = 30
 _MOMENT = "%Y%m%dT%H%M%S.%fZ"

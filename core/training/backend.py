@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from core.config import RunConfig
 from core.devices import hardware_of, threads_of, usable_device
 from core.errors import ConfigError
-from core.models import persistent
-from core.models.compiled import kernels
-from core.models.scan import step_by_step
-from core.training.graph import unfit
+from core.models.recurrence.cpu import bindings
+from core.models.recurrence.eager import step_by_step
+from core.models.recurrence.triton import plan as persistent
+from core.settings.run_config import RunConfig
+from core.training.cuda_graph import unfit
 
 # What a record holds, in the order in which it is said, and how.
 _PHRASES = {
@@ -157,13 +157,13 @@ def _kernels(config: RunConfig, device: torch.device) -> tuple[str, str]:
         return "plain", f"step by step, because {chosen.reason}"
     if device.type != "cpu":
         return "plain", f"step by step, because there are no compiled kernels for {device.type}"
-    used = "compiled" if config.cpu_path == "auto" and not kernels.why_not() else "plain"
+    used = "compiled" if config.cpu_path == "auto" and not bindings.why_not() else "plain"
     if stock and config.embedding_size:
         return used, "PyTorch's own kernels"
     if config.cpu_path == "plain":
         return used, "step by step, because cpu_path=plain leaves the compiled kernels out"
     if used == "plain":
-        return used, f"step by step, because {kernels.why_not()}"
-    if bf16 and not (config.num_hiddens % 2 == 0 and kernels.multiplies_bf16()):
+        return used, f"step by step, because {bindings.why_not()}"
+    if bf16 and not (config.num_hiddens % 2 == 0 and bindings.multiplies_bf16()):
         return used, "step by step, because the compiled kernels have no bf16 here"
     return used, "compiled kernels"

@@ -1,6 +1,6 @@
 """Batches: the text lies on the device once, and a batch is cut out of it there.
 
-Which tokens stand in a batch is settled by ``core.corpus.partition``; this module only gathers them. The plan of an
+Which tokens stand in a batch is settled by ``core.corpus.batching_plan``; this module only gathers them. The plan of an
 epoch follows from (seed, epoch) alone, so that a resumed run needs no generator's state to find its place.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from core.config import RunConfig
-from core.corpus.partition import largest_offset, num_batches, random_starts, require_one_batch, sequential_starts
+from core.corpus.batching_plan import largest_offset, num_batches, random_starts, require_one_batch, sequential_starts
 from core.errors import CorpusError
+from core.settings.run_config import RunConfig
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 """Inputs, targets, and where a target counts (None: everywhere); each (batch, num_steps)."""

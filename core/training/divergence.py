@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from core.events import EpochFinished
-from core.quantities import loss_text
+from core.units import loss_text
 
 # A model that knows nothing has a loss of log(vocabulary); one that has learned nonsense has several times that.
 TIMES_UNIFORM = 3.0

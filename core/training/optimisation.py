@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from core.config import RunConfig
+from core.settings.run_config import RunConfig
 
 
 def build_optimiser(

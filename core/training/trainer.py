@@ -19,18 +19,18 @@ from typing import Any
 
 import torch
 
-from core.config import RunConfig, setting, shown
 from core.corpus.reader import Corpus, load_corpus
 from core.devices import computing, usable_device
 from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.language_model import build_model
+from core.settings.run_config import RunConfig, setting, shown
 from core.training.backend import record, ways
+from core.training.cuda_graph import Records, StepGraph, unfit
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
-from core.training.evaluation import HeldOut, divided
 from core.training.generators import Generators
-from core.training.graph import Records, StepGraph, unfit
 from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
+from core.training.validation import HeldOut, divided
 
 # Inside a long epoch there is news this often, in seconds.
 NEWS_EVERY = 0.5

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 
-from core.console import print_table
+from core.cli.printing import print_table
 from tests.benchmarks.outcome import QUICK, Effort, Outcome
 from tests.benchmarks.screen import CASES
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from core.config import RunConfig
 from core.events import EpochFinished
+from core.settings.run_config import RunConfig
 
 # A machine that is busy with other things is no failure.
 settings.register_profile("core", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from core.config import RunConfig
 from core.engine.session import Session, train_to_end
 from core.events import EpochFinished, Note, State
 from core.runs.checkpoint import Disk, write_checkpoint
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import epochs, read_journal
-from core.runs.run import Run
+from core.runs.store import Run
+from core.settings.run_config import RunConfig
 
 
 def without_clock(told: Iterable[EpochFinished]) -> list[EpochFinished]:

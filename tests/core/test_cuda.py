@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.engine.session import Session, train_to_end
 from core.events import EpochFinished, Note, State
-from core.models import persistent
 from core.models.feedforward import look_up
-from core.models.scan import step_by_step
+from core.models.recurrence.eager import step_by_step
+from core.models.recurrence.triton import plan as persistent
+from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer
 from tests.core.training.test_exact_resume import CASES, advanced, assert_resumes_exactly
 
@@ -197,15 +197,15 @@ def test_a_capture_that_fails_is_told_and_nothing_is_lost(
     """Dropout afterwards too: a broken capture leaves CUDA's generator in the middle of it."""
     config = on_gpu(dropout=0.3, gpu_path="graph")
     wanted = [event.perplexity for event in trained(config)]
-    from core.training import graph
+    from core.training import cuda_graph
 
     def asks(gradients: list[torch.Tensor], clipping: str, limit: float) -> torch.Tensor:
         norm = clip(gradients, clipping, limit)
         float(norm)  # the host waits, which no capture allows
         return norm
 
-    clip = graph.clip_gradients
-    monkeypatch.setattr(graph, "clip_gradients", asks)
+    clip = cuda_graph.clip_gradients
+    monkeypatch.setattr(cuda_graph, "clip_gradients", asks)
     trainer = Trainer(config)
     told = list(trainer)
     notes = [event.text for event in told if isinstance(event, Note)]

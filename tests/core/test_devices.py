@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.devices import at_home, chosen_device, computing, cores, devices, memory_used, prepare
 from core.errors import ConfigError
+from core.settings.run_config import RunConfig
 
 
 def test_the_processor_is_always_there() -> None:

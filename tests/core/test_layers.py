@@ -25,9 +25,9 @@ CALLS = {
     ("module", "absent"),
     [
         ("tui.app", ("torch", "safetensors", "triton")),
-        ("core.cli", ("torch", "textual", "rich", "plotext", "tui", "numpy")),
+        ("core.cli.parser", ("torch", "textual", "rich", "plotext", "tui", "numpy")),
         ("core.engine.client", ("torch", "textual", "numpy")),
-        ("core.runs.run", ("torch", "textual", "numpy")),
+        ("core.runs.store", ("torch", "textual", "numpy")),
         ("core.engine.engine", ("textual", "rich", "plotext", "tui")),
     ],
 )
@@ -48,8 +48,8 @@ def test_nothing_in_the_tree_runs_what_a_file_says(path: Path) -> None:
 # room of the compiled kernels asks for more: the owner and the mode too.
 OPENS = {
     "core/files.py", "core/devices.py", "core/benchmark/cases.py", "core/benchmark/opening.py", "core/engine/server.py",
-    "core/models/compiled/library.py", "core/runs/held_folder.py", "core/runs/lock.py", "core/runs/run.py",
-    "tui/leaving.py",
+    "core/models/recurrence/cpu/build.py", "core/runs/held_folder.py", "core/runs/lock.py", "core/runs/store.py",
+    "tui/shell/terminal_exit.py",
 }  # fmt: skip
 # Of what is open already, and of the null device, nothing is to be feared.
 OWN = re.compile(r"descriptor|os\.devnull")

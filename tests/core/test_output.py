@@ -14,7 +14,7 @@ import pytest
 
 from core.events import Event, Note, State
 from core.runs.journal import epochs, read_journal
-from core.runs.run import Run
+from core.runs.store import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FULL = Path("/dev/full")

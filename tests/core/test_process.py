@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import main
-from core.config import RunConfig
+from core.cli.parser import main
 from core.engine.session import Session
 from core.errors import RunError
-from core.runs.run import check_name, check_saves, find_run, free_name, list_runs
+from core.runs.store import check_name, check_saves, find_run, free_name, list_runs
+from core.settings.run_config import RunConfig
 from tests.core.runs.damage import said
 
 REPOSITORY = Path(__file__).resolve().parents[2]

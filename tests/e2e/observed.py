@@ -21,7 +21,7 @@ from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
 import tui.app
-from tui.widgets.header import HeaderLine
+from tui.shell.header import HeaderLine
 
 FILE = Path(sys.argv[1])
 

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from core.config import RunConfig
 from core.engine.client import EngineClient
-from core.runs.run import Run
+from core.runs.store import Run
+from core.settings.run_config import RunConfig
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from core.config import RunConfig
 from core.engine.session import Session
+from core.settings.run_config import RunConfig
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 FILES = ("run.json", "vocabulary.json", "corpus.txt", "metrics.jsonl", "latest.safetensors", "engine.log")

@@ -73,9 +73,9 @@ async def fakes(short_folder: Path) -> AsyncIterator[Any]:
 @pytest.fixture
 def playground(saves: Path, data_dir: Path, fakes: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Makes the app, with fake engines behind it and no process started for the facts of a text."""
-    import tui.widgets.form_facts as form_facts
+    import tui.panes.train.form_facts as form_facts
     from tui.app import Playground
-    from tui.engines import Engines
+    from tui.engines.clients import Engines
 
     async def describe(*_: object, **__: object) -> dict[str, Any]:
         return {"tokens": fake_engine.TOKENS, "vocabulary": fake_engine.VOCABULARY}

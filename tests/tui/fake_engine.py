@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.config import RunConfig
 from core.engine.client import EngineClient
 from core.engine.protocol import decoded, encoded
 from core.errors import EngineError
@@ -29,7 +28,8 @@ from core.events import (
     StepFinished,
 )
 from core.runs.held_folder import HeldFolder
-from core.runs.run import CorpusIdentity, Run, RunFacts, duplicate_run, free_name
+from core.runs.store import CorpusIdentity, Run, RunFacts, duplicate_run, free_name
+from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
 
 VOCABULARY = 1027

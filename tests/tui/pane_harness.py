@@ -13,12 +13,12 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from core.config import RunConfig
-from core.runs.run import CorpusIdentity, Run, RunFacts
+from core.runs.store import CorpusIdentity, Run, RunFacts
+from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
 from tui import messages
+from tui.shell.footer import KeyLine
 from tui.themes import DARK, LIGHT
-from tui.widgets.key_line import KeyLine
 
 TUI = Path(messages.__file__).parent
 TEXT = "分开了很久 我还在原地\n月亮忘记了 你的名字\n"

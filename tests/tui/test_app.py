@@ -14,20 +14,20 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static, Tooltip
 from textual.widgets._toast import Toast
 
-from core.config import RunConfig, setting
 from core.events import State, StateChanged
-from core.runs.run import list_runs
+from core.runs.store import list_runs
+from core.settings.run_config import RunConfig, setting
 from tui.app import PANES, Playground
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.help import HelpScreen
-from tui.engines import Engines
+from tui.engines.clients import Engines
+from tui.forms.choice import Choice
 from tui.messages import CorpusChosen, RunChosen, RunDeleted, RunRenamed
-from tui.widgets.choice import Choice
-from tui.widgets.frame import FrameEdge
-from tui.widgets.header import HeaderLine, PaneTab, device_words
-from tui.widgets.run_table import RunTable
-from tui.widgets.text_list import TextList
-from tui.widgets.too_small import TooSmall
+from tui.panes.data.text_list import TextList
+from tui.panes.runs.run_table import RunTable
+from tui.shell.frame import FrameEdge
+from tui.shell.header import HeaderLine, PaneTab, device_words
+from tui.shell.too_small import TooSmall
 
 Make = Callable[[], Playground]
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from fake_engine import made_run
 
-from core.config import RunConfig
 from core.events import EpochFinished, Event, SampleWritten, State, StateChanged
+from core.settings.run_config import RunConfig
 from tui.app import Playground
+from tui.charts import widget as chart_module
+from tui.charts.widget import CurveChart
 from tui.messages import JournalGrew
-from tui.widgets import chart as chart_module
-from tui.widgets import run_view
-from tui.widgets.chart import CurveChart
+from tui.panes.train import run_view
 
 pytestmark = pytest.mark.timeout(7200)
 WARM_UP = 36_000  # epochs until everything that is kept has reached its full length

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from tui.charts.drawing import Row, Run
-from tui.text import clip_cells, pad_cells, shown_text
+from tui.text.safe import clip_cells, pad_cells, shown_text
 
 _INK = re.compile("[^ \u2800]+")
 REFERENCE = "┈"

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from core.generation.options import STRATEGIES
 from tui.commands import described, key_words, pane_bindings
 from tui.dialogs.dialog import Dialog
-from tui.text import pad_cells
+from tui.text.safe import pad_cells
 
 Lines: TypeAlias = Sequence[tuple[str, str]]
 COLUMN = 17  # cells of the first column

@@ -14,8 +14,8 @@ from textual.widgets import Button, Input, Static
 
 from core.errors import UserError
 from tui.dialogs.dialog import Dialog
-from tui.text import shown_text
-from tui.widgets.plain_input import PlainInput
+from tui.forms.plain_input import PlainInput
+from tui.text.safe import shown_text
 
 Check = Callable[[str], object]
 

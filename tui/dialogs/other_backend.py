@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
 from tui.dialogs.dialog import Dialog
-from tui.text import shown_text
+from tui.text.safe import shown_text
 
 
 class OtherBackendDialog(Dialog[str | None]):

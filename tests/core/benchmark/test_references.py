@@ -19,8 +19,8 @@ from core.benchmark.cases import (
 )
 from core.benchmark.measuring import Effort
 from core.benchmark.references import sequential_batches, text_tensor
-from core.config import RunConfig
-from core.presets import preset
+from core.settings.presets import preset
+from core.settings.run_config import RunConfig
 
 SMALL = Effort(tokens=600)
 NUM_EPOCHS = 6

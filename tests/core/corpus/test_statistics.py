@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.config import END, PADDING, START, RunConfig
 from core.corpus import ngrams
 from core.corpus.ngrams import NGrams
 from core.corpus.reader import load_corpus
 from core.corpus.statistics import describe, entropy_bits, one_hot, zipf
+from core.settings.run_config import END, PADDING, START, RunConfig
 
 Write = Callable[..., str]
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from core.config import RunConfig
 from core.engine.client import EngineClient
 from core.engine.jobs import MOST_JOBS
 from core.engine.protocol import CANCELLED, encoded
@@ -21,7 +20,8 @@ from core.engine.requests import LONGEST_ID
 from core.engine.server import MOST_CLIENTS, MOST_WAITING, Server
 from core.engine.session import Session
 from core.runs.journal import epochs, read_journal
-from core.runs.run import Run
+from core.runs.store import Run
+from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]
 

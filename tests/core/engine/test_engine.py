@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 import pytest
 
-from core.config import RunConfig
 from core.engine import client as client_module
 from core.engine.client import EngineClient, start_engine
 from core.engine.protocol import run_socket, standby_socket
@@ -27,7 +26,8 @@ from core.engine.session import Session
 from core.errors import EngineError, RunError
 from core.events import State, StateChanged
 from core.runs.journal import epochs, read_journal
-from core.runs.run import Run
+from core.runs.store import Run
+from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]
 ENDLESS = {"num_epochs": 10**6, "checkpoint_seconds": 0.2}

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.engine.failure import failure_words, is_out_of_memory
 from core.engine.protocol import run_socket
 from core.engine.session import Session, train_to_end
 from core.events import Note, State, StateChanged
 from core.runs.journal import epochs, read_journal
-from core.runs.run import Run
+from core.runs.store import Run
+from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]
 OUT_OF_MEMORY = "out of memory: choose a smaller batch_size, num_steps or num_hiddens, or another device"

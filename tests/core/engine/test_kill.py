@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.engine.session import Session, train_to_end
 from core.events import State
 from core.runs.checkpoint import read_checkpoint
-from core.runs.run import Run, find_run
+from core.runs.store import Run, find_run
+from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, train_in_child
 
 Tiny = Callable[..., RunConfig]

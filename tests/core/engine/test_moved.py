@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from core.config import RunConfig
 from core.engine import session as module
 from core.engine.session import Session, train_to_end
 from core.errors import UserError
 from core.events import State
 from core.runs.checkpoint import read_checkpoint
-from core.runs.run import Run, list_runs
+from core.runs.store import Run, list_runs
+from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes
 
 Tiny = Callable[..., RunConfig]

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.engine.session import Session, train_to_end
 from core.errors import RunError
 from core.events import RunResumed
-from core.models.compiled import kernels
+from core.models.recurrence.cpu import bindings
 from core.runs.journal import read_journal
-from core.runs.run import Run
+from core.runs.store import Run
+from core.settings.run_config import RunConfig
 from core.training.backend import change_of, record
 from tests.core.outcomes import curve, notes
 
-compiled = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not() or "compiled")
+compiled = pytest.mark.skipif(bool(bindings.why_not()), reason=bindings.why_not() or "compiled")
 WHY = "there is no C compiler today"
 
 
@@ -35,7 +35,7 @@ def as_it_was() -> Iterator[None]:
 
 
 def without_kernels(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(kernels, "why_not", lambda: WHY)
+    patch.setattr(bindings, "why_not", lambda: WHY)
 
 
 def half_trained(config: RunConfig, saves: Path, patch: pytest.MonkeyPatch, *, plain: bool = False) -> Run:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from core.config import RunConfig
-from core.config import settings as run_settings
 from core.engine.requests import REQUESTS, Generate, Save, Step, Train, read_request
 from core.engine.session import Session
 from core.errors import UserError
 from core.generation.options import OPTIONS
-from core.insight.sequence_config import settings as lab_settings
+from core.settings.laboratory_config import settings as lab_settings
+from core.settings.run_config import RunConfig
+from core.settings.run_config import settings as run_settings
 
 Tiny = Callable[..., RunConfig]
 DEEP = json.loads("[" * 900 + "]" * 900)

@@ -14,16 +14,16 @@ from typing import Any, BinaryIO
 import pytest
 import torch
 
-from core.config import RunConfig
-from core.engine import opening
-from core.engine.saving import Saving
+from core.engine import loading
+from core.engine.checkpointing import Saving
 from core.engine.session import Session, failure_words, is_out_of_memory, load_model, train_to_end
 from core.errors import ConfigError, CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, RunResumed, SampleWritten, SettingChanged, State, StateChanged
 from core.runs.checkpoint import Disk
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import read_journal
-from core.runs.run import Run, list_runs
+from core.runs.store import Run, list_runs
+from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes
 
 Tiny = Callable[..., RunConfig]
@@ -480,14 +480,14 @@ def test_a_text_that_grows(
     """A log goes on while it is read and while its run trains: the run has the bytes that it read, and keeps them."""
     wanted, before = whole(), text_path.read_bytes()
     if not is_copied:
-        monkeypatch.setattr(opening, "LARGEST_CORPUS_COPY", 100)
-    describe = opening.write_description
+        monkeypatch.setattr(loading, "LARGEST_CORPUS_COPY", 100)
+    describe = loading.write_description
 
     def grow(*parts: Any) -> None:
         appended(text_path, "and a new letter: z\n")  # after it was read and before it is copied
         describe(*parts)
 
-    monkeypatch.setattr(opening, "write_description", grow)
+    monkeypatch.setattr(loading, "write_description", grow)
     session = Session.create(tiny(), saves, "one")
     assert session.facts.corpus.bytes == len(before)
     session.train()
@@ -509,7 +509,7 @@ def test_a_text_that_grows(
 def test_a_text_that_is_changed_while_it_is_read(
     tiny: Tiny, saves: Path, text_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    describe = opening.write_description
+    describe = loading.write_description
     config = tiny()
     for change, sentence in (
         (lambda: text_path.write_bytes(text_path.read_bytes()[:-1] + b"z"), "was changed while it was read"),
@@ -521,7 +521,7 @@ def test_a_text_that_is_changed_while_it_is_read(
             change()
             describe(*parts)
 
-        monkeypatch.setattr(opening, "write_description", changed)
+        monkeypatch.setattr(loading, "write_description", changed)
         with pytest.raises(UserError, match=sentence):
             Session.create(config, saves, "one")
         assert list(saves.iterdir()) == []

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.corpus.vocabulary import Vocabulary
 from core.generation.options import GenerationRequest, Sampling
 from core.generation.writer import Writing
 from core.models.language_model import LanguageModel, build_model
+from core.settings.run_config import RunConfig
 
 
 def characters(text: str, reserved: tuple[str, ...] = ()) -> Vocabulary:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from core.cli import main
-from core.config import RunConfig
+from core.cli.parser import main
 from core.engine.engine import Engine
 from core.engine.server import Request
 from core.engine.session import Session
+from core.settings.run_config import RunConfig
 
 TEXT = "the sea is blue\nthe sky is blue\nand so am i\n" * 8
 
@@ -104,7 +104,7 @@ class Ears:
 
 @pytest.fixture
 def engine(saves: Path) -> Iterator[Engine]:
-    from core.runs.run import find_run
+    from core.runs.store import find_run
 
     session = Session.open(find_run(saves, "blue"))
     made = Engine(session)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from core.config import END, PADDING, START
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
-from core.generation.answer import response, training_part
+from core.generation.acrostic import line_end, stop_ids, verse_ends
 from core.generation.options import STRATEGIES, GenerationRequest, Sampling
-from core.generation.verse import line_end, stop_ids, verse_ends
+from core.generation.response import response, training_part
 from core.generation.writer import Writing, write
+from core.settings.run_config import END, PADDING, START
 from tests.core.generation.conftest import chain, characters, small_model, text_of, texts_of
 
 DRAWING = [strategy.name for strategy in STRATEGIES if strategy.name != "beam"]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.models.language_model import LanguageModel, build_model
+from core.settings.run_config import RunConfig
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from core.config import RunConfig
 from core.models.feedforward import dropped
 from core.models.language_model import LanguageModel, build_model
 from core.models.scratch_model import ScratchLanguageModel
+from core.settings.run_config import RunConfig
 
 Build = Callable[..., LanguageModel]
 BATCH, STEPS = 3, 5

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.config import RunConfig
 from core.engine.session import Session
-from core.runs.run import Run
+from core.runs.store import Run
+from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]
 

@@ -11,7 +11,7 @@ from core.engine.session import Session
 from core.errors import UserError
 from core.events import Note, State
 from core.runs.journal import read_journal
-from core.runs.run import Run
+from core.runs.store import Run
 
 META = {"format": "1", "facts": "{}", "sha256": "0" * 64}
 

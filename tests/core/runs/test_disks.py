@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from core.cli import main
-from core.config import RunConfig
+from core.cli.parser import main
 from core.engine.failure import write_failure
 from core.engine.session import Session, train_to_end
 from core.errors import RunError
@@ -24,7 +23,8 @@ from core.events import Note, State
 from core.runs.checkpoint import read_checkpoint
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalReader, JournalWriter, read_journal
-from core.runs.run import duplicate_run, list_runs
+from core.runs.store import duplicate_run, list_runs
+from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes
 
 Tiny = Callable[..., RunConfig]

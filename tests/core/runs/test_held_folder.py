@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.events import Note
-from core.runs.disk import write_whole
+from core.runs.atomic_write import write_whole
 from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
 

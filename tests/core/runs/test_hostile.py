@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import main
+from core.cli.parser import main
 from core.engine.engine import write_log_to
 from core.engine.failure import write_failure
 from core.engine.session import Session, load_model
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalReader, JournalWriter, last_lines, read_journal
-from core.runs.run import Run, duplicate_run, list_runs
+from core.runs.store import Run, duplicate_run, list_runs
 from tests.core.runs.damage import META, crafted, entry, notes, rewritten, said, train_a_little
 
 FILES = ("run.json", "vocabulary.json", "corpus.txt", "metrics.jsonl", "latest.safetensors")

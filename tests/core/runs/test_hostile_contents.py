@@ -20,9 +20,9 @@ from core.engine.session import Session, load_model
 from core.errors import RunError
 from core.events import EpochFinished, event_from_json
 from core.runs.checkpoint import read_checkpoint
-from core.runs.header import read_header
+from core.runs.checkpoint_header import read_header
 from core.runs.journal import JournalReader, epochs, parsed_line, read_journal
-from core.runs.run import Run, list_runs
+from core.runs.store import Run, list_runs
 from tests.core.outcomes import save_checkpoint
 from tests.core.runs.damage import META, crafted, entry, notes, rewritten, said, train_a_little
 from tests.run_folders import journal_at

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from core.config import RunConfig
 from core.errors import RunError
 from core.runs import trash
-from core.runs.run import CorpusIdentity, Run, RunFacts, find_run, list_runs, now
+from core.runs.store import CorpusIdentity, Run, RunFacts, find_run, list_runs, now
 from core.runs.trash import (
     DAYS_KEPT,
     delete_run,
@@ -28,6 +27,7 @@ from core.runs.trash import (
     restore_run,
     restored_words,
 )
+from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
 
 
@@ -135,7 +135,7 @@ def test_what_stands_in_the_way_is_said_and_nothing_is_lost(make: Any, saves: Pa
 DELETE_AND_RESTORE = """
 import sys
 from pathlib import Path
-from core.runs.run import Run
+from core.runs.store import Run
 from core.runs.trash import delete_run, restore_run
 print("ready", flush=True)
 while True:

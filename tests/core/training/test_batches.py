@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.config import END, PADDING, START, RunConfig
-from core.corpus.partition import line_rows
+from core.corpus.batching_plan import line_rows
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
+from core.settings.run_config import END, PADDING, START, RunConfig
 from core.training.batches import Batches, LineBatches
 
 CPU = torch.device("cpu")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.events import EpochFinished
 from core.runs.checkpoint import read_checkpoint
+from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer
 from tests.core.outcomes import save_checkpoint, without_clock
 

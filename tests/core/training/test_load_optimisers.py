@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 CODE = """
 import sys, torch
-from core.config import RunConfig
+from core.settings.run_config import RunConfig
 from core.training.optimisation import build_optimiser, load_optimisers
 load_optimisers()
 before = set(sys.modules)

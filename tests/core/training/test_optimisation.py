@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from core.config import RunConfig
+from core.settings.run_config import RunConfig
 from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
 
 

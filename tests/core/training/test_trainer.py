@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.errors import ConfigError, CorpusError, RunError
 from core.events import EpochFinished, Event, SettingChanged, State, StateChanged, StepFinished
+from core.settings.run_config import RunConfig
 from core.training import trainer as module
 from core.training.trainer import Trainer
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import RunConfig
 from core.events import EpochFinished
-from core.models.compiled import kernels
+from core.models.recurrence.cpu import bindings
 from core.runs.checkpoint import read_checkpoint
+from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer
 from tests.core.outcomes import save_checkpoint, without_clock
 
@@ -47,7 +47,7 @@ def test_a_second_trainer_changes_nothing_of_the_first(tiny: Callable[..., RunCo
         found = outcome(first, lambda others=others: [other.advance() for other in others])  # type: ignore[misc]
         assert found == wanted, case
         assert first.ways == ways, case
-        assert (others[0].ways["recurrence"] == "compiled kernels") == (plain == "auto" and not kernels.why_not())
+        assert (others[0].ways["recurrence"] == "compiled kernels") == (plain == "auto" and not bindings.why_not())
 
 
 def test_a_trainer_changes_nothing_of_its_process(tiny: Callable[..., RunConfig], one_thread: None) -> None:

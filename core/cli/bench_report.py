@@ -1,0 +1,160 @@
+"""``python -m core bench``: the cases one after the other, as one table or as JSON lines.
+
+Without names, the cases of the CPU; with ``--cuda``, those of a GPU and the goals for an H100. All that there is to say
+of a GPU, its tests first, in one line: ``python -m pytest -m cuda && python -m core bench --cuda``.
+
+``--json`` prints ``{"event": "machine", processor, cores, threads, torch, cuda, load, environment}``, then one object a
+case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` (why) or
+
+- ``rounds``: how often each contestant ran;
+- ``ours``, ``references`` (a list, the goal is against the first) and ``limit`` (or null), each ``{name, min, median,
+  max, ratio, ratio_min, ratio_max, figures}``: the rates in ``unit`` over the rounds; ``ratio`` is the median of ours
+  divided by theirs in the same round, so that of the limit is the share of it that is reached; ``figures`` tell what
+  the work came to (``perplexity``, ``gflops``, ``peak_bytes``, ``tokens``, ``vocabulary``);
+- ``goal_ratio``, ``goal_rate``, ``goal_most`` (what figures of ours may be at most; each may be null) and ``met`` (null
+  where there is no goal);
+- ``way``: how ours was computed, where there is more than one way to.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from core.benchmark.cases import cases
+from core.benchmark.cuda import cuda_cases
+from core.benchmark.machine import describe
+from core.benchmark.measuring import QUICK, Case, Effort, Rates, Result, measure
+from core.cli.parser import put
+from core.cli.printing import bytes_text, print_table
+from core.devices import no_cuda
+from core.errors import ConfigError, CorpusError, UserError
+
+HEADING = ["case", "", "min", "median", "max", "unit", "ours to it", "goal", ""]
+
+
+def bench(names: Sequence[str], *, rounds: int | None, quick: bool, as_json: bool, on_cuda: bool = False) -> int:
+    """Run the cases called ``names``, or all of the CPU or of a GPU. Returns the exit code. Raises UserError."""
+    if on_cuda and not torch.cuda.is_available():
+        raise UserError(f"{no_cuda()}: bench without --cuda measures the CPU")
+    whole_table = cuda_cases() if on_cuda else cases()
+    there = {**cases(), **cuda_cases()}
+    for name in names:
+        if name not in there:
+            raise UserError(f"there is no case {name!r}: choose one of {', '.join(there)}")
+    if rounds is not None and not 1 <= rounds <= 10_000:
+        raise UserError(f"--rounds must be between 1 and 10,000, got {rounds:,}")
+    effort = QUICK if quick else Effort()
+    if rounds is not None:
+        effort = Effort(**{**vars(effort), "rounds": rounds})
+    chosen = [there[name] for name in dict.fromkeys(names)] or list(whole_table.values())
+    results = []
+    if as_json:
+        put({"event": "machine", **describe()})
+    for number, case in enumerate(chosen, 1):
+        _progress(f"case {number} of {len(chosen)}: {case.name}, {case.title}")
+        result = _result(case, effort)
+        results.append(result)
+        if as_json:
+            put(result.to_json())
+    _progress("")
+    if not as_json:
+        _print(results, describe())
+    return 0
+
+
+def _result(case: Case, effort: Effort) -> Result:
+    if case.needs_cuda and not torch.cuda.is_available():
+        return Result(case, skipped=no_cuda())
+    try:
+        return measure(case, effort)
+    except (ConfigError, CorpusError) as error:  # a text that is not downloaded, a precision that is not there
+        return Result(case, skipped=str(error))
+
+
+def _progress(text: str) -> None:
+    """What runs at the moment, where somebody looks on."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _print(results: Sequence[Result], machine: Mapping[str, Any]) -> None:
+    device = "" if machine["cuda"] is None else f" · {machine['cuda']}"
+    print(
+        f"{machine['processor']}{device} · {machine['threads']} threads · torch {machine['torch']} · "
+        f"load {machine['load']:g}"
+    )
+    for name, value in machine["environment"].items():
+        print(f"{name}={value}")
+    print()
+    rows = [HEADING]
+    for result in results:
+        if len(rows) > 1:
+            rows.append([""] * len(HEADING))
+        rows += _rows(result)
+    print_table(rows, right=frozenset({2, 3, 4, 6}))
+    print()
+    print(
+        "Each figure is over rounds in which all contestants ran in turn; the ratio is the median over the rounds of\n"
+        "ours to theirs in the same round. A wide span from min to max means a busy machine: measure again."
+    )
+
+
+def _rows(result: Result) -> list[list[str]]:
+    case = result.case
+    if result.ours is None:
+        return [[case.name, case.title, "", "", "", case.unit, "", _goal(case), result.skipped]]
+    told = [result.ours, *result.references, *([result.limit] if result.limit else [])]
+    rows = [[case.name, f"{case.title} · {len(result.ours.rates)} rounds", *[""] * 7]]
+    for contestant in told:
+        ratio = "" if contestant is result.ours else _ratio(contestant, contestant is result.limit)
+        has_goal = contestant is (result.references[0] if case.goal_ratio is not None else result.ours)
+        rows.append(
+            [
+                "", contestant.name, *(_number(rate) for rate in _span(contestant)), case.unit, ratio,
+                _goal(case) + _verdict(result) if has_goal else "", _figures(contestant.figures),
+            ]
+        )  # fmt: skip
+    if result.way:
+        rows.append(["", result.way, *[""] * 7])
+    return rows
+
+
+def _span(contestant: Rates) -> tuple[float, float, float]:
+    return min(contestant.rates), contestant.median, max(contestant.rates)
+
+
+def _ratio(contestant: Rates, is_limit: bool) -> str:
+    return f"{contestant.ratio:.0%}" if is_limit else f"{contestant.ratio:.2f} x"
+
+
+def _goal(case: Case) -> str:
+    if case.goal_ratio is not None:
+        return f"{case.goal_ratio:g} x"
+    if case.goal_most:
+        return _figures(case.goal_most)
+    return "" if case.goal_rate is None else f"{case.goal_rate:,g} {case.unit}"
+
+
+def _verdict(result: Result) -> str:
+    return {True: ", met", False: ", missed", None: ""}[result.met]
+
+
+def _number(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
+def _figures(figures: Mapping[str, float]) -> str:
+    words = {
+        "perplexity": lambda value: f"perplexity {value:.4g}",
+        "gflops": lambda value: f"{value:,.0f} GFLOP/s",
+        "peak_bytes": lambda value: f"peak {bytes_text(value)}",
+        "tokens": lambda value: f"{value:,.0f} tokens",
+        "vocabulary": lambda value: f"vocabulary {value:,.0f}",
+        "nats": lambda value: f"{value:.4g} nats",
+        "seconds": lambda value: f"{value:,.0f} s",
+    }
+    return ", ".join(words[name](value) for name, value in figures.items())

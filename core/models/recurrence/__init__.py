@@ -1,0 +1,1 @@
+"""One recurrent layer over time, made fast."""

@@ -1,0 +1,213 @@
+"""Compile the C files beside this one and load them, once for each machine.
+
+PyTorch runs a recurrence as some hundred small calls, each of which wakes its threads, waits for them, and sends its
+result through memory. One C function takes each thread's rows through all steps instead, and does not stall where
+other programs take the processor from one of the threads. It needs a C compiler (``cc``, as wherever Python packages
+are built), takes some seconds, and is kept (see ``kept.py``). What was compiled is kept only after another process has
+loaded it and proven it against the plain calls (``proof.py``). Where anything fails, the reason is kept and the plain
+calls are used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from core.models.recurrence.cpu.kept import keep_library, kept_library
+
+SOURCES = Path(__file__).parent
+_FLAGS = ("-O3", "-fno-math-errno", "-ffp-contract=fast", "-fPIC", "-pthread", "-std=gnu11")
+_NATIVE = ("-march=native", "-mcpu=native")  # this processor's instructions, as one compiler or another calls them
+_LINK = ("-shared", "-pthread", *(("-Wl,-z,defs",) if sys.platform == "linux" else ()))
+_PATIENCE = 60.0  # seconds, for each command
+_PROOF = "core.models.recurrence.cpu.proof"
+
+
+class Unavailable(Exception):
+    """There is no compiled library; the sentence says why."""
+
+
+_given: ctypes.CDLL | None = None
+
+
+def use(library: ctypes.CDLL) -> None:
+    """Compute with this library in this process, whatever else there is: to prove it."""
+    global _given
+    _given = library
+    compiled_library.cache_clear()
+
+
+@cache
+def compiled_library() -> ctypes.CDLL | str:
+    """The library, or a sentence that says why there is none. Compiles it at the first call on a machine."""
+    if _given is not None:
+        return _given
+    if os.environ.get("RNN_PLAYGROUND_COMPILED", "") == "0":
+        return "compiled kernels are switched off by RNN_PLAYGROUND_COMPILED=0"
+    try:
+        return _found()
+    except Unavailable as problem:
+        return str(problem)
+    except (OSError, ValueError) as error:
+        return _shown(f"the compiled kernels could not be made or loaded: {error}")
+
+
+def _found() -> ctypes.CDLL:
+    compiler = _compiler()
+    if not compiler:
+        raise Unavailable("there is no C compiler: with one (cc) the recurrences run compiled, half as fast again")
+    name = f"kernels-{_identity(compiler)}.so"
+    kept = kept_library(name)
+    if kept is not None:
+        with suppress(OSError):
+            return load(kept)
+    made = _made(compiler)
+    keep_library(name, made)
+    return load(made)
+
+
+def load(data: bytes) -> ctypes.CDLL:
+    """Load exactly these bytes, from where nobody can cut or change them under a running process. Raises OSError."""
+    if hasattr(os, "memfd_create"):
+        with suppress(OSError):
+            # It stays open: the loader takes a second library of the same path for the first one.
+            handle = os.memfd_create("kernels")
+            with open(handle, "wb", closefd=False) as file:
+                file.write(data)
+            return ctypes.CDLL(f"/proc/self/fd/{handle}")
+    with tempfile.TemporaryDirectory(prefix="rnn-playground-") as place:  # readable to this user alone
+        path = Path(place) / "kernels.so"
+        path.write_bytes(data)
+        return ctypes.CDLL(str(path))
+
+
+def _compiler() -> tuple[str, ...]:
+    """The words of the command: ``CC``, which may have arguments as in a Makefile, or the first that is found."""
+    try:
+        named = shlex.split(os.environ.get("CC", ""))
+    except ValueError:
+        words = _shown(os.environ["CC"])
+        raise Unavailable(f"CC is no command: {words} has a quotation mark without its partner") from None
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    return tuple(named) or ((found,) if found else ())
+
+
+def _identity(compiler: Sequence[str]) -> str:
+    """What the library depends on: the sources, how they are compiled, and the instructions of the processor."""
+    digest = hashlib.sha256()
+    for source in sorted(SOURCES.glob("*.[ch]")):
+        digest.update(source.read_bytes())
+    with suppress(OSError):
+        digest.update(str(os.stat(shutil.which(compiler[0]) or compiler[0]).st_mtime_ns).encode())
+    facts = (*compiler, *_FLAGS, *_NATIVE, *_LINK, _openmp() or "", *platform.uname()[4:], *_processor())
+    digest.update(_shown(" ".join(facts)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _processor() -> list[str]:
+    """The lines in which Linux names the processor and its instructions; elsewhere the machine's name must do."""
+    with suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+        wanted = ("model name", "flags", "Features")
+        return sorted({line.strip() for line in lines if line.startswith(wanted)})
+    return [platform.processor()]
+
+
+def _openmp() -> str | None:
+    """The OpenMP library whose threads PyTorch works with, if it is loaded and speaks GNU's tongue."""
+    with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            path = line.rstrip("\n").partition("/")[2]
+            if Path(path).name.startswith(("libgomp", "libiomp5")):
+                return "/" + path
+    return None
+
+
+def _made(compiler: Sequence[str]) -> bytes:
+    """All C files as one library that has proven itself. Raises Unavailable."""
+    openmp, problem = _openmp(), ""
+    with _workplace() as place:
+        target = Path(place) / "kernels.so"
+        for threads in (openmp, None) if openmp else (None,):
+            for native in _NATIVE:
+                said = _compile(compiler, native, threads, target) or _prove(target)
+                if not said:
+                    return target.read_bytes()
+                problem = problem or said
+    raise Unavailable(f"the C compiler {_shown(shlex.join(compiler))} failed: {problem}")
+
+
+def _workplace() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="rnn-playground-")
+    except OSError as error:
+        raise Unavailable(f"the recurrences cannot be compiled without a temporary folder: {error.strerror}") from None
+
+
+def _compile(compiler: Sequence[str], native: str, openmp: str | None, target: Path) -> str:
+    """Compile and link; return the first line that the compiler says where it fails, else nothing."""
+    sources = sorted(SOURCES.glob("*.c"))
+    # Linking by hand: with -fopenmp the linker would take its own OpenMP library beside PyTorch's.
+    library = [openmp, f"-Wl,-rpath,{Path(openmp).parent}"] if openmp else []
+    objects = [f"{source.stem}.o" for source in sources]
+    target.unlink(missing_ok=True)
+    for command in (
+        [*compiler, *_FLAGS, native, *(["-fopenmp"] if openmp else []), "-c", *map(str, sources)],
+        [*compiler, *_LINK, "-o", str(target), *objects, *library, "-lm"],
+    ):
+        failure = _run(command, target.parent)
+        if failure is not None:
+            return failure or "it said nothing"
+    return "" if target.is_file() else "it ended well, but made no library"
+
+
+def _prove(target: Path) -> str:
+    """What is wrong with a library, found out in another process; empty where nothing is."""
+    failure = _run([sys.executable, "-m", _PROOF, str(target)], target.parent, PYTHONPATH=os.pathsep.join(sys.path))
+    return "" if failure is None else f"its library was not accepted ({failure or 'without a word'})"
+
+
+def _run(command: Sequence[str], place: Path, **environment: str) -> str | None:
+    """Run a command; None where it ends well, else the first line that it says, or how it ended.
+
+    What it says goes to a file: a pipe may be held open by children that outlive it.
+    """
+    with (place / "said").open("wb+") as said:
+        try:
+            process = subprocess.Popen(
+                command, cwd=place, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            return f"it cannot be run: {error.strerror}"
+        try:
+            code = process.wait(_PATIENCE)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)  # and what it has started
+            process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                return f"it took longer than {_PATIENCE:.0f} seconds"
+            raise
+        said.seek(0)
+        lines = said.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
+    if code == 0:
+        return None
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    return lines[-1 if lines[0].startswith("Traceback") else 0] if lines else ""
+
+
+def _shown(text: str) -> str:
+    """With escapes for what is no Unicode: the environment may hold any bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,98 @@
+"""A compiled library against the plain calls, in a process of its own: ``python -m core.models.recurrence.cpu.proof PATH``.
+
+What a broken compiler makes may crash or hang whoever loads it. So this process does, before anybody else: it computes
+everything once with the library and once without, on shapes that fill no tile and no vector, and ends with 0 where
+both agree.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from core.models.feedforward import dropped, look_up, output_loss
+from core.models.products import transposed_product
+from core.models.recurrence.cpu import bindings, build
+from core.models.recurrence.eager import Rows, scan
+
+# As a share of the largest number: a wrong index or a lost row is far off.
+_TOLERANCE = {False: 1e-4, True: 6e-2}
+_SHAPES = ((5, 7, 34), (3, 2, 16))
+_VOCABULARY = 9
+
+
+def main(path: str) -> int:
+    """Prove the library at ``path``; print what is wrong with it."""
+    try:
+        build.use(build.load(Path(path).read_bytes()))
+        torch.set_num_threads(3)
+        torch.manual_seed(1)
+        for what, bf16, ours, plain in _comparisons():
+            difference = float((ours - plain).abs().max() / plain.abs().max().clamp_min(1e-6))
+            if not difference <= _TOLERANCE[bf16]:
+                print(f"{what} differs from the plain path by {difference:.1%}")
+                return 1
+    except Exception as error:
+        print(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}")
+        return 1
+    return 0
+
+
+def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
+    """What is computed, whether in bfloat16, by the library, and plainly."""
+    for bf16 in (False, True) if bindings.multiplies_bf16() else (False,):
+        for cell, gates, relu in (("rnn", 1, False), ("rnn", 1, True), ("gru", 3, False), ("lstm", 4, False)):
+            for shape in _SHAPES:
+                for ours, plain in zip(*_recurrence(cell, gates, relu, shape, bf16), strict=True):
+                    yield f"the recurrence of {cell}{' in bfloat16' if bf16 else ''}", bf16, ours, plain
+        for ours, plain in zip(*_loss(bf16), strict=True):
+            yield "the loss", bf16, ours, plain
+    ids, table, charge = torch.randint(_VOCABULARY, (50,)), torch.randn(_VOCABULARY, 70), torch.randn(50, 70)
+    yield "the gradient of a look-up", False, _look_up(ids, table, charge, True), _look_up(ids, table, charge, False)
+    X, Y = torch.randn(300, 130), torch.randn(300, 70)
+    yield "a transposed product", False, transposed_product(X, Y), transposed_product(X, Y, fused=False)
+    share = dropped(torch.ones(40_000), 0.25)
+    yield "dropout", True, share.mean(), torch.tensor(1.0)
+    yield "dropout", False, torch.stack([share.min(), share.max()]), torch.tensor([0.0, 4 / 3])
+
+
+def _recurrence(
+    cell: str, gates: int, relu: bool, shape: tuple[int, int, int], bf16: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Outputs, last states and gradients, by the library and plainly."""
+    num_steps, batch, hidden = shape
+    ids = torch.randint(_VOCABULARY, (num_steps, batch))
+    table, W = torch.randn(_VOCABULARY, gates * hidden), torch.randn(hidden, gates * hidden) / hidden**0.5
+    b, charge = torch.randn(gates * hidden), torch.randn(num_steps, batch, hidden)
+    state = [torch.randn(batch, hidden) for _ in range(2 if cell == "lstm" else 1)]
+    extra = [torch.randn(hidden)] if cell == "gru" else []
+    leaves = [tensor.requires_grad_() for tensor in (table, W, b, *state, *extra)]
+    found = []
+    for fused in (True, False):
+        H, last = scan(cell, Rows(ids, table, b), W, extra, tuple(state), relu=relu, bf16=bf16, fused=fused)
+        gradients = torch.autograd.grad((H * charge).sum() + sum(part.sum() for part in last), leaves)
+        found.append([H.detach(), *(part.detach() for part in last), *gradients])
+    return found[0], found[1]
+
+
+def _loss(bf16: bool) -> tuple[list[Tensor], list[Tensor]]:
+    H, W, b = (torch.randn(shape).requires_grad_() for shape in ((40, 12), (12, 37), (37,)))
+    targets, mask = torch.randint(37, (40,)), torch.rand(40) < 0.6
+    found = []
+    for fused in (True, False):
+        loss = output_loss(H, W, b, targets, mask, bf16=bf16, fused=fused)
+        found.append([loss.detach(), *torch.autograd.grad(loss, (H, W, b))])
+    return found[0], found[1]
+
+
+def _look_up(ids: Tensor, table: Tensor, charge: Tensor, fused: bool) -> Tensor:
+    table = table.clone().requires_grad_()
+    return torch.autograd.grad((look_up(ids, table, fused=fused) * charge).sum(), table)[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The recurrence as one persistent Triton kernel on a GPU."""

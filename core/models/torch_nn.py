@@ -1,0 +1,156 @@
+"""The same language models over ``torch.nn``: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, with an ``nn.Linear`` on top."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional
+from torch import Tensor, nn
+
+from core.models.language_model import LanguageModel
+from core.models.recurrence.eager import Rows, scan_layer
+from core.models.scratch import State
+from core.models.step import StepWeights
+from core.settings.run_config import RunConfig
+
+_MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+class StockLanguageModel(LanguageModel):
+    """A recurrent language model of ``torch.nn`` modules, with their parameters, names and initial weights.
+
+    Behind an embedding, PyTorch's own kernels compute everything. With one-hot inputs they would multiply a matrix that
+    is zero but for one number a row: at 1,027 tokens and 256 hidden units that product costs more than all the rest of
+    the recurrence, and the modules have no way in past it. So on a CPU the first layer looks the columns of
+    ``weight_ih_l0`` up and runs over time in ``scan.py``, on the module's own parameters and to the same numbers, and
+    the layers above it run in PyTorch's kernels. On a GPU, where the product is cheap beside cuDNN's one launch for
+    all steps, the module is fed one-hot rows as they are.
+
+    Two matrices lie transposed in memory, so that look-ups and gradients run along rows; their shapes are the modules'.
+    """
+
+    def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
+        super().__init__(config, vocabulary_size)
+        if config.embedding_size:
+            self.embedding = nn.Embedding(vocabulary_size, config.embedding_size)
+        self.rnn: nn.RNNBase = _MODULES[config.cell](
+            config.embedding_size or vocabulary_size,
+            config.num_hiddens,
+            config.num_layers,
+            bidirectional=config.bidirectional,
+            # between layers; a single layer has no between, and torch.nn would warn
+            dropout=config.dropout if config.num_layers > 1 else 0.0,
+            **({"nonlinearity": config.activation} if config.cell == "rnn" else {}),
+        )
+        self.linear = nn.Linear(self.directions * config.num_hiddens, vocabulary_size)
+        if config.tied:
+            self.linear.weight = self.embedding.weight
+        self._copied_versions: list[int] = []
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        if self.config.embedding_size:
+            self.embedding.weight.normal_(std=self.config.embedding_size**-0.5)  # as in the model from scratch
+        if self.config.initial_weights == "normal":
+            for name, parameter in self.named_parameters():
+                if name != "embedding.weight":
+                    parameter.zero_() if parameter.dim() == 1 else parameter.normal_(std=0.01)
+        if not self.config.embedding_size:
+            for direction in range(self.directions):
+                _transpose_storage(getattr(self.rnn, f"weight_ih_l0{'_reverse' if direction else ''}"))
+        if not self.config.tied:
+            _transpose_storage(self.linear.weight)
+
+    def output_layer(self) -> tuple[Tensor, Tensor]:
+        return self.linear.weight.t(), self.linear.bias
+
+    def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.config.embedding_size:
+            return self._run(self.embedding(ids), state)
+        if ids.device.type != "cpu":
+            one_hot = torch.nn.functional.one_hot(ids, self.vocabulary_size)
+            return self._run(one_hot.to(self.linear.bias.dtype), state)
+        X, first = self._first_layer(ids, tuple(tensor[: self.directions] for tensor in state))
+        if self.num_layers == 1:
+            return X, first
+        rest = tuple(tensor[self.directions :] for tensor in state)
+        X, last = self._run(self.dropped(X), rest, skip=1)
+        return X, tuple(torch.cat(pair) for pair in zip(first, last, strict=True))
+
+    def _run(self, X: Tensor, state: State, skip: int = 0) -> tuple[Tensor, State]:
+        """PyTorch's kernels over the layers from ``skip`` on: (num_steps, batch, inputs) -> outputs, new state."""
+        if X.device.type == "cpu" or self.rnn.dropout == 0 or not self.training:
+            return self._run_layers(X, state, skip, self.num_layers)
+        # cuDNN draws its dropout from numbers that no checkpoint holds, so on a GPU ours stands between the layers.
+        lasts = []
+        for layer in range(skip, self.num_layers):
+            begin = (layer - skip) * self.directions
+            X = self.dropped(X) if layer > skip else X
+            X, last = self._run_layers(
+                X, tuple(tensor[begin : begin + self.directions] for tensor in state), layer, layer + 1
+            )
+            lasts.append(last)
+        return X, tuple(torch.cat(tensors) for tensors in zip(*lasts, strict=True))
+
+    def _run_layers(self, X: Tensor, state: State, first: int, end: int) -> tuple[Tensor, State]:
+        rnn, rows = self.rnn, slice(first * self.directions, end * self.directions)
+        weights: list[Tensor] = []
+        for weight_ih, weight_hh, *biases in rnn.all_weights[rows]:
+            weights += [weight_ih, self.weight_dropped(weight_hh), *biases]
+        if self.bf16:
+            weights = [weight.bfloat16() for weight in weights]
+            X, state = X.bfloat16(), tuple(tensor.bfloat16() for tensor in state)
+        options = (True, end - first, rnn.dropout if end - first > 1 else 0.0, self.training, rnn.bidirectional, False)
+        if self.config.cell == "lstm":
+            H, *last = torch.lstm(X, state, weights, *options)
+        elif self.config.cell == "gru":
+            H, *last = torch.gru(X, state[0], weights, *options)
+        else:
+            run = torch.rnn_relu if self.config.activation == "relu" else torch.rnn_tanh
+            H, *last = run(X, state[0], weights, *options)
+        return H.to(self.linear.bias.dtype), tuple(tensor.to(self.linear.bias.dtype) for tensor in last)
+
+    def _first_layer(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """Layer 1 on one-hot inputs: look-up and scan on the module's parameters."""
+        directions = []
+        for W_x, W_h, b, *extra in map(self._in_our_order, range(self.directions)):
+            directions.append((Rows(ids, W_x, b), self.weight_dropped(W_h), extra))
+        relu = self.config.activation == "relu"
+        X, lasts = scan_layer(self.config.cell, directions, state, relu=relu, bf16=self.bf16, fused=self.fused)
+        return X, tuple(torch.stack(tensors) for tensors in zip(*lasts, strict=True))
+
+    def _in_our_order(self, row: int) -> tuple[Tensor, ...]:
+        """A layer and direction's ``W_x, W_h, b`` (and ``b_hn``) as ``scratch.CELLS`` orders them; differentiable."""
+        weight_ih, weight_hh, bias_ih, bias_hh = self.rnn.all_weights[row]
+        W_x, W_h = weight_ih.t(), weight_hh.t()
+        if self.config.cell == "rnn":
+            return W_x, W_h, bias_ih + bias_hh
+        if self.config.cell == "lstm":
+            return _reordered(W_x, 3, 0, 1, 2), _reordered(W_h, 3, 0, 1, 2), _reordered(bias_ih + bias_hh, 3, 0, 1, 2)
+        b_r, b_z, b_hn = bias_hh.chunk(3)
+        b = bias_ih + torch.cat((b_r, b_z, torch.zeros_like(b_hn)))  # b_hn stays inside the reset gate
+        return _reordered(W_x, 1, 0, 2), _reordered(W_h, 1, 0, 2), _reordered(b, 1, 0, 2), b_hn
+
+    def stored_layer(self, row: int) -> tuple[Tensor, ...]:
+        return tuple(tensor.contiguous() for tensor in self._in_our_order(row))
+
+    def step_weights(self) -> StepWeights:
+        # In our order they are copies, made anew when training has changed the parameters: each change in place raises
+        # a tensor's version. A CUDA graph changes them unseen, so on a GPU they are made for every step.
+        versions = [parameter._version for parameter in self.parameters()]
+        if versions != self._copied_versions or self.linear.bias.device.type != "cpu":
+            self._step_weights, self._copied_versions = None, versions
+        return super().step_weights()
+
+    def input_vectors(self) -> Tensor | None:
+        return self.embedding.weight if self.config.embedding_size else None
+
+
+def _reordered(W: Tensor, *order: int) -> Tensor:
+    """The gates, side by side along the last dimension, in another order."""
+    gates = W.chunk(len(order), dim=-1)
+    return torch.cat([gates[index] for index in order], dim=-1)
+
+
+def _transpose_storage(parameter: Tensor) -> None:
+    parameter.data = parameter.data.t().contiguous().t()

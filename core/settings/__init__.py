@@ -1,0 +1,1 @@
+"""Settings: what a person may choose, described once; form, flags and run.json derive from it."""

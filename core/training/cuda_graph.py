@@ -1,0 +1,197 @@
+"""The training step as one piece on the device: captured in a CUDA graph, and then replayed with a single call.
+
+A step of a small model is a hundred and more kernels of a few microseconds each, and Python takes longer to ask for
+them than a GPU to run them. A CUDA graph asks once. That has conditions, and ``StepGraph`` meets them:
+
+- A graph knows addresses, not tensors. So all that a step reads and writes stands in buffers that never move: the plan
+  of the epoch and the place in it, the recurrent state, what each batch gave, the learning rate, weights and what the
+  optimiser remembers. The gradients live in the graph's own memory.
+- Nothing may ask the host. The place in the epoch is a counter on the device that each step moves on; loss and norm are
+  written to the place it says; clipping is a minimum on the device; whether all is finite is asked once an epoch.
+- What changes between two replays is written into its buffer before: the learning rate (a scalar on the device, which
+  the optimisers take in their ``capturable`` form), the plan and a state of zeros where an epoch begins.
+- Dropout draws from CUDA's default generator, which every capture registers with its graph: a replay takes seed and
+  offset from the generator and moves the offset on by what the graph draws, exactly as the same calls would outside of
+  a graph. So ``torch.cuda.get_rng_state`` after any replay is what a resumed run needs, ``set_rng_state`` before any
+  replay or plain step is how it goes on, and both ways draw the same numbers.
+- What libraries set up at their first call must not be captured: the first steps run as they are, on a stream beside
+  the main one. They are steps of the training, so that nothing has to be undone.
+
+Where the capture fails, ``StepGraph`` goes on with the same step, call by call, and ``problem`` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.models.language_model import LanguageModel
+from core.models.scratch import State
+from core.settings.run_config import RunConfig
+from core.training.batches import Batches, LineBatches
+from core.training.optimisation import clip_gradients
+
+# Steps before the capture, as many as PyTorch's own captures take.
+WARM_UP_STEPS = 3
+
+Work = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Records:
+    """What each batch of an epoch gave, on the device, each (batches,): loss, gradient norm, how many targets count."""
+
+    losses: Tensor
+    norms: Tensor
+    targets: Tensor
+
+
+class StepGraph:
+    """Training steps of one model, each a replay of one captured graph.
+
+    Attributes:
+        rate: the learning rate, a scalar on the device; the optimiser was made with it.
+        state: the recurrent state behind the last step, in memory that never moves.
+        problem: why steps are taken call by call for good; empty while nothing is wrong.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        batches: Batches | LineBatches,
+        config: RunConfig,
+        optimiser: torch.optim.Optimizer,
+        rate: Tensor,
+        records: Records,
+    ) -> None:
+        self._model, self._batches, self._config, self._optimiser = model, batches, config, optimiser
+        self._records = records
+        self._parameters = [weight for weight in model.parameters() if weight.requires_grad]
+        self.rate, self._rate_written = rate, float(rate)
+        self.state: State = model.begin_state(config.batch_size)
+        self._plan = torch.empty_like(batches.plan(0))
+        self._cursor = torch.zeros(1, dtype=torch.int64, device=rate.device)
+        self._place = (-1, -1)  # epoch and batch that plan and cursor are ready for
+        self._replay: Work | None = None
+        self._warm = 0
+        self.problem = ""
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether the next step is a replay."""
+        return self._replay is not None
+
+    def forget(self) -> None:
+        """Capture anew: the optimiser's tensors are others now."""
+        self._replay, self._warm, self._place = None, 0, (-1, -1)
+
+    def train(self, epoch: int, batch: int, rate: float, state: State) -> State:
+        """Train on one batch; return the state behind it.
+
+        Args:
+            epoch, batch: from 0, as the batches count them.
+            rate: the learning rate.
+            state: the one behind the batch before; at the beginning of an epoch it does not matter.
+        """
+        if (epoch, batch) != self._place:
+            self._plan.copy_(self._batches.plan(epoch))
+            self._cursor.fill_(batch)
+        if batch == 0:
+            for tensor in self.state:
+                tensor.zero_()
+        elif state is not self.state:
+            for tensor, given in zip(self.state, state, strict=True):
+                tensor.copy_(given)
+        if rate != self._rate_written:
+            self.rate.fill_(rate)
+            self._rate_written = rate
+        self._step()
+        self._place = (epoch, batch + 1)
+        return self.state
+
+    def _step(self) -> None:
+        if self._replay is None and not self.problem:
+            if self._warm < WARM_UP_STEPS:
+                self._warm += 1
+                run_beside(self._work, self.rate)
+                return
+            try:
+                self._replay = captured(self._work, self.rate)
+            except Exception as error:  # of CUDA, of an allocator, of a compiler: the same step works without
+                first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                self.problem = f"the training step could not be captured in a CUDA graph: {first[:200]}"
+        (self._replay or self._work)()
+
+    def _work(self) -> None:
+        """One step, on buffers that never move: this is what is captured, and what runs where nothing is."""
+        inputs, targets, mask = self._batches.cut(self._plan.index_select(0, self._cursor)[0])
+        state = self.state if self._config.carries_state else tuple(torch.zeros_like(tensor) for tensor in self.state)
+        for weight in self._parameters:
+            weight.grad = None
+        loss, behind = self._model.loss(inputs, targets, state, mask=mask)
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
+        self._record(self._records.losses, loss.detach())
+        if mask is not None:
+            self._record(self._records.targets, mask.sum())
+        self._record(self._records.norms, clip_gradients(gradients, self._config.clipping, self._config.clip))
+        self._optimiser.step()
+        for tensor, fresh in zip(self.state, behind, strict=True):
+            tensor.copy_(fresh)
+        self._cursor.add_(1)
+
+    def _record(self, column: Tensor, value: Tensor) -> None:
+        column.index_copy_(0, self._cursor, value.to(column.dtype).view(1))
+
+
+def run_beside(work: Work, near: Tensor) -> None:
+    """Run the work on another stream of the device of ``near``, behind what was asked for before."""
+    main = torch.cuda.current_stream(near.device)
+    side = _side_stream(near.device)
+    side.wait_stream(main)
+    with torch.cuda.stream(side):
+        work()
+    main.wait_stream(side)
+
+
+def captured(work: Work, near: Tensor) -> Work:
+    """The work as a CUDA graph on the device of ``near``: a call that replays it. Raises what the capture raises.
+
+    A capture that fails leaves the generator in the middle of one, where plain dropout is refused, and the capture's
+    stream as the current one: both are put back.
+    """
+    device = near.device
+    generator, main = torch.cuda.default_generators[device.index or 0], torch.cuda.current_stream(device)
+    drawn = generator.get_state()
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph, stream=_side_stream(device)):
+            work()
+    except BaseException:
+        torch.cuda.set_stream(main)
+        fresh = torch.Generator(device)
+        fresh.set_state(drawn)
+        generator.graphsafe_set_state(fresh)
+        raise
+    return graph.replay
+
+
+_side_streams: dict[torch.device, torch.cuda.Stream] = {}
+
+
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    if device not in _side_streams:
+        _side_streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return _side_streams[device]
+
+
+def unfit(device: torch.device, config: RunConfig) -> str:
+    """Why steps are not captured on ``device``; empty where they are."""
+    if device.type != "cuda":
+        return f"CUDA graphs run on CUDA devices, not on {device.type}"
+    if config.gpu_path not in ("auto", "graph"):
+        return f"gpu_path={config.gpu_path} leaves the CUDA graph out"
+    return "" if torch.version.hip is None else "CUDA graphs are captured on NVIDIA's GPUs alone"

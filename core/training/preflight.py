@@ -1,0 +1,185 @@
+"""What a training will be before it starts: batches an epoch, parameters, memory. Estimates, told as such.
+
+No torch in this module: the screen imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import ConfigError
+from core.settings.run_config import RunConfig, minimum_tokens, shown
+from core.units import bytes_text, counted
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+# Copies of the weights that an optimiser keeps beside the weights and their gradient.
+KEPT = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}
+WITH_MOMENTUM = ("sgd", "rmsprop")  # momentum is one copy more
+BYTES = 4
+LITTLE_HELD_OUT = 200  # tokens of which a perplexity is rather chance than measurement
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What counting a text told; ``lines`` and the ``longest`` of them, in tokens, where each line is a document."""
+
+    tokens: int
+    vocabulary: int
+    lines: int | None = None
+    longest: int = 0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a training takes, about."""
+
+    weights: int
+    gradients: int
+    optimiser: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.weights + self.gradients + self.optimiser + self.activations
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Numbers of a training. ``cut`` says that the text goes on behind what is used of it, and how to use more;
+    ``problem`` is a sentence where it cannot start, ``warnings`` are some where it can."""
+
+    text: TextFacts
+    batches: int
+    tokens_per_epoch: int
+    parameters: int
+    memory: Memory
+    num_epochs: int
+    cut: str = ""
+    problem: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def preflight(config: RunConfig, text: TextFacts, device: Mapping[str, Any] | None = None) -> Preflight:
+    """The numbers for ``config`` on a text, and what speaks against it; ``device`` as an engine describes it."""
+    if config.documents == "lines":
+        batches, tokens, problem, warnings = _poems(config, text)
+    else:
+        batches, tokens, problem, warnings = _stream(config, text)
+    parameters = num_parameters(config, text.vocabulary)
+    memory = memory_of(config, text.vocabulary)
+    told = (*warnings, *_memory_warnings(memory.total, device))
+    cut = _cut_words(config, text)
+    return Preflight(text, batches, tokens, parameters, memory, config.num_epochs, cut, problem, told)
+
+
+def _cut_words(config: RunConfig, text: TextFacts) -> str:
+    # A text of exactly so many tokens is not told from a longer one.
+    if not 0 < config.max_tokens <= text.tokens:
+        return ""
+    return f"only the first {counted(text.tokens, 'token is', 'tokens are')} used: max tokens 0 uses the whole text"
+
+
+def _stream(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str]]:
+    """Batches, tokens an epoch, problem and warnings for one long text."""
+    held_out = int(text.tokens * config.validation_fraction)
+    training = text.tokens - held_out
+    a_batch = config.batch_size * config.num_steps
+    batches = max(0, training - 1) // a_batch
+    warnings: list[str] = []
+    problem = _nothing_held_out(config, held_out, text.tokens, "tokens")
+    if not problem and not batches:
+        less = ", or hold out less" if text.tokens >= minimum_tokens(config) else ""
+        problem = (
+            f"too short for one batch: batch x steps needs {counted(minimum_tokens(config), 'token')} to train on, "
+            f"there are {shown(training)}: make batch or steps smaller{less}"
+        )
+    if 2 <= held_out < LITTLE_HELD_OUT:
+        warnings.append(
+            f"only {counted(held_out, 'token is', 'tokens are')} held out: their perplexity will tell little"
+        )
+    return batches, batches * a_batch, problem, warnings
+
+
+def _poems(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str]]:
+    """The same for a text each line of which is a document; the line ends stand for the end tokens."""
+    lines = text.lines or 0
+    held_out = int(lines * config.validation_fraction)
+    training, warnings = lines - held_out, []
+    problem = "the text has no lines that are not empty: each would be a poem" if not lines else ""
+    problem = problem or _nothing_held_out(config, held_out, lines, "lines")
+    if text.longest > config.num_steps - 1:
+        warnings.append(
+            f"the longest line has {counted(text.longest, 'token')}: a line is cut at {shown(config.num_steps - 1)}, "
+            "which is steps less 1"
+        )
+    return -(-training // config.batch_size), text.tokens * training // max(1, lines), problem, warnings
+
+
+def _nothing_held_out(config: RunConfig, held_out: int, length: int, noun: str) -> str:
+    if config.validation_fraction == 0 or held_out >= 2:
+        return ""
+    return (
+        f"too short for the split: held out {config.validation_fraction:g} of {shown(length)} {noun} is "
+        f"{shown(held_out)}, and 2 are needed: hold out more, or nothing"
+    )
+
+
+def _memory_warnings(needed: int, device: Mapping[str, Any] | None) -> Iterable[str]:
+    total, used = (device or {}).get("memory_total"), (device or {}).get("memory_used")
+    if device is None or not isinstance(total, (int, float)):
+        return
+    name = str(device.get("name", "the device"))
+    if needed > total:
+        yield f"larger than the memory of {name}, {bytes_text(total)}: make hidden, batch or steps smaller"
+    elif isinstance(used, (int, float)) and needed > total - used:
+        yield f"more than is free on {name} now, {bytes_text(total - used)} of {bytes_text(total)}"
+
+
+def require_memory(config: RunConfig, vocabulary: int, name: str, memory: int | None) -> None:
+    """Refuse a model that ``memory`` bytes, all that device ``name`` has, cannot hold while it is trained.
+
+    Only what stays there from the first batch to the last counts: what a batch takes is an estimate, and a warning.
+    Raises ConfigError.
+    """
+    needed = memory_of(config, vocabulary)
+    lasting = needed.weights + needed.gradients + needed.optimiser
+    if memory is not None and lasting > memory:
+        raise ConfigError(
+            f"num_hiddens {shown(config.num_hiddens)} makes a model of {shown(num_parameters(config, vocabulary))} "
+            f"parameters, which takes {bytes_text(lasting)} in training, and {name} has {bytes_text(memory)}: make "
+            "num_hiddens, num_layers or embedding_size smaller",
+            "num_hiddens",
+        )
+
+
+def device_named(name: str, devices: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The device that a configuration's ``device`` means; the best one for ``auto`` and for names not known."""
+    known = list(devices)
+    wanted = {"cuda": "cuda:0"}.get(name, name)
+    return next((device for device in known if device.get("name") == wanted), known[0] if known else None)
+
+
+def memory_of(config: RunConfig, vocabulary: int) -> Memory:
+    """What a training takes: four bytes for each number."""
+    weights = BYTES * num_parameters(config, vocabulary)
+    copies = KEPT[config.optimiser] + (config.optimiser in WITH_MOMENTUM and config.momentum > 0)
+    width = config.num_hiddens * (2 if config.bidirectional else 1)
+    a_token = 2 * vocabulary + config.num_layers * width * (GATES[config.cell] + 2)
+    return Memory(weights, weights, copies * weights, BYTES * config.batch_size * config.num_steps * a_token)
+
+
+def num_parameters(config: RunConfig, vocabulary: int) -> int:
+    """Weights and biases of the model."""
+    directions = 2 if config.bidirectional else 1
+    hidden, gates = config.num_hiddens, GATES[config.cell]
+    # torch.nn has two vectors of biases, one of which is redundant; a GRU from scratch has one beside its gates', b_hn.
+    biases = 2 * gates if config.implementation == "torch.nn" else gates + (config.cell == "gru")
+    width = config.embedding_size or vocabulary
+    total = vocabulary * config.embedding_size
+    for _ in range(config.num_layers):
+        total += directions * hidden * (gates * (width + hidden) + biases)
+        width = directions * hidden
+    return total + (0 if config.tied else width * vocabulary) + vocabulary

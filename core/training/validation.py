@@ -1,0 +1,158 @@
+"""The held-out part of a text: what is not trained on, and how well a model predicts it."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from core.corpus.baselines import baselines
+from core.corpus.batching_plan import line_rows
+from core.corpus.reader import Corpus
+from core.errors import CorpusError
+from core.models.language_model import LanguageModel
+from core.settings.run_config import PADDING, RunConfig
+from core.training.batches import Batches, LineBatches
+
+# Steps that a stream reads before its first counted token: enough for the state to be what a carried one would be.
+WARM_UP = 256
+# Logits that are held at once, in numbers: a measure of memory, not of the result.
+LOGITS_AT_ONCE = 1 << 23
+# The n-gram baselines count so many tokens at most: the last ones of the training part, the first ones held out.
+MOST_COUNTED = 1_000_000
+
+
+class HeldOut(ABC):
+    """A text to measure a model on."""
+
+    @abstractmethod
+    def measuring(self, model: LanguageModel) -> Iterator[float | None]:
+        """Measure a piece at a time: None after each, last the mean cross-entropy in nats over all of the text.
+
+        Between two pieces the model is in the mode it was in before; it must not be trained on before the end.
+        """
+
+    def mean_cross_entropy(self, model: LanguageModel) -> float:
+        """In nats, over all of it, in one go."""
+        *_, found = self.measuring(model)
+        assert found is not None
+        return found
+
+
+def divided(corpus: Corpus, config: RunConfig, device: torch.device) -> tuple[Batches | LineBatches, HeldOut | None]:
+    """The batches of the training part, and the held-out tail where the configuration wants one.
+
+    Raises CorpusError where either is too short.
+    """
+    if config.documents == "lines":
+        rows = line_rows(corpus.ids, corpus.vocabulary, config.num_steps)
+        kept = _kept(len(rows), config, "lines")
+        padding = corpus.vocabulary.token_to_id(PADDING)
+        held_out = HeldOutLines(rows[kept:], padding) if kept < len(rows) else None
+        return LineBatches(rows[:kept], padding, config, device), held_out
+    kept = _kept(len(corpus.ids), config, "tokens")
+    stream = HeldOutStream(corpus.ids, kept) if kept < len(corpus.ids) else None
+    return Batches(corpus.ids[:kept], config, device), stream
+
+
+def _kept(length: int, config: RunConfig, noun: str) -> int:
+    """How many of ``length`` are trained on. Two at least are held out, so that one can be predicted from another."""
+    held_out = int(length * config.validation_fraction)
+    if config.validation_fraction > 0 and held_out < 2:
+        raise CorpusError(
+            f"validation_fraction {config.validation_fraction:g} of {length:,} {noun} holds out nothing: "
+            "use a longer text or a larger fraction"
+        )
+    return length - held_out
+
+
+def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
+    """Perplexities of ``uniform``, ``unigram``, ``bigram`` and ``trigram``, to measure a model against.
+
+    Counted in the training part; measured on the held-out part, or on the training part where nothing is held out.
+    Of a long text at most ``MOST_COUNTED`` tokens of each part are used. Raises CorpusError.
+    """
+    if config.documents == "lines":
+        # What a model is measured on: every token of every line and its end, in the order of the text.
+        rows = line_rows(corpus.ids, corpus.vocabulary, config.num_steps)
+        kept, padding = _kept(len(rows), config, "lines"), corpus.vocabulary.token_to_id(PADDING)
+        parts = [part[part != padding] for part in (rows[:kept, 1:], rows[kept:, 1:])]
+    else:
+        kept = _kept(len(corpus.ids), config, "tokens")
+        parts = [corpus.ids[:kept], corpus.ids[kept:]]
+    training, held_out = parts[0][-MOST_COUNTED:], parts[1][:MOST_COUNTED]
+    return baselines(training, held_out if len(held_out) >= 2 else training, len(corpus.vocabulary))
+
+
+class HeldOutLines(HeldOut):
+    """Poems that are not trained on: each is read from a state of zeros, padding does not count."""
+
+    def __init__(self, rows: np.ndarray, padding: int) -> None:
+        self._rows, self._padding = torch.from_numpy(rows), padding
+
+    def measuring(self, model: LanguageModel) -> Iterator[float | None]:
+        """See ``HeldOut``: over all tokens of all poems, end tokens included."""
+        rows, total, count = self._rows.to(next(model.parameters()).device), 0.0, 0
+        at_once = max(1, LOGITS_AT_ONCE // (rows.shape[1] * model.vocabulary_size))
+        for piece in torch.split(rows, at_once):
+            targets = piece[:, 1:].long()
+            mask = targets != self._padding
+            with _measured(model):
+                mean, _ = model.loss(piece[:, :-1].long(), targets, model.begin_state(len(piece)), mask=mask)
+            total += float(mean) * int(mask.sum())
+            count += int(mask.sum())
+            yield None
+        yield total / count
+
+
+class HeldOutStream(HeldOut):
+    """The tail of one long text, read with a state that is carried over all of it."""
+
+    def __init__(self, ids: np.ndarray, begin: int, num_streams: int = 64) -> None:
+        """``ids[begin:]`` is the tail; what stands before it only warms the state up."""
+        self._ids, self._begin, self._num_streams = ids, max(begin, 1), num_streams
+
+    def measuring(self, model: LanguageModel) -> Iterator[float | None]:
+        """See ``HeldOut``: every token of the tail is predicted exactly once.
+
+        To use the machine, the tail is read as several streams side by side. Each begins ``WARM_UP`` tokens before
+        its own part (a short text at its own beginning), so that no token is predicted from a cold state.
+        """
+        ids, count = self._ids, len(self._ids) - self._begin
+        num_streams = max(1, min(self._num_streams, count // WARM_UP))
+        length = -(-count // num_streams)
+        piece = max(1, min(WARM_UP, LOGITS_AT_ONCE // (num_streams * model.vocabulary_size)))
+        warm_up = min(WARM_UP, self._begin - 1)
+        firsts = self._begin + length * np.arange(num_streams)
+        device = next(model.parameters()).device
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        state = model.begin_state(num_streams)
+        for offset in (*range(-warm_up, 0, piece), *range(0, length, piece)):
+            steps = np.arange(offset, min(offset + piece, 0 if offset < 0 else length))
+            positions = firsts[:, None] + steps[None, :]  # (streams, steps) of the targets
+            counted = (steps[None, :] >= 0) & (positions < len(ids))
+            targets = np.minimum(positions, len(ids) - 1)
+            inputs = torch.from_numpy(ids[targets - 1].astype(np.int64)).to(device)
+            wanted = torch.from_numpy(ids[targets].astype(np.int64)).to(device)
+            with _measured(model):
+                if offset < 0:
+                    _, state = model.outputs(inputs.t(), state)
+                else:
+                    mean, state = model.loss(inputs, wanted, state, mask=torch.from_numpy(counted).to(device))
+                    total += mean.double() * int(counted.sum())
+            yield None
+        yield float(total) / count
+
+
+@contextlib.contextmanager
+def _measured(model: LanguageModel) -> Iterator[None]:
+    """Without gradients and without dropout, for as long as a piece takes: nothing of it outlasts a suspended frame."""
+    was_training, _ = model.training, model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)

@@ -1,0 +1,323 @@
+"""The compiled kernels against their plain twins, on shapes that fill no tile and no vector."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from core.models.feedforward import dropped, output_loss
+from core.models.recurrence.cpu import bindings, build
+from core.models.recurrence.eager import Rows, scan
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+compiled = pytest.mark.skipif(bool(bindings.why_not()), reason=bindings.why_not() or "compiled")
+SHAPES = [(3, 1, 1), (5, 2, 7), (4, 3, 16), (6, 5, 33), (7, 13, 40), (35, 32, 64), (2, 70, 130)]
+
+
+def problem(cell: str, num_steps: int, batch: int, hidden: int) -> list[Tensor]:
+    """A, W_h, the state's tensors, and b_hn for the GRU; all want gradients."""
+    torch.manual_seed(hidden)
+    gates = GATES[cell]
+    tensors = [torch.randn(num_steps, batch, gates * hidden), torch.randn(hidden, gates * hidden) / hidden**0.5]
+    tensors += [torch.randn(batch, hidden) for _ in range(2 if cell == "lstm" else 1)]
+    tensors += [torch.randn(hidden)] if cell == "gru" else []
+    return tensors
+
+
+def answers(cell: str, tensors: list[Tensor], *, relu: bool = False, bf16: bool = False) -> list[Tensor]:
+    """Outputs, last state, and the gradients of an arbitrary function of them."""
+    A, W, *rest = [tensor.clone().requires_grad_() for tensor in tensors]
+    extra, state = (rest[1:], rest[:1]) if cell == "gru" else ([], rest)
+    # what the scan is given is used up, and a leaf may not be
+    H, last = scan(cell, A * 1, W, extra, tuple(state), relu=relu, bf16=bf16)
+    torch.manual_seed(1)
+    loss = sum((part * torch.randn(part.shape).to(part.dtype)).sum() for part in (H, *last))
+    assert isinstance(loss, Tensor)
+    return [H.detach(), *(part.detach() for part in last), *torch.autograd.grad(loss, (A, W, *rest))]
+
+
+def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bindings, "serves", lambda *_, **__: False)
+
+
+@compiled
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("cell", ["rnn", "relu", "gru", "lstm"])
+def test_the_plain_twin_agrees(cell: str, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    relu, cell = cell == "relu", "rnn" if cell == "relu" else cell
+    tensors = problem(cell, *shape)
+    found = answers(cell, tensors, relu=relu)
+    plainly(monkeypatch)
+    exact = answers(cell, [tensor.double() for tensor in tensors], relu=relu)
+    for ours, wanted in zip(found, exact, strict=True):
+        scale = wanted.abs().max().clamp_min(1.0)
+        assert (ours.double() - wanted).abs().max() < 2e-5 * scale * (1 + shape[0] / 4)
+
+
+@compiled
+@pytest.mark.skipif(not bindings.multiplies_bf16(), reason="the processor multiplies no bfloat16")
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[2] % 2 == 0], ids=str)
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_bfloat16_is_as_exact_as_its_format(
+    cell: str, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = problem(cell, *shape)
+    found = answers(cell, tensors, bf16=True)
+    plainly(monkeypatch)
+    exact = answers(cell, [tensor.double() for tensor in tensors])
+    for ours, wanted in zip(found, exact, strict=True):
+        assert torch.linalg.vector_norm(ours.double() - wanted) < 0.02 * torch.linalg.vector_norm(wanted)
+
+
+@compiled
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_rows_of_a_table_are_as_good_as_their_stack(cell: str, biased: bool, bf16: bool) -> None:
+    if bf16 and not bindings.multiplies_bf16():
+        pytest.skip("the processor multiplies no bfloat16")
+    _, W, *rest = problem(cell, 7, 5, 34)
+    table, b = torch.randn(9, W.shape[1], requires_grad=True), torch.randn(W.shape[1], requires_grad=True)
+    ids = torch.randint(9, (7, 5))
+    extra, state = (rest[1:], rest[:1]) if cell == "gru" else ([], rest)
+
+    def graded(A: Tensor | Rows) -> list[Tensor]:
+        H, _ = scan(cell, A, W, extra, tuple(state), bf16=bf16)
+        return [H.detach(), *torch.autograd.grad(H.sin().sum(), (table, b) if biased else (table,))]
+
+    rows = Rows(ids, table, b if biased else None)
+    tolerance = 0.05 if bf16 else 1e-4  # the gradient of a look-up is summed from bfloat16
+    for found, wanted in zip(graded(rows), graded(rows.picked()), strict=True):
+        assert (found - wanted).abs().max() <= tolerance * wanted.abs().max().clamp_min(1)
+
+
+@compiled
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_threads_change_no_bit(cell: str) -> None:
+    tensors, before = problem(cell, 9, 37, 48), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = answers(cell, tensors)
+        torch.set_num_threads(3)
+        together = answers(cell, tensors)
+    finally:
+        torch.set_num_threads(before)
+    # the outputs and what flows back; the weights' gradient is PyTorch's product, which threads may split elsewhere
+    assert all(torch.equal(a, b) for a, b in zip(alone[:3], together[:3], strict=True))
+
+
+@compiled
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_not_hidden(cell: str, poison: float) -> None:
+    tensors = problem(cell, 4, 3, 20)
+    tensors[1][2, 3] = poison if cell != "rnn" or poison != poison else float("nan")
+    H, *_ = answers(cell, tensors)
+    if poison != poison:
+        assert H.isnan().any()
+    else:
+        assert H.isfinite().all() or H.isnan().any()  # a gate may close on infinity
+
+
+@compiled
+@pytest.mark.parametrize(("rows", "vocabulary"), [(1, 1), (5, 3), (37, 28), (64, 1027), (200, 65)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_loss(rows: int, vocabulary: int, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(rows)
+    H, W, b = torch.randn(rows, 12), torch.randn(12, vocabulary) * 3, torch.randn(vocabulary)
+    targets = torch.randint(vocabulary, (rows,))
+    mask = torch.rand(rows) < 0.6 if masked else None
+
+    def graded(*given: Tensor) -> list[Tensor]:
+        weights = [tensor.clone().requires_grad_() for tensor in given]
+        loss = output_loss(*weights, targets, mask)
+        return [loss.detach(), *torch.autograd.grad(loss, weights)]
+
+    found = graded(H, W, b)
+    plainly(monkeypatch)
+    for ours, wanted in zip(found, graded(H.double(), W.double(), b.double()), strict=True):
+        assert (ours.double() - wanted).abs().max() < 1e-5 * wanted.abs().max().clamp_min(1.0)
+
+
+@compiled
+def test_the_loss_of_what_cannot_be() -> None:
+    """A score of minus infinity, certainty, and NaN: infinite, zero and NaN surprise."""
+    logits = torch.tensor([[-torch.inf, 0.0], [200.0, 0.0], [torch.nan, 0.0], [0.0, torch.nan]])
+    surprises, _ = bindings.cross_entropy(
+        logits, torch.zeros(4, dtype=torch.int64), None, differentiate=False, bf16=False
+    )
+    assert surprises[0] > 80 and surprises[1] == 0 and surprises[2:].isnan().all()
+
+
+@compiled
+def test_the_gradient_of_a_look_up() -> None:
+    ids, gradient = torch.randint(5, (50,)), torch.randn(50, 70)
+    found = bindings.add_rows(torch.zeros(5, 70), ids, gradient)
+    assert torch.allclose(found, torch.zeros(5, 70).index_add_(0, ids, gradient), atol=1e-5)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 1), (31, 33), (64, 32), (130, 70)])
+def test_a_matrix_the_other_way_round(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    X = torch.randn(shape).to(dtype)
+    assert torch.equal(bindings.transposed(X), X.t())
+
+
+def made(cell: str, num_steps: int, batch: int, **changes: Tensor) -> dict[str, Tensor]:
+    """What a recurrence takes, some of it otherwise."""
+    names = ["A", "W", "H", "C"] if cell == "lstm" else ["A", "W", "H", "b_hn"]
+    return {**dict(zip(names, problem(cell, num_steps, batch, 8), strict=False)), **changes}
+
+
+def run_scan(cell: str, given: dict[str, Tensor], ids: Tensor | None = None) -> Tensor:
+    extra = [given["b_hn"]] if cell == "gru" else []
+    state = (given["H"], given["C"]) if cell == "lstm" else (given["H"],)
+    A = given["A"] if ids is None else Rows(ids, given["A"][0])
+    return scan(cell, A, given["W"], extra, state)[0]
+
+
+@compiled
+def test_wrong_arguments_are_refused_before_c_sees_them() -> None:
+    for cell in GATES:
+        width = GATES[cell] * 8
+        wrong: list[tuple[type[Exception], dict[str, Tensor], Tensor | None]] = [
+            (ValueError, made(cell, 3, 4, H=torch.zeros(2, 8)), None),  # a state of another batch size
+            (ValueError, made(cell, 3, 4, H=torch.zeros(4, 5)), None),
+            (ValueError, made(cell, 3, 4, W=torch.zeros(8, width + 1)), None),
+            (ValueError, made(cell, 3, 4, A=torch.zeros(3, 4, width - 1)), None),
+            (ctypes.ArgumentError, made(cell, 3, 4, W=torch.zeros(8, width, dtype=torch.float64)), None),
+            (IndexError, made(cell, 3, 4), torch.full((3, 4), 4)),  # of a table of four rows
+            (IndexError, made(cell, 3, 4), torch.full((3, 4), -1)),
+            (IndexError, made(cell, 3, 4), torch.full((3, 4), 2**40)),
+        ]
+        wrong += [(ValueError, made(cell, 3, 4, C=torch.zeros(1, 8)), None)] if cell == "lstm" else []
+        wrong += [(ValueError, made(cell, 3, 4, b_hn=torch.zeros(3)), None)] if cell == "gru" else []
+        for error, given, ids in wrong:
+            with pytest.raises(error):
+                run_scan(cell, given, ids)
+    H, W, b = torch.randn(6, 4), torch.randn(4, 5), torch.randn(5)
+    for target in (-100, -1, 5, 2**33):
+        with pytest.raises(IndexError, match="targets must be between 0 and 4, got"):
+            output_loss(H, W, b, torch.full((6,), target), None)
+    with pytest.raises(ctypes.ArgumentError, match="float64"):
+        bindings.add_rows(torch.zeros(5, 3, dtype=torch.float64), torch.zeros(2, dtype=torch.int64), torch.zeros(2, 3))
+    with pytest.raises(ctypes.ArgumentError, match="count up to"):
+        bindings.dropout(torch.zeros(3), 2**31, 1)
+
+
+@compiled
+def test_a_share_of_nothing_is_nothing() -> None:
+    for cell in GATES:
+        for num_steps, batch in ((0, 3), (3, 0), (0, 0)):
+            for ids in (None, torch.zeros(num_steps, batch, dtype=torch.int64)):
+                given = {name: tensor.requires_grad_() for name, tensor in made(cell, num_steps, batch).items()}
+                given["A"] = given["A"] if ids is None else torch.randn(1, 2, GATES[cell] * 8, requires_grad=True)
+                H = run_scan(cell, {**given, "A": given["A"] * 1}, ids)
+                assert H.shape == (num_steps, batch, 8), (cell, num_steps, batch)
+                if num_steps:
+                    H.sum().backward()
+                    assert not given["W"].grad.any(), (cell, num_steps, batch)  # type: ignore[union-attr]
+    weights = [torch.randn(0, 4), torch.randn(4, 5), torch.randn(5)]
+    weights = [tensor.requires_grad_() for tensor in weights]
+    loss = output_loss(*weights, torch.zeros(0, dtype=torch.int64), None)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss == 0 and all(not tensor.grad.any() for tensor in weights if tensor.grad is not None)
+    assert bindings.dropout(torch.zeros(0, 3), 7, 1).shape == (0, 3)
+    assert bindings.transposed(torch.zeros(0, 3)).shape == (3, 0)
+
+
+@compiled
+def test_the_default_dtype_and_device_do_not_reach_the_kernels() -> None:
+    for cell in GATES:
+        tensors = problem(cell, 4, 3, 16)
+        charge = torch.randn(4, 3, 16)
+
+        def found(cell: str = cell, tensors: list[Tensor] = tensors, charge: Tensor = charge) -> list[Tensor]:
+            A, W, *rest = [tensor.clone().requires_grad_() for tensor in tensors]
+            extra, state = (rest[1:], rest[:1]) if cell == "gru" else ([], rest)
+            H, last = scan(cell, A * 1, W, extra, tuple(state))
+            return [H.detach(), *last, *torch.autograd.grad((H * charge).sum(), (A, W, *rest), allow_unused=True)]
+
+        wanted = found()
+        try:
+            torch.set_default_dtype(torch.float64)
+            with torch.device("meta"):
+                assert all(a is b or torch.equal(a, b) for a, b in zip(found(), wanted, strict=True)), cell
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
+@compiled
+def test_the_random_numbers_are_philox() -> None:
+    """The known answer of the authors' library for a counter and a key of zeros."""
+    loaded = build.compiled_library()
+    assert not isinstance(loaded, str)
+    two = (ctypes.c_uint64 * 2)()
+    loaded.philox(ctypes.c_uint64(0), ctypes.c_uint64(0), two)
+    assert [two[0] & 0xFFFFFFFF, two[0] >> 32, two[1] & 0xFFFFFFFF, two[1] >> 32] == [
+        0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8,
+    ]  # fmt: skip
+
+
+@compiled
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_dropout(share: float) -> None:
+    torch.manual_seed(3)
+    H = torch.ones(700, 301, requires_grad=True)
+    Y = dropped(H, share)
+    kept = Y.detach() != 0
+    assert abs(float(kept.double().mean()) - (1 - share)) < 0.005
+    assert torch.allclose(Y.detach()[kept], torch.tensor(1 / (1 - share)), rtol=1e-3)
+    (gradient,) = torch.autograd.grad(Y.sum(), H)
+    assert torch.equal(gradient, Y.detach())  # the same units
+    again = dropped(H, share).detach() != 0
+    together = float((kept & again).double().mean())
+    assert abs(together - (1 - share) ** 2) < 0.005  # another draw is another mask
+    columns, rows = kept.double().mean(0), kept.double().mean(1)
+    assert float((columns - columns.mean()).abs().max()) < 0.1 and float((rows - rows.mean()).abs().max()) < 0.15
+    torch.manual_seed(3)
+    assert torch.equal(dropped(H, share), Y)
+
+
+def in_a_process(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+OTHER_PROCESSOR = """
+import torch
+from core.models.recurrence.cpu import kernels, library
+build._NATIVE = ("-march={}",)
+assert bindings.why_not() == "" and not bindings.multiplies_bf16(), bindings.why_not()
+torch.manual_seed(0)
+A, W, H = torch.randn(5, 7, 40), torch.randn(40, 40) / 6, torch.randn(7, 40)
+found, _ = bindings.rnn_forward(A, W, H, None, None, relu=False, bf16=False)
+for t in range(5):
+    H = torch.tanh(A[t] + H @ W)
+    assert torch.allclose(found[t + 1], H, atol=1e-5)
+dZ, _, dH = bindings.rnn_backward(found, A, A[0], W, None, relu=False, bf16=False)
+logits = torch.randn(9, 21)
+surprises, _ = bindings.cross_entropy(logits.clone(), torch.arange(9), None, differentiate=True, bf16=False)
+assert torch.allclose(surprises, -logits.log_softmax(1).diagonal(), atol=1e-5)
+kept = bindings.dropout(torch.ones(100_000), 2**15, 7)
+assert 0.99 < kept.mean() < 1.01 and set(kept.unique().tolist()) == {{0.0, 2.0}}
+print("agrees")
+"""
+
+
+@compiled
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86-64's generations")
+@pytest.mark.parametrize("generation", ["x86-64-v3"])
+def test_other_processors_compute_the_same(generation: str, tmp_path: Path) -> None:
+    assert in_a_process(OTHER_PROCESSOR.format(generation), XDG_CACHE_HOME=str(tmp_path)) == "agrees"

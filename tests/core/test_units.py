@@ -1,0 +1,40 @@
+"""Quantities as people read them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from core.units import counted
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_one_is_not_many() -> None:
+    for count, words, expected in (
+        (0, ("token",), "0 tokens"),
+        (1, ("token",), "1 token"),
+        (1027, ("token",), "1,027 tokens"),
+        (1, ("batch", "batches"), "1 batch"),
+        (2, ("batch", "batches"), "2 batches"),
+        (1, ("epoch is", "epochs are"), "1 epoch is"),
+    ):
+        assert counted(count, *words) == expected
+
+
+# What is always many, or a length of which a unit is told as "in characters".
+MANY = re.compile(
+    r"LONGEST|LARGEST|MAXIMUM|MOST|DAYS_KEPT|PATIENCE|\bmost\b|\blimit\b|count_text|_size|\bsize\b|reserved"
+)
+
+
+def test_counts_are_put_into_words_in_one_place() -> None:
+    nouns = "characters?|tokens?|epochs?|lines?|batche?s?|texts?|poems?|bytes|samples?|runs?|cores|points|days?"
+    told = re.compile(rf"\{{([^{{}}]*):,\}} ({nouns})\b|shown\([^()]*(?:\([^()]*\))?[^()]*\)\}} ({nouns})\b")
+    found = []
+    for path in (*(ROOT / "core").rglob("*.py"), *(ROOT / "tui").rglob("*.py")):
+        if "benchmark" in path.parts:
+            continue
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            found += [f"{path.name}:{number}: {match[0]}" for match in told.finditer(line) if not MANY.search(match[0])]
+    assert not found, "\n".join(found)

@@ -1,0 +1,385 @@
+"""Charts are pure functions: exact sizes, finite points only, and markup in names has no effect."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from textual.content import Content
+
+from tui.charts import Bar, Curve, Drawing, ReferenceLine, Series, bar_chart, decimate, line_chart
+from tui.charts.dots import MARKERS, braille, strokes
+from tui.charts.ticks import count_labels, linear_range, linear_ticks, log_range, log_ticks, tick_labels
+
+NAN, INF = math.nan, math.inf
+BRAILLE = {chr(code) for code in range(0x2801, 0x2900)}
+
+EPOCHS = np.arange(1, 251)
+FALLING = 1 + 1000 * np.exp(-EPOCHS / 25)
+TWO = [Series("training", EPOCHS, FALLING), Series("held out", EPOCHS[::5], FALLING[::5] + 30)]
+REFERENCES = [ReferenceLine(1027, "uniform 1,027"), ReferenceLine(61, "trigram 61")]
+
+
+def curve_chart(width: int, height: int) -> Drawing:
+    return line_chart(
+        TWO,
+        width=width,
+        height=height,
+        log_y=True,
+        x_label="epoch",
+        y_label="perplexity, log scale",
+        integer_x=True,
+        x_range=(0, 250),
+        y_range=(1, None),
+        reference_lines=REFERENCES,
+    )
+
+
+def assert_exact(drawing: Drawing, width: int, height: int) -> None:
+    cells = [cell_len(line) for line in drawing.lines]
+    assert cells == [width] * height, f"{width} by {height}, got rows of {cells}:\n{drawing.plain}"
+    assert drawing.height == height
+
+
+def inked(drawing: Drawing) -> set[tuple[int, int]]:
+    """Cells with a piece of a curve in them."""
+    return {
+        (x, y)
+        for y, line in enumerate(drawing.lines)
+        if "training" not in line
+        for x, character in enumerate(line)
+        if character in BRAILLE or character == "•"
+    }
+
+
+# --- exact sizes ---
+
+
+def test_line_chart_has_exactly_the_size() -> None:
+    for width in [*range(1, 40), 80, 119, 200]:
+        for height in [*range(1, 12), 24, 60]:
+            assert_exact(curve_chart(width, height), width, height)
+
+
+def test_the_smallest_chart_shows_the_curve() -> None:
+    assert inked(curve_chart(10, 3))
+
+
+HARD = {
+    "empty": ([], []),
+    "one point": ([3], [5]),
+    "two points in one place": ([3, 3], [5, 5]),
+    "constant": (range(50), [7] * 50),
+    "zero": (range(50), [0] * 50),
+    "negative": (range(50), [-value for value in range(50)]),
+    "all missing": (range(50), [NAN] * 50),
+    "infinities": (range(4), [INF, -INF, 3, NAN]),
+    "huge range": (range(4), [1e-300, 1e300, 1, 1e-5]),
+    "largest numbers": (range(3), [-1.7e308, 1.7e308, 0]),
+    "smallest numbers": (range(3), [5e-324, 1e-320, 1e-310]),
+    "nearly constant": (range(3), [1, 1 + 1e-15, 1]),
+    "huge x": ([1e16, 1e16 + 2, 1e300], [1, 2, 3]),
+    "x all but one": ([1e16, 1e16 + 2], [1, 2]),
+    "x descending": ([3, 2, 1], [1, 2, 3]),
+    "x missing": ([1, NAN, INF], [1, 2, 3]),
+    "more x than y": (range(10), [1, 2]),
+    "vertical": ([5] * 100, range(100)),
+}
+
+
+def test_hard_data() -> None:
+    lines = [ReferenceLine(5, "five"), ReferenceLine(0, "zero"), ReferenceLine(NAN, "none")]
+    cases = itertools.product(HARD.items(), MARKERS, (False, True), (False, True), [(10, 3), (40, 12), (100, 30)])
+    for (name, (x, y)), marker, log_x, log_y, (width, height) in cases:
+        series = [Series(name, list(x), list(y), marker=marker)]
+        try:
+            drawing = line_chart(
+                series, width=width, height=height, log_x=log_x, log_y=log_y, reference_lines=lines, y_label="y"
+            )
+        except Exception as error:
+            pytest.fail(f"{name}, {marker}, log_x={log_x}, log_y={log_y}, {width} by {height}: {error!r}")
+        assert_exact(drawing, width, height)
+
+
+def test_ranges_of_x() -> None:
+    for x_range in [(0, 10), (5, 5), (None, 3), (200, 300), (-1e9, 1e9), (240.5, 240.6)]:
+        assert_exact(line_chart(TWO, width=60, height=15, x_range=x_range, log_y=True), 60, 15)
+
+
+# --- what is drawn ---
+
+
+def test_an_empty_chart_shows_its_placeholder() -> None:
+    drawing = line_chart([Series("a", [], [])], width=30, height=5, placeholder="no epoch yet")
+    assert_exact(drawing, 30, 5)
+    assert drawing.plain.split() == ["no", "epoch", "yet"]
+
+
+def test_only_finite_values_are_drawn() -> None:
+    clean = line_chart([Series("a", [1, 2, 3], [1, 2, 3])], width=40, height=12)
+    dirty = line_chart([Series("a", [1, 1.5, 2, NAN, 3, 9], [1, NAN, 2, 2, 3, INF])], width=40, height=12)
+    assert dirty.plain == clean.plain
+
+
+def test_a_single_point_is_visible() -> None:
+    drawing = line_chart([Series("a", [1], [812.4])], width=60, height=15, log_y=True, x_range=(0, 250))
+    assert drawing.plain.count("•") == 1
+
+
+def test_a_peak_among_a_hundred_thousand_points_is_drawn() -> None:
+    y = np.ones(100_000)
+    y[54_321] = 1000.0
+    drawing = line_chart([Series("a", np.arange(100_000), y)], width=80, height=20, log_y=True)
+    highest = min(row for _, row in inked(drawing))
+    assert highest <= 1
+
+
+def test_a_line_is_drawn_dot_by_dot() -> None:
+    x, y = np.array([0.5, 3.5]), np.array([3.5, 0.5])
+    assert braille(strokes(x, y, "solid", 4), 2, 1) == ["⡠⠊"]
+    corner = strokes(np.array([0.0, 0.0, 39.0]), np.array([7.0, 0.0, 0.0]), "dashed", 40)  # six dots on, four off
+    assert braille(corner, 20, 2) == ["⡄⠈⠉⠉⠁⠀⠈⠉⠉⠁⠀⠈⠉⠉⠁⠀⠈⠉⠉⠁", "⡇" + "⠀" * 19]
+
+
+def test_series_differ_without_colour() -> None:
+    drawing = curve_chart(100, 30)
+    header = drawing.lines[0]
+    assert "perplexity, log scale" in header
+    assert "⠒⠒⠒ training" in header
+    assert "⠒ ⠒ held out" in header
+
+
+def test_in_a_shared_cell_the_later_curve_is_seen_alone() -> None:
+    noise = Series("noise", range(200), [(-1) ** step for step in range(200)], color="$secondary")
+    flat = Series("flat", [0, 199], [0, 0], color="$error", marker="solid")
+    drawing = line_chart([noise, flat], width=60, height=16)
+    drawn = {text.strip() for row in drawing.rows[1:] for text, style in row if style == "$error"}
+    alone = line_chart([Series("flat", [0, 199], [0, 0])], width=60, height=16, y_range=(-1, 1)).plain
+    assert drawn == {"".join(character for character in alone.split("\n", 1)[1] if character in BRAILLE)}
+
+
+def test_reference_lines_are_labelled_on_their_row() -> None:
+    drawing = curve_chart(100, 30)
+    row = next(line for line in drawing.lines if "uniform 1,027" in line)
+    assert "┈┈┈" in row
+    assert "┈ uniform 1,027 ┈" in row
+    assert sum("trigram 61" in line for line in drawing.lines) == 1
+
+
+def test_labels_cover_no_curve() -> None:
+    with_labels = curve_chart(70, 20)
+    lines = [ReferenceLine(line.value, "") for line in REFERENCES]
+    without = line_chart(
+        TWO,
+        width=70,
+        height=20,
+        log_y=True,
+        x_label="epoch",
+        y_label="perplexity, log scale",
+        integer_x=True,
+        x_range=(0, 250),
+        y_range=(1, None),
+        reference_lines=lines,
+    )
+    assert inked(with_labels) == inked(without)
+
+
+def test_a_reference_beyond_the_axis_is_left_out_unless_it_stretches_the_axis() -> None:
+    near = [Series("a", [1, 2], [2, 3])]
+    far = line_chart(near, width=60, height=15, reference_lines=[ReferenceLine(900, "far", stretch=False)])
+    assert "far" not in far.plain
+    assert "┈" not in far.plain
+    assert "far" in line_chart(near, width=60, height=15, reference_lines=[ReferenceLine(900, "far")]).plain
+
+
+def test_markup_and_escapes_in_names_have_no_effect() -> None:
+    name = "[bold red]x[/] \x1b[31m\n"
+    drawing = line_chart([Series(name, [1, 2], [1, 2])], width=100, height=20, reference_lines=[ReferenceLine(2, name)])
+    assert "[bold red]x[/] \\x1b[31m⏎" in drawing.lines[0]
+    assert "\x1b" not in drawing.plain
+    assert_exact(drawing, 100, 20)
+    assert_exact(line_chart([], width=40, height=5, placeholder=name), 40, 5)
+
+
+def test_the_same_data_give_the_same_drawing() -> None:
+    assert curve_chart(80, 24).rows == curve_chart(80, 24).rows
+
+
+def test_a_new_point_changes_few_rows() -> None:
+    def chart(epochs: int) -> Drawing:
+        x = np.arange(1, epochs + 1)
+        one = Series("training", x, 1 + 1000 * np.exp(-x / 25))
+        return line_chart([one], width=100, height=30, log_y=True, x_range=(0, 250), y_range=(1, 1000))
+
+    changed = sum(a != b for a, b in zip(chart(100).rows, chart(101).rows, strict=True))
+    assert changed <= 2
+
+
+def test_content_has_the_same_text() -> None:
+    drawing = curve_chart(60, 16)
+    content = drawing.content
+    assert isinstance(content, Content)
+    assert content.plain == drawing.plain
+    assert all(span.style for span in content.spans)
+
+
+# --- ticks ---
+
+
+def test_log_ticks_are_one_two_five() -> None:
+    assert log_ticks(1, 1000, 20) == pytest.approx([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000])
+    assert log_ticks(1, 1027, 5) == pytest.approx([1, 10, 100, 1000])
+    assert log_ticks(1e-6, 1e6, 5) == pytest.approx([1e-6, 1e-3, 1, 1e3, 1e6])
+    assert log_ticks(1.02, 1.08, 5) == pytest.approx([1.02, 1.04, 1.06, 1.08])
+
+
+def test_linear_ticks() -> None:
+    assert linear_ticks(0, 250, 6) == pytest.approx([0, 50, 100, 150, 200, 250])
+    assert linear_ticks(1, 3, 9, integers=True) == pytest.approx([1, 2, 3])
+    assert linear_ticks(0, 0.5, 5) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    assert linear_ticks(3, 3, 5) == [3]
+
+
+def test_tick_labels_are_short_and_align() -> None:
+    assert tick_labels([0, 0.5, 1]) == ["0", "0.5", "1.0"]
+    assert tick_labels([1, 10, 1000, 20_000, 1.5e6, 5e11], equal_steps=False) == [
+        "1", "10", "1,000", "20k", "1.5M", "500G",
+    ]  # fmt: skip
+
+
+def test_labels_of_one_axis_have_units_or_exponents_but_not_both() -> None:
+    for extreme in (1e12, 1e20, 1e-4):
+        labels = tick_labels([extreme, 1, 1000, 20_000, 1.5e6, 1e10], equal_steps=False)
+        assert labels[1:] == ["1", "1,000", "2e4", "1.5e6", "1e10"], extreme
+        assert "e" in labels[0]
+
+
+def test_epochs_have_separators_where_there_is_room() -> None:
+    ticks = [0, 20_000, 40_000, 60_000, 80_000, 100_000]
+    assert count_labels(ticks, 80) == ["0", "20,000", "40,000", "60,000", "80,000", "100,000"]
+    assert count_labels(ticks, 30) == ["0", "20k", "40k", "60k", "80k", "100k"]
+
+
+def test_ranges_include_their_ends() -> None:
+    for low, high in [(1, 1027), (812, 812), (0.3, 0.31), (1e-300, 1e300), (5, 6), (1, 1)]:
+        for start, end in (linear_range(low, high), log_range(low, high)):
+            assert start <= low <= high <= end, (low, high)
+            assert start < end, (low, high)
+        assert log_range(low, high)[0] > 0, (low, high)
+
+
+# --- long curves ---
+
+
+def test_decimation_keeps_extremes_and_at_most_two_points_a_column() -> None:
+    rng = np.random.default_rng(1)
+    x, y = np.arange(100_000.0), rng.normal(size=100_000)
+    xs, ys = decimate(x, y, 0, 99_999, 120)
+    assert xs.size <= 240
+    assert (np.diff(xs) > 0).all()
+    column = np.minimum((x * (120 / 99_999)).astype(int), 119)
+    kept = np.minimum((xs * (120 / 99_999)).astype(int), 119)
+    for number in range(120):
+        assert ys[kept == number].min() == y[column == number].min()
+        assert ys[kept == number].max() == y[column == number].max()
+
+
+def test_a_line_is_drawn_to_the_edges_of_a_window() -> None:
+    xs, ys = decimate(np.array([0.0, 100.0]), np.array([0.0, 10.0]), 40, 60, 50)
+    assert xs.tolist() == [40, 60]
+    assert ys.tolist() == pytest.approx([4, 6])
+
+
+def test_a_curve_keeps_extremes_in_bounded_memory() -> None:
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=200_000)
+    values[123_456], values[777] = 50.0, -50.0
+    curve = Curve(capacity=512)
+    for start in range(0, values.size, 1000):
+        curve.extend(np.arange(start, start + 1000), values[start : start + 1000])
+    x, y = curve.points()
+    assert len(curve) == 200_000
+    assert x.size < 4 * 512
+    assert (y.max(), y.min()) == (50.0, -50.0)
+    assert (np.diff(x) >= 0).all()
+    assert x[-1] == 199_999
+    assert np.diff(x).max() < 200_000 / 100  # of equal density over all of it
+
+
+def test_a_short_curve_is_kept_unchanged() -> None:
+    curve = Curve()
+    for epoch in range(1, 1000):
+        curve.append(epoch, 1000 / epoch)
+    curve.append(1000, NAN)
+    x, y = curve.points()
+    assert x.tolist() == list(range(1, 1000))
+    assert y.tolist() == [1000 / epoch for epoch in range(1, 1000)]
+    near, _ = curve.points(since=990)
+    assert near.tolist() == list(range(989, 1000))
+    assert curve.latest == 999
+
+
+def test_a_near_view_of_a_long_curve_is_exact() -> None:
+    curve = Curve(capacity=100)
+    curve.extend(np.arange(10_000), np.arange(10_000))
+    near, _ = curve.points(since=9950)
+    assert near.tolist() == list(range(9949, 10_000))
+
+
+# --- bars ---
+
+BARS = [
+    Bar("你", 4310),
+    Bar(" ", 4000),
+    Bar("\n", 333),
+    Bar("of the", 77),
+    Bar("[bold]x[/]", 20),
+    Bar("\x1b[31m", 3),
+    Bar("\u202e", 0),
+    Bar("一二三四五六七八九十" * 3, 1),
+]
+
+
+def test_bar_chart_has_exactly_the_size() -> None:
+    for width in [*range(1, 60), 120]:
+        for height in (1, 3, 20):
+            assert_exact(bar_chart(BARS, width=width, height=height), width, height)
+
+
+def test_bars_start_and_numbers_end_in_one_column() -> None:
+    lines = bar_chart(BARS, width=80, height=len(BARS)).lines
+    starts = {cell_len(line[: line.index("█")]) for line in lines if "█" in line}
+    assert len(starts) == 1
+    assert lines[0].endswith("4,310 49.3 %")
+    assert lines[2].endswith("  333  3.8 %")
+    assert lines[1].startswith("␣ ")
+    assert lines[2].startswith("⏎ ")
+    assert lines[4].startswith("[bold]x[/] ")
+    assert lines[5].startswith("\\x1b[31m ")
+    assert lines[6].startswith("<U+202E> ")
+
+
+def test_bars_are_exact_to_an_eighth() -> None:
+    lines = bar_chart([Bar("a", 80), Bar("b", 41), Bar("c", 0.001), Bar("d", 0)], width=20, height=4, total=0).lines
+    room = lines[0].count("█")
+    eighths = {"█": 8, "▉": 7, "▊": 6, "▋": 5, "▌": 4, "▍": 3, "▎": 2, "▏": 1}
+    lengths = [sum(eighths.get(character, 0) for character in line) for line in lines]
+    assert lengths == [room * 8, round(room * 8 * 41 / 80), 1, 0]
+
+
+def test_bars_of_nothing_and_of_odd_values() -> None:
+    assert "nothing to count yet" in bar_chart([], width=40, height=3).plain
+    odd = [Bar("a", NAN), Bar("b", INF), Bar("c", -5), Bar("d", 1e300), Bar("e", 0.25, note="2.0 bits")]
+    drawing = bar_chart(odd, width=60, height=6)
+    assert_exact(drawing, 60, 6)
+    assert "0.250 2.0 bits" in drawing.plain
+
+
+def test_neither_numpy_nor_plotext_is_imported_before_the_first_draw() -> None:
+    code = "import sys, tui.charts, tui.charts.widget; sys.exit('numpy' in sys.modules or 'plotext' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

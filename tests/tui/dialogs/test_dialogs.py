@@ -1,0 +1,180 @@
+"""Dialogs and lists bear keys, clicks and changes of size at any moment: before they stand and after they closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from textual import events
+from textual.app import App, ComposeResult
+from textual.command import CommandPalette
+from textual.screen import Screen
+from textual.widgets import Button, Input, OptionList, Static
+
+from core.runs.store import check_name
+from core.settings.presets import PRESETS
+from tests.tui.pane_harness import settled
+from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.dialog import Palette
+from tui.dialogs.help import HelpScreen
+from tui.dialogs.name import NameDialog
+from tui.forms.drop_down import DropDown, PagedList
+from tui.panes.train.preset_dialog import PresetScreen
+
+DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
+    "confirm": lambda: ConfirmDialog("Really?", "Think.", "Do it"),
+    "danger": lambda: ConfirmDialog("Really?", "Think.", "Delete", danger=True),
+    "name": lambda: NameDialog("Name", "song", "Save", check_name),
+    "help": lambda: HelpScreen("train"),
+    "preset": lambda: PresetScreen(next(iter(PRESETS.values()))),
+    "palette": Palette,
+}
+KEYS = ("enter", "escape", "x", "backspace", "tab", "pagedown", "enter", "enter", "escape", "y")
+
+
+class Host(App[None]):
+    """Something to push dialogs onto."""
+
+    def compose(self) -> ComposeResult:
+        yield Static("below")
+
+
+def keys_at_once(app: App[None]) -> None:
+    """All of them before any of them has been looked at: nothing lets them take turns here."""
+    for key in KEYS:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+async def test_a_burst_of_keys_before_a_dialog_stands_and_behind_it() -> None:
+    for name, made in DIALOGS.items():
+        for _ in range(3):
+            app = Host()
+            async with app.run_test(size=(60, 16)) as pilot:
+                answers: list[object] = []
+                app.push_screen(made(), answers.append)
+                keys_at_once(app)
+                await pilot.pause()
+                keys_at_once(app)
+                await pilot.resize_terminal(80, 24)
+                keys_at_once(app)
+                for _ in range(3):  # whatever of it is still there
+                    await pilot.press("escape")
+                await settled(pilot, lambda app=app: len(app.screen_stack) == 1)
+                assert len(answers) == 1, name
+
+
+async def test_a_dialog_closes_itself_and_nothing_below_it() -> None:
+    for name, made in DIALOGS.items():
+        app = Host()
+        async with app.run_test() as pilot:
+            below, dialog = ConfirmDialog("Below", "It stays.", "Do it"), made()
+            app.push_screen(below)
+            app.push_screen(dialog)
+            await pilot.pause()
+            for _ in range(3):
+                dialog.dismiss(None)
+            await settled(pilot, lambda app=app, below=below: app.screen is below)
+            assert below.is_current, name
+
+
+async def test_parts_that_do_not_stand_yet_are_not_looked_for() -> None:
+    """A dialog that is closed before its parts were mounted, and one that is told of a key or a size then."""
+    for name, made in DIALOGS.items():
+        if name == "palette":
+            continue  # Textual's own
+        app = Host()
+        async with app.run_test() as pilot:
+            dialog = made()
+            app.push_screen(dialog)
+            dialog.post_message(events.Resize(app.size, app.size))
+            if isinstance(dialog, NameDialog):
+                dialog.post_message(Input.Changed(dialog._line, "so/ng"))
+                dialog.post_message(Input.Submitted(dialog._line, "so/ng"))
+            dialog.dismiss(None)
+            dialog.post_message(events.Resize(app.size, app.size))
+            await pilot.pause()
+            assert len(app.screen_stack) == 1, name
+
+
+async def test_a_stray_enter_destroys_nothing() -> None:
+    app = Host()
+    async with app.run_test() as pilot:
+        answers: list[object] = []
+        for keys in (["enter"], ["left", "enter"], ["right", "enter"]):
+            app.push_screen(DIALOGS["danger"](), answers.append)
+            await pilot.pause()
+            await pilot.press(*keys)
+            await settled(pilot, lambda: len(app.screen_stack) == 1)
+        assert answers == [False, True, True]
+
+
+async def test_a_palette_is_clicked_away_once() -> None:
+    app = Host()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(Palette())
+        await pilot.pause()
+        palette = app.screen
+        click = events.Click(palette, 79, 23, 0, 0, 1, False, False, False, 79, 23)
+        assert isinstance(palette, CommandPalette)
+        palette.post_message(click)
+        palette.post_message(click)
+        app.post_message(events.Key("escape", None))
+        await settled(pilot, lambda: len(app.screen_stack) == 1)
+
+
+class Lists(App[None]):
+    """Lists that have no height."""
+
+    CSS = "#list, #values { height: 0; } SelectOverlay { height: 0; border: none; max-height: 0; }"
+
+    def compose(self) -> ComposeResult:
+        yield PagedList(*(f"line {number}" for number in range(20)), id="list")
+        yield DropDown(((f"value {number}", number) for number in range(20)), id="values")
+        yield Button("other")
+
+
+class NarrowLists(Lists):
+    """Lists between borders that take all the room there is."""
+
+    CSS = "#list, SelectOverlay { border: round red; padding: 0 3; height: auto; }"
+
+
+async def test_lists_on_a_screen_that_is_narrower_than_their_borders() -> None:
+    for width in (1, 3, 7):
+        app = NarrowLists()
+        async with app.run_test(size=(width, 20)) as pilot:
+            app.query_one(DropDown).expanded = True
+            await pilot.press("pagedown", "down", "escape")
+            assert app.is_running, width
+
+
+async def test_pages_of_a_list_without_a_height() -> None:
+    app = Lists()
+    async with app.run_test(size=(20, 1)) as pilot:
+        app.query_one(DropDown).expanded = True
+        for options in app.query(OptionList):
+            options.highlighted = 3
+            options.focus()
+            await pilot.press("pagedown", "pageup", "end", "home", "down", "up")
+        await pilot.pause()
+        assert app.is_running and len(app.query(OptionList)) == 2
+
+
+async def test_what_waits_for_a_dialog_to_be_drawn_is_done_where_it_closes_before() -> None:
+    for name, made in DIALOGS.items():
+        app = Host()
+        async with app.run_test() as pilot:
+            app.push_screen(made())
+            await pilot.pause()
+            for turns in range(0, 30, 2):
+                dialog, called = app.screen, []
+                app.screen_stack[0].query_one(Static).call_after_refresh(called.append, turns)
+                for _ in range(turns):
+                    dialog.refresh()
+                    await asyncio.sleep(0)
+                dialog.dismiss()
+                await settled(pilot, lambda called=called: called, 3.0)
+                app.push_screen(made())
+                await pilot.pause()
+            assert called == [28], name

@@ -1,0 +1,192 @@
+"""The engines behind the app: standby, attach, follow, release. No screen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from textual.message import Message
+
+import tui.engines.clients as engines_module
+from core.errors import EngineError, RunError
+from core.events import EpochFinished, State, StateChanged
+from core.runs.store import Run
+from core.settings.run_config import RunConfig
+from tui.engines.clients import Engines, loss_in_words
+from tui.messages import DevicesFound, EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
+
+
+class Heard(list[Message]):
+    """The messages that were posted."""
+
+    def of(self, kind: type[Message]) -> list[Message]:
+        return [message for message in self if isinstance(message, kind)]
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def engines(saves: Path, fakes: FakeEngines, heard: Heard) -> AsyncIterator[Engines]:
+    made = Engines(heard.append, saves, None, fakes.standby, fakes.attach)
+    yield made
+    await made.close()
+
+
+async def wait_for(condition: object, seconds: float = 5.0) -> None:
+    for _ in range(int(seconds / 0.01)):
+        if condition():  # type: ignore[operator]
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass")
+
+
+def epochs_of(heard: Heard) -> list[int]:
+    grew = [message for message in heard if isinstance(message, JournalGrew)]
+    return [event.epoch for message in grew for event in message.events if isinstance(event, EpochFinished)]
+
+
+async def test_standby_tells_the_devices(engines: Engines, heard: Heard) -> None:
+    engines.prepare()
+    engines.prepare()
+    await wait_for(lambda: engines.ready)
+    (found,) = heard.of(DevicesFound)
+    assert isinstance(found, DevicesFound) and found.devices[0]["name"] == "cuda:0"
+
+
+async def test_create_uses_the_standby_and_another_is_made_ready(
+    engines: Engines, fakes: FakeEngines, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines_module, "NEXT_STANDBY", 0.01)
+    run = await engines.create(RunConfig(), "first")
+    assert run.name == "first" and Run(run).is_held()
+    assert heard.of(RunOpened) and heard.of(RunsChanged)
+    client = await engines.client(run)
+    assert client is await engines.client(run)
+    await wait_for(lambda: engines.ready and len(fakes.engines) == 2)
+
+
+async def test_a_refused_run_leaves_no_engine_behind(engines: Engines, fakes: FakeEngines) -> None:
+    fakes.refusals["create"] = "there is already a run 'first'"
+    with pytest.raises(RunError, match="already a run"):
+        await engines.create(RunConfig(), "first")
+    await wait_for(lambda: len(fakes.engines) == 1 and engines.ready)
+    assert (await engines.create(RunConfig(), "first")).name == "first"
+
+
+async def test_client_attaches_to_the_engine_that_holds_the_run(
+    engines: Engines, fakes: FakeEngines, saves: Path
+) -> None:
+    other = Engines(lambda message: None, saves, None, fakes.standby, fakes.attach)
+    run = await other.create(RunConfig())
+    await (await other.client(run)).request("train")
+    assert await engines.attached(run)
+    await engines.client(run)
+    assert len([engine for engine in fakes.engines if engine.run is not None]) == 1
+    assert engines.state(run) == State.TRAINING and engines.training() == [run]
+    await other.close()
+    assert not (await engines.client(run)).closed
+
+
+async def test_nobody_is_started_to_attach(engines: Engines, fakes: FakeEngines, saves: Path) -> None:
+    run = made_run(saves, RunConfig())
+    assert not await engines.attached(run.path)
+    assert not fakes.engines
+
+
+async def test_follow_gives_the_journal_in_order_and_once(engines: Engines, heard: Heard, saves: Path) -> None:
+    run = made_run(saves, RunConfig())
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 51)))
+    engines.follow(run.path)
+    engines.follow(run.path)
+    await wait_for(lambda: len(epochs_of(heard)) == 50)
+    write_journal(run, scripted_epoch(51))
+    await wait_for(lambda: len(epochs_of(heard)) == 51)
+    assert epochs_of(heard) == list(range(1, 52))
+    await engines.unfollow(run.path)
+    write_journal(run, scripted_epoch(52))
+    await asyncio.sleep(0.6)
+    assert len(epochs_of(heard)) == 51
+
+
+async def test_a_training_that_nobody_holds_was_interrupted(engines: Engines, heard: Heard, saves: Path) -> None:
+    run = made_run(saves, RunConfig())
+    write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1))
+    engines.follow(run.path)
+    await wait_for(lambda: heard.of(RunStateChanged))
+    (change,) = heard.of(RunStateChanged)
+    assert isinstance(change, RunStateChanged) and change.state == State.INTERRUPTED
+
+
+async def test_loss_is_told_with_the_log(engines: Engines, fakes: FakeEngines, heard: Heard) -> None:
+    run = await engines.create(RunConfig())
+    client = await engines.client(run)
+    await client.request("train")
+    engine = fakes.of(run)
+    assert engine is not None
+    await engine.end()
+    await wait_for(lambda: heard.of(EngineLost))
+    (lost,) = heard.of(EngineLost)
+    assert isinstance(lost, EngineLost)
+    assert "in the midst of training" in lost.reason and lost.log == run / "engine.log"
+    assert engines.state(run) == State.INTERRUPTED
+    with pytest.raises(EngineError):
+        await client.request("pause")
+    assert not (await engines.client(run)).closed
+
+
+async def test_release_lets_an_idle_engine_go_and_keeps_one_that_trains(engines: Engines, fakes: FakeEngines) -> None:
+    run = await engines.create(RunConfig())
+    await engines.release(run)
+    assert not Run(run).is_held() and not engines.has_client(run)
+    await (await engines.client(run)).request("train")
+    await wait_for(lambda: engines.state(run) == State.TRAINING)
+    await engines.release(run)
+    assert Run(run).is_held() and engines.has_client(run)
+
+
+async def test_close_leaves_a_training_engine_alive_and_no_idle_one(
+    engines: Engines, fakes: FakeEngines, heard: Heard
+) -> None:
+    run = await engines.create(RunConfig())
+    await (await engines.client(run)).request("train")
+    engines.prepare()
+    await wait_for(lambda: engines.ready)
+    await engines.close()
+    await wait_for(lambda: len(fakes.engines) == 1)
+    assert fakes.of(run) is not None
+    heard.clear()
+    await asyncio.sleep(0.2)
+    assert not heard
+
+
+@pytest.mark.parametrize(
+    ("log", "state", "words"),
+    [
+        ("RuntimeError: DefaultCPUAllocator: can't allocate memory", State.TRAINING, "ran out of memory"),
+        (
+            "",
+            State.TRAINING,
+            "killed in the midst of training: train goes on from the last checkpoint",
+        ),
+        ("Segmentation fault", State.PAUSED, "ended in the midst of training"),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", State.TRAINING, "ran out of memory"),
+        ("", State.IDLE, "starts another one"),
+    ],
+)
+def test_loss_in_words(tmp_path: Path, log: str, state: str, words: str) -> None:
+    (tmp_path / "engine.log").write_text(log)
+    assert words in loss_in_words(tmp_path, state)
+
+
+def test_an_old_log_is_not_why_an_engine_went(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("out of memory")
+    os.utime(log, (1e9, 1e9))
+    assert "killed in the midst of training" in loss_in_words(tmp_path, State.TRAINING)

@@ -1,0 +1,86 @@
+"""What the screen keeps of a run: all that it shows, and no more the longer the run goes on."""
+
+from __future__ import annotations
+
+import gc
+import math
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from core.events import (
+    EpochFinished,
+    Note,
+    RunResumed,
+    SampleWritten,
+    SettingChanged,
+    State,
+    StateChanged,
+    StepFinished,
+)
+from tui.engines.watched_run import KEPT_NOTES, WatchedRun
+
+BATCH = 500
+
+
+def night(first: int) -> list[object]:
+    """What half a thousand epochs tell, with all that comes beside them."""
+    events: list[object] = []
+    for epoch in range(first + 1, first + BATCH + 1):
+        events.append(EpochFinished(epoch, epoch * 8, 5.0 + epoch % 7, 6.0 + epoch % 5, 1.6, 0.4, 0.1, 7e4, 0.1))
+        if epoch % 10 == 0:
+            events.append(StepFinished(epoch + 1, 4, 8, epoch * 8 + 4, 5.0, 1.6, 0.1, 7e4))
+            events.append(SampleWritten(epoch, "ab", f"what it writes after {epoch} " * 5))
+    events += [
+        SettingChanged(epoch, "learning_rate", 0.1 + first / 1e9),
+        StateChanged(State.PAUSED, epoch),
+        Note(f"a remark at {epoch}"),
+        RunResumed(epoch, 0),
+        StateChanged(State.TRAINING, epoch),
+    ]
+    return events
+
+
+def test_memory_does_not_grow(tmp_path: Path, trials: int, little_to_collect: None) -> None:
+    """It rises and falls as curves are condensed; its peaks do not rise."""
+    run, peaks = WatchedRun(tmp_path), [0, 0]
+    batches = 120 * trials
+    tracemalloc.start()
+    try:
+        for number in range(batches):
+            run.apply(night(number * BATCH))  # type: ignore[arg-type]
+            if number % 4 == 0:
+                gc.collect()
+                is_warm = number > 80 + batches // 10
+                peaks[is_warm] = max(peaks[is_warm], tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    grown = peaks[1] / peaks[0] - 1
+    print(f"{batches * BATCH:,} epochs, {peaks[0] / 1024:.0f} KB, grown by {100 * grown:.2f} %")
+    assert run.epoch == batches * BATCH
+    x, _ = run.training.points()
+    assert x[0] < BATCH and x[-1] > run.epoch - BATCH, "and the curve is all there"
+    assert grown < 0.05
+
+
+def test_remarks_are_kept_for_the_screen(tmp_path: Path) -> None:
+    run = WatchedRun(tmp_path)
+    run.apply(Note(f"remark {number}") for number in range(50))
+    assert len(run.notes) == KEPT_NOTES and run.notes[-1] == "remark 49"
+
+
+def test_losses_are_followed_from_the_first_that_no_perplexity_can_tell(tmp_path: Path) -> None:
+    run = WatchedRun(tmp_path)
+    run.apply([EpochFinished(1, 8, 20.0, 30.0, math.log(20), 0.4, 1e6, 7e4, 0.1, math.log(30))])
+    assert run.losses is None and run.loss == pytest.approx(math.log(20))
+    run.apply([EpochFinished(2, 16, math.inf, 40.0, 2e7, 0.4, 1e6, 7e4, 0.1, math.log(40))])
+    run.apply([EpochFinished(3, 24, 50.0, math.inf, math.log(50), 0.4, 1e6, 7e4, 0.1, 1e5)])
+    assert run.losses is not None and run.validation_loss == 1e5
+    training, held_out = (curve.points()[1].tolist() for curve in run.losses)
+    assert training == pytest.approx([math.log(20), 2e7, math.log(50)])
+    assert held_out == pytest.approx([math.log(30), math.log(40), 1e5])
+    run.apply([RunResumed(2, 0)])
+    assert run.losses is not None and run.losses[0].points()[1].tolist() == pytest.approx([math.log(20), 2e7])
+    run.apply([RunResumed(1, 0)])
+    assert run.losses is None and run.training.points()[1].tolist() == [20.0]

@@ -1,0 +1,69 @@
+"""The Generate pane inside the whole app: which run it asks, and what it writes with a (fake) engine behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fake_engine import made_run, scripted_epoch, until, write_journal
+from textual.widgets import Input, Select
+
+from core.events import State, StateChanged
+from core.settings.run_config import RunConfig
+from tui.app import Playground
+from tui.messages import RunChosen
+from tui.panes.generate.form import GenerateForm
+from tui.panes.generate.generation import Generation
+from tui.panes.generate.token_view import TokenView
+from tui.panes.generate.written_text import WrittenText
+
+Make = Callable[[], Playground]
+
+
+def finished(saves: Path, name: str) -> Path:
+    run = made_run(saves, RunConfig(), name)
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 4)), StateChanged(State.FINISHED, 3))
+    return run.path
+
+
+async def test_a_run_that_is_chosen_to_write_is_asked_even_if_it_is_on_screen_already(
+    playground: Make, saves: Path
+) -> None:
+    first, second = finished(saves, "first"), finished(saves, "second")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(first)
+        await pilot.press("f4")
+        pane: Any = app.query_one("#pane-generate")
+        await until(pilot, lambda: pane.run is not None and pane.run.path == first)
+        app.query_one("#generate-run", Select).value = str(second)
+        await until(pilot, lambda: pane.run.path == second)
+        await pilot.press("f5")
+        app.query_one("#pane-runs").post_message(RunChosen(first, "generate"))
+        await until(pilot, lambda: pane.run.path == first and pane.display)
+        assert app.current_run == first
+
+
+async def test_it_writes_and_the_screen_may_become_narrow_meanwhile(playground: Make, saves: Path) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(finished(saves, "first"))
+        await pilot.press("f4")
+        pane: Any = app.query_one("#pane-generate")
+        await until(pilot, lambda: pane.run is not None)
+        app.query_one("#generate-prefix", Input).value = "月"
+        await pilot.press("enter")
+        await until(pilot, lambda: app.query(WrittenText) and app.query_one(WrittenText).text == "月分开了很久")
+        await until(pilot, lambda: not pane.writing)
+        await pilot.press("ctrl+o")
+        form, token = app.query_one(GenerateForm), app.query_one(TokenView)
+        await until(pilot, lambda: pane.reading and form.display and token.display)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: not form.display and token.display)
+        await pilot.press("e")
+        await until(pilot, lambda: form.display and not token.display)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: form.display and token.display)
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: not app.query(Generation))

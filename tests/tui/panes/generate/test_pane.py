@@ -1,0 +1,364 @@
+"""The Generate pane: what is asked of the engine, what is shown of its answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Button, Input, Select, Static
+
+from core.corpus.vocabulary import Vocabulary
+from core.errors import EngineError, RunError
+from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
+from tests.tui.panes.generate.harness import SIZE, answer, ready, status, token_words
+from tui.panes.generate.form import Fold
+from tui.panes.generate.generation import Generation
+from tui.panes.generate.pane import GeneratePane
+from tui.panes.generate.run_choice import RunChoice
+from tui.panes.generate.written_text import WrittenText
+
+
+@pytest.fixture
+def saves(tmp_path: Path) -> Path:
+    """One run."""
+    folder = tmp_path / "saves"
+    make_run(folder, "lyrics", epochs=3)
+    return folder
+
+
+async def test_without_runs_nothing_can_be_asked(tmp_path: Path) -> None:
+    app = PaneApp(GeneratePane(), tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        notice = app.query_one("#generate-notice", Static)
+        await settled(pilot, lambda: "no model yet" in str(notice.content))
+        await pilot.press("tab", "enter")
+        assert app.query_one("#generate-write", Button).disabled
+        assert not app.query(Generation)
+
+
+async def test_the_text_is_written_after_the_prefix(saves: Path) -> None:
+    client = ScriptedClient(answer("了", "很久", unknown=("龘", "龘", "\x1b")))
+    app = PaneApp(GeneratePane(), saves, client)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        app.query_one("#edit-length", Input).value = "3"
+        app.query_one("#edit-seed", Input).value = "42"
+        await pilot.pause()
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.query(Generation) and "characters in" in status(app))
+        assert client.asked == [
+            {"request": "generate", "prefix": "分开", "length": 3, "strategy": "temperature", "temperature": 1.0,
+             "seed": 42, "details": True, "copy": True}
+        ]  # fmt: skip
+        text = app.query_one(WrittenText)
+        assert (text.text, text.continuation) == ("分开了很久", "了很久")
+        assert "not in the vocabulary: 龘, \\x1b, read as <unk>" in status(app)
+        settings = str(app.query_one(".generation-settings", Static).content)
+        assert settings == "lyrics · epoch 3 · temperature 1 · seed 42 · 3 tokens"
+
+
+async def test_texts_stay_one_below_the_other(saves: Path) -> None:
+    client = ScriptedClient(answer("一"))
+    app = PaneApp(GeneratePane(), saves, client)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        for count in (1, 2, 3):
+            await pilot.press("enter")
+            await settled(pilot, lambda count=count: len(app.query(Generation)) == count and "in 0" in status(app))
+        seeds = [request["seed"] for request in client.asked]
+        assert len(set(seeds)) == 3, "an empty seed is a new one each time"
+        await pilot.press("ctrl+y")
+        assert app.clipboard == "分开一"
+        await pilot.press("ctrl+l")
+        await settled(pilot, lambda: not app.query(Generation))
+
+
+async def test_escape_stops(saves: Path) -> None:
+    client = ScriptedClient(answer("了", "很"))
+    client.hold.clear()
+    app = PaneApp(GeneratePane(), saves, client)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.query(Generation) and status(app) == "writing · 2 characters")
+        assert not app.query_one("#generate-stop", Button).disabled
+        await pilot.press("enter")
+        await pilot.press("escape")
+        await settled(pilot, lambda: status(app) == "stopped after 2 characters")
+        await settled(pilot, lambda: client.cancelled and len(client.asked) == 1)
+        await settled(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
+        assert app.query_one("#generate-stop", Button).disabled
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "words"),
+    [
+        ("length", "0", "length must be between 1 and 1,000,000, got 0"),
+        ("length", "many", "length must be a whole number"),
+        ("temperature", "0", "temperature must be between 0.01 and 100, got 0"),
+        ("seed", "-1", "seed must be between 0"),
+    ],
+)
+async def test_what_is_wrong_stands_beside_the_field(saves: Path, name: str, typed: str, words: str) -> None:
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, app)
+        app.query_one(f"#edit-{name}", Input).value = typed
+        field = app.query_one(f"#field-{name}")
+        await settled(pilot, lambda: field.query(".field-error"))
+        assert words in str(field.query_one(".field-error", Static).content)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.script.asked == []
+
+
+async def test_greedy_has_no_temperature(saves: Path) -> None:
+    client = ScriptedClient(answer("一"))
+    app = PaneApp(GeneratePane(), saves, client)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        app.query_one("#generate-strategy", Select).value = "greedy"
+        await settled(pilot, lambda: not app.query_one("#field-temperature").display)
+        await pilot.press("enter")
+        await settled(pilot, lambda: client.asked)
+        assert client.asked == [
+            {
+                "request": "generate",
+                "prefix": "分开",
+                "length": 200,
+                "strategy": "greedy",
+                "details": True,
+                "copy": True,
+            }
+        ]
+
+
+async def test_what_goes_wrong_is_said(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(error=EngineError("the [bold]engine has gone")))
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.query(Generation) and status(app) == "the [bold]engine has gone")
+        assert app.query_one(Generation).has_class("-failed")
+        await settled(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
+
+
+async def test_live_weights_are_called_so(saves: Path) -> None:
+    lock = make_run(saves, "busy", state="training", epochs=7, created="2027-01-01T00:00:00+00:00").lock()
+    make_run(saves, "fresh", state="idle", epochs=0)
+    app = PaneApp(GeneratePane(), saves)
+    app.current_run = saves / "busy"
+    try:
+        async with app.run_test(size=SIZE) as pilot:
+            await ready(pilot, app)
+            history = app.query_one("#generate-texts")
+            assert (history._border_title.plain, history._border_subtitle.plain) == ("busy", "live weights, epoch 7")
+            app.query_one("#generate-run", Select).value = str(saves / "fresh")
+            await settled(pilot, lambda: history._border_subtitle.plain == "untrained weights")
+            app.current_run = saves / "lyrics"
+            await settled(pilot, lambda: history._border_title.plain == "lyrics")
+    finally:
+        lock.close()
+
+
+async def test_what_was_typed_is_not_replaced(saves: Path) -> None:
+    make_run(saves, "other", created="2025-01-01T00:00:00+00:00")
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        app.query_one("#generate-prefix", Input).value = "我"
+        app.query_one("#generate-run", Select).value = str(saves / "other")
+        await settled(pilot, lambda: app.query_one("#generate-texts")._border_title.plain == "other")
+        await pilot.pause(0.1)
+        assert app.query_one("#generate-prefix", Input).value == "我"
+
+
+async def test_the_prefix_of_another_run_does_not_stay(saves: Path) -> None:
+    """What one run suggests is not asked of another; what was typed is, as long as that one knows all of it."""
+    vocabularies = {"english": "ab .", "chinese": "分开月 \n。", "more": "分开月我!"}
+    for number, (name, characters) in enumerate(vocabularies.items()):
+        run = make_run(saves, name, created=f"2026-0{number + 2}-01T00:00:00+00:00")
+        counts = dict(zip(characters, range(100, 0, -1), strict=False))
+        tokens = ["<unk>", *counts]
+        vocabulary = Vocabulary("char", tokens, [0, *counts.values()])
+        run.vocabulary_path.write_text(json.dumps(vocabulary.to_json()))
+        run.corpus_path.write_text("ab ab. " * 9 if name == "english" else "分开了很久")
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        prefix, select = app.query_one("#generate-prefix", Input), app.query_one("#generate-run", Select)
+        stop = app.query_one("#edit-stop", Input)
+
+        async def choose(name: str, wanted: str, hint: str) -> None:
+            select.value = str(saves / name)
+            await settled(pilot, lambda: (prefix.value, stop.placeholder) == (wanted, hint))
+
+        await settled(pilot, lambda: app.query_one(RunChoice).has_facts)
+        await choose("english", "ab", ".")
+        await choose("chinese", "分开", "line, or 。")
+        prefix.value = "月"
+        await choose("more", "月", "!")
+        await choose("english", "ab", ".")
+        prefix.value = "b"
+        await choose("chinese", "分开", "line, or 。")
+        await choose("english", "b", ".")
+        await choose("more", "月", "!")
+
+
+async def test_written_text_is_text(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("[bold]\x1b[31m", "\x07!")))
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.query(Generation) and "characters in" in status(app))
+        line = "".join(segment.text for segment in app.query_one(WrittenText).render_line(0))
+        assert line.rstrip() == "分开[bold]\\x1b[31m\\x07!"
+
+
+async def test_nothing_that_a_terminal_obeys_can_be_pasted(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        prefix = app.query_one("#generate-prefix", Input)
+        prefix.value = "a\x1b]0;b\x07\u202ec"
+        await pilot.pause()
+        assert prefix.value == "a]0;bc"
+
+
+async def test_an_empty_prefix_stays_empty(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        app.query_one("#generate-prefix", Input).value = ""
+        app.query_one(RunChoice).reload()
+        await pilot.pause(0.1)
+        assert app.query_one("#generate-prefix", Input).value == ""
+
+
+# ---------------------------------------------------------------------- what is asked
+
+
+async def ask(pilot: Any, app: PaneApp, **texts: str) -> dict[str, Any]:
+    """Fill the form, press enter, and return what was asked."""
+    await ready(pilot, app)
+    if "strategy" in texts:
+        app.query_one("#generate-strategy", Select).value = texts.pop("strategy")
+        await pilot.pause()
+    for name, text in texts.items():
+        app.query_one(f"#edit-{name}", Input).value = text
+    await pilot.pause()
+    before = len(app.script.asked)
+    await pilot.press("enter")
+    await settled(pilot, lambda: len(app.script.asked) > before)
+    return {name: value for name, value in app.script.asked[-1].items() if name not in ("request", "details", "copy")}
+
+
+@pytest.mark.parametrize(
+    ("texts", "asked"),
+    [
+        ({"strategy": "top-k", "top_k": "5", "seed": "1"},
+         {"strategy": "top-k", "top_k": 5, "temperature": 1.0, "seed": 1}),
+        ({"strategy": "top-p", "seed": "1"}, {"strategy": "top-p", "top_p": 0.9, "temperature": 1.0, "seed": 1}),
+        ({"strategy": "min-p", "min_p": "0.2", "seed": "1"},
+         {"strategy": "min-p", "min_p": 0.2, "temperature": 1.0, "seed": 1}),
+        ({"strategy": "combined", "seed": "1"},
+         {"strategy": "combined", "temperature": 0.9, "top_k": 100, "top_p": 0.95, "min_p": 0.02, "seed": 1}),
+        ({"strategy": "beam", "beam": "6", "count": "3", "heads": "春夏"}, {"strategy": "beam", "beam": 6}),
+        ({"seed": "1", "repetition_penalty": "1.3", "heads": "春 夏", "stop": "line", "verse_length": "9"},
+         {"strategy": "temperature", "temperature": 1.0, "seed": 1, "repetition_penalty": 1.3, "repetition_window": 64,
+          "heads": "春 夏", "verse_length": 9}),
+        ({"strategy": "greedy", "mood": "月亮", "stop": "line", "count": "2"},
+         {"strategy": "greedy", "mood": "月亮", "stop": "line", "count": 2}),
+    ],
+)  # fmt: skip
+async def test_what_the_form_says_is_asked(saves: Path, texts: dict[str, str], asked: dict[str, Any]) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("一")))
+    async with app.run_test(size=SIZE) as pilot:
+        assert await ask(pilot, app, **texts) == {"prefix": "分开", "length": 200, **asked}
+
+
+async def test_rare_things_are_folded_away_and_found(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, app)
+        fold = app.query_one(Fold)
+        assert "samples, acrostic" in str(fold.render()) and not app.query_one("#generate-more").display
+        assert app.query_one("#field-temperature").display and not app.query_one("#field-beam").display
+        fold.focus()
+        await pilot.press("enter")
+        assert app.query_one("#generate-more").display
+        app.query_one("#edit-heads", Input).focus()
+        await pilot.pause()
+        assert "begins one verse" in str(app.query_one("#generate-help", Static).content)
+        await pilot.press("春", "夏")
+        await pilot.pause()
+        assert app.query_one("#field-stop").disabled and not app.query_one("#field-verse_length").disabled
+        await pilot.click(Fold)
+        assert "acrostic 春夏" in str(fold.render()) and not app.query_one("#generate-more").display
+
+
+async def test_a_wrong_value_behind_the_fold_is_shown_when_it_is_asked(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, app)
+        app.query_one("#edit-count", Input).value = "65"
+        await settled(pilot, lambda: app.query_one(Fold).has_class("-wrong"))
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.focused is app.query_one("#edit-count"))
+        error = app.query_one("#field-count .field-error", Static)
+        assert str(error.content) == "samples must be between 1 and 64, got 65"
+        assert app.script.asked == []
+
+
+async def test_what_only_the_engine_can_find_stands_beside_its_field(saves: Path) -> None:
+    sentence = "stop must be line or tokens of the model's vocabulary, got 'z'"
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(error=RunError(sentence)))
+    async with app.run_test(size=SIZE) as pilot:
+        await ask(pilot, app, stop="z")
+        await settled(pilot, lambda: app.query("#field-stop .field-error"))
+        assert status(app) == sentence
+        app.query_one("#edit-stop", Input).value = "line"
+        await settled(pilot, lambda: not app.query("#field-stop .field-error"))
+
+
+async def test_very_long_texts_are_asked_without_details(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("一")))
+    async with app.run_test(size=SIZE) as pilot:
+        await ask(pilot, app, length="20001")
+        assert "details" not in app.script.asked[0] and app.script.asked[0]["copy"]
+        await settled(pilot, lambda: "a shorter one" in token_words(app))
+
+
+async def test_a_bidirectional_run_cannot_write_and_says_why(saves: Path) -> None:
+    make_run(saves, "both-ways", bidirectional=True, created="2027-01-01T00:00:00+00:00")
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        app.pane.focus()
+        reason = app.query_one("#generate-cannot", Static)
+        await settled(pilot, lambda: reason.display)
+        assert "bidirectional" in str(reason.content)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.query_one("#generate-write", Button).disabled and not app.query(Generation)
+        app.query_one("#generate-run", Select).value = str(saves / "lyrics")
+        await settled(pilot, lambda: not reason.display and not app.query_one("#generate-write", Button).disabled)
+
+
+async def test_the_chosen_run_is_not_lost_to_a_list_that_is_read_meanwhile(saves: Path) -> None:
+    make_run(saves, "newer", created="2027-01-01T00:00:00+00:00")
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot, lambda: app.pane.run is not None and app.pane.run.name == "newer")
+        app.pane.choose(saves / "lyrics")
+        app.pane.reload()
+        await settled(pilot, lambda: app.pane.run.name == "lyrics")
+
+
+async def test_a_newcomer_sees_acrostic_and_beam_search(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        words = str(app.query_one("#generate-notice", Static).content)
+        assert "beam search" in words and "acrostic" in words
+        assert app.query_one("#field-heads").region, "where there is room nothing is folded away"

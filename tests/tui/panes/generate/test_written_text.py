@@ -1,0 +1,73 @@
+"""Text that grows: where its lines break, its tokens, what is drawn of their distributions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tui.panes.generate.distribution import distribution_chart, other_words
+from tui.panes.generate.token_details import TokenDetails
+from tui.panes.generate.written_text import WrittenText
+from tui.text.safe import cell_len, shown_text
+from tui.text.wrapping import wrapped
+
+
+@pytest.mark.parametrize("width", [2, 7, 20])
+@pytest.mark.parametrize(
+    "text", ["分开了很久 我还在原地\n月亮", "the time traveller (for so\n\nit will be", "a" * 50, "\n", ""]
+)
+def test_wrapped_lines_fit_and_lose_nothing(text: str, width: int) -> None:
+    lines = [text[first:end] for first, end in wrapped(text, width)]
+    assert all(cell_len(shown_text(line)) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_lines_grow_as_they_would_have_been_wrapped_at_once() -> None:
+    text = "the time traveller 分开了很久 (for so it will be\nconvenient) 我还在原地 " * 3
+    widget = WrittenText("")
+    widget._wrap(21)  # the last cell is for the sign of what ends a line
+    for character in text:
+        widget.append(character)
+        assert widget._lines == list(wrapped(widget.text, 20))
+
+
+def told(text: str, surprise: float = 1.0, **parts: Any) -> dict[str, Any]:
+    return {"text": text, "surprise": surprise, "top": [["a", 0.5], ["b", 0.25]], "model": [["b", 0.4]], **parts}
+
+
+def test_details_are_kept_as_they_came() -> None:
+    details = TokenDetails()
+    details.add([told("b", 0.5), told(" word", 2.0), told("\n", 7.0)])
+    details.add([told("\n春", 3.0, top=[["春", 1.0]])])
+    assert len(details) == 4 and details.end == 9
+    assert [token.text for token in details[:]] == ["b", " word", "\n", "\n春"]
+    first = details[0]
+    assert [name for name, _ in first.drawn] == ["a", "b"] and first.model == (("b", pytest.approx(0.4)),)
+    assert first.was_filtered and first.place_in(first.drawn) == 1
+    assert [details.level(index) for index in range(4)] == [0, 1, 3, 2]
+    assert [details.span(index) for index in range(4)] == [(0, 1), (2, 6), (6, 7), (8, 9)]
+    assert [details.at(character) for character in (0, 1, 5, 6, 7, 8, 99)] == [0, 1, 1, 2, 3, 3, 3]
+    assert details[3].place_in(details[3].drawn) == 0, "what sets a head apart is no part of it"
+    assert details.mean == pytest.approx(3.125)
+
+
+def test_what_is_no_token_is_refused_before_it_is_kept() -> None:
+    for token in ({}, {"text": "a", "surprise": None, "top": [], "model": []}, told("a", top=[["a"]])):
+        details = TokenDetails()
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            details.add([token])
+        assert len(details) == 0 and details.end == 0
+
+
+def test_the_chosen_token_is_marked_in_its_distribution() -> None:
+    chart = distribution_chart([("月", 0.5), (" ", 0.25), ("[b]", 0.001)], chosen=1, width=30)
+    assert [cell_len(line) for line in chart.lines] == [30] * 3
+    assert chart.lines[1].startswith("▸ ␣") and chart.lines[1].endswith("25.00 %")
+    assert chart.lines[2].startswith("  [b]") and chart.lines[2].endswith("0.10 %")
+
+
+def test_a_token_beyond_the_likeliest_has_a_row_of_its_own() -> None:
+    chart = distribution_chart([("月", 0.5)], chosen=None, other=other_words("\n", 0.0004), width=30)
+    assert chart.lines[1].rstrip() == "▸ ⏎  0.04 %" and cell_len(chart.lines[1]) == 30
+    assert other_words("x", None) == "x  less likely than these"

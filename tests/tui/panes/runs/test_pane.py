@@ -1,0 +1,366 @@
+"""The Runs pane: the list, its keys, its dialogs, and what cannot be done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Button, Input, Static
+
+from core.errors import EngineError
+from core.runs.store import list_runs
+from core.runs.trash import deleted_runs
+from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
+from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.name import NameDialog
+from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
+from tui.panes.runs.pane import RunsPane
+from tui.panes.runs.run_details import perplexities
+from tui.panes.runs.run_table import RunTable, TrashTable
+
+SIZE = (120, 40)
+
+
+@pytest.fixture
+def saves(tmp_path: Path) -> Path:
+    """Three runs, the newest called ``c``."""
+    folder = tmp_path / "saves"
+    for day, name in enumerate("abc", 1):
+        make_run(folder, name, epochs=day, created=f"2026-01-0{day}T00:00:00+00:00")
+    return folder
+
+
+def rows(app: PaneApp) -> list[list[str]]:
+    """What stands in the table."""
+    table = app.query_one(RunTable)
+    return [[cell.plain.strip() for cell in table.get_row_at(index)] for index in range(table.row_count)]
+
+
+async def listed(pilot: object, app: PaneApp, count: int = 3) -> None:
+    """Wait for the list."""
+    app.pane.focus()
+    await settled(pilot, lambda: app.query_one(RunTable).row_count == count and app.query_one(RunTable).has_focus)
+
+
+async def test_without_runs_it_says_how_the_first_one_is_made(tmp_path: Path) -> None:
+    app = PaneApp(RunsPane(), tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        notice = app.query_one("#runs-notice", Static)
+        await settled(pilot, lambda: "no runs yet" in str(notice.content))
+        assert "press Train" in str(notice.content)
+        assert notice.display and not app.query_one(RunTable).display
+        assert all(button.disabled for button in app.query(Button) if not str(button.id).endswith("trash"))
+
+
+async def test_newest_first_with_their_figures(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        assert [row[0] for row in rows(app)] == ["c", "b", "a"]
+        assert rows(app)[0][:4] == ["c", "✓ finished", "3/250", "937.4"]
+        await settled(pilot, lambda: "scratch rnn 256" in rows(app)[0])  # once it knows its width
+
+
+@pytest.mark.parametrize(("size", "there"), [((80, 24), False), ((120, 40), True)])
+async def test_little_room_keeps_what_matters(saves: Path, size: tuple[int, int], there: bool) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=size) as pilot:
+        await listed(pilot, app)
+
+        def keys() -> set[str]:
+            return {str(key.value) for key in app.query_one(RunTable).columns}
+
+        await settled(pilot, lambda: ("model" in keys()) is there)  # once it knows its width
+        assert {"name", "state", "epochs", "training"} <= keys()
+        assert app.query_one(RunTable).virtual_size.width <= app.query_one(RunTable).size.width
+
+
+async def test_names_are_text(saves: Path) -> None:
+    name = "[bold red]夜[bold]"
+    make_run(saves, name, created="2027-01-01T00:00:00+00:00")
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app, 4)
+        assert rows(app)[0][0] == name
+        await settled(pilot, lambda: app.query_one("#run-details")._border_title is not None)
+        assert app.query_one("#run-details")._border_title.plain == name
+        await pilot.press("delete")
+        await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        assert app.screen.query_one(".dialog")._border_title.plain == f"Delete {name}?"
+
+
+async def test_a_damaged_run_says_what_is_wrong(saves: Path) -> None:
+    (saves / "c" / "run.json").write_text("{", encoding="utf-8")
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        assert rows(app)[-1][:2] == ["c", "✗ damaged"]
+        await pilot.press("end", "ctrl+end", "r")
+        await settled(pilot, lambda: app.notices)
+        assert "run.json is cut or damaged" in app.notices[0]
+        details = app.query_one("#run-details-text", Static)
+        await settled(pilot, lambda: "run.json is cut or damaged" in str(details.content))
+        assert not app.of(RunChosen)
+
+
+@pytest.mark.parametrize(("key", "purpose"), [("enter", "watch"), ("g", "generate"), ("r", "resume")])
+async def test_a_run_is_chosen(saves: Path, key: str, purpose: str) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        await pilot.press("down", key)
+        await settled(pilot, lambda: app.of(RunChosen))
+        assert [(event.path.name, event.purpose) for event in app.of(RunChosen)] == [("b", purpose)]
+
+
+async def test_buttons_do_what_keys_do(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await listed(pilot, app)
+        await pilot.click("#runs-generate")
+        await settled(pilot, lambda: app.of(RunChosen))
+        assert app.of(RunChosen)[0].purpose == "generate"
+
+
+async def test_rename(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        await pilot.press("n")
+        await settled(pilot, lambda: isinstance(app.screen, NameDialog))
+        field = app.screen.query_one(Input)
+        field.value = "a"
+        await settled(pilot, lambda: "already a run 'a'" in str(app.screen.query_one("#name-error", Static).content))
+        await pilot.press("enter")
+        assert isinstance(app.screen, NameDialog)
+        field.value = "月亮"
+        await pilot.pause()
+        await pilot.press("enter")
+        await settled(pilot, lambda: app.of(RunsChanged))
+        assert (saves / "月亮" / "run.json").exists() and not (saves / "c").exists()
+        assert app.engines.released == [saves / "c"]
+        assert [(event.path.name, event.new_path.name) for event in app.of(RunRenamed)] == [("c", "月亮")]
+        await settled(pilot, lambda: rows(app)[0][0] == "月亮")
+        await settled(pilot, lambda: app.query_one(RunTable).cursor_row == 0)
+
+
+async def deleted(pilot: object, app: PaneApp) -> None:
+    """Delete the run under the cursor, as one does."""
+    await pilot.press("delete")
+    await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+    await pilot.press("left", "enter")
+    await settled(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
+
+
+async def test_delete_asks_first_and_stray_keys_answer_no(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        await pilot.press("backspace", "backspace", "enter")
+        await pilot.pause(0.1)
+        assert not isinstance(app.screen, ConfirmDialog), "backspace is no key of this pane"
+        for stray in (("enter",), ("escape",), ("space", "enter"), ("delete", "delete", "enter"), ("y", "enter")):
+            await pilot.press("delete")
+            await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+            assert app.screen.focused is app.screen.query_one("#no")
+            words = str(app.screen.query_one(".dialog-body", Static).content)
+            assert "c (" in words and "3 epochs of training" in words and "restored for 30 days" in words
+            await pilot.press(*stray)
+            await settled(pilot, lambda: len(app.screen_stack) == 1)
+            assert {run.name for run in list_runs(saves)} == {"a", "b", "c"}, stray
+
+
+async def test_a_deleted_run_is_brought_back_by_a_key(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        assert "u" not in app.screen.active_bindings
+        for name in "cb":
+            await deleted(pilot, app)
+            await settled(pilot, lambda name=name: name not in {row[0] for row in rows(app)})
+        assert [event.path.name for event in app.of(RunDeleted)] == ["c", "b"]
+        assert app.query_one(RunTable).cursor_row == 0 and app.engines.released == [saves / "c", saves / "b"]
+        for back in (["b", "a"], ["c", "b", "a"]):
+            await settled(pilot, lambda: "u" in app.screen.active_bindings)
+            await pilot.press("u")
+            await settled(pilot, lambda back=back: [row[0] for row in rows(app)] == back)
+        await settled(pilot, lambda: "u" not in app.screen.active_bindings)
+        assert app.notices[-2:] == ["b is back", "c is back"]
+
+
+async def test_the_trash_shows_restores_and_removes(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        for _ in "cb":
+            await deleted(pilot, app)
+            await settled(pilot, lambda: not app.pane._act or app.pane._act.is_finished)
+            await settled(pilot, lambda: len(rows(app)) == len(list_runs(saves)))
+        make_run(saves, "b", created="2028-01-01T00:00:00+00:00")
+        await pilot.press("t")
+        trash = app.query_one(TrashTable)
+        await settled(pilot, lambda: trash.row_count == 2 and trash.has_focus)
+        assert [trash.get_row_at(row)[0].plain for row in (0, 1)] == ["b", "c"]
+        assert trash.get_row_at(0)[1].plain == "30 days left"
+        await pilot.press("enter", "g", "r", "n", "d")
+        await pilot.pause(0.1)
+        assert not app.of(RunChosen) and len(app.screen_stack) == 1, "nothing of the list's"
+        await pilot.press("u")
+        await settled(pilot, lambda: "b is back as b-2: there is another run b now" in app.notices)
+        await settled(pilot, lambda: trash.row_count == 1)
+        for key in ("delete", "e"):
+            await pilot.press(key)
+            await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+            assert app.screen.focused is app.screen.query_one("#no")
+            await pilot.press("enter")
+            await settled(pilot, lambda: len(app.screen_stack) == 1)
+        assert len(deleted_runs(saves)) == 1
+        await pilot.click("#trash-remove")
+        await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        await pilot.click("#yes")
+        await settled(pilot, lambda: deleted_runs(saves) == [])
+        await settled(pilot, lambda: "The trash is empty" in str(app.query_one("#runs-notice", Static).content))
+        assert app.query_one("#runs-notice").display and not trash.display
+        await pilot.press("escape")
+        await settled(pilot, lambda: app.query_one(RunTable).has_focus and len(rows(app)) == 3)
+        assert {row[0] for row in rows(app)} == {"a", "b", "b-2"}
+
+
+async def test_a_click_selects_and_a_double_click_opens(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        table = app.query_one(RunTable)
+        for row in (1, 2, 0):
+            await pilot.click(RunTable, offset=(4, row + 1))
+            await pilot.pause(0.6)
+            assert table.cursor_row == row and not app.of(RunChosen)
+        await pilot.click(RunTable, offset=(4, 1))
+        await pilot.pause(0.6)
+        assert not app.of(RunChosen), "a click on the run under the cursor"
+        await pilot.click(RunTable, offset=(20, 2), times=2)
+        await settled(pilot, lambda: app.of(RunChosen))
+        assert [(event.path.name, event.purpose) for event in app.of(RunChosen)] == [("b", "watch")]
+
+
+async def test_long_names_are_told_apart(saves: Path) -> None:
+    names = [f"很久以前的月亮代表我的心和一条很长的名字-{number:04d}" for number in (1, 2)]
+    for name in names:
+        make_run(saves, name, created="2027-01-01T00:00:00+00:00")
+    app = PaneApp(RunsPane(), saves)
+    for size in ((80, 24), (120, 40)):
+        app = PaneApp(RunsPane(), saves)
+        async with app.run_test(size=size) as pilot:
+            await listed(pilot, app, 5)
+            shown = [row[0] for row in rows(app)][:2]
+            assert sorted(name[-4:] for name in shown) == ["0001", "0002"] and len(set(shown)) == 2
+            assert app.query_one(RunTable).virtual_size.width <= app.query_one(RunTable).size.width
+
+
+@pytest.mark.parametrize(("key", "verb"), [("n", "renamed"), ("delete", "deleted")])
+async def test_a_training_run_is_stopped_first(saves: Path, key: str, verb: str) -> None:
+    lock = make_run(saves, "busy", state="training", created="2027-01-01T00:00:00+00:00").lock()
+    app = PaneApp(RunsPane(), saves)
+    try:
+        async with app.run_test(size=SIZE) as pilot:
+            await listed(pilot, app, 4)
+            assert rows(app)[0][:2] == ["busy", "● training"]
+            await pilot.press(key)
+            await settled(pilot, lambda: app.notices)
+            assert app.notices == [f"busy is training: stop it in Train first, then it can be {verb}"]
+            assert app.engines.released == []
+    finally:
+        lock.close()
+
+
+async def test_duplicate(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        await pilot.press("d")
+        await settled(pilot, lambda: isinstance(app.screen, NameDialog))
+        assert app.screen.query_one(Input).value == "c-copy"
+        await pilot.press("enter")
+        await settled(pilot, lambda: (saves / "c-copy").exists() and len(rows(app)) == 4)
+        assert {summary.name for summary in list_runs(saves)} == {"a", "b", "c", "c-copy"}
+        await settled(pilot, lambda: (run := app.query_one(RunTable).selected) and run.name == "c-copy")
+        assert app.script.asked == []
+
+
+async def test_a_training_run_is_copied_by_its_engine(saves: Path) -> None:
+    lock = make_run(saves, "busy", state="training", created="2027-01-01T00:00:00+00:00").lock()
+    client = ScriptedClient()
+    app = PaneApp(RunsPane(), saves, client)
+    try:
+        async with app.run_test(size=SIZE) as pilot:
+            await listed(pilot, app, 4)
+            await pilot.press("d")
+            await settled(pilot, lambda: isinstance(app.screen, NameDialog))
+            await pilot.press("enter")
+            await settled(pilot, lambda: client.asked)
+            assert client.asked == [{"request": "save", "name": "busy-copy"}]
+            client.error = EngineError("the engine has gone")
+            await settled(pilot, lambda: not isinstance(app.screen, NameDialog))
+            await pilot.press("d")
+            await settled(pilot, lambda: isinstance(app.screen, NameDialog))
+            await pilot.press("enter")
+            await settled(pilot, lambda: "the engine has gone" in app.notices)
+    finally:
+        lock.close()
+
+
+async def test_the_cursor_stays_on_its_run(saves: Path) -> None:
+    pane = RunsPane()
+    app = PaneApp(pane, saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        await pilot.press("down")
+        make_run(saves, "d", created="2027-01-01T00:00:00+00:00")
+        pane.reload()
+        await settled(pilot, lambda: app.query_one(RunTable).row_count == 4)
+        selected = app.query_one(RunTable).selected
+        assert selected is not None and selected.name == "b"
+        assert app.query_one(RunTable).cursor_row == 2
+
+
+async def test_only_what_changed_is_painted(saves: Path) -> None:
+    pane = RunsPane()
+    app = PaneApp(pane, saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        table = app.query_one(RunTable)
+        before = table.get_row_at(0)
+        runs = list_runs(saves)
+        table.show(runs)
+        assert all(new is old for new, old in zip(table.get_row_at(0), before, strict=True))
+
+
+async def test_details_name_what_is_unusual(saves: Path) -> None:
+    make_run(saves, "new", epochs=40, created="2027-01-01T00:00:00+00:00", optimiser="adam", learning_rate=0.001)
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app, 4)
+        details = app.query_one("#run-details-text", Static)
+        await settled(pilot, lambda: "adam" in str(details.content))
+        words = str(details.content)
+        assert "0.001" in words and "abababab" in words and "momentum" not in words
+
+
+def test_a_long_journal_is_looked_at_in_few_places(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "long", epochs=5000)
+    points = perplexities(run.journal_path, places=50)
+    epochs = [point.epoch for point in points]
+    assert 40 <= len(points) <= 70 and epochs == sorted(epochs)
+    assert epochs[0] == 1 and epochs[-1] == 5000
+    assert [point.epoch for point in perplexities(make_run(tmp_path, "short", epochs=3).journal_path)] == [1, 2, 3]
+    assert perplexities(tmp_path / "none.jsonl") == []
+
+
+async def test_colours_follow_the_theme(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        dark = app.query_one(RunTable).get_row_at(0)[2].style
+        app.theme = "playground-light"
+        await settled(pilot, lambda: app.query_one(RunTable).get_row_at(0)[2].style != dark)
+        assert app.query_one(RunTable).cursor_row == 0

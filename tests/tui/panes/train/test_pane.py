@@ -1,0 +1,763 @@
+"""The Train pane, in the whole app, with fake engines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
+from textual.widgets import Button, Input, Select, Static
+
+from core.errors import EngineError
+from core.events import EpochFinished, Note, RunResumed, SampleWritten, SettingChanged, State, StateChanged
+from core.settings.presets import PRESETS, Preset
+from core.settings.run_config import RunConfig, settings
+from tui.app import Playground
+from tui.charts.widget import CurveChart
+from tui.dialogs.other_backend import OtherBackendDialog
+from tui.engines.watched_run import OPENING, WatchedRun
+from tui.forms.field import SettingField
+from tui.messages import TextsChanged
+from tui.panes.train.figures import Figures
+from tui.panes.train.preset_dialog import PresetScreen, about
+from tui.panes.train.run_view import RunView
+from tui.panes.train.settings_form import GroupHeading
+from tui.shell.frame import FrameEdge
+
+Make = Callable[[], Playground]
+SIZES = [(80, 24), (120, 40)]
+
+
+def status(app: Playground) -> str:
+    return app.query_one("#run-status", FrameEdge).title
+
+
+def label(app: Playground) -> str:
+    return str(app.query_one("#train-go", Button).label)
+
+
+def trouble(app: Playground) -> str:
+    shown = app.query_one("#trouble", Static)
+    return str(shown.content) if shown.display else ""
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_train_from_nothing_to_a_curve(playground: Make, fakes: FakeEngines, size: tuple[int, int]) -> None:
+    fakes.halt_at = 30
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        assert status(app) == "no run"
+        assert app.query_one("#welcome").display
+        assert label(app) == "Train new run"
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: app.query_one("#curve").display and "30/250" in status(app))
+        assert "lyrics-zh-0001 · training" in status(app)
+        assert app.current_run == app.saves / "lyrics-zh-0001"
+        assert label(app) == "Training …"
+        chart = app.query_one(CurveChart)
+        await until(pilot, lambda: [one.curve.latest for one in chart.series][:1] == [30])
+        await until(pilot, lambda: "我还在原地 30" in str(app.query_one("#samples-text", Static).content))
+        await until(pilot, lambda: app.train.run is not None and ("bigram", 12.5) in app.train.run.baselines)
+        if size[1] >= 40:
+            await until(pilot, lambda: any("bigram, training 12.5" in line.label for line in chart.references))
+
+
+async def test_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
+    fakes.pace = 0.05
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "training" in status(app))
+        await pilot.press("space")
+        await until(pilot, lambda: "paused" in status(app))
+        assert label(app) == "Resume"
+        await pilot.press("space")
+        await until(pilot, lambda: "training" in status(app))
+        await pilot.press("x")
+        await until(pilot, lambda: "stopped" in status(app))
+        assert label(app) == "Go on"
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "training" in status(app))
+        assert fakes.asked.count("create") == 1
+
+
+async def test_going_on_with_another_backend_is_asked_first(playground: Make, fakes: FakeEngines) -> None:
+    words = "this run was computed with plain kernels; here it is computed with [b]compiled kernels"
+    app = playground()
+
+    def asked(name: str) -> list[dict[str, object]]:
+        return [message for engine in fakes.engines for message in engine.asked if message["request"] == name]
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "training" in status(app))
+        await pilot.press("x")
+        await until(pilot, lambda: "stopped" in status(app))
+        for number, (keys, way) in enumerate((
+            (("escape",), None), (("right", "right", "enter"), None), (("enter",), True), (("right", "enter"), False)
+        )):  # fmt: skip
+            fakes.change = {"words": words, "as_before": True, "remains": ""}
+            before = len(asked("train"))
+            await pilot.press("ctrl+t")
+            await until(pilot, lambda: isinstance(app.screen, OtherBackendDialog))
+            assert words[1:] in str(app.screen.query(".dialog-body").first(Static).content)
+            assert len(asked("train")) == before, number
+            await pilot.press(*keys)
+            await until(pilot, lambda: not isinstance(app.screen, OtherBackendDialog))
+            if way is None:
+                await pilot.pause()
+                assert "stopped" in status(app) and len(asked("train")) == before, number
+                continue
+            await until(pilot, lambda before=before: len(asked("train")) > before)  # type: ignore[misc]
+            assert asked("train")[-1]["as_before"] is way, number
+            await until(pilot, lambda: "training" in status(app))
+            await pilot.press("x")
+            await until(pilot, lambda: "stopped" in status(app))
+        fakes.change = {"words": words, "as_before": False, "remains": ""}
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.screen, OtherBackendDialog))
+        assert not app.screen.query("#before")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, OtherBackendDialog))
+        assert not asked("step")
+
+
+async def test_a_step_makes_a_run_and_holds_still(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("s")
+        await until(pilot, lambda: "batch 1/8" in status(app))
+        assert "paused" in status(app) and "ppl 900" in status(app)
+        await pilot.press("s")
+        await until(pilot, lambda: "batch 2/8" in status(app))
+        assert "train" not in fakes.asked
+
+
+async def test_learning_rate_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("+")
+        assert app.train.form.texts["learning_rate"] == "125"
+        await pilot.press("-", "ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        await pilot.press("+", "+")
+        await until(pilot, lambda: "lr 156.2" in app.query_one("#writing-edge", FrameEdge).note)
+        await until(pilot, lambda: app.train.run is not None and app.train.run.learning_rate == 156.2)
+        assert app.train.plan == "watch"
+
+
+async def test_exact_values_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        await app.train.form.focus_setting("num_epochs")
+        await pilot.press(*"300")
+        await until(pilot, lambda: label(app) == "Apply")
+        await pilot.press("enter")
+        await until(pilot, lambda: "5/300" in status(app))
+        assert label(app) == "Training …"
+
+
+def notes(app: Playground, kind: str = ".field-note") -> str:
+    return " ".join(str(said.content) for said in app.query(f"#form {kind}").results(Static))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_edit_is_applied_or_pending_or_taken_back(
+    playground: Make, fakes: FakeEngines, size: tuple[int, int]
+) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        run = app.train.run
+        assert run is not None
+
+        async def edit(name: str, text: str) -> None:
+            app.train.drawer = True
+            await app.train.form.focus_setting(name)
+            await until(pilot, lambda: app.focused is not None and app.focused.id == f"edit-{name}")
+            app.focused.value = text  # type: ignore[union-attr]
+            await pilot.pause()
+
+        for is_paused in (False, True):
+            if is_paused:
+                await pilot.press("space")
+                await until(pilot, lambda: "paused" in status(app))
+            await edit("num_epochs", "3000")
+            await until(pilot, lambda: "not applied: enter applies it" in notes(app))
+            note, scroll = app.query("#form .field-note").first(), app.query_one("#form-scroll")
+            await until(pilot, lambda: scroll.region.contains_region(note.region))  # noqa: B023
+            assert "the run has 250" in notes(app) and label(app) == "Apply"
+            await pilot.press("escape")
+            assert app.train.form.texts["num_epochs"] == "250" and notes(app) == ""
+            assert [toast.message for toast in app._notifications][-1] == (
+                "The edit is taken back: epochs 250 again. Enter applies one."
+            )
+            await edit("learning_rate", "abc")
+            await pilot.press("escape")
+            assert app.train.form.texts["learning_rate"] == "100" and app.train.form.reading.config is not None
+        await edit("num_epochs", "300")
+        await pilot.press("enter")
+        await until(pilot, lambda: "5/300" in status(app) and notes(app) == "")
+        assert "paused" in status(app) and label(app) == "Resume", "an edit does not resume"
+        assert not app.train.drawer and run.num_epochs == 300
+
+
+async def test_a_target_below_what_is_done_stands_at_its_setting(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        words = "num_epochs must be at least 5, the epochs that are done or begun, got 3: stop ends the training now"
+        fakes.refusals["set"] = words
+        await app.train.form.focus_setting("num_epochs")
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: words in notes(app, ".field-error"))
+        assert trouble(app) == words and notes(app) == "" and "5/250" in status(app)
+        await pilot.press("escape")
+        assert trouble(app) == "" and app.train.form.texts["num_epochs"] == "250"
+        await until(pilot, lambda: notes(app, ".field-error") == "")
+
+
+async def test_one_button_resumes(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+
+        def buttons() -> list[str]:
+            return [str(button.label) for button in app.query("#train-buttons Button").results(Button)]
+
+        await pilot.press("space")
+        await until(pilot, lambda: "paused" in status(app))
+        assert buttons() == ["Resume", "Pause", "Stop"] and app.query_one("#train-pause", Button).disabled
+        app.train.form.change({"num_hiddens": "64"})
+        app.train._tell_plan()
+        assert buttons() == ["Train new run", "Resume", "Stop"]
+        await pilot.click("#train-pause")
+        await until(pilot, lambda: "training" in status(app))
+
+
+async def test_a_refusal_is_forgotten_with_the_settings_it_was_for(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        words = "batch_size must leave one batch"
+        for change in (
+            lambda: app.train.take_corpus({"corpus": "verse-zh", "normalise": "none"}),
+            lambda: app.query_one("#edit-num_steps", Input).__setattr__("value", "7"),
+            lambda: app.post_message(TextsChanged()),
+        ):
+            fakes.refusals["create"] = words
+            await pilot.press("ctrl+t")
+            await until(pilot, lambda: trouble(app) == words and notes(app, ".field-error") == words)
+            change()
+            await until(pilot, lambda: notes(app, ".field-error") == "" and trouble(app) == "")
+        fakes.refusals["create"] = words
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: trouble(app) == words and notes(app, ".field-error") == words)
+        await pilot.press("ctrl+t")  # the same again, and this time it trains
+        await until(pilot, lambda: "training" in status(app))
+        assert trouble(app) == "" and notes(app, ".field-error") == ""
+
+
+async def test_a_run_that_is_opened_is_not_called_untrained(playground: Make, fakes: FakeEngines, saves: Path) -> None:
+    run = made_run(saves, RunConfig(num_epochs=1))
+    write_journal(run, StateChanged(State.IDLE, 0), StateChanged(State.TRAINING, 0), scripted_epoch(1))
+    write_journal(run, StateChanged(State.FINISHED, 1))
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.train.watch_run(WatchedRun(run.path, OPENING))
+        assert label(app) == "Opening …" and "opening" in status(app)
+        await pilot.press("ctrl+t")
+        assert "create" not in fakes.asked
+        words = "Reading lyrics-zh-0001 …"
+        assert str(app.query_one("#welcome", Static).content) == words
+        app.train.know(run.facts(), run.summary())
+        assert "finished" in status(app) and str(app.query_one("#welcome", Static).content) == words
+        app.train.take_events(run.path, [scripted_epoch(1)])
+        assert not app.query_one("#welcome").display
+        await app.open_run(run.path)
+        app.train.action_train()  # at once, as the list of runs does
+        await until(pilot, lambda: "the only epoch is done" in trouble(app))
+        assert "train" not in fakes.asked
+
+
+async def test_wrong_settings_are_told_all_at_once_and_nothing_starts(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.train.form.change({"num_steps": "0", "dropout": "abc", "learning_rate": "-1"})
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.id == "edit-dropout")
+        assert app.train.drawer
+        errors = [str(error.content) for error in app.query(".field-error").results(Static)]
+        assert any(error.startswith("steps must be between 1 and 10,000, got 0") for error in errors)
+        assert any("dropout must be a number" in error for error in errors)
+        assert any(error.startswith("lr must be above 0") for error in errors)
+        assert "create" not in fakes.asked
+
+
+async def test_what_the_engine_refuses_stands_at_its_setting(playground: Make, fakes: FakeEngines) -> None:
+    fakes.refusals["create"] = "batch_size must leave one batch, [bold]got[/bold] 32"
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: trouble(app) != "")
+        assert trouble(app) == "batch_size must leave one batch, [bold]got[/bold] 32"
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-batch_size")
+        assert app.current_run is None
+        await pilot.press("ctrl+t")  # the engine that refused is replaced by another
+        await until(pilot, lambda: "training" in status(app))
+        assert trouble(app) == ""
+
+
+async def test_an_engine_that_does_not_start(playground: Make, fakes: FakeEngines) -> None:
+    fakes.start_error = EngineError("the engine did not start: no module named torch")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "no module named torch" in trouble(app))
+        assert status(app) == "no run"
+
+
+async def test_starting_says_so(playground: Make, fakes: FakeEngines) -> None:
+    fakes.may_start.clear()
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "starting an engine" in status(app))
+        fakes.may_start.set()
+        await until(pilot, lambda: "training" in status(app))
+
+
+async def test_a_lost_engine_is_told_in_words(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 12
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "12/250" in status(app))
+        run = app.current_run
+        assert run is not None
+        (run / "engine.log").write_text("torch.OutOfMemoryError: CUDA out of memory\n")
+        engine = fakes.of(run)
+        assert engine is not None
+        await engine.end()
+        await until(pilot, lambda: "out of memory" in trouble(app))
+        assert "engine.log" in trouble(app)
+        await until(pilot, lambda: "interrupted" in status(app))
+        fakes.halt_at = 20
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "20/250" in status(app))
+        assert trouble(app) == ""
+
+
+async def test_remarks_of_the_engine_are_shown_while_they_are_new(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig())
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.train.watch_run(WatchedRun(run.path))
+        old = [Note("long ago"), *(scripted_epoch(epoch) for epoch in range(1, 9))]
+        app.train.take_events(run.path, [StateChanged(State.TRAINING, 0), *old, Note("[red]the disk is full[/red]")])
+        await pilot.pause()
+        assert [toast.message for toast in app._notifications] == ["[red]the disk is full[/red]"]
+
+
+async def test_diverged_says_what_helps(playground: Make, fakes: FakeEngines, saves: Path) -> None:
+    run = made_run(saves, RunConfig())
+    write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1))
+    write_journal(run, StateChanged(State.DIVERGED, 1, "the loss is not a number at step 9"))
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "not a number at step 9" in trouble(app))
+        assert "lower learning rate" in trouble(app)
+        assert "diverged" in status(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_exploded_run_is_shown_as_what_it_is(playground: Make, saves: Path, size: tuple[int, int]) -> None:
+    run = made_run(saves, RunConfig(learning_rate=1e6, clipping="none"))
+    losses = [9_320_178.6, 15_821_945.4, 17_468_926.9]
+    points = [EpochFinished(n, n * 8, math.inf, None, loss, 7.0, 1e6, 7e4, 0.1) for n, loss in enumerate(losses, 1)]
+    write_journal(run, StateChanged(State.TRAINING, 0), *points, StateChanged(State.DIVERGED, 3, "the loss exploded"))
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "the loss exploded" in trouble(app))
+        assert "diverged" in status(app) and "ppl >1e308" in status(app)
+        assert "loss 17,468,927 nats, 25,202,334 bits/token" in figures(app)
+        chart = app.query_one(CurveChart)
+        assert chart.display and chart.y_label == "loss in nats"
+        assert chart.series[0].curve.points()[1].tolist() == losses
+        assert chart.references[0].label == "uniform 6.9"
+        drawing = "\n".join(chart.draw(70, 14).lines)
+        assert "loss in nats" in drawing and "no epoch yet" not in drawing
+        assert app.query_one("#recovery").display and str(app.query_one("#recover-r", Button).label).endswith(
+            "lr 100,000"
+        )
+        app.train.take_events(run.path, [RunResumed(0, 0), scripted_epoch(1)])
+        app.train.view._paint(everything=True)
+        assert chart.y_label == "perplexity" and chart.series[0].curve.points()[1][0] < 1027
+
+
+@pytest.mark.parametrize("state", [State.DIVERGED, State.FAILED])
+@pytest.mark.parametrize(("key", "rate"), [("r", 10.0), ("h", 50.0)])
+async def test_a_run_that_ended_badly_goes_on_with_a_lower_learning_rate(
+    playground: Make, fakes: FakeEngines, saves: Path, state: str, key: str, rate: float
+) -> None:
+    fakes.halt_at = 3
+    run = made_run(saves, RunConfig())
+    write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1), StateChanged(state, 1, "[b]it broke[/b]"))
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert not app.query_one("#recovery").display
+        await app.open_run(run.path)
+        await until(pilot, lambda: "[b]it broke[/b]" in trouble(app))
+        assert f"Log: {run.log_path}" in trouble(app)
+        await until(pilot, lambda: app.query_one("#recovery").display)
+        labels = [str(app.query_one(f"#recover-{name}", Button).label) for name in "rh"]
+        assert labels == ["r: go on with lr 10", "h: go on with lr 50"], "what will be is shown before"
+        await app.open_run(run.path)
+        await until(pilot, lambda: "it broke" in trouble(app))
+        await pilot.press(key)
+        await until(pilot, lambda: "training" in status(app))
+        await until(pilot, lambda: app.train.run is not None and app.train.run.learning_rate == rate)
+        assert trouble(app) == "" and not app.query_one("#recovery").display
+        engine = fakes.of(run.path)
+        assert engine is not None and engine.config.learning_rate == rate
+        await pilot.press(key)  # there is nothing left to go on from
+        assert fakes.asked.count("set") == 1
+
+
+async def test_a_changed_setting_makes_it_a_new_run(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        assert app.train.plan == "watch"
+        app.train.form.change({"num_hiddens": "64"})
+        app.train._tell_plan()
+        assert label(app) == "Train new run"
+        app.train.form.change({"num_hiddens": "256"})
+        app.train._tell_plan()
+        assert label(app) == "Training …"
+        await pilot.press("ctrl+n")
+        assert label(app) == "Train new run"
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "lyrics-zh-0002 · training" in status(app))
+        first = fakes.of(app.saves / "lyrics-zh-0001")
+        assert first is not None and first.state == State.TRAINING
+
+
+async def test_save_under_another_name(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 3
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "3/250" in status(app))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        app.screen.query_one(Input).value = "好的-1"
+        await pilot.press("enter")
+        await until(pilot, lambda: (app.saves / "好的-1" / "run.json").exists())
+
+
+async def test_done_offers_more_epochs(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    app_config = {"num_epochs": "12"}
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.train.form.change(app_config)
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "finished" in status(app) and "12/12" in status(app))
+        assert label(app) == "Go on"
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-num_epochs")
+        words = "all 12 epochs are done: to go on, type how many in all, such as 24, then enter"
+        assert trouble(app) == words and notes(app, ".field-error") == words
+        await pilot.press(*"20")
+        assert trouble(app) == "" and "ctrl+t goes on with it; the run has 12" in notes(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: "20/20" in status(app))
+
+
+async def test_hidden_panes_are_not_drawn(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    fakes.pace = 0.02
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "training" in status(app))
+        await pilot.press("f5")
+        await pilot.pause(0.3)
+        before = status(app)
+        await pilot.pause(0.5)
+        assert status(app) == before
+        await pilot.press("f3")
+        await until(pilot, lambda: status(app) != before)
+
+
+async def test_keys_of_the_curve(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 60
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "60/250" in status(app))
+        chart = app.query_one(CurveChart)
+        assert chart.log_y and chart.window is None
+        await pilot.press("l", "w")
+        assert not chart.log_y and chart.window == 200
+
+
+async def test_the_drawer_opens_and_closes(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        settings = app.query_one("#settings")
+        assert not settings.display
+        await pilot.press("e")
+        await until(pilot, lambda: settings.display and settings.has_focus_within)
+        await pilot.press("escape")
+        assert not settings.display
+        assert app.query_one(RunView).has_focus_within
+
+
+def figures(app: Playground) -> str:
+    return "\n".join(words for words, _ in app.query_one(Figures).lines)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_both_perplexities_in_words(playground: Make, saves: Path, size: tuple[int, int]) -> None:
+    run = made_run(saves, RunConfig(validation_fraction=0.1))
+    write_journal(run, scripted_epoch(1, held_out=True), EpochFinished(2, 16, 1.3, 812.4, 0.3, 0.4, 1.0, 7e4, 0.1))
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        assert not app.query_one(Figures).display
+        await app.open_run(run.path)
+        await until(pilot, lambda: "memorised: it knows the training text by heart (1.3)" in figures(app))
+        assert "training   1.300 perplexity   0.38 bits/token" in figures(app)
+        assert "best 812.4 at epoch 2" in figures(app)
+        chart = app.query_one(CurveChart)
+        best = next(one.curve for one in chart.series if one.name == "best")
+        assert best.points()[1].tolist() == [812.4]
+
+
+async def test_a_bidirectional_run_says_what_it_is(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(bidirectional=True))
+    write_journal(run, scripted_epoch(1), StateChanged(State.FINISHED, 1))
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "training" in figures(app))
+        assert "sees its own answer" in figures(app)
+        assert "Generation is off" in str(app.query_one("#samples-text", Static).content)
+        assert app.train.run is not None
+        app.train.run.hear_baselines({"on": "training", "bigram": 12.5})
+        app.train.view._paint(everything=True)
+        assert [line.label for line in app.query_one(CurveChart).references] == ["uniform 1,027"]
+
+
+async def test_every_preset_can_be_chosen(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        for name, preset in PRESETS.items():
+            app.query_one("#preset", Select).value = name
+            await until(pilot, lambda name=name: app.train.form.preset == name)
+            assert app.train.form.reading.config == preset.config
+
+
+@pytest.mark.parametrize("name", ["time-machine-scratch", "shakespeare-fast"])
+async def test_a_preset_whose_text_is_not_here_says_how_to_get_it(
+    playground: Make, fakes: FakeEngines, data_dir: Path, name: str
+) -> None:
+    corpus = PRESETS[name].config.corpus
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.query_one("#preset", Select).value = name
+        await until(pilot, lambda: app.train.form.preset == name)
+        facts = app.query_one("#form-facts", Static)
+        await until(pilot, lambda: f"{corpus} is not here yet: the Data pane (f2) downloads it" in str(facts.content))
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "is not here yet" in trouble(app))
+        assert app.focused is not None and app.focused.id == "edit-corpus"
+        assert "create" not in fakes.asked and not app.query("#curve").first().display
+        (data_dir / "downloads").mkdir()
+        (data_dir / "downloads" / f"{corpus}.txt").write_text("text " * 10_000)
+        app.post_message(TextsChanged())
+        await until(pilot, lambda: "parameters" in str(facts.content))
+        assert trouble(app) == ""
+
+
+async def test_about_the_preset(playground: Make, saves: Path) -> None:
+    run = made_run(saves, PRESETS["lyrics-nn-gru"].config, "gru")
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 161)), StateChanged(State.FINISHED, 160))
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "160/160" in status(app))
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(app.screen, PresetScreen) and app.screen.query("#preset-words"))
+        words = str(app.screen.query_one("#preset-words", Static).content)
+        assert "chapter 6" in words and "under copyright" in words and "measured in gru" in words
+        assert ["160", "1.020", "2.495"] in [line.split() for line in words.splitlines()]
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, PresetScreen))
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_every_preset_can_be_told_of(preset: Preset) -> None:
+    words = about(preset, {}, "").plain
+    assert preset.title in words and preset.source in words and preset.note in words
+    assert ("No perplexity by epoch was published." in words) == (not preset.published)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_setting_can_be_reached_by_key(playground: Make, size: tuple[int, int]) -> None:
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("e")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-corpus")
+        for heading in app.query(GroupHeading):
+            heading.action_unfold()
+        await until(pilot, lambda: len(app.train.form.query(SettingField)) == len(settings()))
+        scroll = app.query_one("#form-scroll")
+        for setting in (*settings()[::5], settings()[-1]):
+            await app.train.form.focus_setting(setting.name)
+            focused = app.query_one(f"#edit-{setting.name}")
+            await until(pilot, lambda: app.focused is focused and scroll.region.contains_region(focused.region))  # noqa: B023
+
+
+async def test_memory_and_devices_are_told_before_the_start(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        facts = app.query_one("#form-facts", Static)
+        await until(pilot, lambda: "memory about" in str(facts.content))
+        assert "8 batches an epoch" in str(facts.content) and "s an epoch," not in str(facts.content)
+        app.train.form.change({"num_hiddens": "16000", "num_layers": "8", "cell": "lstm"})
+        app.train._tell_plan()
+        await until(pilot, lambda: "cuda:0" in str(facts.content))
+
+
+def test_undone_epochs_come_again() -> None:
+    run = WatchedRun(Path("/saves/one"))
+    run.apply([scripted_epoch(epoch) for epoch in range(1, 31)])
+    run.apply([SampleWritten(30, "分开", "了")])
+    run.apply([RunResumed(20, 0)])
+    assert run.epoch == 20 and not run.samples and run.training.latest == 20
+    run.apply([scripted_epoch(epoch) for epoch in range(21, 26)])
+    x, _ = run.training.points()
+    assert x.tolist() == [float(epoch) for epoch in range(1, 26)]
+
+
+def test_figures_of_a_watched_run() -> None:
+    run = WatchedRun(Path("/saves/one"), State.TRAINING)
+    run.num_epochs = 100
+    run.apply([scripted_epoch(epoch) for epoch in range(1, 11)])
+    assert run.tokens_per_second == pytest.approx(71_000)
+    assert run.seconds_left == pytest.approx(90 * 0.125)
+    run.apply([EpochFinished(11, 88, float("nan"), None, float("nan"), 1.0, 1.0, 1.0, 1.0)])
+    assert run.epoch == 11
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+def test_snapshot_training(
+    snap_compare: Any, playground: Make, saves: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    config = next(iter(PRESETS.values())).config.replace(validation_fraction=0.1)
+    run = made_run(saves, config, "lyrics-0007")
+    write_journal(run, StateChanged(State.TRAINING, 0))
+    write_journal(run, *(scripted_epoch(epoch, 100.0, True) for epoch in range(1, 144)))
+    write_journal(run, SampleWritten(130, "分开", "了很久 [bold]我\x1b[31m还在原地"))
+    write_journal(run, SampleWritten(140, "分开", "月亮忘记了 你的名字"))
+    write_journal(run, StateChanged(State.STOPPED, 143))
+
+    async def opened(pilot: Any) -> None:
+        app = pilot.app
+        await app.open_run(run.path)
+        await until(pilot, lambda: "143/250" in status(app) and "stopped" in status(app))
+        await until(pilot, lambda: "月亮" in str(app.query_one("#samples-text", Static).content))
+        await until(pilot, lambda: "H100" in str(app.query_one("#header-device", Static).content))
+        await until(
+            pilot, lambda: "as measured in" in str(app.query_one("#form-facts", Static).content) or size[1] < 32
+        )
+        await pilot.pause(0.6)
+
+    assert snap_compare(playground(), terminal_size=size, run_before=opened)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_snapshot_empty(snap_compare: Any, playground: Make, size: tuple[int, int]) -> None:
+    async def opened(pilot: Any) -> None:
+        await until(pilot, lambda: "H100" in str(pilot.app.query_one("#header-device", Static).content))
+        await until(pilot, lambda: "parameters" in str(pilot.app.query_one("#form-facts", Static).content))
+        for field in pilot.app.query(Input):
+            field.cursor_blink = False
+        await pilot.press("e")
+        await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "edit-corpus")
+        await pilot.pause(0.5)
+
+    assert snap_compare(playground(), terminal_size=size, run_before=opened)
+
+
+def test_snapshot_diverged(snap_compare: Any, playground: Make, saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(saves)
+    run = made_run(saves, next(iter(PRESETS.values())).config, "lyrics-0008")
+    message = "the loss is no finite number any more since step 73; the log is engine.log"
+    write_journal(run, StateChanged(State.TRAINING, 0), *(scripted_epoch(epoch) for epoch in range(1, 10)))
+    write_journal(run, StateChanged(State.DIVERGED, 9, message))
+
+    async def opened(pilot: Any) -> None:
+        app = pilot.app
+        await app.open_run(run.path)
+        await until(pilot, lambda: app.query_one("#recovery").display and "9/250" in status(app))
+        await until(pilot, lambda: "H100" in str(app.query_one("#header-device", Static).content))
+        await pilot.pause(0.6)
+
+    assert snap_compare(playground(), terminal_size=(120, 40), run_before=opened)
+
+
+async def test_a_new_run_does_not_inherit_what_another_was_changed_to(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        await pilot.press("plus")
+        await until(pilot, lambda: app.train.form.texts["learning_rate"] == "125")
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: app.train.form.texts["learning_rate"] == "100")
+        assert app.train.form.preset == "lyrics-scratch-sequential"
+        run = app.train.run
+        assert run is not None
+        app.train.take_events(run.path, [SettingChanged(5, "learning_rate", 125.0)])  # the journal comes later
+        assert app.train.form.texts["learning_rate"] == "100"
+
+
+async def test_an_error_that_comes_back_at_once_is_shown(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        field = app.query_one("#field-num_steps", SettingField)
+        field.show_error("first")
+        await until(pilot, lambda: field.query(".field-error"))
+        field.show_error("")
+        field.show_error("second")
+        await until(
+            pilot, lambda: [str(said.content) for said in field.query(".field-error").results(Static)] == ["second"]
+        )
+
+
+async def test_a_text_longer_than_its_field_is_not_hidden_by_a_scrollbar(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("e")
+        corpus = app.query_one("#edit-corpus", Input)
+        corpus.value = "/a/path/that/is/much/longer/than/the/field/in/which/it/stands/text.txt"
+        await pilot.pause()
+        assert (corpus.styles.scrollbar_size_horizontal, corpus.styles.scrollbar_size_vertical) == (0, 0)

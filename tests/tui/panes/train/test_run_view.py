@@ -1,0 +1,104 @@
+"""The run on screen: figures that agree with one another, and little to send for a change."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_engine import made_run, scripted_epoch, until
+from textual.app import App
+
+from core.events import State, StateChanged
+from core.settings.run_config import RunConfig
+from tui.app import Playground
+from tui.messages import JournalGrew
+from tui.panes.train.figures import Figures
+from tui.shell.frame import FrameEdge
+from tui.text.quantities import perplexity_text
+
+Make = Callable[[], Playground]
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def title(app: Playground) -> str:
+    return app.query_one("#run-status", FrameEdge).title
+
+
+async def test_title_and_figures_are_of_one_epoch(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "night")
+    app = playground()
+    seen = set()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        app.post_message(JournalGrew(run.path, (StateChanged(State.TRAINING, 0),)))
+        for epoch in range(1, 25):
+            app.post_message(JournalGrew(run.path, (scripted_epoch(epoch),)))
+            await pilot.pause()
+            await asyncio.sleep(0.06)
+            painted = int(title(app).split("epoch")[1].split("/")[0])
+            figures = " ".join(words for words, _ in app.query_one(Figures).lines)
+            assert perplexity_text(scripted_epoch(painted).perplexity) in figures
+            seen.add(painted)
+    assert len(seen) > 2
+
+
+async def test_another_state_is_painted_at_once(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "night")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        app.post_message(JournalGrew(run.path, (StateChanged(State.TRAINING, 0), scripted_epoch(1))))
+        await until(pilot, lambda: "training" in title(app))
+        app.post_message(JournalGrew(run.path, (scripted_epoch(2), StateChanged(State.FINISHED, 2))))
+        await pilot.pause()
+        assert "finished" in title(app) and "2/250" in title(app)
+
+
+async def test_the_last_epoch_is_painted_though_nothing_follows(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "night")
+    app = playground()
+    async with app.run_test(size=(200, 60)) as pilot:
+        await app.open_run(run.path)
+        app.post_message(JournalGrew(run.path, (StateChanged(State.TRAINING, 0), scripted_epoch(1))))
+        await pilot.pause()
+        for epoch in (2, 3):
+            app.post_message(JournalGrew(run.path, (scripted_epoch(epoch),)))
+            await pilot.pause()
+        await until(pilot, lambda: "3/250" in title(app) and app.query_one("#epochs").rows[0].epoch == 3)
+
+
+async def test_a_letter_typed_sends_the_lines_that_change_and_not_the_panel(
+    playground: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+
+    def display(app: App[None], screen: object, update: Any) -> None:
+        if update is not None:
+            written.append(len(update.render_segments(app.console)))
+
+    monkeypatch.setattr(Playground, "_display", display)
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.train.form.focus_setting("num_hiddens")
+        await pilot.press("end")
+        await pilot.pause(0.3)
+        for name in ("0", "backspace", "0", "backspace"):
+            written.clear()
+            await pilot.press(name)
+            await pilot.pause(0.2)
+            assert 0 < sum(written) < 6_000
+
+
+def test_the_collector_is_held_off_and_let_go() -> None:
+    code = (
+        "import gc; from core import collector\n"
+        "collector.settle(); assert gc.isenabled() and not gc.get_freeze_count()\n"
+        "collector.hold_off(); assert not gc.isenabled()\n"
+        "collector.settle(); assert gc.isenabled() and gc.get_freeze_count()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

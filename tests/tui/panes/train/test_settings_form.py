@@ -1,0 +1,251 @@
+"""The settings form: what it reads, what it says, what it makes of a person's keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.widgets import Input, Select, Static
+
+from core.settings.presets import PRESETS
+from core.settings.run_config import RunConfig, settings
+from tui.engines.watched_run import WatchedRun
+from tui.forms.choice import Choice
+from tui.forms.field import SettingField
+from tui.forms.reading import idle_words, named_setting, read, texts_of, typed
+from tui.panes.train.plan import live_edits, plan_of
+from tui.panes.train.settings_form import GroupHeading, SettingsForm
+
+
+class FormApp(App[None]):
+    """The form alone."""
+
+    CSS = """
+    .more { display: none; height: auto }
+    .more.-open { display: block }
+    .field-line { height: 1 }
+    .field, .field-error, SettingsForm { height: auto }
+    #form-scroll { height: 20 }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield SettingsForm(next(iter(PRESETS.values())).config, ("lyrics-zh", "tale-en"))
+
+    @property
+    def form(self) -> SettingsForm:
+        return self.query_one(SettingsForm)
+
+
+def errors(app: App[None]) -> list[str]:
+    return [str(error.content) for error in app.query(".field-error").results(Static)]
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_every_preset_survives_being_typed(preset: object) -> None:
+    config = preset.config  # type: ignore[attr-defined]
+    assert read(texts_of(config)).config == config
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 1e-9, 123456.789, 1e22, 0.01, 100.0])
+def test_typed_numbers_are_read_back(value: float) -> None:
+    assert float(typed(value)) == value
+
+
+def test_all_errors_at_once_in_words() -> None:
+    reading = read({**texts_of(RunConfig()), "num_steps": "0", "learning_rate": "x", "corpus": " "})
+    assert reading.config is None
+    assert set(reading.errors) == {"num_steps", "learning_rate", "corpus"}
+    assert "corpus must be the name" in reading.errors["corpus"]
+
+
+def test_errors_between_settings_stand_at_one_of_them() -> None:
+    texts = {**texts_of(RunConfig()), "embedding_size": "100", "tied": "yes"}
+    assert list(read(texts).errors) == ["tied"]
+
+
+def test_what_has_no_effect_is_no_error() -> None:
+    texts = {**texts_of(RunConfig()), "decay_epochs": "never"}
+    reading = read(texts)
+    assert "decay_epochs" not in reading.relevant and reading.config is not None
+    reading = read({**texts, "schedule": "step"})
+    assert "decay_epochs" in reading.errors
+
+
+def test_named_setting() -> None:
+    assert named_setting("num_steps must be between 1 and 10,000, got 0") == "num_steps"
+    assert named_setting("there is no such file") is None
+
+
+async def test_every_setting_has_its_place() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        for heading in app.query(GroupHeading):
+            heading.action_unfold()
+        await pilot.pause()
+        await pilot.pause()
+        assert {field.setting.name for field in app.query(SettingField)} == {setting.name for setting in settings()}
+
+
+async def test_an_error_comes_and_goes_while_typing() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        await app.form.focus_setting("batch_size")
+        await pilot.pause()
+        await pilot.press("0")
+        await pilot.pause()
+        assert errors(app) == ["batch must be between 1 and 65,536, got 0"]
+        await pilot.press("backspace", *"x[red]")
+        await pilot.pause()
+        assert errors(app) == ["batch must be a whole number between 1 and 65,536, got 'x[red]'"]
+        await pilot.press(*["backspace"] * 6, *"64")
+        await pilot.pause()
+        assert errors(app) == []
+        assert app.form.reading.config is not None and app.form.reading.config.batch_size == 64
+
+
+async def test_enter_unfolds_a_group() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        heading = app.query_one("#group-text", GroupHeading)
+        heading.focus()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert heading.expanded and app.query("#field-tokens")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not heading.expanded
+
+
+async def test_choices_by_key_and_mouse() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        await app.form.focus_setting("cell")
+        await pilot.pause()
+        await pilot.press("right")
+        assert app.form.texts["cell"] == "gru"
+        await pilot.press("space", "space")
+        await pilot.pause()
+        assert app.form.texts["cell"] == "rnn"
+        choice = app.query_one("#edit-cell", Choice)
+        choice.on_click(type("Click", (), {"x": 8, "stop": lambda self: None})())  # type: ignore[arg-type]
+        await pilot.pause()
+        assert app.form.texts["cell"] == "gru"
+
+
+async def test_a_preset_fills_the_form_and_an_edit_makes_it_custom() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        select = app.query_one("#preset", Select)
+        select.value = "lyrics-nn-rnn"
+        await pilot.pause()
+        assert app.form.preset == "lyrics-nn-rnn"
+        assert app.form.reading.config == PRESETS["lyrics-nn-rnn"].config
+        await app.form.focus_setting("num_hiddens")
+        await pilot.pause()
+        await pilot.press(*"64")
+        await pilot.pause()
+        assert app.form.preset is None and select.value == "custom"
+        await pilot.press(*["backspace"] * 2, *"256")
+        await pilot.pause()
+        assert app.form.preset == "lyrics-nn-rnn"
+
+
+async def test_what_has_no_effect_is_dimmed_and_says_why() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        app.form.change({"clipping": "none"})
+        await pilot.pause()
+        field = app.query_one("#field-clip", SettingField)
+        assert field.has_class("-idle")
+        await app.form.focus_setting("clip")
+        await pilot.pause()
+        help_line = app.query_one("#form-help", Static)
+        assert str(help_line.content).startswith("no effect while clipping is none; it has one with norm or value")
+        app.form.change({"clipping": "norm"})
+        await pilot.pause()
+        assert not field.has_class("-idle") and not str(help_line.content).startswith("no effect")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("momentum", {"optimiser": "adam"}, "no effect while optimiser is adam; it has one with sgd or rmsprop"),
+        ("activation", {"cell": "lstm"}, "no effect while cell is lstm; it has one with rnn"),
+        ("patience", {}, "no effect while held out is 0"),
+        ("tied", {}, "no effect while embedding is 0"),
+        ("sample_length", {"sample_every": "0"}, "no effect while sample every is 0"),
+        ("sampling", {"documents": "lines"}, "no effect while documents is lines; it has one with stream"),
+        ("hidden", {}, ""),
+    ],
+)
+def test_why_a_setting_has_no_effect(name: str, changes: dict[str, str], words: str) -> None:
+    setting = next(setting for setting in settings() if name in (setting.name, setting.label))
+    assert idle_words(setting, {**texts_of(RunConfig()), **changes}) == words
+
+
+def test_every_idle_setting_can_say_why() -> None:
+    texts = {**texts_of(RunConfig()), "documents": "lines", "optimiser": "adam", "clipping": "none", "cell": "gru"}
+    idle = [setting for setting in settings() if setting.name not in read(texts).relevant]
+    assert len(idle) > 8
+    assert all("while" in idle_words(setting, texts) for setting in idle)
+
+
+async def test_a_bidirectional_model_is_explained_beside_the_setting() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        await app.form.focus_setting("bidirectional")
+        await pilot.pause()
+        assert not app.query(".field-note")
+        await pilot.press("right")
+        await pilot.pause()
+        words = str(app.query_one(".field-note", Static).content)
+        assert "sees its own answer" in words and "generation is off" in words
+        await pilot.press("left")
+        await pilot.pause()
+        assert not app.query(".field-note")
+
+
+async def test_pasted_control_characters_do_not_enter() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        app.query_one("#edit-corpus", Input).value = "poems\x1b[31m\x07\nzh"
+        await pilot.pause()
+        assert app.form.texts["corpus"] == "poems[31m zh"
+
+
+async def test_a_long_note_says_where_all_of_it_is() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        app.query_one("#form-help").styles.height = 3
+        await pilot.pause()
+        app.query_one("#preset", Select).value = "lyrics-nn-rnn"
+        await pilot.pause()
+        assert str(app.query_one("#form-help", Static).content).endswith("… (i: all of it)")
+
+
+async def test_focus_tells_what_a_setting_is() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        await app.form.focus_setting("dropout")
+        await pilot.pause()
+        words = str(app.query_one("#form-help", Static).content)
+        assert "fraction of units set to zero" in words and "at least 0 and below 1" in words and "default 0" in words
+
+
+def test_plan() -> None:
+    config = RunConfig()
+    texts = texts_of(config)
+    assert plan_of(None, texts, config, False) == "new"
+    run = WatchedRun(Path("/saves/one"), "training")
+    run.config, run.learning_rate, run.num_epochs = config, 100.0, 250
+    assert plan_of(run, texts, config, False) == "watch"
+    assert plan_of(run, texts, config, True) == "new"
+    faster = config.replace(learning_rate=125.0)
+    assert plan_of(run, texts_of(faster), faster, False) == "apply"
+    assert live_edits(run, faster) == {"learning_rate": 125.0}
+    run.state = "paused"
+    assert plan_of(run, texts, config, False) == "resume"
+    run.state = "finished"
+    assert plan_of(run, texts, config, False) == "go on"
+    assert plan_of(run, texts_of(config.replace(batch_size=8)), config, False) == "new"

@@ -1,0 +1,95 @@
+"""What a move of the focus costs: the widgets that it concerns are styled anew, and the keys where they are others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.color import Color
+from textual.containers import Horizontal
+from textual.css.stylesheet import Stylesheet
+from textual.widgets import Footer, Input
+
+from tests.tui.pane_harness import settled
+from tui.shell.lit_box import LIT, LitScroll, LitVertical
+
+
+class TwoBoxes(App[None]):
+    """Two fields in one box, one in another, inside a third."""
+
+    CSS = "LitVertical, LitScroll { border: round gray; } LitVertical.-lit, LitScroll.-lit { border: round red; }"
+
+    def compose(self) -> ComposeResult:
+        with LitVertical(id="outer"), Horizontal():
+            with LitVertical(id="left"):
+                yield Input(id="one")
+                yield Input(id="two")
+            with LitScroll(id="right", can_focus=False):
+                yield Input(id="three")
+
+
+async def test_the_border_is_lit_while_the_focus_is_inside() -> None:
+    app = TwoBoxes()
+    async with app.run_test() as pilot:
+
+        def lit() -> list[str]:
+            found = {box.id for box in app.query(f".{LIT}")}
+            coloured = {box.id for box in app.query("#outer, #left, #right") if box.styles.border.top[1].rgb[0] == 255}
+            assert coloured == found
+            return sorted(str(name) for name in found)
+
+        await settled(pilot, lambda: lit() == ["left", "outer"])
+        await pilot.press("tab")
+        assert app.focused is app.query_one("#two") and lit() == ["left", "outer"]
+        await pilot.press("tab")
+        await settled(pilot, lambda: lit() == ["outer", "right"])
+        app.set_focus(None)
+        await settled(pilot, lambda: lit() == [])
+
+
+async def test_a_move_styles_few_widgets_and_leaves_the_keys(
+    playground: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot, lambda: bool(app.screen.focused))
+        app.query_one("#edit-num_hiddens").focus()
+        await pilot.pause()
+        styled: list[object] = []
+        apply = Stylesheet.apply
+
+        def counted(self: Stylesheet, node: Any, **options: Any) -> None:
+            styled.append(node)
+            apply(self, node, **options)
+
+        keys = list(app.query_one(Footer).children)
+        before = app.focused
+        monkeypatch.setattr(Stylesheet, "apply", counted)
+        await pilot.press("tab")
+        await pilot.pause()
+        assert app.focused is not before and isinstance(app.focused, Input)
+        assert app.query_one("#field-num_layers .field-label").styles.color == Color.parse(
+            app.theme_variables["accent"]
+        )
+        assert len(styled) < 60, "of some three hundred"
+        assert keys and list(app.query_one(Footer).children) == keys
+        monkeypatch.setattr(Stylesheet, "apply", apply)
+        await pilot.press("f5")
+        await settled(pilot, lambda: list(app.query_one(Footer).children) != keys)
+
+
+async def test_a_focus_that_arrives_at_what_is_hidden_goes_to_what_is_shown(playground: Callable[..., Any]) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot, lambda: bool(app.screen.focused))
+        drop_down = app.query_one("#preset")
+        drop_down.focus()
+        await pilot.pause()
+        drop_down.expanded = True  # its list is to get the focus with a later message,
+        drop_down.expanded = False  # and has gone by then
+        await settled(pilot, lambda: app.screen.focused is drop_down)
+        app.query_one("#edit-num_hiddens").focus()
+        app.query_one("#settings").display = False
+        await settled(pilot, lambda: app.screen.focused is not None and app.screen.focused.region)

@@ -1,0 +1,231 @@
+"""Charts as widgets: drawn only while visible and after a change, a few times a second; only changed cells are sent."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from textual.geometry import Region, Size
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.visual import Visual
+from textual.widget import Widget
+
+from tui.charts import Curve, Drawing, Marker, ReferenceLine, Series, blank, line_chart
+from tui.charts.ticks import linear_range
+from tui.scheduling import later
+
+if TYPE_CHECKING:
+    from textual.theme import Theme
+
+Draw: TypeAlias = Callable[[int, int], Drawing]
+"""Returns the drawing for a width and a height."""
+
+REDRAW_SECONDS = 0.25
+
+
+class Chart(Widget):
+    """Shows the drawing of a function.
+
+    The function is called at most once in ``REDRAW_SECONDS``, however often ``invalidate`` is called (the first time at
+    once, and again for the last change), and never while the chart is not visible. Rows that have not changed are not
+    sent to the terminal again.
+    """
+
+    DEFAULT_CSS = "Chart { width: 1fr; height: 1fr; }"
+    ALLOW_SELECT = False
+
+    def __init__(self, draw: Draw | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._draw = draw
+        self._drawing: Drawing | None = None
+        self._drawn_at = -math.inf
+        self._strips: list[Strip] | None = None
+        self._stale = False
+        self._scheduled = False
+
+    def show(self, draw: Draw) -> None:
+        """Show the drawing of another function."""
+        self._draw = draw
+        self.invalidate()
+
+    def draw(self, width: int, height: int) -> Drawing:
+        """The drawing in exactly this size."""
+        return self._draw(width, height) if self._draw is not None else blank(width, height)
+
+    def invalidate(self, at_once: bool = False) -> None:
+        """Schedule a redraw because the data changed. ``at_once`` if a person waits for it, as after a key."""
+        self._stale = True
+        if not self.is_attached or (self._scheduled and not at_once):
+            return
+        wait = 0.0 if at_once else self._drawn_at + REDRAW_SECONDS - time.monotonic()
+        self._scheduled = True
+        later(self, wait, self._redraw)  # after the pending messages, which may change more
+
+    def _redraw(self) -> None:
+        """Draw again, and have the changed rows painted."""
+        self._scheduled = False
+        if not self._stale or not self.size or not self.is_on_screen:
+            return  # on_show draws it
+        before = self._drawing
+        self._paint()
+        after = self._drawing
+        assert after is not None
+        if before is None or (before.width, before.height) != (after.width, after.height):
+            self.refresh()
+        else:
+            regions = changed_regions(before, after)
+            if regions:
+                self.refresh(*regions)
+
+    def _paint(self) -> None:
+        """Update the drawing if the data or the size changed, and its strips."""
+        width, height = self.size
+        drawing = self._drawing
+        if self._stale or drawing is None or (drawing.width, drawing.height) != (width, height):
+            self._stale = False
+            self._drawn_at = time.monotonic()
+            self._drawing = drawing = self.draw(width, height)
+        self._strips = Visual.to_strips(self, drawing, width, height, self.visual_style, apply_selection=False)
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the drawing (called by Textual)."""
+        drawing = self._drawing
+        if self._strips is None or drawing is None or Size(drawing.width, drawing.height) != self.size:
+            self._paint()
+        assert self._strips is not None
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width, self.visual_style.rich_style)
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, self._theme_changed)
+
+    def on_show(self) -> None:
+        if self._stale:
+            self.invalidate(at_once=True)
+
+    def _theme_changed(self, theme: Theme) -> None:
+        self._strips = None
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        """The colours may have changed (called by Textual)."""
+        self._strips = None
+        super().notify_style_update()
+
+
+def changed_regions(before: Drawing, after: Drawing) -> list[Region]:
+    """Where two drawings of one size differ: for each row that does, the columns from the first change to the last."""
+    regions: list[Region] = []
+    for y, (old, new) in enumerate(zip(before.rows, after.rows, strict=True)):
+        if old == new:
+            continue
+        old_text, new_text = before.lines[y], after.lines[y]
+        if len(old_text) != after.width or len(new_text) != after.width:  # wide characters: columns are not characters
+            regions.append(Region(0, y, after.width, 1))
+            continue
+        old_styles = [style for text, style in old for _ in text]
+        new_styles = [style for text, style in new for _ in text]
+        differing = [
+            x
+            for x in range(after.width)
+            if old_text[x] != new_text[x] or (old_styles[x] != new_styles[x] and new_text[x] != " ")
+        ]
+        if differing:
+            regions.append(Region(differing[0], y, differing[-1] + 1 - differing[0], 1))
+    return regions
+
+
+@dataclass(frozen=True, eq=False)
+class LiveSeries:
+    """A ``Series`` whose points are read from a ``Curve`` each time the chart is drawn."""
+
+    name: str
+    curve: Curve
+    color: int | str | None = None
+    marker: Marker | None = None
+
+    def points(self, since: float | None) -> Series:
+        """The series as it is now, from ``since`` on."""
+        return Series(self.name, *self.curve.points(since), self.color, self.marker)
+
+
+class CurveChart(Chart):
+    """Curves over epochs: perplexity in training and on held-out text, with reference lines.
+
+    The x axis extends to the end of the run if that is known, else to a round number beyond the latest point, so that
+    a new point changes a few cells and not the whole picture.
+    """
+
+    series: reactive[tuple[LiveSeries, ...]] = reactive((), repaint=False, always_update=True)
+    """What is drawn. Set it again after a curve has grown."""
+    references: reactive[tuple[ReferenceLine, ...]] = reactive((), repaint=False)
+    """Horizontal lines."""
+    end: reactive[float | None] = reactive(None, repaint=False)
+    """The epoch that the x axis includes; None if the end of the run is not known."""
+    log_y: reactive[bool] = reactive(True, repaint=False)
+    """Logarithmic y axis."""
+    window: reactive[int | None] = reactive(None, repaint=False)
+    """Number of latest epochs that are shown; None for all."""
+
+    def __init__(
+        self,
+        *,
+        x_label: str = "epoch",
+        y_label: str = "perplexity",
+        placeholder: str = "no epoch yet",
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.x_label = x_label
+        self.y_label = y_label
+        self.placeholder = placeholder
+
+    def watch_series(self) -> None:
+        self.invalidate()
+
+    def watch_references(self) -> None:
+        self.invalidate()
+
+    def watch_end(self) -> None:
+        self.invalidate()
+
+    def watch_log_y(self) -> None:
+        self.invalidate(at_once=True)
+
+    def watch_window(self) -> None:
+        self.invalidate(at_once=True)
+
+    def draw(self, width: int, height: int) -> Drawing:
+        """The curves with the points that they have now."""
+        low, high = self._x_range(max((one.curve.latest for one in self.series), default=0.0))
+        near = self.window is not None
+        references = [replace(line, stretch=line.stretch and self.log_y and not near) for line in self.references]
+        title = self.y_label + (", log scale" if self.log_y else "")
+        return line_chart(
+            [one.points(low if near else None) for one in self.series],
+            width=width,
+            height=height,
+            log_y=self.log_y,
+            x_label=self.x_label,
+            y_label=f"{title}, last {self.window:,}" if self.window is not None else title,
+            x_range=(low, high),
+            y_range=(1.0, None) if self.log_y and not near else None,
+            reference_lines=references,
+            integer_x=True,
+            placeholder=self.placeholder,
+        )
+
+    def _x_range(self, latest: float) -> tuple[float, float]:
+        """The ends of the x axis. They change seldom, because the whole picture changes with them."""
+        if self.window is not None:
+            step = max(1, self.window // 10)
+            high = max(float(self.window), math.ceil(latest / step) * step)
+            return high - self.window, high
+        if self.end is not None and self.end >= latest:
+            return 0.0, max(1.0, self.end)
+        return 0.0, max(10.0, linear_range(0.0, latest)[1])

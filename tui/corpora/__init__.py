@@ -1,0 +1,1 @@
+"""Texts as the screen needs them: which there are, their statistics, downloads."""

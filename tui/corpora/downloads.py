@@ -1,0 +1,49 @@
+"""Fetching a known text: by ``python -m core download`` in a process of its own, which can be ended at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from core.corpus.catalogue import DOWNLOADS, Download, resolve
+from core.errors import CorpusError
+from tui.corpora.statistics import core_process, sentence_of
+from tui.text.quantities import bytes_text
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are here and the bytes there will be."""
+
+
+async def download(name: str, *, data_dir: Path | None, progress: Progress) -> None:
+    """Fetch a text of the catalogue; from then on its name opens it. Raises CorpusError with the command's sentence.
+
+    Cancelled, it ends the process; the next time goes on from what is here by then.
+    """
+    arguments = ["download", "--json", *([f"--data={data_dir}"] if data_dir is not None else []), "--", name]
+    async with core_process(arguments) as process:
+        assert process.stdout is not None and process.stderr is not None
+        while line := await process.stdout.readline():
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                told = json.loads(line)
+                if told["event"] == "progress":
+                    progress(int(told["bytes"]), int(told["total"]))
+        words = (await process.stderr.read()).decode("utf-8", "replace")
+        if await process.wait() != 0:
+            raise CorpusError(sentence_of(words, "the download ended without a word: try again"))
+
+
+def not_here(corpus: str, data_dir: Path | None) -> Download | None:
+    """The catalogue's entry of a text that must be downloaded before it can be opened, else None. Looks at the disk."""
+    entry = next((entry for entry in DOWNLOADS if entry.name == corpus), None)
+    if entry is not None:
+        with contextlib.suppress(CorpusError):
+            resolve(corpus, data_dir)
+            return None
+    return entry
+
+
+def not_here_words(entry: Download) -> str:
+    """How to get it."""
+    return f"{entry.name} is not here yet: the Data pane (f2) downloads it, {bytes_text(entry.bytes).strip()}"

@@ -1,0 +1,124 @@
+"""Texts as the screen needs them: which there are, what is to be told of one, and how one begins.
+
+The statistics are computed by ``python -m core stats`` in a process of its own: a large text keeps neither the screen
+waiting nor its memory, and a choice that has been changed meanwhile is simply killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from core.errors import CorpusError
+from core.files import open_to_read
+
+# As many n-grams as the tallest screen has rows for.
+TOP = 60
+HEAD_BYTES = 24_000
+
+
+async def describe(
+    source: str,
+    *,
+    normalise: str,
+    tokens: str,
+    max_tokens: int,
+    min_freq: int,
+    batch_size: int,
+    num_steps: int,
+    documents: str = "stream",
+    data_dir: Path | None = None,
+) -> dict[str, Any]:
+    """What ``core.corpus.statistics.describe`` tells of a text. Raises CorpusError with the sentence of the command.
+
+    Cancelled, it kills the process.
+    """
+    arguments = [
+        "stats", "--json", f"--corpus={source}", f"--normalise={normalise}", f"--tokens={tokens}",
+        f"--documents={documents}", f"--max-tokens={max_tokens}", f"--min-freq={min_freq}",
+        f"--batch-size={batch_size}", f"--num-steps={num_steps}", f"--top={TOP}",
+    ]  # fmt: skip
+    if data_dir is not None:
+        arguments.append(f"--data={data_dir}")
+    async with core_process(arguments) as process:
+        out, words = await process.communicate()
+    if process.returncode != 0:
+        raise CorpusError(sentence_of(words.decode("utf-8", "replace"), "its statistics ended without a word"))
+    try:
+        facts = json.loads(out)
+    except ValueError:
+        raise CorpusError("its statistics were cut off: try again") from None
+    if not isinstance(facts, dict):
+        raise CorpusError("its statistics are of an unknown form")
+    return facts
+
+
+@asynccontextmanager
+async def core_process(arguments: list[str]) -> AsyncIterator[Process]:
+    """``python -m core`` with its output in pipes; killed where it still runs at the end. Raises CorpusError."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "core", *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"python -m core {arguments[0]} could not be started: {error}") from None
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def sentence_of(words: str, otherwise: str) -> str:
+    """The sentence with which a command ended on stderr."""
+    last = words.strip().splitlines()[-1:] or [otherwise]
+    return last[0].removeprefix("error: ")
+
+
+def head(path: Path, encoding: str) -> str:
+    """The beginning of a text file as it stands there; empty where it cannot be read. It waits for the disk."""
+    try:
+        with open_to_read(path) as file:
+            text = file.read(HEAD_BYTES).decode(encoding, "ignore")
+    except (OSError, LookupError):
+        return ""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def matches(typed: str, limit: int = 200) -> list[str]:
+    """Paths that begin with ``typed``: folders, which end in a slash, then files. It waits for the disk.
+
+    Hidden names only come after a dot; names with characters that cannot be seen never do.
+    """
+    folder, slash, stem = typed.rpartition("/")
+    try:
+        base = Path(f"{folder}{slash}" or ".").expanduser()
+        found: list[tuple[bool, str]] = []
+        with os.scandir(base) as entries:
+            for entry in entries:
+                name = entry.name
+                if not name.startswith(stem) or not name.isprintable():
+                    continue
+                if name.startswith(".") and not stem.startswith("."):
+                    continue
+                is_folder = entry.is_dir()
+                found.append((not is_folder, f"{folder}{slash}{name}{'/' if is_folder else ''}"))
+    except (OSError, ValueError, RuntimeError):
+        return []
+    return [path for _, path in sorted(found)[:limit]]

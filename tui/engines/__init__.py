@@ -1,0 +1,1 @@
+"""What the playground knows of engines and runs."""

@@ -1,0 +1,288 @@
+"""The run on screen: what its journal and its engine have said so far. No widgets here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from core.events import (
+    LARGEST_LOSS,
+    EpochFinished,
+    Event,
+    Note,
+    RunResumed,
+    SampleWritten,
+    SettingChanged,
+    State,
+    StateChanged,
+    StepFinished,
+)
+from core.runs.store import RunFacts, RunSummary
+from core.settings.run_config import RunConfig
+from tui.charts.curve import Curve
+
+# Of a run whose files have not been read yet, in the place of a state.
+OPENING = "opening"
+KEPT_SAMPLES = 100
+KEPT_EPOCHS = 60
+KEPT_NOTES = 20
+# A figure of one epoch jumps; one over this many has settled, and still follows.
+SMOOTHED_EPOCHS = 8
+
+
+class WatchedRun:
+    """Grows by ``apply``; memory stays bounded however long the run goes on.
+
+    ``best`` is the epoch with the lowest held-out perplexity, and that; ``baselines`` are perplexities of n-gram models
+    on the text that ``baselines_on`` names.
+
+    ``losses`` are the training and held-out curves in nats, where a perplexity is beyond floating point; else None.
+
+    ``told_epoch`` is how far the run's summary says that it is, as long as its curve has not been read.
+
+    ``notes`` are the last remarks of the engine, such as warnings of an exploding loss or a full disk.
+
+    ``curve_version`` and ``sample_version`` change whenever there is something new to draw.
+    """
+
+    def __init__(self, path: Path, state: str = State.IDLE) -> None:
+        self.path = path
+        self.name = path.name
+        self.state = state
+        self.message = ""
+        self.told_epoch = 0
+        self.config: RunConfig | None = None
+        self.vocabulary: int | None = None
+        self.parameters: int | None = None
+        self.num_epochs: int | None = None
+        self.learning_rate: float | None = None
+        self.training = Curve()
+        self.held_out = Curve()
+        self.losses: tuple[Curve, Curve] | None = None
+        self.epochs: deque[EpochFinished] = deque(maxlen=KEPT_EPOCHS)
+        self.samples: deque[SampleWritten] = deque(maxlen=KEPT_SAMPLES)
+        self.notes: deque[str] = deque(maxlen=KEPT_NOTES)
+        self.step: StepFinished | None = None
+        self.baselines_asked = False
+        self.baselines: tuple[tuple[str, float], ...] = ()
+        self.baselines_on = ""
+        self.best: tuple[int, float] | None = None
+        self._patience_from = 0
+        self.curve_version = 0
+        self.sample_version = 0
+        self._epoch_began = time.monotonic()
+
+    # ------------------------------------------------------------------ what comes in
+
+    def know(self, facts: RunFacts, summary: RunSummary | None = None) -> None:
+        """What ``run.json`` says; later changes in the journal stand above it, and what the engine has said."""
+        if summary is not None and self.state == OPENING:
+            self.hear_state(summary.state)
+            self.told_epoch = summary.epoch
+        self.config = facts.config
+        self.vocabulary = facts.corpus.vocabulary
+        self.parameters = facts.parameters
+        self.num_epochs = self.num_epochs or facts.config.num_epochs
+        self.learning_rate = self.learning_rate or facts.config.learning_rate
+        self.curve_version += 1
+        self.sample_version += 1  # what is said where there are no samples follows from the settings
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Take in events of the journal, oldest first."""
+        new: list[EpochFinished] = []
+        for event in events:
+            match event:
+                case EpochFinished():
+                    self.told_epoch = 0
+                    new.append(event)
+                case SampleWritten():
+                    self.samples.append(event)
+                    self.sample_version += 1
+                case StateChanged():
+                    self.hear_state(event.state, event.message)
+                case SettingChanged():
+                    self.hear_setting(event.name, event.value)
+                case StepFinished():
+                    self.step = event
+                case Note():
+                    self.notes.append(event.text)
+                case RunResumed():
+                    self._add(new)
+                    new = []
+                    self._undo(event.epoch)
+                    self._resume_patience(event)
+                case _:
+                    pass
+        self._add(new)
+
+    def hear_state(self, state: str, message: str = "") -> None:
+        """The run is in another state."""
+        self.state = state
+        self.message = message
+        self._epoch_began = time.monotonic()
+
+    def hear_step(self, message: dict[str, Any]) -> None:
+        """An engine's answer to ``step``, which has the fields of a ``StepFinished``."""
+        numbers = [message.get(name) for name in ("epoch", "batch", "num_batches", "loss", "perplexity")]
+        if all(isinstance(number, (int, float)) for number in numbers):
+            epoch, batch, num_batches, loss, perplexity = (float(number or 0) for number in numbers)
+            rate = self.learning_rate or 0.0
+            self.step = StepFinished(int(epoch), int(batch), int(num_batches), 0, perplexity, loss, rate, 0.0)
+
+    def hear_baselines(self, message: dict[str, Any]) -> None:
+        """An engine's answer to ``baselines``: what n-gram models reach, and on which text."""
+        values = {name: message.get(name) for name in ("unigram", "bigram", "trigram")}
+        self.baselines = tuple((name, float(value)) for name, value in values.items() if _is_number(value))
+        self.baselines_on = "held out" if message.get("on") == "held out" else "training"
+        self.curve_version += 1
+
+    def hear_setting(self, name: str, value: float) -> None:
+        """A live setting is another one now."""
+        if name == "learning_rate":
+            self.learning_rate = float(value)
+        elif name == "num_epochs":
+            self.num_epochs = int(value)
+
+    def _add(self, epochs: list[EpochFinished]) -> None:
+        if not epochs:
+            return
+        numbers = [epoch.epoch for epoch in epochs]
+        self._add_losses(epochs)
+        self.training.extend(numbers, [epoch.perplexity for epoch in epochs])
+        if any(epoch.validation_perplexity is not None for epoch in epochs):
+            measured = [
+                (epoch.epoch, epoch.validation_perplexity)
+                for epoch in epochs
+                if epoch.validation_perplexity is not None
+            ]
+            self.held_out.extend([epoch for epoch, _ in measured], [perplexity for _, perplexity in measured])
+            self._note_best(measured)
+        self.epochs.extend(epochs)
+        self.step = None
+        self._epoch_began = time.monotonic()
+        self.curve_version += 1
+
+    def _add_losses(self, epochs: list[EpochFinished]) -> None:
+        """Follow the losses from the first perplexity on that is beyond floating point."""
+        pairs = [(nats_of(epoch.perplexity, epoch.loss), nats_of(epoch.validation_perplexity, epoch.validation_loss))
+                 for epoch in epochs]  # fmt: skip
+        if self.losses is None:
+            if not any(nats is not None and nats > LARGEST_LOSS for pair in pairs for nats in pair):
+                return
+            self.losses = _logarithm(self.training), _logarithm(self.held_out)
+        for which, curve in enumerate(self.losses):
+            told = [(epoch.epoch, pair[which]) for epoch, pair in zip(epochs, pairs, strict=True)]
+            known = [(number, nats) for number, nats in told if nats is not None]
+            curve.extend([number for number, _ in known], [nats for _, nats in known])
+
+    def _note_best(self, measured: Iterable[tuple[int, float]]) -> None:
+        """As the trainer has it: the first epoch of those with the lowest perplexity."""
+        for epoch, perplexity in measured:
+            if math.isfinite(perplexity) and (self.best is None or perplexity < self.best[1]):
+                self.best = (epoch, perplexity)
+
+    def _resume_patience(self, event: RunResumed) -> None:
+        """A run that had run out of patience and goes on all the same has all of it again."""
+        patience = self.config.patience if self.config is not None else 0
+        if event.batch == 0 and 0 < patience <= (self.epochs_since_best or 0):
+            self._patience_from = event.epoch
+
+    def _undo(self, last: int) -> None:
+        """Forget what is later than epoch ``last``: no checkpoint kept it, and it will come again."""
+        if self.epoch <= last:
+            return
+        for curve in (self.training, self.held_out, *(self.losses or ())):
+            x, y = curve.points()
+            keep = x <= last
+            curve.clear()
+            curve.extend(x[keep], y[keep])
+        if self.losses is not None and not any((curve.points()[1] > LARGEST_LOSS).any() for curve in self.losses):
+            self.losses = None
+        if self.best is not None and self.best[0] > last:
+            self.best = None
+            x, y = self.held_out.points()
+            self._note_best(zip(x.astype(int).tolist(), y.tolist(), strict=True))
+        self._patience_from = min(self._patience_from, last)
+        self.epochs = deque((epoch for epoch in self.epochs if epoch.epoch <= last), maxlen=KEPT_EPOCHS)
+        self.samples = deque((sample for sample in self.samples if sample.epoch <= last), maxlen=KEPT_SAMPLES)
+        self.step = None
+        self.curve_version += 1
+        self.sample_version += 1
+
+    # ------------------------------------------------------------------ what can be asked
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that is finished."""
+        return self.epochs[-1].epoch if self.epochs else 0
+
+    @property
+    def perplexity(self) -> float | None:
+        """On the training text, over the last epoch (or over the steps so far, before the first one is finished)."""
+        if self.step is not None and not self.epochs:
+            return self.step.perplexity
+        return self.epochs[-1].perplexity if self.epochs else None
+
+    @property
+    def validation_perplexity(self) -> float | None:
+        """On the held-out text, after the last epoch."""
+        return self.epochs[-1].validation_perplexity if self.epochs else None
+
+    @property
+    def loss(self) -> float | None:
+        """The logarithm of ``perplexity``, in nats; known also where that is beyond floating point."""
+        last = self.step if self.step is not None and not self.epochs else self.epochs[-1] if self.epochs else None
+        return nats_of(last.perplexity, last.loss) if last is not None else None
+
+    @property
+    def validation_loss(self) -> float | None:
+        """The logarithm of ``validation_perplexity``, in nats."""
+        last = self.epochs[-1] if self.epochs else None
+        return nats_of(last.validation_perplexity, last.validation_loss) if last is not None else None
+
+    @property
+    def epochs_since_best(self) -> int | None:
+        """Epochs without a better held-out perplexity, as patience counts them; None where nothing is held out."""
+        return None if self.best is None else self.epoch - max(self.best[0], self._patience_from)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Over the last epochs."""
+        if self.step is not None and self.step.tokens_per_second > 0:
+            return self.step.tokens_per_second
+        last = list(self.epochs)[-SMOOTHED_EPOCHS:]
+        seconds = sum(epoch.seconds for epoch in last)
+        return sum(epoch.tokens_per_second * epoch.seconds for epoch in last) / seconds if seconds > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the last epoch is finished, by the pace of the last epochs."""
+        last = list(self.epochs)[-SMOOTHED_EPOCHS:]
+        if not last or self.num_epochs is None:
+            return None
+        pace = sum(epoch.seconds for epoch in last) / len(last)
+        return max(0.0, (self.num_epochs - self.epoch) * pace)
+
+
+def nats_of(perplexity: float | None, loss: float | None) -> float | None:
+    """The logarithm of a perplexity; of one beyond floating point its ``loss``, as far as that is known."""
+    if perplexity is None or not perplexity > 0:
+        return None
+    return math.log(perplexity) if math.isfinite(perplexity) else loss
+
+
+def _logarithm(curve: Curve) -> Curve:
+    import numpy as np
+
+    found, (x, y) = Curve(), curve.points()
+    if len(curve):
+        found.extend(x[y > 0], np.log(y[y > 0]))
+    return found
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -1,0 +1,1 @@
+"""Forms: fields built from settings, and what their texts mean."""

@@ -1,0 +1,99 @@
+"""One of a few values, on one line: all of them side by side where there is room, the chosen one marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.text.safe import cell_len, pad_cells
+
+
+class Choice(Widget, can_focus=True):
+    """``● scratch  ○ torch.nn``, or ``‹ spaces ›`` where that is too wide. Arrows, space and clicks change it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,space,enter", "move(1)", "Next value", show=False),
+        Binding("left", "move(-1)", "Value before", show=False),
+        Binding("home", "jump(0)", "First value", show=False),
+        Binding("end", "jump(-1)", "Last value", show=False),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"choice--chosen", "choice--other"}
+
+    value: reactive[str] = reactive("")
+
+    @dataclass
+    class Changed(Message):
+        """Another value was chosen."""
+
+        choice: Choice
+        value: str
+
+        @property
+        def control(self) -> Choice:
+            """The widget, for ``@on`` with a selector."""
+            return self.choice
+
+    def __init__(self, options: tuple[str, ...], value: str = "", *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.options = options
+        self.set_reactive(Choice.value, value if value in options else options[0])
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """One line."""
+        return 1
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether all values fit beside one another."""
+        return sum(cell_len(option) + 4 for option in self.options) - 2 <= self.size.width
+
+    def render(self) -> Content:
+        """The values, or the chosen one between arrows."""
+        chosen, other = self.get_visual_style("choice--chosen"), self.get_visual_style("choice--other")
+        if not self.side_by_side:
+            arrows = chosen if self.has_focus else other
+            width = max(1, min(self.size.width - 4, max(cell_len(option) for option in self.options)))
+            return Content.assemble(("‹ ", arrows), (pad_cells(self.value, width), chosen), (" ›", arrows))
+        parts: list[Content] = []
+        for option in self.options:
+            mark, style = ("● ", chosen) if option == self.value else ("○ ", other)
+            parts.append(Content.assemble((mark, style), (option, style)))
+        return Content("  ").join(parts)
+
+    def action_move(self, by: int) -> None:
+        """The next value, or the one before."""
+        self._choose((self.options.index(self.value) + by) % len(self.options))
+
+    def action_jump(self, index: int) -> None:
+        """The value at ``index``."""
+        self._choose(index)
+
+    def on_click(self, event: events.Click) -> None:
+        """The value under the pointer, or the next one."""
+        event.stop()
+        if not self.side_by_side:
+            return self.action_move(-1 if event.x == 0 else 1)
+        end = 0
+        for index, option in enumerate(self.options):
+            end += cell_len(option) + 4
+            if event.x < end:
+                return self._choose(index)
+
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """The arrows light up."""
+        super().watch_has_focus(_has_focus)
+        self.refresh()
+
+    def _choose(self, index: int) -> None:
+        value = self.options[index]
+        if value != self.value:
+            self.value = value
+            self.post_message(self.Changed(self, value))

@@ -1,0 +1,79 @@
+"""A text that is not here yet: what it is, from where it comes, and how far its download is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from core.corpus.catalogue import Download
+from tui.palette import QUIET
+from tui.text.quantities import bytes_text
+from tui.text.safe import shown_text
+
+BAR = 20
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """How far a download is: bytes that are here, whether it runs, and why it ended where it failed."""
+
+    done: int = 0
+    running: bool = True
+    error: str = ""
+
+    def share(self, entry: Download) -> float:
+        """0 to 1."""
+        return min(1.0, self.done / entry.bytes) if entry.bytes else 0.0
+
+
+class DownloadCard(Vertical):
+    """Its buttons are ``#download-go`` and ``#download-cancel``."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="download-facts")
+        yield Static(id="download-state")
+        with Horizontal(id="download-buttons"):
+            yield Button("Download …", variant="primary", compact=True, id="download-go",
+                         tooltip="Fetch this text, after a question")  # fmt: skip
+            yield Button("Cancel", compact=True, id="download-cancel",
+                         tooltip="Stop fetching; another download goes on from there")  # fmt: skip
+
+    def show(self, entry: Download, fetch: Fetch | None) -> None:
+        """Show ``entry``; ``fetch`` is its download, if there is or was one."""
+        self.query_one("#download-facts", Static).update(facts_of(entry))
+        state = self.query_one("#download-state", Static)
+        state.update(state_of(entry, fetch))
+        running = fetch is not None and fetch.running
+        go, cancel = self.query_one("#download-go", Button), self.query_one("#download-cancel", Button)
+        go.label = "Try again …" if fetch is not None and fetch.error else "Download …"
+        go.display, cancel.display = not running, running
+
+
+def facts_of(entry: Download) -> Content:
+    """What it is, its size, its licence note and its source."""
+    rows = (
+        ("size", bytes_text(entry.bytes)),
+        ("licence", entry.licence),
+        ("source", entry.source),
+        ("checked", f"sha256 {entry.sha256[:16]}…"),
+    )
+    lines = [Content.styled(shown_text(entry.title), "bold"), Content("")]
+    lines += [Content.assemble((f"{name:<9}", QUIET), shown_text(words)) for name, words in rows]
+    return Content("\n").join([*lines, Content.styled(shown_text(entry.url), QUIET)])
+
+
+def state_of(entry: Download, fetch: Fetch | None) -> Content:
+    """A bar while it runs, the sentence where it failed, else what enter does."""
+    if fetch is None:
+        return Content.styled("It is not here yet. Enter downloads it, after a question.", QUIET)
+    if fetch.error:
+        return Content.styled(shown_text(fetch.error), "$text-error")
+    filled = round(BAR * fetch.share(entry))
+    return Content.assemble(
+        ("━" * filled, "$accent"), ("─" * (BAR - filled), QUIET),
+        f"  {bytes_text(fetch.done)} of {bytes_text(entry.bytes)}" if fetch.done else "  connecting …",
+    )  # fmt: skip

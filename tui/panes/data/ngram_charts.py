@@ -1,0 +1,60 @@
+"""What is drawn of the n-grams of a text: the most frequent ones as bars, and Zipf's law."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tui.charts import Bar, Drawing, Palette, Series, bar_chart, line_chart
+from tui.charts.widget import Draw
+from tui.text.safe import distinct_labels, token_name
+
+# Bars lie close to one another: in full colour they would outshine all else.
+PALETTE = Palette(bar="$primary 60%")
+LABEL_SHARE = 3  # of a chart's width, one part is for the labels
+ROOM_FOR_NAMES = 72  # cells of a chart in whose legend the names of the series find room
+NAMES = {"1": "tokens", "2": "pairs", "3": "triples"}
+
+
+def gram_name(gram: Any, kind: str) -> str:
+    """A token, or several: words with blanks between them, characters side by side."""
+    if isinstance(gram, str):
+        return gram
+    return (" " if kind == "word" else "").join(token_name(str(token)) for token in gram)
+
+
+def bars_of(facts: dict[str, Any], order: str) -> Draw:
+    """The most frequent n-grams; shares are of all of them in the text."""
+    kind = str(facts["token_kind"])
+    names = [token_name(gram_name(gram, kind)) for gram, _ in facts["top"][order]]
+    counts = [float(count) for _, count in facts["top"][order]]
+    total = max(0, int(facts["tokens"]) - int(order) + 1)
+
+    def draw(width: int, height: int) -> Drawing:
+        labels = distinct_labels(names[:height], max(1, width // LABEL_SHARE))
+        bars = [Bar(label, count) for label, count in zip(labels, counts, strict=False)]
+        return bar_chart(
+            bars, width=width, height=height, palette=PALETTE, total=float(total), placeholder="the text is too short"
+        )
+
+    return draw
+
+
+def zipf_of(facts: dict[str, Any]) -> Draw:
+    """Frequency over rank, both as logarithms, with the slope of the line that fits best beside each name."""
+
+    def series(is_narrow: bool) -> list[Series]:
+        return [_zipf_series(facts["zipf"][order], order if is_narrow else name) for order, name in NAMES.items()]
+
+    def draw(width: int, height: int) -> Drawing:
+        is_narrow = width < ROOM_FOR_NAMES
+        return line_chart(
+            series(is_narrow), width=width, height=height, log_x=True, log_y=True,
+            x_label="rank", y_label="slopes:" if is_narrow else "frequency, slopes:",
+        )  # fmt: skip
+
+    return draw
+
+
+def _zipf_series(law: dict[str, Any], name: str) -> Series:
+    label = name if law["slope"] is None else f"{name} {law['slope']:.2f}"
+    return Series(label, law["ranks"], law["frequencies"])

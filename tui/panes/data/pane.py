@@ -1,0 +1,379 @@
+"""The Data pane: choose a text, and see what a model will see of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Button, Input, OptionList, Static, TabbedContent, TabPane
+
+from core.corpus.catalogue import DOWNLOADS, Download, texts
+from core.errors import ConfigError, CorpusError
+from core.settings.run_config import RunConfig, Value, setting
+from core.units import counted
+from tui.charts.widget import Chart
+from tui.corpora.downloads import download
+from tui.corpora.statistics import describe, head
+from tui.dialogs.confirm import ConfirmDialog
+from tui.forms.field import SettingField
+from tui.forms.reading import typed
+from tui.messages import CorpusChosen, TextsChanged
+from tui.panes.data.batch_examples import BatchExamples
+from tui.panes.data.corpus_facts import CorpusFacts
+from tui.panes.data.download_card import DownloadCard, Fetch, facts_of
+from tui.panes.data.ngram_charts import bars_of, zipf_of
+from tui.panes.data.path_input import PathInput
+from tui.panes.data.text_list import TextList
+from tui.services import host, stands
+from tui.shell.lit_box import LitScroll, LitVertical
+from tui.text.safe import clip_cells, shown_text
+
+TEXT_SETTINGS = ("normalise", "tokens", "documents", "max_tokens", "min_freq")
+BATCH_SETTINGS = ("batch_size", "num_steps")
+DEBOUNCE = 0.25
+GRAMS = (("1", "Tokens"), ("2", "Pairs"), ("3", "Triples"))
+
+
+class DataPane(Horizontal):
+    """Chooses a text; its statistics come from a process of their own."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "u",
+            "use",
+            "Use this text",
+            tooltip="Take this text to Train, or download it first, as enter in the list does",
+            id="data.use",
+        ),
+        Binding("v", "view", "Next view", tooltip="Tokens, pairs, triples, batches, text", id="data.view"),
+        Binding("p", "path", "Path", tooltip="Type the path of a file of your own", id="data.path"),
+        Binding(
+            "x",
+            "cancel_download",
+            "Cancel download",
+            tooltip="Cancel the download that is under way; another one goes on from there",
+            id="data.cancel",
+        ),
+        Binding("escape", "texts", "Texts", tooltip="Back to the list of texts", show=False, id="data.texts"),
+    ]
+
+    def __init__(self, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._source = ""
+        self._facts: dict[str, Any] | None = None
+        self._asked: dict[str, Value] | None = None
+        self._timer: Timer | None = None
+        self._wanted: Download | None = None  # what is chosen, where it is not here yet
+        self._fetches: dict[str, Fetch] = {}
+        self._can_cancel = False
+        self._is_reading = False
+        self._use_soon = False  # the text is wanted in Train as soon as it is read
+
+    def compose(self) -> ComposeResult:
+        with LitScroll(id="data-form", can_focus=False) as form:
+            form.border_title = "Texts"
+            texts = TextList(id="data-texts")
+            texts.tooltip = "A click shows a text, a double click or enter takes it to Train"
+            yield texts
+            yield PathInput(id="data-path")
+            for name in (*TEXT_SETTINGS, *BATCH_SETTINGS):
+                yield SettingField(setting(name), typed(setting(name).default))
+            yield Button(
+                "Use this text", variant="primary", compact=True, disabled=True, id="data-use",
+                tooltip="Take this text to Train, or download it first",
+            )  # fmt: skip
+        with LitVertical(id="data-view"):
+            yield Static("Looking for texts …", id="data-notice", markup=False)
+            yield DownloadCard(id="data-download")
+            yield CorpusFacts(id="data-facts")
+            with TabbedContent(id="data-tabs"):
+                for order, title in GRAMS:
+                    with TabPane(title, id=f"data-grams-{order}"):
+                        yield Chart(id=f"data-chart-{order}")
+                with TabPane("Batches", id="data-batches"):
+                    yield BatchExamples(id="data-examples")
+                with TabPane("Text", id="data-text"), VerticalScroll():
+                    yield Static(id="data-head", markup=False)
+                with TabPane("Zipf", id="data-zipf"):
+                    yield Chart(id="data-chart-zipf")
+        with VerticalScroll(id="data-beside") as beside:
+            beside.border_title = "Text"
+            yield Static(id="data-head-beside", markup=False)
+
+    def on_mount(self) -> None:
+        self._show_part("data-notice")
+        self._list_texts()
+
+    def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> DataPane:
+        """Put the focus on the list of texts."""
+        self.query_one("#data-texts").focus(scroll_visible)
+        return self
+
+    # ------------------------------------------------------------------ which text
+
+    @work(exclusive=True, group="texts")
+    async def _list_texts(self, highlight: str = "") -> None:
+        found = await asyncio.to_thread(texts, host(self).data_dir)
+        if not stands(self):
+            return
+        here = {text.name for text in found}
+        self.query_one(TextList).show(found, [entry for entry in DOWNLOADS if entry.name not in here], highlight)
+
+    @on(OptionList.OptionHighlighted, "#data-texts")
+    def _text_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        self._choose_entry(event.option_index)
+
+    @on(OptionList.OptionSelected, "#data-texts")
+    def _text_selected(self, event: OptionList.OptionSelected) -> None:
+        self._choose_entry(event.option_index)
+        self.action_use()
+
+    def _choose_entry(self, index: int) -> None:
+        entry = self.query_one(TextList).entry_at(index)
+        if isinstance(entry, Download):
+            self._offer(entry)
+        else:
+            self._choose(entry.name)
+
+    @on(PathInput.Submitted)
+    def _path_submitted(self, event: PathInput.Submitted) -> None:
+        path = Path(os.path.expanduser(event.path)).absolute()
+        again = str(path) == self._source
+        self._choose(str(path))
+        if again and not event.picked:
+            self.action_use()
+
+    def _choose(self, source: str) -> None:
+        if self._wanted is not None:
+            self._wanted = None
+            self._show_fetches()
+        if source != self._source:
+            self._source = source
+            self._compute_soon()
+
+    @on(SettingField.Edited)
+    def _edited(self) -> None:
+        self._compute_soon()
+
+    def _values(self) -> dict[str, Value] | None:
+        """The settings as typed, or None where one is wrong; what is wrong stands beside it."""
+        values: dict[str, Value] = {}
+        right = True
+        for field in self.query(SettingField):
+            try:
+                values[field.setting.name] = field.setting.parse(field.text)
+                field.show_error("")
+            except ConfigError as error:
+                field.show_error(error.labelled)
+                right = False
+        if not right:
+            return None
+        try:
+            RunConfig.from_dict(values)
+        except ConfigError as error:  # each is right by itself, but they do not go together
+            for field in self.query(f"#field-{error.field}").results(SettingField):
+                field.show_error(error.labelled)
+            return None
+        return values
+
+    # ------------------------------------------------------------------ its statistics
+
+    def _compute_soon(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._is_reading = self._use_soon = False
+        self._set_usable(None)
+        values = self._values()
+        if values is None or not self._source or self._wanted is not None:
+            return
+        self._is_reading = True
+        self._timer = self.set_timer(DEBOUNCE, lambda: self._compute(self._source, values))
+
+    @work(exclusive=True, group="describe")
+    async def _compute(self, source: str, values: dict[str, Value]) -> None:
+        view = self.query_one("#data-view")
+        name = shown_text(clip_cells(Path(source).name, 40))
+        view.border_title = Content(f"{name} · reading …")
+        view.border_subtitle = None
+        if self._facts is None:
+            self._say(f"Reading {name} …")
+        try:
+            facts = await describe(source, data_dir=host(self).data_dir, **values)  # type: ignore[arg-type]
+        except CorpusError as error:
+            if not stands(self):
+                return
+            view.border_title = Content(name)
+            self._facts, self._is_reading, self._use_soon = None, False, False
+            self._say(str(error), error=True)
+            return
+        beginning = await asyncio.to_thread(head, Path(str(facts["path"])), str(facts["encoding"]))
+        if not stands(self):
+            return
+        self._show(facts, beginning)
+        self._set_usable({"corpus": source, **{name: values[name] for name in TEXT_SETTINGS}})
+        is_wanted = self._use_soon
+        self._is_reading = self._use_soon = False
+        if is_wanted:
+            self.action_use()
+
+    def _show(self, facts: dict[str, Any], beginning: str) -> None:
+        self._facts = facts
+        view = self.query_one("#data-view")
+        name = clip_cells(shown_text(str(facts["name"])), 30)
+        kind = "word" if facts["token_kind"] == "word" else "character"
+        counts = f"{name} · {counted(facts['tokens'], kind)}"
+        wide = view.size.width > 60
+        view.border_title = Content(counts + (f" · vocabulary {facts['vocabulary']:,}" if wide else ""))
+        view.border_subtitle = Content(clip_cells(shown_text(str(facts["path"])), 60))
+        self._show_part("data-facts", "data-tabs")
+        self.query_one(CorpusFacts).show(facts)
+        self.query_one(BatchExamples).show(facts)
+        shown_head = "\n".join(shown_text(line) for line in beginning.split("\n"))
+        for name in ("#data-head", "#data-head-beside"):
+            self.query_one(name, Static).update(shown_head)
+        for order, _ in GRAMS:
+            self.query_one(f"#data-chart-{order}", Chart).show(bars_of(facts, order))
+        self.query_one("#data-chart-zipf", Chart).show(zipf_of(facts))
+
+    def _say(self, sentence: str, error: bool = False) -> None:
+        """Say something in the place of the numbers."""
+        notice = self.query_one("#data-notice", Static)
+        notice.update("\n".join(shown_text(line) for line in sentence.split("\n")))
+        notice.set_class(error, "-error")
+        self._show_part("data-notice")
+
+    def _show_part(self, *names: str) -> None:
+        """Which of the faces of the right side to show: a sentence, a download, or the numbers."""
+        for part in ("data-notice", "data-download", "data-facts", "data-tabs"):
+            self.query_one(f"#{part}").display = part in names
+
+    # ------------------------------------------------------------------ downloads
+
+    def _offer(self, entry: Download) -> None:
+        """Show what can be downloaded, in place of a text."""
+        if self._timer is not None:
+            self._timer.stop()
+        self.workers.cancel_group(self, "describe")
+        self._source, self._wanted, self._facts = entry.name, entry, None
+        self._is_reading = self._use_soon = False
+        self._set_usable(None)
+        self._show_fetches()
+
+    def _show_fetches(self) -> None:
+        """How far every download is: in the list, and on the card of the one that is chosen."""
+        running = {name: fetch for name, fetch in self._fetches.items() if fetch.running}
+        entries = {entry.name: entry for entry in DOWNLOADS}
+        self.query_one(TextList).note({name: f"{fetch.share(entries[name]):.0%}" for name, fetch in running.items()})
+        entry = self._wanted
+        if entry is not None:
+            view = self.query_one("#data-view")
+            state = "downloading" if entry.name in running else "not here yet"
+            view.border_title, view.border_subtitle = Content(f"{entry.name} · {state}"), None
+            self.query_one(DownloadCard).show(entry, self._fetches.get(entry.name))
+            self._show_part("data-download")
+        use = self.query_one("#data-use", Button)
+        use.label = "Use this text" if entry is None else "Download …"
+        use.disabled = self._asked is None if entry is None else entry.name in running
+        can_cancel = entry is not None and entry.name in running
+        if can_cancel != self._can_cancel:
+            self._can_cancel = can_cancel
+            self.refresh_bindings()
+
+    @work(exclusive=True, group="question")
+    async def _ask_and_download(self, entry: Download) -> None:
+        question = ConfirmDialog(f"Download {entry.name}?", facts_of(entry), "Download")
+        if await self.app.push_screen_wait(question) and stands(self):
+            self._fetches[entry.name] = Fetch()
+            self._show_fetches()
+            self.run_worker(self._download(entry), group=f"download-{entry.name}", exclusive=True, exit_on_error=False)
+
+    async def _download(self, entry: Download) -> None:
+        def progress(done: int, _total: int) -> None:
+            self._fetches[entry.name] = Fetch(done)
+            if stands(self):
+                self._show_fetches()
+
+        try:
+            await download(entry.name, data_dir=host(self).data_dir, progress=progress)
+        except CorpusError as error:
+            self._fetches[entry.name] = Fetch(running=False, error=str(error))
+            if stands(self):
+                self._show_fetches()
+            return
+        except asyncio.CancelledError:
+            self._fetches.pop(entry.name, None)
+            raise
+        self._fetches.pop(entry.name, None)
+        if not stands(self):
+            return
+        self.post_message(TextsChanged())
+        self.notify(f"{entry.name} is here", markup=False)
+        chosen = self._source
+        if self._wanted is entry:
+            self._source, self._wanted = "", None
+        self._show_fetches()
+        self._list_texts(chosen)
+
+    @on(Button.Pressed, "#download-cancel")
+    def action_cancel_download(self) -> None:
+        """End the download of what is chosen."""
+        entry = self._wanted
+        if entry is not None:
+            self.workers.cancel_group(self, f"download-{entry.name}")
+            self._fetches.pop(entry.name, None)
+            self._show_fetches()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is only something to cancel while it is fetched."""
+        if action == "cancel_download":
+            return self._can_cancel
+        return super().check_action(action, parameters)
+
+    # ------------------------------------------------------------------ actions
+
+    def _set_usable(self, settings: dict[str, Value] | None) -> None:
+        self._asked = settings
+        use = self.query_one("#data-use", Button)
+        use.label, use.disabled = "Use this text", settings is None
+
+    @on(Button.Pressed, "#data-use")
+    @on(Button.Pressed, "#download-go")
+    def action_use(self) -> None:
+        """Take the text to Train; one that is not here yet is downloaded first, after a question."""
+        entry = self._wanted
+        if entry is not None:
+            fetch = self._fetches.get(entry.name)
+            if fetch is None or not fetch.running:
+                self._ask_and_download(entry)
+        elif self._asked is not None:
+            self.post_message(CorpusChosen(dict(self._asked)))
+        elif self._is_reading:  # enter or a double click was quicker
+            self._use_soon = True
+        else:
+            self.notify("Something about this text is wrong: see beside the list.", severity="warning", markup=False)
+
+    def on_hide(self) -> None:
+        """What is read while one is elsewhere takes nobody back."""
+        self._use_soon = False
+
+    def action_view(self) -> None:
+        """The next view of the text."""
+        tabs = self.query_one(TabbedContent)
+        names = [pane.id or "" for pane in tabs.query(TabPane)]
+        tabs.active = names[(names.index(tabs.active) + 1) % len(names)]
+
+    def action_path(self) -> None:
+        """Go to the path."""
+        self.query_one(PathInput).query_one(Input).focus()
+
+    def action_texts(self) -> None:
+        """Back to the list."""
+        self.focus()

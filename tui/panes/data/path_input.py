@@ -1,0 +1,208 @@
+"""An input for the path of a file: the rest of the name is offered while it is typed, and all matches below it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
+
+from tui.corpora.statistics import matches
+from tui.forms.drop_down import PagedList
+from tui.forms.plain_input import PlainInput
+from tui.services import stands
+from tui.text.safe import shown_text
+
+SHOWN = 40
+
+
+class PathSuggester(Suggester):
+    """Suggests the first path that begins with what is typed; the disk is asked in a thread."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The whole path, or None."""
+        found = await asyncio.to_thread(matches, value, 1)
+        return found[0] if found and found[0] != value else None
+
+
+class _PathLine(PlainInput):
+    """The line itself: tab completes as far as all matches agree, down goes into the list."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "complete", "Complete", tooltip="Complete the path", id="path.complete"),
+        Binding("down", "list", "Matches", show=False),
+    ]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tab leaves the line where there is nothing to complete."""
+        parent = self.parent
+        if action == "complete" and isinstance(parent, PathInput):
+            return bool(parent.completion)
+        return super().check_action(action, parameters)
+
+    def action_complete(self) -> None:
+        """Complete."""
+        if isinstance(self.parent, PathInput):
+            self.value = self.parent.completion or self.value
+            self.cursor_position = len(self.value)
+
+    def action_list(self) -> None:
+        """Go to the matches."""
+        if isinstance(self.parent, PathInput):
+            self.parent.enter_list()
+
+
+class _Matches(PagedList):
+    """The list: up from its first line leads back to where one types."""
+
+    def action_cursor_up(self) -> None:
+        """One match up."""
+        if not self.highlighted and isinstance(self.parent, PathInput):
+            self.parent.leave_list()
+        else:
+            super().action_cursor_up()
+
+
+class PathInput(Vertical):
+    """Tells by ``Submitted`` that a path was entered or picked."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", show=False)]
+
+    @dataclass
+    class Submitted(Message):
+        """A path was entered, or a file was ``picked`` from the list."""
+
+        path: str
+        picked: bool = False
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.tooltip = "The path of a text file of your own: tab completes it, enter shows what is in it"
+        self._matches: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        yield _PathLine(placeholder="path of a text file", compact=True, suggester=PathSuggester(), id="path-line")
+        yield _Matches(id="path-matches", compact=True, markup=False)
+
+    def on_mount(self) -> None:
+        self._list.display = False
+
+    @property
+    def value(self) -> str:
+        """What stands in the line."""
+        return self._line.value.strip()
+
+    @property
+    def completion(self) -> str:
+        """What tab makes of the line; empty where it would change nothing."""
+        common = _common_beginning(self._matches)
+        return common if len(common) > len(self._line.value) else ""
+
+    @property
+    def _line(self) -> _PathLine:
+        return self.query_one(_PathLine)
+
+    @property
+    def _list(self) -> OptionList:
+        return self.query_one("#path-matches", OptionList)
+
+    def enter_list(self) -> None:
+        """Put the focus on the matches, if there are any."""
+        if self._list.display:
+            self._list.focus()
+            self._list.highlighted = 0
+
+    def leave_list(self) -> None:
+        """Back to the line, where enter takes again what was typed."""
+        self._list.highlighted = None
+        self._line.focus()
+
+    def action_close(self) -> None:
+        """Put the matches away, or else leave the line to whoever is around it."""
+        if self._list.display:
+            self._list.display = False
+            self._line.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape is ours only while the matches are open."""
+        return self._list.display if action == "close" else True
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._look_up(event.value)
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        highlighted = self._list.highlighted
+        if self._list.display and highlighted is not None:  # one has been in the list, and come back
+            self._pick(highlighted)
+            return
+        self._list.display = False
+        if self.value:
+            self.post_message(self.Submitted(self.value))
+
+    @on(OptionList.OptionHighlighted)
+    def _moved(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+
+    @on(OptionList.OptionSelected)
+    def _picked(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self._pick(event.option_index)
+
+    def _pick(self, index: int) -> None:
+        """Take a match: a folder is looked into, a file is entered."""
+        path = self._matches[index]
+        self._line.value = path
+        self._line.focus()
+        self._line.cursor_position = len(path)
+        if not path.endswith("/"):
+            with self._list.prevent(Input.Changed):
+                self._list.display = False
+            self.post_message(self.Submitted(path, picked=True))
+
+    def on_descendant_blur(self, event: events.DescendantBlur) -> None:
+        """Leaving the line puts the matches away."""
+        self.call_after_refresh(self._close_unless_focused)
+
+    def _close_unless_focused(self) -> None:
+        if not self.has_focus_within:
+            self._list.display = False
+
+    @work(exclusive=True, group="path")
+    async def _look_up(self, typed: str) -> None:
+        self._matches = await asyncio.to_thread(matches, typed, SHOWN) if typed else []
+        if not stands(self):
+            return
+        if self._matches == [typed]:
+            self._matches = []
+        self._list.clear_options()
+        self._list.add_options(Option(Content(shown_text(path))) for path in self._matches)
+        self._list.display = bool(self._matches) and self._line.has_focus
+        self.refresh_bindings()
+
+
+def _common_beginning(names: list[str]) -> str:
+    """The longest text that all ``names`` begin with."""
+    if not names:
+        return ""
+    # Of sorted names only the first and the last can differ early.
+    first, last = min(names), max(names)
+    for index, character in enumerate(first):
+        if index >= len(last) or last[index] != character:
+            return first[:index]
+    return first

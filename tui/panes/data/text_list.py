@@ -1,0 +1,96 @@
+"""The texts at hand, and those that can be downloaded: name and size on one line, what they are below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from core.corpus.catalogue import Download, Text
+from tui.forms.drop_down import PagedList
+from tui.palette import QUIET
+from tui.text.quantities import bytes_text
+from tui.text.safe import cell_len, clip_cells, pad_cells, shown_text
+
+NOT_HERE = "not here yet"
+LOW_SCREEN = 32  # lines of a screen on which what is not here gets one line, not two
+
+
+class TextList(PagedList):
+    """Lists texts, as wide as it is. A click moves the highlight, a double click selects, as enter does."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Use this text", show=False, id="data.enter"),
+    ]
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id, compact=True, markup=False)
+        self._entries: tuple[Text | Download, ...] = ()
+        self._notes: dict[str, str] = {}
+        self._painted_width = 0
+
+    def show(self, texts: Sequence[Text], downloads: Sequence[Download] = (), highlight: str = "") -> None:
+        """Show ``texts``, and below them ``downloads``; the one called ``highlight``, or the first, is highlighted."""
+        self._entries = (*texts, *downloads)
+        self.highlighted = None
+        self._paint()
+        names = [entry.name for entry in self._entries]
+        self.highlighted = names.index(highlight) if highlight in names else 0 if names else None
+
+    def note(self, notes: Mapping[str, str]) -> None:
+        """Say something in place of ``not here yet``, by name: how far a download is."""
+        before, self._notes = self._notes, dict(notes)
+        for index, entry in enumerate(self._entries):
+            if before.get(entry.name) != self._notes.get(entry.name):
+                self.replace_option_prompt_at_index(index, self._prompt(entry))
+
+    def entry_at(self, index: int) -> Text | Download:
+        """What stands at a place of the list."""
+        return self._entries[index]
+
+    def on_click(self, event: events.Click) -> None:
+        """Textual's list selects at a single click: a look at a text would already be its use."""
+        option = event.style.meta.get("option")
+        if option is not None:
+            event.prevent_default().stop()
+            self.highlighted = option
+            if event.chain == 2:
+                self.action_select()
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self.scrollable_content_region.width != self._painted_width:
+            self._paint()
+
+    def _paint(self) -> None:
+        self._painted_width = self.scrollable_content_region.width
+        highlighted = self.highlighted
+        with self.prevent(OptionList.OptionHighlighted):
+            self.clear_options()
+            self.add_options(Option(self._prompt(entry)) for entry in self._entries)
+            self.highlighted = highlighted
+
+    def _prompt(self, entry: Text | Download) -> Content:
+        width = max(16, self._painted_width - 2)
+        if isinstance(entry, Text):
+            return _two_lines(entry.name, bytes_text(entry.bytes), entry.description, width)
+        if self.app.size.height < LOW_SCREEN:
+            return Content.styled(_line(entry.name, self._notes.get(entry.name, "not here"), width), QUIET)
+        note = self._notes.get(entry.name, NOT_HERE)
+        return _two_lines(entry.name, bytes_text(entry.bytes), f"{note} · {entry.title}", width, QUIET)
+
+
+def _line(name: str, words: str, width: int) -> str:
+    return f"{pad_cells(shown_text(name), width - cell_len(words) - 1)} {words}"
+
+
+def _two_lines(name: str, words: str, description: str, width: int, style: str = "") -> Content:
+    room = width - cell_len(words) - 1
+    line = Content.assemble((pad_cells(shown_text(name), room), style), " ", (words, QUIET))
+    if not description:
+        return line
+    return Content("\n").join([line, Content.styled(clip_cells(shown_text(description), width), QUIET)])

@@ -1,0 +1,214 @@
+"""What came of one request: how it was asked, one or several texts side by side, and how it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import ItemGrid, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from core.generation.options import GenerationRequest
+from core.units import counted
+from tui.palette import QUIET
+from tui.panes.generate.token_details import SHADINGS
+from tui.panes.generate.written_text import WrittenText
+from tui.shell.lit_box import LitVertical
+from tui.text.safe import clipped_middle, shown_text, token_name
+
+NARROWEST = 21
+"""Cells of a column of samples."""
+_ENDED = {
+    "stop": "ended at its token",
+    "end": "the model ended it",
+    "verses": "all verses written",
+}
+
+
+def unknown_words(unknown: Sequence[str]) -> str:
+    """``not in the vocabulary: 龘, read as <unk>``; empty where all is known. Each token is named once."""
+    names = [token_name(str(token)[:40]) for token in dict.fromkeys(unknown)]
+    if not names:
+        return ""
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return f"not in the vocabulary: {shown}, read as <unk>"
+
+
+def copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
+    """``42 of 200 characters, underlined, stand literally in the training text, from character 1,203``: in full."""
+    length, start = int(copied["length"]), int(copied["text_start"])
+    if not length:
+        return f"none of its {noun}s stands in the training text"
+    what = f"all {length:,}" if length == tokens else f"{length:,} of {tokens:,}"
+    stand = "stands" if length == 1 else "stand"
+    return f"{what} {noun}s, underlined, {stand} literally in the training text, from {noun} {start + 1:,}"
+
+
+def short_copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
+    """``42 of 200 copied, from character 1,203``: one line below every text."""
+    length, start = int(copied["length"]), int(copied["text_start"])
+    return f"{length:,} of {tokens:,} copied, from {noun} {start + 1:,}" if length else "nothing copied"
+
+
+def heads_of(request: GenerationRequest, kind: str) -> tuple[str, ...]:
+    """The heads of an acrostic, one a verse."""
+    heads = request.heads.split() if kind == "word" else [head for head in request.heads if not head.isspace()]
+    return tuple(heads)
+
+
+class SampleText(Vertical):
+    """One text: its number where there are several, itself, and what is to be said of it."""
+
+    def __init__(self, caption: str, prefix: str, heads: Sequence[str] = (), shading: str = SHADINGS[0]) -> None:
+        super().__init__(classes="sample")
+        self._caption = caption
+        self.written = WrittenText(prefix, heads)
+        self.written.set_reactive(WrittenText.shading, shading)
+        self._waiting: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        if self._caption:
+            yield Static(Content(self._caption), classes="sample-caption")
+        yield self.written
+        note = Static("", classes="sample-note", markup=False)
+        note.display = False
+        yield note
+
+    def add(self, piece: str, tokens: Sequence[dict[str, Any]]) -> None:
+        """Keep what has been written until the next ``flush``. Raises KeyError, TypeError, ValueError for no tokens."""
+        self.written.details.add(tokens)
+        self._waiting.append(piece)
+
+    def flush(self) -> bool:
+        """Show what has been written since the last time. Returns whether there was anything."""
+        if not self._waiting:
+            return False
+        self.written.append("".join(self._waiting))
+        self._waiting.clear()
+        return True
+
+    def finish(self, facts: Mapping[str, Any], noun: str) -> None:
+        """Take what the last event says of this text, in few words; in full it stands beside the text."""
+        self.flush()
+        continuation, copied = facts.get("continuation"), facts.get("copy")
+        if isinstance(continuation, str):
+            self.written.replace(continuation)
+        words = [_ENDED[facts["ended"]]] if facts.get("ended") in _ENDED else []
+        if isinstance(copied, Mapping):
+            self.written.mark_copied(*map(int, copied["span"]))
+            words.append(short_copy_words(copied, int(facts["tokens"]), noun))
+            self.written.copied_words = copy_words(copied, int(facts["tokens"]), noun)
+        note = self.query_one(".sample-note", Static)
+        note.tooltip = self.written.copied_words or None
+        note.update(Content(" · ".join(words)))
+        note.display = bool(words)
+
+
+class Generation(LitVertical):
+    """A line of settings, the texts, and a line that says how they stand."""
+
+    def __init__(
+        self, run: str, settings: str, request: GenerationRequest, kind: str = "char", shading: str = SHADINGS[0]
+    ) -> None:
+        """``kind`` says what a token of the run is: ``char`` or ``word``."""
+        super().__init__()
+        self._run, self._settings = run, settings
+        self.request = request
+        self._noun = "word" if kind == "word" else "character"
+        self._heads = heads_of(request, kind)
+        self._begun = time.monotonic()
+        self._ended = False  # what is said then stays, whoever flushes afterwards
+        several = request.count > 1
+        self.samples = [self._sample(f"sample {number}" if several else "", shading)
+                        for number in range(1, request.count + 1)]  # fmt: skip
+
+    def _sample(self, caption: str, shading: str) -> SampleText:
+        return SampleText(caption, self.request.prefix, self._heads, shading)
+
+    def compose(self) -> ComposeResult:
+        yield Static(
+            Content.assemble((clipped_middle(shown_text(self._run), 60), "bold"), (f" · {self._settings}", QUIET)),
+            classes="generation-settings",
+        )
+        yield ItemGrid(*self.samples, min_column_width=NARROWEST, stretch_height=False, classes="samples")
+        yield Static("waiting for the engine …", classes="generation-status", markup=False)
+
+    @property
+    def is_beam(self) -> bool:
+        """Whether a beam search is asked for: its texts come at its end."""
+        return self.request.sampling.strategy == "beam"
+
+    @property
+    def text(self) -> str:
+        """Prefix and continuation of all texts."""
+        return "\n\n".join(sample.written.text for sample in self.samples)
+
+    def _count(self) -> int:
+        return sum(len(sample.written.continuation) for sample in self.samples)
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Keep what has been written until the next ``flush``. Raises KeyError, TypeError, ValueError for no piece."""
+        number = int(event.get("sample", 0))
+        if not 0 <= number < len(self.samples):
+            raise ValueError(f"there is no text {number}")
+        self.samples[number].add(str(event["text"]), event.get("tokens", ()))
+
+    def flush(self) -> None:
+        """Show what has been written since the last time."""
+        if any([sample.flush() for sample in self.samples]):
+            self._say(f"writing · {counted(self._count(), 'character')}")
+        elif self.is_beam and not self._ended and (seconds := time.monotonic() - self._begun) > 0.5:
+            self._say(f"following {counted(self.request.sampling.width, 'text')} at once · {seconds:.0f} s")
+
+    async def finish(self, event: Mapping[str, Any]) -> None:
+        """All is written. Raises KeyError, TypeError or ValueError for an answer of an unknown form."""
+        self.flush()
+        self._ended = True
+        told = list(event.get("samples", ()))
+        if self.is_beam and told:
+            await self._show_results(told)
+        for sample, facts in zip(self.samples, told, strict=False):
+            sample.finish(facts, self._noun)
+        seconds = time.monotonic() - self._begun
+        texts = f"{counted(len(self.samples), 'text')}, " if len(self.samples) > 1 else ""
+        problem = event.get("copy_problem")
+        words = f"{texts}{counted(self._count(), 'character')} in {seconds:.2f} s"
+        warning = [unknown_words([str(token) for token in event.get("unknown") or ()]),
+                   f"no copy meter: {shown_text(str(problem))}" if problem else ""]  # fmt: skip
+        self._say(words, "\n".join(filter(None, warning)))
+
+    async def _show_results(self, told: Sequence[Mapping[str, Any]]) -> None:
+        """The results of a beam search, the best first, each with its score."""
+        first = self.samples[0]
+        await first.mount(Static(Content(_score_words(1, told[0])), classes="sample-caption"), before=0)
+        more = [self._sample(_score_words(number, facts), first.written.shading)
+                for number, facts in enumerate(told[1:], 2)]  # fmt: skip
+        self.samples += more
+        await self.query_one(ItemGrid).mount_all(more)
+
+    def stop(self) -> None:
+        """The person stopped it."""
+        self.flush()
+        self._ended = True
+        self._say(f"stopped after {counted(self._count(), 'character')}")
+
+    def fail(self, sentence: str) -> None:
+        """It went wrong."""
+        self.flush()
+        self._ended = True
+        self.add_class("-failed")
+        self._say(shown_text(sentence))
+
+    def _say(self, words: str, warning: str = "") -> None:
+        parts = [(words, "")] + ([("\n", ""), (warning, "$text-warning")] if warning else [])
+        self.query_one(".generation-status", Static).update(Content.assemble(*parts))
+
+
+def _score_words(number: int, facts: Mapping[str, Any]) -> str:
+    score = facts.get("score")
+    # A minus sign and not a hyphen, as wide as a digit.
+    shown = f" · {score:.3f} nats/token".replace("-", "−") if isinstance(score, float) else ""
+    return f"{number}{shown}"

@@ -1,0 +1,398 @@
+"""The Generate pane: a prefix goes in, the model goes on writing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.geometry import Region
+from textual.reactive import reactive
+from textual.timer import Timer
+from textual.widgets import Button, Static
+from textual.worker import Worker
+
+from core.errors import EngineError, UserError
+from core.events import State
+from core.generation.options import GenerationRequest
+from core.runs.store import RunSummary
+from core.units import counted
+from tui.messages import RunsChanged
+from tui.panes.generate.form import GenerateForm
+from tui.panes.generate.generation import Generation, unknown_words
+from tui.panes.generate.request_texts import message_of, named_option, request_words, with_seed
+from tui.panes.generate.run_choice import RunChoice
+from tui.panes.generate.token_details import SHADINGS
+from tui.panes.generate.token_view import TokenView, legend
+from tui.panes.generate.written_text import WrittenText
+from tui.services import host, stands
+from tui.shell.lit_box import LitVertical
+from tui.text.safe import clipped_middle, shown_text
+
+REFRESH_SECONDS = 1.0  # between two looks at the run that is asked
+PAINTS_PER_SECOND = 15
+KEPT = 40
+NO_RUNS = (
+    "There is no model yet that could write.\n\n"
+    "Choose a text in Data and press Train: from its first epoch on the model can be asked here,\n"
+    "while it goes on learning."
+)
+HINT = (
+    "Type how the text begins and press enter: the model goes on from there.\n\n"
+    "A model that is being trained writes with the weights of this very moment. "
+    "Texts stay here, one below the other, to be compared.\n\n"
+    "The strategy goes from greedy to beam search; below it are samples side by side, an acrostic 藏头, a mood.\n\n"
+    "ctrl+o goes into a text: the arrow keys walk through it, beside it stands what each token was drawn from, "
+    "and b shows how surprising all of them were."
+)
+CANNOT = (
+    "This model is bidirectional: it reads the text from both ends, and would have to know the next token before it "
+    "predicts it. It cannot write: choose another run."
+)
+UNKNOWN_FORM = "the engine's answer is of an unknown form: it may be of another version"
+
+
+class GeneratePane(Horizontal):
+    """Asks a run to write, keeps what it wrote, and tells how each token came about."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop", tooltip="Stop writing", id="generate.stop"),
+        Binding("ctrl+o", "read", "Read", tooltip="To the newest text: walk through its tokens with the arrow keys",
+                id="generate.read"),
+        Binding("escape,e,ctrl+o", "settings", "Settings", tooltip="From a text back to the settings",
+                id="generate.settings"),
+        Binding("b", "shading", "Surprise", tooltip="Show each token's surprise: as colour, as marks, or not at all",
+                id="generate.shading"),
+        Binding("ctrl+y", "copy", "Copy", tooltip="Copy the newest text, or the one in focus", id="generate.copy"),
+        Binding("ctrl+l", "clear", "Clear", tooltip="Forget the texts written so far", id="generate.clear"),
+    ]  # fmt: skip
+
+    reading: reactive[bool] = reactive(False, init=False)
+    """Whether a text has the focus; where the screen is narrow its token then takes the place of the settings."""
+    shading: reactive[str] = reactive(SHADINGS[0], init=False)
+    """How the texts show surprise."""
+
+    def __init__(self, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._timer: Timer | None = None
+        self._writing: Worker[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        form = GenerateForm(id="generate-form")
+        form.border_title = "Generate"
+        yield form
+        with LitVertical(id="generate-texts"):
+            yield Static(Content(CANNOT), id="generate-cannot")
+            with VerticalScroll(id="generate-history", can_focus=False):
+                yield Static("Reading the runs …", id="generate-notice", markup=False)
+            yield Static("", id="generate-legend", markup=False)
+        yield TokenView(id="generate-token")
+
+    def on_mount(self) -> None:
+        self.query_one("#generate-texts").border_title = "Texts"
+        self._timer = self.set_interval(REFRESH_SECONDS, self._look, pause=True)
+        self.watch(self.app, "current_run", self._current_run_changed, init=False)
+        self.reload()
+
+    def on_show(self) -> None:
+        if self._timer:
+            self._timer.resume()
+        self.reload()
+
+    def on_hide(self) -> None:
+        if self._timer:
+            self._timer.pause()
+
+    def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> GeneratePane:
+        """Put the focus on the prefix."""
+        self.reading = False
+        self.query_one("#generate-prefix").focus(scroll_visible)
+        return self
+
+    # ------------------------------------------------------------------ which run
+
+    @property
+    def run(self) -> RunSummary | None:
+        """The run that is asked."""
+        return self._choice.run
+
+    @property
+    def _choice(self) -> RunChoice:
+        return self.query_one(RunChoice)
+
+    @property
+    def generations(self) -> list[Generation]:
+        """What has been written, the oldest first."""
+        history = self.query_one_optional("#generate-history")
+        return [child for child in history.children if isinstance(child, Generation)] if history else []
+
+    @property
+    def form(self) -> GenerateForm:
+        """What is asked for."""
+        return self.query_one(GenerateForm)
+
+    def choose(self, path: Path) -> None:
+        """Ask the run at ``path`` from now on."""
+        self._choice.choose(path)
+
+    @on(RunsChanged)
+    def reload(self) -> None:
+        """Read the list of runs again."""
+        self._choice.reload()
+
+    def _look(self) -> None:
+        if stands(self):
+            self._choice.look()
+
+    def _current_run_changed(self, path: Path | None) -> None:
+        if path is not None:
+            self.choose(path)
+
+    @on(RunChoice.Changed)
+    def _run_changed(self, event: RunChoice.Changed) -> None:
+        """Show what is known of the run, and what there is to type for it."""
+        event.stop()
+        path = self._choice.path
+        if path is not None and event.choice.has_facts:
+            self.form.turn_to(path, event.choice.facts)
+        self._show_run()
+
+    def _show_run(self) -> None:
+        run = self.run
+        texts = self.query_one("#generate-texts")
+        texts.border_title = Content(clipped_middle(shown_text(run.name), 40)) if run else "Texts"
+        texts.border_subtitle = Content(weights_words(run)) if run else None
+        self.query_one("#generate-cannot").display = run is not None and self._choice.facts.bidirectional
+        self.query_one("#generate-write", Button).disabled = not self._may_write
+        notice = self.query_one("#generate-notice", Static)
+        notice.update(HINT if run else NO_RUNS)
+        notice.display = not self.generations
+
+    @property
+    def _may_write(self) -> bool:
+        return self.run is not None and not self.writing and not self._choice.facts.bidirectional
+
+    # ------------------------------------------------------------------ writing
+
+    @property
+    def writing(self) -> bool:
+        """Whether a text is being written now."""
+        return self._writing is not None and not self._writing.is_finished
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Each key only where it has something to do."""
+        if action == "stop":
+            return self.writing
+        if action == "settings":
+            return self.reading and not self.writing
+        if (action == "read" and self.reading) or (action == "clear" and self.writing):
+            return False
+        if action in ("copy", "clear", "read", "shading"):
+            return bool(self.generations)
+        return True
+
+    @on(GenerateForm.Submitted)
+    def action_write(self) -> None:
+        """Let the run write."""
+        run, request = self.run, self.form.request
+        if request is None:
+            self.form.focus_error()
+        if run is None or request is None or not self._may_write:
+            return
+        request = with_seed(request, random.randrange(10**6))
+        words = f"{weights_words(run)} · {request_words(request)}"
+        generation = Generation(run.name, words, request, self._choice.facts.token_kind, self.shading)
+        self._writing = self._write(run, generation, request)
+        self._show_activity()
+
+    @work(exclusive=True, group="write")
+    async def _write(self, run: RunSummary, generation: Generation, request: GenerationRequest) -> None:
+        history = self.query_one("#generate-history", VerticalScroll)
+        self.query_one("#generate-notice").display = False
+        await history.mount(generation)
+        for old in self.generations[:-KEPT]:
+            old.remove()
+        if not self.reading:
+            self._inspect(generation.samples[0].written)
+        history.scroll_end(animate=False)
+        # Many texts side by side are much to lay out: then the screen is painted less often.
+        seconds = (1 + request.count // 8) / PAINTS_PER_SECOND
+        painter = self.set_interval(seconds, lambda: self._paint(generation))
+        try:
+            client = await host(self).engines.client(run.path)
+            events = client.stream("generate", **message_of(request))
+            # Closed at once where we are stopped, so that the engine hears of it at once.
+            async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", events)):
+                async for event in events:
+                    await self._take(event, generation)
+                    # Many pieces may lie ready at once: between them the screen has its turn.
+                    await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if stands(self):
+                generation.stop()
+            raise
+        except (UserError, EngineError) as error:
+            if stands(self):
+                self._fail(generation, str(error))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            if stands(self):
+                generation.fail(UNKNOWN_FORM)
+        finally:
+            painter.stop()
+            self._writing = None
+            if stands(self):
+                self._show_activity()
+
+    async def _take(self, event: dict[str, Any], generation: Generation) -> None:
+        if event.get("event") == "text":
+            generation.add(event)
+        elif event.get("event") == "done" and stands(self):
+            self._paint(generation)
+            await generation.finish(event)
+            self.form.note_prefix(unknown_words([str(token) for token in event.get("unknown") or ()]))
+            self._paint(generation)
+
+    def _fail(self, generation: Generation, sentence: str) -> None:
+        """Say what went wrong; what concerns an option stands beside it as well."""
+        generation.fail(sentence)
+        name = named_option(sentence)
+        if name is not None:
+            self.form.show_outside_error(name, sentence)
+
+    def _paint(self, generation: Generation) -> None:
+        """Show what has come; the view stays at the end, unless the person has scrolled away or walks in a text."""
+        if not stands(self):
+            return
+        history = self.query_one("#generate-history", VerticalScroll)
+        at_end = history.scroll_y >= history.max_scroll_y - 1 and not self.reading
+        generation.flush()
+        if at_end:
+            history.scroll_end(animate=False)
+        shown = self.query_one(TokenView).written
+        if shown is not None and any(sample.written is shown for sample in generation.samples):
+            self._inspect(shown)
+
+    def _show_activity(self) -> None:
+        self.query_one("#generate-write", Button).disabled = not self._may_write
+        self.query_one("#generate-stop", Button).disabled = not self.writing
+        self.refresh_bindings()
+
+    @on(Button.Pressed, "#generate-stop")
+    def action_stop(self) -> None:
+        """Stop writing; what is there stays."""
+        if self._writing is not None:
+            self._writing.cancel()
+
+    def action_copy(self) -> None:
+        """Copy the text in focus, or else the newest one."""
+        generations = self.generations
+        if generations:
+            focused = next((text for text in self.query(WrittenText) if text.has_focus), None)
+            copied = focused.text if focused is not None else generations[-1].text
+            self.app.copy_to_clipboard(copied)
+            self.notify(f"{counted(len(copied), 'character')} copied", markup=False)
+
+    def action_clear(self) -> None:
+        """Forget the texts."""
+        self.focus()
+        self.query(Generation).remove()
+        self.query_one(TokenView).show(None, None)
+        self.query_one("#generate-notice").display = True
+        self.call_after_refresh(self.refresh_bindings)
+
+    # ------------------------------------------------------------------ reading
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self, event: events.DescendantFocus) -> None:
+        self.reading = isinstance(event.widget, WrittenText)
+
+    def watch_reading(self) -> None:
+        """Show what there is room for."""
+        # By hand and not by a class: that would have every text in the pane styled anew.
+        is_narrow = self.screen.has_class("-narrow")
+        self.form.display = not (is_narrow and self.reading)
+        self.query_one(TokenView).display = not is_narrow or self.reading
+        self.refresh_bindings()
+
+    def action_settings(self) -> None:
+        """Back to the settings."""
+        self.focus()
+
+    def action_read(self) -> None:
+        """To the newest text, or to the one that is told of."""
+        shown = self.query_one(TokenView).written
+        if shown is None or not shown.is_attached:
+            shown = list(self.query(WrittenText))[-1]
+        shown.focus(scroll_visible=False)
+
+    def action_shading(self) -> None:
+        """Surprise as colour, as marks, or not at all."""
+        self.shading = SHADINGS[(SHADINGS.index(self.shading) + 1) % len(SHADINGS)]
+
+    def watch_shading(self, shading: str) -> None:
+        """All texts alike, and the legend below them."""
+        for text in self.query(WrittenText):
+            text.shading = shading
+        self._show_legend()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self.watch_reading()
+        self.call_after_refresh(self._show_legend)
+
+    def _show_legend(self) -> None:
+        line = self.query_one("#generate-legend", Static)
+        line.display = self.shading != SHADINGS[0]
+        line.update(legend(self.shading, self.query_one("#generate-texts").content_size.width))
+
+    @on(WrittenText.CursorMoved)
+    def _cursor_moved(self, event: WrittenText.CursorMoved) -> None:
+        event.stop()
+        self._inspect(event.written)
+        self.call_after_refresh(self._show_cursor, event.written)
+
+    def _inspect(self, written: WrittenText) -> None:
+        """Tell of the token under the cursor of a text."""
+        view = self.query_one(TokenView)
+        if view.written is not None and view.written is not written:
+            view.written.current = False
+        written.current = True
+        generation = next(node for node in written.ancestors if isinstance(node, Generation))
+        view.show(written, generation.request)
+
+    def _show_cursor(self, written: WrittenText) -> None:
+        """Scroll so far that the cursor can be seen."""
+        if not stands(self) or not written.is_attached:
+            return
+        history = self.query_one("#generate-history", VerticalScroll)
+        top = written.region.y - history.scrollable_content_region.y + round(history.scroll_y)
+        history.scroll_to_region(Region(0, top + written.cursor_line, 1, 1), animate=False)
+
+    @on(WrittenText.Left)
+    def _text_left(self, event: WrittenText.Left) -> None:
+        """On to the text above, or below."""
+        event.stop()
+        texts = list(self.query(WrittenText))
+        place = texts.index(event.written) + event.by
+        if 0 <= place < len(texts):
+            texts[place].focus(scroll_visible=False)
+
+    @on(events.Click, "#generate-token")
+    def _token_clicked(self) -> None:
+        """Where the settings have made room for it, a click brings them back."""
+        if not self.form.display:
+            self.focus()
+
+
+def weights_words(run: RunSummary) -> str:
+    """Which weights write: ``live weights, epoch 143``, ``untrained weights``, ``epoch 250``."""
+    if run.state in (State.TRAINING, State.PAUSED):
+        return f"live weights, epoch {run.epoch:,}"
+    return f"epoch {run.epoch:,}" if run.epoch else "untrained weights"

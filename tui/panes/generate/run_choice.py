@@ -1,0 +1,132 @@
+"""Which run is asked to write: a list that follows what happens in the saves folder."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Select, Static
+from textual.worker import Worker
+
+from core.runs.store import Run, RunSummary, list_runs
+from tui.forms.drop_down import DropDown
+from tui.panes.generate.writer_facts import WriterFacts, writer_facts
+from tui.services import host, stands
+from tui.text.safe import distinct_labels, shown_text
+
+LIST_EVERY = 5  # looks between two readings of the whole list
+AROUND = 6  # cells of a drop-down that its arrow and its edges take
+NARROWEST = 16
+
+
+class RunChoice(Vertical):
+    """A label and a list of the runs. Whoever shows it calls ``look`` from time to time."""
+
+    @dataclass
+    class Changed(Message):
+        """Another run was chosen, or something new is known of the chosen one."""
+
+        choice: RunChoice
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, classes="field")
+        self.facts = WriterFacts()
+        self.has_facts = False  # whether those are of the chosen run
+        self._runs: tuple[RunSummary, ...] = ()
+        self._wanted: Path | None = None
+        self._looks = 0
+        self._cells = 0
+        self._reading: Worker[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static("run", classes="field-label", markup=False)
+        yield DropDown[str]((), prompt="no runs yet", compact=True, id="generate-run")
+
+    @property
+    def run(self) -> RunSummary | None:
+        """The chosen one."""
+        value = self.query_one(Select).value
+        return next((run for run in self._runs if str(run.path) == value), None)
+
+    @property
+    def path(self) -> Path | None:
+        """Where the chosen one is."""
+        return self.run.path if self.run is not None else None
+
+    def choose(self, path: Path) -> None:
+        """Choose the run at ``path``."""
+        self._wanted = path
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the list of runs again."""
+        self._reading = self._reload()
+
+    def look(self) -> None:
+        """Look what is new of the chosen run; now and then at the whole list."""
+        # A disk slower than the clock is let finish: begun anew at every tick, it never would.
+        if not stands(self) or (self._reading is not None and not self._reading.is_finished):
+            return
+        self._looks += 1
+        if self._looks % LIST_EVERY and self.run is not None:
+            self._reading = self._look_at(self.run.path)
+        else:
+            self.reload()
+
+    @work(exclusive=True, group="runs")
+    async def _reload(self) -> None:
+        runs = tuple(run for run in await asyncio.to_thread(list_runs, host(self).saves) if not run.problem)
+        if not stands(self):
+            return
+        select = self.query_one(Select)
+        # What is wanted stays so until a list that was read to its end has been shown.
+        choice, self._wanted = self._wanted, None
+        shown = None if select.value is Select.NULL else str(select.value)
+        wanted = str(choice) if choice else shown or str(host(self).current_run)
+        before = self.run
+        cells = max(NARROWEST, select.size.width - AROUND)
+        if [run.path for run in runs] != [run.path for run in self._runs] or not self._runs or cells != self._cells:
+            self._cells = cells
+            with self.prevent(Select.Changed):
+                select.prompt = "choose a run" if runs else "no runs yet"
+                names = distinct_labels([shown_text(run.name) for run in runs], cells)
+                select.set_options((Content(name), str(run.path)) for name, run in zip(names, runs, strict=True))
+        self._runs = runs
+        paths = [str(run.path) for run in runs]
+        with self.prevent(Select.Changed):
+            select.value = wanted if wanted in paths else paths[0] if paths else Select.NULL
+        if self.run is not None and (before is None or before.path != self.run.path):
+            self._ask_facts(self.run.path)
+        self.post_message(self.Changed(self))
+
+    @work(exclusive=True, group="runs")
+    async def _look_at(self, path: Path) -> None:
+        """What is new of one run: its state and its epoch."""
+        summary = await asyncio.to_thread(Run(path).summary)
+        if not summary.problem and stands(self):
+            self._runs = tuple(summary if run.path == path else run for run in self._runs)
+            self.post_message(self.Changed(self))
+
+    @on(Select.Changed)
+    def _run_chosen(self, event: Select.Changed) -> None:
+        event.stop()
+        if self.run is not None:
+            self._ask_facts(self.run.path)
+        self.post_message(self.Changed(self))
+
+    def _ask_facts(self, path: Path) -> None:
+        self.facts, self.has_facts = WriterFacts(), False
+        self._know(path)
+
+    @work(exclusive=True, group="facts")
+    async def _know(self, path: Path) -> None:
+        facts = await asyncio.to_thread(writer_facts, path)
+        if stands(self):
+            self.facts, self.has_facts = facts, True
+            self.post_message(self.Changed(self))

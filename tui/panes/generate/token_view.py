@@ -1,0 +1,137 @@
+"""Beside a text: the token under its cursor, how surprising it was, and what it was drawn from."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+
+from textual import events
+from textual.content import Content
+from textual.widget import Widget
+
+from core.generation.options import GenerationRequest
+from tui.charts.drawing import Palette
+from tui.palette import QUIET
+from tui.panes.generate.distribution import distribution_chart, other_words
+from tui.panes.generate.token_details import LEVELS, Distribution, TokenDetail
+from tui.panes.generate.written_text import SURPRISE, WrittenText
+from tui.text.safe import clip_cells, token_name
+
+NOTHING = (
+    "Walk through a text with the arrow keys, or click into it: here stands what each token was drawn from, and how "
+    "surprising it was."
+)
+NOT_TOLD = "Nothing is told of the tokens of this text."
+TOO_LONG = "Nothing is told of the tokens of a text as long as this: ask for a shorter one."
+ONLY_BEST = "Of a beam search only the best text is told token by token: the first one."
+PALETTE = Palette(bar="$primary 70%")
+
+
+class TokenView(Widget):
+    """Draws what there is to say in the room that it has: a bar chart of ten rows, and a second one where it fits."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._written: WrittenText | None = None
+        self._request: GenerationRequest | None = None
+        self._key: object = None
+
+    def on_mount(self) -> None:
+        self.border_title = "Token"
+
+    @property
+    def written(self) -> WrittenText | None:
+        """The text that is told of."""
+        return self._written
+
+    def show(self, written: WrittenText | None, request: GenerationRequest | None) -> None:
+        """Tell of the token under the cursor of ``written``."""
+        has_details = written is not None and len(written.details) > 0
+        key = (written, written.cursor if written else 0, has_details)
+        self._written, self._request = written, request
+        if key != self._key:
+            self._key = key
+            self.border_title = f"Token {written.cursor + 1:,}" if written and has_details else "Token"
+            self.refresh()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self.refresh()
+
+    def render(self) -> Content:
+        """Words and charts, in exactly the room there is."""
+        written, request = self._written, self._request
+        if written is None or request is None:
+            return Content.styled(NOTHING, QUIET)
+        if not len(written.details):
+            return Content.styled(self._why_nothing(written, request), QUIET)
+        cursor = min(written.cursor, len(written.details) - 1)
+        token: TokenDetail = written.details[cursor]
+        lines = self._head(token, written.details.level(cursor))
+        lines += self._source(token, request, written.is_head(cursor))
+        room = self.size.height - len(lines) - 2
+        if room >= 0:
+            mean = f"{written.details.mean:.2f} bits a token on average"
+            lines += [Content(""), Content.styled(clip_cells(mean, self.size.width), QUIET)]
+        copied = wrap(written.copied_words, max(10, self.size.width))
+        if len(lines) + len(copied) < self.size.height:
+            lines += [Content(""), *(Content.styled(line, QUIET) for line in copied)]
+        return Content("\n").join(lines[: max(1, self.size.height)])
+
+    def _why_nothing(self, written: WrittenText, request: GenerationRequest) -> str:
+        if not request.details:
+            return TOO_LONG
+        if request.sampling.strategy == "beam" and written.continuation:
+            return ONLY_BEST
+        return NOT_TOLD if written.continuation else NOTHING
+
+    def _head(self, token: TokenDetail, level: int) -> list[Content]:
+        name = token_name(token.text.lstrip("\n ") or token.text)
+        bits = f" {token.surprise:.2f} bits "
+        return [
+            Content.assemble((clip_cells(name, self.size.width), "bold $accent")),
+            Content.assemble(("surprise ", QUIET), (bits, SURPRISE["colour"][level])),
+            Content.assemble(("probability ", QUIET), f"{_percent(token.probability)}"),
+        ]
+
+    def _source(self, token: TokenDetail, request: GenerationRequest, is_head: bool) -> list[Content]:
+        """What the token comes from: one distribution, or two where filters stood between them."""
+        strategy = request.sampling.strategy
+        if is_head:
+            return self._chart("given. The model's own:", token, token.model, True)
+        if strategy == "greedy":
+            return self._chart("the likeliest was taken of:", token, token.model, True)
+        if strategy == "beam":
+            return self._chart("the model's own distribution:", token, token.model, True)
+        if not token.was_filtered:
+            return self._chart("drawn from:", token, token.drawn, True)
+        lines = self._chart("drawn from, filters applied:", token, token.drawn, False)
+        own = self._chart("the model's own:", token, token.model, True)
+        # Three rows at least, or none: at 24 lines there is room for one chart.
+        room = self.size.height - 3 - len(lines)
+        return lines + own[:room] if room >= 5 else lines
+
+    def _chart(self, title: str, token: TokenDetail, distribution: Distribution, is_own: bool) -> list[Content]:
+        width = self.size.width
+        probability = token.probability if is_own else None
+        drawing = distribution_chart(
+            distribution,
+            chosen=token.place_in(distribution),
+            other=other_words(token.text.lstrip("\n ") or token.text, probability),
+            width=width,
+            palette=PALETTE,
+        )
+        return [Content(""), Content.styled(clip_cells(title, width), QUIET), *drawing.content.split("\n")]
+
+
+def legend(shading: str, width: int) -> Content:
+    """What the colours or marks of surprise mean, in one line of at most ``width`` cells."""
+    parts: list[str | tuple[str, str]] = [("bits ", QUIET)]
+    for words, style in zip(LEVELS, SURPRISE[shading], strict=True):
+        parts += [(words.removesuffix(" bit"), style), "  "]
+    line = Content.assemble(*parts)
+    copied = Content.assemble(("underlined", "underline"), (": copied", QUIET))
+    return line + copied if shading == "colour" and line.cell_length + copied.cell_length <= width else line
+
+
+def _percent(probability: float) -> str:
+    percent = 100 * probability
+    return f"{percent:.2f} %" if percent >= 0.01 else f"{percent:.1g} %"

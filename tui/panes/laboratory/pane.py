@@ -1,0 +1,217 @@
+"""The Lab pane: the textbook's first sequence experiment, recomputed whenever a number changes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import reactive
+from textual.timer import Timer
+from textual.widgets import Button, Static
+
+from core.errors import EngineError, UserError
+from core.laboratory.outcome import Experiment, loss_words
+from core.settings.laboratory_config import SequenceConfig
+from tui.charts.widget import Chart
+from tui.forms.choice import Choice
+from tui.panes.laboratory.charts import VIEWS, nothing
+from tui.panes.laboratory.figures import LabFigures
+from tui.panes.laboratory.form import LabForm
+from tui.services import host
+from tui.shell.lit_box import LitVertical
+from tui.text.safe import shown_text
+
+DEBOUNCE = 0.4
+NAMES = tuple(view.name for view in VIEWS)
+
+
+class LabView(LitVertical, can_focus=True):
+    """What encloses the charts; it takes the focus so that the keys of the pane work."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right", "move_view(1)", "Next view", show=False),
+        Binding("left", "move_view(-1)", "View before", show=False),
+    ]
+
+    def action_move_view(self, by: int) -> None:
+        """The next view, or the one before."""
+        self.query_one(Choice).action_move(by)
+
+
+class LabPane(Horizontal):
+    """Asks an engine for an experiment and shows what came of it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "view", "View", tooltip="1 step, multi-step, k steps, errors", id="lab.view"),
+        Binding("n", "noise", "Noise", tooltip="The same with other noise and other first weights: the next seed",
+                id="lab.noise"),
+        Binding("b", "book", "Book", tooltip="Back to the settings of the book", id="lab.book"),
+        Binding("e,ctrl+o", "settings", "Edit", tooltip="Edit the settings", id="lab.settings"),
+        Binding("enter", "compute", "Compute", tooltip="Compute now", show=False, id="lab.compute"),
+        Binding("escape", "charts", "Charts", tooltip="Back to the charts", show=False, id="lab.charts"),
+    ]  # fmt: skip
+
+    drawer: reactive[bool] = reactive(False, toggle_class="-drawer")
+    """Whether the settings are open where they are a drawer."""
+
+    def __init__(self, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.experiment: Experiment | None = None
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        with LitVertical(id="lab-settings") as box:
+            box.border_title = "Experiment"
+            yield LabForm(SequenceConfig(), id="lab-form")
+        with LabView(id="lab-view"):
+            views = Choice(NAMES, id="lab-views")
+            views.tooltip = "How far ahead is predicted, and by which model"
+            yield views
+            yield Static("", id="lab-trouble", markup=False)
+            with Container(id="lab-charts"):
+                for view in VIEWS:
+                    yield Chart(nothing, id=f"lab-chart-{view.id}", classes="lab-chart")
+                with Vertical(id="lab-words"):
+                    yield Static("", id="lab-lesson", markup=False)
+                    yield LabFigures(id="lab-figures")
+
+    def on_mount(self) -> None:
+        self._show_view()
+        self.action_compute()
+
+    def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> LabPane:
+        """Put the focus where the keys of this pane work."""
+        self.query_one(LabView).focus(scroll_visible)
+        return self
+
+    @property
+    def form(self) -> LabForm:
+        """The settings."""
+        return self.query_one(LabForm)
+
+    # ------------------------------------------------------------------ computing
+
+    @on(LabForm.Edited)
+    def _edited(self, event: LabForm.Edited) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        if self.form.config is None:
+            self._title("a setting needs another value")
+        elif event.at_once:
+            self.action_compute()
+        else:
+            self._timer = self.set_timer(DEBOUNCE, self.action_compute)
+
+    def action_compute(self) -> None:
+        """Compute with the settings as they stand; what is still being computed is dropped."""
+        config = self.form.config
+        if config is not None:
+            self._compute(config)
+
+    @work(exclusive=True, group="lab", exit_on_error=False)
+    async def _compute(self, config: SequenceConfig) -> None:
+        figures = self.query_one(LabFigures)
+        figures.begin(config)
+        self._title("waiting for an engine, which loads its libraries once …" if not self.experiment else "computing …")
+        try:
+            experiment = await self._experiment(config)
+        except (UserError, EngineError) as error:
+            self._trouble(str(error))
+            self._title("not computed")
+            return
+        self._trouble(loss_words(experiment))
+        self.experiment = experiment
+        figures.show(experiment)
+        self._title(f"{experiment.outcomes[0].title} and {experiment.outcomes[1].title} · {experiment.seconds:.2f} s")
+        for view in VIEWS:
+            self.query_one(f"#lab-chart-{view.id}", Chart).show(view.draw(experiment))
+        self._show_view()
+
+    async def _experiment(self, config: SequenceConfig) -> Experiment:
+        """Ask for it; an engine that went away meanwhile (a run that it had taken was left) is replaced once."""
+        for attempt in (1, 2):
+            client = await host(self).engines.laboratory()
+            try:
+                losses: dict[str, list[float]] = {}
+                async for event in client.stream("lab", settings=config.to_dict()):
+                    if event.get("event") == "done":
+                        return experiment_of(event)
+                    self._progress(event, losses)
+            except EngineError:
+                if attempt == 2 or not client.closed:
+                    raise
+        raise EngineError("the engine gave no answer: enter asks it again")
+
+    def _progress(self, event: dict[str, Any], losses: dict[str, list[float]]) -> None:
+        name, loss = str(event.get("model")), event.get("loss")
+        losses.setdefault(name, []).append(loss if isinstance(loss, float) else float("nan"))
+        self._title(f"training the {name}, epoch {event.get('epoch')}/{event.get('num_epochs')}")
+        self.query_one(LabFigures).progress(losses)
+
+    def _title(self, words: str) -> None:
+        self.query_one(LabView).border_title = Content(shown_text(words))
+
+    def _trouble(self, words: str) -> None:
+        trouble = self.query_one("#lab-trouble", Static)
+        trouble.update(Content(shown_text(words)))
+        trouble.display = bool(words)
+
+    # ------------------------------------------------------------------ views
+
+    @on(Choice.Changed, "#lab-views")
+    def _view_chosen(self) -> None:
+        self._show_view()
+
+    def _show_view(self) -> None:
+        """Show the chosen view, and say what is to be seen in it."""
+        chosen = VIEWS[NAMES.index(self.query_one("#lab-views", Choice).value)]
+        for view in VIEWS:
+            self.query_one(f"#lab-chart-{view.id}").set_class(view is chosen, "-current")
+        self.query_one(LabFigures).ahead = chosen.is_ahead
+        if self.experiment is not None:
+            self.query_one("#lab-lesson", Static).update(Content(chosen.words(self.experiment)))
+
+    def action_view(self) -> None:
+        """The next view."""
+        self.query_one("#lab-views", Choice).action_move(1)
+
+    # ------------------------------------------------------------------ settings
+
+    @on(Button.Pressed, "#lab-noise")
+    def action_noise(self) -> None:
+        """The next seed."""
+        config = self.form.config
+        if config is not None:
+            self.form.change(seed=(config.seed + 1) % 2**32)
+            self.action_compute()
+
+    @on(Button.Pressed, "#lab-book")
+    def action_book(self) -> None:
+        """The settings of the book."""
+        self.form.fill(SequenceConfig())
+        self.action_compute()
+
+    def action_settings(self) -> None:
+        """Open the drawer where there is one, and go to the settings; once there, leave them again."""
+        if self.form.has_focus_within:
+            self.action_charts()
+            return
+        self.drawer = True
+        self.call_after_refresh(self.form.focus_first)
+
+    def action_charts(self) -> None:
+        """Back to the charts; a drawer closes."""
+        self.drawer = False
+        self.focus()
+
+
+def experiment_of(event: dict[str, Any]) -> Experiment:
+    """The experiment in an engine's answer. Raises EngineError for an answer that is none."""
+    try:
+        return Experiment.from_json(event)
+    except (KeyError, TypeError, ValueError, AttributeError, UserError):
+        raise EngineError("the engine's answer is of an unknown form: it may be of another version") from None

@@ -1,0 +1,207 @@
+"""What is known of one run, beside the list: its text, the settings that are not the usual ones, and its curve."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from core.errors import RunError
+from core.events import EpochFinished, event_from_json
+from core.files import open_to_read
+from core.runs.journal import parsed_line
+from core.runs.store import Run, RunFacts, RunSummary
+from core.settings.run_config import settings, shown
+from core.units import counted
+from tui.charts import Drawing, Series, line_chart
+from tui.charts.widget import Chart, Draw
+from tui.palette import QUIET
+from tui.panes.runs.run_table import state_words
+from tui.services import stands
+from tui.text.quantities import bytes_text, date_text
+from tui.text.safe import clip_cells, shown_text
+
+# Read at this many places of a journal, whatever its length: enough for a thumbnail.
+PLACES = 120
+SHORT_JOURNAL = 1 << 18
+
+
+@dataclass(frozen=True)
+class Point:
+    """The perplexities after an epoch."""
+
+    epoch: int
+    training: float
+    held_out: float | None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was read from the folder of a run."""
+
+    facts: RunFacts | None
+    problem: str
+    curve: tuple[Point, ...]
+
+
+def perplexities(path: Path, places: int = PLACES) -> list[Point]:
+    """The perplexities of a run: all of a short journal, those at so many places and at the end of a long one."""
+    found: dict[int, Point] = {}
+    try:
+        with open_to_read(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= SHORT_JOURNAL:
+                points = [_point(line) for line in file.read(SHORT_JOURNAL).split(b"\n")]
+            else:
+                points = [_next_point(file, size * place // places) for place in range(places)]
+                file.seek(size - 4096)
+                points += [_point(line) for line in file.read(4096).split(b"\n")[1:]]
+    except OSError:
+        return []
+    for point in points:
+        if point is not None:
+            found[point.epoch] = point
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def _next_point(file: BinaryIO, offset: int) -> Point | None:
+    """The first whole epoch after ``offset``, if there is one nearby."""
+    file.seek(offset)
+    lines = file.read(2048).split(b"\n")[1 if offset else 0 : -1]
+    return next((point for line in lines if (point := _point(line)) is not None), None)
+
+
+def _point(line: bytes) -> Point | None:
+    if b'"epoch"' not in line or (value := parsed_line(line)) is None:
+        return None
+    event = event_from_json(value)
+    return (
+        Point(event.epoch, event.perplexity, event.validation_perplexity) if isinstance(event, EpochFinished) else None
+    )
+
+
+def curve_of(curve: tuple[Point, ...]) -> Draw:
+    """The perplexity over the epochs, as a logarithm; held out beside training where there is such."""
+    epochs = [point.epoch for point in curve]
+    series = [Series("training", epochs, [point.training for point in curve])]
+    if any(point.held_out is not None for point in curve):
+        held_out = [math.nan if point.held_out is None else point.held_out for point in curve]
+        series.append(Series("held out", epochs, held_out))
+
+    def draw(width: int, height: int) -> Drawing:
+        return line_chart(
+            series, width=width, height=height, log_y=True, integer_x=True, x_label="epoch", y_label="perplexity",
+            placeholder="no epoch yet",
+        )  # fmt: skip
+
+    return draw
+
+
+class RunDetails(Container):
+    """Shows one run. Its folder is read in a thread; what the summary knows is there at once."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._run: RunSummary | None = None
+        self._known: _Known | None = None
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="run-details-scroll", can_focus=False):
+            yield Static(id="run-details-text")
+        yield Chart(id="run-details-chart")
+
+    def show(self, run: RunSummary | None) -> None:
+        """Show ``run``, or nothing."""
+        if run == self._run:
+            return
+        if run is None or self._run is None or run.path != self._run.path:
+            self._known = None
+            self.query_one("#run-details-scroll").scroll_home(animate=False)
+        self._run = run
+        self._paint()
+        if run is not None:
+            self._read(run)
+
+    def on_resize(self) -> None:
+        self._paint()
+
+    @work(exclusive=True, group="details")
+    async def _read(self, run: RunSummary) -> None:
+        if self._known is not None or run.problem:
+            await asyncio.sleep(0.2)
+        self._known = await asyncio.to_thread(_known, run.path)
+        if not stands(self):
+            return
+        self._paint()
+        chart = self.query_one(Chart)
+        chart.set_class(not self._known.curve, "-empty")
+        chart.show(curve_of(self._known.curve))
+
+    def _paint(self) -> None:
+        run = self._run
+        self.border_title = Content(shown_text(run.name)) if run else None
+        self.border_subtitle = Content(state_words(run)) if run else None
+        self.query_one("#run-details-text", Static).update(self._content(run) if run else Content(""))
+
+    def _content(self, run: RunSummary) -> Content:
+        width = max(20, self.query_one("#run-details-scroll").content_size.width)
+        if run.problem:
+            return Content.assemble(
+                (shown_text(run.problem), "$text-error"),
+                "\n\nIts folder is left as it is: delete it, or mend it with a copy. ",
+                (shown_text(str(run.path)), QUIET),
+            )
+        lines: list[Content] = []
+        if run.remark:
+            lines += [Content.styled(shown_text(run.remark), "$text-warning"), Content("")]
+        known = self._known
+        pairs = [
+            ("created", date_text(run.created)),
+            ("weights", f"{run.parameters:,}, {bytes_text(run.bytes)} on disk"),
+        ]
+        if known and known.facts:
+            corpus = known.facts.corpus
+            pairs += [
+                ("text", corpus.name),
+                ("", f"{counted(corpus.tokens, 'token')}, vocabulary {corpus.vocabulary:,}"),
+                ("sha256", corpus.sha256[:16]),
+                ("model", run.model),
+                *_changed(known.facts),
+            ]
+        elif known:
+            pairs.append(("problem", known.problem))
+        name_width = 14
+        for name, value in pairs:
+            shown_value = clip_cells(shown_text(value), max(8, width - name_width))
+            lines.append(Content.assemble((f"{name[: name_width - 1]:<{name_width}}", QUIET), shown_value))
+        return Content("\n").join(lines)
+
+
+def _known(path: Path) -> _Known:
+    run = Run(path)
+    try:
+        facts, problem = run.facts(), ""
+    except RunError as error:
+        facts, problem = None, str(error)
+    return _Known(facts, problem, tuple(perplexities(run.journal_path)))
+
+
+def _changed(facts: RunFacts) -> list[tuple[str, str]]:
+    """The settings that differ from their defaults, as label and value."""
+    told = {"corpus", "cell", "implementation", "num_hiddens", "num_layers", "num_epochs"}
+    changed = []
+    for setting in settings():
+        value = getattr(facts.config, setting.name)
+        if value != setting.default and setting.name not in told and setting.relevant(facts.config):
+            words = ("yes" if value else "no") if isinstance(value, bool) else shown(value)
+            changed.append((setting.label, words))
+    return changed

@@ -1,0 +1,64 @@
+"""Published beside measured: the figures of a book, and this run's at the same epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from textual.content import Content
+from textual.widgets import Static
+
+from core.settings.presets import PRESETS, Preset
+from core.settings.run_config import RunConfig
+from tui.charts import Curve
+from tui.palette import QUIET
+from tui.text.quantities import perplexity_text
+
+# A run is comparable with a book's whatever these are.
+NO_MATTER = (
+    "corpus", "seed", "num_epochs", "device", "threads", "sample_every", "sample_prefix", "sample_length",
+    "checkpoint_seconds",
+)  # fmt: skip
+
+
+class Comparison(Static):
+    """Three short lines; hidden where nothing was published for these settings, or nothing is measured yet."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__("", id=id)
+        self.display = False
+
+    def show(self, published: Mapping[int, float], measured: Curve) -> None:
+        """Show ``published`` by epoch beside what ``measured`` has there."""
+        reached = [epoch for epoch in published if measured.latest >= epoch]
+        self.display = bool(reached)
+        if not reached:
+            return
+        values = values_at(measured, reached)
+        rows = (
+            ("epoch", [str(epoch) for epoch in reached]),
+            ("published", [perplexity_text(published[epoch]) for epoch in reached]),
+            ("measured", [perplexity_text(values.get(epoch)) for epoch in reached]),
+        )
+        lines = [
+            Content.assemble((f"{name:<10}", QUIET), "".join(f"{word:>8}" for word in words)) for name, words in rows
+        ]
+        text = Content("\n").join(lines)
+        if self.content != text:
+            self.update(text)
+
+
+def values_at(curve: Curve, epochs: list[int]) -> dict[int, float]:
+    """The values of a curve at those of ``epochs`` that it still knows exactly."""
+    import numpy as np
+
+    x, y = curve.points()
+    found = np.searchsorted(x, epochs)
+    return {epoch: float(y[at]) for epoch, at in zip(epochs, found, strict=True) if at < x.size and x[at] == epoch}
+
+
+def preset_of(config: RunConfig | None, but_for: Iterable[str] = ()) -> Preset | None:
+    """The preset whose figures are for these very settings, whatever ``but_for`` is set to."""
+    if config is None:
+        return None
+    same = {name: getattr(config, name) for name in (*NO_MATTER, *but_for)}
+    return next((preset for preset in PRESETS.values() if preset.config.replace(**same) == config), None)

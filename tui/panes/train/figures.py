@@ -1,0 +1,52 @@
+"""Perplexity and bits per token on both texts, and what they mean: a few lines below the curve."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.engines.watched_run import WatchedRun
+from tui.palette import QUIET
+from tui.panes.train.interpretation import figure_words, verdict_words
+from tui.panes.train.samples import wrapped
+from tui.text.safe import cell_len
+
+WARNING = "$text-warning"
+LOW_SCREEN, MOST_LINES = 32, 4  # on a low screen the curve needs the room
+Line = tuple[str, str]
+
+
+class Figures(Widget):
+    """As high as it has lines; not there while a run has no numbers."""
+
+    lines: reactive[tuple[Line, ...]] = reactive(())
+
+    def on_mount(self) -> None:
+        self.display = False
+
+    def show(self, run: WatchedRun | None) -> None:
+        """Say what the numbers of ``run`` are."""
+        width = self.parent.content_size.width - 2 if isinstance(self.parent, Widget) else 0
+        lines = tuple(lines_of(run, max(20, width))) if run is not None else ()
+        if self.app.size.height < LOW_SCREEN:
+            lines = lines[:MOST_LINES]
+        if len(lines) != len(self.lines) or self.display != bool(lines):
+            self.styles.height = len(lines)
+            self.display = bool(lines)
+        self.lines = lines
+
+    def render(self) -> Content:
+        """The lines."""
+        return Content("\n").join(Content.styled(words, style) for words, style in self.lines)
+
+
+def lines_of(run: WatchedRun, width: int) -> list[Line]:
+    """The lines, none wider than ``width``."""
+    words = figure_words(run)
+    if any(cell_len(line) > width for line in words):
+        words = figure_words(run, short=True)
+    lines = [(next(wrapped(line, width)), "") for line in words]
+    for sentence, warns in verdict_words(run):
+        lines += [(line, WARNING if warns else QUIET) for line in wrapped(sentence, width)]
+    return lines

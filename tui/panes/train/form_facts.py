@@ -1,0 +1,140 @@
+"""The lines at the foot of the form: what a training with these settings will be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from textual import work
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Static
+
+from core.errors import CorpusError
+from core.runs.pace import Pace, Shape, paces, shape_of
+from core.settings.run_config import RunConfig
+from core.training.preflight import TextFacts, device_named, preflight
+from tui.corpora.downloads import not_here, not_here_words
+from tui.corpora.statistics import describe
+from tui.panes.train.preflight import CUT, preflight_lines
+from tui.services import stands
+from tui.text.safe import shown_text
+
+# Seconds after the last key before a text is counted, by a process of its own.
+DELAY = 0.8
+LOW_SCREEN = 32
+Key = tuple[str, str, str, str, int, int]
+
+
+class FormFacts(Static):
+    """Tokens, batches, parameters, memory, time; what speaks against it. A text is counted once."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__("", id=id, markup=False)
+        self._config: RunConfig | None = None
+        self._data_dir: Path | None = None
+        self._timer: Timer | None = None
+        self._counted: dict[Key, TextFacts | str] = {}
+        self._devices: Sequence[Mapping[str, Any]] = ()
+        self._paces: Mapping[Shape, Pace] = {}
+
+    # ------------------------------------------------------------------ being told
+
+    def know(self, config: RunConfig, tokens: int, vocabulary: int) -> None:
+        """What a run tells of its text; how many lines it has, a run does not tell."""
+        if config.documents == "stream":
+            self._counted[_key(config)] = TextFacts(tokens, vocabulary)
+
+    def know_devices(self, devices: Sequence[Mapping[str, Any]]) -> None:
+        """Which devices there are, and their memory."""
+        self._devices = devices
+        self._paint()
+
+    def forget_errors(self) -> None:
+        """A text may be here now, or be a better one."""
+        self._counted = {key: facts for key, facts in self._counted.items() if not isinstance(facts, str)}
+        if self._config is not None:
+            self.show(self._config, self._data_dir)
+
+    @work(exclusive=True, group="paces", exit_on_error=False)
+    async def learn_paces(self, saves: Path) -> None:
+        """Read how fast earlier runs were."""
+        found = await asyncio.to_thread(paces, saves)
+        if stands(self):
+            self._paces = found
+            self._paint()
+
+    def show(self, config: RunConfig | None, data_dir: Path | None) -> None:
+        """The lines for ``config``; nothing where the form has errors."""
+        self._config, self._data_dir = config, data_dir
+        if config is not None and _key(config) not in self._counted:
+            if self._timer is not None:
+                self._timer.stop()
+            self._timer = self.set_timer(DELAY, self._count)
+        self._paint()
+
+    # ------------------------------------------------------------------ showing
+
+    def _paint(self) -> None:
+        config = self._config
+        if config is None:
+            return self._say(Content("the settings above have errors"), wrong=True)
+        text = self._counted.get(_key(config))
+        if text is None:
+            # As high as what stood there, so that the form above does not jump with every key.
+            return self._say(Content("counting the text …" + "\n" * max(0, self.size.height - 1)))
+        if isinstance(text, str):
+            return self._say(Content(text), wrong=True)
+        brief = self.app.size.height < LOW_SCREEN
+        facts = preflight(config, text, device_named(config.device, self._devices))
+        pace = self._paces.get(shape_of(config, text.vocabulary))
+        lines = [
+            Content.styled(line, "$foreground" if line == CUT else "") for line in preflight_lines(facts, pace, brief)
+        ]
+        if facts.problem:
+            lines.append(Content.styled(facts.problem, "$text-error"))
+        lines += [Content.styled(shown_text(warning), "$text-warning") for warning in facts.warnings]
+        return self._say(Content("\n").join(lines))
+
+    def _say(self, words: Content, wrong: bool = False) -> None:
+        self.set_class(wrong, "-wrong")
+        if self.content != words:
+            width, height = self.content_size
+            self.update(words, layout=not width or words.get_height({}, width) != height)
+
+    @work(exclusive=True, exit_on_error=False)
+    async def _count(self) -> None:
+        config = self._config
+        if config is None or _key(config) in self._counted:
+            return
+        found = await counted(config, self._data_dir)
+        if stands(self):
+            self._counted[_key(config)] = found
+            self._paint()
+
+
+async def counted(config: RunConfig, data_dir: Path | None) -> TextFacts | str:
+    """What there is to count in the text of ``config``, or the sentence that says why it cannot be counted."""
+    missing = await asyncio.to_thread(not_here, config.corpus, data_dir)
+    if missing is not None:
+        return not_here_words(missing)
+    try:
+        facts = await describe(
+            config.corpus, normalise=config.normalise, tokens=config.tokens, max_tokens=config.max_tokens,
+            min_freq=config.min_freq, batch_size=1, num_steps=1, documents=config.documents, data_dir=data_dir,
+        )  # fmt: skip
+        poems = facts.get("poems") or {"lines": None, "longest": 0}
+        return TextFacts(int(facts["tokens"]), int(facts["vocabulary"]), poems["lines"], int(poems["longest"]))
+    except CorpusError as error:
+        return shown_text(str(error))
+    except (KeyError, TypeError, ValueError):
+        return "its statistics are of an unknown form"
+
+
+def _key(config: RunConfig) -> Key:
+    """What the number of tokens, and of different ones, depends on."""
+    return (
+        config.corpus, config.normalise, config.tokens, config.documents, config.max_tokens, config.min_freq
+    )  # fmt: skip

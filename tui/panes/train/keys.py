@@ -1,0 +1,36 @@
+"""The keys of the Train pane, what its button says, and what it says when a run ends badly."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+from tui.panes.train.plan import Plan
+
+KEYS: list[BindingType] = [
+    Binding("ctrl+t", "train", "Train", tooltip="Train a new run with these settings, or go on with the open one",
+            id="train.train"),
+    Binding("space", "pause", "Pause", tooltip="Pause, and go on", id="train.pause"),
+    Binding("s", "step", "Step", tooltip="Train one batch and stop there", id="train.step"),
+    Binding("x", "stop", "Stop", tooltip="Stop training and save", id="train.stop"),
+    Binding("plus,equals_sign", "scale_rate(1)", "lr up", key_display="+", tooltip="Learning rate x 1.25",
+            group=Binding.Group("lr", compact=True), id="train.rate_up"),
+    Binding("minus", "scale_rate(-1)", "lr down", key_display="-", tooltip="Learning rate / 1.25",
+            group=Binding.Group("lr", compact=True), id="train.rate_down"),
+    Binding("r", "recover('r')", "lr / 10", tooltip="Where a training diverged or failed: go on from its last good "
+            "checkpoint with a tenth of the learning rate", id="train.tenth"),
+    Binding("h", "recover('h')", "lr / 2", tooltip="The same with half of the learning rate", id="train.half"),
+    Binding("ctrl+s", "save", "Save", tooltip="Save now, or save a copy under another name", id="train.save"),
+    Binding("e,ctrl+o", "settings", "Edit", tooltip="Edit the settings", id="train.settings"),
+    Binding("ctrl+n", "new_run", "New", tooltip="Leave the open run and begin a new one with these settings",
+            id="train.new"),
+    Binding("i", "about", "About", tooltip="About the preset: source, published beside measured, traps", show=False,
+            id="train.about"),
+    Binding("l", "log", "Log", tooltip="Logarithmic or linear perplexity", show=False, id="train.log"),
+    Binding("w", "window", "Window", tooltip="All epochs, or the last 200, 50, 20", show=False, id="train.window"),
+    Binding("escape", "curve", "Curve", tooltip="Back to the curve", show=False, id="train.curve"),
+]  # fmt: skip
+
+LABELS: dict[Plan, str] = {
+    "new": "Train new run", "go on": "Go on", "resume": "Resume", "apply": "Apply", "watch": "Training …",
+    "wait": "Opening …",
+}  # fmt: skip

@@ -1,0 +1,67 @@
+"""What pressing Train would do, given the run on screen and the settings that stand in the form. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from core.events import State
+from core.settings.run_config import RunConfig, settings, shown
+from tui.engines.watched_run import OPENING, WatchedRun
+from tui.forms.reading import texts_of, typed
+
+Plan = Literal["new", "go on", "resume", "apply", "watch", "wait"]
+LIVE = tuple(setting.name for setting in settings() if setting.live)
+
+
+def plan_of(run: WatchedRun | None, texts: Mapping[str, str], config: RunConfig | None, fresh: bool) -> Plan:
+    """``new``: train a new run; ``go on``: train the open one further; ``resume``: a paused one; ``apply``: change the
+    live settings of one that trains or is paused; ``watch``: nothing, it trains already; ``wait``: nothing, the run is
+    being opened.
+
+    ``texts`` and ``config`` are the form's; ``fresh`` says that a new run was asked for. A setting that cannot change
+    in mid-run and differs from the open run's makes it a new one.
+    """
+    if run is not None and run.state == OPENING:
+        return "wait"
+    if run is None or run.config is None or fresh or differs(run.config, texts):
+        return "new"
+    if run.state in (State.TRAINING, State.PAUSED) and live_edits(run, config):
+        return "apply"
+    return "resume" if run.state == State.PAUSED else "watch" if run.state == State.TRAINING else "go on"
+
+
+def differs(config: RunConfig, texts: Mapping[str, str]) -> bool:
+    """Whether the form has another value in a setting that cannot change in mid-run."""
+    return any(texts[name] != text for name, text in texts_of(config).items() if name not in LIVE)
+
+
+def live_edits(run: WatchedRun, config: RunConfig | None) -> dict[str, float | int]:
+    """The live settings that stand otherwise in the form than in the run."""
+    if config is None:
+        return {}
+    wanted = {"learning_rate": config.learning_rate, "num_epochs": config.num_epochs}
+    return {name: value for name, value in wanted.items() if value != live_values(run)[name]}
+
+
+def live_values(run: WatchedRun) -> dict[str, float | int | None]:
+    """The live settings as the run has them; None for what is not known yet."""
+    return {"learning_rate": run.learning_rate, "num_epochs": run.num_epochs}
+
+
+def kept_texts(run: WatchedRun, texts: Mapping[str, str]) -> dict[str, str]:
+    """The live settings of ``run`` that the form has otherwise, wrongly typed ones too, as the run has them."""
+    kept = {name: typed(value) for name, value in live_values(run).items() if value is not None}
+    return {name: text for name, text in kept.items() if texts[name] != text}
+
+
+def pending_notes(plan: Plan, run: WatchedRun | None, config: RunConfig | None) -> dict[str, str]:
+    """What to say below live settings that stand otherwise in the form than in the run, by name."""
+    if run is None or plan not in ("apply", "go on"):
+        return {}
+    known = live_values(run)
+    how = "not applied: enter applies it, esc takes it back" if plan == "apply" else "ctrl+t goes on with it"
+    return {
+        name: f"{how}; the run has {shown(value)}"
+        for name in live_edits(run, config) if (value := known[name]) is not None
+    }  # fmt: skip

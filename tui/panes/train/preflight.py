@@ -1,0 +1,42 @@
+"""What a training will be before it starts, as a few short lines. Estimates, told as such."""
+
+from __future__ import annotations
+
+from core.runs.pace import Pace
+from core.training.preflight import Preflight, device_named
+from core.units import counted
+from tui.panes.train.status_line import clock_text
+from tui.text.quantities import bytes_text, count_text
+from tui.text.safe import shown_text
+
+CUT = "of a longer text; max tokens 0 uses all"
+__all__ = ["device_named", "preflight_lines", "seconds_text"]
+
+
+def preflight_lines(facts: Preflight, pace: Pace | None = None, brief: bool = False) -> list[str]:
+    """A few short lines for the foot of the form; ``brief`` where the screen is low."""
+    text = facts.text
+    told = [f"{'first ' if facts.cut else ''}{counted(text.tokens, 'token')} · vocabulary {text.vocabulary:,}"]
+    told += [CUT] if facts.cut else []
+    if text.lines is not None and not brief:
+        told.append(f"{counted(text.lines, 'line')}, the longest of {counted(text.longest, 'token')}")
+    if facts.problem:
+        return told
+    batches = "1 batch" if facts.batches == 1 else f"{count_text(facts.batches)} batches"
+    memory, parameters = facts.memory, f"{count_text(facts.parameters)} parameters"
+    told.append(f"{batches} an epoch · {parameters}")
+    told.append(f"memory about {bytes_text(memory.total)}" + ("" if brief else ":"))
+    if not brief:
+        told.append(f"weights and gradients {bytes_text(memory.weights + memory.gradients)}")
+        told.append(f"optimiser {bytes_text(memory.optimiser)}, activations {bytes_text(memory.activations)}")
+    if pace is not None:
+        seconds = facts.tokens_per_epoch / pace.tokens_per_second
+        told.append(f"about {seconds_text(seconds)} an epoch, {clock_text(seconds * facts.num_epochs)} in all")
+        if not brief:
+            told.append(f"as measured in {shown_text(pace.run)}")
+    return told
+
+
+def seconds_text(seconds: float) -> str:
+    """``0.13 s``, ``12 s``, ``3:05``."""
+    return clock_text(seconds) if seconds >= 100 else f"{seconds:.2g} s"

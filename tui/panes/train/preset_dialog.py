@@ -1,0 +1,70 @@
+"""All about a preset: where it comes from, what was published for it, and the traps in that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from core.settings.presets import Preset
+from core.units import counted
+from tui.dialogs.dialog import Dialog
+from tui.palette import QUIET
+from tui.panes.train.status_line import model_name
+from tui.text.quantities import perplexity_text
+from tui.text.safe import shown_text
+
+
+class PresetScreen(Dialog[None]):
+    """Scrolls; escape closes it. ``measured``: training perplexities by epoch of ``run``, which is of the preset."""
+
+    AUTO_FOCUS = "#preset-about"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,i,q", "dismiss", "Close", tooltip="Back to the pane", id="preset.close"),
+    ]
+
+    def __init__(self, preset: Preset, measured: Mapping[int, float] | None = None, run: str = "") -> None:
+        super().__init__()
+        self._preset = preset
+        self._measured = measured or {}
+        self._run = run
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="preset-about", classes="dialog") as box:
+            box.border_title = Content(self._preset.name)
+            box.border_subtitle = Content("esc closes")
+            yield Static(about(self._preset, self._measured, self._run), id="preset-words")
+
+
+def about(preset: Preset, measured: Mapping[int, float], run: str) -> Content:
+    """What there is to say, as paragraphs."""
+    config = preset.config
+    training = f"{config.optimiser} {config.learning_rate:g}, {config.sampling} batches of {config.batch_size} x "
+    training += f"{counted(config.num_steps, 'token')}, {counted(config.num_epochs, 'epoch')}"
+    parts = [
+        Content.styled(shown_text(preset.title), "bold"),
+        Content(f"{model_name(config)} on {config.corpus}; {training}"),
+        Content.assemble(("source  ", QUIET), shown_text(preset.source)),
+        _figures(preset, measured, run),
+    ]
+    if preset.note:
+        parts.append(Content(shown_text(preset.note)))
+    return Content("\n\n").join(parts)
+
+
+def _figures(preset: Preset, measured: Mapping[int, float], run: str) -> Content:
+    if not preset.published:
+        return Content.styled("No perplexity by epoch was published.", QUIET)
+    rows = [Content.styled("training perplexity   epoch   published   measured", QUIET)]
+    for epoch, value in preset.published.items():
+        own = perplexity_text(measured[epoch]) if epoch in measured else "–"
+        rows.append(Content(f"{'':<19}{epoch:>8}{perplexity_text(value):>12}{own:>11}"))
+    first = min(preset.published)
+    where = f"{shown_text(run)} has not come to epoch {first} yet" if run else "nothing measured yet: ctrl+t trains it"
+    where = f"measured in {shown_text(run)}" if measured else where
+    return Content("\n").join([*rows, Content.styled(where, QUIET)])

@@ -1,0 +1,88 @@
+"""What the model writes while it learns: the newest first, each with its epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from core.events import SampleWritten
+from tui.palette import QUIET
+from tui.text.safe import cell_len, shown_text
+
+SHOWN = 40
+NOTHING = "Every few epochs the model writes a line here."
+
+
+class Samples(VerticalScroll):
+    """A list of samples that scrolls; a long one goes on below its own beginning, beside its epoch."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._samples: tuple[SampleWritten, ...] = ()
+        self._nothing = NOTHING
+
+    def compose(self) -> ComposeResult:
+        yield Static(Content(NOTHING), id="samples-text", classes="quiet")
+
+    def on_resize(self) -> None:
+        if self._samples:
+            self.call_after_refresh(self._paint)
+
+    def show(self, samples: Iterable[SampleWritten], nothing: str = NOTHING) -> None:
+        """Show the latest of ``samples``, the last one first; ``nothing`` is said where there are none."""
+        self._nothing = nothing
+        self._samples = tuple(samples)[-SHOWN:][::-1]
+        self._paint()
+
+    def _paint(self) -> None:
+        text = self.query_one("#samples-text", Static)
+        text.set_class(not self._samples, "quiet")
+        if not self._samples:
+            text.update(Content(self._nothing))
+            return
+        digits = len(str(self._samples[0].epoch))
+        margin = len("epoch ") + digits + 2
+        width = max(10, self.scrollable_content_region.width - margin - 1)
+        lines: list[Content] = []
+        for index, sample in enumerate(self._samples):
+            prefix = shown_text(sample.prefix)
+            first, *more = wrapped(prefix + shown_text(sample.text), width)
+            bold = "bold" if index == 0 else ""
+            label = f"epoch {sample.epoch:>{digits}}  "
+            cut = min(len(prefix), len(first))
+            lines.append(Content.assemble((label, QUIET), (first[:cut], bold), first[cut:]))
+            lines += [Content(" " * margin + line) for line in more]
+        # Blank lines below let the list grow eight lines at a time: another height is another layout of the screen.
+        lines += [Content("")] * (-len(lines) % 8)
+        text.update(Content("\n").join(lines), layout=len(lines) != text.size.height)
+
+
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """``text`` in lines of at most ``width`` cells; at least one line.
+
+    Cuts at a blank where one is near the end, and never within a word or number of ASCII that a line has room for.
+    """
+    while cell_len(text) > width:
+        end = cells = 0
+        for character in text:
+            cells += cell_len(character)
+            if cells > width:
+                break
+            end += 1
+        blank = text.rfind(" ", max(1, end - end // 3), end + 1)
+        cut = blank if blank > 0 else _word_start(text, end) or max(1, end)
+        yield text[:cut]
+        text = text[cut:].removeprefix(" ")
+    yield text
+
+
+def _word_start(text: str, end: int) -> int:
+    """Where the word of ASCII begins that goes on at ``end``; ``end`` where none does, 0 where it fills the line."""
+    start = end
+    while start and all(character.isascii() and character != " " for character in text[start - 1 : start + 1]):
+        start -= 1
+    return start

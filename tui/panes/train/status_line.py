@@ -1,0 +1,76 @@
+"""The state of a run in one line, in widths that do not jump."""
+
+from __future__ import annotations
+
+import math
+
+from core.events import State
+from core.settings.run_config import RunConfig
+from tui.engines.watched_run import WatchedRun
+from tui.text.quantities import count_text, loss_text, perplexity_text
+from tui.text.safe import cell_len, clip_cells, clipped_middle, shown_text
+
+BETWEEN = " · "
+SLOW_EPOCH = 2.0  # seconds: what is within shorter ones would only flicker
+
+
+def status_words(run: WatchedRun, width: int) -> tuple[str, str]:
+    """``lyrics-0007 · training · epoch 143/250 · ppl 2.310 · 71.0 k tokens/s · ETA 0:14``, in ``width`` cells.
+
+    What matters least is left out first where the room is short; it is the second text.
+    """
+    pieces, left_out = status_pieces(run), []
+    while len(pieces) > 1 and cell_len(BETWEEN.join(words for _, words in pieces)) > width:
+        left_out.append(max(pieces, key=lambda piece: piece[0]))
+        pieces.remove(left_out[-1])
+    return clip_cells(BETWEEN.join(words for _, words in pieces), width), BETWEEN.join(words for _, words in left_out)
+
+
+def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
+    """The pieces of the line, each with a rank: the highest is the least important."""
+    pieces = [(3, clipped_middle(shown_text(run.name), 30)), (1, run.state)]
+    total = f"/{run.num_epochs}" if run.num_epochs else ""
+    epoch = f"{run.epoch:>{max(1, len(total) - 1)}}{total}"
+    long_epochs = not run.epochs or run.epochs[-1].seconds > SLOW_EPOCH
+    if run.step is not None and run.step.epoch > run.epoch and (long_epochs or run.state == State.PAUSED):
+        batches = f"{run.step.batch:>{len(str(run.step.num_batches))}}/{run.step.num_batches}"
+        pieces.append((6, f"batch {batches}"))
+    pieces.insert(2, (0, f"epoch {epoch}"))
+    if run.perplexity is not None:
+        pieces.append((0, f"ppl {perplexity_text(run.perplexity):<5}".rstrip() if run.state not in _MOVING else
+                       f"ppl {perplexity_text(run.perplexity):<5}"))  # fmt: skip
+    if run.perplexity == math.inf and run.loss is not None:
+        pieces.append((7, f"loss {loss_text(run.loss)} nats"))
+    if run.validation_perplexity is not None:
+        pieces.append((2, f"held out {perplexity_text(run.validation_perplexity):<5}"))
+    if run.state == State.TRAINING and run.tokens_per_second is not None:
+        pieces.append((5, f"{count_text(round(run.tokens_per_second)):>6} tokens/s"))
+    if run.state == State.TRAINING and run.seconds_left is not None:
+        pieces.append((4, f"ETA {clock_text(run.seconds_left)}"))
+    return pieces
+
+
+_MOVING = (State.TRAINING, State.PAUSED)
+
+
+def clock_text(seconds: float) -> str:
+    """``0:14``, ``12:05``, ``3:12:00``, ``5 d 3 h``."""
+    whole = int(seconds + 0.5)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 72:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def model_words(run: WatchedRun) -> list[str]:
+    """``scratch rnn 256`` and ``590 k parameters``: what the run is, as far as it is known."""
+    if run.config is None:
+        return []
+    return [model_name(run.config), f"{count_text(run.parameters)} parameters" if run.parameters else ""]
+
+
+def model_name(config: RunConfig) -> str:
+    """``scratch rnn 256`` or ``torch.nn lstm 256 x 2``."""
+    layers = f" x {config.num_layers}" if config.num_layers > 1 else ""
+    return f"{config.implementation} {config.cell} {config.num_hiddens}{layers}"

@@ -1,0 +1,205 @@
+"""The work behind the Train pane: what it asks of engines, and what it says meanwhile and where that went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import ConfigError, EngineError, UserError
+from core.events import State
+from core.settings.run_config import RunConfig
+from core.units import counted
+from tui.corpora.downloads import not_here, not_here_words
+from tui.dialogs.other_backend import OtherBackendDialog
+from tui.engines.watched_run import WatchedRun
+from tui.forms.reading import named_setting
+from tui.messages import RunsChanged
+from tui.panes.train.plan import live_edits
+from tui.services import stands
+from tui.text.safe import shown_text
+
+if TYPE_CHECKING:
+    from tui.engines.clients import Engines
+    from tui.panes.train.pane import TrainPane
+
+NO_ENGINE = "starting an engine: it loads its libraries once, which takes some seconds …"
+
+
+class Training:
+    """Makes runs and trains them for a pane; every coroutine here may outlive the pane's parts, and looks first."""
+
+    def __init__(self, pane: TrainPane) -> None:
+        self._pane = pane
+        self._refused = False
+
+    @property
+    def _engines(self) -> Engines:
+        return self._pane.playground.engines
+
+    def do(self, work: Awaitable[object]) -> None:
+        """Do it in the background; what goes wrong is told."""
+        self._pane.run_worker(self.guarded(work), group="train", exit_on_error=False)
+
+    async def guarded(self, work: Awaitable[object]) -> None:
+        """Await ``work``; what goes wrong is told in words, at the setting where that is known."""
+        pane = self._pane
+        pane.form.clear_outside_errors()
+        try:
+            await work
+        except (UserError, EngineError) as error:
+            if not stands(pane):
+                return
+            words = error.labelled if isinstance(error, UserError) else str(error)
+            name = (error.field if isinstance(error, UserError) else None) or named_setting(words)
+            self._refused = isinstance(error, UserError) and pane.plan in ("new", "apply", "go on")
+            if self._refused and name:
+                pane.form.show_outside_error(name, words)
+                pane.drawer = True
+                await pane.form.focus_error()
+            pane.view.trouble(shown_text(words))
+        finally:
+            if stands(pane):
+                pane.view.busy("")
+
+    def forget_refusal(self) -> None:
+        """The settings are others now than those that were refused."""
+        if self._refused:
+            self._refused = False
+            self._pane.view.trouble("")
+
+    async def request(self, path: Path, request: str, **fields: Any) -> dict[str, Any]:
+        """One request to the engine of a run, which is started if there is none."""
+        client = await self._engines.client(path)
+        return await client.request(request, **fields)
+
+    async def create_and_train(self) -> None:
+        """A new run with the settings of the form."""
+        path = await self._created()
+        if path is not None:
+            self._pane.show_curve()
+            await self.request(path, "train")
+
+    async def _created(self) -> Path | None:
+        """The folder of a new run, which is on screen now; None where the app has closed meanwhile."""
+        pane, config = self._pane, self._config()
+        pane.view.trouble("")
+        pane.view.busy("reading the text …" if self._engines.ready else NO_ENGINE)
+        missing = await asyncio.to_thread(not_here, config.corpus, pane.playground.data_dir)
+        if missing is not None:
+            raise ConfigError(not_here_words(missing), "corpus")
+        path = await self._engines.create(config)
+        if not stands(pane):
+            return None
+        await pane.playground.open_run(path)
+        return path if stands(pane) else None
+
+    def _config(self) -> RunConfig:
+        config = self._pane.form.reading.config
+        assert config is not None
+        return config
+
+    async def go_on(self, run: WatchedRun) -> None:
+        """Train a run further, up to the epochs that stand in the form."""
+        pane, config = self._pane, self._config()
+        done = run.epoch or run.told_epoch
+        if config.num_epochs <= done:
+            words = f"{_epochs_are(done)} done: to go on, type how many in all, such as {2 * done:,}, then enter"
+            raise ConfigError(words, "num_epochs")
+        pane.view.trouble("")
+        if not self._engines.has_client(run.path):
+            pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
+        pane.show_curve()
+        way = await self._way_on(run)
+        if way is None:
+            return
+        await self._put(run, config, only=("learning_rate",))
+        await self.request(run.path, "train", num_epochs=config.num_epochs, **way)
+
+    async def _way_on(self, run: WatchedRun) -> dict[str, Any] | None:
+        """How it goes on, as fields of the request; asks where it would compute otherwise than before, None cancels."""
+        if run.state in (State.TRAINING, State.PAUSED):
+            return {}
+        change = (await self.request(run.path, "open", run=str(run.path))).get("change")
+        if not change:
+            return {}
+        if not stands(self._pane):
+            return None
+        answer = await self._pane.app.push_screen_wait(OtherBackendDialog(change))
+        return None if answer is None else {"as_before": answer == "before"}
+
+    async def recover(self, run: WatchedRun, rate: float) -> None:
+        """Train a run that ended badly on from its last good checkpoint, with a lower learning rate."""
+        pane = self._pane
+        pane.view.trouble("")
+        pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
+        pane.show_curve()
+        way = await self._way_on(run)
+        if way is None:
+            return
+        change = self.request(run.path, "set", name="learning_rate", value=rate)
+        if run.state == State.FAILED:
+            # It goes back to its checkpoint when it trains, and to the learning rate in that: the change comes behind,
+            # without a wait in between.
+            await asyncio.gather(self.request(run.path, "train", **way), change)
+        else:
+            await change
+            await self.request(run.path, "train", **way)
+
+    async def apply(self, run: WatchedRun) -> None:
+        """Put the live settings of the form into a run that trains or is paused."""
+        pane = self._pane
+        await self._put(run, self._config())
+        if stands(pane) and pane.run is run:
+            pane.view.trouble("")
+            pane.show_curve()
+
+    async def _put(self, run: WatchedRun, config: RunConfig, only: tuple[str, ...] | None = None) -> None:
+        for name, value in live_edits(run, config).items():
+            if only is None or name in only:
+                await self.request(run.path, "set", name=name, value=value)
+                run.hear_setting(name, value)  # the journal says it later
+        if stands(self._pane):
+            self._pane.settings_changed()
+
+    async def step(self) -> None:
+        """One batch, of a new run where the form asks for one."""
+        pane, run = self._pane, self._pane.run
+        path = await self._created() if pane.plan == "new" or run is None else run.path
+        if path is None:
+            return
+        way = {} if run is None or run.path != path else await self._way_on(run)
+        if way is None:
+            return
+        answer = await self.request(path, "step", count=1, **way)
+        if stands(pane) and pane.run is not None and pane.run.path == path:
+            pane.run.hear_step(answer)
+            pane.view.changed()
+
+    async def save(self, run: WatchedRun, name: str) -> None:
+        """Save a run, or a copy of it under another name."""
+        fields = {} if name == run.name else {"name": name}
+        await self.request(run.path, "save", **fields)
+        if stands(self._pane):
+            words = f"{run.name} is saved" if name == run.name else f"{name} is a copy of {run.name}"
+            self._pane.notify(shown_text(f"{words}, after epoch {run.epoch:,}"), markup=False)
+            self._pane.post_message(RunsChanged())
+
+    def want_baselines(self, run: WatchedRun) -> None:
+        """Ask once, and not before there is a curve: the first point shall not wait for it."""
+        if run.epoch and not run.baselines_asked and self._engines.has_client(run.path):
+            run.baselines_asked = True
+            self._pane.run_worker(self._ask_baselines(run), group="baselines", exclusive=True, exit_on_error=False)
+
+    async def _ask_baselines(self, run: WatchedRun) -> None:
+        """What n-gram models reach on the same text: lines to measure the curve by."""
+        with contextlib.suppress(UserError, EngineError):
+            run.hear_baselines(await self.request(run.path, "baselines"))
+        if stands(self._pane):
+            self._pane.view.changed()
+
+
+def _epochs_are(done: int) -> str:
+    return "the only epoch is" if done == 1 else f"all {counted(done, 'epoch is', 'epochs are')}"

@@ -1,0 +1,56 @@
+"""A frame whose title may change four times a second without what it encloses being painted again.
+
+Textual paints a widget with all it encloses when its border title changes; over a slow line that is the whole chart
+for one number. So the upper edge is a widget of its own, one line high.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.content import Content
+from textual.geometry import Size
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.text.safe import cell_len, clip_cells
+
+CORNERS = {"top": "╭╮", "middle": "├┤", "bottom": "╰╯"}
+
+
+class FrameEdge(Widget):
+    """``╭─ title ────── note ─╮``: the edge of a frame, with words in it. The words are text, never markup."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"frame-edge--title", "frame-edge--note"}
+
+    title: reactive[str] = reactive("")
+    note: reactive[str] = reactive("")
+
+    def __init__(self, kind: str = "top", title: str = "", *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._corners = CORNERS[kind]
+        self.set_reactive(FrameEdge.title, title)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """One line."""
+        return 1
+
+    @property
+    def room(self) -> int:
+        """Cells that the words may fill."""
+        return max(0, self.size.width - 6)
+
+    def render(self) -> Content:
+        """The line, in exactly the width of the widget."""
+        left, right = self._corners[0], self._corners[1]
+        title = clip_cells(self.title, self.room)
+        note = self.note if cell_len(title) + cell_len(self.note) + 4 <= self.room else ""
+        used = (cell_len(title) + 2 if title else 0) + (cell_len(note) + 2 if note else 0)
+        line = "─" * max(0, self.size.width - 4 - used)
+        return Content.assemble(
+            left + "─",
+            (f" {title} " if title else "", self.get_visual_style("frame-edge--title")),
+            line,
+            (f" {note} " if note else "", self.get_visual_style("frame-edge--note")),
+            "─" + right,
+        )

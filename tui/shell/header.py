@@ -1,0 +1,83 @@
+"""The line at the top: name, panes, device and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from tui.text.safe import cell_len
+
+NARROWEST_NAMED = 88  # columns from which tabs and device leave room for the name of the program
+
+
+class PaneTab(Static):
+    """The name of a pane, to be clicked."""
+
+    @dataclass
+    class Clicked(Message):
+        """A tab was clicked."""
+
+        pane: str
+
+    def __init__(self, number: int, pane: str, title: str, key: str) -> None:
+        super().__init__(Content(f"{number} {title}"), id=f"tab-{pane}")
+        self.tooltip = f"{title}: {number}, or {key} while something is typed"
+        self._pane = pane
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which pane is wanted."""
+        event.stop()
+        self.post_message(self.Clicked(self._pane))
+
+
+class HeaderLine(Horizontal):
+    """One line; ``current`` is the name of the pane shown."""
+
+    current: reactive[str] = reactive("")
+
+    def __init__(self, panes: Sequence[tuple[str, str, str]]) -> None:
+        super().__init__(id="header")
+        self._panes = panes
+
+    def compose(self) -> ComposeResult:
+        yield Static("Playground", id="header-name", markup=False)
+        for number, (name, title, key) in enumerate(self._panes, 1):
+            yield PaneTab(number, name, title, key)
+        yield Static("", id="header-device", markup=False)
+
+    def on_resize(self) -> None:
+        """The name is what is known best."""
+        self.query_one("#header-name").display = self.size.width >= NARROWEST_NAMED
+
+    def watch_current(self, before: str, after: str) -> None:
+        """Mark the tab of the pane shown."""
+        for tab in self.query(PaneTab):
+            tab.set_class(tab.id == f"tab-{after}", "-current")
+
+    def show_device(self, words: str) -> None:
+        """Device and memory, at the right."""
+        device = self.query_one("#header-device", Static)
+        if device.content_size.width and cell_len(words) > device.content_size.width:
+            name, *_, last = words.split(" · ")  # without the processor's name: the memory is what changes
+            words = f"{name.split()[0]} · {last}"
+        if str(device.content) != words:
+            device.update(Content(words), layout=False)
+
+
+def device_words(device: Mapping[str, Any]) -> str:
+    """``cuda:0 H100 · 1.2/79 GB``, without what nobody can tell."""
+    label = str(device.get("label") or "").removeprefix("NVIDIA ")
+    name = f"{device.get('name', '?')} {label}".strip()
+    used, total = device.get("memory_used"), device.get("memory_total")
+    if isinstance(used, (int, float)) and isinstance(total, (int, float)) and total > 0:
+        return f"{name} · {used / 1e9:.1f}/{total / 1e9:.0f} GB"
+    return name

@@ -1,0 +1,1 @@
+"""Text on the screen: made safe, measured in cells, wrapped; quantities in words."""

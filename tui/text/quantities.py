@@ -1,0 +1,29 @@
+"""Quantities as people read them, in widths that do not jump."""
+
+from __future__ import annotations
+
+import datetime
+
+from core.units import bytes_text, count_text, loss_text, loss_words, moment_of, perplexity_text
+
+__all__ = [
+    "age_text", "bytes_text", "count_text", "date_text", "loss_text", "loss_words", "moment_of", "perplexity_text",
+]  # fmt: skip
+
+
+def age_text(created: str, now: datetime.datetime) -> str:
+    """``just now``, ``5 min``, ``3 h``, ``12 d``, ``2 y``: how long ago an ISO date is; empty for one that is none."""
+    moment = moment_of(created)
+    if moment is None:
+        return ""
+    seconds = (now - moment).total_seconds()
+    for size, unit in ((31_557_600, "y"), (86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "just now"
+
+
+def date_text(created: str) -> str:
+    """``2026-10-05 14:03`` in the time zone of this machine; empty for no date."""
+    moment = moment_of(created)
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""

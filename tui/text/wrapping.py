@@ -1,0 +1,50 @@
+"""Where the lines of a text break, in terminal cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tui.text.safe import cell_len, shown_text
+
+_sizes = {chr(code): 1 for code in range(0x20, 0x7F)}
+
+
+def cells_of(character: str) -> int:
+    """The cells of one character as it is shown."""
+    size = _sizes.get(character)
+    if size is None:
+        if len(_sizes) > 50_000:
+            _sizes.clear()
+        size = _sizes[character] = cell_len(shown_text(character))
+    return size
+
+
+def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
+    """The lines of ``text`` from ``start`` on, as offsets (first, end) into it, none wider than ``width`` cells.
+
+    A line breaks after a blank, and anywhere between wide characters; a line end in ``text`` is no part of a line.
+    """
+    length, known = len(text), _sizes
+    while start < length:
+        cells, index, fit = 0, start, start
+        while index < length:
+            character = text[index]
+            if character == "\n":
+                break
+            size = known.get(character) or cells_of(character)
+            if cells + size > width and index > start:
+                break
+            cells += size
+            index += 1
+            if character == " " or size > 1 or (index < length and not text[index].isascii()):
+                fit = index
+        if index >= length or text[index] == "\n":
+            yield start, index
+            start = index + 1
+        else:
+            end = fit if fit > start else index
+            yield start, end
+            # A blank at the place of the break belongs to no line.
+            start = end + 1 if text[end] == " " and end == index else end
+    if length and text[-1] == "\n":
+        yield length, length
