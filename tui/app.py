@@ -80,8 +80,13 @@ PANES = (
     PaneKind("lab", "Lab", "f6", "tui.panes.laboratory.pane", "LabPane"),
 )
 HERE = Path(__file__).parent
-FIRST_STYLES = ("app.tcss", "styles/train.tcss")
-LATER_STYLES = ("styles/data.tcss", "styles/generate.tcss", "styles/runs.tcss", "styles/lab.tcss")
+FIRST_STYLES = ("app.tcss", "panes/train/train.tcss")
+LATER_STYLES = (
+    "panes/data/data.tcss",
+    "panes/generate/generate.tcss",
+    "panes/runs/runs.tcss",
+    "panes/laboratory/laboratory.tcss",
+)
 """Not needed for the first paint: their rules would be read, and be tried on every widget, before it."""
 
 

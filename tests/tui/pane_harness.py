@@ -80,7 +80,7 @@ class PaneApp(App[None]):
     """Shows one pane, with the product's styles, and keeps the messages that reach the app."""
 
     CSS_PATH: ClassVar[list[str | Path]] = [
-        path for path in (TUI / "app.tcss", *sorted((TUI / "styles").glob("*.tcss"))) if path.exists()
+        path for path in (TUI / "app.tcss", *sorted((TUI / "panes").glob("*/*.tcss"))) if path.exists()
     ]
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
     current_run: reactive[Path | None] = reactive(None)

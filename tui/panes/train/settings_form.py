@@ -1,4 +1,4 @@
-"""The settings of a run as a form, built from ``core.settings.run_config.settings()``: a new setting appears here by itself."""
+"""The settings of a run as a form, built from ``RunConfig``: a new setting appears here without a change."""
 
 from __future__ import annotations
 

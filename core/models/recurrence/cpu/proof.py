@@ -1,4 +1,4 @@
-"""A compiled library against the plain calls, in a process of its own: ``python -m core.models.recurrence.cpu.proof PATH``.
+"""Prove a compiled library against the plain calls: ``python -m core.models.recurrence.cpu.proof PATH``.
 
 What a broken compiler makes may crash or hang whoever loads it. So this process does, before anybody else: it computes
 everything once with the library and once without, on shapes that fill no tile and no vector, and ends with 0 where

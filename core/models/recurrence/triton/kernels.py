@@ -1,4 +1,4 @@
-"""The recurrences as one launch for all steps, in Triton: the kernels that ``persistent.py`` plans.
+"""The recurrences as one launch for all steps, in Triton: the kernels that ``plan.py`` plans.
 
 A grid of ``PARTS`` x groups programs. The rows of a batch do not know of one another, so each group takes ``BLOCK_B``
 rows of its own; within a group, each program takes ``BLOCK_N`` hidden units with all their gates, and keeps the

@@ -1,4 +1,4 @@
-"""The launches of the persistent kernels, and what autograd needs of them; ``persistent.py`` decides when they run."""
+"""The launches of the persistent kernels, and what autograd needs of them; ``plan.py`` decides when they run."""
 
 from __future__ import annotations
 

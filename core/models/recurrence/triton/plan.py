@@ -2,7 +2,7 @@
 
 Launched step by step, a small recurrence spends its time between kernels: 35 steps of 512 units need some 70 launches
 forwards and as many backwards, 4 to 10 us each, for arithmetic that would take a few. Here one Triton kernel runs over
-all steps (``persistent_kernels.py``). Two layouts were weighed:
+all steps (``kernels.py``). Two layouts were weighed:
 
 - A program keeps a few rows of the batch and walks alone through time. No program ever waits, but each has to read
   the whole recurrent matrix every step: 1 MB for 512 units in fp32 does not fit beside one multiprocessor, and from
