@@ -216,7 +216,7 @@ class Playground(App[None]):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """A focus, which Textual puts off, may arrive at what is not shown any more: a list that has just closed."""
         hidden = [node for node in event.widget.ancestors_with_self if not node.display]
-        if hidden and not isinstance(self.screen, ModalScreen):
+        if hidden and self.focused is event.widget and not isinstance(self.screen, ModalScreen):
             outside = (node for node in hidden[-1].ancestors if isinstance(node, Widget) and not node.is_dom_root)
             shown = next((node for node in outside if node.focusable), None)
             (shown or self.query_one(f"#pane-{self.query_one(HeaderLine).current}")).focus()
