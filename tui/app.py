@@ -219,7 +219,20 @@ class Playground(App[None]):
         if hidden and self.focused is event.widget and not isinstance(self.screen, ModalScreen):
             outside = (node for node in hidden[-1].ancestors if isinstance(node, Widget) and not node.is_dom_root)
             shown = next((node for node in outside if node.focusable), None)
-            (shown or self.query_one(f"#pane-{self.query_one(HeaderLine).current}")).focus()
+            (shown or self._pane).focus()
+
+    def on_descendant_blur(self) -> None:
+        """Where nothing has the focus, since what had it was hidden or removed, the pane shown gets it."""
+        self.call_later(self._focus_something)
+
+    def _focus_something(self) -> None:
+        if self.app_focus and self.is_running and not isinstance(self.screen, ModalScreen) and self.focused is None:
+            self._pane.focus()
+
+    @property
+    def _pane(self) -> Widget:
+        """The one that is shown."""
+        return self.query_one(f"#pane-{self.query_one(HeaderLine).current}")
 
     def _read_later_styles(self) -> None:
         """Know the styles of all panes and dialogs; 8 ms, the first time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Size
 from textual.widgets import OptionList, Select
@@ -17,7 +18,7 @@ class AnySize:
     """Mixed into a list, which then bears a screen without room for it.
 
     Page up and down do nothing while it has no height, when Textual knows no lines of it; and it is measured as if it
-    had some width where it has none.
+    had some width where it has none. A click on a line that is painted still, but gone, does nothing.
 
     No widget itself: a widget's styles are looked up by the first of its bases that is one.
     """
@@ -31,6 +32,11 @@ class AnySize:
         """Move the highlight down one page."""
         if self.scrollable_content_region:
             OptionList.action_page_down(self)  # type: ignore[no-untyped-call]
+
+    def on_click(self: Any, event: events.Click) -> None:
+        """Let no click through to a line that has gone since it was painted."""
+        if (event.style.meta.get("option") or 0) >= self.option_count:
+            event.prevent_default()
 
     def get_content_height(self: Any, container: Size, viewport: Size, width: int) -> int:
         """The height of all lines."""

@@ -178,3 +178,19 @@ async def test_what_waits_for_a_dialog_to_be_drawn_is_done_where_it_closes_befor
                 app.push_screen(made())
                 await pilot.pause()
             assert called == [28], name
+
+
+async def test_a_click_on_a_line_that_has_just_gone() -> None:
+    app = NarrowLists()
+    async with app.run_test(size=(40, 30)) as pilot:
+        lines = app.query_one(PagedList)
+        lines.focus()
+        await pilot.pause()
+        x, y = lines.region.x + 5, lines.region.y + 8
+        style = app.screen.get_style_at(x, y)
+        assert style.meta["option"] == 7
+        lines.clear_options()
+        lines.add_option("only one")
+        lines.post_message(events.Click(lines, 5, 8, 0, 0, 1, False, False, False, x, y, style))
+        await pilot.pause()
+        assert app.is_running and lines.highlighted is None

@@ -92,4 +92,4 @@ async def test_a_focus_that_arrives_at_what_is_hidden_goes_to_what_is_shown(play
         await settled(pilot, lambda: app.screen.focused is drop_down)
         app.query_one("#edit-num_hiddens").focus()
         app.query_one("#settings").display = False
-        await settled(pilot, lambda: app.screen.focused is not None and app.screen.focused.region)
+        await settled(pilot, lambda: app.screen.focused is app.query_one("#curves"))
