@@ -9,14 +9,17 @@ from typing import Any
 
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalWriter
+from core.runs.metadata import RunMetadata
 from core.runs.run import CORPUS, Run
-from core.runs.store import RunFacts, run_in_making, write_description
+from core.runs.store import run_in_making, write_description
 
 
-def create_run(saves: Path, name: str, facts: RunFacts, vocabulary: Mapping[str, Any], text: bytes = b"text") -> Run:
+def create_run(
+    saves: Path, name: str, metadata: RunMetadata, vocabulary: Mapping[str, Any], text: bytes = b"text"
+) -> Run:
     """A run that has not begun: it has no journal and no checkpoint yet."""
     with run_in_making(saves, name) as folder:
-        write_description(folder, facts, vocabulary)
+        write_description(folder, metadata, vocabulary)
         with folder.open_new(CORPUS) as file:
             file.write(text)
     folder.close()

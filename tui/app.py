@@ -21,7 +21,10 @@ from core import collector
 from core.corpus.catalogue import DOWNLOADS, texts
 from core.errors import EngineError, UserError
 from core.events import State
-from core.runs.store import Run, RunFacts, RunSummary, list_runs
+from core.runs.metadata import RunMetadata
+from core.runs.run import Run
+from core.runs.store import list_runs
+from core.runs.summary import RunSummary, run_summary
 from core.runs.trash import remove_outdated
 from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig
@@ -425,9 +428,9 @@ NOT_OFFERED = ("Quit", "Keys", "Maximize", "Minimize", "Screenshot")
 DONE = (State.FINISHED, State.STOPPED, State.IDLE)
 
 
-def known(run: Run) -> tuple[RunFacts, RunSummary]:
+def known(run: Run) -> tuple[RunMetadata, RunSummary]:
     """What the files of a run say of it. Raises RunError."""
-    return run.facts(), run.summary()
+    return run.metadata(), run_summary(run)
 
 
 def training_runs(saves: Path) -> list[RunSummary]:

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EngineError as error:
         return _fail(str(error), 1)
     except (MemoryError, RuntimeError) as error:
-        from core.engine.session import failure_words, is_out_of_memory
+        from core.engine.failure import failure_words, is_out_of_memory
 
         if not is_out_of_memory(error):
             raise
@@ -261,7 +261,7 @@ def _generate(options: argparse.Namespace) -> int:
     if run.is_held() and asyncio.run(_generate_live(run.path, request.to_message(), report)):
         return 0
 
-    from core.engine.session import load_model
+    from core.engine.loading import load_model
     from core.generation.response import response
     from core.generation.writer import Writing
 
@@ -279,7 +279,7 @@ def _training_text(run: Any) -> Any:
     from core.generation.response import training_part
     from core.training.trainer import corpus_of
 
-    facts = run.facts()
+    facts = run.metadata()
     source = run.corpus_path if run.corpus_path.exists() else Path(facts.corpus.path)
     try:
         corpus = corpus_of(facts.config, source=source, at_most=facts.corpus.bytes)

@@ -17,7 +17,7 @@ from core.cli.parser import SAVES, printable, put
 from core.corpus.catalogue import Download
 from core.events import EpochFinished, Event, Note, SampleWritten, SettingChanged, State, StateChanged, StepFinished
 from core.generation.options import GenerationRequest
-from core.runs.store import RunSummary
+from core.runs.summary import RunSummary
 from core.settings.presets import Preset
 from core.settings.run_config import PADDING, shown
 from core.units import counted, loss_words, perplexity_text

@@ -12,9 +12,9 @@ from core.runs.atomic_write import Disk, write_whole
 from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
 from core.runs.latest_and_best import Checkpoints
+from core.runs.metadata import RunMetadata
 from core.runs.recovery import use_last_good
-from core.runs.run import FACTS
-from core.runs.store import Run, RunFacts
+from core.runs.run import METADATA, Run
 from core.training.trainer import Trainer
 
 # A changed setting is in a checkpoint after so many seconds.
@@ -25,17 +25,17 @@ class Saving:
     """The checkpoints of one run.
 
     Attributes:
-        facts: what ``run.json`` says; a checkpoint brings it up to date.
+        metadata: what ``run.json`` says; a checkpoint brings it up to date.
         problem: a sentence where the last checkpoint could not be taken.
         is_current: whether the last checkpoint holds all that training has done.
         has_trained: whether what is saved is computed here, and not only read.
     """
 
     def __init__(
-        self, folder: HeldFolder, facts: RunFacts, journal: JournalWriter, tell: Callable[[Event], object]
+        self, folder: HeldFolder, metadata: RunMetadata, journal: JournalWriter, tell: Callable[[Event], object]
     ) -> None:
         """``tell`` takes the notes for the journal."""
-        self.facts = facts
+        self.metadata = metadata
         self.problem = ""
         self._unsaved = "checkpoint"
         self.is_current = self.has_trained = False
@@ -92,11 +92,11 @@ class Saving:
             refused = error  # the weights are worth more than the curve
         try:
             self._checkpoints.write(*trainer.checkpoint(), self.disk)
-            backend = trainer.backend if self.has_trained else self.facts.backend
-            facts = dataclasses.replace(self.facts, config=trainer.config, backend=backend)
-            if facts != self.facts:
-                write_whole(self._folder, FACTS, facts.encoded(), self.disk)
-                self.facts = facts
+            backend = trainer.backend if self.has_trained else self.metadata.backend
+            metadata = dataclasses.replace(self.metadata, config=trainer.config, backend=backend)
+            if metadata != self.metadata:
+                write_whole(self._folder, METADATA, metadata.encoded(), self.disk)
+                self.metadata = metadata
         except (OSError, MemoryError, RuntimeError) as error:
             if not isinstance(error, OSError) and not is_out_of_memory(error):
                 raise

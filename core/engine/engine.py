@@ -18,6 +18,7 @@ from typing import Any
 from core.devices import devices
 from core.engine.failure import failure_words, write_failure
 from core.engine.jobs import Jobs, laboratory_job, writing_job
+from core.engine.loading import versions
 from core.engine.protocol import ENDING, error_event
 from core.engine.requests import (
     QUESTIONS,
@@ -42,11 +43,11 @@ from core.engine.requests import (
     read_request,
 )
 from core.engine.server import Request, Server
-from core.engine.session import Session, versions
+from core.engine.session import Session
 from core.engine.shutdown import Ended, Ending
 from core.errors import UserError
 from core.events import Event, State, StateChanged
-from core.runs.store import Run
+from core.runs.run import Run
 
 # An engine that nobody has ever talked to gives up after so many seconds.
 LONELY_SECONDS = 60.0

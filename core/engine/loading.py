@@ -14,19 +14,20 @@ from core.devices import at_home, prepare
 from core.errors import ConfigError, CorpusError, RunError
 from core.models.language_model import LanguageModel, build_model
 from core.runs.held_folder import HeldFolder
+from core.runs.metadata import RunMetadata
 from core.runs.recovery import Read, check_size, mend_vocabulary, text_of, use_last_good, vocabulary_of, weights_of
-from core.runs.run import CORPUS
-from core.runs.store import LARGEST_CORPUS_COPY, Run, RunFacts, write_description
+from core.runs.run import CORPUS, Run
+from core.runs.store import LARGEST_CORPUS_COPY, write_description
 from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer, corpus_of
 
 
-def write_new_run(folder: HeldFolder, facts: RunFacts, corpus: Corpus) -> None:
+def write_new_run(folder: HeldFolder, metadata: RunMetadata, corpus: Corpus) -> None:
     """Write what a new run is: settings, vocabulary, and a copy of exactly the bytes that were read of the text.
 
     Raises OSError; CorpusError where the text has become another one since, and RunError.
     """
-    write_description(folder, facts, corpus.vocabulary.to_json())
+    write_description(folder, metadata, corpus.vocabulary.to_json())
     if corpus.bytes <= LARGEST_CORPUS_COPY:
         with folder.open_new(CORPUS) as file:
             for piece in bytes_of(corpus):
@@ -38,18 +39,18 @@ def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
 
     Raises RunError or another UserError, one sentence.
     """
-    facts = run.facts()
-    config = at_home(facts.config)
-    vocabulary = vocabulary_of(run, facts, _reading(facts))
-    check_size(run, facts, len(vocabulary))
+    metadata = run.metadata()
+    config = at_home(metadata.config)
+    vocabulary = vocabulary_of(run, metadata, _reading(metadata))
+    check_size(run, metadata, len(vocabulary))
     model = build_model(config, len(vocabulary), prepare(config))
     use_last_good(run, lambda tensors, _: model.load_state_dict(weights_of(model.state_dict(), tensors)))
     return model.eval(), vocabulary
 
 
-def _reading(facts: RunFacts) -> Read:
+def _reading(metadata: RunMetadata) -> Read:
     """Reads a file as the run's settings say, and no more of it than the run read: the text may have grown since."""
-    return lambda source: corpus_of(facts.config, source=source, at_most=facts.corpus.bytes)
+    return lambda source: corpus_of(metadata.config, source=source, at_most=metadata.corpus.bytes)
 
 
 def moved_words(before: RunConfig, here: RunConfig) -> str:
@@ -60,14 +61,14 @@ def moved_words(before: RunConfig, here: RunConfig) -> str:
     )
 
 
-def corpus_again(run: Run, facts: RunFacts, folder: HeldFolder) -> tuple[Corpus, str]:
+def corpus_again(run: Run, metadata: RunMetadata, folder: HeldFolder) -> tuple[Corpus, str]:
     """The text of a run, from its own copy or from where it was; ``folder`` is the run's.
 
     A damaged vocabulary is written anew; the second value then says what was wrong with it. Raises CorpusError where
     the text is not the same, and RunError where the settings do not belong to the checkpoints.
     """
-    corpus, wrong = text_of(run, facts, _reading(facts))
-    check_size(run, facts, len(corpus.vocabulary))
+    corpus, wrong = text_of(run, metadata, _reading(metadata))
+    check_size(run, metadata, len(corpus.vocabulary))
     if wrong:
         mend_vocabulary(folder, corpus.vocabulary)
     return corpus, wrong
@@ -78,7 +79,7 @@ def trainer_again(run: Run, config: RunConfig, corpus: Corpus) -> Trainer:
     try:
         return Trainer(config, corpus)
     except (ConfigError, CorpusError) as error:
-        raise RunError(f"{run.facts_path} does not go with the run's text and this machine: {error}") from None
+        raise RunError(f"{run.metadata_path} does not go with the run's text and this machine: {error}") from None
 
 
 @cache

@@ -15,24 +15,25 @@ import torch
 from core.corpus.vocabulary import Vocabulary
 from core.devices import at_home, prepare
 from core.engine.checkpointing import Saving
-from core.engine.failure import failure_words, free_memory, is_out_of_memory, write_failure
+from core.engine.failure import failure_words, free_memory, write_failure
 from core.engine.loading import corpus_again, load_model, moved_words, trainer_again, versions, write_new_run
 from core.engine.preview import SampleInMaking, sample_prefix
 from core.errors import CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, Note, RunResumed, State, StateChanged
 from core.models.language_model import LanguageModel
-from core.runs.checkpoint import Disk, remove_leftovers
+from core.runs.atomic_write import Disk, remove_leftovers
 from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
-from core.runs.store import CorpusIdentity, Run, RunFacts, check_name, duplicate_run, now, refuse_taken, run_in_making
+from core.runs.metadata import CorpusIdentity, RunMetadata
+from core.runs.run import Run
+from core.runs.store import check_name, duplicate_run, now, refuse_taken, run_in_making
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig, setting, shown
 from core.training.backend import Change, change_of
 from core.training.divergence import explosion_words
 from core.training.trainer import Trainer, corpus_of
 from core.training.validation import n_gram_baselines
 from core.units import counted
-
-__all__ = ["Session", "failure_words", "is_out_of_memory", "load_model", "train_to_end", "versions"]
 
 # A training looks so often, in seconds, whether its folder is still there.
 LOOK_SECONDS = 1.0
@@ -49,7 +50,7 @@ class Session:
         change: what training would compute otherwise than before the run was opened here; None where nothing.
     """
 
-    def __init__(self, folder: HeldFolder, facts: RunFacts, disk: Disk | None = None) -> None:
+    def __init__(self, folder: HeldFolder, metadata: RunMetadata, disk: Disk | None = None) -> None:
         """Raises OSError where the journal cannot be written to; ``folder`` is then still the caller's."""
         self.folder = folder
         self.state = State.IDLE
@@ -60,7 +61,7 @@ class Session:
         self.vocabulary: Vocabulary
         self._run = Run(folder.path)
         self._journal = JournalWriter(folder)
-        self._saving = Saving(folder, facts, self._journal, self._tell)
+        self._saving = Saving(folder, metadata, self._journal, self._tell)
         if disk is not None:
             self._saving.disk = disk
         self._sample: SampleInMaking | None = None
@@ -76,9 +77,9 @@ class Session:
         return self._run
 
     @property
-    def facts(self) -> RunFacts:
+    def metadata(self) -> RunMetadata:
         """What ``run.json`` says."""
-        return self._saving.facts
+        return self._saving.metadata
 
     @property
     def save_problem(self) -> str:
@@ -105,10 +106,10 @@ class Session:
             corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve()),
             corpus.bytes,
         )  # fmt: skip
-        facts = RunFacts(config, identity, trainer.model.num_parameters(), now(), versions(), trainer.backend)
+        metadata = RunMetadata(config, identity, trainer.model.num_parameters(), now(), versions(), trainer.backend)
         with run_in_making(saves, name or None, corpus.name) as folder:
-            write_new_run(folder, facts, corpus)
-            session = cls(folder, facts, disk)
+            write_new_run(folder, metadata, corpus)
+            session = cls(folder, metadata, disk)
             try:
                 session._adopt(trainer)
                 session._tell(StateChanged(State.IDLE, 0))
@@ -139,7 +140,7 @@ class Session:
         folder = run.lock()
         try:
             remove_leftovers(folder)
-            return cls(folder, run.facts(), disk)
+            return cls(folder, run.metadata(), disk)
         except OSError as error:
             folder.close()
             raise RunError(f"{run.journal_path} cannot be written to: {error.strerror}") from None
@@ -148,19 +149,19 @@ class Session:
             raise
 
     def _load(self, run: Run) -> None:
-        facts, summary = self.facts, run.summary()
+        metadata, summary = self.metadata, run_summary(run)
         self.state = summary.state if summary.state not in (State.TRAINING, State.PAUSED) else State.INTERRUPTED
         try:
-            corpus, wrong = corpus_again(run, facts, self.folder)
+            corpus, wrong = corpus_again(run, metadata, self.folder)
         except CorpusError as error:
             self._adopt_model_alone(str(error))
         else:
-            config = at_home(facts.config)
+            config = at_home(metadata.config)
             self._adopt(trainer_again(run, config, corpus))
             if wrong:
                 self._tell(Note(f"{wrong}; it was made again from the text"))
-            if config != facts.config:
-                self._tell(Note(moved_words(facts.config, config)))
+            if config != metadata.config:
+                self._tell(Note(moved_words(metadata.config, config)))
             # A run that was killed before its first checkpoint begins again: its seed gives it the same weights.
             if summary.epoch > 0 or self._has_checkpoint():
                 self._restore()
@@ -188,9 +189,9 @@ class Session:
 
     def _compare(self) -> None:
         """Find out whether what was trained so far was computed as it would be here."""
-        trainer, facts = self._trainer(), self.facts
+        trainer, metadata = self._trainer(), self.metadata
         if trainer.step:
-            self.change = change_of(facts.backend, facts.config, trainer.config, trainer.backend)
+            self.change = change_of(metadata.backend, metadata.config, trainer.config, trainer.backend)
 
     def _compute_as_before(self) -> None:
         """Compute as before the run was opened here. Raises RunError where this machine cannot."""
@@ -345,7 +346,7 @@ class Session:
         return events
 
     def _after_epoch(self, event: EpochFinished) -> list[Event]:
-        trainer, config = self._trainer(), self.facts.config
+        trainer, config = self._trainer(), self.metadata.config
         if trainer.is_best:
             self._saving.keep_best(trainer)
         events: list[Event] = []
@@ -434,18 +435,18 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """What a client needs to know of the run, JSON-able."""
         trainer = self.trainer
-        config = trainer.config if trainer is not None else self.facts.config
+        config = trainer.config if trainer is not None else self.metadata.config
         return {
             "run": str(self.run.path),
             "name": self.run.name,
             "state": self.state,
             "message": self.message,
-            "epoch": trainer.epoch if trainer is not None else self.run.summary().epoch,
+            "epoch": trainer.epoch if trainer is not None else run_summary(self.run).epoch,
             "num_epochs": config.num_epochs,
             "config": config.to_dict(),
-            "corpus": dataclasses.asdict(self.facts.corpus),
+            "corpus": dataclasses.asdict(self.metadata.corpus),
             "vocabulary": len(self.vocabulary),
-            "parameters": self.facts.parameters,
+            "parameters": self.metadata.parameters,
             "batches_per_epoch": trainer.batches.per_epoch if trainer is not None else 0,
             "shapes": [[name, list(shape)] for name, shape in self.model.describe()],
             "device": str(next(self.model.parameters()).device),

@@ -21,11 +21,9 @@ import safetensors.torch
 import torch
 
 from core.files import open_to_read
-from core.runs.atomic_write import Disk, remove_leftovers, write_whole
+from core.runs.atomic_write import Disk, write_whole
 from core.runs.checkpoint_header import DAMAGE, FORMAT, Opened, checked_header, damaged, unreadable
 from core.runs.held_folder import HeldFolder
-
-__all__ = ["Disk", "read_checkpoint", "remove_leftovers", "write_checkpoint", "write_whole"]
 
 _DAMAGE = (safetensors.SafetensorError, *DAMAGE)
 

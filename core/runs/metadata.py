@@ -37,7 +37,7 @@ class CorpusIdentity:
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class RunMetadata:
     """The contents of ``run.json``.
 
     ``backend`` is how the last checkpoint was computed; empty where an older version did not say.
@@ -67,14 +67,14 @@ class RunFacts:
         return json.dumps(self.to_json(), ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass") + b"\n"
 
 
-def read_facts(path: Path) -> RunFacts:
+def read_metadata(path: Path) -> RunMetadata:
     """Read a ``run.json``. Raises RunError with a sentence that names the file and what is missing or damaged."""
     value = read_object(path)
     try:
         if value["format"] != FORMAT:
             raise RunError(f"{path} has format {repr(value['format'])[:40]}, this program knows format {FORMAT}")
         corpus = value["corpus"]
-        return RunFacts(
+        return RunMetadata(
             config=RunConfig.from_dict(value["config"]),
             corpus=CorpusIdentity(
                 _text(corpus, "name"), _text(corpus, "sha256"), _count(corpus, "tokens"), _count(corpus, "vocabulary"),

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from core.errors import RunError
 from core.runs.journal import last_lines
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.run_config import RunConfig, Value
 
 MOST_RUNS = 100
@@ -44,7 +44,7 @@ def paces(saves: Path) -> Mapping[Shape, Pace]:
     found: dict[Shape, Pace] = {}
     for run in _newest(saves):
         try:
-            facts = run.facts()
+            facts = run.metadata()
         except RunError:
             continue
         shape = shape_of(facts.config, facts.corpus.vocabulary)

@@ -16,10 +16,11 @@ from core.corpus.reader import Corpus
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError, RunError
 from core.files import open_to_read
-from core.runs.checkpoint import read_checkpoint, write_whole
+from core.runs.atomic_write import write_whole
+from core.runs.checkpoint import read_checkpoint
 from core.runs.checkpoint_header import Opened, read_header
 from core.runs.held_folder import HeldFolder
-from core.runs.metadata import RunFacts
+from core.runs.metadata import RunMetadata
 from core.runs.run import VOCABULARY, Run
 from core.runs.store import LARGEST_CORPUS_COPY, vocabulary_bytes
 from core.settings.run_config import RunConfig
@@ -56,13 +57,13 @@ def _use(path: Path, use: Use, opened: Opened) -> None:
         raise RunError(f"{path} does not fit the run's settings: {error}") from None
 
 
-def text_of(run: Run, facts: RunFacts, read: Read) -> tuple[Corpus, str]:
+def text_of(run: Run, metadata: RunMetadata, read: Read) -> tuple[Corpus, str]:
     """The text of a run, from its own copy or from where it was; ``read`` reads a file as the run's settings say.
 
     A damaged vocabulary gives way to the text's own, which is the same; the second value then says what was wrong.
     Raises CorpusError where the text is nowhere to be had as it was.
     """
-    corpus = _same_text(run, facts, read)
+    corpus = _same_text(run, metadata, read)
     try:
         vocabulary = _stored_vocabulary(run)
     except RunError as error:
@@ -72,7 +73,7 @@ def text_of(run: Run, facts: RunFacts, read: Read) -> tuple[Corpus, str]:
     return corpus, ""
 
 
-def vocabulary_of(run: Run, facts: RunFacts, read: Read) -> Vocabulary:
+def vocabulary_of(run: Run, metadata: RunMetadata, read: Read) -> Vocabulary:
     """The vocabulary of a run, from its file or, where that is damaged, from the text.
 
     Raises RunError, a sentence that names the file.
@@ -81,7 +82,7 @@ def vocabulary_of(run: Run, facts: RunFacts, read: Read) -> Vocabulary:
         return _stored_vocabulary(run)
     except RunError:
         with contextlib.suppress(CorpusError):
-            return _same_text(run, facts, read).vocabulary
+            return _same_text(run, metadata, read).vocabulary
         raise
 
 
@@ -98,9 +99,9 @@ def _stored_vocabulary(run: Run) -> Vocabulary:
         raise RunError(f"{run.vocabulary_path} cannot be used: {str(error)[:200]}") from None
 
 
-def _same_text(run: Run, facts: RunFacts, read: Read) -> Corpus:
+def _same_text(run: Run, metadata: RunMetadata, read: Read) -> Corpus:
     wrong: list[str] = []
-    for source in (run.corpus_path, Path(facts.corpus.path)):
+    for source in (run.corpus_path, Path(metadata.corpus.path)):
         try:
             if source == run.corpus_path:
                 if not os.path.lexists(source):
@@ -108,9 +109,9 @@ def _same_text(run: Run, facts: RunFacts, read: Read) -> Corpus:
                 if source.stat().st_size > LARGEST_CORPUS_COPY:
                     raise CorpusError(f"{source} is larger than any copy of a text that a run has")
             corpus = read(source)
-            if corpus.sha256 != facts.corpus.sha256:
+            if corpus.sha256 != metadata.corpus.sha256:
                 raise CorpusError(f"{source} is not the text that the run began with: its sha256 has changed")
-            return dataclasses.replace(corpus, name=facts.corpus.name)
+            return dataclasses.replace(corpus, name=metadata.corpus.name)
         except CorpusError as error:
             wrong.append(str(error))
         except (OSError, ValueError) as error:  # a link that leads nowhere, a path with a zero byte in it
@@ -118,16 +119,16 @@ def _same_text(run: Run, facts: RunFacts, read: Read) -> Corpus:
     raise CorpusError(wrong[0])
 
 
-def check_size(run: Run, facts: RunFacts, vocabulary: int) -> None:
+def check_size(run: Run, metadata: RunMetadata, vocabulary: int) -> None:
     """Raise RunError where a checkpoint cannot hold the weights of the model that ``run.json`` describes.
 
     Asked before the model is made: a damaged number in ``run.json`` must not cost the machine its memory.
     """
     wrong: list[str] = []
-    least = _least_weights(facts.config, vocabulary)
-    if least > facts.parameters:
+    least = _least_weights(metadata.config, vocabulary)
+    if least > metadata.parameters:
         raise RunError(
-            f"{run.facts_path} is damaged: it tells of {facts.parameters:,} weights, and its settings ask for "
+            f"{run.metadata_path} is damaged: it tells of {metadata.parameters:,} weights, and its settings ask for "
             f"{least:,} or more"
         )
     for path in (run.latest_path, run.best_path):
@@ -141,7 +142,7 @@ def check_size(run: Run, facts: RunFacts, vocabulary: int) -> None:
             if least <= held:
                 return
             wrong.append(
-                f"{path} belongs to another model than {run.facts_path}: it has {held:,} weights, and the settings "
+                f"{path} belongs to another model than {run.metadata_path}: it has {held:,} weights, and the settings "
                 f"ask for {least:,} or more"
             )
     if wrong:

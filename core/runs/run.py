@@ -1,4 +1,4 @@
-"""The folder of one run: where its files are, what they say, and who holds it.
+"""The folder of one run: the paths of its files, its metadata and its lock.
 
 No torch in this module: the screen reads runs with it.
 """
@@ -13,10 +13,9 @@ from core.runs.held_folder import HeldFolder
 from core.runs.journal import NAME as JOURNAL
 from core.runs.lock import NAME as LOCK
 from core.runs.lock import is_held
-from core.runs.metadata import RunFacts, read_facts, read_object
-from core.runs.summary import RunSummary, summary_of
+from core.runs.metadata import RunMetadata, read_metadata, read_object
 
-FACTS = "run.json"
+METADATA = "run.json"
 VOCABULARY = "vocabulary.json"
 CORPUS = "corpus.txt"
 LATEST = "latest.safetensors"
@@ -32,7 +31,7 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
-        self.facts_path = path / FACTS
+        self.metadata_path = path / METADATA
         self.vocabulary_path = path / VOCABULARY
         self.corpus_path = path / CORPUS
         self.journal_path = path / JOURNAL
@@ -43,26 +42,22 @@ class Run:
         self.lock_path = path / LOCK
 
     def exists(self) -> bool:
-        """Whether there is anything of a run in the folder, be it damaged."""
+        """Whether the folder contains a file of a run, damaged or not."""
         # os.path: unlike Path.exists, no error for a name too long or a folder that may not be entered.
-        return any(os.path.exists(path) for path in (self.facts_path, self.journal_path, self.latest_path))
+        return any(os.path.exists(path) for path in (self.metadata_path, self.journal_path, self.latest_path))
 
-    def facts(self) -> RunFacts:
-        """Read ``run.json``. Raises RunError with a sentence that names what is missing or damaged."""
-        return read_facts(self.facts_path)
+    def metadata(self) -> RunMetadata:
+        """Read ``run.json``. Raises RunError, which names what is missing or damaged."""
+        return read_metadata(self.metadata_path)
 
     def vocabulary_json(self) -> dict[str, Any]:
         """Read ``vocabulary.json``. Raises RunError."""
         return read_object(self.vocabulary_path, LARGEST_VOCABULARY)
 
     def lock(self) -> HeldFolder:
-        """Hold the run for oneself until what is returned is closed. Raises RunError where another engine holds it."""
+        """Lock the run until the returned folder is closed. Raises RunError if another engine has it open."""
         return HeldFolder(self.path)
 
     def is_held(self) -> bool:
-        """Whether an engine has this run open at this moment."""
+        """Whether an engine has this run open now."""
         return is_held(self.lock_path)
-
-    def summary(self) -> RunSummary:
-        """What a list of runs shows; a damaged folder gives one that says what is wrong. Never raises RunError."""
-        return summary_of(self)

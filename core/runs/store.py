@@ -26,30 +26,11 @@ from core.errors import RunError
 from core.files import FOLDER_MODE, make_folders, open_to_read, sync_folder
 from core.runs.checkpoint_header import Opened
 from core.runs.held_folder import HeldFolder
-from core.runs.metadata import CorpusIdentity, RunFacts
-from core.runs.run import FACTS, LARGEST_VOCABULARY, VOCABULARY, Run
-from core.runs.summary import RunSummary
+from core.runs.metadata import RunMetadata
+from core.runs.run import LARGEST_VOCABULARY, METADATA, VOCABULARY, Run
+from core.runs.summary import RunSummary, run_summary
 from core.runs.trash import is_deleted, remove_outdated
 from core.units import counted
-
-__all__ = [
-    "CorpusIdentity",
-    "Run",
-    "RunFacts",
-    "RunSummary",
-    "check_name",
-    "check_saves",
-    "duplicate_run",
-    "find_run",
-    "free_name",
-    "list_runs",
-    "now",
-    "refuse_taken",
-    "rename_run",
-    "run_in_making",
-    "vocabulary_bytes",
-    "write_description",
-]  # fmt: skip
 
 LONGEST_NAME = 200  # bytes; most file systems take 255, and our own files beside it have longer names
 LARGEST_CORPUS_COPY = 16 << 20
@@ -117,7 +98,7 @@ def _give_name(folder: HeldFolder, saves: Path, name: str | None, stem: str) -> 
     sync_folder(saves)
 
 
-def write_description(folder: HeldFolder, facts: RunFacts, vocabulary: Mapping[str, Any]) -> None:
+def write_description(folder: HeldFolder, metadata: RunMetadata, vocabulary: Mapping[str, Any]) -> None:
     """Write ``run.json`` and ``vocabulary.json`` of a run in the making. Raises OSError, RunError."""
     words = vocabulary_bytes(vocabulary)
     if len(words) > LARGEST_VOCABULARY:
@@ -125,7 +106,7 @@ def write_description(folder: HeldFolder, facts: RunFacts, vocabulary: Mapping[s
             f"the vocabulary takes {counted(len(words), 'byte')} and may take {LARGEST_VOCABULARY:,}: "
             "choose a greater min_freq, or tokens=char"
         )
-    for name, data in ((FACTS, facts.encoded()), (VOCABULARY, words)):
+    for name, data in ((METADATA, metadata.encoded()), (VOCABULARY, words)):
         with folder.open_new(name) as file:
             file.write(data)
 
@@ -174,7 +155,7 @@ def free_name(saves: Path, stem: str) -> str:
 def list_runs(saves: Path) -> list[RunSummary]:
     """The runs in ``saves``, newest first. A folder without anything of a run in it is passed over."""
     runs = [Run(entry) for entry in _entries(saves) if not entry.name.startswith(".")]
-    summaries = [run.summary() for run in runs if run.exists()]
+    summaries = [run_summary(run) for run in runs if run.exists()]
     return sorted(summaries, key=lambda summary: (summary.created_at, summary.name), reverse=True)
 
 
@@ -231,8 +212,8 @@ def duplicate_run(run: Run, name: str, opened: Opened = open_to_read) -> Run:
             if os.path.lexists(source):
                 with opened(source) as old, folder.open_new(source.name) as new:
                     shutil.copyfileobj(old, new, _PIECE)
-        with folder.open_new(FACTS) as file:
-            file.write(replace(run.facts(), created=now()).encoded())
+        with folder.open_new(METADATA) as file:
+            file.write(replace(run.metadata(), created=now()).encoded())
     folder.close()
     return Run(folder.path)
 

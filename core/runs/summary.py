@@ -7,16 +7,14 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.errors import RunError
 from core.events import PERPLEXITIES, State, number_in, perplexity_in
 from core.runs.checkpoint_header import read_header
 from core.runs.journal import last_lines
+from core.runs.run import Run
 from core.units import moment_of
-
-if TYPE_CHECKING:
-    from core.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,12 @@ class _End:
     validation_loss: float | None = None
 
 
-def summary_of(run: Run) -> RunSummary:
+def run_summary(run: Run) -> RunSummary:
     """What the files of ``run`` say; of a damaged folder, what is wrong with it. Never raises RunError."""
     size = _folder_size(run.path)
     end = _end_of_journal(run.journal_path)
     try:
-        facts = run.facts()
+        facts = run.metadata()
     except RunError as error:
         left = f"; its curve is still there, up to epoch {end.epoch:,}" if end.epoch else ""
         return RunSummary(

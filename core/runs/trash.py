@@ -22,7 +22,7 @@ from typing import Any
 from core.errors import RunError
 from core.files import FOLDER_MODE, sync_folder
 from core.runs.run import Run
-from core.runs.summary import RunSummary
+from core.runs.summary import RunSummary, run_summary
 from core.units import counted
 
 DAYS_KEPT = 30
@@ -81,7 +81,7 @@ def delete_run(run: Run) -> Path:
 
 def deleted_runs(saves: Path) -> list[DeletedRun]:
     """What is in the trash, what was deleted last first."""
-    return [DeletedRun(Run(path).summary(), moment.isoformat()) for moment, path in reversed(deleted_places(saves))]
+    return [DeletedRun(run_summary(Run(path)), moment.isoformat()) for moment, path in reversed(deleted_places(saves))]
 
 
 def deleted_places(saves: Path) -> list[tuple[datetime.datetime, Path]]:

@@ -13,10 +13,11 @@ import torch
 
 from core.engine.session import Session, train_to_end
 from core.events import EpochFinished, Note, State
-from core.runs.checkpoint import Disk, write_checkpoint
+from core.runs.atomic_write import Disk
+from core.runs.checkpoint import write_checkpoint
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import epochs, read_journal
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 
 

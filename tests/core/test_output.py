@@ -14,7 +14,8 @@ import pytest
 
 from core.events import Event, Note, State
 from core.runs.journal import epochs, read_journal
-from core.runs.store import Run
+from core.runs.run import Run
+from core.runs.summary import run_summary
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FULL = Path("/dev/full")
@@ -74,7 +75,7 @@ def test_a_training_goes_on_whatever_its_streams_do(saves: Path, text_path: Path
         assert told.returncode == 0 and "Traceback" not in told.stderr, (name, told.stderr)
         run = Run(saves / name)
         events = read_journal(run.journal_path)
-        assert len(epochs(events)) == 3 and run.summary().state == State.FINISHED, name
+        assert len(epochs(events)) == 3 and run_summary(run).state == State.FINISHED, name
         notes = [event.text for event in events if isinstance(event, Note)]
         assert len(notes) == 1 and notes[0].startswith(reason), (name, notes)
         assert "2>" in streams or told.stderr.count("standard output takes no more") == 1, (name, told.stderr)
@@ -105,7 +106,7 @@ def test_a_log_on_a_disk_that_fills_up(saves: Path, text_path: Path, tmp_path: P
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 0 and err.count(b"\n") == 1 and b"No space left on device" in err
-        assert done and len(epochs(events)) >= done + 5 and run.summary().state == State.STOPPED
+        assert done and len(epochs(events)) >= done + 5 and run_summary(run).state == State.STOPPED
         assert (disk / "log").stat().st_size > 1000
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -114,8 +114,8 @@ def test_runs_of_different_time_zones(tiny: Tiny, saves: Path, one_thread: None)
     for name, created in dates.items():
         session = Session.create(tiny(), saves, name)
         session.close()
-        text = session.run.facts_path.read_text()
-        session.run.facts_path.write_text(text.replace(session.facts.created, created))
+        text = session.run.metadata_path.read_text()
+        session.run.metadata_path.write_text(text.replace(session.metadata.created, created))
     names = [summary.name for summary in list_runs(saves)]
     assert [name for name in names if name in ("first", "second", "third")] == ["third", "second", "first"]
     assert len(names) == len(dates)

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from core.engine.client import EngineClient
-from core.runs.store import Run
+from core.runs.run import Run
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -39,7 +40,7 @@ def training(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def epoch_of(run: Run) -> int:
-    return run.summary().epoch
+    return run_summary(run).epoch
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
@@ -52,7 +53,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) ->
 def goes_on(run: Run) -> None:
     before = epoch_of(run)
     wait_for(lambda: epoch_of(run) > before + 1, "epochs without a screen")
-    assert run.summary().state == "training"
+    assert run_summary(run).state == "training"
 
 
 def shown_epoch(text: str) -> int:

@@ -28,7 +28,10 @@ from core.events import (
     StepFinished,
 )
 from core.runs.held_folder import HeldFolder
-from core.runs.store import CorpusIdentity, Run, RunFacts, duplicate_run, free_name
+from core.runs.metadata import CorpusIdentity, RunMetadata
+from core.runs.run import Run
+from core.runs.store import duplicate_run, free_name
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
 
@@ -52,7 +55,7 @@ def scripted_epoch(epoch: int, rate: float = 100.0, held_out: bool = False) -> E
 
 def made_run(saves: Path, config: RunConfig, name: str | None = None) -> Run:
     """A run folder as an engine makes it, without weights."""
-    facts = RunFacts(
+    facts = RunMetadata(
         config, CorpusIdentity(config.corpus, "ab" * 32, TOKENS, VOCABULARY, config.corpus), 592_387,
         "2026-01-02T03:04:05+00:00", {"torch": "2"},
     )  # fmt: skip
@@ -151,7 +154,7 @@ class FakeEngine:
 
     def _adopt(self, run: Run) -> dict[str, Any]:
         self.run, self._held = run, run.lock()
-        self.config = run.facts().config
+        self.config = run.metadata().config
         return self._facts()
 
     def _facts(self) -> dict[str, Any]:
@@ -171,7 +174,7 @@ class FakeEngine:
         run = Run(Path(message["run"]))
         if self.run is not None:
             return self._facts()
-        summary = run.summary()
+        summary = run_summary(run)
         self.state = State.INTERRUPTED if summary.state in (State.TRAINING, State.PAUSED) else summary.state
         self.epoch = summary.epoch
         return self._adopt(run)

@@ -13,7 +13,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from core.runs.store import CorpusIdentity, Run, RunFacts
+from core.runs.metadata import CorpusIdentity, RunMetadata
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
 from tui import messages
@@ -124,8 +125,10 @@ def make_run(
 ) -> Run:  # fmt: skip
     """A run folder as an engine leaves it, without weights."""
     config = RunConfig(**{"num_epochs": 250, **settings})
-    facts = RunFacts(config, CorpusIdentity(corpus, "ab" * 32, 10_000, 1027, corpus), 592_387, created, {"torch": "2"})
-    run = create_run(saves, name, facts, {"tokens": ["<unk>"]}, TEXT.encode())
+    metadata = RunMetadata(
+        config, CorpusIdentity(corpus, "ab" * 32, 10_000, 1027, corpus), 592_387, created, {"torch": "2"}
+    )
+    run = create_run(saves, name, metadata, {"tokens": ["<unk>"]}, TEXT.encode())
     lines: list[dict[str, Any]] = [{"event": "state", "state": "training", "epoch": 0, "message": ""}]
     for epoch in range(1, epochs + 1):
         perplexity = 1 + 1026 * 0.97**epoch

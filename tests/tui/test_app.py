@@ -198,7 +198,7 @@ async def test_a_run_that_is_chosen_is_shown_with_its_whole_curve(playground: Ma
 async def test_a_damaged_run_is_told_and_its_curve_still_shown(playground: Make, saves: Path) -> None:
     run = made_run(saves, RunConfig(), "cut")
     write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 31)))
-    run.facts_path.write_text("{")
+    run.metadata_path.write_text("{")
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         await app.open_run(run.path)

@@ -22,7 +22,7 @@ from core.errors import EngineError, RunError
 from core.events import EpochFinished, State, StateChanged
 from core.files import open_to_read
 from core.runs.journal import JournalReader
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tui.messages import DevicesFound, EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
 

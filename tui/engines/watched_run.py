@@ -21,7 +21,8 @@ from core.events import (
     StateChanged,
     StepFinished,
 )
-from core.runs.store import RunFacts, RunSummary
+from core.runs.metadata import RunMetadata
+from core.runs.summary import RunSummary
 from core.settings.run_config import RunConfig
 from tui.charts.curve import Curve
 
@@ -78,7 +79,7 @@ class WatchedRun:
 
     # ------------------------------------------------------------------ what comes in
 
-    def know(self, facts: RunFacts, summary: RunSummary | None = None) -> None:
+    def know(self, facts: RunMetadata, summary: RunSummary | None = None) -> None:
         """What ``run.json`` says; later changes in the journal stand above it, and what the engine has said."""
         if summary is not None and self.state == OPENING:
             self.hear_state(summary.state)

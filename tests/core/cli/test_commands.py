@@ -27,7 +27,8 @@ from core.engine.client import EngineClient
 from core.engine.session import Session
 from core.events import State
 from core.runs.journal import epochs, read_journal
-from core.runs.store import Run
+from core.runs.run import Run
+from core.runs.summary import run_summary
 from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig
 
@@ -183,7 +184,7 @@ def test_a_preset_with_another_text(run: Callable[..., Told], saves: Path) -> No
         "--set=max_tokens=3000", "--set=num_hiddens=8", "--set=threads=1", "--device=cpu",
     )  # fmt: skip
     assert told.code == 0
-    config = Run(saves / "one").facts().config
+    config = Run(saves / "one").metadata().config
     wanted = PRESETS["lyrics-scratch-random"].config
     assert (config.corpus, config.num_epochs, config.sampling) == ("verse-zh", 1, "random")
     assert (config.learning_rate, config.clip, config.batch_size) == (wanted.learning_rate, wanted.clip, 32)
@@ -368,7 +369,7 @@ def test_damaged_folders(run: Callable[..., Told], trained: Run, saves: Path, na
     if damage == "foreign":
         path.write_text('{"something": "else"}')
     if name == "vocabulary.json":  # it is made again from the text, where there is one
-        Path(trained.facts().corpus.path).unlink()
+        Path(trained.metadata().corpus.path).unlink()
         trained.corpus_path.unlink()
     for arguments in (["resume", "one", "--epochs=5"], ["generate", "one", "--prefix=a"]):
         told = run(*arguments, "--saves", saves)
@@ -398,7 +399,7 @@ def test_a_runtime_folder_that_others_can_enter(
 def test_a_checkpoint_that_cannot_be_written(
     train: Callable[..., Told], saves: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.runs.checkpoint import Disk
+    from core.runs.atomic_write import Disk
 
     whole = Disk.fsync
 
@@ -473,7 +474,7 @@ def test_interrupted_in_the_midst(saves: Path, text_path: Path) -> None:
     assert (process.returncode, err) == (0, "")
     assert f"one is stopped and saved in {run.path}" in out
     assert out.splitlines()[-1] == f"python -m core resume one --saves {saves} goes on"
-    assert run.summary().state == State.STOPPED and not run.is_held()
+    assert run_summary(run).state == State.STOPPED and not run.is_held()
 
 
 def test_writing_with_a_suspended_engine(saves: Path, text_path: Path) -> None:
@@ -524,7 +525,7 @@ def test_a_reader_that_goes_away(saves: Path, text_path: Path) -> None:
         assert process.wait(60) == 0
         assert process.stderr.read().startswith("standard output takes no more (Broken pipe): training goes on")
     assert len(epochs(read_journal(run.journal_path))) >= done + 5
-    assert run.summary().state == State.STOPPED and not run.is_held()
+    assert run_summary(run).state == State.STOPPED and not run.is_held()
     Session.open(run).close()
 
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from core.cli.parser import main
-from core.runs.store import CorpusIdentity, Run, RunFacts, list_runs, now
+from core.runs.metadata import CorpusIdentity, RunMetadata
+from core.runs.run import Run
+from core.runs.store import list_runs, now
 from core.runs.trash import deleted_runs
 from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
@@ -33,7 +35,7 @@ def act(saves: Path, capsys: pytest.CaptureFixture[str]) -> Act:
 @pytest.fixture
 def make(saves: Path, text_path: Path) -> Callable[[str], Run]:
     def made(name: str) -> Run:
-        facts = RunFacts(RunConfig(), CorpusIdentity("tale", "0" * 64, 100, 12, "/tale.txt"), 1234, now(), {})
+        facts = RunMetadata(RunConfig(), CorpusIdentity("tale", "0" * 64, 100, 12, "/tale.txt"), 1234, now(), {})
         return create_run(saves, name, facts, {"format": 1}, text_path.read_bytes())
 
     return made

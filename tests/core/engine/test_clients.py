@@ -20,7 +20,7 @@ from core.engine.requests import LONGEST_ID
 from core.engine.server import MOST_CLIENTS, MOST_WAITING, Server
 from core.engine.session import Session
 from core.runs.journal import epochs, read_journal
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]

@@ -26,7 +26,8 @@ from core.engine.session import Session
 from core.errors import EngineError, RunError
 from core.events import State, StateChanged
 from core.runs.journal import epochs, read_journal
-from core.runs.store import Run
+from core.runs.run import Run
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]
@@ -94,7 +95,7 @@ async def test_a_whole_life(tiny: Tiny, saves: Path, runtime: Path) -> None:
     assert len(texts[-1]["text"]) == 32
 
     saved = await client.request("save", name="copy")
-    assert Run(Path(saved["path"])).summary().state == State.STOPPED
+    assert run_summary(Run(Path(saved["path"]))).state == State.STOPPED
     assert "there is already a run 'copy'" in await answer(client.request("save", name="copy"))
     assert (await client.request("train"))["state"] == State.TRAINING
     await until(lambda: heard and heard[-1].get("state") == State.FINISHED)
@@ -109,7 +110,7 @@ async def test_a_whole_life(tiny: Tiny, saves: Path, runtime: Path) -> None:
     await client.close()
     await until(lambda: not run.is_held())
     await until(lambda: not list(runtime.iterdir()))
-    assert (run.summary().state, run.summary().epoch, run.summary().num_epochs) == (State.FINISHED, 5, 5)
+    assert (run_summary(run).state, run_summary(run).epoch, run_summary(run).num_epochs) == (State.FINISHED, 5, 5)
     assert run.log_path.read_text() == ""
 
 
@@ -224,7 +225,7 @@ async def test_requests_that_are_wrong(tiny: Tiny, saves: Path) -> None:
         flood.connect(str(run_socket(run.path)))
         for _ in range(20):
             flood.sendall(b"x" * (1 << 20))
-    await until(lambda: run.summary().state == State.FINISHED)
+    await until(lambda: run_summary(run).state == State.FINISHED)
     assert (await client.request("hello"))["state"] == State.FINISHED
     await client.close()
 
@@ -267,8 +268,8 @@ async def test_a_training_outlives_its_client(tiny: Tiny, saves: Path, runtime: 
     )
     assert ended.returncode == 0, ended.stderr
     run = Run(saves / "one")
-    assert run.summary().state in (State.TRAINING, State.FINISHED)
-    await until(lambda: run.summary().state == State.FINISHED and not run.is_held())
+    assert run_summary(run).state in (State.TRAINING, State.FINISHED)
+    await until(lambda: run_summary(run).state == State.FINISHED and not run.is_held())
     await until(lambda: not list(runtime.iterdir()))
     assert len(epochs(read_journal(run.journal_path))) == 400
 
@@ -307,7 +308,7 @@ async def test_a_killed_engine_is_noticed_and_its_run_goes_on(tiny: Tiny, saves:
     os.kill(pid, signal.SIGKILL)
     await until(lambda: lost == ["lost"] and client.closed)
     await client.close()
-    assert run.summary().state == State.INTERRUPTED and list(runtime.iterdir()) == [run_socket(run.path)]
+    assert run_summary(run).state == State.INTERRUPTED and list(runtime.iterdir()) == [run_socket(run.path)]
     again = await EngineClient.standby()
     assert (await again.request("open", run=str(run.path)))["state"] == State.INTERRUPTED
     assert list(runtime.iterdir()) == [run_socket(run.path)], "the dead engine's socket is replaced"

@@ -20,7 +20,8 @@ from core.engine.protocol import run_socket
 from core.engine.session import Session, train_to_end
 from core.events import Note, State, StateChanged
 from core.runs.journal import epochs, read_journal
-from core.runs.store import Run
+from core.runs.run import Run
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]
@@ -59,7 +60,7 @@ def test_no_memory_for_a_batch(tiny: Tiny, saves: Path, text_path: Path, forked:
     engine.talk.ask("train")
     told = until_state(engine.talk, State.FAILED)
     assert told["message"] == f"{OUT_OF_MEMORY}; the log is {run.log_path}"
-    assert journalled(run, StateChanged)[-1].message == told["message"] and run.summary().state == State.FAILED
+    assert journalled(run, StateChanged)[-1].message == told["message"] and run_summary(run).state == State.FAILED
     assert "Traceback" in run.log_path.read_text()
     # It is still there, and does all that it has room for.
     assert engine.talk.ask("generate", prefix="ab", length=20)["event"] == "done"
@@ -164,7 +165,7 @@ def test_killed_again_and_again_it_starts_again(
             pass
         engine.signal(signal.SIGKILL)
         assert engine.wait() == -signal.SIGKILL
-        assert not run.is_held() and run.summary().state == State.INTERRUPTED
+        assert not run.is_held() and run_summary(run).state == State.INTERRUPTED
         assert list(runtime.iterdir()) == [run_socket(run.path)], "only the dead socket is left"
     with socket.socket(socket.AF_UNIX) as dead, pytest.raises(ConnectionRefusedError):
         dead.connect(str(run_socket(run.path)))
@@ -184,7 +185,7 @@ def test_divergence_and_going_on_with_a_lower_rate(tiny: Tiny, saves: Path, runt
     assert "no finite numbers any more since step" in told["message"]
     assert "a lower learning rate or a tighter clip usually helps" in told["message"]
     assert told["message"].endswith(f"the weights are those of epoch {told['epoch']} again")
-    assert run.summary().state == State.DIVERGED
+    assert run_summary(run).state == State.DIVERGED
     text = engine.talk.ask("generate", prefix="ab", length=20)
     assert text["event"] == "done", "the weights are good ones"
 
@@ -252,7 +253,7 @@ def test_an_explosion_without_infinity_is_a_divergence(tiny: Tiny, saves: Path) 
         assert len(told) == 1 and "the learning rate, 1e+06, is probably too high, and a lower one" in told[0]
         assert session.trainer is not None and (session.trainer.epoch, session.trainer.exploding_epochs) == (0, 0)
         session.close()
-        summary = session.run.summary()
+        summary = run_summary(session.run)
         assert (summary.state, summary.perplexity, summary.loss) == (State.DIVERGED, math.inf, points[-1].loss)
         assert json.loads(json.dumps(summary.to_json(), allow_nan=False))["perplexity"] is None
 

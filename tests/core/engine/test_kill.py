@@ -22,7 +22,9 @@ import torch
 from core.engine.session import Session, train_to_end
 from core.events import State
 from core.runs.checkpoint import read_checkpoint
-from core.runs.store import Run, find_run
+from core.runs.run import Run
+from core.runs.store import find_run
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, train_in_child
 
@@ -73,8 +75,8 @@ def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, trials: int
         killed += end(child, after=draw.uniform(0, 0.6 * seconds) if killed < kills else 60.0)
         run = Run(saves / "killed")
         if run.exists():
-            assert not run.is_held() and run.summary().problem == ""
-            if run.summary().state == State.FINISHED:
+            assert not run.is_held() and run_summary(run).problem == ""
+            if run_summary(run).state == State.FINISHED:
                 assert_same(run, whole)
                 run.path.rename(saves / f"finished-{killed}-{time.monotonic_ns()}")
     assert killed >= kills
@@ -114,7 +116,7 @@ def test_killed_and_resumed_from_the_command_line(tiny: Tiny, saves: Path, one_t
         if process.returncode == 0:
             break
         kills += 1
-        assert process.returncode == -signal.SIGKILL and run.summary().state == State.INTERRUPTED
+        assert process.returncode == -signal.SIGKILL and run_summary(run).state == State.INTERRUPTED
         command = [sys.executable, "-m", "core", "resume", "one", f"--saves={saves}", "--json"]
     assert kills >= 2
     assert_same(run, session.run)

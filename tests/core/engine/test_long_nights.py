@@ -20,7 +20,7 @@ from core.engine.session import Session, train_to_end
 from core.events import Note, State, StateChanged
 from core.runs.checkpoint import read_checkpoint
 from core.runs.journal import JournalReader, epochs, read_journal
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve
 

@@ -17,7 +17,8 @@ from core.engine.session import Session, train_to_end
 from core.errors import UserError
 from core.events import State
 from core.runs.checkpoint import read_checkpoint
-from core.runs.store import Run, list_runs
+from core.runs.run import Run
+from core.runs.store import list_runs
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes
 

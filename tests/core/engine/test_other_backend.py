@@ -17,7 +17,7 @@ from core.errors import RunError
 from core.events import RunResumed
 from core.models.recurrence.cpu import bindings
 from core.runs.journal import read_journal
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from core.training.backend import change_of, record
 from tests.core.outcomes import curve, notes
@@ -74,16 +74,16 @@ def test_a_plain_run_goes_on_plainly_where_that_is_asked(
         list(train_to_end(whole))
         whole.close()
     run = half_trained(tiny(), saves, monkeypatch, plain=True)
-    assert run.facts().backend["kernels"] == resumed(run)[0].backend["kernels"] == "plain"  # type: ignore[index]
+    assert run.metadata().backend["kernels"] == resumed(run)[0].backend["kernels"] == "plain"  # type: ignore[index]
     session = Session.open(run)
     change = session.describe()["change"]
     assert "computed with plain kernels; here it is computed with compiled kernels" in change["words"]
     assert change["as_before"] and not change["remains"]
     session.close()
-    assert run.facts().backend["kernels"] == "plain"  # looking is not computing
+    assert run.metadata().backend["kernels"] == "plain"  # looking is not computing
     finished(run, as_before=True)
     assert curve(run) == curve(whole.run)
-    assert not notes(run) and run.facts().config.cpu_path == "plain"
+    assert not notes(run) and run.metadata().config.cpu_path == "plain"
     assert Session.open(run).change is None
 
 
@@ -127,9 +127,9 @@ def test_a_run_that_says_nothing_goes_on_without_a_word(
 ) -> None:
     """As versions before this one left it: no backend in run.json, none in the journal."""
     run = half_trained(tiny(), saves, monkeypatch)
-    facts = json.loads(run.facts_path.read_text("utf-8"))
+    facts = json.loads(run.metadata_path.read_text("utf-8"))
     del facts["backend"]
-    run.facts_path.write_text(json.dumps(facts))
+    run.metadata_path.write_text(json.dumps(facts))
     lines = [json.loads(line) for line in run.journal_path.read_text("utf-8").splitlines()]
     for line in lines:
         line.pop("backend", None)
@@ -138,11 +138,11 @@ def test_a_run_that_says_nothing_goes_on_without_a_word(
     session = finished(run, as_before=False)
     assert session.change is None and not notes(run)
     assert resumed(run)[0].backend is None and resumed(run)[-1].backend is not None
-    assert run.facts().backend == resumed(run)[-1].backend
+    assert run.metadata().backend == resumed(run)[-1].backend
     for wrong in ([], {"kernels": 3}, "plain", {str(number): "" for number in range(30)}):
-        run.facts_path.write_text(json.dumps({**facts, "backend": wrong}))
+        run.metadata_path.write_text(json.dumps({**facts, "backend": wrong}))
         with pytest.raises(RunError, match="damaged or foreign"):
-            run.facts()
+            run.metadata()
 
 
 def test_what_a_machine_has_and_lacks(as_it_was: None) -> None:
@@ -179,10 +179,10 @@ def test_on_the_command_line(
     assert refused.returncode == 0 and not refused.stderr  # it is plain here: nothing to say
     told = resume("--as-before", "--epochs", "5")
     assert told.returncode == 0 and "plain kernels" not in told.stdout + told.stderr
-    assert run.facts().config.cpu_path == "plain"
-    facts = json.loads(run.facts_path.read_text("utf-8"))
+    assert run.metadata().config.cpu_path == "plain"
+    facts = json.loads(run.metadata_path.read_text("utf-8"))
     facts["config"]["cpu_path"] = "auto"
-    run.facts_path.write_text(json.dumps(facts))
+    run.metadata_path.write_text(json.dumps(facts))
     told = resume("--epochs", "6")
     assert told.returncode == 0 and "hint: resume --as-before" in told.stderr
     assert "this run was computed with plain kernels" in told.stdout

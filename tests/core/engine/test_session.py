@@ -16,13 +16,17 @@ import torch
 
 from core.engine import loading
 from core.engine.checkpointing import Saving
-from core.engine.session import Session, failure_words, is_out_of_memory, load_model, train_to_end
+from core.engine.failure import failure_words, is_out_of_memory
+from core.engine.loading import load_model
+from core.engine.session import Session, train_to_end
 from core.errors import ConfigError, CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, RunResumed, SampleWritten, SettingChanged, State, StateChanged
-from core.runs.checkpoint import Disk
+from core.runs.atomic_write import Disk
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import read_journal
-from core.runs.store import Run, list_runs
+from core.runs.run import Run
+from core.runs.store import list_runs
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes
 
@@ -98,7 +102,7 @@ def test_more_epochs(tiny: Tiny, saves: Path, whole: Any) -> None:
     until(session, lambda: session.trainer is not None and session.trainer.step == 30)
     session.stop()
     session.close()
-    assert session.run.summary().num_epochs == 4, "the list knows it too"
+    assert run_summary(session.run).num_epochs == 4, "the list knows it too"
     session = Session.open(session.run)
     assert session.describe()["num_epochs"] == 4
     list(train_to_end(session))
@@ -150,7 +154,7 @@ def test_settings_changed_while_it_holds_still_are_kept(tiny: Tiny, saves: Path)
     session.close()
     again = Session.open(session.run)
     assert again.describe()["config"]["learning_rate"] == 0.125 and again.describe()["num_epochs"] == 5
-    assert session.run.facts().config.learning_rate == 0.125
+    assert session.run.metadata().config.learning_rate == 0.125
     again.close()
 
 
@@ -207,7 +211,7 @@ def test_a_copy_of_a_training_is_a_run_that_rests(tiny: Tiny, saves: Path, whole
     session.train()
     until(session, lambda: session.trainer is not None and session.trainer.step == 20)
     copy = Run(session.save("copy"))
-    assert session.state == State.TRAINING and copy.summary().state == State.STOPPED
+    assert session.state == State.TRAINING and run_summary(copy).state == State.STOPPED
     with pytest.raises(RunError, match="there is already a run 'copy'"):
         session.save("copy")
     with pytest.raises(RunError, match="cannot be the name of a run"):
@@ -489,7 +493,7 @@ def test_a_text_that_grows(
 
     monkeypatch.setattr(loading, "write_description", grow)
     session = Session.create(tiny(), saves, "one")
-    assert session.facts.corpus.bytes == len(before)
+    assert session.metadata.corpus.bytes == len(before)
     session.train()
     until(session, lambda: session.trainer is not None and session.trainer.step == 15)
     session.close()

@@ -21,9 +21,12 @@ from core.engine.session import Session, train_to_end
 from core.errors import RunError
 from core.events import Note, SampleWritten, State, StateChanged
 from core.generation.decoder import SingleStream
-from core.runs.checkpoint import Disk, read_checkpoint
+from core.runs.atomic_write import Disk
+from core.runs.checkpoint import read_checkpoint
 from core.runs.journal import epochs, read_journal
-from core.runs.store import Run, list_runs
+from core.runs.run import Run
+from core.runs.store import list_runs
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from core.training.validation import HeldOutStream
 from tests.core.outcomes import curve
@@ -221,7 +224,7 @@ def test_in_the_midst_of_a_batch_that_takes_a_minute(tiny: Tiny, saves: Path, ru
     assert engine.wait() == 128 + signal.SIGTERM
     notes = [event.text for event in read_journal(run.journal_path) if isinstance(event, Note)]
     assert notes == ["the engine was ended in the midst of a long batch: its last checkpoint stands"]
-    assert run.summary().state == State.INTERRUPTED and read_checkpoint(run.latest_path)[1]["step"] == 20
+    assert run_summary(run).state == State.INTERRUPTED and read_checkpoint(run.latest_path)[1]["step"] == 20
     assert_it_goes_on(run, runtime)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.engine.session import Session
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]

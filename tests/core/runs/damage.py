@@ -11,7 +11,7 @@ from core.engine.session import Session
 from core.errors import UserError
 from core.events import Note, State
 from core.runs.journal import read_journal
-from core.runs.store import Run
+from core.runs.run import Run
 
 META = {"format": "1", "facts": "{}", "sha256": "0" * 64}
 
@@ -53,9 +53,9 @@ def entry(begin: int, end: int, shape: Any = None, dtype: Any = "F32") -> Mappin
 
 
 def rewritten(run: Run, *path: str, to: Any) -> None:
-    value = json.loads(run.facts_path.read_text())
+    value = json.loads(run.metadata_path.read_text())
     inner = value
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = to
-    run.facts_path.write_text(json.dumps(value))
+    run.metadata_path.write_text(json.dumps(value))

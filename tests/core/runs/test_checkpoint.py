@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import RunError
-from core.runs.checkpoint import Disk, read_checkpoint, remove_leftovers, write_whole
+from core.runs.atomic_write import Disk, remove_leftovers, write_whole
+from core.runs.checkpoint import read_checkpoint
 from core.runs.held_folder import HeldFolder
 from tests.core.outcomes import save_checkpoint
 

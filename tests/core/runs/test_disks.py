@@ -24,6 +24,7 @@ from core.runs.checkpoint import read_checkpoint
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalReader, JournalWriter, read_journal
 from core.runs.store import duplicate_run, list_runs
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes
 
@@ -218,7 +219,7 @@ def test_training_goes_on_in_a_folder_that_may_not_be_written(
     assert curve(run) == wanted
     run.path.chmod(0o555)
     (place / "saves").chmod(0o555)
-    assert run.summary().state == State.FINISHED
+    assert run_summary(run).state == State.FINISHED
     with pytest.raises(RunError, match=r"'one' cannot be copied to 'two': Permission denied"):
         duplicate_run(run, "two")
     (place / "saves").chmod(0o755)

@@ -18,10 +18,13 @@ import pytest
 from core.cli.parser import main
 from core.engine.engine import write_log_to
 from core.engine.failure import write_failure
-from core.engine.session import Session, load_model
+from core.engine.loading import load_model
+from core.engine.session import Session
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalReader, JournalWriter, last_lines, read_journal
-from core.runs.store import Run, duplicate_run, list_runs
+from core.runs.run import Run
+from core.runs.store import duplicate_run, list_runs
+from core.runs.summary import run_summary
 from tests.core.runs.damage import META, crafted, entry, notes, rewritten, said, train_a_little
 
 FILES = ("run.json", "vocabulary.json", "corpus.txt", "metrics.jsonl", "latest.safetensors")
@@ -116,7 +119,7 @@ def a_huge_model_without_a_checkpoint(run: Run) -> None:
 
 
 GIANTS: dict[str, Callable[[Run], object]] = {
-    "sparse run.json": lambda run: sparse(run.facts_path),
+    "sparse run.json": lambda run: sparse(run.metadata_path),
     "sparse vocabulary": lambda run: sparse(run.vocabulary_path),
     "sparse vocabulary with a head": lambda run: sparse(run.vocabulary_path, b'{"tokens":[', 1 << 28),
     "sparse text": lambda run: sparse(run.corpus_path),
@@ -126,7 +129,7 @@ GIANTS: dict[str, Callable[[Run], object]] = {
     "long header": lambda run: sparse(run.latest_path, struct.pack("<Q", 1 << 29)),
     "sparse body": lambda run: sparse(run.latest_path, crafted({"__metadata__": META, "a": entry(0, 8)})),
     "lists in lists": lambda run: filled(run.vocabulary_path, b'{"tokens":[', b"[],", 10_000, b"[]]}"),
-    "objects in run.json": lambda run: filled(run.facts_path, b'{"versions":[', b"{},", 1300, b"{}]}"),
+    "objects in run.json": lambda run: filled(run.metadata_path, b'{"versions":[', b"{},", 1300, b"{}]}"),
     "header of lists": lambda run: run.latest_path.write_bytes(crafted(b"[" + b"[]," * 80_000 + b"[]]")),
     "huge model": a_huge_model,
     "huge model without a checkpoint": a_huge_model_without_a_checkpoint,
@@ -212,18 +215,18 @@ def test_a_pipe_in_the_place_of_the_log_is_waited_for_by_nobody(run: Run) -> Non
 
 def test_what_can_be_had_is_offered(run: Run) -> None:
     """A curve and a best checkpoint are told of in the list, wherever the last checkpoint is broken."""
-    assert run.summary().remark == ""
+    assert run_summary(run).remark == ""
     os.truncate(run.latest_path, 500)
-    assert run.summary().remark.endswith("; the run goes on from its best checkpoint, epoch 1")
-    assert str(run.latest_path) in run.summary().remark and not run.summary().problem
+    assert run_summary(run).remark.endswith("; the run goes on from its best checkpoint, epoch 1")
+    assert str(run.latest_path) in run_summary(run).remark and not run_summary(run).problem
     os.truncate(run.best_path, 500)
-    remark = run.summary().remark
+    remark = run_summary(run).remark
     assert str(run.best_path) in remark and remark.endswith("; its curve is still there, up to epoch 1")
     words = said(lambda: Session.open(run))
     assert str(run.latest_path) in words and str(run.best_path) in words
     run.latest_path.unlink()
     run.best_path.unlink()
-    assert run.summary().remark == "", "without any checkpoint it begins again"
+    assert run_summary(run).remark == "", "without any checkpoint it begins again"
 
 
 def test_a_damaged_copy_of_the_text_gives_way_to_the_text_itself(run: Run, text_path: Path) -> None:

@@ -16,13 +16,16 @@ from typing import Any
 import pytest
 import torch
 
-from core.engine.session import Session, load_model
+from core.engine.loading import load_model
+from core.engine.session import Session
 from core.errors import RunError
 from core.events import EpochFinished, event_from_json
 from core.runs.checkpoint import read_checkpoint
 from core.runs.checkpoint_header import read_header
 from core.runs.journal import JournalReader, epochs, parsed_line, read_journal
-from core.runs.store import Run, list_runs
+from core.runs.run import Run
+from core.runs.store import list_runs
+from core.runs.summary import run_summary
 from tests.core.outcomes import save_checkpoint
 from tests.core.runs.damage import META, crafted, entry, notes, rewritten, said, train_a_little
 from tests.run_folders import journal_at
@@ -220,7 +223,7 @@ def test_crafted_facts(run: Run, path: tuple[str, ...], to: Any) -> None:
     (summary,) = list_runs(run.path.parent)
     assert len(json.dumps(summary.to_json())) < 5000
     if summary.problem:
-        assert str(run.facts_path) in summary.problem
+        assert str(run.metadata_path) in summary.problem
         assert summary.problem.endswith("; its curve is still there, up to epoch 1") and summary.perplexity
     words = said(lambda: train_a_little(run))
     assert bool(words) or not summary.problem
@@ -261,7 +264,7 @@ def test_a_journal_of_nothing_but_resumes_is_read_in_time(run: Run) -> None:
     lines = [b'{"event": "epoch", "epoch": 1, "perplexity": 2.0}\n'] * 50_000
     lines += [b'{"event": "resumed", "epoch": 5, "batch": 0}\n'] * 50_000
     run.journal_path.write_bytes(b"".join(lines))
-    assert run.summary().epoch == 1
+    assert run_summary(run).epoch == 1
     assert len(read_journal(run.journal_path)) == 50_000
 
 
@@ -278,7 +281,7 @@ def test_a_journal_of_nothing_but_resumes_is_read_in_time(run: Run) -> None:
 def test_crafted_journals(run: Run, line: bytes) -> None:
     with run.journal_path.open("ab") as file:
         file.write(line + b"\n" + line)
-    assert run.summary().epoch in (0, 1) and len(epochs(read_journal(run.journal_path))) in (0, 1)
+    assert run_summary(run).epoch in (0, 1) and len(epochs(read_journal(run.journal_path))) in (0, 1)
     assert not said(lambda: train_a_little(run))
 
 

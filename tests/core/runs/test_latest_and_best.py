@@ -15,9 +15,12 @@ import torch
 
 from core.engine.session import Session, train_to_end
 from core.events import State
-from core.runs.checkpoint import Disk, read_checkpoint
+from core.runs.atomic_write import Disk
+from core.runs.checkpoint import read_checkpoint
 from core.runs.held_folder import HeldFolder
-from core.runs.store import Run, duplicate_run
+from core.runs.run import Run
+from core.runs.store import duplicate_run
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, train_in_child
 
@@ -106,7 +109,7 @@ def test_killed_at_any_step_of_saving(tiny: Tiny, saves: Path, tmp_path: Path, t
         if not run.exists():
             continue
         assert_whole(run)
-        if run.summary().state == State.FINISHED:
+        if run_summary(run).state == State.FINISHED:
             assert curve(run) == curve(whole)
             assert_same(run.best_path, whole.best_path)
             run.path.rename(saves / f"finished-{time.monotonic_ns()}")
@@ -198,8 +201,8 @@ def test_killed_just_before_it_could_say_that_it_is_finished(tiny: Tiny, saves: 
     lines = session.run.journal_path.read_bytes().splitlines(keepends=True)
     assert b'"finished"' in lines[-1]
     session.run.journal_path.write_bytes(b"".join(lines[:-1]))
-    assert session.run.summary().state == State.INTERRUPTED
+    assert run_summary(session.run).state == State.INTERRUPTED
     session = Session.open(session.run)
     assert session.state == State.FINISHED
     session.close()
-    assert session.run.summary().state == State.FINISHED
+    assert run_summary(session.run).state == State.FINISHED

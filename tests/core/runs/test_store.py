@@ -16,29 +16,20 @@ import pytest
 
 from core.errors import RunError
 from core.events import EpochFinished, RunResumed, SampleWritten, State, StateChanged, StepFinished
-from core.runs.store import (
-    CorpusIdentity,
-    Run,
-    RunFacts,
-    check_name,
-    duplicate_run,
-    find_run,
-    free_name,
-    list_runs,
-    now,
-    rename_run,
-    run_in_making,
-)
+from core.runs.metadata import CorpusIdentity, RunMetadata
+from core.runs.run import Run
+from core.runs.store import check_name, duplicate_run, find_run, free_name, list_runs, now, rename_run, run_in_making
+from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from tests.run_folders import create_run, journal_at
 
 
-def facts(**changes: Any) -> RunFacts:
+def facts(**changes: Any) -> RunMetadata:
     values: dict[str, Any] = {
         "config": RunConfig(num_epochs=7), "corpus": CorpusIdentity("tale", "0" * 64, 100, 12, "/texts/tale.txt"),
         "parameters": 1234, "created": now(), "versions": {"torch": "2"},
     }  # fmt: skip
-    return RunFacts(**{**values, **changes})
+    return RunMetadata(**{**values, **changes})
 
 
 @pytest.fixture
@@ -62,7 +53,7 @@ def journal(run: Run, *events: Any) -> None:
 def test_a_new_run_is_whole(make: Any, saves: Path, text_path: Path) -> None:
     wanted = facts()
     run = create_run(saves, "one", wanted, {"format": 1}, text_path.read_bytes())
-    assert run.facts() == wanted
+    assert run.metadata() == wanted
     assert run.vocabulary_json() == {"format": 1}
     assert run.corpus_path.read_bytes() == text_path.read_bytes()
     assert run.path.stat().st_mode & 0o022 == 0
@@ -86,13 +77,13 @@ def test_a_path_that_is_no_unicode_is_kept(saves: Path, text_path: Path) -> None
     path = os.fsdecode(b"/texts/\xff.txt")
     identity = CorpusIdentity(path, "0" * 64, 1, 1, path)
     run = create_run(saves, "one", facts(corpus=identity), {})
-    assert run.facts().corpus == identity
+    assert run.metadata().corpus == identity
 
 
 @pytest.mark.parametrize("name", ["a", "lyrics-0001", "分开 2", "a.b", "x" * 100, "é", "-"])
 def test_good_names(make: Any, name: str) -> None:
     assert check_name(name) == name
-    assert make(name).summary().name == name
+    assert run_summary(make(name)).name == name
 
 
 @pytest.mark.parametrize(
@@ -123,7 +114,7 @@ def test_free_names(make: Any, saves: Path) -> None:
 def test_renaming(make: Any, saves: Path) -> None:
     first, second = make("first"), make("second")
     renamed = rename_run(first, "third")
-    assert renamed.facts() and not first.exists()
+    assert renamed.metadata() and not first.exists()
     with pytest.raises(RunError, match="there is already a run 'second'"):
         rename_run(renamed, "second")
     with renamed.lock(), pytest.raises(RunError, match="run 'third' is open in another engine: attach to that one, or"):
@@ -141,8 +132,8 @@ def test_copying(make: Any, saves: Path) -> None:
     assert sorted(entry.name for entry in copy.path.iterdir()) == [
         "corpus.txt", "engine.lock", "metrics.jsonl", "run.json", "vocabulary.json",
     ]  # fmt: skip
-    assert replace(copy.facts(), created="") == replace(run.facts(), created="")
-    assert copy.facts().created > run.facts().created  # a copy is as new as the act of copying
+    assert replace(copy.metadata(), created="") == replace(run.metadata(), created="")
+    assert copy.metadata().created > run.metadata().created  # a copy is as new as the act of copying
     for name in ("corpus.txt", "metrics.jsonl"):
         assert (copy.path / name).read_bytes() == (run.path / name).read_bytes()
     with pytest.raises(RunError, match="there is already a run 'two'"):
@@ -174,27 +165,27 @@ def test_the_list_has_the_newest_first(make: Any, saves: Path) -> None:
 
 def test_a_summary_follows_the_journal(make: Any) -> None:
     run = make()
-    assert run.summary().state == State.IDLE
+    assert run_summary(run).state == State.IDLE
     journal(
         run, StateChanged(State.IDLE, 0), RunResumed(0, 0), StateChanged(State.TRAINING, 0), epoch(1), epoch(2, 4.0)
     )
-    summary = run.summary()
+    summary = run_summary(run)
     assert (summary.epoch, summary.num_epochs, summary.perplexity, summary.validation_perplexity) == (2, 7, 4.0, 5.0)
     assert summary.state == State.INTERRUPTED, "nobody holds it"
     with run.lock():
-        assert run.summary().state == State.TRAINING
+        assert run_summary(run).state == State.TRAINING
     journal(run, RunResumed(1, 3))
-    assert (run.summary().epoch, run.summary().perplexity) == (1, 5.0), "the second epoch is undone"
+    assert (run_summary(run).epoch, run_summary(run).perplexity) == (1, 5.0), "the second epoch is undone"
     journal(run, epoch(2, 3.0), StateChanged(State.FINISHED, 2))
-    assert (run.summary().state, run.summary().perplexity) == (State.FINISHED, 3.0)
+    assert (run_summary(run).state, run_summary(run).perplexity) == (State.FINISHED, 3.0)
 
 
 def test_a_long_training_is_still_known_as_one(make: Any) -> None:
     run = make()
     journal(run, StateChanged(State.TRAINING, 0), *(epoch(number) for number in range(1, 2000)))
     with run.lock():
-        assert (run.summary().state, run.summary().epoch) == (State.TRAINING, 1999)
-    assert run.summary().state == State.INTERRUPTED
+        assert (run_summary(run).state, run_summary(run).epoch) == (State.TRAINING, 1999)
+    assert run_summary(run).state == State.INTERRUPTED
 
 
 def test_an_epoch_before_much_else_is_found(make: Any) -> None:
@@ -202,7 +193,7 @@ def test_an_epoch_before_much_else_is_found(make: Any) -> None:
     news = StepFinished(2, 1, 9, 10, 5.0, 1.6, 0.1, 7e4)
     journal(run, StateChanged(State.TRAINING, 0), epoch(1), *[news] * 1500, SampleWritten(1, "", "x" * 100_000))
     with run.lock():
-        assert (run.summary().state, run.summary().epoch) == (State.TRAINING, 1)
+        assert (run_summary(run).state, run_summary(run).epoch) == (State.TRAINING, 1)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +208,7 @@ def test_an_epoch_before_much_else_is_found(make: Any) -> None:
 def test_a_damaged_journal_does_not_spoil_the_list(make: Any, line: str) -> None:
     run = make()
     run.journal_path.write_text(line + "\n")
-    assert json.dumps(run.summary().to_json(), allow_nan=False)
+    assert json.dumps(run_summary(run).to_json(), allow_nan=False)
 
 
 def set_in(value: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
@@ -250,37 +241,37 @@ def set_in(value: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
 )
 def test_a_foreign_run_file_gets_a_sentence(make: Any, saves: Path, damage: Any, sentence: str) -> None:
     run = make()
-    run.facts_path.write_text(json.dumps(damage(json.loads(run.facts_path.read_text()))))
+    run.metadata_path.write_text(json.dumps(damage(json.loads(run.metadata_path.read_text()))))
     (summary,) = list_runs(saves)
-    assert sentence in summary.problem and str(run.facts_path) in summary.problem
+    assert sentence in summary.problem and str(run.metadata_path) in summary.problem
     assert "\n" not in summary.problem and len(summary.problem) < 600
     assert summary.state == State.FAILED
     with pytest.raises(RunError):
-        run.facts()
+        run.metadata()
 
 
 def test_every_cut_of_the_run_file_gets_a_sentence(make: Any) -> None:
     run = make()
-    whole = run.facts_path.read_bytes()
+    whole = run.metadata_path.read_bytes()
     for length in range(len(whole) - 2):
-        run.facts_path.write_bytes(whole[:length])
-        assert run.summary().problem == f"{run.facts_path} is cut or damaged: it is not valid JSON"
+        run.metadata_path.write_bytes(whole[:length])
+        assert run_summary(run).problem == f"{run.metadata_path} is cut or damaged: it is not valid JSON"
     for data in (b"\xff" * 100, b"[" * 10**6, b"\0" * 100):
-        run.facts_path.write_bytes(data)
-        assert "is not valid JSON" in run.summary().problem
+        run.metadata_path.write_bytes(data)
+        assert "is not valid JSON" in run_summary(run).problem
 
 
 def test_missing_huge_and_odd_files_get_a_sentence(make: Any, saves: Path) -> None:
     run = make()
     journal(run, epoch(1))
-    with run.facts_path.open("r+b") as file:
+    with run.metadata_path.open("r+b") as file:
         file.truncate(10**10)
-    assert "has 10,000,000,000 bytes, more than a file of this kind can have" in run.summary().problem
-    run.facts_path.unlink()
-    assert f"{run.facts_path} is missing: {run.path} is no run folder, or no whole one" in run.summary().problem
-    run.facts_path.mkdir()
-    assert "cannot be read: Is a directory" in run.summary().problem
-    run.facts_path.rmdir()
+    assert "has 10,000,000,000 bytes, more than a file of this kind can have" in run_summary(run).problem
+    run.metadata_path.unlink()
+    assert f"{run.metadata_path} is missing: {run.path} is no run folder, or no whole one" in run_summary(run).problem
+    run.metadata_path.mkdir()
+    assert "cannot be read: Is a directory" in run_summary(run).problem
+    run.metadata_path.rmdir()
     shutil.rmtree(run.path)
     run.path.write_text("a file")
     assert list_runs(saves) == []

@@ -14,7 +14,9 @@ import pytest
 
 from core.errors import RunError
 from core.runs import trash
-from core.runs.store import CorpusIdentity, Run, RunFacts, find_run, list_runs, now
+from core.runs.metadata import CorpusIdentity, RunMetadata
+from core.runs.run import Run
+from core.runs.store import find_run, list_runs, now
 from core.runs.trash import (
     DAYS_KEPT,
     delete_run,
@@ -34,7 +36,7 @@ from tests.run_folders import create_run
 @pytest.fixture
 def make(saves: Path, text_path: Path) -> Any:
     def made(name: str = "one", weights: bytes = b"weights") -> Run:
-        facts = RunFacts(RunConfig(), CorpusIdentity("tale", "0" * 64, 100, 12, "/tale.txt"), 1234, now(), {})
+        facts = RunMetadata(RunConfig(), CorpusIdentity("tale", "0" * 64, 100, 12, "/tale.txt"), 1234, now(), {})
         run = create_run(saves, name, facts, {"format": 1}, text_path.read_bytes())
         run.latest_path.write_bytes(weights)
         return run

@@ -14,7 +14,7 @@ from textual.message import Message
 import tui.engines.clients as engines_module
 from core.errors import EngineError, RunError
 from core.events import EpochFinished, State, StateChanged
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tui.engines.clients import Engines, loss_in_words
 from tui.messages import DevicesFound, EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged

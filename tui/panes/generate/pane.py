@@ -23,7 +23,7 @@ from textual.worker import Worker
 from core.errors import EngineError, UserError
 from core.events import State
 from core.generation.options import GenerationRequest
-from core.runs.store import RunSummary
+from core.runs.summary import RunSummary
 from core.units import counted
 from tui.messages import RunsChanged
 from tui.panes.generate.form import GenerateForm

@@ -14,7 +14,9 @@ from textual.message import Message
 from textual.widgets import Select, Static
 from textual.worker import Worker
 
-from core.runs.store import Run, RunSummary, list_runs
+from core.runs.run import Run
+from core.runs.store import list_runs
+from core.runs.summary import RunSummary, run_summary
 from tui.forms.drop_down import DropDown
 from tui.panes.generate.writer_facts import WriterFacts, writer_facts
 from tui.services import host, stands
@@ -108,7 +110,7 @@ class RunChoice(Vertical):
     @work(exclusive=True, group="runs")
     async def _look_at(self, path: Path) -> None:
         """What is new of one run: its state and its epoch."""
-        summary = await asyncio.to_thread(Run(path).summary)
+        summary = await asyncio.to_thread(run_summary, Run(path))
         if not summary.problem and stands(self):
             self._runs = tuple(summary if run.path == path else run for run in self._runs)
             self.post_message(self.Changed(self))

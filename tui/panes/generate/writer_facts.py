@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from core.errors import CorpusError, RunError
 from core.files import open_to_read
 from core.generation.options import LINE_END
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def writer_facts(path: Path) -> WriterFacts:
     """Read them from the run's folder; of what cannot be read, the least is assumed."""
     run = Run(path)
     try:
-        config = run.facts().config
+        config = run.metadata().config
     except RunError:
         return WriterFacts()
     vocabulary = _vocabulary(run)

@@ -19,7 +19,9 @@ from textual.worker import Worker
 
 from core.errors import EngineError, RunError, UserError
 from core.events import State
-from core.runs.store import Run, RunSummary, check_name, duplicate_run, list_runs, rename_run
+from core.runs.run import Run
+from core.runs.store import check_name, duplicate_run, list_runs, rename_run
+from core.runs.summary import RunSummary
 from core.runs.trash import (
     DAYS_KEPT,
     DeletedRun,

@@ -19,7 +19,9 @@ from core.errors import RunError
 from core.events import EpochFinished, event_from_json
 from core.files import open_to_read
 from core.runs.journal import parsed_line
-from core.runs.store import Run, RunFacts, RunSummary
+from core.runs.metadata import RunMetadata
+from core.runs.run import Run
+from core.runs.summary import RunSummary
 from core.settings.run_config import settings, shown
 from core.units import counted
 from tui.charts import Drawing, Series, line_chart
@@ -48,7 +50,7 @@ class Point:
 class _Known:
     """What was read from the folder of a run."""
 
-    facts: RunFacts | None
+    facts: RunMetadata | None
     problem: str
     curve: tuple[Point, ...]
 
@@ -189,13 +191,13 @@ class RunDetails(Container):
 def _known(path: Path) -> _Known:
     run = Run(path)
     try:
-        facts, problem = run.facts(), ""
+        facts, problem = run.metadata(), ""
     except RunError as error:
         facts, problem = None, str(error)
     return _Known(facts, problem, tuple(perplexities(run.journal_path)))
 
 
-def _changed(facts: RunFacts) -> list[tuple[str, str]]:
+def _changed(facts: RunMetadata) -> list[tuple[str, str]]:
     """The settings that differ from their defaults, as label and value."""
     told = {"corpus", "cell", "implementation", "num_hiddens", "num_layers", "num_epochs"}
     changed = []

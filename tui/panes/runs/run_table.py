@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from core.events import State
-from core.runs.store import RunSummary
+from core.runs.summary import RunSummary
 from core.runs.trash import DeletedRun, kept_words
 from core.settings.run_config import shown
 from tui.text.quantities import age_text, bytes_text, count_text, date_text, perplexity_text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.events import State
-from core.runs.store import Run
+from core.runs.run import Run
 from core.settings.setting import shown
 from tui.engines.watched_run import WatchedRun
 from tui.text.safe import shown_text

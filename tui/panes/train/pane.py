@@ -13,7 +13,9 @@ from textual.reactive import reactive
 from textual.widgets import Button
 
 from core.events import Event, Note, SettingChanged, State
-from core.runs.store import RunFacts, RunSummary, check_name
+from core.runs.metadata import RunMetadata
+from core.runs.store import check_name
+from core.runs.summary import RunSummary
 from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig, setting
 from core.units import counted
@@ -111,7 +113,7 @@ class TrainPane(Horizontal):
         self.view.watch_run(run)
         self._tell_plan()
 
-    def know(self, facts: RunFacts, summary: RunSummary) -> None:
+    def know(self, facts: RunMetadata, summary: RunSummary) -> None:
         """What the files of the run on screen say."""
         if self._run is None:
             return

@@ -13,6 +13,7 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.errors import EngineError
 from core.events import EpochFinished, Note, RunResumed, SampleWritten, SettingChanged, State, StateChanged
+from core.runs.summary import run_summary
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig, settings
 from tui.app import Playground
@@ -282,7 +283,7 @@ async def test_a_run_that_is_opened_is_not_called_untrained(playground: Make, fa
         assert "create" not in fakes.asked
         words = "Reading lyrics-zh-0001 …"
         assert str(app.query_one("#welcome", Static).content) == words
-        app.train.know(run.facts(), run.summary())
+        app.train.know(run.metadata(), run_summary(run))
         assert "finished" in status(app) and str(app.query_one("#welcome", Static).content) == words
         app.train.take_events(run.path, [scripted_epoch(1)])
         assert not app.query_one("#welcome").display

@@ -118,5 +118,5 @@ def test_damaged_runs_tell_no_pace(saves: Path) -> None:
     (saves / "no-run").mkdir()
     run = made_run(saves, RunConfig(), "broken")
     write_journal(run, scripted_epoch(1))
-    run.facts_path.write_text("{")
+    run.metadata_path.write_text("{")
     assert paces(saves) == {} and paces(saves / "nowhere") == {}
