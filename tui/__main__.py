@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from core import collector, output
+from core import output
 from core.errors import UserError
-from core.process import require_open_files, speak_utf8, temporary_folder
+from core.process import pause_collection, require_open_files, speak_utf8, temporary_folder
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
 
-    collector.hold_off()
+    pause_collection()
     # A screen over SSH is better off with fewer frames; whoever knows better says so in the environment.
     os.environ.setdefault("TEXTUAL_FPS", "30")
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")

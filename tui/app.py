@@ -17,10 +17,10 @@ from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
-from core import collector
 from core.corpus.catalogue import DOWNLOADS, texts
 from core.errors import EngineError, UserError
 from core.events import State
+from core.process import resume_collection
 from core.runs.metadata import RunMetadata
 from core.runs.run import Run
 from core.runs.store import list_runs
@@ -173,7 +173,7 @@ class Playground(App[None]):
             for pane in PANES:  # so that a pane that is opened for the first time is there at once, with its keys
                 import_module(pane.module)
         finally:
-            collector.settle()
+            resume_collection()
 
     async def on_unmount(self) -> None:
         """Leave the engines: those that train go on."""

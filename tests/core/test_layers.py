@@ -25,7 +25,7 @@ CALLS = {
     ("module", "absent"),
     [
         ("tui.app", ("torch", "safetensors", "triton")),
-        ("core.cli.parser", ("torch", "textual", "rich", "plotext", "tui", "numpy")),
+        ("core.cli.main", ("torch", "textual", "rich", "plotext", "tui", "numpy")),
         ("core.engine.client", ("torch", "textual", "numpy")),
         ("core.runs.store", ("torch", "textual", "numpy")),
         ("core.engine.engine", ("textual", "rich", "plotext", "tui")),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli.parser import main
+from core.cli.main import main
 from core.engine.session import Session
 from core.errors import RunError
 from core.runs.store import check_name, check_saves, find_run, free_name, list_runs
@@ -119,3 +119,13 @@ def test_runs_of_different_time_zones(tiny: Tiny, saves: Path, one_thread: None)
     names = [summary.name for summary in list_runs(saves)]
     assert [name for name in names if name in ("first", "second", "third")] == ["third", "second", "first"]
     assert len(names) == len(dates)
+
+
+def test_the_collector_is_paused_and_resumed() -> None:
+    code = (
+        "import gc; from core import process\n"
+        "process.resume_collection(); assert gc.isenabled() and not gc.get_freeze_count()\n"
+        "process.pause_collection(); assert not gc.isenabled()\n"
+        "process.resume_collection(); assert gc.isenabled() and gc.get_freeze_count()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

@@ -16,7 +16,7 @@ from core.benchmark.cases import cases
 from core.benchmark.cuda import cuda_cases
 from core.benchmark.machine import MatrixRate, Product, training_products
 from core.benchmark.measuring import Bout, Case, Contestant, Effort, Result, measure
-from core.cli.parser import main
+from core.cli.main import main
 from core.errors import CorpusError
 
 CONTESTANT_KEYS = {"name", "min", "median", "max", "ratio", "ratio_min", "ratio_max", "figures"}
@@ -135,7 +135,7 @@ def test_a_text_that_is_not_there_is_a_reason(
     def missing(case: Case, effort: Effort) -> Result:
         raise CorpusError("there is no text tiny-shakespeare")
 
-    monkeypatch.setattr("core.cli.bench_report.measure", missing)
+    monkeypatch.setattr("core.cli.bench.measure", missing)
     assert main(["bench", "--json", "--case", "cuda-shakespeare"]) == 0
     assert lines_of(capsys.readouterr().out)[1]["skipped"] == "there is no text tiny-shakespeare"
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from core.cli.parser import main
+from core.cli.main import main
 from core.corpus import catalogue
 from core.engine.client import EngineClient
 from core.engine.session import Session
@@ -580,7 +580,7 @@ def test_a_download_says_what_it_is_first(run: Callable[..., Told], story: catal
     lines = told.out.splitlines()
     assert lines[0] == "story: a story; 85.0 kB, free for all"
     assert lines[1] == f"  from {story.url} (the neighbours)"
-    assert lines[2] == f"it is in {tmp_path / 'downloads/story.txt'}"
+    assert lines[2] == f"saved as {tmp_path / 'downloads/story.txt'}"
     assert (tmp_path / "downloads/story.txt").read_bytes() == TEXT
     (facts,) = run("stats", "--corpus", "story", "--data", tmp_path, "--json").json()
     assert facts["bytes"] == len(TEXT)
@@ -630,7 +630,7 @@ def test_before_the_first_batch_it_says_what_the_training_takes(train: Callable[
     again = train("--epochs=2", "--name=two")
     assert "s an epoch, as measured in one" in again.out
     small = train("--epochs=1", "--set", "validation_fraction=0.02")
-    assert small.err == "warning: only 16 tokens are held out: their perplexity will tell little\n"
+    assert small.err == "warning: only 16 tokens are held out: too few for a reliable perplexity\n"
 
 
 def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(

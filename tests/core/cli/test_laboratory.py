@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.cli.parser import main
+from core.cli.main import main
 from core.engine.client import EngineClient
 from core.errors import RunError
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.cli.parser import main
+from core.cli.main import main
 from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.run import Run
 from core.runs.store import list_runs, now
@@ -72,7 +72,7 @@ def test_the_trash_is_emptied_only_with_a_yes(act: Act, make: Any, saves: Path) 
         code, out, err = act(words)
         assert (code, out) == (2, "") and f"error: {count} in the trash, " in err and "add --yes" in err
     assert len(deleted_runs(saves)) == 3
-    assert act("empty one --yes") == (0, "one is gone for good\n", "")
+    assert act("empty one --yes") == (0, "one is deleted permanently\n", "")
     code, out, _ = act("empty --yes --json")
     assert code == 0 and [json.loads(line)["event"] for line in out.splitlines()] == ["removed", "removed"]
     assert act("empty --yes") == (0, "the trash is empty\n", "")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.cli.parser import main
+from core.cli.main import main
 from core.engine.engine import Engine
 from core.engine.server import Request
 from core.engine.session import Session

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from core.cli.parser import main
+from core.cli.main import main
 from core.engine.failure import write_failure
 from core.engine.session import Session, train_to_end
 from core.errors import RunError

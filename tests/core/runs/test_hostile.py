@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli.parser import main
+from core.cli.main import main
 from core.engine.engine import write_log_to
 from core.engine.failure import write_failure
 from core.engine.loading import load_model

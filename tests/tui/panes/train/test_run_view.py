@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,13 +90,3 @@ async def test_a_letter_typed_sends_the_lines_that_change_and_not_the_panel(
             await pilot.press(name)
             await pilot.pause(0.2)
             assert 0 < sum(written) < 6_000
-
-
-def test_the_collector_is_held_off_and_let_go() -> None:
-    code = (
-        "import gc; from core import collector\n"
-        "collector.settle(); assert gc.isenabled() and not gc.get_freeze_count()\n"
-        "collector.hold_off(); assert not gc.isenabled()\n"
-        "collector.settle(); assert gc.isenabled() and gc.get_freeze_count()\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,7 +1,7 @@
 """``python -m core bench``: the cases one after the other, as one table or as JSON lines.
 
-Without names, the cases of the CPU; with ``--cuda``, those of a GPU and the goals for an H100. All that there is to say
-of a GPU, its tests first, in one line: ``python -m pytest -m cuda && python -m core bench --cuda``.
+Without names, the cases of the CPU; with ``--cuda``, those of a GPU and the goals for an H100. On a machine with a GPU,
+run ``python -m pytest -m cuda && python -m core bench --cuda``.
 
 ``--json`` prints ``{"event": "machine", processor, cores, threads, torch, cuda, load, environment}``, then one object a
 case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` (why) or
@@ -9,8 +9,8 @@ case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` 
 - ``rounds``: how often each contestant ran;
 - ``ours``, ``references`` (a list, the goal is against the first) and ``limit`` (or null), each ``{name, min, median,
   max, ratio, ratio_min, ratio_max, figures}``: the rates in ``unit`` over the rounds; ``ratio`` is the median of ours
-  divided by theirs in the same round, so that of the limit is the share of it that is reached; ``figures`` tell what
-  the work came to (``perplexity``, ``gflops``, ``peak_bytes``, ``tokens``, ``vocabulary``);
+  divided by theirs in the same round, so that of the limit is the share of it that is reached; ``figures`` are
+  results of the work (``perplexity``, ``gflops``, ``peak_bytes``, ``tokens``, ``vocabulary``);
 - ``goal_ratio``, ``goal_rate``, ``goal_most`` (what figures of ours may be at most; each may be null) and ``met`` (null
   where there is no goal);
 - ``way``: how ours was computed, where there is more than one way to.
@@ -18,8 +18,10 @@ case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` 
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,42 +30,47 @@ from core.benchmark.cases import cases
 from core.benchmark.cuda import cuda_cases
 from core.benchmark.machine import describe
 from core.benchmark.measuring import QUICK, Case, Effort, Rates, Result, measure
-from core.cli.parser import put
-from core.cli.printing import bytes_text, print_table
+from core.cli.printing import print_table, put
 from core.devices import no_cuda
 from core.errors import ConfigError, CorpusError, UserError
+from core.process import resume_collection
+from core.units import bytes_text
 
 HEADING = ["case", "", "min", "median", "max", "unit", "ours to it", "goal", ""]
 
 
-def bench(names: Sequence[str], *, rounds: int | None, quick: bool, as_json: bool, on_cuda: bool = False) -> int:
-    """Run the cases called ``names``, or all of the CPU or of a GPU. Returns the exit code. Raises UserError."""
-    if on_cuda and not torch.cuda.is_available():
+def bench(options: argparse.Namespace) -> int:
+    """Run the cases that were named, or all of the CPU or of a GPU."""
+    resume_collection()
+    if options.cuda and not torch.cuda.is_available():
         raise UserError(f"{no_cuda()}: bench without --cuda measures the CPU")
-    whole_table = cuda_cases() if on_cuda else cases()
-    there = {**cases(), **cuda_cases()}
-    for name in names:
-        if name not in there:
-            raise UserError(f"there is no case {name!r}: choose one of {', '.join(there)}")
-    if rounds is not None and not 1 <= rounds <= 10_000:
-        raise UserError(f"--rounds must be between 1 and 10,000, got {rounds:,}")
-    effort = QUICK if quick else Effort()
-    if rounds is not None:
-        effort = Effort(**{**vars(effort), "rounds": rounds})
-    chosen = [there[name] for name in dict.fromkeys(names)] or list(whole_table.values())
+    chosen = _chosen(options.case, options.cuda)
+    effort = QUICK if options.quick else Effort()
+    if options.rounds is not None:
+        if not 1 <= options.rounds <= 10_000:
+            raise UserError(f"--rounds must be between 1 and 10,000, got {options.rounds:,}")
+        effort = replace(effort, rounds=options.rounds)
     results = []
-    if as_json:
+    if options.json:
         put({"event": "machine", **describe()})
     for number, case in enumerate(chosen, 1):
         _progress(f"case {number} of {len(chosen)}: {case.name}, {case.title}")
         result = _result(case, effort)
         results.append(result)
-        if as_json:
+        if options.json:
             put(result.to_json())
     _progress("")
-    if not as_json:
+    if not options.json:
         _print(results, describe())
     return 0
+
+
+def _chosen(names: Sequence[str], on_cuda: bool) -> list[Case]:
+    known = {**cases(), **cuda_cases()}
+    for name in names:
+        if name not in known:
+            raise UserError(f"there is no case {name!r}: choose one of {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)] or list((cuda_cases() if on_cuda else cases()).values())
 
 
 def _result(case: Case, effort: Effort) -> Result:
@@ -71,12 +78,12 @@ def _result(case: Case, effort: Effort) -> Result:
         return Result(case, skipped=no_cuda())
     try:
         return measure(case, effort)
-    except (ConfigError, CorpusError) as error:  # a text that is not downloaded, a precision that is not there
+    except (ConfigError, CorpusError) as error:  # a text that is not downloaded, a missing precision
         return Result(case, skipped=str(error))
 
 
 def _progress(text: str) -> None:
-    """What runs at the moment, where somebody looks on."""
+    """Show the running case on standard error, where that is a terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
@@ -107,15 +114,15 @@ def _rows(result: Result) -> list[list[str]]:
     case = result.case
     if result.ours is None:
         return [[case.name, case.title, "", "", "", case.unit, "", _goal(case), result.skipped]]
-    told = [result.ours, *result.references, *([result.limit] if result.limit else [])]
+    contestants = [result.ours, *result.references, *([result.limit] if result.limit else [])]
     rows = [[case.name, f"{case.title} · {len(result.ours.rates)} rounds", *[""] * 7]]
-    for contestant in told:
+    for contestant in contestants:
         ratio = "" if contestant is result.ours else _ratio(contestant, contestant is result.limit)
         has_goal = contestant is (result.references[0] if case.goal_ratio is not None else result.ours)
         rows.append(
             [
                 "", contestant.name, *(_number(rate) for rate in _span(contestant)), case.unit, ratio,
-                _goal(case) + _verdict(result) if has_goal else "", _figures(contestant.figures),
+                _goal(case) + _met(result) if has_goal else "", _figures(contestant.figures),
             ]
         )  # fmt: skip
     if result.way:
@@ -139,7 +146,7 @@ def _goal(case: Case) -> str:
     return "" if case.goal_rate is None else f"{case.goal_rate:,g} {case.unit}"
 
 
-def _verdict(result: Result) -> str:
+def _met(result: Result) -> str:
     return {True: ", met", False: ", missed", None: ""}[result.met]
 
 

@@ -1,0 +1,149 @@
+"""``python -m core generate``: a text by the engine that holds the run, or else by the run's last checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.cli.printing import printable, put, safe_text
+from core.engine.client import EngineClient
+from core.errors import CorpusError, EngineError, UserError
+from core.generation.options import OPTIONS, GenerationRequest
+from core.process import resume_collection
+from core.runs.run import Run
+from core.runs.store import find_run
+from core.units import counted
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# An engine that takes longer to answer is suspended or busy.
+LATE_SECONDS = 3.0
+
+
+def generate(options: argparse.Namespace) -> int:
+    """Generate text with a run."""
+    run = find_run(options.saves, options.run)
+    request = GenerationRequest.from_texts({name: getattr(options, name) for name in OPTIONS})
+    report = GenerationReport(request, as_json=options.json)
+    if run.is_held() and asyncio.run(_generate_live(run.path, request.to_message(), report)):
+        return 0
+
+    from core.engine.loading import load_model
+    from core.generation.response import response
+    from core.generation.writer import Writing
+
+    resume_collection()
+    model, vocabulary = load_model(run)
+    for events in response(Writing(model, vocabulary, request), _training_text(run) if request.copy else None):
+        for event in events:
+            report.show(event)
+    return 0
+
+
+def _training_text(run: Run) -> np.ndarray | None:
+    """The token ids that a run was trained on; None where its text is missing or has changed."""
+    from core.generation.response import training_part
+    from core.training.trainer import corpus_of
+
+    facts = run.metadata()
+    source = run.corpus_path if run.corpus_path.exists() else Path(facts.corpus.path)
+    try:
+        corpus = corpus_of(facts.config, source=source, at_most=facts.corpus.bytes)
+    except CorpusError:
+        return None
+    is_same = corpus.sha256 == facts.corpus.sha256
+    return training_part(corpus.ids, facts.config.validation_fraction) if is_same else None
+
+
+async def _generate_live(run: Path, message: dict[str, Any], report: GenerationReport) -> bool:
+    """Generate with the live weights of the engine that holds ``run``. False where it cannot be reached."""
+    try:
+        client = await EngineClient.attach(run)
+    except (EngineError, UserError):
+        return False
+    warning = asyncio.get_running_loop().call_later(LATE_SECONDS, _print_waiting, run.name, client)
+    try:
+        async for event in client.stream("generate", **message):
+            warning.cancel()
+            report.show(event)
+    finally:
+        warning.cancel()
+        await client.close()
+    return True
+
+
+def _print_waiting(name: str, client: EngineClient) -> None:
+    """Print why the engine of the run ``name`` has not answered."""
+    process = client.process
+    if client.is_suspended:
+        why = f"is suspended: fg where it was started, or kill -CONT {process}, lets it go on"
+    else:
+        why = "does not answer yet: it is busy with something long"
+    where = f" (process {process})" if process else ""
+    print(f"waiting for the engine of {printable(name)}{where}, which {why}; ctrl+c gives up", file=sys.stderr)
+
+
+class GenerationReport:
+    """Shows one text token by token, several when all are finished, or JSON events."""
+
+    def __init__(self, request: GenerationRequest, as_json: bool) -> None:
+        self._request = request
+        self._as_json = as_json
+        self._streams = not as_json and request.count == 1 and request.sampling.strategy != "beam"
+        self._surprises: list[float] = []
+        self._continuation = ""
+        self._has_begun = False
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Show one event of ``core.generation.response``; the prefix comes with the first, when nothing was refused."""
+        if self._streams and not self._has_begun:
+            self._has_begun = True
+            print(safe_text(self._request.prefix), end="", flush=True)
+        if event["event"] == "text":
+            self._continuation += event["text"] if event["sample"] == 0 else ""
+            self._surprises += [token["surprise"] for token in event.get("tokens", ())]
+        elif event["text"] is None:  # too long for one message of an engine
+            event = {**event, "text": self._request.prefix + self._continuation}
+        if self._as_json:
+            put({key: value for key, value in event.items() if key != "id"})
+        elif event["event"] == "done":
+            self._end(event)
+        elif self._streams:
+            print(safe_text(event["text"]), end="", flush=True)
+
+    def _end(self, done: dict[str, Any]) -> None:
+        if self._streams:
+            print()
+        else:
+            self._print_samples(done["samples"])
+        if done["unknown"]:
+            names = ", ".join(printable(token) for token in done["unknown"][:10])
+            print(f"not in the vocabulary, read as <unk>: {names}", file=sys.stderr)
+        if self._surprises:
+            print(f"surprise: {sum(self._surprises) / len(self._surprises):.2f} bits a token", file=sys.stderr)
+        for sample in done["samples"] if self._request.copy else ():
+            print(_copy_words(sample) or done["copy_problem"], file=sys.stderr)
+
+    def _print_samples(self, samples: list[dict[str, Any]]) -> None:
+        for number, sample in enumerate(samples, 1):
+            score = sample["score"]
+            words = "" if score is None else f" · {score:.3f} nats a token · perplexity {math.exp(-score):.2f}"
+            print(f"-- {number}{words}")
+            print(safe_text(self._request.prefix + (sample["continuation"] or "")))
+
+
+def _copy_words(sample: dict[str, Any]) -> str:
+    copy = sample["copy"]
+    if copy is None:
+        return ""
+    if not copy["length"]:
+        return "copied: nothing of it occurs in the training text"
+    return (
+        f"copied: {copy['length']:,} of {counted(sample['tokens'], 'token occurs', 'tokens occur')} literally in the "
+        f"training text, at token {copy['text_start']:,}: {printable(copy['text'])}"
+    )

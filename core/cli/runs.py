@@ -1,0 +1,161 @@
+"""``python -m core runs``: list the runs; rename, copy, delete and restore them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from core.cli.printing import perplexity_figure, print_table, printable, put, saves_flag
+from core.errors import UserError
+from core.process import resume_collection
+from core.runs.store import check_saves, duplicate_run, find_run, list_runs, rename_run
+from core.runs.summary import RunSummary
+from core.runs.trash import (
+    DAYS_KEPT,
+    delete_run,
+    deleted_runs,
+    find_deleted,
+    kept_words,
+    remove_deleted,
+    restore_run,
+    restored_words,
+)
+from core.settings.setting import shown
+from core.units import bytes_text, counted
+
+
+def list_all(options: argparse.Namespace) -> int:
+    """List the runs."""
+    resume_collection()
+    check_saves(options.saves)
+    summaries = list_runs(options.saves)
+    if options.json:
+        for summary in summaries:
+            put(summary.to_json())
+    else:
+        _print_runs(summaries, options.saves)
+    return 0
+
+
+def _print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
+    rows = [["name", "state", "epoch", "perplexity", "model", "corpus", "parameters", "size", "created"]]
+    for run in summaries:
+        if run.problem:
+            rows.append([printable(run.name), "damaged", "", "", "", "", "", bytes_text(run.bytes), ""])
+            continue
+        figure = "" if run.perplexity is None else perplexity_figure(run.perplexity)
+        if run.validation_perplexity is not None:
+            figure += f" (held out {perplexity_figure(run.validation_perplexity)})"
+        rows.append([
+            printable(run.name), run.state, f"{run.epoch}/{run.num_epochs}", figure, run.model, printable(run.corpus),
+            shown(run.parameters), bytes_text(run.bytes), printable(run.created[:16].replace("T", " ")),
+        ])  # fmt: skip
+    if len(rows) == 1:
+        print(f"no runs in {printable(str(saves))} yet: python -m core train makes one")
+        return
+    print_table(rows, right=frozenset({2, 3, 6, 7}))
+    for run in summaries:
+        if run.problem or run.remark:
+            print(f"{printable(run.name)}: {printable(run.problem or run.remark)}")
+
+
+def rename(options: argparse.Namespace) -> int:
+    """Rename a run."""
+    resume_collection()
+    run = find_run(options.saves, options.run)
+    renamed = rename_run(run, options.name)
+    return _done(options, "renamed", renamed.path, f"{run.name} is now {renamed.name}")
+
+
+def duplicate(options: argparse.Namespace) -> int:
+    """Copy a run under another name."""
+    resume_collection()
+    run = find_run(options.saves, options.run)
+    if run.is_held():
+        _save_as(run.path, options.name)  # only its engine can copy a run that it may be writing
+    else:
+        duplicate_run(run, options.name)
+    copy = run.path.with_name(options.name)
+    return _done(options, "duplicated", copy, f"{copy.name} is a copy of {run.name}")
+
+
+def _save_as(run: Path, name: str) -> None:
+    """Let the engine that holds ``run`` save a copy."""
+    import asyncio  # here, since it would make the list slower
+
+    from core.engine.client import EngineClient
+
+    async def save() -> None:
+        client = await EngineClient.attach(run)
+        try:
+            await client.request("save", name=name)
+        finally:
+            await client.close()
+
+    asyncio.run(save())
+
+
+def delete(options: argparse.Namespace) -> int:
+    """Move runs to the trash."""
+    resume_collection()
+    runs = [find_run(options.saves, name) for name in options.runs]  # a wrong name is refused before anything is done
+    for run in runs:
+        back = f"python -m core runs restore {shlex.quote(run.name)}{saves_flag(run.path.parent)} brings it back"
+        _done(options, "deleted", delete_run(run), f"{run.name} is in the trash for {DAYS_KEPT} days: {back}")
+    return 0
+
+
+def trash(options: argparse.Namespace) -> int:
+    """List the runs in the trash."""
+    resume_collection()
+    deleted = deleted_runs(options.saves)
+    if options.json:
+        for run in deleted:
+            put(run.to_json())
+    elif not deleted:
+        print(printable(f"the trash of {options.saves} is empty"))
+    else:
+        rows = [["name", "epoch", "model", "corpus", "size", "deleted", ""]]
+        for run in deleted:
+            facts = run.summary
+            rows.append([
+                printable(run.name), f"{facts.epoch}/{facts.num_epochs}", facts.model, printable(facts.corpus),
+                bytes_text(facts.bytes), run.deleted[:16].replace("T", " ") + " UTC", kept_words(run.deleted),
+            ])  # fmt: skip
+        print_table(rows, right=frozenset({1, 4}))
+    return 0
+
+
+def restore(options: argparse.Namespace) -> int:
+    """Move runs out of the trash."""
+    resume_collection()
+    for path in [find_deleted(options.saves, name) for name in options.runs]:
+        run = restore_run(path)
+        _done(options, "restored", run.path, restored_words(path.name, run.name))
+    return 0
+
+
+def empty(options: argparse.Namespace) -> int:
+    """Delete runs in the trash permanently."""
+    resume_collection()
+    deleted = deleted_runs(options.saves)
+    paths = {find_deleted(options.saves, name) for name in options.runs} or {run.path for run in deleted}
+    size = bytes_text(sum(run.summary.bytes for run in deleted if run.path in paths))
+    if paths and not options.yes:
+        raise UserError(
+            f"{counted(len(paths), 'run')} in the trash, {size}, would be deleted permanently: add --yes to do so"
+        )
+    for path in sorted(paths):
+        remove_deleted(path)
+        _done(options, "removed", path, f"{path.name} is deleted permanently")
+    if not paths and not options.json:
+        print("the trash is empty")
+    return 0
+
+
+def _done(options: argparse.Namespace, event: str, path: Path, sentence: str) -> int:
+    """Report what was done with the run at ``path``."""
+    put({"event": event, "name": path.name, "path": str(path)}) if options.json else print(printable(sentence))
+    return 0

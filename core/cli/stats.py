@@ -1,0 +1,88 @@
+"""``python -m core stats``: a text in numbers."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from core.cli.printing import print_table, printable, put
+from core.corpus.reader import load_corpus
+from core.corpus.statistics import describe
+from core.errors import UserError
+from core.process import resume_collection
+from core.settings.run_config import PADDING, RunConfig, shown
+from core.units import bytes_text, counted
+
+
+def stats(options: argparse.Namespace) -> int:
+    """Print the statistics of a text."""
+    resume_collection()
+    if options.batch_size < 1 or options.num_steps < 1 or options.top < 1:
+        raise UserError("--batch-size, --num-steps and --top must be at least 1")
+    text = RunConfig(normalise=options.normalise, tokens=options.tokens, documents=options.documents)
+    corpus = load_corpus(
+        options.corpus,
+        normalise=options.normalise,
+        tokens=options.tokens,
+        max_tokens=options.max_tokens,
+        min_freq=options.min_freq,
+        reserved=text.reserved_tokens,
+        data_dir=options.data,
+    )
+    facts = describe(
+        corpus,
+        batch_size=options.batch_size,
+        num_steps=options.num_steps,
+        top=options.top,
+        documents=options.documents,
+    )
+    put(facts) if options.json else _print_statistics(facts)
+    return 0
+
+
+def _print_statistics(facts: dict[str, Any]) -> None:
+    print(
+        f"{printable(str(facts['name']))}: {counted(facts['bytes'], 'byte')}, {facts['encoding']}, "
+        f"sha256 {facts['sha256']}"
+    )
+    print(
+        f"{counted(facts['lines'], 'line')}, {counted(facts['tokens'], 'token')}, "
+        f"vocabulary {shown(facts['vocabulary'])} with the unknown token"
+    )
+    if "poems" in facts:
+        poems = facts["poems"]
+        print(
+            f"{counted(poems['lines'], 'poem')}, the longest of {counted(poems['longest'], 'token')}; "
+            f"{counted(facts['examples']['batches'], 'batch', 'batches')} an epoch, "
+            f"{counted(poems['cut'], 'poem is', 'poems are')} cut to num_steps"
+        )
+    one_hot = facts["one_hot"]
+    print(
+        f"a one-hot batch is {tuple(one_hot['shape'])}: {bytes_text(one_hot['bytes'])}, {one_hot['density']:.4%} of "
+        f"it not zero; the ids are {bytes_text(one_hot['ids_bytes'])}"
+    )
+    for order, heading in (("1", "tokens"), ("2", "bigrams"), ("3", "trigrams")):
+        print(f"\nmost frequent {heading}")
+        rows = []
+        for gram, count in facts["top"].get(order, []):
+            name = gram if isinstance(gram, str) else " ".join(gram)
+            rows.append([f"  {printable(name) if name.strip() else repr(name)}", shown(count)])
+        if rows:
+            print_table(rows, right=frozenset({1}))
+    _print_examples(facts)
+
+
+def _print_examples(facts: dict[str, Any]) -> None:
+    """The first row of the first batch of each sampling: the inputs X and the targets Y."""
+    examples = facts["examples"]
+    if examples["reason"]:
+        print(f"\nno batch: {printable(examples['reason'])}")
+        return
+    between = "" if facts["token_kind"] == "char" else " "
+    for sampling in (name for name in ("sequential", "random", "lines") if name in examples):
+        print(f"\nexample batch, {sampling}, first row; {counted(examples['batches'], 'batch', 'batches')} an epoch")
+        for name in ("X", "Y"):
+            row = examples[sampling][0][name][0]
+            padding = len(row) - row.index(PADDING) if sampling == "lines" and PADDING in row else 0
+            words = between.join(row[: len(row) - padding])
+            print(f"  {name}  {printable(words)}" + (f" and {PADDING} {counted(padding, 'time')}" if padding else ""))

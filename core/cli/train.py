@@ -1,0 +1,74 @@
+"""``python -m core train`` and ``resume``: a training in this process, which a playground can find and join."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from core.cli.printing import fail
+from core.engine.protocol import runtime_folder
+from core.events import State
+from core.output import tolerate
+from core.process import resume_collection
+from core.runs.store import find_run
+from core.settings.presets import preset
+from core.settings.run_config import RunConfig, setting
+from core.settings.setting import key_values
+
+if TYPE_CHECKING:
+    from core.engine.session import Session
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train a new run."""
+    config = preset(options.preset).config if options.preset else RunConfig()
+    texts = {"corpus": options.corpus, "num_epochs": options.epochs, "seed": options.seed, "device": options.device}
+    chosen = {name: text for name, text in texts.items() if text is not None}
+    config = config.with_texts(chosen | key_values(options.set, "num_hiddens=512"))
+    runtime_folder()  # an engine that could not start is refused before the run exists
+
+    from core.engine.session import Session
+
+    return _train(Session.create(config, options.saves, options.name, options.data), None, options.json)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Continue a run from its last checkpoint."""
+    num_epochs = int(setting("num_epochs").parse(options.epochs)) if options.epochs is not None else None
+    run = find_run(options.saves, options.run)
+
+    from core.engine.session import Session
+
+    session = Session.open(run)
+    if session.change is not None and session.change.as_before is not None and not options.as_before:
+        print("hint: resume --as-before computes as the run did so far", file=sys.stderr)
+    return _train(session, num_epochs, options.json, as_before=options.as_before)
+
+
+def _train(session: Session, num_epochs: int | None, as_json: bool, *, as_before: bool = False) -> int:
+    """Train in this process with an engine's socket beside it; ctrl+c stops and saves."""
+    from core.cli.training_report import TrainingReport
+    from core.engine.engine import Engine
+
+    resume_collection()
+    tolerate()
+    report = TrainingReport(session, as_json=as_json)
+    engine = Engine(session, stays=False, listener=report.show)
+    engine.start()
+    engine.stop_on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    try:
+        events = session.train(num_epochs, as_before=as_before)
+        report.begin()
+        for event in events:
+            report.show(event)
+    except BaseException:
+        session.close()
+        engine.server.close()
+        raise
+    engine.run()
+    report.end()
+    if session.state in (State.FAILED, State.DIVERGED):
+        return fail(session.message, 1)
+    return fail(session.save_problem, 2) if session.save_problem else 0
