@@ -1,4 +1,4 @@
-"""The devices a model can live on: which there are, how much memory they have, and which one is meant by a name."""
+"""The devices of this machine: their names, memory and precisions, and what torch has one of in a process."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ import torch
 from core.errors import ConfigError
 from core.models.recurrence.triton import plan as persistent
 from core.settings.run_config import RunConfig
-from core.training.preflight import require_memory
 from core.units import counted
 
 
 @dataclass(frozen=True)
 class Device:
-    """One device. Memory in bytes; None where nobody can tell. ``remark``: what it cannot do that its kind can."""
+    """One device. Memory in bytes, None where unknown; ``remark`` says which fast path it lacks."""
 
     name: str
     label: str
@@ -56,7 +55,7 @@ def no_cuda() -> str:
 
 
 def chosen_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is the best there is. Raises ConfigError with the names that there are."""
+    """The device of that name; ``auto`` is the best one. Raises ConfigError with the names of those present."""
     there = [device.name for device in devices()]
     wanted = there[0] if name == "auto" else "cuda:0" if name == "cuda" else name
     if wanted not in there:
@@ -70,39 +69,37 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
+def device_facts(device: torch.device) -> Device:
+    """The facts of one of this machine's devices."""
+    return next(item for item in devices() if torch.device(item.name) == device)
+
+
 def at_home(config: RunConfig) -> RunConfig:
-    """``config`` as this machine can compute it: a device or precision of another machine gives way to what is here."""
+    """``config`` for this machine: a device that it lacks becomes ``auto``, and a precision that it lacks ``fp32``."""
     try:
-        name = str(chosen_device(config.device))
+        device = chosen_device(config.device)
     except ConfigError:
         config = config.replace(device="auto")
-        name = str(chosen_device("auto"))
-    facts = next(item for item in devices() if torch.device(item.name) == torch.device(name))
-    return config if config.precision in facts.precisions else config.replace(precision="fp32")
+        device = chosen_device("auto")
+    return config if config.precision in device_facts(device).precisions else config.replace(precision="fp32")
 
 
-def usable_device(config: RunConfig, vocabulary: int | None = None) -> torch.device:
-    """The device that a run computes on.
-
-    Raises ConfigError for a device that is not there, a precision that it does not have, or, where the size of the
-    ``vocabulary`` is given, for a model that is larger in training than all of its memory.
-    """
+def usable_device(config: RunConfig) -> torch.device:
+    """The device that a run computes on. Raises ConfigError for a missing device, or a precision that it lacks."""
     device = chosen_device(config.device)
-    facts = next(item for item in devices() if torch.device(item.name) == device)
-    if vocabulary is not None:
-        require_memory(config, vocabulary, facts.name, facts.memory_total)
+    facts = device_facts(device)
     if config.precision not in facts.precisions:
         raise ConfigError(
             f"{facts.name} has no {config.precision}: choose a precision out of {', '.join(facts.precisions)}",
             "precision",
         )
-    # Reproducible sums on the GPU need it, and it must be known before cuBLAS wakes up.
+    # cuBLAS reads it when it is first used; sums on the GPU are reproducible only with it.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return device
 
 
 def prepare(config: RunConfig) -> torch.device:
-    """Let this whole process compute as ``config`` says, for a process that has one run. Returns the device.
+    """Set torch up as ``config`` says, in a process that has one run. Returns the device.
 
     Raises ConfigError as ``usable_device`` does.
     """
@@ -114,9 +111,9 @@ def prepare(config: RunConfig) -> torch.device:
 
 @contextlib.contextmanager
 def computing(config: RunConfig, device: torch.device) -> Iterator[None]:
-    """What torch has one of in a process, as ``config`` wants it: threads, tf32, the current GPU, the default dtype.
+    """A context with torch's process-wide state as ``config`` wants it: threads, tf32, current GPU, default dtype.
 
-    Afterwards all of it is as it was, so that two trainings in one process, and whoever called them, do not meet.
+    On leaving, the former state is restored, so that two trainings in one process do not affect each other.
     """
     tf32, on_gpu = config.precision == "tf32", device.type == "cuda"
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
@@ -125,7 +122,7 @@ def computing(config: RunConfig, device: torch.device) -> Iterator[None]:
     _switch(threads_of(config), (tf32, tf32), device)
     torch.set_default_dtype(torch.float32)
     try:
-        # Nor does a default device that somebody has set get what should lie elsewhere.
+        # A default device set by the caller must not receive these tensors.
         with torch.device("cpu") if torch.get_default_device().type != "cpu" else contextlib.nullcontext():
             yield
     finally:
@@ -135,7 +132,7 @@ def computing(config: RunConfig, device: torch.device) -> Iterator[None]:
 
 @cache
 def hardware_of(device: torch.device) -> str:
-    """What a device is, as far as numbers depend on it: a processor with the instructions that torch uses, or a GPU."""
+    """The hardware that numbers depend on: a processor with the instruction set that torch uses, or a GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     instructions = torch.backends.cpu.get_cpu_capability()
@@ -155,14 +152,14 @@ def _switch(threads: int, tf32: tuple[bool, bool], device: torch.device) -> None
 
 
 def memory_used(device: torch.device) -> tuple[int | None, int | None]:
-    """Bytes used and in all, on ``device`` as a whole. None where nobody can tell."""
+    """Bytes used by all processes on ``device``, and its total. None where unknown."""
     if device.type == "cuda":
         return _nvml_memory(device.index or 0)
     return _main_memory() if device.type == "cpu" else (None, None)
 
 
 def cores() -> int:
-    """The CPU cores that this process may use; in a container no more than its quota pays for."""
+    """The CPU cores that this process may use; in a container at most its quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -180,7 +177,7 @@ def _cuda_device(index: int) -> Device:
 
 
 def _nvml_memory(index: int) -> tuple[int | None, int | None]:
-    """From the driver, which counts all processes; it needs no CUDA context. Absent driver, absent figure."""
+    """From the driver, without a CUDA context; None where there is no driver."""
     with contextlib.suppress(Exception):
         import pynvml
 
@@ -196,7 +193,7 @@ def _nvml_memory(index: int) -> tuple[int | None, int | None]:
 
 
 def _main_memory() -> tuple[int | None, int | None]:
-    """From /proc on Linux. A container's own limit, where it is lower, is what counts."""
+    """From /proc on Linux, or the limit of the container where that is lower."""
     facts: dict[str, int] = {}
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text().splitlines():

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from core.corpus.reader import Corpus, load_corpus
-from core.devices import computing, usable_device
+from core.devices import computing, device_facts, usable_device
 from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.language_model import build_model
@@ -30,6 +30,7 @@ from core.training.cuda_graph import Records, StepGraph, unfit
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.generators import Generators
 from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
+from core.training.preflight import require_memory
 from core.training.validation import HeldOut, divided
 
 # Inside a long epoch there is news this often, in seconds.
@@ -70,7 +71,9 @@ class Trainer:
         """Raises ConfigError or CorpusError where the settings, the text and the machine do not go together."""
         self.config = config
         self.corpus = corpus = corpus if corpus is not None else corpus_of(config)
-        self.device = usable_device(config, len(corpus.vocabulary))
+        self.device = usable_device(config)
+        facts = device_facts(self.device)
+        require_memory(config, len(corpus.vocabulary), facts.name, facts.memory_total)
         self.batches, self.held_out = divided(corpus, config, self.device)
         with computing(config, self.device):
             self._generators = Generators(config.seed, self.device)
