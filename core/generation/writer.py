@@ -28,13 +28,15 @@ from core.models.language_model import LanguageModel
 from core.settings.run_config import END
 
 
-def write(model: LanguageModel, vocabulary: Vocabulary, prefix: str, length: int, sampling: Sampling) -> Iterator[str]:
-    """Yield the continuation of ``prefix``, ``length`` tokens, piece by piece.
+def write(
+    model: LanguageModel, vocabulary: Vocabulary, prefix: str = "", length: int = 200, sampling: Sampling | None = None
+) -> Iterator[str]:
+    """Yield the continuation of ``prefix``, ``length`` tokens, piece by piece; by default at temperature 1.
 
     The model may be trained on between two pieces; each uses its current weights. With an empty prefix it begins as
     after a line break, or as after its most frequent token if the vocabulary has no line break. Raises UserError.
     """
-    writing = Writing(model, vocabulary, GenerationRequest(prefix, length, sampling))
+    writing = Writing(model, vocabulary, GenerationRequest(prefix, length, sampling or Sampling()))
     while not writing.finished:
         for piece in writing.advance():
             yield piece.text
