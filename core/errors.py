@@ -1,12 +1,12 @@
-"""The errors that a person reads: one sentence that says what is wrong and what would be right."""
+"""The errors that a person reads: one sentence with what is wrong and what would be right."""
 
 
 class UserError(Exception):
-    """An error that the user can correct. The message is one sentence, shown as it is; the command line exits with 2.
+    """An error that the user can correct. The message is one sentence; the command line exits with 2.
 
     Attributes:
         field: the name of the setting to correct, or None.
-        labelled: the message for a form: with the labels of settings where ``str`` has their names.
+        labelled: the message for a form, with the labels of settings in place of their names.
     """
 
     def __init__(self, message: str, field: str | None = None, labelled: str | None = None) -> None:
@@ -16,11 +16,11 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A setting outside its range or in conflict with another one; see ``core.settings.setting.refusal``."""
+    """A setting outside its range or in conflict with another; see ``core.settings.setting.refusal``."""
 
 
 class CorpusError(UserError):
-    """A text that cannot be read, or is too short for the settings."""
+    """A text that cannot be read or is too short for the settings."""
 
 
 class RunError(UserError):

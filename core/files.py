@@ -1,6 +1,6 @@
-"""Files that somebody else may have put there, opened so that no pipe, device or link in their place does any harm.
+"""Opening files safely where a pipe, a device or a link may have taken their place.
 
-The one way in which this program opens a file by a path that it did not make itself: nothing is waited for.
+Every file that this program did not just create is opened here: opening never blocks.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-# At most; a stricter umask is respected. Others may look, nobody else may write.
+# A stricter umask is respected. Others may read; only the owner may write.
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
 
 
 class NotRegularError(OSError):
-    """There is something of that name which is neither a file nor a folder; ``kind`` says what."""
+    """The path is neither a file nor a folder; ``kind`` says what it is."""
 
     def __init__(self, kind: str, path: Path) -> None:
         super().__init__(errno.EINVAL, f"it is {kind}, no file", str(path))
@@ -26,26 +26,26 @@ class NotRegularError(OSError):
 
 
 def open_to_read(path: Path, folder: int | None = None) -> BinaryIO:
-    """A regular file, open for reading. Raises OSError for anything else, without waiting for a pipe or a device.
+    """A regular file, open for reading. Raises OSError for anything else, without blocking.
 
-    ``folder`` is the descriptor of a folder, here and below: then the file of that name in it is meant, wherever
-    ``path`` leads.
+    With ``folder``, the descriptor of a folder, the file of that name in it is opened, wherever ``path`` leads now; the
+    same holds for the functions below.
     """
     place = path if folder is None else path.name
-    # Before it is opened: opening alone does something to some devices.
+    # Before opening: some devices react to being opened.
     _check_regular(os.stat(place, dir_fd=folder), path)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(open(place, "rb", opener=lambda name, _: os.open(name, flags, dir_fd=folder)))
         _check_regular(os.fstat(file.fileno()), path)
-        stack.pop_all()  # from here on it is the caller's to close
+        stack.pop_all()  # the caller closes it
     return file
 
 
 def open_to_append(path: Path, flags: int = os.O_RDWR | os.O_APPEND, folder: int | None = None) -> int:
-    """The descriptor of a regular file, open for writing, made where it is missing.
+    """The descriptor of a regular file, open for writing, created where it is missing.
 
-    A link is not followed: what it leads to is no file of the run. Raises OSError.
+    A link is not followed, because its target does not belong to the run. Raises OSError.
     """
     place = path if folder is None else path.name
     with contextlib.suppress(FileNotFoundError):
@@ -61,14 +61,14 @@ def open_to_append(path: Path, flags: int = os.O_RDWR | os.O_APPEND, folder: int
 
 
 def open_new(path: Path, folder: int | None = None) -> BinaryIO:
-    """A file that was not there before, open for writing. Raises OSError where something has the name already."""
+    """A new file, open for writing. Raises OSError where the name is taken."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     place = path if folder is None else path.name
     return open(place, "wb", opener=lambda name, _: os.open(name, flags, FILE_MODE, dir_fd=folder))
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder and those above it that are missing, for good: their names are on the disk. Raises OSError."""
+    """Create a folder and its missing parents, and sync their names to the disk. Raises OSError."""
     try:
         path.mkdir(FOLDER_MODE)
     except FileNotFoundError:
@@ -82,7 +82,7 @@ def make_folders(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Force the names in a folder to the disk, where the system can (not every file system takes it)."""
+    """Sync the names in a folder to the disk, where the file system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

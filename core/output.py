@@ -1,9 +1,8 @@
-"""Standard output and standard error, which may be closed, on a full disk, or gone with whoever read them.
+"""Standard output and standard error that survive a closed stream, a full disk and a reader that has left.
 
-Python's own streams raise then from any print, once more when the program ends, and are None where they were closed
-from the first. After ``guard`` standard output raises ``OutputError``, a sentence, once, and takes everything in
-silence from then on; a command that does more than print, a training, says ``tolerate`` first. Standard error never
-raises.
+Python's own streams raise then from every print and again at exit, and are None where they were closed at the start.
+After ``guard``, standard output raises ``OutputError`` once and discards everything after it; standard error never
+raises. A command that does more than print, such as a training, calls ``tolerate`` first, and nothing raises.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from core.errors import UserError
 
 
 class OutputError(UserError):
-    """Standard output takes no more; ``reader_left`` says whether that is because nobody reads it any longer."""
+    """Writing to standard output failed; ``reader_left`` says whether because its reader has closed the pipe."""
 
     def __init__(self, reason: str, *, reader_left: bool) -> None:
         super().__init__(f"standard output takes no more ({reason}): give it a place that can be written to")
@@ -27,7 +26,7 @@ class OutputError(UserError):
 
 
 class _Stream(io.RawIOBase):
-    """The bytes of one of the streams; ``failed`` says why it takes no more, empty while it does."""
+    """The bytes of one stream; ``failed`` is the reason why writing failed, empty while it works."""
 
     def __init__(self, number: int, failed: str, is_tolerant: bool) -> None:
         self._number, self.failed, self.is_tolerant = number, failed, is_tolerant
@@ -46,7 +45,7 @@ class _Stream(io.RawIOBase):
         while not self.failed:
             try:
                 return os.write(self._number, data)
-            except BlockingIOError:  # whoever shares the terminal with us made it so
+            except BlockingIOError:  # another program that shares the terminal made it non-blocking
                 select.select([], [self._number], [])
             except OSError as error:
                 self.failed, code = error.strerror or str(error), error.errno
@@ -64,15 +63,15 @@ _streams: list[_Stream] = []
 
 
 def guard() -> None:
-    """Put streams like this in the place of ``sys.stdout`` and ``sys.stderr``. For a program's first lines.
+    """Replace ``sys.stdout`` and ``sys.stderr``, before anything is printed.
 
-    What was closed becomes the null device, so that no file of the program gets its number and is printed into.
+    A closed descriptor becomes the null device, so that no file of the program gets its number and is printed into.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for as long as the program runs
     sys.stdout, sys.stderr = _guarded(1, sys.stdout, False), _guarded(2, sys.stderr, True)
@@ -81,7 +80,7 @@ def guard() -> None:
 def _guarded(number: int, stream: IO[str] | None, is_tolerant: bool) -> TextIO:
     raw = _Stream(number, "it is closed" if stream is None else "", is_tolerant)
     _streams.append(raw)
-    # A terminal that knows no Chinese is no reason to stop.
+    # A character that the terminal cannot encode is escaped and does not raise.
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding, errors="backslashreplace", line_buffering=is_tolerant or raw.isatty()
@@ -89,11 +88,11 @@ def _guarded(number: int, stream: IO[str] | None, is_tolerant: bool) -> TextIO:
 
 
 def tolerate() -> None:
-    """What standard output does not take from now on is no error: see ``failure``."""
+    """From now on a failure of standard output does not raise: see ``failure``."""
     for stream in _streams:
         stream.is_tolerant = True
 
 
 def failure() -> str:
-    """Why standard output takes no more; empty while it does."""
+    """The reason why writing to standard output failed; empty while it works."""
     return next((stream.failed for stream in _streams if stream.fileno() == 1), "")

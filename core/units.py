@@ -1,4 +1,4 @@
-"""Quantities as people read them, in widths that do not jump."""
+"""Quantities in words and figures, in widths that do not jump."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def count_text(count: int) -> str:
 
 
 def perplexity_text(perplexity: float | None) -> str:
-    """Four figures: ``1027``, ``56.3``, ``1.163``; a dash where there is none, ``>1e308`` where it overflowed."""
+    """Four digits: ``1027``, ``56.3``, ``1.163``; a dash for None, ``>1e308`` where it overflowed."""
     if perplexity is None or math.isnan(perplexity):
         return "–"
     if math.isinf(perplexity):
@@ -45,17 +45,17 @@ def perplexity_text(perplexity: float | None) -> str:
 
 
 def loss_text(nats: float) -> str:
-    """``6.9``, ``709.8``, ``17,468,927``, ``1.3e+12``: a loss, or bits, that may have exploded."""
+    """``6.9``, ``709.8``, ``17,468,927``, ``1.3e+12``: a loss that may have exploded, in nats or bits."""
     return f"{nats:,.1f}" if nats < 1e4 else f"{nats:,.0f}" if nats < 1e9 else f"{nats:.1e}"
 
 
 def loss_words(nats: float) -> str:
-    """``loss 17,468,927 nats, 25,202,334 bits/token``: what is said where a perplexity is beyond floating point."""
+    """``loss 17,468,927 nats, 25,202,334 bits/token``: shown where the perplexity overflowed."""
     return f"loss {loss_text(nats)} nats, {loss_text(nats / math.log(2))} bits/token"
 
 
 def moment_of(created: str) -> datetime.datetime | None:
-    """The moment of an ISO date, in the time zone of this machine; None where it is no date."""
+    """An ISO date in the time zone of this machine; None where it is malformed."""
     try:
         return datetime.datetime.fromisoformat(created).astimezone()
     except (ValueError, OverflowError, OSError):

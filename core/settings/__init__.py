@@ -1,1 +1,1 @@
-"""Settings: what a person may choose, described once; form, flags and run.json derive from it."""
+"""Settings, each described once: forms, flags and run.json are derived from the description."""

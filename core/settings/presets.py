@@ -1,4 +1,4 @@
-"""Presets: named RunConfigs, with the figures that books and programs published for them, and the traps in those.
+"""Presets: named RunConfigs, with the perplexities published for them and the pitfalls of comparing.
 
 No torch in this module: the screen lists them.
 """
@@ -20,8 +20,7 @@ D2L_2 = "Dive into Deep Learning, 2nd Chinese edition, chapters 8 and 9"
 class Preset:
     """A configuration with a name.
 
-    ``published`` gives training perplexity by epoch, as printed in ``source``; ``note`` tells what to know before one
-    compares.
+    ``published`` is the training perplexity by epoch, as printed in ``source``; ``note`` is about comparing with it.
     """
 
     name: str
@@ -156,7 +155,7 @@ PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*_lyrics(), *_t
 
 
 def preset(name: str) -> Preset:
-    """The preset of that name. Raises ConfigError with the names that there are."""
+    """The preset of that name. Raises ConfigError with the known names."""
     if name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -1,4 +1,4 @@
-"""Settings: the description of one value that a person may choose, and the base of a configuration made of them.
+"""Settings: the description of one value, and the base of a configuration made of them.
 
 ``RunConfig``, the sequence laboratory and the options of generation are described here once: the forms, the flags of
 the command line, the saved files and the error messages are derived from it. No torch in this module: the screen
@@ -89,7 +89,7 @@ class Setting:
         return abs(value) < 1e300 if isinstance(value, int) else math.isfinite(value)
 
     def parse(self, text: str) -> Value:
-        """The value that a person typed. Raises ``ConfigError``."""
+        """The value of typed text. Raises ``ConfigError``."""
         text = text.strip() if self.kind is not str or self.choices else text
         value: Value = text
         try:
@@ -164,7 +164,7 @@ class Settings:
         return dataclasses.replace(self, **changes)
 
     def with_texts(self, texts: Mapping[str, str]) -> Self:
-        """A copy with settings as a person typed them: ``{"num_steps": "35"}``. Raises ``ConfigError``."""
+        """A copy with settings as typed: ``{"num_steps": "35"}``. Raises ``ConfigError``."""
         return self.replace(**{name: self.setting(name).parse(text) for name, text in texts.items()})
 
     def to_dict(self) -> dict[str, Value]:
@@ -196,7 +196,7 @@ def refusal(settings: Iterable[Setting], field: str, template: str, **values: ob
         field: the name of the setting to correct.
         template: the message with settings in braces, ``{tau} must be less than {points}, got {given}``: they become
             names in ``str(error)`` and labels in ``error.labelled``.
-        values: what else stands in braces.
+        values: the other names in braces.
     """
     names, labels = {}, {}
     for item in settings:
@@ -205,11 +205,11 @@ def refusal(settings: Iterable[Setting], field: str, template: str, **values: ob
 
 
 def key_values(pairs: Iterable[str], example: str, flag: str = "--set") -> dict[str, str]:
-    """What was typed as ``--set KEY=VALUE --set KEY=VALUE``; a later pair replaces an earlier one with its key.
+    """The pairs of ``--set KEY=VALUE --set KEY=VALUE``; a later pair replaces an earlier one with the same key.
 
     Args:
-        pairs: the texts behind the flag.
-        example: a pair that is right, for the error message.
+        pairs: the arguments of the flag.
+        example: a valid pair, for the error message.
         flag: its name.
 
     Raises ConfigError for a text without an equals sign.
@@ -224,7 +224,7 @@ def key_values(pairs: Iterable[str], example: str, flag: str = "--set") -> dict[
 
 
 def shown(value: Value) -> str:
-    """A number as people read it: thousands separated, no trailing zeros."""
+    """A value for display: thousands separated, no trailing zeros."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int) or (abs(value) >= 1000 and float(value).is_integer()):

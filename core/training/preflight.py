@@ -1,4 +1,4 @@
-"""What a training will be before it starts: batches an epoch, parameters, memory. Estimates, told as such.
+"""Estimates before a training starts: batches an epoch, parameters, memory, and warnings.
 
 No torch in this module: the screen imports it.
 """
@@ -14,16 +14,16 @@ from core.settings.run_config import RunConfig, minimum_tokens, shown
 from core.units import bytes_text, counted
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-# Copies of the weights that an optimiser keeps beside the weights and their gradient.
+# Copies of the weights that an optimiser keeps, besides the weights and their gradient.
 KEPT = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}
 WITH_MOMENTUM = ("sgd", "rmsprop")  # momentum is one copy more
 BYTES = 4
-LITTLE_HELD_OUT = 200  # tokens of which a perplexity is rather chance than measurement
+LITTLE_HELD_OUT = 200  # tokens; the perplexity of fewer is mostly chance
 
 
 @dataclass(frozen=True)
 class TextFacts:
-    """What counting a text told; ``lines`` and the ``longest`` of them, in tokens, where each line is a document."""
+    """Sizes of a text; ``lines`` and the ``longest`` line, in tokens, where each line is a document."""
 
     tokens: int
     vocabulary: int
@@ -33,7 +33,7 @@ class TextFacts:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training takes, about."""
+    """Estimated bytes of a training."""
 
     weights: int
     gradients: int
@@ -48,8 +48,11 @@ class Memory:
 
 @dataclass(frozen=True)
 class Preflight:
-    """Numbers of a training. ``cut`` says that the text goes on behind what is used of it, and how to use more;
-    ``problem`` is a sentence where it cannot start, ``warnings`` are some where it can."""
+    """Numbers of a training.
+
+    ``cut`` is a sentence where only a part of the text is used, ``problem`` one where the training cannot start;
+    ``warnings`` are sentences where it can.
+    """
 
     text: TextFacts
     batches: int
@@ -63,20 +66,20 @@ class Preflight:
 
 
 def preflight(config: RunConfig, text: TextFacts, device: Mapping[str, Any] | None = None) -> Preflight:
-    """The numbers for ``config`` on a text, and what speaks against it; ``device`` as an engine describes it."""
+    """The numbers and warnings for ``config`` on a text; ``device`` as an engine describes it."""
     if config.documents == "lines":
         batches, tokens, problem, warnings = _poems(config, text)
     else:
         batches, tokens, problem, warnings = _stream(config, text)
     parameters = num_parameters(config, text.vocabulary)
     memory = memory_of(config, text.vocabulary)
-    told = (*warnings, *_memory_warnings(memory.total, device))
+    all_warnings = (*warnings, *_memory_warnings(memory.total, device))
     cut = _cut_words(config, text)
-    return Preflight(text, batches, tokens, parameters, memory, config.num_epochs, cut, problem, told)
+    return Preflight(text, batches, tokens, parameters, memory, config.num_epochs, cut, problem, all_warnings)
 
 
 def _cut_words(config: RunConfig, text: TextFacts) -> str:
-    # A text of exactly so many tokens is not told from a longer one.
+    # A text of exactly max_tokens tokens counts as cut: the reader stops there.
     if not 0 < config.max_tokens <= text.tokens:
         return ""
     return f"only the first {counted(text.tokens, 'token is', 'tokens are')} used: max tokens 0 uses the whole text"
@@ -98,13 +101,13 @@ def _stream(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str
         )
     if 2 <= held_out < LITTLE_HELD_OUT:
         warnings.append(
-            f"only {counted(held_out, 'token is', 'tokens are')} held out: their perplexity will tell little"
+            f"only {counted(held_out, 'token is', 'tokens are')} held out: too few for a reliable perplexity"
         )
     return batches, batches * a_batch, problem, warnings
 
 
 def _poems(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str]]:
-    """The same for a text each line of which is a document; the line ends stand for the end tokens."""
+    """The same for a text whose lines are documents; line ends count as end tokens."""
     lines = text.lines or 0
     held_out = int(lines * config.validation_fraction)
     training, warnings = lines - held_out, []
@@ -139,10 +142,9 @@ def _memory_warnings(needed: int, device: Mapping[str, Any] | None) -> Iterable[
 
 
 def require_memory(config: RunConfig, vocabulary: int, name: str, memory: int | None) -> None:
-    """Refuse a model that ``memory`` bytes, all that device ``name`` has, cannot hold while it is trained.
+    """Raise ConfigError for a model whose training needs more than the ``memory`` bytes of device ``name``.
 
-    Only what stays there from the first batch to the last counts: what a batch takes is an estimate, and a warning.
-    Raises ConfigError.
+    Only weights, gradients and the optimiser's state count; activations are an estimate, and only a warning.
     """
     needed = memory_of(config, vocabulary)
     lasting = needed.weights + needed.gradients + needed.optimiser
@@ -163,7 +165,7 @@ def device_named(name: str, devices: Iterable[Mapping[str, Any]]) -> Mapping[str
 
 
 def memory_of(config: RunConfig, vocabulary: int) -> Memory:
-    """What a training takes: four bytes for each number."""
+    """The memory of a training, four bytes a number."""
     weights = BYTES * num_parameters(config, vocabulary)
     copies = KEPT[config.optimiser] + (config.optimiser in WITH_MOMENTUM and config.momentum > 0)
     width = config.num_hiddens * (2 if config.bidirectional else 1)
@@ -175,7 +177,7 @@ def num_parameters(config: RunConfig, vocabulary: int) -> int:
     """Weights and biases of the model."""
     directions = 2 if config.bidirectional else 1
     hidden, gates = config.num_hiddens, GATES[config.cell]
-    # torch.nn has two vectors of biases, one of which is redundant; a GRU from scratch has one beside its gates', b_hn.
+    # torch.nn has two bias vectors, one redundant; a GRU from scratch has b_hn besides the biases of its gates.
     biases = 2 * gates if config.implementation == "torch.nn" else gates + (config.cell == "gru")
     width = config.embedding_size or vocabulary
     total = vocabulary * config.embedding_size
