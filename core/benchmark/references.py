@@ -1,9 +1,10 @@
 """What we are measured against: the textbooks' loops, written the way the textbooks write them.
 
-One-hot matrices, a Python loop over time that appends outputs to a list, ``.item()`` after each batch, an optimiser
-written as one line per parameter, a gradient norm that is asked for on the host. After *Dive into Deep Learning*, 2nd
-edition, sections 8.3, 8.5 and 8.6. Nothing here is tuned, and nothing is made slow on purpose: the prediction loop has
-the ``no_grad`` that the book forgets. The same weights give the same perplexities as ours do; a test holds that.
+The model is the page ``core.models.scratch``: one-hot matrices and a Python loop over time that appends outputs to a
+list. Around it are ``.item()`` after each batch, an optimiser written as one line per parameter, and a gradient norm
+that is read on the host. After *Dive into Deep Learning*, 2nd edition, sections 8.3, 8.5 and 8.6. Nothing here is
+tuned, and nothing is made slow on purpose: the prediction loop has the ``no_grad`` that the book forgets. A test checks
+that the same weights give the same perplexities as ours.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.models.scratch import HiddenState, begin_state, one_hot, output_layer, rnn_step, unrolled
+
 Pairs = Iterator[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What both loops are told. ``clip`` is the largest gradient norm, 0 for no clipping."""
+    """The settings of both loops. ``clip`` is the largest gradient norm, 0 for no clipping."""
 
     batch_size: int
     num_steps: int
@@ -67,19 +70,15 @@ class TextbookRNN:
         self.device = self.parameters[0].device
         self.settings = settings
 
-    def begin_state(self, batch_size: int) -> tuple[Tensor]:
-        return (torch.zeros(batch_size, self.num_hiddens, device=self.device),)
+    def begin_state(self, batch_size: int) -> HiddenState:
+        return begin_state(1, batch_size, self.num_hiddens, like=self.parameters[0].detach())
 
-    def forward(self, X: Tensor, state: tuple[Tensor]) -> tuple[Tensor, tuple[Tensor]]:
+    def forward(self, X: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """(batch, num_steps) ids -> logits (num_steps * batch, vocabulary), time first, and the new state."""
         W_xh, W_hh, b_h, W_hq, b_q = self.parameters
-        inputs = F.one_hot(X.T, self.vocabulary_size).to(torch.float32)  # (num_steps, batch, vocabulary)
-        (H,) = state
-        outputs = []
-        for X_t in inputs:  # (batch, vocabulary)
-            H = torch.tanh(torch.mm(X_t, W_xh) + torch.mm(H, W_hh) + b_h)  # (batch, hidden)
-            outputs.append(torch.mm(H, W_hq) + b_q)  # (batch, vocabulary)
-        return torch.cat(outputs, dim=0), (H,)
+        p = {"W_xh": W_xh, "W_hh": W_hh, "b_h": b_h}
+        H, state = unrolled(rnn_step, one_hot(X.T, self.vocabulary_size), state, p)
+        return output_layer(H, W_hq, b_q).flatten(0, 1), state
 
     def epoch(self, ids: Tensor) -> float:
         """Train once over the text; return the perplexity of the epoch."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.feedforward import dropped, linear, output_loss
-from core.models.scratch import CELLS, State
+from core.models.scratch import CELLS, HiddenState, begin_state
 from core.models.step import NEXT_STATE, StepWeights, next_relu_rnn, step
 from core.settings.run_config import RunConfig
 
@@ -49,7 +49,7 @@ class LanguageModel(nn.Module):
         return self.config.gpu_path in ("auto", "kernel")
 
     @abstractmethod
-    def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def outputs(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """The hidden states of the last layer.
 
         Args:
@@ -64,13 +64,12 @@ class LanguageModel(nn.Module):
     def output_layer(self) -> tuple[Tensor, Tensor]:
         """The output layer's weights (directions * hidden, vocabulary) and bias (vocabulary,)."""
 
-    def begin_state(self, batch_size: int) -> State:
+    def begin_state(self, batch_size: int) -> HiddenState:
         """The state before the first token: zeros, each (layers * directions, batch, hidden), on the model's device."""
-        shape = (self.num_layers * self.directions, batch_size, self.num_hiddens)
-        bias = self.output_layer()[1]
-        return tuple(bias.new_zeros(shape) for _ in range(self.num_states))
+        rows = self.num_layers * self.directions
+        return begin_state(self.num_states, rows, batch_size, self.num_hiddens, like=self.output_layer()[1])
 
-    def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """The scores of every next token.
 
         Args:
@@ -85,7 +84,9 @@ class LanguageModel(nn.Module):
         W, b = self.output_layer()
         return linear(H, W, b, bf16=self.bf16, fused=self.fused), state
 
-    def loss(self, ids: Tensor, targets: Tensor, state: State, *, mask: Tensor | None = None) -> tuple[Tensor, State]:
+    def loss(
+        self, ids: Tensor, targets: Tensor, state: HiddenState, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, HiddenState]:
         """The mean cross-entropy of the targets, in nats: ``forward`` and loss fused, for training and evaluation.
 
         Args:
@@ -103,7 +104,7 @@ class LanguageModel(nn.Module):
         loss = output_loss(H, W, b, targets.t().reshape(-1), rows, bf16=self.bf16, fused=self.fused)
         return loss, tuple(tensor.detach() for tensor in state)
 
-    def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """One token further, without gradients and without dropout, whatever the mode.
 
         Args:
@@ -183,8 +184,10 @@ def build_model(config: RunConfig, vocabulary_size: int, device: torch.device | 
     The weights are drawn on the CPU from PyTorch's global generator: seed it with ``torch.manual_seed`` for the same
     weights on every device.
     """
-    from core.models.scratch_model import ScratchLanguageModel
+    from core.models.scratch_model import ScratchLanguageModel, TextbookLanguageModel
     from core.models.torch_nn import StockLanguageModel
 
-    kind = ScratchLanguageModel if config.implementation == "scratch" else StockLanguageModel
+    kind: type[LanguageModel] = StockLanguageModel
+    if config.implementation == "scratch":
+        kind = TextbookLanguageModel if config.cpu_path == "textbook" else ScratchLanguageModel
     return kind(config, vocabulary_size).to(device)

@@ -1,28 +1,72 @@
-"""The cells from scratch, to be read beside the textbook page, and the plain loop that runs them over time.
+"""A recurrent language model from scratch, on one page, to be read beside the textbook.
 
 Symbols and shapes are those of *Dive into Deep Learning*: ``X`` the inputs of one step, ``H`` the hidden state,
 ``W_xh`` the weights from input to hidden state, ``*`` the product element by element. Autograd differentiates it all.
-``scan.py`` computes the same numbers faster with its gradients written out by hand; tests hold the two together.
+
+The page runs: ``cpu_path=textbook`` trains with it on any device (``TextbookLanguageModel``), the benchmark measures
+against it, and the tests compare each faster path with it (``recurrence/``: derived by hand, in C, in Triton).
 """
 
 # ruff: noqa: E741  the gates are called I and O in every textbook
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-State = tuple[Tensor, ...]
+HiddenState = tuple[Tensor, ...]
 Parameters = Mapping[str, Tensor]
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Inputs, state, parameters
+
+
+def one_hot(ids: Tensor, vocabulary_size: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A vector of zeros with a one at the token's place: (num_steps, batch) -> (num_steps, batch, vocabulary)."""
+    return F.one_hot(ids.long(), vocabulary_size).to(dtype)
+
+
+def begin_state(num_states: int, *shape: int, like: Tensor) -> HiddenState:
+    """The state before the first token: ``num_states`` tensors of zeros, on the device of ``like``."""
+    return tuple(like.new_zeros(shape) for _ in range(num_states))
+
+
+@torch.no_grad()
+def initialise(parameters: Parameters, num_hiddens: int, distribution: str) -> None:
+    """Draw the initial weights in place.
+
+    Args:
+        parameters: by their names; all that is a vector is a bias.
+        distribution: ``normal`` draws N(0, 0.01), standard deviation 0.01, and zero biases, as *Dive into Deep
+            Learning* does; ``uniform`` draws everything between -1/sqrt(hidden) and 1/sqrt(hidden), as ``torch.nn``
+            does. An ``embedding`` is N(0, 1/embedding_size) in variance either way: its vectors are about as long as
+            one-hot ones, and fit as output weights where they are tied to them (Press & Wolf 2017, "Using the output
+            embedding to improve language models").
+    """
+    bound = 1 / math.sqrt(num_hiddens)
+    for name, parameter in parameters.items():
+        if name == "embedding":
+            parameter.normal_(std=1 / math.sqrt(parameter.shape[1]))
+        elif distribution == "uniform":
+            parameter.uniform_(-bound, bound)
+        elif parameter.dim() == 1:
+            parameter.zero_()
+        else:
+            parameter.normal_(std=0.01)
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # RNN: the simple recurrent network (Elman 1990, "Finding structure in time")
 
 
-def rnn_step(X: Tensor, state: State, p: Parameters, activation: Callable[[Tensor], Tensor] = torch.tanh) -> State:
+def rnn_step(
+    X: Tensor, state: HiddenState, p: Parameters, activation: Callable[[Tensor], Tensor] = torch.tanh
+) -> HiddenState:
     """H_t = tanh(X_t W_xh + H_{t-1} W_hh + b_h)
 
     Args:
@@ -40,7 +84,7 @@ def rnn_step(X: Tensor, state: State, p: Parameters, activation: Callable[[Tenso
 # GRU: gated recurrent units (Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder")
 
 
-def gru_step(X: Tensor, state: State, p: Parameters) -> State:
+def gru_step(X: Tensor, state: HiddenState, p: Parameters) -> HiddenState:
     """R_t = sigmoid(X_t W_xr + H_{t-1} W_hr + b_r)
     Z_t = sigmoid(X_t W_xz + H_{t-1} W_hz + b_z)
     H~_t = tanh(X_t W_xh + b_h + R_t * (H_{t-1} W_hh + b_hn))
@@ -67,7 +111,7 @@ def gru_step(X: Tensor, state: State, p: Parameters) -> State:
 # LSTM: long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000)
 
 
-def lstm_step(X: Tensor, state: State, p: Parameters) -> State:
+def lstm_step(X: Tensor, state: HiddenState, p: Parameters) -> HiddenState:
     """I_t = sigmoid(X_t W_xi + H_{t-1} W_hi + b_i)
     F_t = sigmoid(X_t W_xf + H_{t-1} W_hf + b_f)
     O_t = sigmoid(X_t W_xo + H_{t-1} W_ho + b_o)
@@ -92,6 +136,50 @@ def lstm_step(X: Tensor, state: State, p: Parameters) -> State:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Over time: the loop, the output layer, the loss
+
+
+def unrolled(
+    step: Callable[[Tensor, HiddenState, Parameters], HiddenState],
+    inputs: Iterable[Tensor],
+    state: HiddenState,
+    p: Parameters,
+) -> tuple[Tensor, HiddenState]:
+    """One layer over time, one step after the other.
+
+    Args:
+        step: a cell of this page.
+        inputs: (num_steps, batch, inputs).
+        state: the state before the first step, each tensor (batch, hidden).
+        p: the parameters by their textbook names.
+
+    Returns:
+        The hidden states of all steps, (num_steps, batch, hidden), and the state after the last one.
+    """
+    outputs = []
+    for X in inputs:  # (batch, inputs)
+        state = step(X, state, p)
+        outputs.append(state[0])
+    return torch.stack(outputs) if outputs else state[0].new_empty(0, *state[0].shape), state
+
+
+def output_layer(H: Tensor, W_hq: Tensor, b_q: Tensor) -> Tensor:
+    """Y_t = H_t W_hq + b_q: (num_steps, batch, hidden) -> the scores of every next token, (..., vocabulary)."""
+    outputs = [H_t @ W_hq + b_q for H_t in H]  # each (batch, vocabulary)
+    return torch.stack(outputs) if outputs else H.new_empty(*H.shape[:-1], len(b_q))
+
+
+def cross_entropy(Y: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The mean of -log softmax(Y)[target] in nats, over the targets that the mask counts; zero where there are none.
+
+    Shapes: Y (num_steps, batch, vocabulary), targets and mask (num_steps, batch) -> ().
+    """
+    losses = F.cross_entropy(Y.flatten(0, 1), targets.flatten(), reduction="none")  # (num_steps * batch,)
+    counts = torch.ones_like(losses) if mask is None else mask.flatten().to(losses.dtype)
+    return (losses * counts).sum() / counts.sum().clamp_min(1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # What the three have in common
 
 
@@ -109,7 +197,7 @@ class Cell:
         extra: names of further bias vectors, each (hidden,).
     """
 
-    step: Callable[[Tensor, State, Parameters], State]
+    step: Callable[[Tensor, HiddenState, Parameters], HiddenState]
     gates: str
     num_states: int = 1
     extra: tuple[str, ...] = ()
@@ -136,24 +224,3 @@ def textbook_names(cell: Cell, W_x: Tensor, W_h: Tensor, b: Tensor, *extra: Tens
     for gate, W_xg, W_hg, b_g in parts:
         named |= {f"W_x{gate}": W_xg, f"W_h{gate}": W_hg, f"b_{gate}": b_g}
     return named | dict(zip(cell.extra, extra, strict=True))
-
-
-def unrolled(
-    step: Callable[[Tensor, State, Parameters], State], inputs: Tensor, state: State, p: Parameters
-) -> tuple[Tensor, State]:
-    """One layer over time, one step after the other: the plain twin of ``scan.py``.
-
-    Args:
-        step: a cell of this file.
-        inputs: (num_steps, batch, inputs).
-        state: the state before the first step, each tensor (batch, hidden).
-        p: the parameters by their textbook names.
-
-    Returns:
-        The hidden states of all steps, (num_steps, batch, hidden), and the state after the last one.
-    """
-    outputs = []
-    for X in inputs:  # (batch, inputs)
-        state = step(X, state, p)
-        outputs.append(state[0])
-    return torch.stack(outputs), state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import cast
 
 import torch
@@ -11,7 +11,17 @@ from torch import Tensor, nn
 from core.models.feedforward import linear, look_up
 from core.models.language_model import LanguageModel
 from core.models.recurrence.eager import Rows, scan_layer
-from core.models.scratch import CELLS, State, textbook_names
+from core.models.scratch import (
+    CELLS,
+    HiddenState,
+    cross_entropy,
+    initialise,
+    one_hot,
+    output_layer,
+    rnn_step,
+    textbook_names,
+    unrolled,
+)
 from core.settings.run_config import RunConfig
 
 
@@ -22,12 +32,6 @@ class ScratchLanguageModel(LanguageModel):
     gates side by side, ``W_xzrh = [W_xz W_xr W_xh]``; ``layer_parameters`` shows them one by one. Higher layers are
     marked ``_2, _3, ...``, the direction from right to left ``_reverse``. One-hot inputs pick rows of ``W_xh``
     (``one_hot(ids) @ W_xh == W_xh[ids]``); with an embedding its rows are the inputs.
-
-    Initial weights: ``normal`` draws N(0, 0.01), standard deviation 0.01, and zero biases, as *Dive into Deep Learning*
-    does; ``uniform`` draws everything between -1/sqrt(hidden) and 1/sqrt(hidden), as ``torch.nn`` does. An embedding
-    is N(0, 1/embedding_size) in variance either way: its vectors are about as long as the one-hot ones they stand for,
-    and fit as output weights where they are tied to them (Press & Wolf 2017, "Using the output embedding to improve
-    language models").
     """
 
     def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
@@ -45,7 +49,7 @@ class ScratchLanguageModel(LanguageModel):
         if not config.tied:
             self.W_hq = nn.Parameter(torch.empty(width, vocabulary_size))
         self.b_q = nn.Parameter(torch.empty(vocabulary_size))
-        self._initialise()
+        initialise(dict(self.named_parameters()), self.num_hiddens, config.initial_weights)
 
     def _new_layer(self, layer: int, direction: int, inputs: int) -> tuple[str, ...]:
         gates, hidden, extra = self.cell.gates, self.num_hiddens, self.cell.extra
@@ -57,25 +61,12 @@ class ScratchLanguageModel(LanguageModel):
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
         return names
 
-    @torch.no_grad()
-    def _initialise(self) -> None:
-        bound = 1 / math.sqrt(self.num_hiddens)
-        for name, parameter in self.named_parameters():
-            if name == "embedding":
-                parameter.normal_(std=1 / math.sqrt(self.config.embedding_size))
-            elif self.config.initial_weights == "uniform":
-                parameter.uniform_(-bound, bound)
-            elif parameter.dim() == 1:
-                parameter.zero_()
-            else:
-                parameter.normal_(std=0.01)
-
     def output_layer(self) -> tuple[Tensor, Tensor]:
         return (self.embedding.t() if self.config.tied else self.W_hq), self.b_q
 
-    def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def outputs(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         X: Tensor | None = None
-        last_states: list[State] = []
+        last_states: list[HiddenState] = []
         relu, bf16, fused = self.config.activation == "relu", self.bf16, self.fused
         for layer in range(self.num_layers):
             rows = range(layer * self.directions, (layer + 1) * self.directions)
@@ -126,6 +117,48 @@ class ScratchLanguageModel(LanguageModel):
             named.append(("W_hq", self.W_hq))
         named.append(("b_q", self.b_q))
         return [(name, tuple(tensor.shape)) for name, tensor in named]
+
+
+class TextbookLanguageModel(ScratchLanguageModel):
+    """The same parameters, computed by the page itself (``scratch.py``) and differentiated by autograd."""
+
+    def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
+        super().__init__(config, vocabulary_size)
+        is_relu = config.cell == "rnn" and config.activation == "relu"
+        self._step = partial(rnn_step, activation=torch.relu) if is_relu else self.cell.step
+
+    @property
+    def fused(self) -> bool:
+        return False
+
+    def outputs(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        X = one_hot(ids, self.vocabulary_size, self.b_q.dtype)  # (num_steps, batch, vocabulary)
+        if self.config.embedding_size:
+            X = X @ self.embedding  # (num_steps, batch, embedding_size)
+        lasts: list[HiddenState] = []
+        for layer in range(self.num_layers):
+            X = self.dropped(X) if layer else X
+            found = []
+            for direction in range(self.directions):
+                row = layer * self.directions + direction
+                W_x, W_h, b, *extra = self.stored_layer(row)
+                p = textbook_names(self.cell, W_x, self.weight_dropped(W_h), b, *extra)
+                H, last = unrolled(self._step, X.flip(0) if direction else X, tuple(part[row] for part in state), p)
+                found.append(H.flip(0) if direction else H)  # (num_steps, batch, hidden)
+                lasts.append(last)
+            X = torch.cat(found, dim=-1)  # (num_steps, batch, directions * hidden)
+        return X, tuple(torch.stack(tensors) for tensors in zip(*lasts, strict=True))
+
+    def forward(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        H, state = self.outputs(ids.t(), state)
+        return output_layer(self.dropped(H), *self.output_layer()), state
+
+    def loss(
+        self, ids: Tensor, targets: Tensor, state: HiddenState, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, HiddenState]:
+        Y, state = self(ids, state)
+        loss = cross_entropy(Y, targets.t(), None if mask is None else mask.t())
+        return loss, tuple(tensor.detach() for tensor in state)
 
 
 def _suffix(layer: int, direction: int) -> str:

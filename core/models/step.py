@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core.models.scratch import State
+from core.models.scratch import HiddenState
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,24 @@ class StepWeights:
         W, b: the output layer's, (hidden, vocabulary) and (vocabulary,).
     """
 
-    next_state: Callable[[Tensor, Tensor, Sequence[Tensor], State], State]
+    next_state: Callable[[Tensor, Tensor, Sequence[Tensor], HiddenState], HiddenState]
     vectors: Tensor | None
     layers: tuple[tuple[Tensor, ...], ...]
     W: Tensor
     b: Tensor
 
 
-def next_rnn(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: State) -> State:
+def next_rnn(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: HiddenState) -> HiddenState:
     """A: the input part with its bias, (batch, hidden); W_h: (hidden, hidden); state: (H,), (batch, hidden)."""
     return (torch.addmm(A, state[0], W_h).tanh_(),)
 
 
-def next_relu_rnn(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: State) -> State:
+def next_relu_rnn(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: HiddenState) -> HiddenState:
     """As ``next_rnn``."""
     return (torch.addmm(A, state[0], W_h).relu_(),)
 
 
-def next_gru(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: State) -> State:
+def next_gru(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: HiddenState) -> HiddenState:
     """A: (batch, 3 * hidden); W_h: (hidden, 3 * hidden); extra: (b_hn,); state: (H,)."""
     (H,) = state
     sizes = (2 * H.shape[1], H.shape[1])
@@ -56,7 +56,7 @@ def next_gru(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: State) -> S
     return (torch.lerp(H_tilda, H, Z),)
 
 
-def next_lstm(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: State) -> State:
+def next_lstm(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: HiddenState) -> HiddenState:
     """A: (batch, 4 * hidden); W_h: (hidden, 4 * hidden); state: (H, C)."""
     H, C = state
     OIF, C_tilda = torch.addmm(A, H, W_h).split_with_sizes((3 * H.shape[1], H.shape[1]), dim=1)
@@ -68,7 +68,7 @@ def next_lstm(A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: State) -> 
 NEXT_STATE = {"rnn": next_rnn, "gru": next_gru, "lstm": next_lstm}
 
 
-def step(weights: StepWeights, ids: Tensor, state: State) -> tuple[Tensor, State]:
+def step(weights: StepWeights, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
     """One token further.
 
     Args:

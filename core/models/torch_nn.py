@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from core.models.language_model import LanguageModel
 from core.models.recurrence.eager import Rows, scan_layer
-from core.models.scratch import State
+from core.models.scratch import HiddenState
 from core.models.step import StepWeights
 from core.settings.run_config import RunConfig
 
@@ -64,7 +64,7 @@ class StockLanguageModel(LanguageModel):
     def output_layer(self) -> tuple[Tensor, Tensor]:
         return self.linear.weight.t(), self.linear.bias
 
-    def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def outputs(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         if self.config.embedding_size:
             return self._run(self.embedding(ids), state)
         if ids.device.type != "cpu":
@@ -77,7 +77,7 @@ class StockLanguageModel(LanguageModel):
         X, last = self._run(self.dropped(X), rest, skip=1)
         return X, tuple(torch.cat(pair) for pair in zip(first, last, strict=True))
 
-    def _run(self, X: Tensor, state: State, skip: int = 0) -> tuple[Tensor, State]:
+    def _run(self, X: Tensor, state: HiddenState, skip: int = 0) -> tuple[Tensor, HiddenState]:
         """PyTorch's kernels over the layers from ``skip`` on: (num_steps, batch, inputs) -> outputs, new state."""
         if X.device.type == "cpu" or self.rnn.dropout == 0 or not self.training:
             return self._run_layers(X, state, skip, self.num_layers)
@@ -92,7 +92,7 @@ class StockLanguageModel(LanguageModel):
             lasts.append(last)
         return X, tuple(torch.cat(tensors) for tensors in zip(*lasts, strict=True))
 
-    def _run_layers(self, X: Tensor, state: State, first: int, end: int) -> tuple[Tensor, State]:
+    def _run_layers(self, X: Tensor, state: HiddenState, first: int, end: int) -> tuple[Tensor, HiddenState]:
         rnn, rows = self.rnn, slice(first * self.directions, end * self.directions)
         weights: list[Tensor] = []
         for weight_ih, weight_hh, *biases in rnn.all_weights[rows]:
@@ -110,7 +110,7 @@ class StockLanguageModel(LanguageModel):
             H, *last = run(X, state[0], weights, *options)
         return H.to(self.linear.bias.dtype), tuple(tensor.to(self.linear.bias.dtype) for tensor in last)
 
-    def _first_layer(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def _first_layer(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """Layer 1 on one-hot inputs: look-up and scan on the module's parameters."""
         directions = []
         for W_x, W_h, b, *extra in map(self._in_our_order, range(self.directions)):

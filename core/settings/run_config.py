@@ -230,9 +230,9 @@ class RunConfig(Settings):
     cpu_path: str = described(
         "auto", "machine", "CPU path",
         "auto: recurrence, loss and dropout in C kernels, compiled on this machine if it has a compiler; plain: "
-        "PyTorch's operations only",
-        choices=("auto", "plain"),
-        relevant=lambda config: not config.device.startswith("cuda"),
+        "PyTorch's operations only; textbook: the equations as the textbook writes them, on any device, slowly",
+        choices=("auto", "plain", "textbook"),
+        relevant=lambda config: config.cpu_path == "textbook" or not config.device.startswith("cuda"),
     )  # fmt: skip
     gpu_path: str = described(
         "auto", "machine", "GPU path",
@@ -282,6 +282,17 @@ class RunConfig(Settings):
         if self.documents == "lines" and self.tokens == "word":
             raise self.refusal(
                 "documents", "{documents}=lines needs {tokens}=char: there are no line breaks between words"
+            )
+        if self.cpu_path == "textbook" and self.implementation != "scratch":
+            raise self.refusal(
+                "cpu_path",
+                "{cpu_path}=textbook needs {implementation}=scratch, got {given}: PyTorch's layers have their own "
+                "arithmetic",
+                given=self.implementation,
+            )
+        if self.cpu_path == "textbook" and self.precision == "bf16":
+            raise self.refusal(
+                "cpu_path", "{cpu_path}=textbook computes in {precision}=fp32 or tf32, got {given}", given="bf16"
             )
         if not self.corpus.strip():
             raise self.refusal(

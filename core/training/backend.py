@@ -25,6 +25,7 @@ _PHRASES = {
     "kernels": "{} kernels",
     "torch": "torch {}",
 }
+_CPU_PATHS = {"compiled": "auto", "plain": "plain", "textbook": "textbook"}
 _GPU_PATHS = {
     ("captured", "persistent"): "auto", ("captured", "plain"): "graph", ("in calls", "persistent"): "kernel",
     ("in calls", "plain"): "plain",
@@ -127,8 +128,8 @@ def _as_before(before: Mapping[str, str], changed: list[str], config: RunConfig)
     if "threads" in changed and before["threads"].isdecimal():
         changes["threads"] = int(before["threads"])
     if "kernels" in changed or "step" in changed:
-        if device == "cpu" and used in ("plain", "compiled"):
-            changes["cpu_path"] = "plain" if used == "plain" else "auto"
+        if used in _CPU_PATHS and (device == "cpu" or used == "textbook"):
+            changes["cpu_path"] = _CPU_PATHS[used]
         path = _GPU_PATHS.get((before.get("step", ""), used))
         if device.startswith("cuda") and path is not None:
             changes["gpu_path"] = path
@@ -142,6 +143,8 @@ def _as_before(before: Mapping[str, str], changed: list[str], config: RunConfig)
 
 def _kernels(config: RunConfig, device: torch.device) -> tuple[str, str]:
     """Which kernels compute a run, for the record, and how its recurrence is computed, in words."""
+    if config.cpu_path == "textbook":
+        return "textbook", "the textbook's equations step by step, differentiated by autograd"
     bf16, stock = config.precision == "bf16", config.implementation == "torch.nn"
     if device.type == "cuda" and stock:
         return "cuDNN", "cuDNN"

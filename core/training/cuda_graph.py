@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from core.models.language_model import LanguageModel
-from core.models.scratch import State
+from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
 from core.training.batches import Batches, LineBatches
 from core.training.optimisation import clip_gradients
@@ -71,7 +71,7 @@ class StepGraph:
         self._records = records
         self._parameters = [weight for weight in model.parameters() if weight.requires_grad]
         self.rate, self._rate_written = rate, float(rate)
-        self.state: State = model.begin_state(config.batch_size)
+        self.state: HiddenState = model.begin_state(config.batch_size)
         self._plan = torch.empty_like(batches.plan(0))
         self._cursor = torch.zeros(1, dtype=torch.int64, device=rate.device)
         self._place = (-1, -1)  # epoch and batch that plan and cursor are ready for
@@ -88,7 +88,7 @@ class StepGraph:
         """Capture anew: the optimiser's tensors are others now."""
         self._replay, self._warm, self._place = None, 0, (-1, -1)
 
-    def train(self, epoch: int, batch: int, rate: float, state: State) -> State:
+    def train(self, epoch: int, batch: int, rate: float, state: HiddenState) -> HiddenState:
         """Train on one batch; return the state behind it.
 
         Args:
@@ -192,6 +192,8 @@ def unfit(device: torch.device, config: RunConfig) -> str:
     """Why steps are not captured on ``device``; empty where they are."""
     if device.type != "cuda":
         return f"CUDA graphs run on CUDA devices, not on {device.type}"
+    if config.cpu_path == "textbook":
+        return "cpu_path=textbook computes call by call"
     if config.gpu_path not in ("auto", "graph"):
         return f"gpu_path={config.gpu_path} leaves the CUDA graph out"
     return "" if torch.version.hip is None else "CUDA graphs are captured on NVIDIA's GPUs alone"

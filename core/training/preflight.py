@@ -170,6 +170,8 @@ def memory_of(config: RunConfig, vocabulary: int) -> Memory:
     copies = KEPT[config.optimiser] + (config.optimiser in WITH_MOMENTUM and config.momentum > 0)
     width = config.num_hiddens * (2 if config.bidirectional else 1)
     a_token = 2 * vocabulary + config.num_layers * width * (GATES[config.cell] + 2)
+    if config.cpu_path == "textbook":  # one-hot vectors, and what autograd keeps of each gate: a product and a sum
+        a_token += 2 * vocabulary + config.num_layers * width * 2 * GATES[config.cell]
     return Memory(weights, weights, copies * weights, BYTES * config.batch_size * config.num_steps * a_token)
 
 

@@ -26,7 +26,7 @@ from core.models.feedforward import look_up
 from core.models.products import RightFactor, transposed_product
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.triton import plan as persistent
-from core.models.scratch import State
+from core.models.scratch import HiddenState
 
 _MINUS_ONE = torch.tensor(-1.0, dtype=torch.float32, device="cpu")
 
@@ -346,12 +346,12 @@ def scan(
     A: Tensor | Rows,
     W_h: Tensor,
     extra: Sequence[Tensor],
-    state: State,
+    state: HiddenState,
     *,
     relu: bool = False,
     bf16: bool = False,
     fused: bool = True,
-) -> tuple[Tensor, State]:
+) -> tuple[Tensor, HiddenState]:
     """One layer over time.
 
     Args:
@@ -384,12 +384,12 @@ def step_by_step(
     A: Tensor | Rows,
     W_h: Tensor,
     extra: Sequence[Tensor],
-    state: State,
+    state: HiddenState,
     *,
     relu: bool = False,
     bf16: bool = False,
     fused: bool = True,
-) -> tuple[Tensor, State]:
+) -> tuple[Tensor, HiddenState]:
     """``scan`` by the functions of this file: the only way on a CPU, the plain twin of the persistent kernels."""
     ids, A, b = (A.ids.long(), A.table, A.b) if isinstance(A, Rows) else (None, A, None)
     if cell == "rnn":
@@ -404,12 +404,12 @@ def step_by_step(
 def scan_layer(
     cell: str,
     directions: Sequence[tuple[Tensor | Rows, Tensor, Sequence[Tensor]]],
-    state: State,
+    state: HiddenState,
     *,
     relu: bool = False,
     bf16: bool = False,
     fused: bool = True,
-) -> tuple[Tensor, list[State]]:
+) -> tuple[Tensor, list[HiddenState]]:
     """One layer over time, forwards and, where there is a second direction, backwards.
 
     Args:

@@ -97,6 +97,35 @@ def test_the_scan_is_its_plain_twin(double_model: Build, cell: str, activation: 
         assert_close(ours, reference)
 
 
+@pytest.mark.parametrize("cell, activation", [("rnn", "tanh"), ("rnn", "relu"), ("gru", "tanh"), ("lstm", "tanh")])
+def test_the_page_is_what_every_option_computes(double_model: Build, cell: str, activation: str) -> None:
+    """``cpu_path=textbook`` and the fast path: the same weights give the same scores, losses, states and gradients."""
+    for options in (
+        {},
+        {"embedding_size": 4},
+        {"embedding_size": 6, "tied": True, "num_layers": 2},
+        {"num_layers": 3, "dropout": 0.4},
+        {"num_layers": 2, "bidirectional": True, "dropout": 0.3, "weight_dropout": 0.3, "embedding_size": 5},
+    ):
+        plain = double_model(cell=cell, activation=activation, cpu_path="plain", **options)
+        textbook = double_model(cell=cell, activation=activation, cpu_path="textbook", **options)
+        textbook.load_state_dict(plain.state_dict())
+        ids, targets = torch.randint(0, VOCABULARY, (2, BATCH, STEPS))
+        begin = tuple(torch.randn_like(tensor) for tensor in plain.begin_state(BATCH))
+        for mask in (None, torch.rand(BATCH, STEPS) > 0.4):
+            found = []
+            for model in (plain, textbook):
+                torch.manual_seed(3)  # the dropout of both draws the same numbers
+                logits, last = model(ids, begin)
+                loss, state = model.loss(ids, targets, begin, mask=mask)
+                model.zero_grad()
+                loss.backward()
+                assert not any(tensor.requires_grad for tensor in state)
+                found.append([logits, *last, loss, *state, *gradients(model).values()])
+            for theirs, ours in zip(*found, strict=True):
+                assert_close(ours, theirs, msg=lambda words, options=options: f"{options}: {words}")
+
+
 # torch.nn stores r z n and i f g o; ours are z r h and o i f c.
 TORCH_GATES = {"rnn": "h", "gru": "rzh", "lstm": "ifco"}
 

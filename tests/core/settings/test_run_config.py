@@ -42,7 +42,7 @@ def built(changes: dict[str, Any]) -> RunConfig | None:
     try:
         return RunConfig(**changes)
     except ConfigError as error:
-        assert error.field in ("tied", "documents")
+        assert error.field in ("tied", "documents", "cpu_path")
 
         return None
 
@@ -212,3 +212,11 @@ def test_small_things() -> None:
     ]  # fmt: skip
     assert not setting("activation").relevant(RunConfig(cell="lstm"))
     assert {item.name for item in settings() if item.live} == {"learning_rate", "num_epochs"}
+
+
+def test_the_textbook_computes_the_model_from_scratch_without_bf16() -> None:
+    assert RunConfig(cpu_path="textbook", precision="tf32", cell="lstm", num_layers=2).cpu_path == "textbook"
+    with pytest.raises(ConfigError, match=r"^cpu_path=textbook needs implementation=scratch, got torch.nn"):
+        RunConfig(cpu_path="textbook", implementation="torch.nn")
+    with pytest.raises(ConfigError, match=r"^cpu_path=textbook computes in precision=fp32 or tf32, got bf16$"):
+        RunConfig(cpu_path="textbook", precision="bf16")

@@ -67,6 +67,12 @@ def test_exact_resume(
     assert_resumes_exactly(config, tmp_path / "latest.safetensors")
 
 
+def test_exact_resume_of_the_textbook(tiny: Callable[..., RunConfig], tmp_path: Path, one_thread: None) -> None:
+    config = tiny(num_epochs=4, cpu_path="textbook", cell="gru", dropout=0.3, weight_dropout=0.1, num_layers=2)
+    assert_resumes_exactly(config, tmp_path / "latest.safetensors")
+    assert Trainer(config).backend["kernels"] == "textbook"
+
+
 def test_a_change_in_mid_run_is_kept(tiny: Callable[..., RunConfig], one_thread: None) -> None:
     trainer = Trainer(tiny())
     advanced(trainer, 5)

@@ -74,6 +74,7 @@ def textbook(trainer: Trainer, num_epochs: int) -> tuple[list[float], list[float
         {"clip": 0.05, "learning_rate": 5.0, "sampling": "random", "state": "carried"},
         {"clipping": "none", "optimiser": "adam", "learning_rate": 0.01},
         {"clipping": "norm", "optimiser": "adam", "learning_rate": 0.01, "sampling": "random"},
+        {"clip": 0.05, "learning_rate": 5.0, "cpu_path": "textbook"},
     ],
     ids=str,
 )

@@ -37,9 +37,9 @@ import torch
 from torch import Tensor
 
 from core.models.recurrence.triton.launch import PersistentGRU, PersistentLSTM, PersistentRNN, Plan
-from core.models.scratch import CELLS, State
+from core.models.scratch import CELLS, HiddenState
 
-Plain = Callable[..., tuple[Tensor, State]]
+Plain = Callable[..., tuple[Tensor, HiddenState]]
 """``scan.py``'s own way: (cell, A, W_h, extra, state, relu=, bf16=) -> outputs, last state."""
 
 _LOG = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ def proof(
     extra = [leaf(hidden) for _ in facts.extra]
     state = tuple(leaf(batch, hidden, scale=0.5) for _ in range(facts.num_states))
     leaves = (A, W, *extra, *state)
-    ways: tuple[Callable[[Tensor], tuple[Tensor, State]], ...] = (
+    ways: tuple[Callable[[Tensor], tuple[Tensor, HiddenState]], ...] = (
         lambda X: run(plan, cell, X, W, extra, state, relu=relu, precision=precision),
         lambda X: plain(cell, X, W, extra, state, relu=relu, bf16=precision == "bf16"),
     )
@@ -210,8 +210,16 @@ def proof(
 
 
 def scan(
-    cell: str, A: Tensor, W_h: Tensor, extra: Sequence[Tensor], state: State, plain: Plain, *, relu: bool, bf16: bool
-) -> tuple[Tensor, State] | None:
+    cell: str,
+    A: Tensor,
+    W_h: Tensor,
+    extra: Sequence[Tensor],
+    state: HiddenState,
+    plain: Plain,
+    *,
+    relu: bool,
+    bf16: bool,
+) -> tuple[Tensor, HiddenState] | None:
     """``scan.scan`` in a persistent kernel, or None where that is not chosen."""
     if A.dtype is not torch.float32 or A.shape[0] < 2 or A.numel() + A[0].numel() > _LARGEST_INDEX:
         return None
@@ -229,11 +237,11 @@ def run(
     A: Tensor,
     W_h: Tensor,
     extra: Sequence[Tensor],
-    state: State,
+    state: HiddenState,
     *,
     relu: bool = False,
     precision: str = "tf32x3",
-) -> tuple[Tensor, State]:
+) -> tuple[Tensor, HiddenState]:
     """One layer over time as ``plan`` has it; arguments and results as ``scan.scan`` has them."""
     if cell == "rnn":
         H, *last = PersistentRNN.apply(A, W_h, *state, relu, plan, precision)  # type: ignore[no-untyped-call]
