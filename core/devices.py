@@ -6,33 +6,16 @@ import contextlib
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from core.device import Device
 from core.errors import ConfigError
 from core.models.recurrence.triton import plan as persistent
 from core.settings.run_config import RunConfig
 from core.units import counted
-
-
-@dataclass(frozen=True)
-class Device:
-    """One device. Memory in bytes, None where unknown; ``remark`` says which fast path it lacks."""
-
-    name: str
-    label: str
-    memory_used: int | None
-    memory_total: int | None
-    precisions: tuple[str, ...]
-    remark: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """For an engine's ``hello``."""
-        return asdict(self)
 
 
 def devices() -> tuple[Device, ...]:

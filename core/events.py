@@ -1,4 +1,4 @@
-"""What happens to a run, as values: the trainer yields them, the journal keeps them, the screen draws them.
+"""The events of a run: the trainer yields them, the journal keeps them, the screen draws them.
 
 Each event is one JSON object with an ``event`` key; a line of ``metrics.jsonl``, a line of ``train --json`` and a
 message of an engine are all this same object. No torch in this module: the screen imports it.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from core.record import MALFORMED, read_record, record_as_json
 
 # The largest loss, in nats, whose perplexity is a number: about 709.8.
 LARGEST_LOSS = math.log(sys.float_info.max)
@@ -29,7 +31,7 @@ class State:
     STOPPED = "stopped"
     FAILED = "failed"
     DIVERGED = "diverged"
-    INTERRUPTED = "interrupted"  # the journal says training, but nobody holds the run: its engine died
+    INTERRUPTED = "interrupted"  # the journal says training, but no engine has the run open
     ALL = (IDLE, TRAINING, PAUSED, FINISHED, STOPPED, FAILED, DIVERGED, INTERRUPTED)
 
 
@@ -41,8 +43,7 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         """The event as a JSON-able object; a number that is not finite becomes null, which strict JSON has."""
-        values = {name: _finite_or_none(value) for name, value in dataclasses.asdict(self).items()}
-        return {"event": self.kind, **values}
+        return {"event": self.kind, **record_as_json(self)}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class EpochFinished(Event):
 
     ``perplexity`` is exp(``loss``), the mean cross-entropy in nats over all training tokens of the epoch, and
     ``validation_perplexity`` exp(``validation_loss``), over the held-out text. Beyond the range of floating point they
-    are infinite here and null in JSON, where the loss tells how large they are. ``step`` counts batches since the
+    are infinite here and null in JSON; the loss is still known. ``step`` counts batches since the
     beginning of the run; ``seconds`` is the training time of the epoch; ``gradient_norm`` is the mean global norm
     before clipping.
     """
@@ -86,7 +87,7 @@ class StepFinished(Event):
 
 @dataclass(frozen=True)
 class SampleWritten(Event):
-    """What the model writes after ``prefix``, at the end of ``epoch``; ``text`` is the continuation alone."""
+    """Text that the model generated after ``prefix`` at the end of ``epoch``; ``text`` is the continuation alone."""
 
     kind: ClassVar[str] = "sample"
     epoch: int
@@ -96,7 +97,7 @@ class SampleWritten(Event):
 
 @dataclass(frozen=True)
 class StateChanged(Event):
-    """The run is in another state (see ``State``); ``message`` says why, in a sentence, where there is a why."""
+    """The run is in another state (see ``State``); ``message`` is a sentence with the reason, or empty."""
 
     kind: ClassVar[str] = "state"
     state: str
@@ -106,7 +107,7 @@ class StateChanged(Event):
 
 @dataclass(frozen=True)
 class SettingChanged(Event):
-    """A setting was changed in mid-run."""
+    """A live setting was changed."""
 
     kind: ClassVar[str] = "set"
     epoch: int
@@ -116,10 +117,10 @@ class SettingChanged(Event):
 
 @dataclass(frozen=True)
 class RunResumed(Event):
-    """Training goes on from a checkpoint taken after ``batch`` batches beyond ``epoch`` finished epochs.
+    """Training continues from a checkpoint taken ``batch`` batches after ``epoch`` finished epochs.
 
-    Lines of later epochs that stand before this one were not kept by any checkpoint: they will be written again.
-    ``backend``: how it computes from here on, as ``run.json`` has it; null in lines of older versions.
+    Earlier lines of later epochs are not in any checkpoint: those epochs are trained again. ``backend`` is how the run
+    is computed from here on, as in ``run.json``; null in lines of older versions.
     """
 
     kind: ClassVar[str] = "resumed"
@@ -148,13 +149,15 @@ def event_from_json(value: Mapping[str, Any]) -> Event | None:
     if event_type is None:
         return None
     try:
-        found = {name: read(value[name]) for name, read, must in _FIELDS[event_type] if must or name in value}
-        for name, loss in PERPLEXITIES:
-            if name in found and perplexity_in(value, name, loss) == math.inf:
-                found[name] = math.inf
-        return event_type(**found)
-    except (KeyError, TypeError, ValueError, OverflowError):
+        event = read_record(event_type, value)
+    except MALFORMED:
         return None
+    beyond = {
+        name: math.inf
+        for name, loss in PERPLEXITIES
+        if name in value and hasattr(event, name) and perplexity_in(value, name, loss) == math.inf
+    }
+    return dataclasses.replace(event, **beyond) if beyond else event
 
 
 def perplexity_in(value: Mapping[str, Any], name: str, loss: str) -> float | None:
@@ -176,53 +179,3 @@ def number_in(value: Mapping[str, Any], name: str) -> float | None:
 def perplexity(mean_cross_entropy: float) -> float:
     """exp(mean cross-entropy in nats), infinite where that overflows."""
     return math.exp(mean_cross_entropy) if mean_cross_entropy <= LARGEST_LOSS else math.inf
-
-
-def _finite_or_none(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _read_int(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > 2**63:
-        raise TypeError("not a whole number")
-    return value
-
-
-def _read_float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
-        raise TypeError("not a number")
-    return math.nan if value is None else float(value)
-
-
-def _read_number(value: Any) -> float | int:
-    return _read_int(value) if isinstance(value, int) else _read_float(value)
-
-
-def _read_text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
-
-
-def read_backend(value: Any) -> dict[str, str]:
-    """How a run computes, by name: see ``core.training.backend``. Raises TypeError, ValueError."""
-    if not isinstance(value, Mapping) or len(value) > 20:
-        raise TypeError("not an object of few entries")
-    return {str(name)[:100]: _read_text(given)[:200] for name, given in value.items()}
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "Mapping[str, str] | None": lambda value: None if value is None else read_backend(value),
-    "int": _read_int,
-    "float": _read_float,
-    "str": _read_text,
-    "float | None": lambda value: None if value is None else _read_float(value),
-    "float | int": _read_number,
-}
-# Once for each kind of event: a long journal has a hundred thousand lines to read.
-_FIELDS: dict[type[Event], tuple[tuple[str, Callable[[Any], Any], bool], ...]] = {
-    event: tuple(
-        (item.name, _READERS[str(item.type)], item.default is dataclasses.MISSING) for item in dataclasses.fields(event)
-    )
-    for event in EVENTS
-}

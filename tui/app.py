@@ -339,7 +339,7 @@ class Playground(App[None]):
     def _run_opened(self, event: RunOpened) -> None:
         if not self.is_running:
             return  # on the way out: what it would be shown in is being taken down
-        self.train.take_engine(event.path, str(event.facts.get("state", State.IDLE)))
+        self.train.take_engine(event.path, event.answer.state)
 
     @on(JournalGrew)
     def _journal_grew(self, event: JournalGrew) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from textual.message import Message
 
+from core.device import Device
+from core.engine.answers import RunAnswer
 from core.events import Event
 
 
@@ -33,10 +35,10 @@ class RunChosen(Message):
 
 @dataclass
 class RunOpened(Message):
-    """A run is now the current one of the app, with an engine behind it; ``facts`` is the engine's answer."""
+    """An engine has the run open, and this app is its client."""
 
     path: Path
-    facts: dict[str, Any]
+    answer: RunAnswer
 
 
 @dataclass
@@ -88,6 +90,6 @@ class EngineLost(Message):
 
 @dataclass
 class DevicesFound(Message):
-    """An engine said which devices there are: dicts with name, label, memory_used, memory_total (bytes or null)."""
+    """An engine answered which devices its machine has, the best first."""
 
-    devices: tuple[dict[str, Any], ...]
+    devices: tuple[Device, ...]

@@ -11,6 +11,7 @@ from core.corpus.batching_plan import line_spans
 from core.devices import devices
 from core.engine.session import Session
 from core.events import EpochFinished, Event, Note, SampleWritten, SettingChanged, State, StateChanged, StepFinished
+from core.record import record_as_json
 from core.runs.pace import paces, shape_of
 from core.settings.run_config import shown
 from core.training.backend import words as backend_words
@@ -36,20 +37,21 @@ class TrainingReport:
         self._check_output()
 
     def _introduce(self) -> None:
-        facts = self._session.describe()
+        run = self._session.describe()
         if self._as_json:
             names = ("name", "run", "parameters", "vocabulary", "device", "ways")
-            put({"event": "run", **{name: facts[name] for name in names}})
+            values = record_as_json(run)
+            put({"event": "run", **{name: values[name] for name in names}})
             return
-        config, corpus = facts["config"], facts["corpus"]
+        config, corpus = run.config, self._session.metadata.corpus
         print(
-            f"{printable(facts['name'])}: {config['implementation']} {config['cell']}, {config['num_hiddens']} hidden, "
-            f"{counted(facts['parameters'], 'parameter')}, on {facts['device']}; {printable(corpus['name'])}: "
-            f"{counted(corpus['tokens'], 'token')}, vocabulary {shown(corpus['vocabulary'])}, "
-            f"{counted(facts['batches_per_epoch'], 'batch', 'batches')} an epoch"
+            f"{printable(run.name)}: {config.implementation} {config.cell}, {config.num_hiddens} hidden, "
+            f"{counted(run.parameters, 'parameter')}, on {run.device}; {printable(corpus.name)}: "
+            f"{counted(corpus.tokens, 'token')}, vocabulary {shown(corpus.vocabulary)}, "
+            f"{counted(run.batches_per_epoch, 'batch', 'batches')} an epoch"
         )
-        if facts["ways"]:
-            print(printable(backend_words(facts["ways"])))
+        if run.ways:
+            print(printable(backend_words(run.ways)))
         estimates, warnings = _preflight_words(self._session)
         if estimates:
             print(printable(estimates))
@@ -131,7 +133,7 @@ def _preflight_words(session: Session) -> tuple[str, tuple[str, ...]]:
     if trainer is None:
         return "", ()
     config, text = trainer.config, _text_facts(trainer)
-    facts = preflight(config, text, device_named(str(trainer.device), [item.to_json() for item in devices()]))
+    facts = preflight(config, text, device_named(str(trainer.device), devices()))
     memory = facts.memory
     words = (
         f"memory about {bytes_text(memory.total)}: weights and gradients "

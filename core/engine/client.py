@@ -1,8 +1,8 @@
 """EngineClient: one connection to one engine, for asyncio. No torch in this module: the screen talks through it.
 
 client = await EngineClient.standby()                      # a fresh engine, past its imports
-facts = await client.request("create", config=config.to_dict(), saves=str(saves), name=None)
-await client.request("train")
+run = await client.ask(Create(config, saves))
+await client.ask(Train())
 async for event in client.stream("generate", prefix="分开", length=50): ...
 """
 
@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from core.engine.answers import AnswerT
 from core.engine.protocol import (
     LAST_EVENTS,
     LONGEST_MESSAGE,
@@ -29,8 +30,10 @@ from core.engine.protocol import (
     peer_process,
     run_socket,
 )
-from core.errors import EngineError
+from core.engine.requests import Request
+from core.errors import EngineError, UserError
 from core.files import open_to_read
+from core.record import MALFORMED
 
 Broadcast = Callable[[dict[str, Any]], None]
 # An engine that imports torch from a cold network disk can take this long to say hello.
@@ -95,6 +98,16 @@ class EngineClient:
                 return file.read().rpartition(b")")[2].split()[:1] == [b"T"]
         except OSError:
             return False
+
+    async def ask(self, request: Request[AnswerT]) -> AnswerT:
+        """Send a request and return its answer. Raises RunError or EngineError with the engine's sentence."""
+        event = await self.request(request.kind, **request.to_json())
+        try:
+            return request.read_answer(event)
+        except (UserError, *MALFORMED):
+            raise EngineError(
+                f"the engine's answer to {request.kind} has an unknown form: the engine may be of another version"
+            ) from None
 
     async def request(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Send a request and return its last event. Raises RunError or EngineError with the engine's sentence."""

@@ -6,6 +6,7 @@ Because one thread does all three, generation uses the live weights in mid-train
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import queue
 import signal
@@ -16,13 +17,23 @@ from pathlib import Path
 from typing import Any
 
 from core.devices import devices
+from core.engine.answers import (
+    Answer,
+    BaselinesAnswer,
+    HelloAnswer,
+    RunAnswer,
+    SaveAnswer,
+    SetAnswer,
+    StateAnswer,
+    StepAnswer,
+)
 from core.engine.failure import failure_words, write_failure
 from core.engine.jobs import Jobs, laboratory_job, writing_job
 from core.engine.loading import versions
 from core.engine.protocol import ENDING, error_event
 from core.engine.requests import (
     QUESTIONS,
-    Asked,
+    AnyRequest,
     Baselines,
     Cancel,
     Create,
@@ -47,6 +58,7 @@ from core.engine.session import Session
 from core.engine.shutdown import Ended, Ending
 from core.errors import UserError
 from core.events import Event, State, StateChanged
+from core.record import record_as_json
 from core.runs.run import Run
 
 # An engine that nobody has ever talked to gives up after so many seconds.
@@ -176,7 +188,7 @@ class Engine:
             if isinstance(asked, QUESTIONS) and not self.server.is_connected(request.client):
                 return  # who asked has gone, and nothing but the answer would come of it
             if (answer := self._result(request.client, number, asked)) is not None:
-                self._answer(request.client, number, {**answer, "event": "done"})
+                self._answer(request.client, number, {**record_as_json(answer), "event": "done"})
         except Ended:
             self._answer(request.client, number, ENDING)
         except UserError as error:
@@ -186,8 +198,8 @@ class Engine:
             words = failure_words(error, self._jobs.folder)
             self._answer(request.client, number, {"event": "error", "message": words})
 
-    def _result(self, client: int, number: Id, asked: Asked) -> dict[str, Any] | None:
-        """What the last event carries; None where a job is begun, which will send it."""
+    def _result(self, client: int, number: Id, asked: AnyRequest) -> Answer | None:
+        """The answer; None for a job, which sends its own events."""
         match asked:
             case Generate(options):
                 self._jobs.begin(client, number, writing_job(self._session(), options))
@@ -197,8 +209,8 @@ class Engine:
                 return None
             case Cancel(target):
                 self._jobs.cancel(client, target)
-                return {}
-        answer: dict[str, Any] = getattr(self, f"_on_{type(asked).__name__.lower()}")(asked)
+                return Answer()
+        answer: Answer = getattr(self, f"_on_{type(asked).__name__.lower()}")(asked)
         return answer
 
     def _answer(self, client: int, number: Id, message: dict[str, Any]) -> None:
@@ -215,17 +227,12 @@ class Engine:
             raise UserError("this engine has no run yet: open one or create one")
         return self.session
 
-    def _on_hello(self, asked: Hello) -> dict[str, Any]:
+    def _on_hello(self, asked: Hello) -> HelloAnswer:
         session = self.session
-        return {
-            "pid": os.getpid(),
-            "devices": [device.to_json() for device in devices()],
-            "versions": versions(),
-            "run": str(session.run.path) if session else None,
-            "state": session.state if session else State.IDLE,
-        }
+        run, state = (session.run.path, session.state) if session is not None else (None, State.IDLE)
+        return HelloAnswer(os.getpid(), devices(), versions(), run, state)
 
-    def _on_open(self, asked: Open) -> dict[str, Any]:
+    def _on_open(self, asked: Open) -> RunAnswer:
         if self.session is None:
             with self.ending.breakable():
                 session = Session.open(Run(asked.run))
@@ -234,7 +241,7 @@ class Engine:
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
         return self._session().describe()
 
-    def _on_create(self, asked: Create) -> dict[str, Any]:
+    def _on_create(self, asked: Create) -> RunAnswer:
         if self.session is not None:
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
         with self.ending.breakable():
@@ -248,36 +255,36 @@ class Engine:
         self.server.move(session.run.path)
         write_log_to(session.open_log())
 
-    def _on_train(self, asked: Train) -> dict[str, Any]:
+    def _on_train(self, asked: Train) -> StateAnswer:
         return self._after(self._session().train(asked.num_epochs, as_before=asked.as_before))
 
-    def _on_pause(self, asked: Pause) -> dict[str, Any]:
+    def _on_pause(self, asked: Pause) -> StateAnswer:
         return self._after(self._session().pause())
 
-    def _on_resume(self, asked: Resume) -> dict[str, Any]:
+    def _on_resume(self, asked: Resume) -> StateAnswer:
         return self._after(self._session().train())
 
-    def _on_stop(self, asked: Stop) -> dict[str, Any]:
+    def _on_stop(self, asked: Stop) -> StateAnswer:
         return self._after(self._session().stop())
 
-    def _on_step(self, asked: Step) -> dict[str, Any]:
+    def _on_step(self, asked: Step) -> StepAnswer:
         session = self._session()
         for _ in range(asked.count):
             self._publish(session.step(lambda: self.ending.asked, as_before=asked.as_before))
             if session.state != State.PAUSED or self.ending.asked:
                 break
-        progress = session.trainer.progress().to_json() if session.trainer is not None else {}
-        return {**progress, **self._after([]), "epoch": progress.get("epoch", 0)}
+        assert session.trainer is not None  # a session without one has refused the step
+        return StepAnswer(session.state, **dataclasses.asdict(session.trainer.progress()))
 
-    def _on_set(self, asked: Set) -> dict[str, Any]:
+    def _on_set(self, asked: Set) -> SetAnswer:
         self._publish(self._session().set(asked.name, asked.value))
-        return {"name": asked.name, "value": asked.value}
+        return SetAnswer(asked.name, asked.value)
 
-    def _on_baselines(self, asked: Baselines) -> dict[str, Any]:
+    def _on_baselines(self, asked: Baselines) -> BaselinesAnswer:
         with self.ending.breakable():
             return self._session().baselines()
 
-    def _on_save(self, asked: Save) -> dict[str, Any]:
+    def _on_save(self, asked: Save) -> SaveAnswer:
         session = self._session()
         name = asked.name or session.run.name
         path = session.save()
@@ -286,16 +293,16 @@ class Engine:
         if name != session.run.name:
             with self.ending.breakable():
                 path = session.copy(name)
-        return {"path": str(path), "name": path.name}
+        return SaveAnswer(path, path.name)
 
-    def _on_quit(self, asked: Quit) -> dict[str, Any]:
+    def _on_quit(self, asked: Quit) -> Answer:
         self.ending.ask()
-        return {}
+        return Answer()
 
-    def _after(self, events: list[Event]) -> dict[str, Any]:
+    def _after(self, events: list[Event]) -> StateAnswer:
         self._publish(events)
         session = self._session()
-        return {"state": session.state, "epoch": session.trainer.epoch if session.trainer is not None else 0}
+        return StateAnswer(session.state, session.trainer.epoch if session.trainer is not None else 0)
 
 
 def write_log_to(log: int) -> None:

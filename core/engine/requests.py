@@ -1,23 +1,8 @@
-"""What a client may ask of an engine: each request as a type, made from a message in one place, or refused there.
+"""The requests of an engine, as types: built by clients, read from messages in one place, and refused there.
 
-| request | fields | the last event carries |
-| --- | --- | --- |
-| hello | | pid, devices, versions, run (path or null), state |
-| open | run: path | run, state, config, corpus, parameters, epoch, shapes, change |
-| create | config, saves, name or null, data or null | the same |
-| train | num_epochs, as_before (both optional) | state |
-| pause, resume, stop | | state |
-| step | count (batches), as_before (optional) | epoch, batch, num_batches, loss, perplexity |
-| set | name, value | name, value |
-| baselines | | uniform, unigram, bigram, trigram (perplexities), on (the text they are measured on) |
-| save | name (optional: a copy under that name) | path |
-| generate | any of ``core.generation.options`` | as ``core.generation.response`` says: text, unknown, seed, samples |
-| lab | settings of the sequence laboratory | an Experiment; before it, an epoch event for each pass |
-| cancel | target: the id of a generate or lab | |
-| quit | | |
-
-An optional field may be null. ``change`` is null, or says that training would compute otherwise than it did: words,
-as_before (whether that can be asked for), remains (what would be different all the same). No torch in this module.
+Each class names the type of its answer, see ``core.engine.answers``. The fields of ``Generate`` are those of
+``core.generation.options`` and its events those of ``core.generation.response``; a ``Lab`` is answered by an epoch
+event for each pass and an Experiment. An optional field may be null. No torch in this module.
 """
 
 from __future__ import annotations
@@ -25,36 +10,66 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, cast, get_args
 
+from core.engine.answers import (
+    Answer,
+    AnswerT,
+    BaselinesAnswer,
+    HelloAnswer,
+    RunAnswer,
+    SaveAnswer,
+    SetAnswer,
+    StateAnswer,
+    StepAnswer,
+)
 from core.errors import UserError
 from core.generation.options import OPTIONS, GenerationRequest
+from core.record import read_record, record_as_json
 from core.settings.laboratory_config import SequenceConfig
 from core.settings.run_config import RunConfig
 from core.settings.setting import Value, shortened
 
 Id = int | str | None
-"""A client counts its requests or names them; the id comes back with every event."""
+"""The id of a request, chosen by its client; every event that answers the request carries it."""
 LONGEST_ID = 100
 MOST_STEPS = 1000
 LONGEST_TEXT = 10_000
 
 
-@dataclass(frozen=True)
-class Hello:
-    """Who is there?"""
+class Request(Generic[AnswerT]):
+    """The base of all requests; ``AnswerT`` is the type of its answer."""
+
+    @property
+    def kind(self) -> str:
+        """The value of the key ``request`` in a message."""
+        return type(self).__name__.lower()
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of a message; null ones are left out."""
+        return {name: value for name, value in record_as_json(self).items() if value is not None}
+
+    def read_answer(self, event: Mapping[str, Any]) -> AnswerT:
+        """The answer in the last event. Raises one of ``core.record.MALFORMED``."""
+        (answer_type,) = get_args(type(self).__orig_bases__[0])  # type: ignore[attr-defined]
+        return cast(AnswerT, read_record(answer_type, event))
 
 
 @dataclass(frozen=True)
-class Open:
+class Hello(Request[HelloAnswer]):
+    """Describe the engine process."""
+
+
+@dataclass(frozen=True)
+class Open(Request[RunAnswer]):
     """Load a run."""
 
     run: Path
 
 
 @dataclass(frozen=True)
-class Create:
-    """Make a new run in ``saves``; ``data`` is where texts are found by their names."""
+class Create(Request[RunAnswer]):
+    """Create a run in ``saves``; ``data`` is the folder in which corpora are found by name."""
 
     config: RunConfig
     saves: Path
@@ -63,31 +78,31 @@ class Create:
 
 
 @dataclass(frozen=True)
-class Train:
-    """Begin to train, or go on, up to ``num_epochs``; ``as_before``: computing as before the run was opened here."""
+class Train(Request[StateAnswer]):
+    """Start or continue training up to ``num_epochs``; with ``as_before``, on the backend that was used before."""
 
     num_epochs: int | None = None
     as_before: bool = False
 
 
 @dataclass(frozen=True)
-class Pause:
-    """Hold still."""
+class Pause(Request[StateAnswer]):
+    """Pause training."""
 
 
 @dataclass(frozen=True)
-class Resume:
-    """Go on."""
+class Resume(Request[StateAnswer]):
+    """Continue training."""
 
 
 @dataclass(frozen=True)
-class Stop:
-    """End the training here."""
+class Stop(Request[StateAnswer]):
+    """Stop training."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """Train so many batches by hand; ``as_before`` as in ``Train``."""
+class Step(Request[StepAnswer]):
+    """Train ``count`` batches, then pause; ``as_before`` as in ``Train``."""
 
     count: int = 1
     as_before: bool = False
@@ -98,7 +113,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Set:
+class Set(Request[SetAnswer]):
     """Change a live setting."""
 
     name: str
@@ -106,54 +121,54 @@ class Set:
 
 
 @dataclass(frozen=True)
-class Baselines:
-    """How well do n-gram models do?"""
+class Baselines(Request[BaselinesAnswer]):
+    """Measure the n-gram models."""
 
 
 @dataclass(frozen=True)
-class Save:
-    """Take a checkpoint; copy the run where another name is given."""
+class Save(Request[SaveAnswer]):
+    """Save a checkpoint; with the name of another run, copy the run to it."""
 
     name: str | None = None
 
 
 @dataclass(frozen=True)
-class Generate:
-    """Write."""
+class Generate(Request[Answer]):
+    """Generate text."""
 
     options: GenerationRequest
 
 
 @dataclass(frozen=True)
-class Lab:
-    """An experiment of the sequence laboratory."""
+class Lab(Request[Answer]):
+    """Run an experiment of the sequence laboratory."""
 
     settings: SequenceConfig
 
 
 @dataclass(frozen=True)
-class Cancel:
-    """Give up a generate or lab."""
+class Cancel(Request[Answer]):
+    """Cancel the generate or lab with the id ``target``."""
 
     target: Id = None
 
 
 @dataclass(frozen=True)
-class Quit:
-    """Save and end."""
+class Quit(Request[Answer]):
+    """Save and exit."""
 
 
-Asked = (
+AnyRequest = (
     Hello | Open | Create | Train | Pause | Resume | Stop | Step | Set | Baselines | Save | Generate | Lab | Cancel
     | Quit
 )  # fmt: skip
-REQUESTS: dict[str, type[Asked]] = {
+REQUESTS: dict[str, type[AnyRequest]] = {
     kind.__name__.lower(): kind
     for kind in (
         Hello, Open, Create, Train, Pause, Resume, Stop, Step, Set, Baselines, Save, Generate, Lab, Cancel, Quit,
     )
 }  # fmt: skip
-# Requests that change nothing: who has gone needs no answer.
+# Requests that change nothing: they are dropped if their client has disconnected.
 QUESTIONS = (Hello, Baselines, Generate, Lab, Cancel)
 
 
@@ -165,7 +180,7 @@ def read_id(message: Mapping[str, Any]) -> Id:
     return number
 
 
-def read_request(message: Mapping[str, Any]) -> Asked:
+def read_request(message: Mapping[str, Any]) -> AnyRequest:
     """The request in a message. Raises UserError for whatever is wrong in it, one sentence."""
     name = message.get("request")
     kind = REQUESTS.get(name) if isinstance(name, str) else None
@@ -194,19 +209,19 @@ def _read(request: str, item: Field[Any], value: Any) -> Any:
 
 
 def _type_of(value: Any) -> str:
-    """What a JSON value is, in a sentence: of a list or an object only that it is one."""
+    """A JSON value for an error message; a list or an object is only named by its type."""
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "an object"
     return "nothing" if value is None else shortened(repr(value))
 
 
 def _text(value: Any) -> str:
-    """A text that a file or a journal can hold. Raises TypeError, ValueError."""
+    """A text that can be written to a file or a journal. Raises TypeError, ValueError."""
     if not isinstance(value, str):
         raise TypeError
     if "\0" in value or len(value) > LONGEST_TEXT:
         raise ValueError
-    value.encode("utf-8", "surrogateescape")  # half of a surrogate pair is no text; what stands for any byte is one
+    value.encode("utf-8", "surrogateescape")  # raises for half a surrogate pair; escaped bytes are valid
     return value
 
 
@@ -235,7 +250,7 @@ def _scalar(value: Any) -> Value:
 
 
 def _settings(value: Any) -> dict[str, Value]:
-    """Settings by their names; which there are and what they may be is for the configuration to say."""
+    """Settings by name; the configuration checks the names and values."""
     if not isinstance(value, dict):
         raise TypeError
     for name, setting in value.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import torch
 
 from core.corpus.vocabulary import Vocabulary
 from core.devices import at_home, prepare
+from core.engine.answers import BackendChange, BaselinesAnswer, RunAnswer
 from core.engine.checkpointing import Saving
 from core.engine.failure import failure_words, free_memory, write_failure
 from core.engine.loading import corpus_again, load_model, moved_words, trainer_again, versions, write_new_run
@@ -377,11 +377,11 @@ class Session:
             message += f"; {error}"
         return self._changed([], State.DIVERGED, message)
 
-    def baselines(self) -> dict[str, Any]:
+    def baselines(self) -> BaselinesAnswer:
         """Perplexities of the n-gram models, and on which text they are measured: see ``n_gram_baselines``."""
         trainer = self._trainer()
         on = "held out" if trainer.held_out is not None else "training"
-        return {"on": on, **n_gram_baselines(trainer.corpus, trainer.config)}
+        return BaselinesAnswer(on, **n_gram_baselines(trainer.corpus, trainer.config))
 
     # ------------------------------------------------------------------ saving
 
@@ -432,36 +432,31 @@ class Session:
 
     # ------------------------------------------------------------------ what it says
 
-    def describe(self) -> dict[str, Any]:
-        """What a client needs to know of the run, JSON-able."""
-        trainer = self.trainer
+    def describe(self) -> RunAnswer:
+        """The run as clients see it."""
+        trainer, change = self.trainer, self.change
+        backend_change = change and BackendChange(change.words, change.as_before is not None, change.remains)
         config = trainer.config if trainer is not None else self.metadata.config
-        return {
-            "run": str(self.run.path),
-            "name": self.run.name,
-            "state": self.state,
-            "message": self.message,
-            "epoch": trainer.epoch if trainer is not None else run_summary(self.run).epoch,
-            "num_epochs": config.num_epochs,
-            "config": config.to_dict(),
-            "corpus": dataclasses.asdict(self.metadata.corpus),
-            "vocabulary": len(self.vocabulary),
-            "parameters": self.metadata.parameters,
-            "batches_per_epoch": trainer.batches.per_epoch if trainer is not None else 0,
-            "shapes": [[name, list(shape)] for name, shape in self.model.describe()],
-            "device": str(next(self.model.parameters()).device),
-            "threads": torch.get_num_threads(),
-            "ways": trainer.ways if trainer is not None else {},
-            "change": None
-            if self.change is None
-            else {
-                "words": self.change.words,
-                "as_before": self.change.as_before is not None,
-                "remains": self.change.remains,
-            },
-            "no_training": self.no_training,
-            "save_problem": self.save_problem,
-        }
+        return RunAnswer(
+            run=self.run.path,
+            state=self.state,
+            epoch=trainer.epoch if trainer is not None else run_summary(self.run).epoch,
+            config=config,
+            parameters=self.metadata.parameters,
+            vocabulary=len(self.vocabulary),
+            name=self.run.name,
+            message=self.message,
+            num_epochs=config.num_epochs,
+            corpus=self.metadata.corpus,
+            batches_per_epoch=trainer.batches.per_epoch if trainer is not None else 0,
+            shapes=tuple(self.model.describe()),
+            device=str(next(self.model.parameters()).device),
+            threads=torch.get_num_threads(),
+            ways=trainer.ways if trainer is not None else {},
+            change=backend_change or None,
+            no_training=self.no_training,
+            save_problem=self.save_problem,
+        )
 
     def _trainer(self) -> Trainer:
         if self.trainer is None:

@@ -1,4 +1,4 @@
-"""What ``run.json`` says of a run: its settings, its text, its size, and what computed it."""
+"""The metadata of a run, ``run.json``: its settings, its text, its size, and what computed it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError, RunError
-from core.events import read_backend
 from core.files import open_to_read
+from core.record import MALFORMED, read_record, record_as_json
 from core.settings.run_config import RunConfig
 
 FORMAT = 1
@@ -23,9 +23,9 @@ _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 
 @dataclass(frozen=True)
 class CorpusIdentity:
-    """Which text a run was trained on: enough to find it again and to know that it is the same.
+    """Which text a run was trained on: enough to find it again and to check that it is the same.
 
-    ``bytes`` are those that were read and that the sha256 is of; 0 where an older version did not say.
+    ``bytes`` counts the bytes that were read, which the sha256 covers; 0 in files of older versions.
     """
 
     name: str
@@ -40,7 +40,7 @@ class CorpusIdentity:
 class RunMetadata:
     """The contents of ``run.json``.
 
-    ``backend`` is how the last checkpoint was computed; empty where an older version did not say.
+    ``backend`` is how the last checkpoint was computed; empty in files of older versions.
     """
 
     config: RunConfig
@@ -52,15 +52,8 @@ class RunMetadata:
 
     def to_json(self) -> dict[str, Any]:
         """As stored."""
-        return {
-            "format": FORMAT,
-            "config": self.config.to_dict(),
-            "corpus": asdict(self.corpus),
-            "parameters": self.parameters,
-            "created": self.created,
-            "versions": dict(self.versions),
-            **({"backend": dict(self.backend)} if self.backend else {}),
-        }
+        values = {"format": FORMAT, **record_as_json(self)}
+        return values if self.backend else {name: value for name, value in values.items() if name != "backend"}
 
     def encoded(self) -> bytes:
         """The bytes of ``run.json``. A path that is no UTF-8 has surrogates in it, and is kept."""
@@ -73,21 +66,12 @@ def read_metadata(path: Path) -> RunMetadata:
     try:
         if value["format"] != FORMAT:
             raise RunError(f"{path} has format {repr(value['format'])[:40]}, this program knows format {FORMAT}")
-        corpus = value["corpus"]
-        return RunMetadata(
-            config=RunConfig.from_dict(value["config"]),
-            corpus=CorpusIdentity(
-                _text(corpus, "name"), _text(corpus, "sha256"), _count(corpus, "tokens"), _count(corpus, "vocabulary"),
-                _text(corpus, "path"), _count({"bytes": 0, **corpus}, "bytes"),
-            ),
-            parameters=_count(value, "parameters"),
-            created=_text(value, "created"),
-            versions={str(name)[:100]: str(version)[:100] for name, version in dict(value["versions"]).items()},
-            backend=read_backend(value.get("backend", {})),
-        )  # fmt: skip
+        metadata = read_record(RunMetadata, value)
+        _check(metadata)
+        return metadata
     except ConfigError as error:
         raise RunError(f"{path} holds a wrong setting: {str(error)[:400]}") from None
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (*MALFORMED, RecursionError) as error:
         raise RunError(f"{path} is damaged or foreign: {type(error).__name__} {str(error)[:100]}") from None
 
 
@@ -128,15 +112,10 @@ def _parsed(data: bytes) -> Any:
     return json.loads(data)
 
 
-def _text(value: Mapping[str, Any], name: str) -> str:
-    text = value[name]
-    if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
-        raise ValueError(f"{name} is no text of at most {_LONGEST_TEXT:,} characters")
-    return text
-
-
-def _count(value: Mapping[str, Any], name: str) -> int:
-    number = value[name]
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
-        raise ValueError(f"{name} is no count")
-    return number
+def _check(metadata: RunMetadata) -> None:
+    """Raise ValueError for a negative count and for a text that is too long."""
+    corpus = metadata.corpus
+    if min(metadata.parameters, corpus.tokens, corpus.vocabulary, corpus.bytes) < 0:
+        raise ValueError("a count is negative")
+    if max(map(len, (metadata.created, corpus.name, corpus.sha256, corpus.path))) > _LONGEST_TEXT:
+        raise ValueError(f"a text has more than {_LONGEST_TEXT:,} characters")

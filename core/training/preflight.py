@@ -5,10 +5,10 @@ No torch in this module: the screen imports it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from core.device import Device
 from core.errors import ConfigError
 from core.settings.run_config import RunConfig, minimum_tokens, shown
 from core.units import bytes_text, counted
@@ -65,8 +65,8 @@ class Preflight:
     warnings: tuple[str, ...] = ()
 
 
-def preflight(config: RunConfig, text: TextFacts, device: Mapping[str, Any] | None = None) -> Preflight:
-    """The numbers and warnings for ``config`` on a text; ``device`` as an engine describes it."""
+def preflight(config: RunConfig, text: TextFacts, device: Device | None = None) -> Preflight:
+    """The numbers and warnings for ``config`` on a text."""
     if config.documents == "lines":
         batches, tokens, problem, warnings = _poems(config, text)
     else:
@@ -130,14 +130,13 @@ def _nothing_held_out(config: RunConfig, held_out: int, length: int, noun: str) 
     )
 
 
-def _memory_warnings(needed: int, device: Mapping[str, Any] | None) -> Iterable[str]:
-    total, used = (device or {}).get("memory_total"), (device or {}).get("memory_used")
-    if device is None or not isinstance(total, (int, float)):
+def _memory_warnings(needed: int, device: Device | None) -> Iterable[str]:
+    if device is None or device.memory_total is None:
         return
-    name = str(device.get("name", "the device"))
+    name, total, used = device.name, device.memory_total, device.memory_used
     if needed > total:
         yield f"larger than the memory of {name}, {bytes_text(total)}: make hidden, batch or steps smaller"
-    elif isinstance(used, (int, float)) and needed > total - used:
+    elif used is not None and needed > total - used:
         yield f"more than is free on {name} now, {bytes_text(total - used)} of {bytes_text(total)}"
 
 
@@ -157,11 +156,11 @@ def require_memory(config: RunConfig, vocabulary: int, name: str, memory: int | 
         )
 
 
-def device_named(name: str, devices: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def device_named(name: str, devices: Iterable[Device]) -> Device | None:
     """The device that a configuration's ``device`` means; the best one for ``auto`` and for names not known."""
     known = list(devices)
     wanted = {"cuda": "cuda:0"}.get(name, name)
-    return next((device for device in known if device.get("name") == wanted), known[0] if known else None)
+    return next((device for device in known if device.name == wanted), known[0] if known else None)
 
 
 def memory_of(config: RunConfig, vocabulary: int) -> Memory:

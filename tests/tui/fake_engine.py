@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -14,8 +15,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.device import Device
+from core.engine.answers import (
+    Answer,
+    BackendChange,
+    BaselinesAnswer,
+    HelloAnswer,
+    RunAnswer,
+    SaveAnswer,
+    SetAnswer,
+    StateAnswer,
+    StepAnswer,
+)
 from core.engine.client import EngineClient
 from core.engine.protocol import decoded, encoded
+from core.engine.requests import (
+    Baselines,
+    Cancel,
+    Create,
+    Generate,
+    Hello,
+    Open,
+    Pause,
+    Resume,
+    Save,
+    Set,
+    Step,
+    Stop,
+    Train,
+    read_request,
+)
 from core.errors import EngineError
 from core.events import (
     EpochFinished,
@@ -27,6 +56,7 @@ from core.events import (
     StateChanged,
     StepFinished,
 )
+from core.record import record_as_json
 from core.runs.held_folder import HeldFolder
 from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.run import Run
@@ -39,8 +69,8 @@ VOCABULARY = 1027
 TOKENS = 10_000
 BATCHES = 8
 DEVICES = (
-    {"name": "cuda:0", "label": "NVIDIA H100", "memory_used": 1.2e9, "memory_total": 79e9},
-    {"name": "cpu", "label": "Xeon · 2 cores", "memory_used": 3e9, "memory_total": 16e9},
+    Device("cuda:0", "NVIDIA H100", 1_200_000_000, 79_000_000_000),
+    Device("cpu", "Xeon · 2 cores", 3_000_000_000, 16_000_000_000),
 )
 TEXT = "分开了很久\n我还在原地\n"
 
@@ -129,8 +159,9 @@ class FakeEngine:
         if name == "generate":
             for piece in "分开了很久":
                 await self._send(writer, {"id": number, "event": "text", "text": piece})
-        answer = getattr(self, f"_{name}")(message) or {}
-        await self._send(writer, {"id": number, "event": "done", **answer})
+        answer = getattr(self, f"_{name}")(read_request(message))
+        fields = answer if isinstance(answer, dict) else record_as_json(answer)
+        await self._send(writer, {"id": number, **fields, "event": "done"})
 
     @staticmethod
     async def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
@@ -149,47 +180,52 @@ class FakeEngine:
 
     # ------------------------------------------------------------------ requests
 
-    def _hello(self, message: dict[str, Any]) -> dict[str, Any]:
-        return {"pid": os.getpid(), "devices": DEVICES, "run": str(self.run.path) if self.run else None}
+    def _hello(self, asked: Hello) -> HelloAnswer:
+        return HelloAnswer(os.getpid(), DEVICES, {"torch": "2"}, self.run.path if self.run else None, self.state)
 
-    def _adopt(self, run: Run) -> dict[str, Any]:
+    def _adopt(self, run: Run) -> RunAnswer:
         self.run, self._held = run, run.lock()
         self.config = run.metadata().config
-        return self._facts()
+        return self._described()
 
-    def _facts(self) -> dict[str, Any]:
+    def _described(self) -> RunAnswer:
         assert self.run is not None
-        return {
-            "run": str(self.run.path), "state": self.state, "config": self.config.to_dict(), "parameters": 592_387,
-            "epoch": self.epoch, "vocabulary": VOCABULARY, "change": self.family.change,
-        }  # fmt: skip
+        metadata = self.run.metadata()
+        return RunAnswer(
+            self.run.path, self.state, self.epoch, self.config, metadata.parameters, VOCABULARY, self.run.name,
+            num_epochs=self.config.num_epochs, corpus=metadata.corpus, batches_per_epoch=BATCHES,
+            shapes=(("W_hh", (256, 256)),), device="cpu", threads=1, ways={"device": "cpu"}, change=self.family.change,
+        )  # fmt: skip
 
-    def _create(self, message: dict[str, Any]) -> dict[str, Any]:
-        config = RunConfig.from_dict(message["config"])
-        answer = self._adopt(made_run(Path(message["saves"]), config, message.get("name")))
+    def _create(self, asked: Create) -> RunAnswer:
+        answer = self._adopt(made_run(asked.saves, asked.config, asked.name))
         self._tell(StateChanged(State.IDLE, 0))
         return answer
 
-    def _open(self, message: dict[str, Any]) -> dict[str, Any]:
-        run = Run(Path(message["run"]))
+    def _open(self, asked: Open) -> RunAnswer:
+        run = Run(asked.run)
         if self.run is not None:
-            return self._facts()
+            return self._described()
         summary = run_summary(run)
         self.state = State.INTERRUPTED if summary.state in (State.TRAINING, State.PAUSED) else summary.state
         self.epoch = summary.epoch
         return self._adopt(run)
 
-    def _train(self, message: dict[str, Any]) -> dict[str, Any]:
-        if message.get("num_epochs"):
-            self.config = self.config.replace(num_epochs=message["num_epochs"])
-            self._tell(SettingChanged(self.epoch, "num_epochs", message["num_epochs"]))
+    def _train(self, asked: Train) -> StateAnswer:
+        if asked.num_epochs:
+            self.config = self.config.replace(num_epochs=asked.num_epochs)
+            self._tell(SettingChanged(self.epoch, "num_epochs", asked.num_epochs))
+        return self._begin()
+
+    def _resume(self, asked: Resume) -> StateAnswer:
+        return self._begin()
+
+    def _begin(self) -> StateAnswer:
         if self.state != State.PAUSED:
             self._tell(RunResumed(self.epoch, 0))
         self._tell(StateChanged(State.TRAINING, self.epoch))
         self._training = asyncio.create_task(self._train_on())
-        return {"state": self.state}
-
-    _resume = _train
+        return StateAnswer(self.state, self.epoch)
 
     async def _train_on(self) -> None:
         while self.epoch < min(self.config.num_epochs, self.family.halt_at):
@@ -201,46 +237,46 @@ class FakeEngine:
         if self.epoch >= self.config.num_epochs:
             self._tell(StateChanged(State.FINISHED, self.epoch))
 
-    def _halt(self, state: str) -> dict[str, Any]:
+    def _halt(self, state: str) -> StateAnswer:
         if self._training is not None:
             self._training.cancel()
         self._tell(StateChanged(state, self.epoch))
-        return {"state": self.state}
+        return StateAnswer(self.state, self.epoch)
 
-    def _pause(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _pause(self, asked: Pause) -> StateAnswer:
         return self._halt(State.PAUSED)
 
-    def _stop(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _stop(self, asked: Stop) -> StateAnswer:
         return self._halt(State.STOPPED)
 
-    def _step(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _step(self, asked: Step) -> StepAnswer:
         if self.state != State.PAUSED:
             self._tell(StateChanged(State.PAUSED, self.epoch))
         self.batch += 1
         step = StepFinished(self.epoch + 1, self.batch, BATCHES, self.batch, 900.0, 6.8, 100.0, 70_000.0)
         self._tell(step)
-        return {**step.to_json(), "event": "done", "state": self.state}
+        return StepAnswer(self.state, **dataclasses.asdict(step))
 
-    def _set(self, message: dict[str, Any]) -> dict[str, Any]:
-        self.config = self.config.replace(**{message["name"]: message["value"]})
-        self._tell(SettingChanged(self.epoch, message["name"], message["value"]))
-        return {"name": message["name"], "value": message["value"]}
+    def _set(self, asked: Set) -> SetAnswer:
+        self.config = self.config.replace(**{asked.name: asked.value})
+        self._tell(SettingChanged(self.epoch, asked.name, asked.value))
+        return SetAnswer(asked.name, asked.value)
 
-    def _baselines(self, message: dict[str, Any]) -> dict[str, Any]:
-        return {"on": "training", "uniform": VOCABULARY, "unigram": 210.0, "bigram": 12.5, "trigram": 2.25}
+    def _baselines(self, asked: Baselines) -> BaselinesAnswer:
+        return BaselinesAnswer("training", VOCABULARY, 210.0, 12.5, 2.25)
 
-    def _save(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _save(self, asked: Save) -> SaveAnswer:
         assert self.run is not None
-        name = message.get("name") or self.run.name
+        name = asked.name or self.run.name
         if name != self.run.name:
             duplicate_run(self.run, name)
-        return {"path": str(self.run.path.with_name(name))}
+        return SaveAnswer(self.run.path.with_name(name), name)
 
-    def _generate(self, message: dict[str, Any]) -> dict[str, Any]:
-        return {"text": f"{message.get('prefix', '')}分开了很久", "unknown": []}
+    def _generate(self, asked: Generate) -> dict[str, Any]:
+        return {"text": f"{asked.options.prefix}分开了很久", "unknown": []}
 
-    def _cancel(self, message: dict[str, Any]) -> dict[str, Any]:
-        return {}
+    def _cancel(self, asked: Cancel) -> Answer:
+        return Answer()
 
 
 class FakeEngines:
@@ -259,7 +295,7 @@ class FakeEngines:
         self.may_start = asyncio.Event()
         self.may_start.set()
         self.refusals: dict[str, str] = {}
-        self.change: dict[str, Any] | None = None
+        self.change: BackendChange | None = None
         self.start_error: Exception | None = None
         self._numbers = itertools.count()
 

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static, Tooltip
 from textual.widgets._toast import Toast
 
+from core.device import Device
 from core.events import State, StateChanged
 from core.runs.store import list_runs
 from core.settings.run_config import RunConfig, setting
@@ -227,9 +228,9 @@ async def test_a_chosen_text_goes_into_the_form(playground: Make) -> None:
 
 
 def test_device_words() -> None:
-    device = {"name": "cuda:0", "label": "NVIDIA H100", "memory_used": 1.2e9, "memory_total": 79e9}
+    device = Device("cuda:0", "NVIDIA H100", 1_200_000_000, 79_000_000_000)
     assert device_words(device) == "cuda:0 H100 · 1.2/79 GB"
-    assert device_words({"name": "mps", "label": "Apple GPU", "memory_used": None}) == "mps Apple GPU"
+    assert device_words(Device("mps", "Apple GPU")) == "mps Apple GPU"
 
 
 def test_the_screen_imports_no_torch_and_nothing_heavy_before_it_paints() -> None:

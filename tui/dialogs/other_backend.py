@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -11,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
+from core.engine.answers import BackendChange
 from tui.dialogs.dialog import Dialog
 from tui.text.safe import shown_text
 
@@ -25,20 +25,19 @@ class OtherBackendDialog(Dialog[str | None]):
         Binding("right", "app.focus_next", "Other answer", show=False),
     ]
 
-    def __init__(self, change: Mapping[str, Any]) -> None:
-        """``change``: as an engine's answer to ``open`` has it."""
+    def __init__(self, change: BackendChange) -> None:
         super().__init__()
         self._change = change
 
     def compose(self) -> ComposeResult:
-        words, remains = str(self._change.get("words", "")), str(self._change.get("remains", ""))
+        words, remains = self._change.words, self._change.remains
         with Vertical(classes="dialog", id="other-backend") as dialog:
             dialog.border_title = "Not computed as before"
             yield Static(shown_text(f"{words[:1].upper()}{words[1:]}."), classes="dialog-body", markup=False)
             if remains:
                 yield Static(shown_text(f"Also as before: {remains}."), classes="dialog-body", markup=False)
             with Horizontal(classes="dialog-buttons"):
-                if self._change.get("as_before"):
+                if self._change.as_before:
                     yield Button("As before", variant="primary", id="before", compact=True)
                 yield Button("Go on here", id="here", compact=True)
                 yield Button("Cancel", id="no", compact=True)

@@ -17,9 +17,11 @@ from typing import Any
 
 from textual.message import Message
 
+from core.engine.answers import RunAnswer
 from core.engine.client import EngineClient
+from core.engine.requests import Create, Hello, Open
 from core.errors import EngineError, RunError
-from core.events import EpochFinished, State, StateChanged
+from core.events import EpochFinished, State, StateChanged, event_from_json
 from core.files import open_to_read
 from core.runs.journal import JournalReader
 from core.runs.run import Run
@@ -55,7 +57,7 @@ class Engines:
     ) -> None:
         self._take = post
         self._saves = saves
-        self._data = str(data) if data is not None else None
+        self._data = data
         self._start = standby or EngineClient.standby
         self._attach = attach or EngineClient.attach
         self._clients: dict[Path, EngineClient] = {}
@@ -146,11 +148,11 @@ class Engines:
             client = await self._take_standby()
             self.prepare(NEXT_STANDBY)
         try:
-            facts = await client.request("open", run=str(run))
+            answer = await client.ask(Open(run))
         except BaseException:
             await client.close()
             raise
-        self._keep(run, client, facts)
+        self._keep(run, client, answer)
         return client
 
     async def attached(self, run: Path) -> bool:
@@ -164,11 +166,11 @@ class Engines:
             except EngineError:
                 return False
             try:
-                facts = await client.request("open", run=str(run))
+                answer = await client.ask(Open(run))
             except EngineError:
                 await client.close()
                 return False
-            self._keep(run, client, facts)
+            self._keep(run, client, answer)
             return True
 
     async def create(self, config: RunConfig, name: str | None = None) -> Path:
@@ -176,23 +178,21 @@ class Engines:
         client = await self._take_standby()
         self.prepare(NEXT_STANDBY)
         try:
-            facts = await client.request(
-                "create", config=config.to_dict(), saves=str(self._saves), name=name, data=self._data
-            )
-            run = Path(str(facts["run"]))
+            answer = await client.ask(Create(config, self._saves, name, self._data))
+            run = answer.run
         except BaseException:
             await client.close()
             self.prepare()
             raise
-        self._keep(run, client, facts)
+        self._keep(run, client, answer)
         self._post(RunsChanged())
         return run
 
-    def _keep(self, run: Path, client: EngineClient, facts: dict[str, Any]) -> None:
+    def _keep(self, run: Path, client: EngineClient, answer: RunAnswer) -> None:
         self._clients[run] = client
-        self._states[run] = str(facts.get("state", State.IDLE))
+        self._states[run] = answer.state
         client.listen(lambda message: self._heard(run, message), lambda: self._lost(run, client))
-        self._post(RunOpened(run, facts))
+        self._post(RunOpened(run, answer))
 
     def has_client(self, run: Path) -> bool:
         """Whether there is an engine behind ``run`` that we talk to."""
@@ -245,15 +245,13 @@ class Engines:
         await asyncio.gather(*(client.close() for client in clients), return_exceptions=True)
 
     async def _tell_devices(self, client: EngineClient) -> None:
-        hello = await client.request("hello")
-        self._post(DevicesFound(tuple(item for item in hello.get("devices", ()) if isinstance(item, dict))))
+        self._post(DevicesFound((await client.ask(Hello())).devices))
 
     def _heard(self, run: Path, message: dict[str, Any]) -> None:
-        if message.get("event") == "state":
-            state, epoch = str(message.get("state")), message.get("epoch")
-            self._states[run] = state
-            words = str(message.get("message", ""))
-            self._post(RunStateChanged(run, state, epoch if isinstance(epoch, int) else 0, words))
+        event = event_from_json(message)
+        if isinstance(event, StateChanged):
+            self._states[run] = event.state
+            self._post(RunStateChanged(run, event.state, event.epoch, event.message))
 
     def _lost(self, run: Path, client: EngineClient) -> None:
         if self._clients.get(run) is client:

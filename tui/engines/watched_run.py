@@ -7,8 +7,8 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeGuard
 
+from core.engine.answers import BaselinesAnswer, StepAnswer
 from core.events import (
     LARGEST_LOSS,
     EpochFinished,
@@ -82,7 +82,7 @@ class WatchedRun:
     def know(self, facts: RunMetadata, summary: RunSummary | None = None) -> None:
         """What ``run.json`` says; later changes in the journal stand above it, and what the engine has said."""
         if summary is not None and self.state == OPENING:
-            self.hear_state(summary.state)
+            self.apply_state(summary.state)
             self.told_epoch = summary.epoch
         self.config = facts.config
         self.vocabulary = facts.corpus.vocabulary
@@ -104,9 +104,9 @@ class WatchedRun:
                     self.samples.append(event)
                     self.sample_version += 1
                 case StateChanged():
-                    self.hear_state(event.state, event.message)
+                    self.apply_state(event.state, event.message)
                 case SettingChanged():
-                    self.hear_setting(event.name, event.value)
+                    self.apply_setting(event.name, event.value)
                 case StepFinished():
                     self.step = event
                 case Note():
@@ -120,28 +120,28 @@ class WatchedRun:
                     pass
         self._add(new)
 
-    def hear_state(self, state: str, message: str = "") -> None:
+    def apply_state(self, state: str, message: str = "") -> None:
         """The run is in another state."""
         self.state = state
         self.message = message
         self._epoch_began = time.monotonic()
 
-    def hear_step(self, message: dict[str, Any]) -> None:
-        """An engine's answer to ``step``, which has the fields of a ``StepFinished``."""
-        numbers = [message.get(name) for name in ("epoch", "batch", "num_batches", "loss", "perplexity")]
-        if all(isinstance(number, (int, float)) for number in numbers):
-            epoch, batch, num_batches, loss, perplexity = (float(number or 0) for number in numbers)
-            rate = self.learning_rate or 0.0
-            self.step = StepFinished(int(epoch), int(batch), int(num_batches), 0, perplexity, loss, rate, 0.0)
+    def apply_step(self, answer: StepAnswer) -> None:
+        """Take the progress of the epoch from an engine's answer to ``step``."""
+        if math.isfinite(answer.perplexity):
+            self.step = StepFinished(
+                answer.epoch, answer.batch, answer.num_batches, answer.step, answer.perplexity, answer.loss,
+                answer.learning_rate, 0.0,
+            )  # fmt: skip
 
-    def hear_baselines(self, message: dict[str, Any]) -> None:
-        """An engine's answer to ``baselines``: what n-gram models reach, and on which text."""
-        values = {name: message.get(name) for name in ("unigram", "bigram", "trigram")}
-        self.baselines = tuple((name, float(value)) for name, value in values.items() if _is_number(value))
-        self.baselines_on = "held out" if message.get("on") == "held out" else "training"
+    def apply_baselines(self, answer: BaselinesAnswer) -> None:
+        """Take the perplexities of the n-gram models from an engine's answer to ``baselines``."""
+        values = {"unigram": answer.unigram, "bigram": answer.bigram, "trigram": answer.trigram}
+        self.baselines = tuple((name, value) for name, value in values.items() if math.isfinite(value))
+        self.baselines_on = answer.on
         self.curve_version += 1
 
-    def hear_setting(self, name: str, value: float) -> None:
+    def apply_setting(self, name: str, value: float) -> None:
         """A live setting is another one now."""
         if name == "learning_rate":
             self.learning_rate = float(value)
@@ -283,7 +283,3 @@ def _logarithm(curve: Curve) -> Curve:
     if len(curve):
         found.extend(x[y > 0], np.log(y[y > 0]))
     return found
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
@@ -14,6 +13,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from core.device import Device
 from tui.text.safe import cell_len
 
 NARROWEST_NAMED = 88  # columns from which tabs and device leave room for the name of the program
@@ -73,11 +73,10 @@ class HeaderLine(Horizontal):
             device.update(Content(words), layout=False)
 
 
-def device_words(device: Mapping[str, Any]) -> str:
-    """``cuda:0 H100 · 1.2/79 GB``, without what nobody can tell."""
-    label = str(device.get("label") or "").removeprefix("NVIDIA ")
-    name = f"{device.get('name', '?')} {label}".strip()
-    used, total = device.get("memory_used"), device.get("memory_total")
-    if isinstance(used, (int, float)) and isinstance(total, (int, float)) and total > 0:
+def device_words(device: Device) -> str:
+    """``cuda:0 H100 · 1.2/79 GB``; memory that is not known is left out."""
+    name = f"{device.name} {device.label.removeprefix('NVIDIA ')}".strip()
+    used, total = device.memory_used, device.memory_total
+    if used is not None and total:
         return f"{name} · {used / 1e9:.1f}/{total / 1e9:.0f} GB"
     return name

@@ -294,7 +294,7 @@ async def test_signals(tiny: Tiny, saves: Path, runtime: Path, one_thread: None)
     # What it did up to the signal is saved: nothing is undone when it goes on.
     done = epochs(read_journal(run.journal_path))[-1].epoch
     again = Session.open(run)
-    assert again.describe()["epoch"] == done
+    assert again.describe().epoch == done
     again.close()
 
 

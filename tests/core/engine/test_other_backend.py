@@ -76,9 +76,10 @@ def test_a_plain_run_goes_on_plainly_where_that_is_asked(
     run = half_trained(tiny(), saves, monkeypatch, plain=True)
     assert run.metadata().backend["kernels"] == resumed(run)[0].backend["kernels"] == "plain"  # type: ignore[index]
     session = Session.open(run)
-    change = session.describe()["change"]
-    assert "computed with plain kernels; here it is computed with compiled kernels" in change["words"]
-    assert change["as_before"] and not change["remains"]
+    change = session.describe().change
+    assert change is not None
+    assert "computed with plain kernels; here it is computed with compiled kernels" in change.words
+    assert change.as_before and not change.remains
     session.close()
     assert run.metadata().backend["kernels"] == "plain"  # looking is not computing
     finished(run, as_before=True)

@@ -17,6 +17,7 @@ from textual.timer import Timer
 from textual.widgets import Button, DataTable, Static
 from textual.worker import Worker
 
+from core.engine.requests import Save
 from core.errors import EngineError, RunError, UserError
 from core.events import State
 from core.runs.run import Run
@@ -294,7 +295,7 @@ class RunsPane(Vertical):
             if run.state in (State.TRAINING, State.PAUSED):
                 # Its engine is writing: only it can make a copy that is of one moment.
                 client = await host(self).engines.client(run.path)
-                await client.request("save", name=name)
+                await client.ask(Save(name))
             else:
                 await self._try(lambda: duplicate_run(Run(run.path), name))
             self._done(f"{name} is a copy of {run.name}", run.path.with_name(name))

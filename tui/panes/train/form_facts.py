@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from textual import work
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
+from core.device import Device
 from core.errors import CorpusError
 from core.runs.pace import Pace, Shape, paces, shape_of
 from core.settings.run_config import RunConfig
@@ -37,7 +37,7 @@ class FormFacts(Static):
         self._data_dir: Path | None = None
         self._timer: Timer | None = None
         self._counted: dict[Key, TextFacts | str] = {}
-        self._devices: Sequence[Mapping[str, Any]] = ()
+        self._devices: Sequence[Device] = ()
         self._paces: Mapping[Shape, Pace] = {}
 
     # ------------------------------------------------------------------ being told
@@ -47,7 +47,7 @@ class FormFacts(Static):
         if config.documents == "stream":
             self._counted[_key(config)] = TextFacts(tokens, vocabulary)
 
-    def know_devices(self, devices: Sequence[Mapping[str, Any]]) -> None:
+    def know_devices(self, devices: Sequence[Device]) -> None:
         """Which devices there are, and their memory."""
         self._devices = devices
         self._paint()

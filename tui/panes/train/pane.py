@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +12,8 @@ from textual.containers import Horizontal
 from textual.reactive import reactive
 from textual.widgets import Button
 
+from core.device import Device
+from core.engine.requests import Pause, Request, Resume, Set, Stop
 from core.events import Event, Note, SettingChanged, State
 from core.runs.metadata import RunMetadata
 from core.runs.store import check_name
@@ -155,7 +157,7 @@ class TrainPane(Horizontal):
         """The engine of a run says that it is in another state."""
         run = self._run
         if run is not None and run.path == path and run.state != state:
-            run.hear_state(state, message)
+            run.apply_state(state, message)
             self._state_changed(run)
             self.view.changed()
 
@@ -180,7 +182,7 @@ class TrainPane(Horizontal):
         name = shown_text(Path(str(values.get("corpus", ""))).name)
         self.notify(f"{name} is in the settings: ctrl+t trains on it", markup=False)
 
-    def know_devices(self, devices: Sequence[Mapping[str, Any]]) -> None:
+    def know_devices(self, devices: Sequence[Device]) -> None:
         """Which devices there are."""
         self.panel.facts.know_devices(devices)
 
@@ -268,7 +270,7 @@ class TrainPane(Horizontal):
         elif run is None:
             return
         elif plan == "resume":
-            self._ask("resume")
+            self._ask(Resume())
         elif plan == "apply":
             self._training.do(self._training.apply(run))
         elif plan == "go on":
@@ -278,12 +280,12 @@ class TrainPane(Horizontal):
     def action_pause(self) -> None:
         """Pause, or go on."""
         if self._run is not None:
-            self._ask("resume" if self._run.state == State.PAUSED else "pause")
+            self._ask(Resume() if self._run.state == State.PAUSED else Pause())
 
     @on(Button.Pressed, "#train-stop")
     def action_stop(self) -> None:
         """Stop training; the engine saves."""
-        self._ask("stop")
+        self._ask(Stop())
 
     @on(Button.Pressed, ".recover")
     def _recover_pressed(self, event: Button.Pressed) -> None:
@@ -314,7 +316,7 @@ class TrainPane(Horizontal):
         self.form.change({"learning_rate": typed(rate)})
         if moving:
             self._wanted_rate = rate
-            self._ask("set", name="learning_rate", value=rate)
+            self._ask(Set("learning_rate", rate))
         self._tell_plan()
 
     def action_settings(self) -> None:
@@ -395,11 +397,11 @@ class TrainPane(Horizontal):
 
     # ------------------------------------------------------------------ the work behind the acts
 
-    def _ask(self, request: str, **fields: Any) -> None:
+    def _ask(self, request: Request[Any]) -> None:
         """Send one request to the engine of the run on screen."""
         run = self._run
         if run is not None:
-            self._training.do(self._training.request(run.path, request, **fields))
+            self._training.do(self._training.ask(run.path, request))
 
     def _show_errors(self) -> None:
         self.drawer = True

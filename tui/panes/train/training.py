@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from core.engine.answers import AnswerT
+from core.engine.requests import Baselines, Open, Request, Save, Set, Step, Train
 from core.errors import ConfigError, EngineError, UserError
 from core.events import State
 from core.settings.run_config import RunConfig
@@ -70,17 +72,17 @@ class Training:
             self._refused = False
             self._pane.view.trouble("")
 
-    async def request(self, path: Path, request: str, **fields: Any) -> dict[str, Any]:
-        """One request to the engine of a run, which is started if there is none."""
+    async def ask(self, path: Path, request: Request[AnswerT]) -> AnswerT:
+        """Send one request to the engine of a run, which is started if there is none."""
         client = await self._engines.client(path)
-        return await client.request(request, **fields)
+        return await client.ask(request)
 
     async def create_and_train(self) -> None:
         """A new run with the settings of the form."""
         path = await self._created()
         if path is not None:
             self._pane.show_curve()
-            await self.request(path, "train")
+            await self.ask(path, Train())
 
     async def _created(self) -> Path | None:
         """The folder of a new run, which is on screen now; None where the app has closed meanwhile."""
@@ -112,23 +114,23 @@ class Training:
         if not self._engines.has_client(run.path):
             pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
         pane.show_curve()
-        way = await self._way_on(run)
-        if way is None:
+        as_before = await self._as_before(run)
+        if as_before is None:
             return
         await self._put(run, config, only=("learning_rate",))
-        await self.request(run.path, "train", num_epochs=config.num_epochs, **way)
+        await self.ask(run.path, Train(config.num_epochs, as_before))
 
-    async def _way_on(self, run: WatchedRun) -> dict[str, Any] | None:
-        """How it goes on, as fields of the request; asks where it would compute otherwise than before, None cancels."""
+    async def _as_before(self, run: WatchedRun) -> bool | None:
+        """Whether to compute as before; asks if the backend has changed. None cancels."""
         if run.state in (State.TRAINING, State.PAUSED):
-            return {}
-        change = (await self.request(run.path, "open", run=str(run.path))).get("change")
-        if not change:
-            return {}
+            return False
+        change = (await self.ask(run.path, Open(run.path))).change
+        if change is None:
+            return False
         if not stands(self._pane):
             return None
         answer = await self._pane.app.push_screen_wait(OtherBackendDialog(change))
-        return None if answer is None else {"as_before": answer == "before"}
+        return None if answer is None else answer == "before"
 
     async def recover(self, run: WatchedRun, rate: float) -> None:
         """Train a run that ended badly on from its last good checkpoint, with a lower learning rate."""
@@ -136,17 +138,17 @@ class Training:
         pane.view.trouble("")
         pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
         pane.show_curve()
-        way = await self._way_on(run)
-        if way is None:
+        as_before = await self._as_before(run)
+        if as_before is None:
             return
-        change = self.request(run.path, "set", name="learning_rate", value=rate)
+        change = self.ask(run.path, Set("learning_rate", rate))
         if run.state == State.FAILED:
             # It goes back to its checkpoint when it trains, and to the learning rate in that: the change comes behind,
             # without a wait in between.
-            await asyncio.gather(self.request(run.path, "train", **way), change)
+            await asyncio.gather(self.ask(run.path, Train(as_before=as_before)), change)
         else:
             await change
-            await self.request(run.path, "train", **way)
+            await self.ask(run.path, Train(as_before=as_before))
 
     async def apply(self, run: WatchedRun) -> None:
         """Put the live settings of the form into a run that trains or is paused."""
@@ -159,8 +161,8 @@ class Training:
     async def _put(self, run: WatchedRun, config: RunConfig, only: tuple[str, ...] | None = None) -> None:
         for name, value in live_edits(run, config).items():
             if only is None or name in only:
-                await self.request(run.path, "set", name=name, value=value)
-                run.hear_setting(name, value)  # the journal says it later
+                await self.ask(run.path, Set(name, value))
+                run.apply_setting(name, value)  # the journal says it later
         if stands(self._pane):
             self._pane.settings_changed()
 
@@ -170,18 +172,17 @@ class Training:
         path = await self._created() if pane.plan == "new" or run is None else run.path
         if path is None:
             return
-        way = {} if run is None or run.path != path else await self._way_on(run)
-        if way is None:
+        as_before = False if run is None or run.path != path else await self._as_before(run)
+        if as_before is None:
             return
-        answer = await self.request(path, "step", count=1, **way)
+        answer = await self.ask(path, Step(1, as_before))
         if stands(pane) and pane.run is not None and pane.run.path == path:
-            pane.run.hear_step(answer)
+            pane.run.apply_step(answer)
             pane.view.changed()
 
     async def save(self, run: WatchedRun, name: str) -> None:
         """Save a run, or a copy of it under another name."""
-        fields = {} if name == run.name else {"name": name}
-        await self.request(run.path, "save", **fields)
+        await self.ask(run.path, Save(None if name == run.name else name))
         if stands(self._pane):
             words = f"{run.name} is saved" if name == run.name else f"{name} is a copy of {run.name}"
             self._pane.notify(shown_text(f"{words}, after epoch {run.epoch:,}"), markup=False)
@@ -196,7 +197,7 @@ class Training:
     async def _ask_baselines(self, run: WatchedRun) -> None:
         """What n-gram models reach on the same text: lines to measure the curve by."""
         with contextlib.suppress(UserError, EngineError):
-            run.hear_baselines(await self.request(run.path, "baselines"))
+            run.apply_baselines(await self.ask(run.path, Baselines()))
         if stands(self._pane):
             self._pane.view.changed()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fake_engine import made_run, scripted_epoch
 
+from core.engine.answers import BaselinesAnswer
 from core.events import EpochFinished, RunResumed, State, StateChanged
 from core.settings.run_config import RunConfig
 from tui.engines.watched_run import WatchedRun
@@ -120,7 +121,7 @@ def test_columns_of_the_epochs_stand_under_one_another() -> None:
 
 def test_baselines_say_on_which_text(saves: Path) -> None:
     run = WatchedRun(made_run(saves, HELD_OUT).path)
-    run.hear_baselines({"on": "held out", "uniform": 1027, "unigram": 210.0, "bigram": None, "trigram": 3.0})
+    run.apply_baselines(BaselinesAnswer("held out", 1027.0, 210.0, math.nan, 3.0))
     assert run.baselines == (("unigram", 210.0), ("trigram", 3.0)) and run.baselines_on == "held out"
-    run.hear_baselines({"on": "training", "unigram": 210.0})
+    run.apply_baselines(BaselinesAnswer("training", 1027.0, 210.0, math.nan, math.nan))
     assert run.baselines_on == "training"

@@ -11,6 +11,7 @@ import pytest
 from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
 from textual.widgets import Button, Input, Select, Static
 
+from core.engine.answers import BackendChange, BaselinesAnswer
 from core.errors import EngineError
 from core.events import EpochFinished, Note, RunResumed, SampleWritten, SettingChanged, State, StateChanged
 from core.runs.summary import run_summary
@@ -100,7 +101,7 @@ async def test_going_on_with_another_backend_is_asked_first(playground: Make, fa
         for number, (keys, way) in enumerate((
             (("escape",), None), (("right", "right", "enter"), None), (("enter",), True), (("right", "enter"), False)
         )):  # fmt: skip
-            fakes.change = {"words": words, "as_before": True, "remains": ""}
+            fakes.change = BackendChange(words, as_before=True)
             before = len(asked("train"))
             await pilot.press("ctrl+t")
             await until(pilot, lambda: isinstance(app.screen, OtherBackendDialog))
@@ -117,7 +118,7 @@ async def test_going_on_with_another_backend_is_asked_first(playground: Make, fa
             await until(pilot, lambda: "training" in status(app))
             await pilot.press("x")
             await until(pilot, lambda: "stopped" in status(app))
-        fakes.change = {"words": words, "as_before": False, "remains": ""}
+        fakes.change = BackendChange(words)
         await pilot.press("s")
         await until(pilot, lambda: isinstance(app.screen, OtherBackendDialog))
         assert not app.screen.query("#before")
@@ -560,7 +561,7 @@ async def test_a_bidirectional_run_says_what_it_is(playground: Make, saves: Path
         assert "sees its own answer" in figures(app)
         assert "Generation is off" in str(app.query_one("#samples-text", Static).content)
         assert app.train.run is not None
-        app.train.run.hear_baselines({"on": "training", "bigram": 12.5})
+        app.train.run.apply_baselines(BaselinesAnswer("training", 1027.0, math.nan, 12.5, math.nan))
         app.train.view._paint(everything=True)
         assert [line.label for line in app.query_one(CurveChart).references] == ["uniform 1,027"]
 

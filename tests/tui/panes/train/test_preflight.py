@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fake_engine import made_run, scripted_epoch, write_journal
 
 from core.corpus.batching_plan import num_batches
+from core.device import Device
 from core.events import State, StateChanged
 from core.runs.pace import Pace, paces, shape_of
 from core.settings.run_config import RunConfig
@@ -83,18 +83,18 @@ def test_poems_are_counted_by_lines() -> None:
 
 def test_memory_against_the_device() -> None:
     needed = preflight(RunConfig(), TEXT).memory.total
-    small = {"name": "cuda:0", "memory_total": needed - 1, "memory_used": 0}
+    small = Device("cuda:0", memory_total=needed - 1, memory_used=0)
     assert "larger than the memory of cuda:0" in preflight(RunConfig(), TEXT, small).warnings[0]
-    full = {"name": "cpu", "memory_total": 10 * needed, "memory_used": 9.5 * needed}
+    full = Device("cpu", memory_total=10 * needed, memory_used=int(9.5 * needed))
     assert "more than is free on cpu now" in preflight(RunConfig(), TEXT, full).warnings[0]
-    roomy = {"name": "cpu", "memory_total": 10 * needed, "memory_used": None}
-    for device in (roomy, {"name": "mps", "memory_total": None, "memory_used": None}, None):
+    roomy = Device("cpu", memory_total=10 * needed)
+    for device in (roomy, Device("mps"), None):
         assert not preflight(RunConfig(), TEXT, device).warnings
 
 
 def test_which_device_is_meant() -> None:
-    devices: list[dict[str, Any]] = [{"name": "cuda:0"}, {"name": "cuda:1"}, {"name": "cpu"}]
-    meant = {name: (device_named(name, devices) or {}).get("name") for name in ("auto", "cuda", "cuda:1", "cpu")}
+    devices = [Device("cuda:0"), Device("cuda:1"), Device("cpu")]
+    meant = {name: getattr(device_named(name, devices), "name", None) for name in ("auto", "cuda", "cuda:1", "cpu")}
     assert meant == {"auto": "cuda:0", "cuda": "cuda:0", "cuda:1": "cuda:1", "cpu": "cpu"}
     assert device_named("auto", []) is None
 
