@@ -1,51 +1,47 @@
-"""What the command palette offers: each pane, and each key of each pane by its name."""
+"""The commands of the command palette: each pane, and each key of each pane by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 
+from tui.panes import PANES, PaneKind
 from tui.shell.screenshot import screenshot_soon
 
-if TYPE_CHECKING:
-    from tui.app import PaneKind, Playground
 
-
-def commands(app: Playground) -> Iterable[SystemCommand]:
-    """All of them, the shown pane's first."""
-    from tui.app import PANES
-
-    current = app.query_one("#header").current  # type: ignore[attr-defined]
+def commands(app: App[Any], current: str) -> Iterable[SystemCommand]:
+    """All commands, those of the ``current`` pane first."""
     for pane in sorted(PANES, key=lambda pane: pane.name != current):
-        words = f"To the {pane.title} pane ({pane.key})"
-        yield SystemCommand(f"Show {pane.title}", words, partial(app.action_pane, pane.name))
+        show = partial(app.run_action, f"pane('{pane.name}')")
+        yield SystemCommand(f"Show {pane.title}", f"Show the {pane.title} pane ({pane.key})", show)
         for binding in pane_bindings(pane):
             title = f"{pane.title}: {binding.tooltip or binding.description}"
-            yield SystemCommand(title, f"Key: {key_words(binding)}", partial(_act, app, pane.name, binding.action))
-    yield SystemCommand("Help", "Keys, first steps, and what the words mean (f1)", app.action_help)
-    yield SystemCommand("Dark or light", "The playground's two themes (f9)", app.action_toggle_theme)
-    yield SystemCommand("Screenshot", "Save a picture of the screen, as SVG", partial(screenshot_soon, app))
-    yield SystemCommand("Quit", "Leave; trainings go on in their engines (q)", app.action_quit)
+            yield SystemCommand(title, f"Key: {key_words(binding)}", partial(_act, app, pane, binding.action))
+    for title, words, action in (
+        ("Help", "Keys, first steps and glossary (f1)", "help"),
+        ("Dark or light", "Switch between the two themes of the playground (f9)", "toggle_theme"),
+        ("Quit", "Quit; training continues in the background (q)", "quit"),
+    ):
+        yield SystemCommand(title, words, partial(app.run_action, action))
+    yield SystemCommand("Screenshot", "Save the screen as an SVG file", partial(screenshot_soon, app))
 
 
-async def _act(app: Playground, pane: str, action: str) -> None:
-    await app.action_pane(pane)
-    await app.run_action(action, app.query_one(f"#pane-{pane}"))
+async def _act(app: App[Any], pane: PaneKind, action: str) -> None:
+    await app.run_action(f"pane('{pane.name}')")
+    await app.run_action(action, app.query_one(f"#{pane.id}"))
 
 
 def pane_bindings(pane: PaneKind) -> list[Binding]:
-    """The keys of a pane, without those that only move about."""
-    kind = getattr(import_module(pane.module), pane.class_name)
-    return [binding for binding in described(kind.BINDINGS) if binding.tooltip]
+    """The keys of a pane, except those that only move around."""
+    return [binding for binding in described(pane.widget_class.BINDINGS) if binding.tooltip]
 
 
 def described(bindings: Iterable[BindingType]) -> list[Binding]:
-    """Bindings in full; of several keys for one act, all in one."""
+    """The bindings as ``Binding`` objects; one for all keys of an action."""
     return [binding if isinstance(binding, Binding) else Binding(*binding) for binding in bindings]
 
 
@@ -53,5 +49,5 @@ _NAMES = {"plus": "+", "minus": "-", "equals_sign": "=", "escape": "esc", "delet
 
 
 def key_words(binding: Binding) -> str:
-    """The first key of a binding as people write it."""
+    """The first key of a binding as it is usually written."""
     return binding.key_display or _NAMES.get(first := binding.key.split(",")[0], first)

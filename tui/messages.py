@@ -1,8 +1,12 @@
-"""What the parts of the playground tell each other. Past tense; who sends throttles, who takes coalesces."""
+"""Messages between the panes, the engines and the app. Every message is in past tense.
+
+A pane posts a message, which bubbles up to the app. The app acts on it and then publishes it to all panes that listen
+(``tui.services.listen``).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +15,76 @@ from textual.message import Message
 from core.device import Device
 from core.engine.answers import RunAnswer
 from core.events import Event
+from core.runs.metadata import RunMetadata
+from core.runs.summary import RunSummary
+
+
+class Fact(Message):
+    """A message whose fields cannot change; no frozen dataclass, since Textual assigns attributes of its own."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in vars(self):
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        super().__setattr__(name, value)
 
 
 @dataclass
-class CorpusChosen(Message):
-    """The Data pane settled on a text; ``settings`` are the RunConfig fields of the group "text"."""
+class CorpusChosen(Fact):
+    """A text was chosen in the Data pane; ``settings`` are the RunConfig fields of the group "text"."""
 
     settings: dict[str, Any]
 
 
 @dataclass
-class TextsChanged(Message):
-    """There are other texts to open than before: one was downloaded."""
+class TextsChanged(Fact):
+    """The list of texts changed: one was downloaded."""
+
+    def can_replace(self, message: Message) -> bool:
+        """One reading of the list is enough."""
+        return isinstance(message, TextsChanged)
 
 
 @dataclass
-class RunChosen(Message):
-    """A run was picked: ``purpose`` is "watch" (show its curve), "resume" (go on training) or "generate"."""
+class RunChosen(Fact):
+    """A run was chosen: ``purpose`` is "watch" (show its curve), "resume" (continue training) or "generate"."""
 
     path: Path
     purpose: str
 
 
 @dataclass
-class RunOpened(Message):
+class RunShown(Fact):
+    """The app put a run on screen; its files have not been read yet."""
+
+    path: Path
+
+
+@dataclass
+class RunRead(Fact):
+    """The files of the run on screen were read."""
+
+    path: Path
+    metadata: RunMetadata
+    summary: RunSummary
+
+
+@dataclass
+class RunUnreadable(Fact):
+    """The run on screen cannot be opened; ``reason`` is a sentence."""
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class RunClosed(Fact):
+    """The app took the run off the screen."""
+
+    path: Path
+
+
+@dataclass
+class RunOpened(Fact):
     """An engine has the run open, and this app is its client."""
 
     path: Path
@@ -42,36 +92,40 @@ class RunOpened(Message):
 
 
 @dataclass
-class RunsChanged(Message):
-    """The list of runs is no longer what it was: one was created, saved, renamed, copied or deleted."""
+class RunsChanged(Fact):
+    """The list of runs changed: one was created, saved, renamed, copied, deleted or restored."""
+
+    def can_replace(self, message: Message) -> bool:
+        """One reading of the list is enough."""
+        return isinstance(message, RunsChanged)
 
 
 @dataclass
-class RunRenamed(Message):
-    """A run has moved to another folder: whoever remembers ``path`` should remember ``new_path``."""
+class RunRenamed(Fact):
+    """A run moved from the folder ``path`` to ``new_path``."""
 
     path: Path
     new_path: Path
 
 
 @dataclass
-class RunDeleted(Message):
-    """A run is gone: whoever shows the one at ``path`` should stop."""
+class RunDeleted(Fact):
+    """The run at ``path`` was deleted."""
 
     path: Path
 
 
 @dataclass
-class JournalGrew(Message):
-    """New lines of a run's journal, oldest first. Many epochs come in one message."""
+class JournalGrew(Fact):
+    """A run's journal has new lines, oldest first. Many epochs come in one message."""
 
     path: Path
     events: tuple[Event, ...]
 
 
 @dataclass
-class RunStateChanged(Message):
-    """The engine of a run says that it is in another state (see core.events.State)."""
+class RunStateChanged(Fact):
+    """The engine of a run reported another state (see core.events.State)."""
 
     path: Path
     state: str
@@ -80,8 +134,8 @@ class RunStateChanged(Message):
 
 
 @dataclass
-class EngineLost(Message):
-    """The engine of a run went away unasked; ``reason`` is a sentence, ``log`` is where more can be read."""
+class EngineLost(Fact):
+    """The engine of a run ended unasked; ``reason`` is a sentence, ``log`` the file to read."""
 
     path: Path
     reason: str
@@ -89,7 +143,22 @@ class EngineLost(Message):
 
 
 @dataclass
-class DevicesFound(Message):
+class DevicesFound(Fact):
     """An engine answered which devices its machine has, the best first."""
 
     devices: tuple[Device, ...]
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the latest use of memory counts."""
+        return isinstance(message, DevicesFound)
+
+
+@dataclass
+class DeviceChosen(Fact):
+    """The settings name another device to train on."""
+
+    device: str
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the latest choice counts."""
+        return isinstance(message, DeviceChosen)

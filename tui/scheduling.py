@@ -1,4 +1,4 @@
-"""Something to do a little later, and surely."""
+"""Scheduling a callback that also fires on a busy machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from textual.widget import Widget
 
 
-def later(widget: Widget, seconds: float, callback: Callable[[], object]) -> None:
-    """Call ``callback`` among the messages of ``widget``, ``seconds`` from now or as soon after as there is time.
+def schedule(widget: Widget, seconds: float, callback: Callable[[], object]) -> None:
+    """Call ``callback`` in the message loop of ``widget`` after ``seconds``, or as soon after as possible.
 
-    A one-shot timer of Textual's that is late before it begins to wait, as a short one is on a busy machine, is passed
-    over and never fires. Whoever waits for it before setting another one waits forever.
+    A one-shot timer of Textual that is late before it starts to wait, as a short one is on a busy machine, is skipped
+    and never fires; code that waits for it before it sets another would wait forever.
     """
     if seconds <= 0:
         widget.call_later(callback)

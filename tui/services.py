@@ -1,26 +1,40 @@
-"""What a pane may ask of the app that it is mounted in: nothing else, so that a test can be that app."""
+"""What a pane may ask of the app that it is mounted in, and how it hears what happened. Tests implement the same."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
+from textual.message import Message
+from textual.signal import Signal
 from textual.widget import Widget
 
 from core.engine.client import EngineClient
+from core.settings.run_config import RunConfig
 
 
 class Engines(Protocol):
     """The engines behind the runs, one each."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether a standby engine has finished its imports."""
+
+    async def create(self, config: RunConfig) -> Path:
+        """Create a run and return its folder. Raises RunError, EngineError."""
+
     async def client(self, path: Path) -> EngineClient:
         """The client of the engine of the run at ``path``, started if there is none. Raises RunError, EngineError."""
+
+    def has_client(self, run: Path) -> bool:
+        """Whether there is an engine behind ``run`` that we talk to."""
 
     async def laboratory(self) -> EngineClient:
         """The client of an engine for what needs no run. Raises EngineError."""
 
     async def release(self, path: Path) -> None:
-        """Leave the run's engine, so that an idle one exits and its folder may be moved."""
+        """Disconnect from the run's engine, so that an idle one exits and its folder may be moved."""
 
 
 class Host(Protocol):
@@ -29,10 +43,17 @@ class Host(Protocol):
     current_run: Path | None
     saves: Path
     data_dir: Path | None
+    device: str
+    """The device that new runs train on, as given on the command line."""
+    news: Signal[Message]
+    """The messages of ``tui.messages``, published after the app has acted on them."""
 
     @property
     def engines(self) -> Engines:
         """Where clients of engines come from."""
+
+    async def open_run(self, path: Path) -> None:
+        """Put a run on screen."""
 
 
 def host(widget: Widget) -> Host:
@@ -40,9 +61,19 @@ def host(widget: Widget) -> Host:
     return cast(Host, widget.app)
 
 
-def stands(widget: Widget) -> bool:
-    """Whether the app still runs around ``widget``.
+def listen(widget: Widget, handlers: Mapping[type[Any], Callable[[Any], object]]) -> None:
+    """Call the handler of each message that the app publishes, in the message loop of ``widget``, which is mounted."""
 
-    To be asked after every ``await`` of a worker and at every tick: while an app closes, a widget outlives its parts.
+    def hear(message: Message) -> object:
+        handler = handlers.get(type(message))
+        return handler(message) if handler is not None and stands(widget) else None
+
+    host(widget).news.subscribe(widget, hear)
+
+
+def stands(widget: Widget) -> bool:
+    """Whether ``widget`` is mounted and its app runs.
+
+    Check it after every ``await`` of a worker and at every tick: while an app closes, a widget outlives its children.
     """
     return widget.is_attached and widget.app.is_running

@@ -29,7 +29,6 @@ FILE = Path(sys.argv[1])
 class ObservedPlayground(tui.app.Playground):
     """Tells on request what it shows, and remembers the answers to its dialogs."""
 
-    CSS_PATH = [tui.app.HERE / name for name in tui.app.FIRST_STYLES]  # noqa: RUF012
     orders = 0
 
     async def on_mount(self) -> None:

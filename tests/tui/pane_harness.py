@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from textual.app import App, ComposeResult
 from textual.message import Message
 from textual.reactive import reactive
+from textual.signal import Signal
 from textual.widget import Widget
 
 from core.runs.metadata import CorpusIdentity, RunMetadata
@@ -18,6 +19,7 @@ from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
 from tui import messages
+from tui.shell.breakpoints import HORIZONTAL, VERTICAL
 from tui.shell.footer import KeyLine
 from tui.themes import DARK, LIGHT
 
@@ -81,9 +83,12 @@ class PaneApp(App[None]):
     """Shows one pane, with the product's styles, and keeps the messages that reach the app."""
 
     CSS_PATH: ClassVar[list[str | Path]] = [
-        path for path in (TUI / "app.tcss", *sorted((TUI / "panes").glob("*/*.tcss"))) if path.exists()
+        TUI / "app.tcss",
+        TUI / "dialogs/dialogs.tcss",
+        *sorted((TUI / "panes").glob("*/*.tcss")),
     ]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = HORIZONTAL
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = VERTICAL
     current_run: reactive[Path | None] = reactive(None)
 
     def __init__(
@@ -96,6 +101,7 @@ class PaneApp(App[None]):
         self.script = client or ScriptedClient()
         self.engines = ScriptedEngines(self.script)
         self.messages: list[Message] = []
+        self.news: Signal[Message] = Signal(self, "news")
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.set_reactive(App.theme, DARK.name)  # as the playground does: the styles are read once
@@ -107,6 +113,7 @@ class PaneApp(App[None]):
     async def _on_message(self, message: Message) -> None:
         if type(message).__module__ == messages.__name__:
             self.messages.append(message)
+            self.news.publish(message)
         await super()._on_message(message)
 
     def of(self, kind: type[Message]) -> list[Any]:

@@ -18,12 +18,13 @@ from core.device import Device
 from core.events import State, StateChanged
 from core.runs.store import list_runs
 from core.settings.run_config import RunConfig, setting
-from tui.app import PANES, Playground
+from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.help import HelpScreen
 from tui.engines.clients import Engines
 from tui.forms.choice import Choice
 from tui.messages import CorpusChosen, RunChosen, RunDeleted, RunRenamed
+from tui.panes import PANES
 from tui.panes.data.text_list import TextList
 from tui.panes.runs.run_table import RunTable
 from tui.shell.frame import FrameEdge

@@ -8,7 +8,7 @@ import time
 import pytest
 from textual.app import App
 
-from tui.scheduling import later
+from tui.scheduling import schedule
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 1e-6, 0.001, 0.02])
@@ -23,7 +23,7 @@ async def test_it_comes_on_a_machine_that_is_late(seconds: float, monkeypatch: p
             return time.monotonic()
 
         monkeypatch.setattr("textual.timer._time.get_time", slow_clock)
-        later(app.screen, seconds, lambda: called.append(seconds))
+        schedule(app.screen, seconds, lambda: called.append(seconds))
         for _ in range(100):
             await asyncio.sleep(0.01)
             if called:

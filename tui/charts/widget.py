@@ -16,7 +16,7 @@ from textual.widget import Widget
 
 from tui.charts import Curve, Drawing, Marker, ReferenceLine, Series, blank, line_chart
 from tui.charts.ticks import linear_range
-from tui.scheduling import later
+from tui.scheduling import schedule
 
 if TYPE_CHECKING:
     from textual.theme import Theme
@@ -63,7 +63,7 @@ class Chart(Widget):
             return
         wait = 0.0 if at_once else self._drawn_at + REDRAW_SECONDS - time.monotonic()
         self._scheduled = True
-        later(self, wait, self._redraw)  # after the pending messages, which may change more
+        schedule(self, wait, self._redraw)  # after the pending messages, which may change more
 
     def _redraw(self) -> None:
         """Draw again, and have the changed rows painted."""
@@ -158,7 +158,8 @@ class CurveChart(Chart):
     """Curves over epochs: perplexity in training and on held-out text, with reference lines.
 
     The x axis extends to the end of the run if that is known, else to a round number beyond the latest point, so that
-    a new point changes a few cells and not the whole picture.
+    a new point changes a few cells and not the whole picture. Each change is drawn after the pending messages: whoever
+    sets ``series`` decides how often.
     """
 
     series: reactive[tuple[LiveSeries, ...]] = reactive((), repaint=False, always_update=True)
@@ -186,13 +187,13 @@ class CurveChart(Chart):
         self.placeholder = placeholder
 
     def watch_series(self) -> None:
-        self.invalidate()
+        self.invalidate(at_once=True)
 
     def watch_references(self) -> None:
-        self.invalidate()
+        self.invalidate(at_once=True)
 
     def watch_end(self) -> None:
-        self.invalidate()
+        self.invalidate(at_once=True)
 
     def watch_log_y(self) -> None:
         self.invalidate(at_once=True)

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from core.generation.options import STRATEGIES
 from tui.commands import described, key_words, pane_bindings
 from tui.dialogs.dialog import Dialog
+from tui.panes import PANES
 from tui.text.safe import pad_cells
 
 Lines: TypeAlias = Sequence[tuple[str, str]]
@@ -82,9 +83,11 @@ class HelpScreen(Dialog[None]):
         Binding("escape,f1,q,question_mark", "dismiss", "Close", tooltip="Back to the pane", id="help.close"),
     ]
 
-    def __init__(self, current: str) -> None:
+    def __init__(self, current: str, everywhere: Sequence[BindingType]) -> None:
+        """``current``: the pane whose keys come first; ``everywhere``: the bindings of the app."""
         super().__init__()
         self._current = current
+        self._everywhere = everywhere
         self._text = Static("", id="help-text")
         self._box = VerticalScroll(self._text, id="help")
         self._box.border_title = Content("Help")
@@ -100,13 +103,11 @@ class HelpScreen(Dialog[None]):
         self._text.update(self._words(max(40, self._box.scrollable_content_region.width - 2)))
 
     def _words(self, width: int) -> Content:
-        from tui.app import PANES, Playground
-
         sections: list[tuple[str, Lines]] = [("First steps", FIRST_STEPS)]
         for pane in sorted(PANES, key=lambda pane: pane.name != self._current):
             keys = [(key_words(binding), binding.tooltip) for binding in pane_bindings(pane)]
             sections.append((f"Keys in {pane.title}", [*keys, *MORE_KEYS.get(pane.name, ())]))
-        everywhere = [(key_words(item), item.tooltip) for item in described(Playground.BINDINGS) if item.tooltip]
+        everywhere = [(key_words(item), item.tooltip) for item in described(self._everywhere) if item.tooltip]
         sections.append(("Keys everywhere", [*everywhere, ("ctrl+p", "Every command by its name, themes too")]))
         sections.append(("Strategies in Generate", [(strategy.name, strategy.help) for strategy in STRATEGIES]))
         sections.append(("Words", WORDS))

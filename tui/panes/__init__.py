@@ -1,1 +1,39 @@
-"""The panes of the playground: each shows one of its nouns."""
+"""The panes of the playground: the name, title and key of each, and its class, which is imported when it is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from textual.widget import Widget
+
+
+@dataclass(frozen=True)
+class PaneKind:
+    """One pane."""
+
+    name: str
+    title: str
+    key: str
+    module: str
+    class_name: str
+
+    @property
+    def widget_class(self) -> type[Widget]:
+        """The class of the pane, imported now."""
+        found: type[Widget] = getattr(import_module(self.module), self.class_name)
+        return found
+
+    @property
+    def id(self) -> str:
+        """The id of its widget."""
+        return f"pane-{self.name}"
+
+
+PANES = (
+    PaneKind("data", "Data", "f2", "tui.panes.data.pane", "DataPane"),
+    PaneKind("train", "Train", "f3", "tui.panes.train.pane", "TrainPane"),
+    PaneKind("generate", "Generate", "f4", "tui.panes.generate.pane", "GeneratePane"),
+    PaneKind("runs", "Runs", "f5", "tui.panes.runs.pane", "RunsPane"),
+    PaneKind("lab", "Lab", "f6", "tui.panes.laboratory.pane", "LabPane"),
+)

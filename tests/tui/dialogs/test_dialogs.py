@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, OptionList, Static
 from core.runs.store import check_name
 from core.settings.presets import PRESETS
 from tests.tui.pane_harness import settled
+from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.dialog import Palette
 from tui.dialogs.help import HelpScreen
@@ -26,7 +27,7 @@ DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
     "confirm": lambda: ConfirmDialog("Really?", "Think.", "Do it"),
     "danger": lambda: ConfirmDialog("Really?", "Think.", "Delete", danger=True),
     "name": lambda: NameDialog("Name", "song", "Save", check_name),
-    "help": lambda: HelpScreen("train"),
+    "help": lambda: HelpScreen("train", Playground.BINDINGS),
     "preset": lambda: PresetScreen(next(iter(PRESETS.values()))),
     "palette": Palette,
 }

@@ -14,11 +14,11 @@ from textual.widgets.option_list import Option
 from core.corpus.catalogue import Download, Text
 from tui.forms.drop_down import PagedList
 from tui.palette import QUIET
+from tui.shell.breakpoints import is_short, when_short_changes
 from tui.text.quantities import bytes_text
 from tui.text.safe import cell_len, clip_cells, pad_cells, shown_text
 
 NOT_HERE = "not here yet"
-LOW_SCREEN = 32  # lines of a screen on which what is not here gets one line, not two
 
 
 class TextList(PagedList):
@@ -33,6 +33,9 @@ class TextList(PagedList):
         self._entries: tuple[Text | Download, ...] = ()
         self._notes: dict[str, str] = {}
         self._painted_width = 0
+
+    def on_mount(self) -> None:
+        when_short_changes(self, self._paint)
 
     def show(self, texts: Sequence[Text], downloads: Sequence[Download] = (), highlight: str = "") -> None:
         """Show ``texts``, and below them ``downloads``; the one called ``highlight``, or the first, is highlighted."""
@@ -78,7 +81,7 @@ class TextList(PagedList):
         width = max(16, self._painted_width - 2)
         if isinstance(entry, Text):
             return _two_lines(entry.name, bytes_text(entry.bytes), entry.description, width)
-        if self.app.size.height < LOW_SCREEN:
+        if is_short(self):  # one line instead of two
             return Content.styled(_line(entry.name, self._notes.get(entry.name, "not here"), width), QUIET)
         note = self._notes.get(entry.name, NOT_HERE)
         return _two_lines(entry.name, bytes_text(entry.bytes), f"{note} · {entry.title}", width, QUIET)

@@ -25,7 +25,7 @@ from core.events import State
 from core.generation.options import GenerationRequest
 from core.runs.summary import RunSummary
 from core.units import counted
-from tui.messages import RunsChanged
+from tui.messages import RunChosen, RunsChanged
 from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation, unknown_words
 from tui.panes.generate.request_texts import message_of, named_option, request_words, with_seed
@@ -33,7 +33,7 @@ from tui.panes.generate.run_choice import RunChoice
 from tui.panes.generate.token_details import SHADINGS
 from tui.panes.generate.token_view import TokenView, legend
 from tui.panes.generate.written_text import WrittenText
-from tui.services import host, stands
+from tui.services import host, listen, stands
 from tui.shell.lit_box import LitVertical
 from tui.text.safe import clipped_middle, shown_text
 
@@ -100,6 +100,7 @@ class GeneratePane(Horizontal):
         self.query_one("#generate-texts").border_title = "Texts"
         self._timer = self.set_interval(REFRESH_SECONDS, self._look, pause=True)
         self.watch(self.app, "current_run", self._current_run_changed, init=False)
+        listen(self, {RunChosen: self._run_chosen, RunsChanged: self._runs_changed})
         self.reload()
 
     def on_show(self) -> None:
@@ -143,10 +144,17 @@ class GeneratePane(Horizontal):
         """Ask the run at ``path`` from now on."""
         self._choice.choose(path)
 
-    @on(RunsChanged)
     def reload(self) -> None:
         """Read the list of runs again."""
         self._choice.reload()
+
+    def _runs_changed(self, _event: RunsChanged) -> None:
+        if self.display:  # a hidden pane reads the list when it is shown
+            self.reload()
+
+    def _run_chosen(self, event: RunChosen) -> None:
+        if event.purpose == "generate":  # the run on screen may be another one than was chosen here
+            self.choose(event.path)
 
     def _look(self) -> None:
         if stands(self):

@@ -41,7 +41,7 @@ from tui.dialogs.name import NameDialog
 from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
 from tui.panes.runs.run_details import RunDetails
 from tui.panes.runs.run_table import RunTable, TrashTable
-from tui.services import host, stands
+from tui.services import host, listen, stands
 from tui.shell.lit_box import LitVertical
 from tui.text.quantities import bytes_text
 from tui.text.safe import shown_text
@@ -113,6 +113,7 @@ class RunsPane(Vertical):
         self._show_face()
         self.table.display = False
         self._timer = self.set_interval(REFRESH_SECONDS, self._look_again, pause=True)
+        listen(self, {RunsChanged: self._runs_changed})
         self.reload()
 
     def on_show(self) -> None:
@@ -139,7 +140,10 @@ class RunsPane(Vertical):
 
     # ------------------------------------------------------------------ the list
 
-    @on(RunsChanged)
+    def _runs_changed(self, _event: RunsChanged) -> None:
+        if self.display:  # a hidden pane reads the list when it is shown
+            self.reload()
+
     def reload(self) -> None:
         """Read the list again; the cursor stays on its run."""
         self._reading = self._reload()
@@ -320,7 +324,7 @@ class RunsPane(Vertical):
             )  # fmt: skip
             self.post_message(RunsChanged())
 
-    def restore(self, entry: str) -> None:
+    def action_restore(self, entry: str) -> None:
         """Bring back the run that was deleted here and is in that folder of the trash, unless it is back already."""
         for path in self._deleted:
             if path.parent.name == entry:

@@ -17,7 +17,7 @@ _WORDS = {
 }
 
 
-def trouble_words(run: WatchedRun) -> str:
+def failure_words(run: WatchedRun) -> str:
     """A few sentences about a run that ended badly; empty for any other."""
     words = _WORDS.get(run.state, "")
     if not words or run.state == State.INTERRUPTED:

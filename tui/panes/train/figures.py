@@ -10,10 +10,11 @@ from tui.engines.watched_run import WatchedRun
 from tui.palette import QUIET
 from tui.panes.train.interpretation import figure_words, verdict_words
 from tui.panes.train.samples import wrapped
+from tui.shell.breakpoints import is_short
 from tui.text.safe import cell_len
 
 WARNING = "$text-warning"
-LOW_SCREEN, MOST_LINES = 32, 4  # on a low screen the curve needs the room
+MOST_LINES = 4  # on a short screen, where the curve needs the room
 Line = tuple[str, str]
 
 
@@ -29,7 +30,7 @@ class Figures(Widget):
         """Say what the numbers of ``run`` are."""
         width = self.parent.content_size.width - 2 if isinstance(self.parent, Widget) else 0
         lines = tuple(lines_of(run, max(20, width))) if run is not None else ()
-        if self.app.size.height < LOW_SCREEN:
+        if is_short(self):
             lines = lines[:MOST_LINES]
         if len(lines) != len(self.lines) or self.display != bool(lines):
             self.styles.height = len(lines)

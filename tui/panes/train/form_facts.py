@@ -20,11 +20,11 @@ from tui.corpora.downloads import not_here, not_here_words
 from tui.corpora.statistics import describe
 from tui.panes.train.preflight import CUT, preflight_lines
 from tui.services import stands
+from tui.shell.breakpoints import is_short, when_short_changes
 from tui.text.safe import shown_text
 
 # Seconds after the last key before a text is counted, by a process of its own.
 DELAY = 0.8
-LOW_SCREEN = 32
 Key = tuple[str, str, str, str, int, int]
 
 
@@ -40,7 +40,10 @@ class FormFacts(Static):
         self._devices: Sequence[Device] = ()
         self._paces: Mapping[Shape, Pace] = {}
 
-    # ------------------------------------------------------------------ being told
+    def on_mount(self) -> None:
+        when_short_changes(self, self._paint)
+
+    # ------------------------------------------------------------------ what changed
 
     def know(self, config: RunConfig, tokens: int, vocabulary: int) -> None:
         """What a run tells of its text; how many lines it has, a run does not tell."""
@@ -87,7 +90,7 @@ class FormFacts(Static):
             return self._say(Content("counting the text …" + "\n" * max(0, self.size.height - 1)))
         if isinstance(text, str):
             return self._say(Content(text), wrong=True)
-        brief = self.app.size.height < LOW_SCREEN
+        brief = is_short(self)
         facts = preflight(config, text, device_named(config.device, self._devices))
         pace = self._paces.get(shape_of(config, text.vocabulary))
         lines = [

@@ -2,251 +2,212 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from textual import on, work
-from textual.app import ComposeResult
-from textual.containers import Horizontal
-from textual.reactive import reactive
 from textual.widgets import Button
 
-from core.device import Device
 from core.engine.requests import Pause, Request, Resume, Set, Stop
-from core.events import Event, Note, SettingChanged, State
-from core.runs.metadata import RunMetadata
+from core.events import Note, SettingChanged, State
 from core.runs.store import check_name
-from core.runs.summary import RunSummary
 from core.settings.presets import PRESETS
-from core.settings.run_config import RunConfig, setting
+from core.settings.run_config import setting
 from core.units import counted
 from tui.dialogs.name import NameDialog
 from tui.engines.watched_run import OPENING, WatchedRun
 from tui.forms.reading import typed
+from tui.messages import (
+    CorpusChosen,
+    DevicesFound,
+    EngineLost,
+    JournalGrew,
+    RunChosen,
+    RunClosed,
+    RunOpened,
+    RunRead,
+    RunShown,
+    RunStateChanged,
+    RunUnreadable,
+    TextsChanged,
+)
 from tui.panes.train.comparison import preset_of, values_at
-from tui.panes.train.failure import lower_rates, trouble_words
+from tui.panes.train.failure import failure_words, lower_rates
 from tui.panes.train.keys import KEYS
-from tui.panes.train.plan import LIVE, Plan, differs, kept_texts, plan_of
+from tui.panes.train.parts import TrainParts
+from tui.panes.train.plan import LIVE, differs, kept_texts
 from tui.panes.train.preset_dialog import PresetScreen
-from tui.panes.train.run_view import RunView
 from tui.panes.train.settings_form import SettingsForm
-from tui.panes.train.settings_panel import SettingsPanel
 from tui.panes.train.training import Training
-from tui.services import stands
+from tui.services import host, listen, stands
 from tui.text.safe import shown_text
 
-if TYPE_CHECKING:
-    from tui.app import Playground
-
 RATE_STEP = 1.25
-NEWEST = 5  # of the events that come at once, as a journal that is opened does: what is before is long ago
+NEWEST = 5  # of the events that arrive together, as when a journal is opened: older notes are not shown again
 
 
-class TrainPane(Horizontal):
+class TrainPane(TrainParts):
     """Trains the run on screen, or a new one."""
 
     BINDINGS = KEYS
 
-    drawer: reactive[bool] = reactive(False, toggle_class="-drawer")
-    """Whether the settings are open where they are a drawer."""
-
-    def __init__(self, config: RunConfig, corpora: Iterable[str] = (), id: str | None = None) -> None:
+    def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._config = config
-        self._corpora = tuple(corpora)
-        self._run: WatchedRun | None = None
-        self._fresh = False  # a new run was asked for although the settings are those of the open one
         self._wanted_rate: float | None = None
-        self._ready = False
-        self._bound_state: str | None = ""  # for which the keys were last looked at; None without a run
+        self._bound_state: str | None = ""  # the run state for which the keys were last checked; None without a run
         self._training = Training(self)
 
-    def compose(self) -> ComposeResult:
-        yield SettingsPanel(self._config, self._corpora, id="settings")
-        yield RunView(id="run-view")
-
     def on_mount(self) -> None:
-        self._ready = True
-        self._tell_plan()
-        self.call_after_refresh(self._learn_paces)
+        listen(self, {
+            RunShown: self._run_shown, RunRead: self._run_read, RunUnreadable: self._run_unreadable,
+            RunClosed: self._run_closed, RunOpened: self._run_opened, RunChosen: self._run_chosen,
+            JournalGrew: self._journal_grew, RunStateChanged: self._run_state_changed, EngineLost: self._engine_lost,
+            CorpusChosen: self._corpus_chosen, TextsChanged: self._texts_changed, DevicesFound: self._devices_found,
+        })  # fmt: skip
+        self.show_plan()
+        self.call_after_refresh(self._read_paces)
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> TrainPane:
         """Put the focus where the keys of this pane work."""
         self.view.focus_curve()
         return self
 
-    # ------------------------------------------------------------------ parts
+    # ------------------------------------------------------------------ what the app publishes
 
-    @property
-    def playground(self) -> Playground:
-        """The app."""
-        return cast("Playground", self.app)
+    def _run_shown(self, event: RunShown) -> None:
+        self._put_on_screen(WatchedRun(event.path, OPENING))
 
-    @property
-    def panel(self) -> SettingsPanel:
-        """The left side."""
-        return self.query_one(SettingsPanel)
+    def _run_closed(self, _event: RunClosed) -> None:
+        self._put_on_screen(None)
 
-    @property
-    def form(self) -> SettingsForm:
-        """The settings."""
-        return self.panel.form
-
-    @property
-    def view(self) -> RunView:
-        """The run on screen."""
-        return self.query_one(RunView)
-
-    @property
-    def run(self) -> WatchedRun | None:
-        """The run on screen, as far as it is known."""
-        return self._run
-
-    # ------------------------------------------------------------------ being told
-
-    def watch_run(self, run: WatchedRun | None) -> None:
-        """Put another run on screen, or none."""
-        self._run = run
-        self._fresh = False
+    def _put_on_screen(self, run: WatchedRun | None) -> None:
+        self.run = run
+        self.fresh = False
         self._wanted_rate = None
-        self.view.busy("")
-        self.view.trouble("")
+        self.view.busy = ""
+        self.view.show_failure("")
         self.view.watch_run(run)
-        self._tell_plan()
+        self.show_plan()
 
-    def know(self, facts: RunMetadata, summary: RunSummary) -> None:
-        """What the files of the run on screen say."""
-        if self._run is None:
+    def _run_read(self, event: RunRead) -> None:
+        run, metadata = self.run, event.metadata
+        if run is None or run.path != event.path:
             return
-        self._run.know(facts, summary)
-        self.form.fill(facts.config)
-        self.panel.facts.know(facts.config, facts.corpus.tokens, facts.corpus.vocabulary)
-        self._live_into_form()
-        self.view.read()
-        self._tell_plan()
+        run.know(metadata, event.summary)
+        self.form.fill(metadata.config)
+        self.panel.facts.know(metadata.config, metadata.corpus.tokens, metadata.corpus.vocabulary)
+        self.form.change(kept_texts(run, self.form.texts))
+        self.view.show_parts()
+        self.show_plan()
 
-    def take_events(self, path: Path, events: Iterable[Event]) -> None:
-        """New lines of a journal."""
-        run = self._run
-        if run is None or run.path != path:
+    def _run_unreadable(self, event: RunUnreadable) -> None:
+        self._set_state(event.path, State.FAILED, "")
+        self._show_failure(event.path, event.reason)
+
+    def _run_opened(self, event: RunOpened) -> None:
+        self._set_state(event.path, event.answer.state, "")
+        if self.run is not None and self.run.path == event.path:
+            self._training.want_baselines(self.run)
+
+    def _run_chosen(self, event: RunChosen) -> None:
+        if event.purpose == "resume":
+            self.action_train()
+
+    def _run_state_changed(self, event: RunStateChanged) -> None:
+        self._set_state(event.path, event.state, event.text)
+
+    def _engine_lost(self, event: EngineLost) -> None:
+        self._show_failure(event.path, f"{event.reason} Its log is {event.log}.")
+
+    def _journal_grew(self, event: JournalGrew) -> None:
+        run, events = self.run, event.events
+        if run is None or run.path != event.path:
             return
         before = run.state, run.message
-        events = tuple(events)
         run.apply(events)
         changed = {event.name: typed(event.value) for event in events if isinstance(event, SettingChanged)}
         if changed and run.config is not None:
             self._wanted_rate = None
-            if not self._fresh:  # else the settings are those of the run to come
+            if not self.fresh:  # otherwise the form has the settings of the next run
                 self.form.change({name: text for name, text in changed.items() if name in LIVE})
             self.settings_changed()
         if (run.state, run.message) != before:
             self._state_changed(run)
-        self._tell_notes(run, events)
+        if run.state in (State.TRAINING, State.PAUSED):
+            for note in (event for event in events[-NEWEST:] if isinstance(event, Note)):
+                self.notify(shown_text(note.text), severity="warning", timeout=10, markup=False)
         self._training.want_baselines(run)
         self.view.changed()
 
-    def _tell_notes(self, run: WatchedRun, events: tuple[Event, ...]) -> None:
-        """Remarks of the engine on a run that goes on: a full disk, a loss that explodes. Not those of long ago."""
-        if run.state in (State.TRAINING, State.PAUSED):
-            for event in events[-NEWEST:]:
-                if isinstance(event, Note):
-                    self.notify(shown_text(event.text), severity="warning", timeout=10, markup=False)
+    def _corpus_chosen(self, event: CorpusChosen) -> None:
+        values = event.settings
+        self.form.change({name: typed(value) for name, value in values.items()})
+        self._training.forget_refusal()
+        self.fresh = self.fresh or self.run is None
+        self.show_plan()
+        name = shown_text(Path(str(values.get("corpus", ""))).name)
+        self.notify(f"{name} is now the text in the settings: ctrl+t trains on it", markup=False)
 
-    def take_state(self, path: Path, state: str, message: str) -> None:
-        """The engine of a run says that it is in another state."""
-        run = self._run
+    def _devices_found(self, event: DevicesFound) -> None:
+        self.panel.facts.know_devices(event.devices)
+
+    def _texts_changed(self, _event: TextsChanged) -> None:
+        self.form.clear_outside_errors()
+        self._training.forget_refusal()
+        self.panel.facts.forget_errors()
+
+    # ------------------------------------------------------------------ the state of the run
+
+    def _set_state(self, path: Path, state: str, message: str) -> None:
+        run = self.run
         if run is not None and run.path == path and run.state != state:
             run.apply_state(state, message)
             self._state_changed(run)
             self.view.changed()
 
-    def take_engine(self, path: Path, state: str) -> None:
-        """There is an engine behind a run now."""
-        self.take_state(path, state, "")
-        if self._run is not None and self._run.path == path:
-            self._training.want_baselines(self._run)
-
-    def take_trouble(self, path: Path | None, words: str) -> None:
-        """Something went wrong with a run; ``words`` say what, and what to change."""
-        if path is None or (self._run is not None and self._run.path == path):
-            self.view.busy("")
-            self.view.trouble(shown_text(words))
-
-    def take_corpus(self, values: dict[str, Any]) -> None:
-        """A text was chosen: a new run is begun with it."""
-        self.form.change({name: typed(value) for name, value in values.items()})
-        self._training.forget_refusal()
-        self._fresh = self._fresh or self._run is None
-        self._tell_plan()
-        name = shown_text(Path(str(values.get("corpus", ""))).name)
-        self.notify(f"{name} is in the settings: ctrl+t trains on it", markup=False)
-
-    def know_devices(self, devices: Sequence[Device]) -> None:
-        """Which devices there are."""
-        self.panel.facts.know_devices(devices)
-
-    def texts_changed(self) -> None:
-        """A text has come."""
-        self.form.clear_outside_errors()
-        self._training.forget_refusal()
-        self.panel.facts.forget_errors()
-
-    def _learn_paces(self) -> None:
-        self.panel.facts.learn_paces(self.playground.saves)
+    def _show_failure(self, path: Path, words: str) -> None:
+        if self.run is not None and self.run.path == path:
+            self.view.busy = ""
+            self.view.show_failure(shown_text(words))
 
     def _state_changed(self, run: WatchedRun) -> None:
-        words = trouble_words(run)
+        words = failure_words(run)
         if words:
-            self.view.trouble(words, lower_rates(run))
+            self.view.show_failure(words, lower_rates(run))
         elif run.state == State.TRAINING:
-            self.view.trouble("")
+            self.view.show_failure("")
         if run.state in (State.FINISHED, State.STOPPED, State.PAUSED):
-            self._learn_paces()
-        self._tell_plan()
+            self._read_paces()
+        self.show_plan()
 
-    def _live_into_form(self) -> None:
-        if self._run is not None:
-            self.form.change(kept_texts(self._run, self.form.texts))
+    def _read_paces(self) -> None:
+        self.panel.facts.learn_paces(host(self).saves)
 
-    def settings_changed(self) -> None:
-        """The run has another live setting now."""
-        self._tell_plan()
-        self.view.changed()
-
-    # ------------------------------------------------------------------ what Train would do
-
-    @property
-    def plan(self) -> Plan:
-        """What pressing Train does now."""
-        return plan_of(self._run, self.form.texts, self.form.reading.config, self._fresh)
-
-    def _tell_plan(self) -> None:
-        if not self._ready:
-            return
-        self.panel.show_plan(self.plan, self._run, self.playground.data_dir)
-        state = self._run.state if self._run is not None else None
-        if state != self._bound_state:  # the footer is built anew each time
+    def show_plan(self) -> None:
+        """Show what Train does now; check the keys again where the state of the run is another one."""
+        super().show_plan()
+        state = self.run.state if self.run is not None else None
+        if state != self._bound_state:  # the footer is rebuilt each time
             self._bound_state = state
             self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys that would do nothing now are dimmed in the footer."""
-        state = self._run.state if self._run is not None else State.IDLE
+        """Dim keys in the footer that have no effect now."""
+        state = self.run.state if self.run is not None else State.IDLE
         if action in ("pause", "stop"):
             return True if state in (State.TRAINING, State.PAUSED) else None
         if action == "step":
             return None if state in (State.TRAINING, OPENING) else True
         if action == "recover":
-            return parameters[0] in lower_rates(self._run)
+            return parameters[0] in lower_rates(self.run)
         if action == "save":
-            return True if self._run is not None else None
+            return True if self.run is not None else None
         return True
 
     @on(SettingsForm.Edited)
     def _edited(self) -> None:
         self._training.forget_refusal()
-        self._tell_plan()
+        self.show_plan()
 
     @on(SettingsForm.Submitted)
     def _submitted(self, event: SettingsForm.Submitted) -> None:
@@ -262,7 +223,7 @@ class TrainPane(Horizontal):
     @on(Button.Pressed, "#train-go")
     def action_train(self) -> None:
         """Train: a new run, or on with the open one."""
-        plan, run = self.plan, self._run
+        plan, run = self.plan, self.run
         if self.form.reading.config is None:
             self._show_errors()
         elif plan == "new":
@@ -279,8 +240,8 @@ class TrainPane(Horizontal):
     @on(Button.Pressed, "#train-pause")
     def action_pause(self) -> None:
         """Pause, or go on."""
-        if self._run is not None:
-            self._ask(Resume() if self._run.state == State.PAUSED else Pause())
+        if self.run is not None:
+            self._ask(Resume() if self.run.state == State.PAUSED else Pause())
 
     @on(Button.Pressed, "#train-stop")
     def action_stop(self) -> None:
@@ -293,7 +254,7 @@ class TrainPane(Horizontal):
 
     def action_recover(self, key: str) -> None:
         """Go on from the last good checkpoint with a lower learning rate."""
-        run, rate = self._run, lower_rates(self._run).get(key)
+        run, rate = self.run, lower_rates(self.run).get(key)
         if run is not None and rate is not None:
             self._training.do(self._training.recover(run, rate))
 
@@ -306,7 +267,7 @@ class TrainPane(Horizontal):
 
     def action_scale_rate(self, direction: int) -> None:
         """Learning rate up or down by a quarter: in the run that trains, or else in the form."""
-        run, config = self._run, self.form.reading.config
+        run, config = self.run, self.form.reading.config
         moving = run is not None and run.state in (State.TRAINING, State.PAUSED) and self.plan != "new"
         rate = self._wanted_rate or (run.learning_rate if run is not None and moving else None)
         rate = rate or (config.learning_rate if config is not None else None)
@@ -317,7 +278,7 @@ class TrainPane(Horizontal):
         if moving:
             self._wanted_rate = rate
             self._ask(Set("learning_rate", rate))
-        self._tell_plan()
+        self.show_plan()
 
     def action_settings(self) -> None:
         """Open the drawer where there is one, and go to the settings; once there, leave them again."""
@@ -330,29 +291,27 @@ class TrainPane(Horizontal):
 
     def action_curve(self) -> None:
         """Back to the curve: edits that were not applied to a run that trains are taken back."""
-        run = self._run
+        run = self.run
         if run is not None and run.state in (State.TRAINING, State.PAUSED) and not self._is_of_new_run(run):
             kept = kept_texts(run, self.form.texts)
             if kept:
                 self.form.change(kept)
                 words = " and ".join(f"{setting(name).label} {text}" for name, text in kept.items())
                 self.notify(f"The edit is taken back: {words} again. Enter applies one.", markup=False)
-                self._tell_plan()
+                self.show_plan()
         self.show_curve()
 
     def show_curve(self) -> None:
-        """Put the focus on the curve; a drawer closes, and so does what was said of a refused training."""
-        self.drawer = False
+        """Put the focus on the curve; a drawer closes, and so does the message of a refused training."""
         self._training.forget_refusal()
-        self.form.clear_outside_errors()
-        self.view.focus_curve()
+        super().show_curve()
 
     def _is_of_new_run(self, run: WatchedRun) -> bool:
-        return run.config is None or self._fresh or differs(run.config, self.form.texts)
+        return run.config is None or self.fresh or differs(run.config, self.form.texts)
 
     def action_log(self) -> None:
         """Logarithmic or linear."""
-        self.view.toggle_log()
+        self.view.log_scale = not self.view.log_scale
 
     def action_window(self) -> None:
         """All epochs or the last ones only."""
@@ -360,19 +319,19 @@ class TrainPane(Horizontal):
 
     def action_new_run(self) -> None:
         """A new run with the settings that stand here; the open one stays as it is, and goes on if it trains."""
-        run, config = self._run, self.form.reading.config
-        self._fresh = True
+        run, config = self.run, self.form.reading.config
+        self.fresh = True
         # What a run was changed to in mid-run is its own: a new one begins as the preset does.
         preset = preset_of(config, but_for=LIVE) if not self.form.preset else None
         if preset is not None:
             self.form.change({name: typed(getattr(preset.config, name)) for name in LIVE})
         if run is not None and run.state == State.TRAINING:
             self.notify(f"{shown_text(run.name)} goes on training meanwhile", markup=False)
-        self._tell_plan()
+        self.show_plan()
 
     def action_about(self) -> None:
         """All about the preset: source, published figures, traps."""
-        run, name = self._run, self.form.preset
+        run, name = self.run, self.form.preset
         of_run = preset_of(run.config) if run is not None else None
         preset = PRESETS.get(name or "") or of_run
         if preset is None:
@@ -387,7 +346,7 @@ class TrainPane(Horizontal):
     @work
     async def action_save(self) -> None:
         """Save now, or a copy under another name."""
-        run = self._run
+        run = self.run
         if run is None:
             return
         body = "The same name saves now; another name saves a copy."
@@ -399,7 +358,7 @@ class TrainPane(Horizontal):
 
     def _ask(self, request: Request[Any]) -> None:
         """Send one request to the engine of the run on screen."""
-        run = self._run
+        run = self.run
         if run is not None:
             self._training.do(self._training.ask(run.path, request))
 

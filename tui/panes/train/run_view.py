@@ -1,6 +1,6 @@
-"""The run on screen: its state in the frame, its curve, what it writes, its last epochs in numbers.
+"""The run on screen: its state in the frame, its curve, its samples, its last epochs in numbers.
 
-Whoever feeds it says ``changed``; it paints at its own pace, and not at all while it is hidden.
+``RunView.changed`` schedules a paint, at most one in ``PAINT_SECONDS`` and none while the view is hidden.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widgets import Static
 
 from core.events import State
@@ -25,18 +27,18 @@ from tui.panes.train.interpretation import nothing_written_words
 from tui.panes.train.recovery import Recovery
 from tui.panes.train.samples import Samples
 from tui.panes.train.status_line import BETWEEN, model_words, status_words
-from tui.scheduling import later
+from tui.scheduling import schedule
 from tui.services import stands
 from tui.shell.frame import FrameEdge
 from tui.text.quantities import loss_text, perplexity_text
 from tui.text.safe import cell_len, shown_text
 
-# Seconds between two paints of what changed. Numbers and curve are painted together: each paint costs the training a
-# few milliseconds of a processor, and a number that stands in two places shall not be two numbers.
+# Seconds between two paints. Numbers and curve are painted together: each paint takes a few milliseconds of a processor
+# from the training, and a number that appears twice must be the same in both places.
 PAINT_SECONDS = 0.5
-WRITING_SECONDS = 1.5  # between two changes of the samples, which are there to be read
+WRITING_SECONDS = 1.5  # between two changes of the samples, which must stay long enough to be read
 ROOM_FOR_BASELINES = 16  # lines of chart below which n-gram lines would only be in the way
-WINDOWS = (0, 200, 50, 20)  # the last so many epochs; 0 shows all
+WINDOWS = (0, 200, 50, 20)  # number of latest epochs in the chart; 0 shows all
 WELCOME = Content.from_markup(
     "No run is open.\n\n"
     "[$accent]ctrl+t[/]  trains a new model with these settings\n"
@@ -44,32 +46,48 @@ WELCOME = Content.from_markup(
     "[$accent]f2[/]      chooses another text, and shows its pairs, triples and Zipf plot\n"
     "[$accent]f4[/]      lets a model write: sampling, beam search, acrostics, surprise\n"
     "[$accent]f5[/]      opens a run that was saved\n"
-    "[$accent]f6[/]      predicts a noisy wave: the textbook's first sequence experiment\n"
-    "[$accent]f1[/]      tells what the words mean"
+    "[$accent]f6[/]      predicts a noisy sine wave: the textbook's first sequence experiment\n"
+    "[$accent]f1[/]      explains the keys and the terms"
 )
 
 
+@dataclass(frozen=True)
+class _Painted:
+    """What is on the screen: the state and the versions of a run, and when the samples were painted."""
+
+    state: str
+    curve: int
+    samples: int
+    epoch: int
+    samples_at: float
+
+
+NOTHING_PAINTED = _Painted("", -1, -1, -1, -math.inf)
+
+
 class CurvePanel(Vertical, can_focus=True):
-    """What encloses the curve; it takes the focus so that the keys of the pane work."""
+    """Contains the curve; it takes the focus so that the keys of the pane work."""
 
 
 class RunView(Vertical):
     """Shows one ``WatchedRun``."""
 
+    busy: reactive[str] = reactive("", init=False)
+    """What the view is waiting for; empty if nothing."""
+    failure: reactive[str] = reactive("", init=False)
+    """What went wrong and what to change; empty if nothing. Set by ``show_failure``."""
+    log_scale: reactive[bool] = reactive(True, init=False)
+    """Whether the y axis is logarithmic."""
+    window: reactive[int] = reactive(0, init=False)
+    """Number of latest epochs in the chart; 0 shows all."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._run: WatchedRun | None = None
-        self._busy = ""
-        self._trouble = ""
-        self._log = True
-        self._window = 0
         self._visible = False
-        self._drawn = -1
-        self._written = (-1, -1)
         self._scheduled = False
-        self._painted_at = self._written_at = -math.inf
-        self._painted_state = ""
-        self._has_curve = False
+        self._painted_at = -math.inf
+        self._painted: _Painted = NOTHING_PAINTED
 
     def compose(self) -> ComposeResult:
         yield FrameEdge("top", "no run", id="run-status")
@@ -87,7 +105,7 @@ class RunView(Vertical):
 
     def on_mount(self) -> None:
         self.query_one("#curve").display = False
-        self._arrange()
+        self.show_parts()
 
     def on_show(self) -> None:
         self._visible = True
@@ -105,74 +123,74 @@ class RunView(Vertical):
     def on_resize(self) -> None:
         self.call_after_refresh(self._paint, True)
 
-    # ------------------------------------------------------------------ being told
+    # ------------------------------------------------------------------ changes
 
     def watch_run(self, run: WatchedRun | None) -> None:
         """Show another run, or none."""
         self._run = run
-        self._drawn = -1
+        self._painted = NOTHING_PAINTED
         self.query_one(Figures).show(None)
         self.query_one(Samples).show(())
         self.query_one(EpochTable).rows = ()
-        self._arrange()
+        self.show_parts()
 
     def changed(self) -> None:
-        """Something about the run is new. A first point or another state is painted at once, the rest in its time."""
+        """Something about the run changed. A first point or another state is painted at once, the rest in its time."""
         run = self._run
         if run is not None and not self._has_curve and len(run.training):
-            self._arrange()
-        elif run is not None and self._visible and run.state != self._painted_state:
+            self.show_parts()
+        elif run is not None and self._visible and run.state != self._painted.state:
             self._paint()
         else:
             self._schedule()
 
-    def read(self) -> None:
-        """What the files of the run say is known now."""
-        self._arrange()
+    def show_failure(self, words: str, rates: Mapping[str, float] | None = None) -> None:
+        """Show what went wrong and what to change, or nothing.
 
-    def busy(self, words: str) -> None:
-        """Say what is waited for; an empty text when nothing is."""
-        self._busy = words
-        self._arrange()
-
-    def trouble(self, words: str, rates: Mapping[str, float] | None = None) -> None:
-        """Say what went wrong and what to change; an empty text takes it away.
-
-        ``rates``, by key, are the lower learning rates with which the run may go on.
+        ``rates``, by key, are the lower learning rates with which the run may continue.
         """
-        self._trouble = words
         self.query_one(Recovery).show(rates or {})
-        self._arrange()
+        self.failure = words
+
+    def watch_busy(self) -> None:
+        self.show_parts()
+
+    def watch_failure(self) -> None:
+        self.show_parts()
+
+    def watch_log_scale(self) -> None:
+        self._paint(everything=True)
+
+    def watch_window(self) -> None:
+        self._paint(everything=True)
 
     def focus_curve(self) -> None:
         """Put the focus where the keys of the pane work."""
         self.query_one(CurvePanel).focus()
 
-    def toggle_log(self) -> None:
-        """Logarithmic or linear."""
-        self._log = not self._log
-        self._paint(everything=True)
-
     def next_window(self) -> None:
-        """All epochs or the last ones only."""
-        self._window = WINDOWS[(WINDOWS.index(self._window) + 1) % len(WINDOWS)]
-        self._paint(everything=True)
+        """Show all epochs or only the last ones."""
+        self.window = WINDOWS[(WINDOWS.index(self.window) + 1) % len(WINDOWS)]
 
     # ------------------------------------------------------------------ painting
 
-    def _arrange(self) -> None:
-        """Which of the five faces to show: nothing yet, waiting, the curve, trouble beside it, or done."""
-        trouble = self.query_one("#trouble", Static)
-        trouble.display = bool(self._trouble)
-        trouble.update(Content(self._trouble))
-        welcome = self.query_one("#welcome", Static)
-        has_curve = self._has_curve = self._run is not None and len(self._run.training) > 0
-        if self._busy and not has_curve:
-            welcome.update(Content(self._busy))
-        elif self._run is None:
+    @property
+    def _has_curve(self) -> bool:
+        return self.query_one("#curve").display
+
+    def show_parts(self) -> None:
+        """Show the curve, or a sentence in its place, with the failure above it."""
+        failure = self.query_one("#trouble", Static)
+        failure.display = bool(self.failure)
+        failure.update(Content(self.failure))
+        run, welcome = self._run, self.query_one("#welcome", Static)
+        has_curve = run is not None and len(run.training) > 0
+        if self.busy and not has_curve:
+            welcome.update(Content(self.busy))
+        elif run is None:
             welcome.update(WELCOME)
         else:
-            welcome.update(Content(self._waiting_words(self._run)))
+            welcome.update(Content(self._waiting_words(run)))
         welcome.display = not has_curve
         self.query_one("#curve").display = has_curve
         if not has_curve:
@@ -183,61 +201,64 @@ class RunView(Vertical):
         if run.state == OPENING or run.told_epoch:
             return f"Reading {shown_text(run.name)} …"
         if run.state == State.TRAINING:
-            return "The first epoch is under way."
-        return f"{shown_text(run.name)} has not learned anything yet: ctrl+t trains it."
+            return "The first epoch is running."
+        return f"{shown_text(run.name)} has not been trained yet: ctrl+t trains it."
 
     def _schedule(self) -> None:
-        """Paint when ``PAINT_SECONDS`` have passed since the last time. No timer runs while nothing changes."""
+        """Paint ``PAINT_SECONDS`` after the last paint. No timer runs while nothing changes."""
         if self._visible and not self._scheduled:
             self._scheduled = True
-            later(self, self._painted_at + PAINT_SECONDS - time.monotonic(), self._paint_changes)
+            schedule(self, self._painted_at + PAINT_SECONDS - time.monotonic(), self._paint_changes)
 
     def _paint_changes(self) -> None:
         self._scheduled = False
-        if self._visible:  # else on_show comes back to it
+        if self._visible:  # otherwise on_show paints everything
             self._paint()
 
     def _paint(self, everything: bool = False) -> None:
         if not stands(self):
             return
-        status, run = self.query_one("#run-status", FrameEdge), self._run
         self._painted_at = time.monotonic()
-        self._painted_state = run.state if run is not None else ""
+        run, before = self._run, self._painted
         if run is None:
-            status.title = self._busy or "no run"
+            self.query_one("#run-status", FrameEdge).title = self.busy or "no run"
             self.query_one("#writing-edge", FrameEdge).note = ""
+            self._painted = NOTHING_PAINTED
             return
-        title, left_out = status_words(run, status.room)
-        status.title = f"{shown_text(run.name)} · {self._busy}" if self._busy else title
-        status.set_class(run.state in (State.FAILED, State.DIVERGED, State.INTERRUPTED), "-wrong")
-        edge = self.query_one("#writing-edge", FrameEdge)
-        edge.note = self._note(run, left_out, edge.room - cell_len(edge.title) - 4)
+        self._paint_frame(run)
         if len(run.training) and not self._has_curve:
-            self._arrange()
+            self.show_parts()
             return
-        if everything or run.curve_version != self._drawn:
+        if everything or run.curve_version != before.curve:
             self._draw(run)
             self.query_one(Figures).show(run)
-        self._drawn = run.curve_version
-        written = (run.sample_version, run.epoch)
-        if everything or self._painted_at - self._written_at >= WRITING_SECONDS:
-            self._show_writing(run, written, everything)
-        elif written != self._written:
+        self._painted = replace(before, state=run.state, curve=run.curve_version)
+        if everything or self._painted_at - before.samples_at >= WRITING_SECONDS:
+            self._show_writing(run, everything or run.sample_version != before.samples)
+            self._painted = replace(
+                self._painted, samples=run.sample_version, epoch=run.epoch, samples_at=self._painted_at
+            )
+        elif (run.sample_version, run.epoch) != (before.samples, before.epoch):
             self._schedule()
 
-    def _show_writing(self, run: WatchedRun, written: tuple[int, int], everything: bool) -> None:
-        """Samples, and the last epochs in numbers where there is room for them."""
-        self._written_at = self._painted_at
-        if everything or written[0] != self._written[0]:
+    def _paint_frame(self, run: WatchedRun) -> None:
+        status, edge = self.query_one("#run-status", FrameEdge), self.query_one("#writing-edge", FrameEdge)
+        title, left_out = status_words(run, status.room)
+        status.title = f"{shown_text(run.name)} · {self.busy}" if self.busy else title
+        status.set_class(run.state in (State.FAILED, State.DIVERGED, State.INTERRUPTED), "-wrong")
+        edge.note = self._note(run, left_out, edge.room - cell_len(edge.title) - 4)
+
+    def _show_writing(self, run: WatchedRun, has_samples: bool) -> None:
+        """Show the samples, and the last epochs in numbers where there is room for them."""
+        if has_samples:
             self.query_one(Samples).show(run.samples, nothing_written_words(run.config))
         table = self.query_one(EpochTable)
         if table.display:
             table.show(tuple(run.epochs), run.best[0] if run.best is not None else None)
-        self._written = written
 
     @staticmethod
     def _note(run: WatchedRun, left_out: str, room: int) -> str:
-        """What found no room above, the learning rate, and what the model is, as far as there is room."""
+        """What did not fit above, the learning rate, and the model, as far as there is room."""
         rate = f"lr {run.learning_rate:.4g}" if run.learning_rate is not None else ""
         words = [word for word in (left_out, rate, *model_words(run)) if word]
         while len(words) > 1 and cell_len(BETWEEN.join(words)) > room:
@@ -248,7 +269,7 @@ class RunView(Vertical):
         if not len(run.training):
             return
         chart, in_nats = self.query_one(CurveChart), run.losses is not None
-        chart.log_y, chart.window = self._log, self._window or None
+        chart.log_y, chart.window = self.log_scale, self.window or None
         chart.y_label = "loss in nats" if in_nats else "perplexity"
         chart.end = float(run.num_epochs) if run.num_epochs else None
         chart.references = self._references(run, chart.size.height)
@@ -268,13 +289,13 @@ class RunView(Vertical):
 
     @staticmethod
     def _references(run: WatchedRun, height: int) -> tuple[ReferenceLine, ...]:
-        """What guessing reaches, and what n-gram models reach, on the text that their labels name."""
+        """The perplexities of guessing and of n-gram models, on the text that their labels name."""
         in_nats = run.losses is not None
         lines = []
         if run.vocabulary:
             value = _height(run.vocabulary, in_nats)
             lines.append(ReferenceLine(value, f"uniform {loss_text(value) if in_nats else f'{run.vocabulary:,}'}"))
-        # A model that sees the answer is no rival of theirs.
+        # A model that sees the answer cannot be compared with them.
         if height >= ROOM_FOR_BASELINES and not (run.config is not None and run.config.bidirectional):
             for name, perplexity in run.baselines:
                 value = _height(perplexity, in_nats)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.engine.answers import AnswerT
 from core.engine.requests import Baselines, Open, Request, Save, Set, Step, Train
@@ -19,13 +18,10 @@ from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.watched_run import WatchedRun
 from tui.forms.reading import named_setting
 from tui.messages import RunsChanged
+from tui.panes.train.parts import TrainParts
 from tui.panes.train.plan import live_edits
-from tui.services import stands
+from tui.services import Engines, host, stands
 from tui.text.safe import shown_text
-
-if TYPE_CHECKING:
-    from tui.engines.clients import Engines
-    from tui.panes.train.pane import TrainPane
 
 NO_ENGINE = "starting an engine: it loads its libraries once, which takes some seconds …"
 
@@ -33,13 +29,13 @@ NO_ENGINE = "starting an engine: it loads its libraries once, which takes some s
 class Training:
     """Makes runs and trains them for a pane; every coroutine here may outlive the pane's parts, and looks first."""
 
-    def __init__(self, pane: TrainPane) -> None:
+    def __init__(self, pane: TrainParts) -> None:
         self._pane = pane
         self._refused = False
 
     @property
     def _engines(self) -> Engines:
-        return self._pane.playground.engines
+        return host(self._pane).engines
 
     def do(self, work: Awaitable[object]) -> None:
         """Do it in the background; what goes wrong is told."""
@@ -61,16 +57,16 @@ class Training:
                 pane.form.show_outside_error(name, words)
                 pane.drawer = True
                 await pane.form.focus_error()
-            pane.view.trouble(shown_text(words))
+            pane.view.show_failure(shown_text(words))
         finally:
             if stands(pane):
-                pane.view.busy("")
+                pane.view.busy = ""
 
     def forget_refusal(self) -> None:
         """The settings are others now than those that were refused."""
         if self._refused:
             self._refused = False
-            self._pane.view.trouble("")
+            self._pane.view.show_failure("")
 
     async def ask(self, path: Path, request: Request[AnswerT]) -> AnswerT:
         """Send one request to the engine of a run, which is started if there is none."""
@@ -87,15 +83,15 @@ class Training:
     async def _created(self) -> Path | None:
         """The folder of a new run, which is on screen now; None where the app has closed meanwhile."""
         pane, config = self._pane, self._config()
-        pane.view.trouble("")
-        pane.view.busy("reading the text …" if self._engines.ready else NO_ENGINE)
-        missing = await asyncio.to_thread(not_here, config.corpus, pane.playground.data_dir)
+        pane.view.show_failure("")
+        pane.view.busy = "reading the text …" if self._engines.ready else NO_ENGINE
+        missing = await asyncio.to_thread(not_here, config.corpus, host(pane).data_dir)
         if missing is not None:
             raise ConfigError(not_here_words(missing), "corpus")
         path = await self._engines.create(config)
         if not stands(pane):
             return None
-        await pane.playground.open_run(path)
+        await host(pane).open_run(path)
         return path if stands(pane) else None
 
     def _config(self) -> RunConfig:
@@ -110,9 +106,9 @@ class Training:
         if config.num_epochs <= done:
             words = f"{_epochs_are(done)} done: to go on, type how many in all, such as {2 * done:,}, then enter"
             raise ConfigError(words, "num_epochs")
-        pane.view.trouble("")
+        pane.view.show_failure("")
         if not self._engines.has_client(run.path):
-            pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
+            pane.view.busy = "opening the run …" if self._engines.ready else NO_ENGINE
         pane.show_curve()
         as_before = await self._as_before(run)
         if as_before is None:
@@ -135,8 +131,8 @@ class Training:
     async def recover(self, run: WatchedRun, rate: float) -> None:
         """Train a run that ended badly on from its last good checkpoint, with a lower learning rate."""
         pane = self._pane
-        pane.view.trouble("")
-        pane.view.busy("opening the run …" if self._engines.ready else NO_ENGINE)
+        pane.view.show_failure("")
+        pane.view.busy = "opening the run …" if self._engines.ready else NO_ENGINE
         pane.show_curve()
         as_before = await self._as_before(run)
         if as_before is None:
@@ -155,7 +151,7 @@ class Training:
         pane = self._pane
         await self._put(run, self._config())
         if stands(pane) and pane.run is run:
-            pane.view.trouble("")
+            pane.view.show_failure("")
             pane.show_curve()
 
     async def _put(self, run: WatchedRun, config: RunConfig, only: tuple[str, ...] | None = None) -> None:

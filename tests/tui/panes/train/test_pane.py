@@ -20,9 +20,9 @@ from core.settings.run_config import RunConfig, settings
 from tui.app import Playground
 from tui.charts.widget import CurveChart
 from tui.dialogs.other_backend import OtherBackendDialog
-from tui.engines.watched_run import OPENING, WatchedRun
+from tui.engines.watched_run import WatchedRun
 from tui.forms.field import SettingField
-from tui.messages import TextsChanged
+from tui.messages import CorpusChosen, JournalGrew, RunChosen, RunRead, RunShown, TextsChanged
 from tui.panes.train.figures import Figures
 from tui.panes.train.preset_dialog import PresetScreen, about
 from tui.panes.train.run_view import RunView
@@ -244,7 +244,7 @@ async def test_one_button_resumes(playground: Make, fakes: FakeEngines) -> None:
         await until(pilot, lambda: "paused" in status(app))
         assert buttons() == ["Resume", "Pause", "Stop"] and app.query_one("#train-pause", Button).disabled
         app.train.form.change({"num_hiddens": "64"})
-        app.train._tell_plan()
+        app.train.show_plan()
         assert buttons() == ["Train new run", "Resume", "Stop"]
         await pilot.click("#train-pause")
         await until(pilot, lambda: "training" in status(app))
@@ -255,7 +255,7 @@ async def test_a_refusal_is_forgotten_with_the_settings_it_was_for(playground: M
     async with app.run_test(size=(120, 40)) as pilot:
         words = "batch_size must leave one batch"
         for change in (
-            lambda: app.train.take_corpus({"corpus": "verse-zh", "normalise": "none"}),
+            lambda: app.post_message(CorpusChosen({"corpus": "verse-zh", "normalise": "none"})),
             lambda: app.query_one("#edit-num_steps", Input).__setattr__("value", "7"),
             lambda: app.post_message(TextsChanged()),
         ):
@@ -278,18 +278,20 @@ async def test_a_run_that_is_opened_is_not_called_untrained(playground: Make, fa
     write_journal(run, StateChanged(State.FINISHED, 1))
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        app.train.watch_run(WatchedRun(run.path, OPENING))
+        app.news.publish(RunShown(run.path))
+        await pilot.pause()
         assert label(app) == "Opening …" and "opening" in status(app)
         await pilot.press("ctrl+t")
         assert "create" not in fakes.asked
         words = "Reading lyrics-zh-0001 …"
         assert str(app.query_one("#welcome", Static).content) == words
-        app.train.know(run.metadata(), run_summary(run))
+        app.news.publish(RunRead(run.path, run.metadata(), run_summary(run)))
+        await pilot.pause()
         assert "finished" in status(app) and str(app.query_one("#welcome", Static).content) == words
-        app.train.take_events(run.path, [scripted_epoch(1)])
+        app.news.publish(JournalGrew(run.path, (scripted_epoch(1),)))
+        await pilot.pause()
         assert not app.query_one("#welcome").display
-        await app.open_run(run.path)
-        app.train.action_train()  # at once, as the list of runs does
+        app.post_message(RunChosen(run.path, "resume"))
         await until(pilot, lambda: "the only epoch is done" in trouble(app))
         assert "train" not in fakes.asked
 
@@ -366,9 +368,10 @@ async def test_remarks_of_the_engine_are_shown_while_they_are_new(playground: Ma
     run = made_run(saves, RunConfig())
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        app.train.watch_run(WatchedRun(run.path))
+        app.news.publish(RunShown(run.path))
         old = [Note("long ago"), *(scripted_epoch(epoch) for epoch in range(1, 9))]
-        app.train.take_events(run.path, [StateChanged(State.TRAINING, 0), *old, Note("[red]the disk is full[/red]")])
+        new = Note("[red]the disk is full[/red]")
+        app.news.publish(JournalGrew(run.path, (StateChanged(State.TRAINING, 0), *old, new)))
         await pilot.pause()
         assert [toast.message for toast in app._notifications] == ["[red]the disk is full[/red]"]
 
@@ -406,8 +409,9 @@ async def test_an_exploded_run_is_shown_as_what_it_is(playground: Make, saves: P
         assert app.query_one("#recovery").display and str(app.query_one("#recover-r", Button).label).endswith(
             "lr 100,000"
         )
-        app.train.take_events(run.path, [RunResumed(0, 0), scripted_epoch(1)])
-        app.train.view._paint(everything=True)
+        app.news.publish(JournalGrew(run.path, (RunResumed(0, 0), scripted_epoch(1))))
+        await pilot.pause()
+        app.train.view.show_parts()
         assert chart.y_label == "perplexity" and chart.series[0].curve.points()[1][0] < 1027
 
 
@@ -448,10 +452,10 @@ async def test_a_changed_setting_makes_it_a_new_run(playground: Make, fakes: Fak
         await until(pilot, lambda: "5/250" in status(app))
         assert app.train.plan == "watch"
         app.train.form.change({"num_hiddens": "64"})
-        app.train._tell_plan()
+        app.train.show_plan()
         assert label(app) == "Train new run"
         app.train.form.change({"num_hiddens": "256"})
-        app.train._tell_plan()
+        app.train.show_plan()
         assert label(app) == "Training …"
         await pilot.press("ctrl+n")
         assert label(app) == "Train new run"
@@ -562,7 +566,7 @@ async def test_a_bidirectional_run_says_what_it_is(playground: Make, saves: Path
         assert "Generation is off" in str(app.query_one("#samples-text", Static).content)
         assert app.train.run is not None
         app.train.run.apply_baselines(BaselinesAnswer("training", 1027.0, math.nan, 12.5, math.nan))
-        app.train.view._paint(everything=True)
+        app.train.view.show_parts()
         assert [line.label for line in app.query_one(CurveChart).references] == ["uniform 1,027"]
 
 
@@ -643,7 +647,7 @@ async def test_memory_and_devices_are_told_before_the_start(playground: Make) ->
         await until(pilot, lambda: "memory about" in str(facts.content))
         assert "8 batches an epoch" in str(facts.content) and "s an epoch," not in str(facts.content)
         app.train.form.change({"num_hiddens": "16000", "num_layers": "8", "cell": "lstm"})
-        app.train._tell_plan()
+        app.train.show_plan()
         await until(pilot, lambda: "cuda:0" in str(facts.content))
 
 
@@ -738,7 +742,9 @@ async def test_a_new_run_does_not_inherit_what_another_was_changed_to(playground
         assert app.train.form.preset == "lyrics-scratch-sequential"
         run = app.train.run
         assert run is not None
-        app.train.take_events(run.path, [SettingChanged(5, "learning_rate", 125.0)])  # the journal comes later
+        change = SettingChanged(5, "learning_rate", 125.0)  # the journal comes later
+        app.news.publish(JournalGrew(run.path, (change,)))
+        await pilot.pause()
         assert app.train.form.texts["learning_rate"] == "100"
 
 

@@ -1,0 +1,91 @@
+"""The parts of the Train pane, and what Train would do with them now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.reactive import reactive
+
+from core.corpus.catalogue import DOWNLOADS, texts
+from core.errors import UserError
+from core.settings.presets import PRESETS
+from core.settings.run_config import RunConfig
+from tui.engines.watched_run import WatchedRun
+from tui.messages import DeviceChosen
+from tui.panes.train.plan import Plan, plan_of
+from tui.panes.train.run_view import RunView
+from tui.panes.train.settings_form import SettingsForm
+from tui.panes.train.settings_panel import SettingsPanel
+from tui.services import host
+
+
+class TrainParts(Horizontal):
+    """Settings at the left, the run at the right. ``run`` is the run on screen.
+
+    ``fresh``: a new run was asked for, although the settings are those of the run on screen.
+    """
+
+    drawer: reactive[bool] = reactive(False, toggle_class="-drawer")
+    """Whether the settings are open where they are a drawer."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.run: WatchedRun | None = None
+        self.fresh = False
+        self._device = ""
+
+    def compose(self) -> ComposeResult:
+        yield SettingsPanel(self._first_config(), self._corpora(), id="settings")
+        yield RunView(id="run-view")
+
+    def _first_config(self) -> RunConfig:
+        config = next(iter(PRESETS.values())).config
+        try:
+            return config.replace(device=host(self).device)
+        except UserError:
+            return config
+
+    def _corpora(self) -> Sequence[str]:
+        names = [*(text.name for text in texts(host(self).data_dir)), *(entry.name for entry in DOWNLOADS)]
+        return list(dict.fromkeys(names))
+
+    @property
+    def panel(self) -> SettingsPanel:
+        """The left side."""
+        return self.query_one(SettingsPanel)
+
+    @property
+    def form(self) -> SettingsForm:
+        """The settings."""
+        return self.panel.form
+
+    @property
+    def view(self) -> RunView:
+        """The run on screen."""
+        return self.query_one(RunView)
+
+    @property
+    def plan(self) -> Plan:
+        """What Train does now."""
+        return plan_of(self.run, self.form.texts, self.form.reading.config, self.fresh)
+
+    def show_plan(self) -> None:
+        """Show what Train does now."""
+        self.panel.show_plan(self.plan, self.run, host(self).data_dir)
+        device = self.form.texts["device"]
+        if device != self._device:
+            self._device = device
+            self.post_message(DeviceChosen(device))
+
+    def settings_changed(self) -> None:
+        """Show the run's new value of a live setting."""
+        self.show_plan()
+        self.view.changed()
+
+    def show_curve(self) -> None:
+        """Put the focus on the curve; a drawer closes, and so does the message of a refused training."""
+        self.drawer = False
+        self.form.clear_outside_errors()
+        self.view.focus_curve()
