@@ -1,4 +1,4 @@
-"""What a model that sees at most two tokens back reaches: perplexities to measure a recurrent model against."""
+"""Perplexities of n-gram models, which see at most two tokens back, to compare a recurrent model with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.errors import CorpusError
 Probabilities = npt.NDArray[np.float64]
 
 NAMES = ("uniform", "unigram", "bigram", "trigram")
-_HELD_BACK = 10  # one part in so many
+_HELD_BACK = 10  # one part in ten
 _LARGEST_HELD_BACK = 1_000_000
 _EM_STEPS = 50
 _STEP = 1 << 20
@@ -24,9 +24,9 @@ class NGramBaseline:
 
     ``p_k(w | context) = weight_k * count(context, w) / count(context) + (1 - weight_k) * p_{k-1}(w | shorter context)``
     with ``p_0 = 1 / vocabulary_size``; where a context was never seen ``p_k = p_{k-1}``. The weights are fitted by
-    expectation maximisation: counts from the first nine tenths of the training text, the weights that suit its last
-    tenth (at most a million tokens) best, then counts from all of it. One made-up observation for the lower order
-    keeps each weight below 1, so that no token has the probability 0.
+    expectation maximisation: counts from the first nine tenths of the training text, the weights that fit its last
+    tenth (at most a million tokens) best, then counts from all of it. One pseudo-observation for the lower order keeps
+    each weight below 1, so that no token has probability 0.
 
     Source: F. Jelinek and R. L. Mercer, Interpolated estimation of Markov source parameters from sparse data, 1980;
     S. F. Chen and J. Goodman, An empirical study of smoothing techniques for language modeling, 1999, section 2.3.
@@ -129,7 +129,7 @@ def _weights(counts: list[_Counts], held_back: Ids, vocabulary_size: int) -> tup
 
 
 def _fitted_weight(share: Probabilities, lower: Probabilities) -> float:
-    """The weight of ``share`` against ``lower`` that makes the held-back tokens likeliest, 0.5 where there are none."""
+    """The weight of ``share`` against ``lower`` of maximum likelihood on the held-back tokens, 0.5 without any."""
     weight = 0.5
     if not len(share):
         return weight

@@ -2,7 +2,7 @@
 
 A batch is given by the start of each of its rows in ``ids``: ``X = ids[start : start + num_steps]`` and
 ``Y = ids[start + 1 : start + num_steps + 1]``. Source: Dive into Deep Learning, section 8.3. Where each line is a
-document of its own, it is a row of its own: ``line_rows``.
+document, each is one row: ``line_rows``.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def random_starts(
 ) -> Starts:
     """Starts of random sampling, int64 (num_batches, batch_size).
 
-    The text from ``offset`` on is cut into pieces of ``num_steps``, which are dealt out in random order; no piece
-    twice. Raises like ``sequential_starts``.
+    The text from ``offset`` on is cut into pieces of ``num_steps``, which are used once each, in random order. Raises
+    like ``sequential_starts``.
     """
     batches = _checked(num_tokens, batch_size, num_steps, offset)
     pieces = (num_tokens - 1 - offset) // num_steps
@@ -74,7 +74,7 @@ def random_starts(
 
 
 def _checked(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """The number of batches, once the arguments are known to fit together."""
+    """The number of batches. Raises for arguments that do not fit together."""
     largest = largest_offset(num_tokens, batch_size, num_steps)
     if not 0 <= offset <= largest:
         raise ValueError(f"offset must be between 0 and {largest}, got {offset}")
@@ -82,7 +82,7 @@ def _checked(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> i
 
 
 def line_spans(ids: npt.NDArray[Any], vocabulary: Vocabulary) -> tuple[Starts, Starts]:
-    """Where each line of ``ids`` (tokens,) begins and ends, without its line end; empty lines are passed over."""
+    """Where each line of ``ids`` (tokens,) begins and ends, without its line end; empty lines are skipped."""
     line_end = vocabulary.token_to_id("\n") if "\n" in vocabulary else -1
     cuts = np.flatnonzero(ids == line_end)
     firsts, lasts = np.concatenate([[0], cuts + 1]), np.concatenate([cuts, [len(ids)]])
@@ -93,8 +93,8 @@ def line_spans(ids: npt.NDArray[Any], vocabulary: Vocabulary) -> tuple[Starts, S
 def line_rows(ids: npt.NDArray[Any], vocabulary: Vocabulary, num_steps: int) -> npt.NDArray[np.int32]:
     """The lines of a text as rows: (lines, num_steps + 1).
 
-    A row is the start token, the line, the end token, and padding. Of a line as many tokens are read as leave its end
-    token a place: ``num_steps`` - 1.
+    A row is the start token, the line, the end token, and padding. A line is cut at ``num_steps`` - 1 tokens, which
+    leaves room for the end token.
     """
     start, end, padding = (vocabulary.token_to_id(token) for token in (START, END, PADDING))
     firsts, lasts = line_spans(ids, vocabulary)

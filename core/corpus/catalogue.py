@@ -1,4 +1,4 @@
-"""The texts that are at hand by name: bundled with the project, or downloaded on request.
+"""The texts that have names: bundled with the project, or downloaded on request.
 
 No numpy in this module: the screen imports it before its first paint.
 """
@@ -29,7 +29,7 @@ class Text:
         name: as ``load_corpus`` takes it.
         path: the file.
         bytes: its size.
-        description: one line, empty for a text that somebody put into the folder.
+        description: one line; empty for a file that the user put into the folder.
         downloaded: whether it came from the catalogue of downloads.
     """
 
@@ -42,17 +42,17 @@ class Text:
 
 @dataclass(frozen=True)
 class Download:
-    """A known text that can be fetched, and how to tell that it is the right one.
+    """A known text that can be downloaded, with the checksum that identifies it.
 
     Attributes:
-        name: under which it is opened once it is here.
+        name: opens the text once it is downloaded.
         title: what it is, in one line.
-        url: where it is fetched from.
+        url: the address.
         bytes: of the file at ``url``.
         sha256: of the file at ``url``.
         licence: what may be done with it.
-        source: who offers it.
-        member: where the file is a zip archive, the one file in it that is the text.
+        source: its publisher.
+        member: the name of the text in the file, where that is a zip archive.
     """
 
     name: str
@@ -98,20 +98,20 @@ DOWNLOADS = (
 
 
 def texts(data_dir: Path | None = None) -> list[Text]:
-    """The texts that are here, by name: the bundled ones, then the downloaded ones. A missing folder has none."""
+    """The bundled texts, then the downloaded ones, by name. A missing folder has none."""
     folder = data_dir or DATA_DIR
     return _scan(folder, downloaded=False) + _scan(folder / "downloads", downloaded=True)
 
 
 def resolve(source: str, data_dir: Path | None = None) -> Path:
-    """The file of a text, by its name or its path; a name goes before a path.
+    """The file of a text, by its name or its path; a name takes precedence.
 
     Raises ``CorpusError`` with the nearest names where there is neither.
     """
     folder = data_dir or DATA_DIR
     if _is_name(source):
         for path in (folder / f"{source}.txt", folder / "downloads" / f"{source}.txt"):
-            if os.path.isfile(path):  # unlike Path.is_file, no error for a name too long
+            if os.path.isfile(path):  # unlike Path.is_file, no error for a name that is too long
                 return path
     if not source.strip():
         raise CorpusError("no text was named: give the name of a bundled text or the path of a text file")
@@ -126,7 +126,7 @@ def resolve(source: str, data_dir: Path | None = None) -> Path:
 
 
 def download_named(name: str) -> Download:
-    """The catalogue's entry of that name. Raises ``CorpusError`` with the names there are."""
+    """The catalogue's entry of that name. Raises ``CorpusError`` with the known names."""
     for entry in DOWNLOADS:
         if entry.name == name:
             return entry
@@ -135,7 +135,7 @@ def download_named(name: str) -> Download:
 
 
 def _shown(source: str) -> str:
-    """What somebody typed, quoted, without escapes that a terminal would obey, and not longer than a line or two."""
+    """Typed text for an error message: quoted, shortened, control characters escaped."""
     return repr(source if len(source) <= 200 else f"{source[:100]}...{source[-90:]}")
 
 
@@ -144,7 +144,7 @@ def _is_name(source: str) -> bool:
 
 
 def _not_found(source: str, folder: Path) -> CorpusError:
-    """The sentence for a text that is not here."""
+    """The error for a text that does not exist or is not downloaded."""
     if any(entry.name == source for entry in DOWNLOADS):
         return CorpusError(f"{source} is not downloaded yet: fetch it with 'python -m core download {source}'")
     names = [text.name for text in texts(folder)]
@@ -167,5 +167,5 @@ def _scan(folder: Path, *, downloaded: bool) -> list[Text]:
                 if ending == ".txt" and not name.startswith(".") and entry.is_file():
                     found.append(Text(name, Path(entry.path), entry.stat().st_size, titles.get(name, ""), downloaded))
     except OSError:
-        pass  # a folder that is not there, or not ours to read, has no texts
+        pass  # a missing or unreadable folder has no texts
     return sorted(found, key=lambda text: text.name)

@@ -1,4 +1,4 @@
-"""Tokens to ids while a text streams by: ids by first appearance at once, by frequency at the end."""
+"""Tokens to ids in one pass: ids in order of first appearance while reading, by frequency at the end."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _STEP = 1 << 20
 class Counter:
     """Collects the tokens of a text, up to ``capacity`` of them.
 
-    Until ``finish`` the ids are provisional, in order of first appearance. They are kept in one array that is
-    reserved at its largest and never copied: memory that is not written to costs nothing.
+    Until ``finish`` the ids are provisional, in order of first appearance. They are kept in one array of
+    the largest possible size, which is never copied: memory that is not written to costs nothing.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -33,7 +33,7 @@ class Counter:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many tokens as were asked for."""
+        """Whether ``capacity`` is reached."""
         return self._length >= len(self._ids)
 
     def add(self, points: CodePoints) -> None:
@@ -55,7 +55,7 @@ class Counter:
         counts = self._counts[: len(tokens)]
         vocabulary, final = Vocabulary.from_counts(self._kind(), tokens, counts, min_freq=min_freq, reserved=reserved)
         ids = self._ids
-        ids.resize(self._length, refcheck=False)  # gives the rest back in place
+        ids.resize(self._length, refcheck=False)  # frees the rest in place
         dtype = np.dtype(np.uint16 if len(vocabulary) <= _SMALL else np.int32)
         result = ids if ids.dtype == dtype else np.empty(len(ids), dtype=dtype)
         final = final.astype(dtype)
@@ -90,7 +90,7 @@ class CharacterCounter(Counter):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self._table = np.full(0x110000, -1, dtype=np.int64)  # int64: what numpy indexes and counts with
+        self._table = np.full(0x110000, -1, dtype=np.int64)  # int64, numpy's own index type
         self._known: list[int] = []
 
     def add(self, points: CodePoints) -> None:
@@ -114,7 +114,7 @@ class CharacterCounter(Counter):
 
 
 class _NumberedByAppearance(dict[str, int]):
-    """A dictionary that gives each new key the next number: one C call a word instead of a line of Python."""
+    """A dictionary that gives each new key the next number: one C call a word."""
 
     def __missing__(self, key: str) -> int:
         if len(key) > LONGEST_WORD:
@@ -124,12 +124,12 @@ class _NumberedByAppearance(dict[str, int]):
 
 
 class WordCounter(Counter):
-    """Words: what stands between white space, also across the border of two pieces."""
+    """Words, separated by white space; a word may continue in the next piece."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self._numbers = _NumberedByAppearance()
-        self._open: list[str] = []  # the parts of a word that the next piece may go on with
+        self._open: list[str] = []  # the parts of a word that the next piece may continue
 
     def add_text(self, text: str) -> None:
         if not text:
@@ -166,11 +166,11 @@ class WordCounter(Counter):
 
 def _too_long() -> CorpusError:
     return CorpusError(
-        f"the text has more than {LONGEST_WORD:,} characters without white space, which is no word: "
+        f"the text has more than {LONGEST_WORD:,} characters without white space, which is not a word: "
         "choose characters as tokens"
     )
 
 
 def counter(tokens: TokenKind, capacity: int) -> Counter:
-    """A fresh counter for characters or words."""
+    """A new counter of characters or words."""
     return CharacterCounter(capacity) if tokens == "char" else WordCounter(capacity)

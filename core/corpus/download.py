@@ -1,4 +1,4 @@
-"""Fetching a known text: only on request, only the right bytes, and whole or not at all."""
+"""Downloading a known text: only on request, only the expected bytes, whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.corpus.transfer import Transfer
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are here and the bytes there will be. What it raises stops the download, to be resumed."""
+"""Called with the bytes received and the bytes in all. An exception stops the download, which can be resumed."""
 
 _PIECE = 1 << 16
 _SECONDS_WITHOUT_ANSWER = 20.0
@@ -39,12 +39,12 @@ def download(
 ) -> Path:
     """Fetch a text of the catalogue into ``downloads`` in the data folder; from then on its name opens it.
 
-    What a cut connection left behind is gone on with, as far as the server can. Nothing but the bytes with the entry's
-    size and sha256 ever gets the text's name. ``seconds``: how long to wait for a silent server, 20 by default; three
-    times as long for one that says this and that, and sends nothing of the text.
+    A partial download is resumed where the server can. Only bytes with the entry's size and sha256 get the text's name.
+    ``seconds``: how long to wait for a silent server, 20 by default; three times as long for one that sends nothing of
+    the text.
 
-    Returns the text's path. Raises ``CorpusError`` with one sentence: no network, a refusal, a cut connection, other
-    bytes than expected, an unfit archive, a full or read-only disk.
+    Returns the text's path. Raises ``CorpusError`` with one sentence: no network, a refusal, a cut connection,
+    unexpected bytes, an unusable archive, a full or read-only disk.
     """
     entry = catalogue.download_named(entry) if isinstance(entry, str) else entry
     folder = (data_dir or catalogue.DATA_DIR) / "downloads"
@@ -70,7 +70,7 @@ def download(
 
 @contextmanager
 def _part_file(path: Path, entry: Download) -> Iterator[BinaryIO]:
-    """The file of the bytes fetched so far, held for this process alone."""
+    """The file of the bytes fetched so far, locked for this process."""
     descriptor = open_to_append(path, os.O_RDWR)
     with os.fdopen(descriptor, "r+b") as part:
         try:
@@ -79,17 +79,17 @@ def _part_file(path: Path, entry: Download) -> Iterator[BinaryIO]:
             if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 raise BlockingIOError
         except (BlockingIOError, FileNotFoundError):
-            raise CorpusError(f"{entry.name} is being downloaded already: wait until it is here") from None
+            raise CorpusError(f"{entry.name} is being downloaded already: wait until it is finished") from None
         yield part
 
 
 def _fetch(entry: Download, part: BinaryIO, progress: Progress | None, seconds: float) -> None:
-    """Complete ``part``, or raise ``CorpusError``; only a part that may be the right beginning is left behind."""
+    """Complete ``part``, or raise ``CorpusError``; only a valid beginning is left behind."""
     begun = _hash_of_beginning(part)
     resumed = 0 < part.tell() <= entry.bytes
     digest = _transferred(entry, part, begun, progress, seconds) if resumed else None
     if digest != entry.sha256:
-        # nothing was here, or what was here was the beginning of something else
+        # there was no part, or it was the beginning of another file
         digest = _transferred(entry, part, None, progress, seconds)
     if digest != entry.sha256:
         part.truncate(0)
@@ -102,7 +102,7 @@ def _fetch(entry: Download, part: BinaryIO, progress: Progress | None, seconds: 
 def _transferred(
     entry: Download, part: BinaryIO, begun: hashlib._Hash | None, progress: Progress | None, seconds: float
 ) -> str:
-    """The sha256 of ``part`` once it has all bytes, in hexadecimal; ``begun``: hash of what is to be gone on with."""
+    """The sha256 of ``part`` once it has all bytes, in hexadecimal; ``begun``: the hash of the part to be continued."""
     digest = begun or hashlib.sha256()
     here = part.tell() if begun else 0
     if here == entry.bytes:
@@ -129,8 +129,8 @@ def _transferred(
 
 
 def _transfer(entry: Download, here: int, seconds: float) -> Transfer:
-    """The server's answer from byte ``here`` on, if it can, else from the first. Raises ``CorpusError``."""
-    # urllib costs the command line and the screen 40 ms that only a download is worth
+    """The server's answer from byte ``here`` on, or from the first where it cannot. Raises ``CorpusError``."""
+    # here, because urllib would cost the command line and the screen 40 ms
     from core.corpus.transfer import Transfer, TransferError
 
     try:
@@ -141,7 +141,7 @@ def _transfer(entry: Download, here: int, seconds: float) -> Transfer:
         if error.code:
             words = f"the server of {entry.url} answers {error}; try again later"
         else:
-            words = f"there is no way to {entry.url} ({error}): check the network and try again"
+            words = f"{entry.url} cannot be reached ({error}): check the network and try again"
         raise CorpusError(f"{entry.name} cannot be fetched, {words}") from None
 
 
@@ -158,12 +158,12 @@ def _next_piece(transfer: Transfer, entry: Download, here: int) -> bytes:
 def _cut(entry: Download, here: int) -> CorpusError:
     return CorpusError(
         f"the connection was cut after {here:,} of {counted(entry.bytes, 'byte')} of {entry.name}: "
-        "download it again, it goes on from there"
+        "download it again to continue from there"
     )
 
 
 def _hash_of_beginning(part: BinaryIO) -> hashlib._Hash:
-    """The hash of what is here already; leaves ``part`` at its end."""
+    """The hash of the bytes in ``part``; leaves it at its end."""
     digest = hashlib.sha256()
     part.seek(0)
     while piece := part.read(_PIECE):
@@ -172,7 +172,7 @@ def _hash_of_beginning(part: BinaryIO) -> hashlib._Hash:
 
 
 def _extract(archive: BinaryIO, entry: Download, target: Path) -> None:
-    """Write the one expected file of a zip archive to ``target``. Whatever else the archive holds is never touched."""
+    """Write the one expected file of a zip archive to ``target``. Other members are not touched."""
     limit = min(entry.bytes * _LARGEST_RATIO, _LARGEST_TEXT)
     temporary = target.with_suffix(".unpacked")
     try:
@@ -183,11 +183,11 @@ def _extract(archive: BinaryIO, entry: Download, target: Path) -> None:
             open_new(temporary) as text,
         ):
             written = 0
-            while piece := member.read(_PIECE):  # counted here: the sizes that the archive claims may be wrong
+            while piece := member.read(_PIECE):  # counted here, because the sizes in the archive may be wrong
                 written += len(piece)
                 if written > limit:
                     raise CorpusError(
-                        f"{entry.name}: its archive unpacks to more than {limit:,} bytes, which is no honest text"
+                        f"{entry.name}: its archive unpacks to more than {limit:,} bytes, which cannot be the text"
                     )
                 text.write(piece)
             text.flush()

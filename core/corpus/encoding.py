@@ -1,4 +1,4 @@
-"""Which encoding a file of text is in: told by its beginning, then proven by decoding all of it."""
+"""The encoding of a text file: guessed from its beginning, then verified by decoding all of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEPARATORS = re.compile("[ \n\t\u3000-\u3002\uff0c]")
 _NON_ASCII_RUNS = re.compile("[^\x00-\x7f]+")
 _HEAD = 1 << 16
 _SURELY_UTF8 = 10
-"""Characters beyond ASCII. Bytes of GB18030 pass as so many characters of UTF-8 about once in 10**9 texts."""
+"""Characters beyond ASCII: GB18030 is valid UTF-8 for this many of them in about one text of 10**9."""
 
 
 def candidates(head: bytes) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def candidates(head: bytes) -> tuple[str, ...]:
 
 
 def _utf16_score(head: bytes, encoding: str) -> int:
-    """How many line ends, blanks and stops ``head`` has in this byte order; 0 where it cannot be a text in it.
+    """How many line ends, blanks and stops ``head`` has in this byte order; 0 where it is not valid text in it.
 
     In the wrong order a line end is U+0A00 and a Chinese comma U+0CFF, which do not exist, so the right one wins.
     """
@@ -51,7 +51,7 @@ def _utf16_score(head: bytes, encoding: str) -> int:
 
 
 class Decoder:
-    """Decodes a file piece by piece, with line ends (CRLF, CR) as LF, and notices when it is no such text.
+    """Decodes a file piece by piece, with line ends (CRLF, CR) as LF, and checks that it is text.
 
     ``feed`` raises ``UnicodeDecodeError`` where the bytes do not fit, with the position in the file as ``start``.
     """
@@ -62,7 +62,7 @@ class Decoder:
         self._position = 0
         self._after_return = False
         self._looked_at = encoding != "gb18030"
-        self.beyond_ascii = 0  # characters seen; no longer counted once they are enough to be sure
+        self.beyond_ascii = 0  # characters seen; counted until there are enough
 
     def feed(self, piece: bytes, final: bool = False) -> str:
         """The text of the next bytes."""
@@ -93,15 +93,15 @@ class Decoder:
 
     @property
     def sure(self) -> bool:
-        """Whether so much has been decoded that another encoding is out of the question."""
+        """Whether enough has been decoded to exclude any other encoding."""
         return self.encoding != "utf-8" or self.beyond_ascii >= _SURELY_UTF8
 
 
 def _plausible_chinese(text: str) -> bool:
-    """Whether a text decoded as GB18030 looks Chinese, and not like Latin-1 or Big5 read in the wrong way.
+    """Whether a text decoded as GB18030 looks Chinese, rather than misread Latin-1 or Big5.
 
-    Nearly any bytes decode as GB18030. Then an umlaut and the letter after it become one rare character, alone
-    among letters; real text stands in runs, mostly of the common characters of the old GB2312 standard.
+    Nearly any bytes decode as GB18030. In Latin-1, an umlaut and the letter after it become one rare
+    character among letters; Chinese text has runs, mostly of the common characters of the older GB2312 standard.
     """
     runs = _NON_ASCII_RUNS.findall(text)
     count = sum(map(len, runs))
@@ -111,12 +111,12 @@ def _plausible_chinese(text: str) -> bool:
 
 
 def binary_error(name: str, position: int) -> CorpusError:
-    """The sentence for a file with a NUL character."""
+    """The error for a file with a zero byte."""
     return CorpusError(f"{name} is a binary file (a zero byte at position {position:,}): choose a text file")
 
 
 def undecodable_error(name: str, failure: UnicodeDecodeError, decoder: Decoder) -> CorpusError:
-    """The sentence for a file that is in no encoding known here, or damaged in the one it is in."""
+    """The error for a file in an unknown encoding, or damaged in a known one."""
     if decoder.sure:
         return CorpusError(
             f"{name} is {decoder.encoding.upper()} but damaged at byte {failure.start:,}: mend it, or save it as UTF-8"

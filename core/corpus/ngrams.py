@@ -1,6 +1,6 @@
-"""Counting n-grams: each packed into one integer, sorted, counted.
+"""Counting n-grams: each is packed into one integer; the integers are sorted and counted.
 
-In pieces, so that the memory follows the number of distinct ones and not the length of the text.
+The text is read in pieces, so that memory grows with the number of distinct n-grams and not with the text.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _WIDEST_TABLE = 1 << 22
 class NGrams:
     """The distinct n-grams of a text and how often each occurs.
 
-    An n-gram of ids is the number with these digits to the base of the vocabulary's size. Where that would not fit
-    into 63 bits, the distinct (n-1)-grams are numbered anew, and the number of the beginning takes their place.
+    An n-gram of ids is the number with these digits in the base of the vocabulary's size. Where that would not fit
+    into 63 bits, the distinct (n-1)-grams are numbered, and that number replaces the first n-1 digits.
 
     Attributes:
         order: n.
@@ -44,7 +44,7 @@ class NGrams:
 
     @property
     def total(self) -> int:
-        """How many n-grams the text has, repeated ones included."""
+        """The number of n-grams in the text, repeated ones included."""
         return int(self.counts.sum())
 
     def pack(self, ids: Ids) -> Integers:
@@ -74,7 +74,7 @@ class NGrams:
         return tuple(reversed(digits))
 
     def find(self, keys: Integers) -> Integers:
-        """The place of each key in ``keys``, int64; -1 where it is not there."""
+        """The place of each key in ``keys``, int64; -1 where it is missing."""
         if not len(self.keys):
             return np.full(len(keys), -1, dtype=np.int64)
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -83,7 +83,7 @@ class NGrams:
     def most_frequent(self, number: int) -> list[tuple[tuple[int, ...], int]]:
         """The ids and the count of the most frequent n-grams; of equally frequent ones those with lower ids first."""
         if 0 < number < len(self.counts):
-            # all that might be among them: a full sort of millions for ten of them would be the slowest part
+            # only the candidates are sorted: sorting millions for the first ten would be the slowest part
             least = np.partition(self.counts, len(self.counts) - number)[len(self.counts) - number]
             places = np.flatnonzero(self.counts >= least)
         else:
@@ -98,7 +98,7 @@ class NGrams:
                 table += np.bincount(packed, minlength=len(table))
             keys = np.flatnonzero(table)
             return keys, table[keys]
-        # like the carry of a binary counter: two results of about the same size are merged as soon as there are two
+        # as in a binary counter, two results of about the same size are merged as soon as both exist
         merged: list[tuple[Integers, Integers]] = []
         for packed in self._pieces(ids):
             packed.sort()
@@ -116,7 +116,7 @@ class NGrams:
 
 def _merged(left: tuple[Integers, Integers], right: tuple[Integers, Integers]) -> tuple[Integers, Integers]:
     keys = np.concatenate([left[0], right[0]])
-    order = np.argsort(keys, kind="stable")  # two ascending runs: what the stable sort is quickest with
+    order = np.argsort(keys, kind="stable")  # the stable sort is fastest on two ascending runs
     return _reduced(keys[order], np.concatenate([left[1], right[1]])[order])
 
 

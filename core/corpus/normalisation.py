@@ -1,4 +1,4 @@
-"""Normalisations of a text, piece by piece: each keeps what it must remember from one piece to the next.
+"""Normalisations of a text, piece by piece: each keeps its state between pieces.
 
 All of them work on code points, uint32 arrays, and expect line ends as LF alone.
 """
@@ -25,7 +25,7 @@ _NOTHING: CodePoints = np.zeros(0, dtype=np.uint32)
 
 
 class Normaliser(Protocol):
-    """Fed with a text piece by piece, gives the normalised text piece by piece."""
+    """Takes a text piece by piece and returns the normalised pieces."""
 
     def feed(self, points: CodePoints) -> CodePoints: ...
 
@@ -38,7 +38,7 @@ class _Unchanged:
 
 
 class _LineEndsToBlanks:
-    """``spaces``: each line end becomes a blank; the one that ends the text becomes nothing."""
+    """``spaces``: each line end becomes a blank; the last one of the text is removed."""
 
     def __init__(self) -> None:
         self._held_back = False
@@ -75,7 +75,7 @@ class _KeptRuns:
             self._in_run |= len(points) > 0
             self._line_end_in_run |= lines is not None and len(lines) > 0 and bool(lines[-1])
             return _NOTHING
-        blank = np.empty(len(position), dtype=bool)  # whether a blank stands before each kept character
+        blank = np.empty(len(position), dtype=bool)  # whether a blank comes before each kept character
         blank[1:] = position[1:] - position[:-1] > 1
         blank[0] = self._started and (self._in_run or position[0] > 0)
         if lines is not None:

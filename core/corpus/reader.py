@@ -1,4 +1,4 @@
-"""Any file of text to token ids: encoding, normalisation, tokens, vocabulary; in one pass, piece by piece."""
+"""A text file as token ids: encoding, normalisation, tokens and vocabulary in one pass, piece by piece."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from core.errors import CorpusError
 from core.files import NotRegularError, open_to_read
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes read and the bytes there are. What it raises ends the reading and reaches the caller."""
+"""Called with the bytes read and the bytes in all. An exception from it ends the reading."""
 
-# The look-ups of one piece stay in the second-level cache; twice or half as much measured slower.
+# The look-ups of one piece stay in the second-level cache; twice and half the size were slower.
 _PIECE = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A text as token ids, with all that tells it from another.
+    """A text as token ids, with what identifies it.
 
     Attributes:
         name: the file's name without its ending.
@@ -76,23 +76,23 @@ def load_corpus(
     Args:
         source: ``"lyrics-zh"``, or the path of a file in UTF-8, UTF-16, UTF-32 with a byte order mark, or GB18030.
         normalise: see ``normalisation.normaliser``. Line ends are LF for all of them.
-        tokens: ``"char"``, or ``"word"``: what stands between white space.
-        max_tokens: use the first so many; 0 uses all. The vocabulary is that of the tokens used.
+        tokens: ``"char"``, or ``"word"``, separated by white space.
+        max_tokens: use only the first ``max_tokens``; 0 uses all. The vocabulary is that of the tokens used.
         min_freq: tokens rarer than this become the unknown token.
-        reserved: tokens that get the ids from 1 on, whether the text has them or not.
-        data_dir: where the bundled texts are, by default this project's ``data/``.
-        progress: told the bytes read and the bytes there are, after each half a megabyte.
-        at_most: read as if the file ended after so many bytes; 0 reads all of it.
+        reserved: tokens with the ids from 1 on, whether or not the text has them.
+        data_dir: folder of the bundled texts, by default this project's ``data/``.
+        progress: called with the bytes read and the bytes in all, every half megabyte.
+        at_most: read as if the file had only this many bytes; 0 reads all of it.
 
     Memory: two bytes a token (four beyond 65,536 different ones), the vocabulary, and a few megabytes.
 
-    Raises ``CorpusError`` with one sentence for a file that cannot be read, is no text, or has no tokens.
+    Raises ``CorpusError`` with one sentence for a file that cannot be read, is not text, or has no tokens.
     """
     if tokens not in get_args(TokenKind):
         raise CorpusError(f"tokens must be char or word, got {tokens!r}")
     if max_tokens < 0 or min_freq < 0:
         raise CorpusError(f"max_tokens and min_freq must be at least 0, got {max_tokens:,} and {min_freq:,}")
-    normaliser(normalise, tokens)  # a wrong name is said before a long read, not after
+    normaliser(normalise, tokens)  # refuse a wrong name before a long read
     path = catalogue.resolve(source, data_dir)
     try:
         return _load(path, normalise, tokens, max_tokens, min_freq, reserved, progress, at_most)  # type: ignore[arg-type]
@@ -167,7 +167,7 @@ def _read(
     for piece in file.pieces():
         digest.update(piece)
         done += len(piece)
-        # also beyond max_tokens: whether a file is a text, and its lines, must not depend on how much of it is used
+        # also beyond max_tokens: its number of lines, and whether it is text, must not depend on how much is used
         text = decoder.feed(piece, final=done == file.size)
         if "\0" in text:
             raise binary_error(_named(file.path), done - len(piece) + max(piece.find(0), 0))
@@ -187,9 +187,9 @@ def _read(
 
 
 def bytes_of(corpus: Corpus) -> Iterator[bytes]:
-    """The very bytes that a text was read from, piece by piece; what was appended to the file since is left out.
+    """The bytes that a text was read from, piece by piece, without what was appended since.
 
-    Raises CorpusError, at the last one of them where they are not those bytes any more.
+    Raises CorpusError, after the last piece, where they have changed.
     """
     digest = hashlib.sha256()
     with _TextFile(corpus.path, corpus.bytes) as file:
@@ -201,7 +201,7 @@ def bytes_of(corpus: Corpus) -> Iterator[bytes]:
 
 
 class _TextFile:
-    """An open regular file. Raises ``CorpusError`` for anything else, without waiting for a pipe or a device."""
+    """An open regular file. Raises ``CorpusError`` for anything else, without blocking."""
 
     def __init__(self, path: Path, at_most: int = 0) -> None:
         self.path = path
@@ -229,7 +229,7 @@ class _TextFile:
         self._file.close()
 
     def pieces(self) -> Iterator[bytes]:
-        """The bytes that the file had when it was opened; what is appended meanwhile is left out."""
+        """The bytes that the file had when it was opened, without what is appended meanwhile."""
         position = 0
         while position < self.size:
             piece = os.pread(self._descriptor, min(_PIECE, self.size - position), position)
@@ -240,5 +240,5 @@ class _TextFile:
 
 
 def _named(path: Path) -> str:
-    """A path as an error message shows it: quoted, with escapes in place of what a terminal would obey."""
+    """A path for an error message: quoted, control characters escaped."""
     return repr(str(path))

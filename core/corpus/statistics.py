@@ -1,4 +1,4 @@
-"""What can be told of a text before any training: counts, n-grams, Zipf's law, entropy, and what a batch looks like."""
+"""Statistics of a text: counts, n-grams, Zipf's law, entropy, and example batches."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def describe(
 ) -> dict[str, Any]:
     """All statistics of a text, JSON-able.
 
-    Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind`` as in ``Corpus``; ``lines``; ``tokens``, their
-    number; ``vocabulary``, its size with the unknown token; ``unknown_share`` of the tokens, 0 to 1; ``distinct``
-    n-grams and ``top`` n-grams, by n as a text; ``zipf`` and ``entropy_bits``, ``one_hot`` and ``examples``: see the
-    functions of these names. ``seed`` is that of the random example.
+    Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind`` as in ``Corpus``; ``lines``; the number of
+    ``tokens``; the size of the ``vocabulary`` with the unknown token; ``unknown_share`` of the tokens, 0 to 1;
+    ``distinct`` n-grams and ``top`` n-grams, by n as a text; ``zipf`` and ``entropy_bits``, ``one_hot`` and
+    ``examples``: see the functions of these names. ``seed`` is that of the random example.
 
-    With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, also ``poems``: how
-    many lines are not empty, the tokens of the ``longest``, and how many are longer than a row has room for (``cut``);
+    With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, also ``poems``: the
+    number of non-empty ``lines``, the tokens of the ``longest``, and how many are too long for a row (``cut``);
     ``examples`` are then those of ``example_lines``.
     """
     vocabulary = corpus.vocabulary

@@ -1,7 +1,7 @@
-"""One file from a server: whatever the server does, it ends, and says why.
+"""One file from a server: every transfer ends, and every failure is a ``TransferError``.
 
-urllib and http.client let much through that is none of their own errors (a redirect to an address that is none, a chunk
-of negative size), and wait for ever for a server that always says something and never anything of the file.
+urllib and http.client raise exceptions other than their own (a redirect to an invalid address, a chunk of negative
+size), and wait for ever for a server that keeps sending headers and never the file.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any, NoReturn
 from core.settings.setting import shortened
 
 _PIECE = 1 << 16
-# Where nothing of the file comes, it may take so many times as long as a server may be silent: names are looked up,
-# addresses tried, redirects followed.
+# Time without a byte of the file, as a multiple of the time that a server may be silent: look-ups of names, other
+# addresses and redirects come first.
 _PATIENCE = 3.0
 
 
 class TransferError(Exception):
-    """It cannot go on; the message says why. ``code`` is the server's answer where it refused, else 0."""
+    """The transfer failed; the message is the reason. ``code`` is the HTTP status of a refusal, else 0."""
 
     def __init__(self, reason: str, code: int = 0) -> None:
         super().__init__(shortened(" ".join(reason.split())))
@@ -33,7 +33,7 @@ class TransferError(Exception):
 
 
 class Transfer:
-    """The answer to a request for the bytes of ``url`` from ``start`` on; ``start`` is 0 where all of it comes.
+    """The answer to a request for the bytes of ``url`` from ``start`` on; ``start`` is 0 where the server sends it all.
 
     ``seconds``: how long a server may be silent. Raises TransferError, also from ``read``.
     """
@@ -66,7 +66,7 @@ class Transfer:
         return piece
 
     def close(self) -> None:
-        """Let the server go."""
+        """Close the connection."""
         self._is_over = True
         self._moved.set()
         if hasattr(self, "_response"):
@@ -80,7 +80,7 @@ class Transfer:
         self.close()
 
     def _fail(self, error: Exception) -> NoReturn:
-        """Any exception at all: what a server sends must not end the program with a traceback."""
+        """Raise TransferError for any exception: a server must not cause a traceback."""
         if self._is_late:
             raise TransferError("nothing of it came for too long") from None
         if isinstance(error, urllib.error.HTTPError):
@@ -90,7 +90,7 @@ class Transfer:
         raise TransferError(str(reason) or type(error).__name__) from None
 
     def _opener(self) -> urllib.request.OpenerDirector:
-        """http and https, through the proxy of the environment, and no file or ftp that a redirect may lead to."""
+        """http and https, through the proxy of the environment; a redirect to file or ftp is refused."""
         plain, secure = self._connecting(http.client.HTTPConnection), self._connecting(http.client.HTTPSConnection)
 
         class Plain(urllib.request.HTTPHandler):
@@ -110,7 +110,7 @@ class Transfer:
         return opener
 
     def _connecting(self, kind: Callable[..., http.client.HTTPConnection]) -> Any:
-        """Connections like ``kind``, whose sockets ``_watch`` knows."""
+        """A subclass of ``kind`` that gives its socket to ``_watch``."""
         outer = self
 
         class Watched(kind):  # type: ignore[misc, valid-type]
@@ -123,7 +123,7 @@ class Transfer:
         return Watched
 
     def _watch(self, seconds: float) -> None:
-        """In a thread: cut the connection off where nothing has come for so long."""
+        """In a thread: shut the connection down after ``seconds`` without a byte of the file."""
         while self._moved.wait(seconds):
             if self._is_over:
                 return
@@ -131,4 +131,4 @@ class Transfer:
         self._is_late = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of the connection below TLS
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of the socket below TLS

@@ -18,7 +18,7 @@ FORMAT = 1
 MAXIMUM_SIZE = 2**26
 """More distinct tokens than any text that fits in memory has; a file that claims more is damaged."""
 LONGEST_WORD = 100_000
-"""Characters. A longer stretch without white space is no word, and would make the vocabulary as large as the text."""
+"""Characters. Longer stretches without white space are not words; the vocabulary would be as large as the text."""
 
 _CODE_POINTS = 0x110000
 
@@ -26,15 +26,15 @@ _CODE_POINTS = 0x110000
 class Vocabulary:
     """Tokens and ids: the unknown token is id 0, then the reserved tokens, then the text's, most frequent first.
 
-    Equally frequent tokens stand in the order of their first appearance in the text, so the ids depend on nothing
-    but the text. Reserved tokens are never made from the characters of a text: ``encode("<eos>")`` gives five ids
+    Equally frequent tokens are in the order of their first appearance in the text, so the ids depend on the text
+    alone. Reserved tokens are never made from the characters of a text: ``encode("<eos>")`` gives five ids
     in a character vocabulary.
 
     Attributes:
         kind: ``"char"`` or ``"word"``.
         tokens: every token, by id.
         reserved: the reserved tokens, ids 1 to ``len(reserved)``.
-        frequencies: int64 (size,): how often each token stands in the text; entry 0 counts the unknown ones.
+        frequencies: int64 (size,): how often each token occurs in the text; entry 0 counts the unknown ones.
     """
 
     def __init__(self, kind: TokenKind, tokens: Sequence[str], frequencies: Sequence[int], reserved: int = 0) -> None:
@@ -60,7 +60,7 @@ class Vocabulary:
         """The vocabulary of a text whose distinct ``tokens``, in order of first appearance, occur ``counts`` times.
 
         Returns it with the final id of each given token, int64 (len(tokens),): 0 for those rarer than ``min_freq``.
-        Raises ``CorpusError`` for unfit reserved tokens.
+        Raises ``CorpusError`` for invalid reserved tokens.
         """
         special = {UNKNOWN: 0}
         for token in reserved:
@@ -108,11 +108,11 @@ class Vocabulary:
         return self.tokens[index]
 
     def split(self, text: str) -> list[str]:
-        """The tokens of a text: its characters, or what stands between white space."""
+        """The tokens of a text: its characters, or its words, separated by white space."""
         return list(text) if self.kind == "char" else text.split()
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
-        """The ids of a text, int64 (tokens,); 0 for what is not in the vocabulary. The text is not normalised."""
+        """The ids of a text, int64 (tokens,); 0 for unknown tokens. The text is not normalised."""
         if self.kind == "word":
             return self.encode_tokens(text.split())
         return self._code_point_table()[code_points(text)]
@@ -174,7 +174,7 @@ class Vocabulary:
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
-    """The code points of a text, uint32 (characters,), read-only. Lone surrogates pass: they are nobody's token."""
+    """The code points of a text, uint32 (characters,), read-only. Lone surrogates are allowed; no token has one."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
@@ -188,7 +188,7 @@ def _damaged(reason: str) -> CorpusError:
 
 
 def _check(vocabulary: Vocabulary, reserved: int) -> None:
-    """Raise ``CorpusError`` for what cannot be a vocabulary."""
+    """Raise ``CorpusError`` for an invalid vocabulary."""
     tokens = vocabulary.tokens
     if not tokens or tokens[0] != UNKNOWN:
         raise _damaged(f"its first token must be {UNKNOWN}")
@@ -197,7 +197,7 @@ def _check(vocabulary: Vocabulary, reserved: int) -> None:
     if len(tokens) != len(vocabulary.frequencies):
         raise _damaged(f"it has {counted(len(tokens), 'token')} and {len(vocabulary.frequencies):,} frequencies")
     if len(vocabulary._ids) != len(tokens):
-        raise _damaged("a token stands in it twice")
+        raise _damaged("it has a token twice")
     if not 0 <= reserved < len(tokens):
         raise _damaged(f"it has {counted(len(tokens), 'token')} and claims {reserved:,} reserved ones")
     own = tokens[1 + reserved :]

@@ -58,7 +58,7 @@ class RunConfig(Settings):
         0,
         "text",
         "min freq",
-        "tokens that occur less often become the unknown token",
+        "tokens that occur fewer times than this become the unknown token",
         unit="times",
         minimum=0,
         maximum=10**9,

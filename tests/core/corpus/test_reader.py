@@ -201,7 +201,7 @@ def test_wrong_settings_get_a_sentence(text_file: Write) -> None:
 
 def test_a_word_without_end_is_refused(text_file: Write) -> None:
     for text in ("a" * 2_000_000, "a b " + "c" * 100_001 + " d"):
-        with pytest.raises(CorpusError, match="without white space, which is no word"):
+        with pytest.raises(CorpusError, match="without white space, which is not a word"):
             load_corpus(text_file(text), tokens="word")
 
 
