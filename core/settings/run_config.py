@@ -55,14 +55,10 @@ class RunConfig(Settings):
         unit="tokens", minimum=0, maximum=10**10,
     )  # fmt: skip
     min_freq: int = described(
-        0,
-        "text",
-        "min freq",
+        0, "text", "min freq",
         "tokens that occur fewer times than this become the unknown token",
-        unit="times",
-        minimum=0,
-        maximum=10**9,
-    )
+        unit="times", minimum=0, maximum=10**9,
+    )  # fmt: skip
     validation_fraction: float = described(
         0.0, "text", "held out",
         "fraction of the text, at its end, kept out of training and evaluated after each epoch",
@@ -71,21 +67,16 @@ class RunConfig(Settings):
 
     # the model
     implementation: str = described(
-        "scratch",
-        "model",
-        "model",
+        "scratch", "model", "model",
         "scratch: the textbook's equations, written out; torch.nn: PyTorch's layers",
         choices=("scratch", "torch.nn"),
-    )
+    )  # fmt: skip
     cell: str = described("rnn", "model", "cell", "type of recurrent unit", choices=("rnn", "gru", "lstm"))
     activation: str = described(
-        "tanh",
-        "model",
-        "activation",
+        "tanh", "model", "activation",
         "activation function of the hidden state",
-        choices=("tanh", "relu"),
-        relevant=_is_rnn,
-    )
+        choices=("tanh", "relu"), relevant=_is_rnn,
+    )  # fmt: skip
     num_hiddens: int = described(
         256, "model", "hidden", "hidden units in each layer", unit="units", minimum=1, maximum=16_384
     )
@@ -96,26 +87,19 @@ class RunConfig(Settings):
         "cannot write",
     )  # fmt: skip
     embedding_size: int = described(
-        0,
-        "model",
-        "embedding",
+        0, "model", "embedding",
         "size of the embedding vectors; 0 uses one-hot vectors",
-        unit="units",
-        minimum=0,
-        maximum=16_384,
-    )
+        unit="units", minimum=0, maximum=16_384,
+    )  # fmt: skip
     tied: bool = described(
         False, "model", "tied", "input and output layer share one embedding table; needs embedding = hidden",
         relevant=lambda config: config.embedding_size > 0,
     )  # fmt: skip
     dropout: float = described(
-        0.0,
-        "model",
-        "dropout",
+        0.0, "model", "dropout",
         "fraction of units set to zero in training, between layers and before the output",
-        minimum=0.0,
-        below=1.0,
-    )
+        minimum=0.0, below=1.0,
+    )  # fmt: skip
     weight_dropout: float = described(
         0.0, "model", "weight dropout", "fraction of the recurrent weights W_h set to zero in each batch (DropConnect)",
         minimum=0.0, below=1.0,
@@ -156,12 +140,10 @@ class RunConfig(Settings):
         250, "training", "epochs", "passes over the text", unit="epochs", minimum=1, maximum=10**9, live=True
     )
     optimiser: str = described(
-        "sgd",
-        "training",
-        "optimiser",
+        "sgd", "training", "optimiser",
         "algorithm that updates the weights",
         choices=("sgd", "adam", "adamw", "rmsprop"),
-    )
+    )  # fmt: skip
     learning_rate: float = described(
         100.0, "training", "lr", "learning rate: step size of the optimiser", above=0.0, maximum=1e6, live=True
     )
@@ -196,14 +178,10 @@ class RunConfig(Settings):
         choices=("none", "norm", "value"),
     )  # fmt: skip
     clip: float = described(
-        0.01,
-        "training",
-        "clip",
+        0.01, "training", "clip",
         "largest gradient norm (or value) allowed",
-        above=0.0,
-        maximum=1e6,
-        relevant=lambda config: config.clipping != "none",
-    )
+        above=0.0, maximum=1e6, relevant=lambda config: config.clipping != "none",
+    )  # fmt: skip
     patience: int = described(
         0, "training", "patience", "stop after N epochs without a better held-out perplexity; 0 never stops early",
         unit="epochs", minimum=0, maximum=10**6, relevant=_held_out,
@@ -211,13 +189,10 @@ class RunConfig(Settings):
 
     # the machine
     seed: int = described(
-        1,
-        "machine",
-        "seed",
+        1, "machine", "seed",
         "seed of the random numbers: the same seed gives the same run",
-        minimum=0,
-        maximum=2**63 - 1,
-    )
+        minimum=0, maximum=2**63 - 1,
+    )  # fmt: skip
     device: str = described(
         "auto", "machine", "device", "cuda, cuda:1, mps or cpu; auto chooses the best one available"
     )
@@ -254,14 +229,10 @@ class RunConfig(Settings):
         relevant=lambda config: config.sample_every > 0,
     )  # fmt: skip
     checkpoint_seconds: float = described(
-        30.0,
-        "machine",
-        "save every",
+        30.0, "machine", "save every",
         "seconds between checkpoints: the most that a crash can cost",
-        unit="seconds",
-        minimum=0.0,
-        maximum=86_400.0,
-    )
+        unit="seconds", minimum=0.0, maximum=86_400.0,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
