@@ -256,7 +256,7 @@ async def test_nothing_is_downloaded_before_it_is_confirmed(
     app = PaneApp(DataPane(), folder, data=folder)
     async with app.run_test(size=SIZE) as pilot:
         await offered(pilot, app)
-        for part in ("179 kB", "public domain", "Dive into Deep Learning", "http://d2l-data", "sha256 8424"):
+        for part in ("179 kB", "public domain", "Dive into Deep Learning", "https://d2l-data", "sha256 8424"):
             assert part in words(app, "#download-facts")
         await pilot.press("enter")
         await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog) and app.screen.query(".dialog-body"))
