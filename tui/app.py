@@ -326,10 +326,11 @@ class Playground(App[None]):
 
     def action_help(self) -> None:
         """Show keys, first steps and the glossary."""
+        from tui.commands import key_sections
         from tui.dialogs.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.query_one(HeaderLine).current, self.BINDINGS))
+            self.push_screen(HelpScreen(key_sections(self.query_one(HeaderLine).current, self.BINDINGS)))
 
     async def action_restore_run(self, entry: str) -> None:
         """Restore a deleted run: the link in the notice of its deletion."""

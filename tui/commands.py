@@ -1,4 +1,4 @@
-"""The commands of the command palette: each pane, and each key of each pane by name."""
+"""The commands of the command palette and the keys in the help: those of each pane by name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from textual.binding import Binding, BindingType
 
 from tui.panes import PANES, PaneKind
 from tui.shell.screenshot import screenshot_soon
+
+# Keys of a part of a pane, which the pane's own bindings do not have.
+MORE_KEYS = {
+    "generate": (
+        ("← → ↑ ↓", "In a text: the token whose details are shown; a click does the same"),
+        ("home end", "In a text: its first token, its last one"),
+    ),
+}
 
 
 def commands(app: App[Any], current: str) -> Iterable[SystemCommand]:
@@ -38,6 +46,20 @@ async def _act(app: App[Any], pane: PaneKind, action: str) -> None:
 def pane_bindings(pane: PaneKind) -> list[Binding]:
     """The keys of a pane, except those that only move around."""
     return [binding for binding in described(pane.widget_class.BINDINGS) if binding.tooltip]
+
+
+def key_sections(current: str, everywhere: Iterable[BindingType]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The keys for the help: those of each pane, the ``current`` one first, and those of the app, ``everywhere``."""
+    sections = [
+        (f"Keys in {pane.title}", [*_keys(pane_bindings(pane)), *MORE_KEYS.get(pane.name, ())])
+        for pane in sorted(PANES, key=lambda pane: pane.name != current)
+    ]
+    app_keys = _keys(binding for binding in described(everywhere) if binding.tooltip)
+    return [*sections, ("Keys everywhere", [*app_keys, ("ctrl+p", "Every command by its name, themes too")])]
+
+
+def _keys(bindings: Iterable[Binding]) -> list[tuple[str, str]]:
+    return [(key_words(binding), binding.tooltip) for binding in bindings]
 
 
 def described(bindings: Iterable[BindingType]) -> list[Binding]:

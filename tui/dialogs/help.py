@@ -13,12 +13,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.generation.options import STRATEGIES
-from tui.commands import described, key_words, pane_bindings
 from tui.dialogs.dialog import Dialog
-from tui.panes import PANES
 from tui.text.safe import pad_cells
 
 Lines: TypeAlias = Sequence[tuple[str, str]]
+Section: TypeAlias = tuple[str, Lines]
 COLUMN = 17  # cells of the first column
 
 FIRST_STEPS = (
@@ -66,14 +65,6 @@ WORDS = (
     ("engine", "the process that trains a run: it outlives this screen"),
 )  # fmt: skip
 
-# Keys of what stands in a pane, not of the pane itself.
-MORE_KEYS: dict[str, Lines] = {
-    "generate": (
-        ("← → ↑ ↓", "In a text: the token that is told of beside it; a click does the same"),
-        ("home end", "In a text: its first token, its last one"),
-    ),
-}
-
 
 class HelpScreen(Dialog[None]):
     """Scrolls; any of f1, escape and q closes it."""
@@ -83,11 +74,10 @@ class HelpScreen(Dialog[None]):
         Binding("escape,f1,q,question_mark", "dismiss", "Close", tooltip="Back to the pane", id="help.close"),
     ]
 
-    def __init__(self, current: str, everywhere: Sequence[BindingType]) -> None:
-        """``current``: the pane whose keys come first; ``everywhere``: the bindings of the app."""
+    def __init__(self, keys: Sequence[Section]) -> None:
+        """``keys``: those of each pane and those of the app, with what they do."""
         super().__init__()
-        self._current = current
-        self._everywhere = everywhere
+        self._keys = keys
         self._text = Static("", id="help-text")
         self._box = VerticalScroll(self._text, id="help")
         self._box.border_title = Content("Help")
@@ -103,14 +93,10 @@ class HelpScreen(Dialog[None]):
         self._text.update(self._words(max(40, self._box.scrollable_content_region.width - 2)))
 
     def _words(self, width: int) -> Content:
-        sections: list[tuple[str, Lines]] = [("First steps", FIRST_STEPS)]
-        for pane in sorted(PANES, key=lambda pane: pane.name != self._current):
-            keys = [(key_words(binding), binding.tooltip) for binding in pane_bindings(pane)]
-            sections.append((f"Keys in {pane.title}", [*keys, *MORE_KEYS.get(pane.name, ())]))
-        everywhere = [(key_words(item), item.tooltip) for item in described(self._everywhere) if item.tooltip]
-        sections.append(("Keys everywhere", [*everywhere, ("ctrl+p", "Every command by its name, themes too")]))
-        sections.append(("Strategies in Generate", [(strategy.name, strategy.help) for strategy in STRATEGIES]))
-        sections.append(("Words", WORDS))
+        strategies = [(strategy.name, strategy.help) for strategy in STRATEGIES]
+        sections: list[Section] = [
+            ("First steps", FIRST_STEPS), *self._keys, ("Strategies in Generate", strategies), ("Words", WORDS),
+        ]  # fmt: skip
         return Content("\n\n").join(_section(title, lines, width) for title, lines in sections)
 
 

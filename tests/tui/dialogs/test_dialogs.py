@@ -16,6 +16,7 @@ from core.runs.store import check_name
 from core.settings.presets import PRESETS
 from tests.tui.pane_harness import settled
 from tui.app import Playground
+from tui.commands import key_sections
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.dialog import Palette
 from tui.dialogs.help import HelpScreen
@@ -27,7 +28,7 @@ DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
     "confirm": lambda: ConfirmDialog("Really?", "Think.", "Do it"),
     "danger": lambda: ConfirmDialog("Really?", "Think.", "Delete", danger=True),
     "name": lambda: NameDialog("Name", "song", "Save", check_name),
-    "help": lambda: HelpScreen("train", Playground.BINDINGS),
+    "help": lambda: HelpScreen(key_sections("train", Playground.BINDINGS)),
     "preset": lambda: PresetScreen(next(iter(PRESETS.values()))),
     "palette": Palette,
 }
