@@ -20,7 +20,7 @@ def engine(options: argparse.Namespace) -> int:
     runtime_folder()
     run = find_run(options.saves, options.run) if options.run else None
 
-    from core.engine.engine import Engine, write_log_to
+    from core.engine.engine import Engine, open_log, write_log_to
     from core.engine.session import Session
     from core.models.recurrence.cpu import bindings
     from core.training.optimisation import load_optimisers
@@ -31,7 +31,7 @@ def engine(options: argparse.Namespace) -> int:
     engine.stop_on_signals(signal.SIGTERM)
     path = engine.start()
     put({"event": "listening", "socket": str(path), "pid": os.getpid()})
-    write_log_to(session.open_log() if session is not None else os.open(os.devnull, os.O_WRONLY))
+    write_log_to(open_log(session) if session is not None else os.open(os.devnull, os.O_WRONLY))
     if session is None:
         load_optimisers()
         bindings.why_not()  # compiles the kernels where that has not been done yet

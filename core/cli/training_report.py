@@ -9,6 +9,7 @@ from core import output
 from core.cli.printing import ProgressLine, bar, duration_text, perplexity_figure, printable, put, saves_flag
 from core.corpus.batching_plan import line_spans
 from core.devices import devices
+from core.engine.description import describe
 from core.engine.session import Session
 from core.events import EpochFinished, Event, Note, SampleWritten, SettingChanged, State, StateChanged, StepFinished
 from core.record import record_as_json
@@ -37,7 +38,7 @@ class TrainingReport:
         self._check_output()
 
     def _introduce(self) -> None:
-        run = self._session.describe()
+        run = describe(self._session)
         if self._as_json:
             names = ("name", "run", "parameters", "vocabulary", "device", "ways")
             values = record_as_json(run)

@@ -1,4 +1,4 @@
-"""Saving: when a run's checkpoint is taken, and what is said where the disk does not take it."""
+"""Checkpointing: when the checkpoint of a run is saved, and what is reported if that fails."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from core.engine.failure import is_out_of_memory
+from core.errors import RunError
 from core.events import Event, Note
 from core.runs.atomic_write import Disk, write_whole
 from core.runs.held_folder import FolderLostError, HeldFolder
@@ -17,39 +18,39 @@ from core.runs.recovery import use_last_good
 from core.runs.run import METADATA, Run
 from core.training.trainer import Trainer
 
-# A changed setting is in a checkpoint after so many seconds.
+# Seconds after which a changed setting is in a checkpoint.
 SAVE_SOON = 1.0
 
 
-class Saving:
+class Checkpointing:
     """The checkpoints of one run.
 
     Attributes:
-        metadata: what ``run.json`` says; a checkpoint brings it up to date.
-        problem: a sentence where the last checkpoint could not be taken.
-        is_current: whether the last checkpoint holds all that training has done.
-        has_trained: whether what is saved is computed here, and not only read.
+        metadata: the contents of ``run.json``, updated with each checkpoint.
+        problem: a sentence if the last checkpoint could not be saved, else empty.
+        is_current: whether the last checkpoint contains all training so far.
+        has_trained: whether this process has trained the run; else the stored backend is kept.
     """
 
     def __init__(
-        self, folder: HeldFolder, metadata: RunMetadata, journal: JournalWriter, tell: Callable[[Event], object]
+        self, folder: HeldFolder, metadata: RunMetadata, journal: JournalWriter, record: Callable[[Event], object]
     ) -> None:
-        """``tell`` takes the notes for the journal."""
+        """``record`` adds an event to the journal."""
         self.metadata = metadata
         self.problem = ""
         self._unsaved = "checkpoint"
         self.is_current = self.has_trained = False
         self.disk = Disk()
         self._checkpoints = Checkpoints(folder)
-        self._folder, self._journal, self._tell = folder, journal, tell
+        self._folder, self._journal, self._record = folder, journal, record
         self._saved_at = time.monotonic()
 
     def is_due(self, seconds: float) -> bool:
-        """Whether the last checkpoint is so many seconds old."""
+        """Whether the last checkpoint is ``seconds`` old."""
         return time.monotonic() - self._saved_at >= seconds
 
     def soon(self, seconds: float) -> None:
-        """What was changed just now is worth a checkpoint; a key held down changes it thirty times a second.
+        """Save ``SAVE_SOON`` after a change; not at once, because a key held down makes thirty changes a second.
 
         ``seconds`` is the usual time between two checkpoints.
         """
@@ -57,14 +58,14 @@ class Saving:
         self._saved_at = min(self._saved_at, time.monotonic() - seconds + SAVE_SOON)
 
     def save(self, trainer: Trainer | None) -> None:
-        """Take a checkpoint, unless there is nothing new or what there is has diverged."""
+        """Save a checkpoint, unless there is nothing new or the run has diverged."""
         self._saved_at = time.monotonic()
         if trainer is not None and not self.is_current and trainer.is_sound():
             self._write(trainer)
             self.is_current = not self.problem
 
     def keep_best(self, trainer: Trainer) -> None:
-        """This epoch is the best so far: it goes to the disk with the next checkpoint."""
+        """Keep a copy of the best epoch so far; it is written with the next checkpoint."""
         try:
             self._checkpoints.keep_best(*trainer.checkpoint())
         except (MemoryError, RuntimeError) as error:
@@ -73,20 +74,35 @@ class Saving:
             self._refused(error)
 
     def save_first(self, trainer: Trainer) -> None:
-        """Take the checkpoint that a run begins from. Raises OSError: a run that cannot take it does not begin."""
+        """Save the first checkpoint of a run. Raises OSError: a run without it does not begin."""
         self._journal.sync()
         self._checkpoints.write(*trainer.checkpoint(), self.disk)
         self.is_current, self._saved_at = True, time.monotonic()
 
+    def require_first(self, trainer: Trainer) -> None:
+        """``save_first``, raising RunError: a training that cannot be resumed is not started."""
+        try:
+            self.save_first(trainer)
+        except OSError as error:
+            raise RunError(
+                f"the run's first checkpoint could not be saved ({error.strerror or error}): make room or permit "
+                f"writing in {self._folder.path}"
+            ) from None
+
+    def exists(self) -> bool:
+        """Whether the folder contains a checkpoint, damaged or not."""
+        run = Run(self._folder.path)
+        return run.latest_path.exists() or run.best_path.exists()
+
     def _write(self, trainer: Trainer) -> None:
         """Put a checkpoint on the disk.
 
-        One that the disk or the memory refuses is no end: the sentence goes to the journal and ``problem``, training
-        goes on in memory, and the next save is tried again.
+        If the disk or the memory refuses it, training continues: the reason is in the journal and in ``problem``, and
+        the next save tries again.
         """
         refused: OSError | None = None
         try:
-            # The journal first: a checkpoint must not know of an epoch that a power failure takes out of the curve.
+            # The journal first: after a power failure the curve must have every epoch of the checkpoint.
             self._journal.sync()
         except OSError as error:
             refused = error  # the weights are worth more than the curve
@@ -106,7 +122,7 @@ class Saving:
             self._refused(refused, "journal")
             return
         if self.problem:
-            self._tell(Note(f"the {self._unsaved} is saved again"))
+            self._record(Note(f"the {self._unsaved} is saved again"))
         self.problem = ""
 
     def _refused(self, error: Exception, what: str = "checkpoint") -> None:
@@ -119,13 +135,13 @@ class Saving:
             reason, remedy = "out of memory", "close other programs, its copy needs room"
         problem = f"the {what} could not be saved ({reason}): {remedy}"
         if problem != self.problem:
-            self._tell(Note(f"{problem}; training goes on in memory, and saving is tried again"))
+            self._record(Note(f"{problem}; training goes on in memory, and saving is tried again"))
         self.problem, self._unsaved = problem, what
 
     def restore(self, trainer: Trainer) -> str:
-        """Put ``trainer`` at the last checkpoint, or at the best where that is damaged; then return what was wrong.
+        """Restore the last checkpoint into ``trainer``, or the best one if the last is damaged.
 
-        Raises RunError where there is no good one.
+        Returns what was wrong with the last one, else an empty text. Raises RunError if neither can be read.
         """
         self._checkpoints.settle()
         wrong = use_last_good(Run(self._folder.path), trainer.restore, self._folder.open_to_read)

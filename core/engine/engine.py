@@ -27,6 +27,7 @@ from core.engine.answers import (
     StateAnswer,
     StepAnswer,
 )
+from core.engine.description import describe
 from core.engine.failure import failure_words, write_failure
 from core.engine.jobs import Jobs, laboratory_job, writing_job
 from core.engine.loading import versions
@@ -239,7 +240,7 @@ class Engine:
             self._adopt(session)
         elif os.path.realpath(self.session.run.path) != os.path.realpath(asked.run):
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
-        return self._session().describe()
+        return describe(self._session())
 
     def _on_create(self, asked: Create) -> RunAnswer:
         if self.session is not None:
@@ -247,13 +248,13 @@ class Engine:
         with self.ending.breakable():
             session = Session.create(asked.config, asked.saves, asked.name, asked.data)
         self._adopt(session)
-        return self._session().describe()
+        return describe(self._session())
 
     def _adopt(self, session: Session) -> None:
         self.session = session
         self._jobs.folder = session.folder
         self.server.move(session.run.path)
-        write_log_to(session.open_log())
+        write_log_to(open_log(session))
 
     def _on_train(self, asked: Train) -> StateAnswer:
         return self._after(self._session().train(asked.num_epochs, as_before=asked.as_before))
@@ -303,6 +304,19 @@ class Engine:
         self._publish(events)
         session = self._session()
         return StateAnswer(session.state, session.trainer.epoch if session.trainer is not None else 0)
+
+
+def open_log(session: Session) -> int:
+    """A descriptor of the run's log, for the engine's output; of the null device if the log cannot be written.
+
+    The journal then has the reason, and training continues.
+    """
+    path = session.run.log_path
+    try:
+        return session.folder.open_to_append(path, os.O_WRONLY | os.O_APPEND)
+    except OSError as error:
+        session.note(f"{path} cannot be written to ({error.strerror or error}): the run goes on without")
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def write_log_to(log: int) -> None:

@@ -1,10 +1,11 @@
-"""What a session is made of: the folder of a new run, the model and the text of an old one."""
+"""Loading: the metadata and files of a new run; the corpus, model and trainer of an existing one."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
 import sys
+from dataclasses import dataclass, field
 from functools import cache
 
 import core
@@ -14,18 +15,42 @@ from core.devices import at_home, prepare
 from core.errors import ConfigError, CorpusError, RunError
 from core.models.language_model import LanguageModel, build_model
 from core.runs.held_folder import HeldFolder
-from core.runs.metadata import RunMetadata
+from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.recovery import Read, check_size, mend_vocabulary, text_of, use_last_good, vocabulary_of, weights_of
 from core.runs.run import CORPUS, Run
-from core.runs.store import LARGEST_CORPUS_COPY, write_description
+from core.runs.store import LARGEST_CORPUS_COPY, now, write_description
 from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer, corpus_of
 
 
-def write_new_run(folder: HeldFolder, metadata: RunMetadata, corpus: Corpus) -> None:
-    """Write what a new run is: settings, vocabulary, and a copy of exactly the bytes that were read of the text.
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run in memory, its checkpoint not yet restored into the trainer.
 
-    Raises OSError; CorpusError where the text has become another one since, and RunError.
+    ``trainer`` is None if the corpus is missing or has changed; ``no_training`` is then the reason, and the model has
+    the weights of the checkpoint. ``notes`` are remarks for the journal.
+    """
+
+    model: LanguageModel
+    vocabulary: Vocabulary
+    trainer: Trainer | None = None
+    no_training: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def new_metadata(trainer: Trainer) -> RunMetadata:
+    """The metadata of a new run."""
+    corpus = trainer.corpus
+    identity = CorpusIdentity(
+        corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve()), corpus.bytes
+    )
+    return RunMetadata(trainer.config, identity, trainer.model.num_parameters(), now(), versions(), trainer.backend)
+
+
+def write_new_run(folder: HeldFolder, metadata: RunMetadata, corpus: Corpus) -> None:
+    """Write the files of a new run: settings, vocabulary, and a copy of exactly the bytes that were read of the text.
+
+    Raises OSError; CorpusError if the text has changed since it was read, and RunError.
     """
     write_description(folder, metadata, corpus.vocabulary.to_json())
     if corpus.bytes <= LARGEST_CORPUS_COPY:
@@ -34,8 +59,37 @@ def write_new_run(folder: HeldFolder, metadata: RunMetadata, corpus: Corpus) -> 
                 file.write(piece)
 
 
+def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder) -> LoadedRun:
+    """Load a run; ``folder`` is its held folder. A damaged vocabulary is replaced by that of the text.
+
+    Raises RunError if the settings do not match the checkpoints, or the model cannot be loaded either.
+    """
+    try:
+        corpus, wrong = text_of(run, metadata, _reading(metadata))
+    except CorpusError as error:
+        return LoadedRun(*load_model(run), no_training=f"this run can write but not train on: {error}")
+    check_size(run, metadata, len(corpus.vocabulary))
+    notes = []
+    if wrong:
+        mend_vocabulary(folder, corpus.vocabulary)
+        notes.append(f"{wrong}; it was made again from the text")
+    config = at_home(metadata.config)
+    if config != metadata.config:
+        notes.append(_other_machine_words(metadata.config, config))
+    trainer = new_trainer(run, config, corpus)
+    return LoadedRun(trainer.model, corpus.vocabulary, trainer, notes=notes)
+
+
+def new_trainer(run: Run, config: RunConfig, corpus: Corpus) -> Trainer:
+    """A trainer for a run's corpus. Raises RunError if the stored settings do not match it."""
+    try:
+        return Trainer(config, corpus)
+    except (ConfigError, CorpusError) as error:
+        raise RunError(f"{run.metadata_path} does not go with the run's text and this machine: {error}") from None
+
+
 def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
-    """The model of a run at its last checkpoint, and its vocabulary: all that writing needs. No lock is taken.
+    """The model of a run at its last checkpoint, and its vocabulary: all that generation needs. Takes no lock.
 
     Raises RunError or another UserError, one sentence.
     """
@@ -49,37 +103,15 @@ def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
 
 
 def _reading(metadata: RunMetadata) -> Read:
-    """Reads a file as the run's settings say, and no more of it than the run read: the text may have grown since."""
+    """Reads a file as the run's settings say, and no further than the run read: the text may have grown since."""
     return lambda source: corpus_of(metadata.config, source=source, at_most=metadata.corpus.bytes)
 
 
-def moved_words(before: RunConfig, here: RunConfig) -> str:
-    """What is said of a run that was begun on another machine."""
+def _other_machine_words(before: RunConfig, here: RunConfig) -> str:
     return (
         f"this machine has no {before.device} with {before.precision}: the run goes on with device {here.device} and "
         f"{here.precision}, so its numbers will not be the same to the last bit"
     )
-
-
-def corpus_again(run: Run, metadata: RunMetadata, folder: HeldFolder) -> tuple[Corpus, str]:
-    """The text of a run, from its own copy or from where it was; ``folder`` is the run's.
-
-    A damaged vocabulary is written anew; the second value then says what was wrong with it. Raises CorpusError where
-    the text is not the same, and RunError where the settings do not belong to the checkpoints.
-    """
-    corpus, wrong = text_of(run, metadata, _reading(metadata))
-    check_size(run, metadata, len(corpus.vocabulary))
-    if wrong:
-        mend_vocabulary(folder, corpus.vocabulary)
-    return corpus, wrong
-
-
-def trainer_again(run: Run, config: RunConfig, corpus: Corpus) -> Trainer:
-    """A trainer for a run's text. Raises RunError where the settings in its folder do not go with it."""
-    try:
-        return Trainer(config, corpus)
-    except (ConfigError, CorpusError) as error:
-        raise RunError(f"{run.metadata_path} does not go with the run's text and this machine: {error}") from None
 
 
 @cache
@@ -88,7 +120,7 @@ def _version_of_torch() -> str:
 
 
 def versions() -> dict[str, str]:
-    """What computed a run."""
+    """The versions of the software that computes a run."""
     return {
         "rnn-playground": core.__version__,
         "torch": _version_of_torch(),

@@ -12,6 +12,7 @@ import torch
 
 from core.devices import at_home, chosen_device, computing, cores, devices, memory_used, prepare
 from core.errors import ConfigError
+from core.record import record_as_json
 from core.settings.run_config import RunConfig
 
 
@@ -19,7 +20,7 @@ def test_the_processor_is_always_there() -> None:
     found = {device.name: device for device in devices()}
     assert devices()[-1].name == "cpu"
     assert "fp32" in found["cpu"].precisions and f"{cores()} cores" in found["cpu"].label
-    assert json.loads(json.dumps([device.to_json() for device in devices()]))
+    assert json.loads(json.dumps([record_as_json(device) for device in devices()]))
     used, total = memory_used(torch.device("cpu"))
     assert used is None or total is None or 0 < used < total
 

@@ -14,6 +14,7 @@ from textual.reactive import reactive
 from textual.signal import Signal
 from textual.widget import Widget
 
+from core.engine.requests import Request
 from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
@@ -53,12 +54,11 @@ class ScriptedClient:
         finally:
             self.cancelled = not finished
 
-    async def request(self, request: str, /, **fields: Any) -> dict[str, Any]:
-        """Answer with the last event."""
-        self.asked.append({"request": request, **fields})
+    async def ask(self, request: Request[Any]) -> None:
+        """Take a request without an answer."""
+        self.asked.append({"request": request.kind, **request.to_json()})
         if self.error is not None:
             raise self.error
-        return {"event": "done"}
 
 
 class ScriptedEngines:

@@ -20,6 +20,7 @@ import pytest
 
 from core.engine import client as client_module
 from core.engine.client import EngineClient, start_engine
+from core.engine.description import describe
 from core.engine.protocol import run_socket, standby_socket
 from core.engine.requests import REQUESTS
 from core.engine.session import Session
@@ -294,7 +295,7 @@ async def test_signals(tiny: Tiny, saves: Path, runtime: Path, one_thread: None)
     # What it did up to the signal is saved: nothing is undone when it goes on.
     done = epochs(read_journal(run.journal_path))[-1].epoch
     again = Session.open(run)
-    assert again.describe().epoch == done
+    assert describe(again).epoch == done
     again.close()
 
 

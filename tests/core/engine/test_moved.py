@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from core.engine import session as module
+from core.engine.description import describe
 from core.engine.session import Session, train_to_end
 from core.errors import UserError
 from core.events import State
@@ -52,7 +53,7 @@ def test_a_run_that_is_moved_leaves_the_one_that_takes_its_name_alone(
     steps(first, 10)
     first.save("C")
     assert {entry.name: entry.read_bytes() for entry in second.run.path.iterdir()} == files, "not a byte is changed"
-    assert first.run.path == saves / "B" and first.describe().name == "B" and not first.save_problem
+    assert first.run.path == saves / "B" and describe(first).name == "B" and not first.save_problem
     assert read_checkpoint(Run(saves / "B").latest_path)[1]["step"] == first.trainer.step  # type: ignore[union-attr]
     assert read_checkpoint(Run(saves / "C").latest_path)[1]["step"] == first.trainer.step  # type: ignore[union-attr]
     first.close()

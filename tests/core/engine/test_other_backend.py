@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from core.engine.description import describe
 from core.engine.session import Session, train_to_end
 from core.errors import RunError
 from core.events import RunResumed
@@ -76,7 +77,7 @@ def test_a_plain_run_goes_on_plainly_where_that_is_asked(
     run = half_trained(tiny(), saves, monkeypatch, plain=True)
     assert run.metadata().backend["kernels"] == resumed(run)[0].backend["kernels"] == "plain"  # type: ignore[index]
     session = Session.open(run)
-    change = session.describe().change
+    change = describe(session).change
     assert change is not None
     assert "computed with plain kernels; here it is computed with compiled kernels" in change.words
     assert change.as_before and not change.remains

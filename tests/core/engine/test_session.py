@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from core.engine import loading
-from core.engine.checkpointing import Saving
+from core.engine.checkpointing import Checkpointing
+from core.engine.description import describe
 from core.engine.failure import failure_words, is_out_of_memory
 from core.engine.loading import load_model
 from core.engine.session import Session, train_to_end
@@ -69,7 +70,7 @@ def test_a_life(tiny: Tiny, saves: Path) -> None:
     (summary,) = list_runs(saves)
     assert (summary.state, summary.epoch, summary.problem) == (State.FINISHED, 3, "")
     model, vocabulary = load_model(session.run)
-    assert len(vocabulary) == session.describe().vocabulary and not model.training
+    assert len(vocabulary) == describe(session).vocabulary and not model.training
     for name, tensor in session.model.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor)
 
@@ -104,7 +105,7 @@ def test_more_epochs(tiny: Tiny, saves: Path, whole: Any) -> None:
     session.close()
     assert run_summary(session.run).num_epochs == 4, "the list knows it too"
     session = Session.open(session.run)
-    assert session.describe().num_epochs == 4
+    assert describe(session).num_epochs == 4
     list(train_to_end(session))
     session.close()
     assert curve(session.run) == whole(num_epochs=4)
@@ -153,7 +154,7 @@ def test_settings_changed_while_it_holds_still_are_kept(tiny: Tiny, saves: Path)
     session.set("learning_rate", 0.125)
     session.close()
     again = Session.open(session.run)
-    assert again.describe().config.learning_rate == 0.125 and again.describe().num_epochs == 5
+    assert describe(again).config.learning_rate == 0.125 and describe(again).num_epochs == 5
     assert session.run.metadata().config.learning_rate == 0.125
     again.close()
 
@@ -237,7 +238,7 @@ def test_a_run_that_cannot_be_made_leaves_nothing(tiny: Tiny, saves: Path, monke
     with pytest.raises(RunError, match="cannot be the name of a run"):
         Session.create(tiny(corpus="/nowhere"), saves, "../x")
     assert not saves.exists()
-    monkeypatch.setattr(Saving, "save_first", lambda self, trainer: 1 / 0)
+    monkeypatch.setattr(Checkpointing, "save_first", lambda self, trainer: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         Session.create(tiny(), saves)
     assert list(saves.iterdir()) == []
@@ -302,7 +303,7 @@ def test_training_goes_on_where_saving_fails(tiny: Tiny, saves: Path, whole: Any
     ]
     with pytest.raises(RunError, match="could not be saved"):
         session.save("copy")
-    assert session.describe().save_problem and not (saves / "copy").exists()
+    assert describe(session).save_problem and not (saves / "copy").exists()
     disk.step = ""
     session.advance()
     assert notes(session.run)[1:] == ["the checkpoint is saved again"] and not session.save_problem
@@ -428,11 +429,11 @@ def test_a_changed_text_leaves_a_run_that_can_write(stopped: Run, text_path: Pat
     text_path.unlink()
     stopped.corpus_path.write_text(stopped.corpus_path.read_text()[:-1] + "x")
     session = Session.open(stopped)
-    assert "is not the text that the run began with: its sha256 has changed" in session.describe().no_training
+    assert "is not the text that the run began with: its sha256 has changed" in describe(session).no_training
     for act in (session.train, session.step, lambda: session.set("learning_rate", 1.0)):
         with pytest.raises(UserError, match="this run can write but not train on"):
             act()
-    assert session.describe().epoch == 1
+    assert describe(session).epoch == 1
     session.close()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import main
-from core.engine.engine import write_log_to
+from core.engine.engine import open_log, write_log_to
 from core.engine.failure import write_failure
 from core.engine.loading import load_model
 from core.engine.session import Session
@@ -203,7 +203,7 @@ def test_a_pipe_in_the_place_of_the_log_is_waited_for_by_nobody(run: Run) -> Non
     write_failure(ValueError("x"), session.folder)
     child = os.fork()
     if child == 0:
-        write_log_to(session.open_log())
+        write_log_to(open_log(session))
         print("x" * 100_000, flush=True)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from core.engine.description import describe
 from core.engine.session import Session, train_to_end
 from core.events import EpochFinished, Note, State
 from core.settings.run_config import RunConfig
@@ -206,7 +207,7 @@ def test_the_reason_stands_in_the_journal_and_in_what_the_session_says(
     list(train_to_end(session))
     assert session.state == State.FINISHED
     assert "no graphs today" in session.run.journal_path.read_text("utf-8")
-    assert "no graphs today" in session.describe().ways["step"]
+    assert "no graphs today" in describe(session).ways["step"]
     session.close()
 
 

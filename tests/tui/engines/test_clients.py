@@ -57,7 +57,7 @@ async def test_standby_tells_the_devices(engines: Engines, heard: Heard) -> None
     engines.prepare()
     await wait_for(lambda: engines.ready)
     (found,) = heard.of(DevicesFound)
-    assert isinstance(found, DevicesFound) and found.devices[0]["name"] == "cuda:0"
+    assert isinstance(found, DevicesFound) and found.devices[0].name == "cuda:0"
 
 
 async def test_create_uses_the_standby_and_another_is_made_ready(
