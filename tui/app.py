@@ -26,7 +26,8 @@ from core.runs.store import list_runs
 from core.runs.summary import RunSummary, run_summary
 from core.runs.trash import remove_outdated
 from core.training.preflight import device_named
-from tui.engines.clients import WORKING, Engines
+from tui.engines.clients import Engines
+from tui.engines.loss import WORKING
 from tui.messages import (
     CorpusChosen,
     DeviceChosen,

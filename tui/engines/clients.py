@@ -1,15 +1,13 @@
-"""The engines behind the runs: one standby engine kept ready, one client a run, one journal tail for the run on screen.
+"""The engines of the app: one client for each open run, a standby engine, and the journals of the runs on screen.
 
-Everything here runs on the app's event loop and waits for nothing but asyncio; files are read in threads. What happens
-is told by messages (see tui/messages.py); nothing here touches a widget.
+Everything here runs on the app's event loop and waits for nothing but asyncio; files are read in threads. Events are
+posted as messages (see tui/messages.py); nothing here touches a widget.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,30 +19,22 @@ from core.engine.answers import RunAnswer
 from core.engine.client import EngineClient
 from core.engine.requests import Create, Hello, Open
 from core.errors import EngineError, RunError
-from core.events import EpochFinished, State, StateChanged, event_from_json
-from core.files import open_to_read
-from core.runs.journal import JournalReader
+from core.events import Event, State, StateChanged, event_from_json
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
+from tui.engines.journal_tail import tail_journal
+from tui.engines.loss import WORKING, loss_in_words
+from tui.engines.standby import Standby, retrieve_exception
 from tui.messages import DevicesFound, EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
 
-WORKING = (State.TRAINING, State.PAUSED)
-QUICK_POLL = 0.04  # seconds between two looks at the journal of a run that trains, until its first epoch is there
-CALM_POLL = 0.25  # and from then on: each look takes the training a little of a processor
-SLOW_POLL = 0.4  # and of one that does not
-CHUNK = 1 << 20  # bytes of journal at a time: a long curve appears piece by piece instead of all at once
-MANY = 1000  # events after which there are probably more at once
-HELD_CHECK = 2.0  # seconds between two looks at whether somebody still trains a run that we have no client of
-NEXT_STANDBY = 4.0  # seconds before the next standby engine starts: its imports would slow the training just begun
-LAST_WORDS = 60.0  # seconds before its end within which an engine's words are taken for the reason of it
-RELEASE_PATIENCE = 5.0  # seconds that an idle engine may take to let go of its run
+NEXT_STANDBY = 4.0  # seconds until the next standby engine starts: its imports would slow the training just begun
+RELEASE_PATIENCE = 5.0  # seconds that an idle engine may take to release its run
 
 
 class Engines:
     """Clients of engines, by run folder.
 
-    ``post`` takes the messages; ``standby`` and ``attach`` are how engines are started and found; tests bring
-    their own.
+    ``post`` posts a message; ``standby`` starts an engine and ``attach`` finds the one of a run; tests have their own.
     """
 
     def __init__(
@@ -55,85 +45,57 @@ class Engines:
         standby: Callable[[], Awaitable[EngineClient]] | None = None,
         attach: Callable[[Path], Awaitable[EngineClient]] | None = None,
     ) -> None:
-        self._take = post
+        self._post_message = post
         self._saves = saves
         self._data = data
         self._start = standby or EngineClient.standby
+        self._standby = Standby(self._started)
         self._attach = attach or EngineClient.attach
         self._clients: dict[Path, EngineClient] = {}
         self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._standby: asyncio.Task[EngineClient] | None = None
         self._tails: dict[Path, asyncio.Task[None]] = {}
-        self._chores: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._states: dict[Path, str] = {}
         self.closed = False
 
     def _post(self, message: Message) -> None:
         if not self.closed:
-            self._take(message)
+            self._post_message(message)
 
     # ------------------------------------------------------------------ the standby engine
 
     def prepare(self, delay: float = 0.0) -> None:
-        """See to it that a standby engine is ready, or on its way, ``delay`` seconds from now."""
+        """Start a standby engine after ``delay`` seconds, unless there is one."""
         if delay:
-            self._chore(self._prepare_later(delay))
-        elif self._standby is None and not self.closed:
-            self._standby = asyncio.create_task(self._started(), name="standby-engine")
-            self._standby.add_done_callback(_retrieved)
+            self._run_task(self._prepare_after(delay))
+        elif not self.closed:
+            self._standby.prepare()
+
+    async def _prepare_after(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        self.prepare()
 
     @property
     def ready(self) -> bool:
-        """Whether a standby engine is past its imports."""
-        standby = self._standby
-        return standby is not None and standby.done() and not standby.cancelled() and standby.exception() is None
+        """Whether a standby engine has finished its imports."""
+        return self._standby.client is not None
 
-    async def _prepare_later(self, delay: float) -> None:
-        await asyncio.sleep(delay)
-        self.prepare()
+    async def laboratory(self) -> EngineClient:
+        """The standby engine, for a request that needs no run. Raises EngineError if none can be started."""
+        return await self._standby.borrow()
 
     async def _started(self) -> EngineClient:
         client = await self._start()
         with contextlib.suppress(EngineError, RunError):
-            await self._tell_devices(client)
+            await self._post_devices(client)
         return client
-
-    async def _take_standby(self) -> EngineClient:
-        """A fresh engine, now ours. Raises EngineError where none can be started."""
-        for _ in range(2):
-            self.prepare()
-            standby = self._standby
-            assert standby is not None
-            try:
-                client = await asyncio.shield(standby)
-            finally:
-                if self._standby is standby and standby.done():
-                    self._standby = None
-            if not client.closed:  # one that died while it waited is replaced once
-                return client
-        raise EngineError("the engine ended right after its start: run python -m core engine to see why")
-
-    async def laboratory(self) -> EngineClient:
-        """The standby engine, for what needs no run: it goes on standing by. Raises EngineError where none starts."""
-        for _ in range(2):
-            self.prepare()
-            standby = self._standby
-            if standby is None:
-                break
-            await asyncio.wait((standby,))
-            if self._standby is standby and (not self.ready or standby.result().closed):
-                self._standby = None
-            client = standby.result()  # raises what kept it from starting
-            if not client.closed:
-                return client
-        raise EngineError("the engine ended right after its start: run python -m core engine to see why")
 
     # ------------------------------------------------------------------ clients
 
     async def client(self, run: Path) -> EngineClient:
-        """The client of the engine that holds ``run``; without one, the run is opened in the standby engine.
+        """The client of the engine of ``run``; if it has none, the standby engine opens the run.
 
-        Raises RunError for a run that cannot be opened, EngineError for an engine that cannot be had.
+        Raises RunError if the run cannot be opened, EngineError if no engine can be started.
         """
         async with self._locks[run]:
             return await self._client(run)
@@ -145,7 +107,7 @@ class Engines:
         try:
             client = await self._attach(run)
         except EngineError:
-            client = await self._take_standby()
+            client = await self._standby.take()
             self.prepare(NEXT_STANDBY)
         try:
             answer = await client.ask(Open(run))
@@ -156,7 +118,7 @@ class Engines:
         return client
 
     async def attached(self, run: Path) -> bool:
-        """Attach to the engine that holds ``run``, if there is one; never starts any. Raises RunError."""
+        """Connect to the engine of ``run`` if it has one; starts none. Raises RunError."""
         async with self._locks[run]:
             known = self._clients.get(run)
             if known is not None and not known.closed:
@@ -174,8 +136,8 @@ class Engines:
             return True
 
     async def create(self, config: RunConfig, name: str | None = None) -> Path:
-        """Make a new run in the standby engine and return its folder. Raises RunError, EngineError."""
-        client = await self._take_standby()
+        """Create a run in the standby engine; returns its folder. Raises RunError, EngineError."""
+        client = await self._standby.take()
         self.prepare(NEXT_STANDBY)
         try:
             answer = await client.ask(Create(config, self._saves, name, self._data))
@@ -191,24 +153,24 @@ class Engines:
     def _keep(self, run: Path, client: EngineClient, answer: RunAnswer) -> None:
         self._clients[run] = client
         self._states[run] = answer.state
-        client.listen(lambda message: self._heard(run, message), lambda: self._lost(run, client))
+        client.listen(lambda message: self._broadcast(run, message), lambda: self._lost(run, client))
         self._post(RunOpened(run, answer))
 
     def has_client(self, run: Path) -> bool:
-        """Whether there is an engine behind ``run`` that we talk to."""
+        """Whether this app is connected to an engine of ``run``."""
         client = self._clients.get(run)
         return client is not None and not client.closed
 
     def state(self, run: Path) -> str:
-        """The last state heard of; idle for a run never heard of."""
+        """The last known state; idle for an unknown run."""
         return self._states.get(run, State.IDLE)
 
     def training(self) -> list[Path]:
-        """The runs that train, or are paused in the midst of it, in engines of ours."""
+        """The runs that are training or paused in engines of this app."""
         return [run for run, client in self._clients.items() if not client.closed and self.state(run) in WORKING]
 
     async def release(self, run: Path) -> None:
-        """Leave the engine of ``run`` so that an idle one exits, and wait until it let go. One that trains is kept."""
+        """Disconnect from the engine of ``run`` and wait until it has released it, unless it trains or is paused."""
         async with self._locks[run]:
             client = self._clients.get(run)
             if client is None or self.state(run) in WORKING:
@@ -221,33 +183,27 @@ class Engines:
                         await asyncio.sleep(0.05)
 
     async def refresh_devices(self) -> None:
-        """Ask an engine for the devices and their memory again; silent where none is at hand."""
-        clients = [client for client in self._clients.values() if not client.closed]
-        if not clients and self.ready and self._standby is not None:
-            clients = [self._standby.result()]
-        for client in clients[:1]:
+        """Ask an engine for the devices and their memory again, if any engine has started."""
+        client = next((client for client in self._clients.values() if not client.closed), self._standby.client)
+        if client is not None:
             with contextlib.suppress(EngineError, RunError):
-                await self._tell_devices(client)
+                await self._post_devices(client)
 
     async def close(self) -> None:
-        """Leave every engine: those that train go on, idle ones exit."""
+        """Disconnect from all engines: those that train continue, idle ones exit."""
         self.closed = True
-        tasks = [*self._tails.values(), *self._chores]
+        tasks = [*self._tails.values(), *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         clients = list(self._clients.values())
-        if self._standby is not None:
-            self._standby.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                clients.append(await self._standby)
         self._clients.clear()
-        await asyncio.gather(*(client.close() for client in clients), return_exceptions=True)
+        await asyncio.gather(self._standby.close(), *(client.close() for client in clients), return_exceptions=True)
 
-    async def _tell_devices(self, client: EngineClient) -> None:
+    async def _post_devices(self, client: EngineClient) -> None:
         self._post(DevicesFound((await client.ask(Hello())).devices))
 
-    def _heard(self, run: Path, message: dict[str, Any]) -> None:
+    def _broadcast(self, run: Path, message: dict[str, Any]) -> None:
         event = event_from_json(message)
         if isinstance(event, StateChanged):
             self._states[run] = event.state
@@ -256,9 +212,9 @@ class Engines:
     def _lost(self, run: Path, client: EngineClient) -> None:
         if self._clients.get(run) is client:
             del self._clients[run]
-            self._chore(self._tell_loss(run))
+            self._run_task(self._report_loss(run))
 
-    async def _tell_loss(self, run: Path) -> None:
+    async def _report_loss(self, run: Path) -> None:
         state = self._states.pop(run, State.IDLE)
         if state in WORKING:
             self._states[run] = State.INTERRUPTED
@@ -269,71 +225,42 @@ class Engines:
     # ------------------------------------------------------------------ journals
 
     def follow(self, run: Path) -> None:
-        """Tail the journal of ``run`` from its beginning until ``unfollow``; what comes is told in JournalGrew."""
+        """Post the journal of ``run`` from its beginning, as JournalGrew, until ``unfollow``."""
         if run not in self._tails and not self.closed:
             self._tails[run] = asyncio.create_task(self._tail(run), name="journal-tail")
-            self._tails[run].add_done_callback(_retrieved)
+            self._tails[run].add_done_callback(retrieve_exception)
 
     async def unfollow(self, run: Path) -> None:
-        """No longer tail the journal of ``run``."""
+        """Stop posting the journal of ``run``."""
         tail = self._tails.pop(run, None)
         if tail is not None:
             tail.cancel()
             await asyncio.gather(tail, return_exceptions=True)
 
     async def _tail(self, run: Path) -> None:
-        reader = JournalReader(Run(run).journal_path)
-        loop = asyncio.get_running_loop()
-        next_check, pause = 0.0, QUICK_POLL
-        while True:
-            events = tuple(event for event, _ in await asyncio.to_thread(reader.poll, CHUNK))
-            if events:
-                state = next((event for event in reversed(events) if isinstance(event, StateChanged)), None)
-                if state is not None and not self.has_client(run):
-                    self._states[run] = state.state
-                self._post(JournalGrew(run, events))
-                if any(isinstance(event, EpochFinished) for event in events):
-                    pause = CALM_POLL
-                if len(events) < MANY:
-                    await asyncio.sleep(pause)
-                continue
-            if self.state(run) in WORKING and not self.has_client(run) and loop.time() >= next_check:
-                next_check = loop.time() + HELD_CHECK
-                if not await asyncio.to_thread(Run(run).is_held):
-                    self._states[run] = State.INTERRUPTED
-                    self._post(RunStateChanged(run, State.INTERRUPTED, 0, "its engine ended before the run did"))
-            await asyncio.sleep(pause if self.state(run) == State.TRAINING else SLOW_POLL)
-
-    def _chore(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
-
-
-def _retrieved(task: asyncio.Task[Any]) -> None:
-    """Look at a task's exception, which nobody may be waiting for: asyncio would print a warning over the screen."""
-    if not task.cancelled():
-        task.exception()
-
-
-def loss_in_words(run: Path, state: str) -> str:
-    """Why an engine went away, as far as its log tells, and what to change. Reads a file."""
-    try:
-        with open_to_read(Run(run).log_path) as file:
-            facts = os.fstat(file.fileno())
-            file.seek(max(0, facts.st_size - 4096))
-            # What stands there from an earlier engine is not why this one went.
-            is_new = abs(time.time() - facts.st_mtime) < LAST_WORDS
-            log = file.read(4096).decode(errors="replace").lower() if is_new else ""
-    except OSError:
-        log = ""
-    if any(words in log for words in ("out of memory", "allocate memory", "memoryerror", "bad_alloc")):
-        return "The engine ran out of memory: make batch, steps or hidden smaller, or take another device."
-    if state in WORKING and not log:
-        return (
-            "The engine was killed in the midst of training: train goes on from the last checkpoint. Where memory ran "
-            "short the system does that; a smaller batch, fewer steps or hidden units need less of it."
+        await tail_journal(
+            run,
+            publish=lambda events: self._publish(run, events),
+            is_training=lambda: self.state(run) == State.TRAINING,
+            check=lambda: self._check_held(run),
         )
-    if state in WORKING:
-        return "The engine ended in the midst of training: train goes on from the last checkpoint."
-    return "The engine ended: what is asked next starts another one."
+
+    def _publish(self, run: Path, events: tuple[Event, ...]) -> None:
+        state = next((event for event in reversed(events) if isinstance(event, StateChanged)), None)
+        if state is not None and not self.has_client(run):
+            self._states[run] = state.state
+        self._post(JournalGrew(run, events))
+
+    async def _check_held(self, run: Path) -> bool:
+        """Find out whether a run that trains without a client of ours still has an engine; False for other runs."""
+        if self.state(run) not in WORKING or self.has_client(run):
+            return False
+        if not await asyncio.to_thread(Run(run).is_held):
+            self._states[run] = State.INTERRUPTED
+            self._post(RunStateChanged(run, State.INTERRUPTED, 0, "its engine ended before the run did"))
+        return True
+
+    def _run_task(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -16,7 +16,8 @@ from core.errors import EngineError, RunError
 from core.events import EpochFinished, State, StateChanged
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
-from tui.engines.clients import Engines, loss_in_words
+from tui.engines.clients import Engines
+from tui.engines.loss import loss_in_words
 from tui.messages import DevicesFound, EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
 
 

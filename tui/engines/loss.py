@@ -1,0 +1,37 @@
+"""Why an engine ended unexpectedly, and what to change."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from core.events import State
+from core.files import open_to_read
+from core.runs.run import Run
+
+WORKING = (State.TRAINING, State.PAUSED)
+RECENT_SECONDS = 60.0  # age up to which the end of the log is taken for the reason
+
+
+def loss_in_words(run: Path, state: str) -> str:
+    """The reason, as far as the engine's log has it. Reads a file."""
+    try:
+        with open_to_read(Run(run).log_path) as file:
+            status = os.fstat(file.fileno())
+            file.seek(max(0, status.st_size - 4096))
+            # The log may be of an earlier engine.
+            is_recent = abs(time.time() - status.st_mtime) < RECENT_SECONDS
+            log = file.read(4096).decode(errors="replace").lower() if is_recent else ""
+    except OSError:
+        log = ""
+    if any(words in log for words in ("out of memory", "allocate memory", "memoryerror", "bad_alloc")):
+        return "The engine ran out of memory: make batch, steps or hidden smaller, or take another device."
+    if state in WORKING and not log:
+        return (
+            "The engine was killed in the midst of training: train goes on from the last checkpoint. Where memory ran "
+            "short the system does that; a smaller batch, fewer steps or hidden units need less of it."
+        )
+    if state in WORKING:
+        return "The engine ended in the midst of training: train goes on from the last checkpoint."
+    return "The engine ended: what is asked next starts another one."
