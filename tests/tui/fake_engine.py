@@ -28,7 +28,7 @@ from core.engine.answers import (
     StepAnswer,
 )
 from core.engine.client import EngineClient
-from core.engine.protocol import decoded, encoded
+from core.engine.protocol import decoded, encoded, error_event
 from core.engine.requests import (
     Baselines,
     Cancel,
@@ -37,6 +37,7 @@ from core.engine.requests import (
     Hello,
     Open,
     Pause,
+    Quit,
     Resume,
     Save,
     Set,
@@ -45,7 +46,7 @@ from core.engine.requests import (
     Train,
     read_request,
 )
-from core.errors import EngineError
+from core.errors import ConfigError, EngineError, UserError
 from core.events import (
     EpochFinished,
     Event,
@@ -62,16 +63,17 @@ from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.run import Run
 from core.runs.store import duplicate_run, free_name
 from core.runs.summary import run_summary
-from core.settings.run_config import RunConfig
+from core.settings.run_config import RunConfig, setting
 from tests.run_folders import create_run
 
 VOCABULARY = 1027
 TOKENS = 10_000
 BATCHES = 8
 DEVICES = (
-    Device("cuda:0", "NVIDIA H100", 1_200_000_000, 79_000_000_000),
-    Device("cpu", "Xeon · 2 cores", 3_000_000_000, 16_000_000_000),
+    Device("cuda:0", "NVIDIA H100", 1_200_000_000, 79_000_000_000, ("fp32",)),
+    Device("cpu", "Xeon · 2 cores", 3_000_000_000, 16_000_000_000, ("fp32",)),
 )
+BACKEND = {"device": "cpu"}
 TEXT = "分开了很久\n我还在原地\n"
 
 
@@ -156,12 +158,19 @@ class FakeEngine:
         if refusal is not None:
             await self._send(writer, {"id": number, "event": "error", "message": refusal, "mendable": True})
             return
-        if name == "generate":
-            for piece in "分开了很久":
-                await self._send(writer, {"id": number, "event": "text", "text": piece})
-        answer = getattr(self, f"_{name}")(read_request(message))
+        try:
+            asked = read_request(message)
+            if name == "generate":
+                for piece in "分开了很久":
+                    await self._send(writer, {"id": number, "event": "text", "text": piece, "sample": 0})
+            answer = getattr(self, f"_{name}")(asked)
+        except UserError as error:
+            await self._send(writer, {"id": number, **error_event(error)})
+            return
         fields = answer if isinstance(answer, dict) else record_as_json(answer)
         await self._send(writer, {"id": number, **fields, "event": "done"})
+        if name == "quit":
+            await self.end()
 
     @staticmethod
     async def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
@@ -199,7 +208,7 @@ class FakeEngine:
 
     def _create(self, asked: Create) -> RunAnswer:
         answer = self._adopt(made_run(asked.saves, asked.config, asked.name))
-        self._tell(StateChanged(State.IDLE, 0))
+        write_journal(self._opened(), StateChanged(State.IDLE, 0))
         return answer
 
     def _open(self, asked: Open) -> RunAnswer:
@@ -222,7 +231,7 @@ class FakeEngine:
 
     def _begin(self) -> StateAnswer:
         if self.state != State.PAUSED:
-            self._tell(RunResumed(self.epoch, 0))
+            self._tell(RunResumed(self.epoch, 0, BACKEND))
         self._tell(StateChanged(State.TRAINING, self.epoch))
         self._training = asyncio.create_task(self._train_on())
         return StateAnswer(self.state, self.epoch)
@@ -244,12 +253,17 @@ class FakeEngine:
         return StateAnswer(self.state, self.epoch)
 
     def _pause(self, asked: Pause) -> StateAnswer:
+        self._opened()
+        if self.state != State.TRAINING:
+            raise UserError(f"there is nothing to pause: the run is {self.state}")
         return self._halt(State.PAUSED)
 
     def _stop(self, asked: Stop) -> StateAnswer:
         return self._halt(State.STOPPED)
 
     def _step(self, asked: Step) -> StepAnswer:
+        if self.state not in (State.TRAINING, State.PAUSED):
+            self._tell(RunResumed(self.epoch, 0, BACKEND), StateChanged(State.TRAINING, self.epoch))
         if self.state != State.PAUSED:
             self._tell(StateChanged(State.PAUSED, self.epoch))
         self.batch += 1
@@ -258,12 +272,14 @@ class FakeEngine:
         return StepAnswer(self.state, **dataclasses.asdict(step))
 
     def _set(self, asked: Set) -> SetAnswer:
+        if not setting(asked.name).live:
+            raise ConfigError(f"{asked.name} cannot be changed", asked.name)
         self.config = self.config.replace(**{asked.name: asked.value})
         self._tell(SettingChanged(self.epoch, asked.name, asked.value))
         return SetAnswer(asked.name, asked.value)
 
     def _baselines(self, asked: Baselines) -> BaselinesAnswer:
-        return BaselinesAnswer("training", VOCABULARY, 210.0, 12.5, 2.25)
+        return BaselinesAnswer("training", float(VOCABULARY), 210.0, 12.5, 2.25)
 
     def _save(self, asked: Save) -> SaveAnswer:
         assert self.run is not None
@@ -273,10 +289,20 @@ class FakeEngine:
         return SaveAnswer(self.run.path.with_name(name), name)
 
     def _generate(self, asked: Generate) -> dict[str, Any]:
-        return {"text": f"{asked.options.prefix}分开了很久", "unknown": []}
+        text = "分开了很久"
+        sample = {"continuation": text, "tokens": len(text), "ended": "length", "score": None, "copy": None}
+        return {"text": f"{asked.options.prefix}{text}", "unknown": [], "seed": 1, "samples": [sample]}
 
     def _cancel(self, asked: Cancel) -> Answer:
         return Answer()
+
+    def _quit(self, asked: Quit) -> Answer:
+        return Answer()
+
+    def _opened(self) -> Run:
+        if self.run is None:
+            raise UserError("this engine has no run yet: open one or create one")
+        return self.run
 
 
 class FakeEngines:
@@ -299,14 +325,18 @@ class FakeEngines:
         self.start_error: Exception | None = None
         self._numbers = itertools.count()
 
+    async def start(self) -> Path:
+        """Start an engine; returns its socket."""
+        engine = await FakeEngine(self, self.folder / f"{next(self._numbers)}.sock").start()
+        self.engines.append(engine)
+        return engine.path
+
     async def standby(self) -> EngineClient:
         """A fresh engine, and the client of it."""
         await self.may_start.wait()
         if self.start_error is not None:
             raise self.start_error
-        engine = await FakeEngine(self, self.folder / f"{next(self._numbers)}.sock").start()
-        self.engines.append(engine)
-        return await EngineClient.connect(engine.path)
+        return await EngineClient.connect(await self.start())
 
     async def attach(self, run: Path) -> EngineClient:
         """A client of the engine that holds ``run``."""
