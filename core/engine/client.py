@@ -36,7 +36,7 @@ from core.files import open_to_read
 from core.record import MALFORMED
 
 Broadcast = Callable[[dict[str, Any]], None]
-# An engine that imports torch from a cold network disk can take this long to say hello.
+# Seconds that an engine may need to import torch from a cold network disk.
 START_TIMEOUT = 120.0
 
 
@@ -53,11 +53,11 @@ class EngineClient:
         self.closed = False
         self._listener = asyncio.create_task(self._listen(), name="engine-client")
 
-    # ------------------------------------------------------------------ ways to get one
+    # ------------------------------------------------------------------ connecting
 
     @classmethod
     async def connect(cls, path: Path) -> EngineClient:
-        """Connect to the socket at ``path``. Raises EngineError where nobody listens there."""
+        """Connect to the socket at ``path``. Raises EngineError if no engine listens there."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST_MESSAGE)
         except OSError as error:
@@ -69,30 +69,30 @@ class EngineClient:
 
     @classmethod
     async def attach(cls, run: Path) -> EngineClient:
-        """Connect to the engine that holds ``run``. Raises EngineError where nobody does, RunError for no run."""
+        """Connect to the engine of ``run``. Raises EngineError if it has none, RunError if there is no run."""
         return await cls.connect(await asyncio.to_thread(run_socket, run))
 
     @classmethod
     async def standby(cls) -> EngineClient:
-        """Start an engine without a run and wait until it is past its imports. Raises EngineError."""
+        """Start an engine without a run and wait until it has finished its imports. Raises EngineError."""
         return await cls.connect(await start_engine())
 
-    # ------------------------------------------------------------------ what one does with it
+    # ------------------------------------------------------------------ requests
 
     def listen(self, broadcast: Broadcast, lost: Callable[[], None]) -> None:
-        """Call ``broadcast`` with every message for all clients, and ``lost`` once when the engine goes away."""
+        """Call ``broadcast`` with every message for all clients, and ``lost`` once when the connection is lost."""
         self._broadcast, self._lost = broadcast, lost
         if self.closed:
             lost()
 
     @property
     def process(self) -> int:
-        """The number of the engine's process; 0 where the system does not say."""
+        """The process id of the engine; 0 if the system does not say."""
         return peer_process(self._writer.get_extra_info("socket"))
 
     @property
     def is_suspended(self) -> bool:
-        """Whether that process is stopped, by ctrl+z or SIGSTOP; False where the system does not say."""
+        """Whether the process is stopped, by ctrl+z or SIGSTOP; False if the system does not say."""
         try:
             with open_to_read(Path(f"/proc/{self.process}/stat")) as file:
                 return file.read().rpartition(b")")[2].split()[:1] == [b"T"]
@@ -119,7 +119,7 @@ class EngineClient:
     async def stream(self, name: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
         """Send a request and yield its events up to the last one; left early, a ``generate`` or ``lab`` is cancelled.
 
-        Raises RunError or EngineError where the last one is an error.
+        Raises RunError or EngineError if the last one is an error.
         """
         if self.closed:
             raise EngineError("the engine has gone")
@@ -142,7 +142,7 @@ class EngineClient:
                     await self._send({"id": next(self._ids), "request": "cancel", "target": number})
 
     async def close(self) -> None:
-        """Leave. The engine goes on if it is training, and exits if it is idle."""
+        """Disconnect. The engine continues if it trains, and exits if it is idle."""
         self._lost = lambda: None
         self._listener.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -171,7 +171,7 @@ class EngineClient:
         except (OSError, ValueError):
             pass
         finally:
-            self._writer.close()  # where the engine still is, it must not take us for somebody who listens
+            self._writer.close()  # an engine that is still there must not count this client
             self._end()
             self._lost()
 
@@ -184,8 +184,8 @@ class EngineClient:
 async def start_engine(*arguments: str, timeout: float = START_TIMEOUT) -> Path:
     """Start ``python -m core engine`` and wait until it listens; return its socket. Raises EngineError.
 
-    It has a session of its own, so that a hang-up of the terminal does not reach it. It is no child of asyncio's: an
-    event loop that closes kills its children, and a training must outlive the screen that started it.
+    It has its own process session, so that a hang-up of the terminal does not reach it. It is not started by asyncio:
+    an event loop that closes kills its children, and training must outlive the app.
     """
     process = await asyncio.to_thread(_process, *arguments)
     assert process.stdout is not None and process.stderr is not None
@@ -197,7 +197,7 @@ async def start_engine(*arguments: str, timeout: float = START_TIMEOUT) -> Path:
         words = (await asyncio.to_thread(process.stderr.read)).decode(errors="replace").strip().splitlines()
         raise EngineError(f"the engine did not start: {words[-1] if words else 'it said nothing'}") from None
     except asyncio.CancelledError:
-        process.kill()  # and with it ends the thread that waits for its first line
+        process.kill()  # this also ends the thread that waits for its first line
         raise
     finally:
         threading.Thread(target=process.wait, name="engine-reaper", daemon=True).start()

@@ -1,6 +1,6 @@
-"""Engine: the loop that owns torch. It alternates between requests, writing and training batches.
+"""Engine: the loop of the thread that uses torch. It alternates between requests, jobs and training batches.
 
-Because one thread does all three, generation uses the live weights in mid-training without a lock or a checkpoint.
+Because one thread does all three, generation during training uses the live weights without a lock or a checkpoint.
 """
 
 from __future__ import annotations
@@ -62,17 +62,17 @@ from core.events import Event, State, StateChanged
 from core.record import record_as_json
 from core.runs.run import Run
 
-# An engine that nobody has ever talked to gives up after so many seconds.
+# Seconds after which an engine exits if no client has ever connected.
 LONELY_SECONDS = 60.0
-# Between two training batches requests are answered for so many seconds: a flood of them must not stop the training.
+# Seconds for which requests are answered between two batches: a flood of requests must not stop training.
 ANSWERING_SECONDS = 0.005
 
 
 class Engine:
     """Serves one run, or none yet.
 
-    ``stays`` tells whether it waits for clients when there is nothing to train: a command-line training does not.
-    ``listener`` hears every event of the run, in the order of the journal.
+    With ``stays`` it waits for requests when there is nothing to train; a command-line training does not.
+    ``listener`` is called with every event of the run, in the order of the journal.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class Engine:
         return self.server.start(self.session.run.path if self.session else None)
 
     def stop_on_signals(self, *signals: signal.Signals) -> None:
-        """End soon, with a checkpoint, when one of ``signals`` comes. For the main thread."""
+        """Save and exit on any of ``signals``. To be called in the main thread."""
         self.ending.on_signals(*signals)
 
     def run(self) -> None:
-        """Serve until there is nothing to do and nobody to do it for."""
+        """Serve until there is no work and no client left."""
         try:
             while not self.ending.asked and self._take_requests():
                 if self.session is not None and self.session.state == State.TRAINING:
@@ -111,9 +111,9 @@ class Engine:
                 self.ending.done()
 
     def _finish(self) -> None:
-        """Save and let the run go; whoever still waits for an answer gets one."""
+        """Save and release the run; every request that is waiting gets an answer."""
         try:
-            self._let_go()
+            self._release()
         finally:
             self._jobs.end()
             with contextlib.suppress(queue.Empty):
@@ -123,20 +123,20 @@ class Engine:
                         with contextlib.suppress(UserError):
                             self._answer(request.client, read_id(request.message), ENDING)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self.session is None:
             return
         try:
             events = self.session.stop()
         finally:
-            # Out of sight while the lock is still held: the socket's name may be another engine's the moment after.
+            # Hidden while the lock is still held: once it is released, another engine may use the name of the socket.
             self.server.hide()
             self.session.close()
-        # Let go first, tell then: whoever hears the news may open the run at once.
+        # Published after the release: a client that gets the event may open the run at once.
         self._publish(events)
 
     def _give_up(self) -> None:
-        """In another thread, just before the process is ended: what it computes takes too long to be waited for."""
+        """Called in another thread just before the process is ended, because a batch takes too long."""
         self.server.hide()
         if self.session is not None:
             self.session.note("the engine was ended in the midst of a long batch: its last checkpoint stands")
@@ -149,11 +149,11 @@ class Engine:
 
     @property
     def _waits(self) -> bool:
-        """Whether clients keep it alive when it has nothing to do: a training that one of them paused is not over."""
+        """Whether connected clients keep an idle engine alive; they also do so while its run is paused."""
         return self._stays or (self.session is not None and self.session.state == State.PAUSED)
 
     def _take_requests(self) -> bool:
-        """Handle what waits in the inbox; wait for more where there is nothing else to do. False ends the engine."""
+        """Handle the requests in the inbox; wait for one if there is no other work. False ends the engine."""
         until = time.monotonic() + ANSWERING_SECONDS
         while True:
             try:
@@ -187,7 +187,7 @@ class Engine:
             number = read_id(request.message)
             asked = read_request(request.message)
             if isinstance(asked, QUESTIONS) and not self.server.is_connected(request.client):
-                return  # who asked has gone, and nothing but the answer would come of it
+                return  # the client is gone, and the request changes nothing
             if (answer := self._result(request.client, number, asked)) is not None:
                 self._answer(request.client, number, {**record_as_json(answer), "event": "done"})
         except Ended:
@@ -235,7 +235,7 @@ class Engine:
 
     def _on_open(self, asked: Open) -> RunAnswer:
         if self.session is None:
-            with self.ending.breakable():
+            with self.ending.interruptible():
                 session = Session.open(Run(asked.run))
             self._adopt(session)
         elif os.path.realpath(self.session.run.path) != os.path.realpath(asked.run):
@@ -245,7 +245,7 @@ class Engine:
     def _on_create(self, asked: Create) -> RunAnswer:
         if self.session is not None:
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
-        with self.ending.breakable():
+        with self.ending.interruptible():
             session = Session.create(asked.config, asked.saves, asked.name, asked.data)
         self._adopt(session)
         return describe(self._session())
@@ -282,7 +282,7 @@ class Engine:
         return SetAnswer(asked.name, asked.value)
 
     def _on_baselines(self, asked: Baselines) -> BaselinesAnswer:
-        with self.ending.breakable():
+        with self.ending.interruptible():
             return self._session().baselines()
 
     def _on_save(self, asked: Save) -> SaveAnswer:
@@ -292,7 +292,7 @@ class Engine:
         if session.save_problem:
             raise UserError(session.save_problem)
         if name != session.run.name:
-            with self.ending.breakable():
+            with self.ending.interruptible():
                 path = session.copy(name)
         return SaveAnswer(path, path.name)
 
@@ -320,9 +320,9 @@ def open_log(session: Session) -> int:
 
 
 def write_log_to(log: int) -> None:
-    """Let this process's standard output and error go to a descriptor from now on, which is closed.
+    """Redirect the standard output and error of this process to ``log``, and close ``log``.
 
-    Whoever started the engine may be gone or read nothing any more: nothing must go there, or wait for it.
+    The process that started the engine may have exited or stopped reading: the engine must not wait for it.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

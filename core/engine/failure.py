@@ -1,4 +1,4 @@
-"""Failures of the machine in words that say what to change, and their place in a run's log."""
+"""Failures: a sentence that says what to change, and a traceback in the run's log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.runs.held_folder import HeldFolder
 from core.runs.run import LOG
 
-# How the allocators of torch, C++ and CUDA's libraries say that there is no more; none has a class of its own for all.
+# Messages of the allocators of torch, C++ and CUDA, which have no common exception class.
 _NO_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
@@ -29,7 +29,7 @@ _NO_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller model or batch would have gone well."""
+    """Whether memory ran out: a smaller model or batch may fit."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     if isinstance(error, OSError):
@@ -39,7 +39,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def failure_words(error: BaseException, folder: HeldFolder | None = None) -> str:
-    """An exception of the machine in words, with what to change; all of it is in the log of the run in ``folder``."""
+    """A sentence for an exception, with what to change and the path of the log in ``folder``."""
     if isinstance(error, UserError):
         return _first_line(error)
     if is_out_of_memory(error):
@@ -55,9 +55,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def write_failure(error: BaseException, folder: HeldFolder | None) -> None:
-    """Append an exception with its traceback to a run's log; a disk that does not take it causes no second failure.
+    """Append a traceback to a run's log, or write it to standard error if there is no run. Never raises.
 
-    Without a run it goes to standard error.
+    A full disk causes no second failure.
     """
     with contextlib.suppress(OSError, ValueError, MemoryError):  # ValueError: standard error that was closed
         words = f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}"
@@ -70,7 +70,7 @@ def write_failure(error: BaseException, folder: HeldFolder | None) -> None:
 
 
 def free_memory(model: torch.nn.Module) -> None:
-    """Give back what a failed batch has left, so that whoever goes on has it."""
+    """Free the memory that a failed batch has left."""
     for weight in model.parameters():
         weight.grad = None
     gc.collect()

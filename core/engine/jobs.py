@@ -1,4 +1,4 @@
-"""Jobs: what an engine does a little at a time beside training, and answers as it goes: writing, the laboratory."""
+"""Jobs: generations and laboratory experiments, done a few milliseconds at a time between training batches."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from core.laboratory.experiment import steps as laboratory_steps
 from core.runs.held_folder import HeldFolder
 from core.settings.laboratory_config import SequenceConfig
 
-# A generation writes for so many seconds between two training batches, and between two looks at the inbox.
+# Seconds of generation between two training batches, and between two reads of the inbox.
 WRITING_SECONDS = 0.02
-# So many at once, or training would come to its turn too seldom.
+# More jobs at once would leave training too little time.
 MOST_JOBS = 16
 
 Events = list[dict[str, Any]]
 Job = Iterator[Events]
-"""Each step takes some milliseconds and yields the events for the client, if any; the last of all is ``done``."""
+"""Each step takes some milliseconds and yields events for the client, if any; the last event is ``done``."""
 Key = tuple[int, Id]
 """A client and the id of its request."""
 
 
 class Jobs:
-    """The jobs in hand. Each ends with one last event for its client: done, error or cancelled.
+    """The jobs in progress. Each ends with one last event for its client: done, error or cancelled.
 
-    Failures are written to the log of the run in ``folder``, to standard error where it is None.
+    Failures are written to the log of the run in ``folder``, or to standard error if it is None.
     """
 
     def __init__(self, server: Server, ending: Ending) -> None:
@@ -47,7 +47,7 @@ class Jobs:
         return len(self._jobs)
 
     def begin(self, client: int, number: Id, job: Job) -> None:
-        """Take on a job. Raises UserError where that client has one of the same id, or there are too many."""
+        """Add a job. Raises UserError if the client has a job with this id, or there are too many."""
         if (client, number) in self._jobs:
             raise UserError(f"there is a request with the id {str(number)[:50]!r} in hand: each needs an id of its own")
         if len(self._jobs) >= MOST_JOBS:
@@ -55,7 +55,7 @@ class Jobs:
         self._jobs[client, number] = job
 
     def advance(self) -> None:
-        """Do a little of one, each in its turn: however many there are, training keeps its share of the time."""
+        """Advance one job, each in turn: training keeps its share of the time however many there are."""
         for key in list(self._jobs):
             if not self._server.is_connected(key[0]):
                 del self._jobs[key]
@@ -66,39 +66,39 @@ class Jobs:
 
     def _advance(self, key: Key) -> None:
         try:
-            with self._ending.breakable():
+            with self._ending.interruptible():
                 events = next(self._jobs[key])
         except Ended:
-            return  # ``end`` tells
+            return  # ``end`` sends the last event
         except UserError as error:
-            self._last(key, error_event(error))
+            self._finish(key, error_event(error))
         except Exception as error:
             write_failure(error, self.folder)
-            self._last(key, {"event": "error", "message": failure_words(error, self.folder)})
+            self._finish(key, {"event": "error", "message": failure_words(error, self.folder)})
         else:
             for event in events:
                 if event["event"] == "done":
-                    self._last(key, event)
+                    self._finish(key, event)
                 else:
                     self._server.send(key[0], {"id": key[1], **event})
 
-    def _last(self, key: Key, event: dict[str, Any]) -> None:
+    def _finish(self, key: Key, event: dict[str, Any]) -> None:
         del self._jobs[key]
         self._server.send(key[0], {"id": key[1], **event})
 
     def cancel(self, client: int, number: Id) -> None:
-        """Give up a job of that client, if there is such a one."""
+        """Cancel a job of a client, if it exists."""
         if (client, number) in self._jobs:
-            self._last((client, number), CANCELLED)
+            self._finish((client, number), CANCELLED)
 
     def end(self) -> None:
-        """Give up all: the engine ends."""
+        """End all jobs: the engine exits."""
         for key in list(self._jobs):
-            self._last(key, ENDING)
+            self._finish(key, ENDING)
 
 
 def writing_job(session: Session, request: GenerationRequest) -> Job:
-    """One generation with the live weights; the last event carries the whole text. Raises UserError at once."""
+    """A generation with the live weights; the last event has the whole text. Raises UserError at once."""
     text = None
     if session.trainer is not None:
         text = training_part(session.trainer.corpus.ids, session.trainer.config.validation_fraction)
@@ -107,14 +107,14 @@ def writing_job(session: Session, request: GenerationRequest) -> Job:
 
 
 def _short(event: dict[str, Any]) -> dict[str, Any]:
-    """A last event without what would make it too long for a message: the client has it in pieces already."""
+    """The last event, without its texts if it is too long for a message: the client has them in pieces."""
     if event["event"] != "done" or len(encoded(event)) <= LONGEST_MESSAGE // 2:
         return event
     return {**event, "text": None, "samples": [{**sample, "continuation": None} for sample in event["samples"]]}
 
 
 def laboratory_job(config: SequenceConfig) -> Job:
-    """One experiment of the sequence laboratory; its last event carries all of it."""
+    """An experiment of the sequence laboratory; its last event has the whole result."""
     for event in laboratory_steps(config):
         if isinstance(event, EpochDone):
             yield [event.to_json()]

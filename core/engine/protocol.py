@@ -1,10 +1,9 @@
-"""How a client and an engine speak: JSON lines over a Unix socket that only the user can reach.
+"""The protocol between client and engine: JSON lines over a Unix socket that only the user can reach.
 
 A request is ``{"id": 7, "request": "generate", ...}``; every event that answers it carries ``"id": 7``, and the last of
 them is ``{"event": "done", ...}``, ``{"event": "error", "message": ...}`` or, for a generate or lab that was cancelled,
-``{"event": "cancelled"}``. What concerns all clients (a change of state) comes without an id.
-Which requests there are is in ``core.engine.requests``. No torch in this module.
-No torch in this module.
+``{"event": "cancelled"}``. A change of state is sent to all clients, without an id. The requests are in
+``core.engine.requests``, the answers in ``core.engine.answers``. No torch in this module.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from core.process import temporary_folder
 LAST_EVENTS = ("done", "error", "cancelled")
 CANCELLED = {"event": "cancelled"}
 ENDING = {"event": "error", "message": "the engine is ending: ask again, and another one answers"}
-# A message longer than this is refused: a prompt is some kilobytes at most.
+# A longer message is refused: a prompt has some kilobytes at most.
 LONGEST_MESSAGE = 8 << 20
 # sun_path has 108 bytes on Linux and 104 elsewhere, with its final NUL.
 LONGEST_SOCKET_PATH = 103
 
 
 class ProtocolError(ValueError):
-    """A message that is none."""
+    """A line that is no message."""
 
 
 def encoded(message: dict[str, Any]) -> bytes:
@@ -56,9 +55,9 @@ def _refused(constant: str) -> float:
 
 
 def runtime_folder() -> Path:
-    """The folder of the user's sockets: mode 0700, owned by the user. Raises RunError where another one made it first.
+    """The folder of the user's sockets: mode 0700, owned by the user. Raises RunError if it belongs to another user.
 
-    ``RNN_PLAYGROUND_RUNTIME`` names another place; else it is in ``XDG_RUNTIME_DIR`` or in the temporary folder.
+    ``RNN_PLAYGROUND_RUNTIME`` is its path; else it is in ``XDG_RUNTIME_DIR`` or in the temporary folder.
     """
     chosen = os.environ.get("RNN_PLAYGROUND_RUNTIME")
     base = os.environ.get("XDG_RUNTIME_DIR")
@@ -89,7 +88,7 @@ def runtime_folder() -> Path:
 
 
 def _wrong_with(facts: os.stat_result) -> str:
-    """Why a place, itself and not what a link in it leads to, cannot hold sockets; empty where it can."""
+    """Why a folder cannot contain sockets, links not followed; empty if it can."""
     if stat.S_ISLNK(facts.st_mode):
         return "is a symbolic link"
     if not stat.S_ISDIR(facts.st_mode):
@@ -102,8 +101,8 @@ def _wrong_with(facts: os.stat_result) -> str:
 
 
 def run_socket(run: Path) -> Path:
-    """Where the engine of a run listens. It is named after the folder itself, not its path: a run that is renamed
-    under its engine is still found. Raises RunError where there is no such folder."""
+    """The socket of a run's engine. Its name is made from the folder's inode, not its path: a run that is renamed
+    while its engine runs is still found. Raises RunError if there is no such folder."""
     try:
         facts = run.stat()
     except OSError as error:
@@ -113,17 +112,17 @@ def run_socket(run: Path) -> Path:
 
 
 def standby_socket(pid: int) -> Path:
-    """Where an engine without a run listens."""
+    """The socket of an engine without a run."""
     return runtime_folder() / f"standby-{pid}.sock"
 
 
 def peer_is_user(connection: socket.socket) -> bool:
-    """Whether the other end of a Unix socket belongs to this user (or to root); True where the system cannot tell."""
+    """Whether the other end of a Unix socket belongs to this user (or to root); True if the system does not say."""
     return not hasattr(socket, "SO_PEERCRED") or _credentials(connection)[1] in (os.getuid(), 0)
 
 
 def peer_process(connection: socket.socket) -> int:
-    """The process at the other end of a Unix socket; 0 where the system cannot tell."""
+    """The process at the other end of a Unix socket; 0 if the system does not say."""
     return _credentials(connection)[0] if hasattr(socket, "SO_PEERCRED") else 0
 
 
@@ -134,7 +133,7 @@ def _credentials(connection: socket.socket) -> tuple[int, int, int]:
 
 
 def error_event(error: UserError) -> dict[str, Any]:
-    """The ``error`` event for what the user can correct; with the setting and its sentence for a form, where known."""
+    """The ``error`` event for a mistake of the user; with the setting and its sentence for a form, if known."""
     setting = {"field": error.field, "labelled": error.labelled} if error.field else {}
     return {"event": "error", "message": str(error), "mendable": True, **setting}
 

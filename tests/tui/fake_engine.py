@@ -178,7 +178,7 @@ class FakeEngine:
             writer.write(encoded(message))
             await writer.drain()
 
-    def _tell(self, *events: Event) -> None:
+    def _publish(self, *events: Event) -> None:
         assert self.run is not None
         write_journal(self.run, *events)
         for event in events:
@@ -223,7 +223,7 @@ class FakeEngine:
     def _train(self, asked: Train) -> StateAnswer:
         if asked.num_epochs:
             self.config = self.config.replace(num_epochs=asked.num_epochs)
-            self._tell(SettingChanged(self.epoch, "num_epochs", asked.num_epochs))
+            self._publish(SettingChanged(self.epoch, "num_epochs", asked.num_epochs))
         return self._begin()
 
     def _resume(self, asked: Resume) -> StateAnswer:
@@ -231,8 +231,8 @@ class FakeEngine:
 
     def _begin(self) -> StateAnswer:
         if self.state != State.PAUSED:
-            self._tell(RunResumed(self.epoch, 0, BACKEND))
-        self._tell(StateChanged(State.TRAINING, self.epoch))
+            self._publish(RunResumed(self.epoch, 0, BACKEND))
+        self._publish(StateChanged(State.TRAINING, self.epoch))
         self._training = asyncio.create_task(self._train_on())
         return StateAnswer(self.state, self.epoch)
 
@@ -240,16 +240,16 @@ class FakeEngine:
         while self.epoch < min(self.config.num_epochs, self.family.halt_at):
             await asyncio.sleep(self.family.pace)
             self.epoch += 1
-            self._tell(scripted_epoch(self.epoch, self.config.learning_rate, self.config.validation_fraction > 0))
+            self._publish(scripted_epoch(self.epoch, self.config.learning_rate, self.config.validation_fraction > 0))
             if self.epoch % 10 == 0:
-                self._tell(SampleWritten(self.epoch, "分开", f"了很久 我还在原地 {self.epoch}"))
+                self._publish(SampleWritten(self.epoch, "分开", f"了很久 我还在原地 {self.epoch}"))
         if self.epoch >= self.config.num_epochs:
-            self._tell(StateChanged(State.FINISHED, self.epoch))
+            self._publish(StateChanged(State.FINISHED, self.epoch))
 
     def _halt(self, state: str) -> StateAnswer:
         if self._training is not None:
             self._training.cancel()
-        self._tell(StateChanged(state, self.epoch))
+        self._publish(StateChanged(state, self.epoch))
         return StateAnswer(self.state, self.epoch)
 
     def _pause(self, asked: Pause) -> StateAnswer:
@@ -263,19 +263,19 @@ class FakeEngine:
 
     def _step(self, asked: Step) -> StepAnswer:
         if self.state not in (State.TRAINING, State.PAUSED):
-            self._tell(RunResumed(self.epoch, 0, BACKEND), StateChanged(State.TRAINING, self.epoch))
+            self._publish(RunResumed(self.epoch, 0, BACKEND), StateChanged(State.TRAINING, self.epoch))
         if self.state != State.PAUSED:
-            self._tell(StateChanged(State.PAUSED, self.epoch))
+            self._publish(StateChanged(State.PAUSED, self.epoch))
         self.batch += 1
         step = StepFinished(self.epoch + 1, self.batch, BATCHES, self.batch, 900.0, 6.8, 100.0, 70_000.0)
-        self._tell(step)
+        self._publish(step)
         return StepAnswer(self.state, **dataclasses.asdict(step))
 
     def _set(self, asked: Set) -> SetAnswer:
         if not setting(asked.name).live:
             raise ConfigError(f"{asked.name} cannot be changed", asked.name)
         self.config = self.config.replace(**{asked.name: asked.value})
-        self._tell(SettingChanged(self.epoch, asked.name, asked.value))
+        self._publish(SettingChanged(self.epoch, asked.name, asked.value))
         return SetAnswer(asked.name, asked.value)
 
     def _baselines(self, asked: Baselines) -> BaselinesAnswer:
