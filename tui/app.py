@@ -51,7 +51,7 @@ from tui.preferences import Preferences
 from tui.shell.breakpoints import HORIZONTAL, VERTICAL
 from tui.shell.footer import KeyLine
 from tui.shell.header import HeaderLine, PaneTab, device_words
-from tui.shell.terminal_exit import Leaving
+from tui.shell.terminal_exit import TerminalExit
 from tui.shell.terminal_input import part_escape, steady
 from tui.shell.too_small import TooSmall
 from tui.shell.turns import Turns
@@ -110,7 +110,7 @@ class Playground(App[None]):
         self.engines = engines(self) if engines else Engines(self.post_message, saves, data_dir)
         self._shown_device = device
         self._last_focus: dict[str, Widget] = {}
-        self._leaving = Leaving()
+        self._terminal_exit = TerminalExit()
         self._turns = Turns(self, super().on_event)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
@@ -134,7 +134,7 @@ class Playground(App[None]):
     def _settle(self) -> None:
         if self.preferences is not None:
             self.preferences.follow(self)
-        self._leaving.on_signals(lambda: self.call_later(self.action_quit))
+        self._terminal_exit.on_signals(lambda: self.call_later(self.action_quit))
         # In the foreground again, the terminal's screen is blank: what has not changed would not be drawn.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         self.engines.prepare()

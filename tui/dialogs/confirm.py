@@ -15,15 +15,15 @@ from tui.dialogs.dialog import Dialog
 
 
 class ConfirmDialog(Dialog[bool]):
-    """Asks before something is done; its result is whether to do it.
+    """The result is whether the question was confirmed.
 
-    ``danger``: the act destroys something. The dialog is painted as a warning, and Cancel has the focus: whatever is
-    typed next without looking changes nothing.
+    ``danger``: the action destroys something. The dialog is painted as a warning and Cancel has the focus, so that keys
+    typed without looking change nothing.
     """
 
     AUTO_FOCUS = ".-first"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "answer(False)", "Cancel", tooltip="Leave everything as it is", id="dialog.cancel"),
+        Binding("escape", "answer(False)", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
         Binding("left,right", "app.focus_next", "Other answer", show=False),
     ]
 
@@ -45,7 +45,7 @@ class ConfirmDialog(Dialog[bool]):
                 (no if self._danger else yes).add_class("-first")
                 yield yes
                 yield no
-            keys = "← → choose   enter take" if self._danger else f"enter {self._confirm.lower()}"
+            keys = "← → choose   enter confirm" if self._danger else f"enter {self._confirm.lower()}"
             yield Static(f"{keys}   esc cancel", classes="dialog-keys", markup=False)
 
     def action_answer(self, answer: bool) -> None:

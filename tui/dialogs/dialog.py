@@ -1,4 +1,4 @@
-"""What every dialog is made of: it closes once, and what comes too early or too late for it does nothing."""
+"""The base of all dialogs: a dialog closes once, and input that comes too early or too late is ignored."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from textual.screen import ModalScreen, Screen, ScreenResultType
 
 
 class ClosesOnce:
-    """Mixed into a screen: ``dismiss`` closes it, and no other, however often it is called.
+    """Mixed into a screen: ``dismiss`` closes this screen and no other, however often it is called.
 
-    Textual takes the uppermost screen off the stack, whoever asks: a second key or click that arrives while a screen
-    closes would take the one below it, and fails where that is the last. Textual's own palette does so too.
-    No screen itself: a widget's styles are looked up by the first of its bases that is one.
+    Textual pops the top screen, whichever screen calls ``dismiss``: a second key or click that arrives while a screen
+    closes would pop the screen below, and fails if that is the last. Textual's own palette does the same.
+    This is no screen itself: a widget's styles are looked up by the first of its bases that is a widget.
     """
 
     def dismiss(self: Any, result: Any = None) -> AwaitComplete:
-        """Close the screen, if it is the uppermost one."""
+        """Close the screen if it is the top one."""
         if not self.is_current:
             return AwaitComplete()
-        # What was put off until this screen is drawn, by whatever widget, Textual would forget: the footer's new keys.
+        # Textual would drop callbacks that wait until this screen is drawn, such as those of the footer's new keys.
         put_off = self._callbacks.copy()
         self._callbacks.clear()
         closed = Screen.dismiss(self, result)
@@ -33,16 +33,16 @@ class ClosesOnce:
 class Dialog(ClosesOnce, ModalScreen[ScreenResultType]):
     """The base of our dialogs.
 
-    A dialog keeps its parts from the beginning and does not look for them: a key or a change of size may come before
-    they are on the screen, or when they are gone already. What gets the focus first says ``AUTO_FOCUS``.
+    A dialog keeps references to its parts and does not query them: a key or a resize may come before they are mounted
+    or after they were removed. ``AUTO_FOCUS`` names the part that has the focus first.
     """
 
 
 class Palette(ClosesOnce, CommandPalette):
-    """Textual's command palette, which can be clicked away and left by a key at once."""
+    """Textual's command palette, which can be closed by a click and a key at the same moment."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There are no pages to turn while the list has no height (see ``PagedList``)."""
+        """Ignore page up and down while the list has no height (see ``PagedList``)."""
         if action == "command_list":
             return any(commands.scrollable_content_region for commands in self.query(CommandList))
         return super().check_action(action, parameters)

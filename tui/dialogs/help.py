@@ -1,4 +1,4 @@
-"""The help screen: first steps, keys by pane, what the words mean."""
+"""The help screen: first steps, keys by pane, glossary."""
 
 from __future__ import annotations
 
@@ -21,53 +21,53 @@ Section: TypeAlias = tuple[str, Lines]
 COLUMN = 17  # cells of the first column
 
 FIRST_STEPS = (
-    ("1 or f2", "Data: choose a text, or download one, see what is in it, and use it"),
-    ("2 or f3", "Train: ctrl+t trains a new model with the settings that stand there"),
-    ("3 or f4", "Generate: let the model write, even while it is still learning"),
-    ("4 or f5", "Runs: everything is saved by itself and stands there; open it, copy it, train it further, delete it"),
-    ("q", "Quit: a training goes on without the screen, and is found again at the next start"),
+    ("1 or f2", "Data: choose or download a text, look at its statistics, and use it for training"),
+    ("2 or f3", "Train: ctrl+t trains a new model with the settings shown there"),
+    ("3 or f4", "Generate: let a model write, even while it is being trained"),
+    ("4 or f5", "Runs: every run is saved automatically; open, copy, continue or delete it there"),
+    ("5 or f6", "Lab: predict a noisy sine wave, the textbook's first sequence experiment"),
+    ("q", "Quit: training continues in the background and is found again at the next start"),
 )
 
 WORDS = (
-    ("token", "what the model reads one at a time: a character, or a word"),
-    ("perplexity", "how many tokens the model hesitates between, on average: 1 is certainty, the vocabulary's size is "
-     "pure guessing. On the training text it tells how well that is known by now, on the held-out text how well a text "
-     "of the same kind"),
-    ("uniform", "the perplexity of guessing without having read anything: the size of the vocabulary"),
-    ("bits/token", "the perplexity in another unit, its binary logarithm: so many yes-or-no questions are open at each "
-     "token"),
-    ("held out", "the end of the text that is not trained on. Where the perplexity on it rises while that on the "
-     "training text goes on falling, the model learns by heart"),
-    ("memorised", "the training perplexity is below 2 and the held-out one at least four times as high, which is two "
-     "bits a token more"),
+    ("token", "what the model reads one at a time: a character or a word"),
+    ("perplexity", "the number of equally likely tokens that the model hesitates between, on average: 1 is certainty, "
+     "the vocabulary size is pure guessing. On the training text it measures how well that text is known, on the "
+     "held-out text how well an unseen text of the same kind is predicted"),
+    ("uniform", "the perplexity of guessing without having read anything: the vocabulary size"),
+    ("bits/token", "the binary logarithm of the perplexity: the number of yes-or-no questions open at each token"),
+    ("held out", "the end of the text, which is not trained on. If its perplexity rises while the training perplexity "
+     "falls, the model overfits"),
+    ("memorised", "the training perplexity is below 2 and the held-out perplexity at least four times as high, which "
+     "is two bits a token more"),
     ("best", "the epoch with the lowest held-out perplexity: its weights are kept beside the latest ones"),
-    ("patience", "how many epochs without a better held-out perplexity end the training early"),
-    ("unigram", "and bigram, trigram: what counting single tokens, pairs and triples reaches on the text that the line "
-     "names; a model below them has learned more than that"),
-    ("bidirectional", "a model that reads the text from both ends has seen what it is asked for: it cannot write"),
-    ("Zipf", "the frequency of a text's tokens over their rank, both as logarithms: near a straight line, whose slope "
-     "stands beside it, in every language. The last view in Data, by v"),
-    ("documents", "stream: the text is one; lines: each line is a poem, with a start, an end, and padding behind it"),
+    ("patience", "the number of epochs without a better held-out perplexity after which training stops early"),
+    ("unigram", "and bigram, trigram: the perplexity of counting single tokens, pairs and triples on the text that the "
+     "line names; a model below these lines has learned more than they can"),
+    ("bidirectional", "a model that reads the text from both ends sees the token that it predicts: it cannot write"),
+    ("Zipf", "the frequency of a text's tokens over their rank, both as logarithms: in every language nearly a "
+     "straight line, whose slope is shown. It is the last view in Data (v)"),
+    ("documents", "stream: the text is one sequence; lines: each line is a poem with a start, an end and padding"),
     ("epoch", "one pass over the text"),
-    ("batch", "the sequences that are read side by side before the weights change once"),
-    ("steps", "how long a sequence is: so far back in time the gradient reaches"),
-    ("learning rate", "how far the weights move after each batch: too small is slow, too large diverges"),
-    ("clip", "the longest gradient that is let through: a recurrent model's gradients can explode"),
-    ("hidden", "how many numbers the model remembers from token to token"),
-    ("sampling", "sequential or random: each batch goes on where the one before ended, or takes pieces from anywhere"),
-    ("temperature", "below 1 the model writes what it is sure of, above 1 it dares more"),
+    ("batch", "the sequences that are processed together in one update of the weights"),
+    ("steps", "the length of a sequence: the number of steps that the gradient goes back in time"),
+    ("learning rate", "the size of each update of the weights: too small is slow, too large diverges"),
+    ("clip", "the largest gradient norm allowed: the gradients of recurrent models can explode"),
+    ("hidden", "the number of values that the model remembers from token to token"),
+    ("sampling", "sequential: each batch continues where the one before ended; random: batches come from anywhere"),
+    ("temperature", "below 1 the model prefers likely tokens, above 1 unlikely tokens become more frequent"),
     ("surprise", "how unlikely a token was for the model, in bits: 1 bit is a coin toss, 10 bits one in a thousand"),
-    ("acrostic 藏头", "a text whose verses begin with given characters, one each"),
-    ("mood", "a text that the model reads before it writes: it is not shown, but what follows goes on from it"),
-    ("copy meter", "the longest stretch of what was written that stands literally in the training text"),
-    ("run", "one model with its settings, its curve and its weights: a folder of its own"),
-    ("trash", "where deleted runs stay for 30 days: t in Runs shows them, u brings them back"),
-    ("engine", "the process that trains a run: it outlives this screen"),
+    ("acrostic 藏头", "a text whose lines begin with given characters, one each"),
+    ("mood", "a text that the model reads before it writes: it is not shown, but it influences what follows"),
+    ("copy meter", "the longest part of the generated text that occurs literally in the training text"),
+    ("run", "one model with its settings, its curve and its weights, in a folder of its own"),
+    ("trash", "where deleted runs stay for 30 days: t in Runs shows it, u restores a run"),
+    ("engine", "the process that trains a run: it continues when this screen is closed"),
 )  # fmt: skip
 
 
 class HelpScreen(Dialog[None]):
-    """Scrolls; any of f1, escape and q closes it."""
+    """Scrolls; f1, escape and q close it."""
 
     AUTO_FOCUS = "#help"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,13 +95,13 @@ class HelpScreen(Dialog[None]):
     def _words(self, width: int) -> Content:
         strategies = [(strategy.name, strategy.help) for strategy in STRATEGIES]
         sections: list[Section] = [
-            ("First steps", FIRST_STEPS), *self._keys, ("Strategies in Generate", strategies), ("Words", WORDS),
+            ("First steps", FIRST_STEPS), *self._keys, ("Strategies in Generate", strategies), ("Glossary", WORDS),
         ]  # fmt: skip
         return Content("\n\n").join(_section(title, lines, width) for title, lines in sections)
 
 
 def _section(title: str, lines: Lines, width: int) -> Content:
-    """A heading and lines of two columns; the second one wraps under itself."""
+    """A heading, and lines in two columns; the second column wraps."""
     rows = [Content.styled(title, "bold $accent")]
     for word, meaning in lines:
         first, *more = wrap(meaning, max(20, width - COLUMN)) or [""]

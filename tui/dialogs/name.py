@@ -1,4 +1,4 @@
-"""Asks for a name, and says beside the field what is wrong with it while it is typed."""
+"""A dialog that asks for a name and validates it while it is typed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Check = Callable[[str], object]
 
 
 class NameDialog(Dialog[str | None]):
-    """Its result is the name, or None where it was cancelled. ``check`` raises a UserError for a name that cannot be.
+    """The result is the name, or None if the dialog was cancelled. ``check`` raises UserError for an invalid name.
 
-    ``check`` is called at every key: it must not wait for anything.
+    ``check`` is called at every key: it must not block.
     """
 
     AUTO_FOCUS = "#name-input"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", tooltip="Leave everything as it is", id="dialog.cancel"),
+        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
     ]
 
     def __init__(self, title: str | Content, name: str, confirm: str, check: Check, body: str = "") -> None:

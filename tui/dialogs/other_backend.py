@@ -1,4 +1,4 @@
-"""Asks how a run goes on that would compute otherwise here than it did so far."""
+"""A dialog that asks how to continue a run whose backend is different on this machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tui.text.safe import shown_text
 
 
 class OtherBackendDialog(Dialog[str | None]):
-    """Its result is "before", "here", or None where the run shall not go on."""
+    """The result is "before", "here", or None to cancel."""
 
     AUTO_FOCUS = "Button"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "answer", "Cancel", tooltip="Leave the run as it is", id="dialog.cancel"),
+        Binding("escape", "answer", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
         Binding("left", "app.focus_previous", "Other answer", show=False),
         Binding("right", "app.focus_next", "Other answer", show=False),
     ]
@@ -32,16 +32,16 @@ class OtherBackendDialog(Dialog[str | None]):
     def compose(self) -> ComposeResult:
         words, remains = self._change.words, self._change.remains
         with Vertical(classes="dialog", id="other-backend") as dialog:
-            dialog.border_title = "Not computed as before"
+            dialog.border_title = "Another backend"
             yield Static(shown_text(f"{words[:1].upper()}{words[1:]}."), classes="dialog-body", markup=False)
             if remains:
-                yield Static(shown_text(f"Also as before: {remains}."), classes="dialog-body", markup=False)
+                yield Static(shown_text(f"Even as before: {remains}."), classes="dialog-body", markup=False)
             with Horizontal(classes="dialog-buttons"):
                 if self._change.as_before:
                     yield Button("As before", variant="primary", id="before", compact=True)
-                yield Button("Go on here", id="here", compact=True)
+                yield Button("Continue here", id="here", compact=True)
                 yield Button("Cancel", id="no", compact=True)
-            yield Static("← → choose   enter take   esc cancel", classes="dialog-keys", markup=False)
+            yield Static("← → choose   enter confirm   esc cancel", classes="dialog-keys", markup=False)
 
     def action_answer(self, answer: str | None = None) -> None:
         """Close the dialog with ``answer``."""

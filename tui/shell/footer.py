@@ -1,4 +1,4 @@
-"""The keys of the moment, in the screen's last line."""
+"""The keys that are active now, in the last line of the screen."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from textual.widgets import Footer
 
 
 class KeyLine(Footer):
-    """Textual's footer, built anew only where other keys are to be shown.
+    """Textual's footer, which is rebuilt only when its keys change.
 
-    Bindings are looked through several times at each move of the focus, and nearly always are the same: to take all
-    keys away, put them there again and lay the screen out was a third of what such a move took.
+    Textual rebuilds it several times at each move of the focus, nearly always with the same keys: removing and mounting
+    them and the layout were a third of the time of such a move.
     """
 
     _shown: tuple[object, ...] | None = None
 
     def compose(self) -> ComposeResult:
-        """The keys of this moment: after those of the one before were taken away, they may be others than asked for."""
+        """The keys that are active now: they may have changed while the ones before were removed."""
         self._shown = self._keys()
         yield from super().compose()
 
     async def recompose(self) -> None:
-        """Show the keys of the moment, where they are others."""
+        """Rebuild the footer if its keys changed."""
         if self._keys() != self._shown or not self.children:
             await super().recompose()
 

@@ -1,7 +1,7 @@
-"""A frame whose title may change four times a second without what it encloses being painted again.
+"""The top edge of a frame as a widget of its own, one line high.
 
-Textual paints a widget with all it encloses when its border title changes; over a slow line that is the whole chart
-for one number. So the upper edge is a widget of its own, one line high.
+Textual repaints a widget and its children when its border title changes; over a slow line that is the whole chart for
+one number, several times a second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CORNERS = {"top": "╭╮", "middle": "├┤", "bottom": "╰╯"}
 
 
 class FrameEdge(Widget):
-    """``╭─ title ────── note ─╮``: the edge of a frame, with words in it. The words are text, never markup."""
+    """``╭─ title ────── note ─╮``. Title and note are text, never markup."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"frame-edge--title", "frame-edge--note"}
 
@@ -37,7 +37,7 @@ class FrameEdge(Widget):
 
     @property
     def room(self) -> int:
-        """Cells that the words may fill."""
+        """Cells available to title and note."""
         return max(0, self.size.width - 6)
 
     def render(self) -> Content:

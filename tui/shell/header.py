@@ -16,7 +16,7 @@ from textual.widgets import Static
 from core.device import Device
 from tui.text.safe import cell_len
 
-NARROWEST_NAMED = 88  # columns from which tabs and device leave room for the name of the program
+NARROWEST_NAMED = 88  # columns; below, tabs and device leave no room for the name of the program
 
 
 class PaneTab(Static):
@@ -30,11 +30,11 @@ class PaneTab(Static):
 
     def __init__(self, number: int, pane: str, title: str, key: str) -> None:
         super().__init__(Content(f"{number} {title}"), id=f"tab-{pane}")
-        self.tooltip = f"{title}: {number}, or {key} while something is typed"
+        self.tooltip = f"{title}: {number}, or {key} while text is being typed"
         self._pane = pane
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which pane is wanted."""
+        """Ask for the pane."""
         event.stop()
         self.post_message(self.Clicked(self._pane))
 
@@ -55,7 +55,7 @@ class HeaderLine(Horizontal):
         yield Static("", id="header-device", markup=False)
 
     def on_resize(self) -> None:
-        """The name is what is known best."""
+        """Hide the name of the program where there is no room."""
         self.query_one("#header-name").display = self.size.width >= NARROWEST_NAMED
 
     def watch_current(self, before: str, after: str) -> None:
@@ -67,7 +67,7 @@ class HeaderLine(Horizontal):
         """Device and memory, at the right."""
         device = self.query_one("#header-device", Static)
         if device.content_size.width and cell_len(words) > device.content_size.width:
-            name, *_, last = words.split(" · ")  # without the processor's name: the memory is what changes
+            name, *_, last = words.split(" · ")  # without the name of the processor: the memory is what changes
             words = f"{name.split()[0]} · {last}"
         if str(device.content) != words:
             device.update(Content(words), layout=False)

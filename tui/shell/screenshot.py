@@ -1,6 +1,6 @@
-"""A picture of the screen as a file, where there is a place for one.
+"""Saves the screen as an SVG file.
 
-Textual's own command fails without a word where there is no Downloads folder.
+Textual's own command fails silently if there is no Downloads folder.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from core.errors import UserError
 from core.files import open_new
 from tui.text.safe import shown_text
 
-SOON = 0.1  # seconds in which the palette that it was chosen from has gone
+SOON = 0.1  # seconds, after which the command palette has closed
 
 
 def screenshot_soon(app: App[Any]) -> None:
-    """Save a picture of the screen behind the palette, and say where."""
+    """Save the screen without the command palette, and show the path."""
     app.set_timer(SOON, partial(_take, app))
 
 
@@ -44,7 +44,7 @@ async def _save(app: App[Any], svg: str, name: str) -> None:
 
 
 def places() -> Iterator[Path]:
-    """Where a picture may go, the best first: the user's downloads, here, at home, among what is temporary."""
+    """Folders for the file, best first: downloads, the working directory, home, the temporary folder."""
     from platformdirs import user_downloads_path
 
     for place in (user_downloads_path, Path.cwd, Path.home, lambda: Path(tempfile.gettempdir())):
@@ -53,9 +53,9 @@ def places() -> Iterator[Path]:
 
 
 def save_picture(svg: str, name: str, folders: Iterable[Path]) -> Path:
-    """Write the picture into the first folder that takes it, and return its path.
+    """Write the file into the first folder that is writable, and return its path.
 
-    Raises UserError that says why none did.
+    Raises UserError with the reasons if none is.
     """
     reasons = []
     for folder in folders:
@@ -67,6 +67,6 @@ def save_picture(svg: str, name: str, folders: Iterable[Path]) -> Path:
         except OSError as error:
             reasons.append(f"{folder} ({error.strerror or error})")
             if not isinstance(error, FileExistsError):
-                with contextlib.suppress(OSError):  # half a picture
+                with contextlib.suppress(OSError):  # a partial file
                     os.unlink(path)
     raise UserError("the screenshot could not be saved in " + ", ".join(reasons))

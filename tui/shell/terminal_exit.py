@@ -1,6 +1,6 @@
-"""Leaving at a signal: the screen ends as by its key, the terminal is put right, trainings go on in their engines.
+"""Quitting at a signal: the app quits as with its key and restores the terminal; training continues in the engines.
 
-A screen that cannot end like that, since its terminal takes no more output, is ended by force after some seconds.
+An app that cannot quit like that, because its terminal accepts no more output, is ended by force after some seconds.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ PATIENCE = 3.0  # seconds from a signal to the end by force
 _BACK = b"\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?2004l\x1b[?1004l\x1b[<u\x1b[?1049l\x1b[?25h"
 
 
-class Leaving:
-    """Made while the terminal is still as the shell has left it."""
+class TerminalExit:
+    """Created while the terminal still has the settings of the shell."""
 
     def __init__(self) -> None:
         self._before: list[Any] | None = None

@@ -1,4 +1,4 @@
-"""What stands over everything where the terminal is too small for a layout: one calm line."""
+"""One line that covers the screen when the terminal is too small for a layout."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ NEEDED = Size(60, 16)
 
 
 class TooSmall(Widget):
-    """Covers the screen as long as it is smaller than ``NEEDED``."""
+    """Covers the screen while it is smaller than ``NEEDED``."""
 
     def on_mount(self) -> None:
-        """What is not displayed hears of no resize: the screen tells of it."""
+        """A hidden widget receives no Resize event, so it follows the layout of the screen."""
         self.screen.screen_layout_refresh_signal.subscribe(self, self._look)
         self._look(self.screen)
 
@@ -23,7 +23,7 @@ class TooSmall(Widget):
             self.display = is_small
 
     def render(self) -> str:
-        """The line; it breaks where even that is too long."""
+        """The line, wrapped if it is too long."""
         size = self.screen.size
         return (
             f"the playground needs at least {NEEDED.width}x{NEEDED.height}, this terminal is {size.width}x{size.height}"

@@ -1,4 +1,4 @@
-"""The Runs pane: what is saved, and what can be done with it; and the trash, which takes its place on ``t``."""
+"""The Runs pane: the list of saved runs and what can be done with them, and the trash, shown by ``t``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.timer import Timer
@@ -39,6 +38,7 @@ from core.units import counted
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.name import NameDialog
 from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
+from tui.panes.runs.actions import KEYS, LIST_ACTIONS, PURPOSES, TRASH_ACTIONS, action_button, refusal
 from tui.panes.runs.run_details import RunDetails
 from tui.panes.runs.run_table import RunTable, TrashTable
 from tui.services import host, listen, stands
@@ -50,41 +50,16 @@ Answer = TypeVar("Answer")
 REFRESH_SECONDS = 2.0
 EMPTY = (
     "There are no runs yet.\n\n"
-    "A run is one model and all that it has learned. Choose a text in Data, press Train, and it stands here,\n"
-    "saved by itself: to watch, to let it write, or to train it further."
+    "A run is one model with its settings, curve and weights. Choose a text in Data and press Train:\n"
+    "the run is listed here, saved automatically, to open, to generate from, or to continue."
 )
 EMPTY_TRASH = f"The trash is empty.\n\nA run that is deleted stays here for {DAYS_KEPT} days, and can be restored."
-HELP = {
-    "open": "Show this run's curve and follow it",
-    "generate": "Let this run write",
-    "resume": "Go on training this run",
-    "rename": "Give this run another name",
-    "duplicate": "Copy this run under another name",
-    "delete": "Move this run into the trash; in the trash, delete it for good",
-    "restore": "Bring back the run that was deleted last; in the trash, the one under the cursor",
-    "remove": "Delete this run for good",
-    "empty": "Delete for good all that is in the trash",
-    "trash": "The runs that were deleted, or back to the others",
-}
-LIST_ACTIONS = ("open", "generate", "resume", "rename", "duplicate", "delete")
-TRASH_ACTIONS = {"restore": "Restore", "remove": "Delete for good", "empty": "Empty trash", "trash": "Back"}
 
 
 class RunsPane(Vertical):
     """Lists the runs; opens, renames, duplicates and deletes them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("g", "act('generate')", "Generate", tooltip=HELP["generate"], id="runs.generate"),
-        Binding("r", "act('resume')", "Resume", tooltip=HELP["resume"], id="runs.resume"),
-        Binding("n", "act('rename')", "Rename", tooltip=HELP["rename"], id="runs.rename"),
-        Binding("d", "act('duplicate')", "Duplicate", tooltip=HELP["duplicate"], id="runs.duplicate"),
-        # Not backspace: that is what one types after a mistake.
-        Binding("delete", "act('delete')", "Delete", key_display="del", tooltip=HELP["delete"], id="runs.delete"),
-        Binding("u", "act('restore')", "Restore", tooltip=HELP["restore"], id="runs.restore"),
-        Binding("e", "act('empty')", "Empty trash", tooltip=HELP["empty"], id="runs.empty"),
-        Binding("t", "trash", "Trash", show=False, tooltip=HELP["trash"], id="runs.trash"),
-        Binding("escape", "runs", "Runs", key_display="esc", id="runs.list"),
-    ]  # fmt: skip
+    BINDINGS = KEYS
 
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -93,7 +68,7 @@ class RunsPane(Vertical):
         self._act: Worker[None] | None = None
         self._select: Path | None = None  # the run that gets the cursor when the list is read next
         self._in_trash = False
-        self._deleted: list[Path] = []  # where the runs deleted here are now, to be brought back one by one
+        self._deleted: list[Path] = []  # folders in the trash of the runs deleted here, to be restored one by one
 
     def compose(self) -> ComposeResult:
         with LitVertical(id="runs-list"):
@@ -102,11 +77,11 @@ class RunsPane(Vertical):
             yield TrashTable(id="trash-table")
             with Horizontal(id="runs-actions", classes="actions"):
                 for action in LIST_ACTIONS:
-                    yield _button(action, action.capitalize(), is_loud=action == "delete")
-                yield _button("trash", "Trash")
+                    yield action_button(action, action.capitalize(), is_loud=action == "delete")
+                yield action_button("trash", "Trash")
             with Horizontal(id="trash-actions", classes="actions"):
                 for action, label in TRASH_ACTIONS.items():
-                    yield _button(action, label, is_loud=action in ("remove", "empty"))
+                    yield action_button(action, label, is_loud=action in ("remove", "empty"))
         yield RunDetails(id="run-details")
 
     def on_mount(self) -> None:
@@ -131,7 +106,7 @@ class RunsPane(Vertical):
         return self.query_one("#trash-table" if self._in_trash else "#runs-table", RunTable)
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> RunsPane:
-        """Put the focus where the keys of this pane work: an empty list is not shown, and takes none."""
+        """Put the focus where the keys of this pane work: an empty list is hidden and cannot have it."""
         where = (
             self.table if self.table.display else self.query_one("#trash-trash" if self._in_trash else "#runs-trash")
         )
@@ -149,7 +124,7 @@ class RunsPane(Vertical):
         self._reading = self._reload()
 
     def _look_again(self) -> None:
-        # A disk slower than the clock is let finish: begun anew at every tick, it never would.
+        # On a slow disk a reading that is restarted at every tick would never finish.
         if self._reading is None or self._reading.is_finished:
             self.reload()
 
@@ -193,7 +168,7 @@ class RunsPane(Vertical):
         self.query_one("#runs-list").border_title = Content(f"Trash · {len(deleted)}")
 
     def _show_box(self, runs: list[RunSummary], when_empty: str) -> None:
-        """The list and what stands around it, for whichever of the two lists it is."""
+        """The shown list, its title and its buttons."""
         changed = self.table.display != bool(runs)
         self.table.display = bool(runs)
         if changed and self.display and self.has_focus_within:
@@ -211,7 +186,7 @@ class RunsPane(Vertical):
         self.query_one(RunDetails).display = bool(runs)
 
     def _show_face(self) -> None:
-        """Which of the two lists, and its buttons."""
+        """Show one of the two lists, and its buttons."""
         self.query_one("#runs-table").display = not self._in_trash
         self.query_one(TrashTable).display = self._in_trash
         self.query_one("#runs-actions").display = not self._in_trash
@@ -235,7 +210,7 @@ class RunsPane(Vertical):
         self.action_trash() if action == "trash" else self.action_act(action)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """In the trash there is other things to do than in the list; what was deleted can be brought back."""
+        """The trash has other actions than the list; restore needs a deleted run."""
         if action == "runs":
             return self._in_trash
         if action == "act":
@@ -245,7 +220,7 @@ class RunsPane(Vertical):
         return super().check_action(action, parameters)
 
     def action_trash(self) -> None:
-        """The trash instead of the list, or the other way round."""
+        """Switch between the list and the trash."""
         had_focus = self.has_focus_within
         self._in_trash = not self._in_trash
         self._show_face()
@@ -254,13 +229,13 @@ class RunsPane(Vertical):
         self.reload()
 
     def action_runs(self) -> None:
-        """Back from the trash."""
+        """Go back from the trash."""
         self.action_trash()
 
     def action_act(self, action: str) -> None:
-        """Do ``action`` with the run under the cursor, or say why not."""
+        """Apply ``action`` to the run under the cursor, or say why it is not possible."""
         if self._act is not None and not self._act.is_finished:
-            return  # keys that were typed before its dialog stood there are not for the list
+            return  # keys typed before its dialog opened are not for the list
         run = self.table.selected
         if action == "restore" and not self._in_trash:
             self._act = self._bring_back(self._deleted[-1])
@@ -297,7 +272,7 @@ class RunsPane(Vertical):
             return
         with self._complaining():
             if run.state in (State.TRAINING, State.PAUSED):
-                # Its engine is writing: only it can make a copy that is of one moment.
+                # Its engine is writing: only the engine can make a consistent copy.
                 client = await host(self).engines.client(run.path)
                 await client.ask(Save(name))
             else:
@@ -307,9 +282,10 @@ class RunsPane(Vertical):
     @work
     async def _delete(self, run: RunSummary) -> None:
         what = f"{bytes_text(run.bytes)}, after {counted(run.epoch, 'epoch')} of training" if not run.problem else \
-            "all that is left in its folder"  # fmt: skip
+            "what is left in its folder"  # fmt: skip
         body = Content.assemble(
-            (shown_text(run.name), "bold"), f" ({what}) goes into the trash. It can be restored for {DAYS_KEPT} days."
+            (shown_text(run.name), "bold"),
+            f" ({what}) will be moved to the trash and can be restored for {DAYS_KEPT} days.",
         )
         if not await self._sure(f"Delete {shown_text(run.name)}?", body, "Delete"):
             return
@@ -319,13 +295,13 @@ class RunsPane(Vertical):
             self.post_message(RunDeleted(run.path))
             # The name is in the title: a title is never markup.
             self.app.notify(
-                f"[@click=app.restore_run('{path.parent.name}')]u or a click here brings it back[/]",
+                f"[@click=app.restore_run('{path.parent.name}')]press u or click here to restore it[/]",
                 title=shown_text(f"{run.name} is in the trash"), timeout=10,
             )  # fmt: skip
             self.post_message(RunsChanged())
 
     def action_restore(self, entry: str) -> None:
-        """Bring back the run that was deleted here and is in that folder of the trash, unless it is back already."""
+        """Restore the run that was deleted here into that folder of the trash, unless it is restored already."""
         for path in self._deleted:
             if path.parent.name == entry:
                 self._bring_back(path)
@@ -334,27 +310,27 @@ class RunsPane(Vertical):
     async def _bring_back(self, path: Path) -> None:
         with self._complaining():
             if path in self._deleted:
-                self._deleted.remove(path)  # also where it has gone another way
+                self._deleted.remove(path)  # also if it was restored in another way
             restored = await self._try(lambda: restore_run(path))
             self._done(restored_words(path.name, restored.name), restored.path)
 
     @work
     async def _remove(self, run: RunSummary) -> None:
-        body = Content.assemble((shown_text(run.name), "bold"), " goes for good. This cannot be undone.")
-        if await self._sure(f"Delete {shown_text(run.name)} for good?", body, "Delete for good"):
+        body = Content.assemble((shown_text(run.name), "bold"), " will be deleted permanently. This cannot be undone.")
+        if await self._sure(f"Delete {shown_text(run.name)} permanently?", body, "Delete permanently"):
             with self._complaining():
                 await self._try(lambda: remove_deleted(run.path))
-                self._done(f"{run.name} is gone for good", None)
+                self._done(f"{run.name} is deleted permanently", None)
 
     @work
     async def _empty(self) -> None:
         runs = self.table.runs
         size = bytes_text(sum(run.bytes for run in runs))
-        body = f"{counted(len(runs), 'run')}, {size}, in the trash will be gone for good. This cannot be undone."
+        body = f"{counted(len(runs), 'run')}, {size}, in the trash will be deleted permanently. This cannot be undone."
         if await self._sure("Empty the trash?", Content(body), "Empty trash"):
             with self._complaining():
-                gone = await self._try(lambda: empty_trash(host(self).saves))
-                self._done(f"{counted(len(gone), 'run')} gone for good", None)
+                deleted = await self._try(lambda: empty_trash(host(self).saves))
+                self._done(f"{counted(len(deleted), 'run')} deleted permanently", None)
 
     async def _sure(self, title: str, body: Content, confirm: str) -> bool:
         """Ask before something is deleted."""
@@ -363,14 +339,14 @@ class RunsPane(Vertical):
 
     @contextlib.contextmanager
     def _complaining(self) -> Iterator[None]:
-        """Say what went wrong, instead of what would have come next."""
+        """Show the error of the block."""
         try:
             yield
         except (UserError, EngineError) as error:
             self._complain(str(error))
 
     async def _try(self, act: Callable[[], Answer], leaving: Path | None = None) -> Answer:
-        """Do what touches the disk, in a thread, after the engine at ``leaving`` has been left."""
+        """Call ``act``, which uses the disk, in a thread, after releasing the engine of ``leaving``."""
         if leaving is not None:
             await host(self).engines.release(leaving)
         return await asyncio.to_thread(act)
@@ -381,10 +357,10 @@ class RunsPane(Vertical):
         self.post_message(RunsChanged())
 
     def _complain(self, sentence: str) -> None:
-        self.notify(shown_text(sentence), title="Not done", severity="error", markup=False)
+        self.notify(shown_text(sentence), title="Not possible", severity="error", markup=False)
 
     def _name_check(self, own: str | None = None) -> Callable[[str], object]:
-        """What a name dialog asks at every key: of the list as it stands, without touching the disk."""
+        """The check of a name dialog, called at every key: it uses the list and not the disk."""
         taken = {run.name for run in self.table.runs}
 
         def check(name: str) -> None:
@@ -400,24 +376,3 @@ class RunsPane(Vertical):
         while copy in taken:
             copy, number = f"{name[:90]}-copy-{number}", number + 1
         return copy
-
-
-def _button(action: str, label: str, is_loud: bool = False) -> Button:
-    place = "trash" if action in ("remove", "empty", "restore") or label == "Back" else "runs"
-    classes = "loud" if is_loud else ""
-    return Button(label, id=f"{place}-{action}", compact=True, classes=classes, tooltip=HELP[action])
-
-
-PURPOSES = {"open": "watch", "generate": "generate", "resume": "resume"}
-
-
-def refusal(run: RunSummary, action: str) -> str:
-    """Why ``action`` cannot be done with ``run``, in a sentence; empty where it can."""
-    if run.problem and action in (*PURPOSES, "duplicate"):
-        return run.problem
-    if run.state in (State.TRAINING, State.PAUSED) and not run.problem and action in ("rename", "delete"):
-        verb = {"rename": "renamed", "delete": "deleted"}[action]
-        return f"{run.name} is {run.state}: stop it in Train first, then it can be {verb}"
-    if run.state == State.TRAINING and action == "resume":
-        return f"{run.name} is training already: open it to watch"
-    return ""

@@ -1,4 +1,4 @@
-"""What is said when a run ends badly: why, what to change, how to go on, and where the log is. No widgets."""
+"""The message for a failed run: the reason, what to change, how to continue, and the log. No widgets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.settings.setting import shown
 from tui.engines.watched_run import WatchedRun
 from tui.text.safe import shown_text
 
-# A run goes on with its learning rate divided by one of these, by key.
+# A run continues with its learning rate divided by one of these, by key.
 DIVISORS = {"r": 10, "h": 2}
 _WORDS = {
     State.FAILED: "The training failed",
@@ -18,7 +18,7 @@ _WORDS = {
 
 
 def failure_words(run: WatchedRun) -> str:
-    """A few sentences about a run that ended badly; empty for any other."""
+    """The message for a failed, diverged or interrupted run; empty for any other."""
     words = _WORDS.get(run.state, "")
     if not words or run.state == State.INTERRUPTED:
         return f"{words} {shown_text(run.message)}".strip() if words else ""
@@ -32,7 +32,7 @@ def failure_words(run: WatchedRun) -> str:
 
 
 def lower_rates(run: WatchedRun | None) -> dict[str, float]:
-    """The learning rates with which a run that ended badly may go on, by key; none for any other."""
+    """The learning rates with which a failed or diverged run may continue, by key; none for any other."""
     if run is None or run.state not in (State.FAILED, State.DIVERGED) or not run.learning_rate:
         return {}
     rates = {key: float(f"{run.learning_rate / divisor:.4g}") for key, divisor in DIVISORS.items()}

@@ -1,4 +1,4 @@
-"""The lines at the foot of the form: what a training with these settings will be."""
+"""The lines below the form: size, memory and time of a training with these settings."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tui.services import stands
 from tui.shell.breakpoints import is_short, when_short_changes
 from tui.text.safe import shown_text
 
-# Seconds after the last key before a text is counted, by a process of its own.
+# Seconds after the last key before a text is counted, in a process of its own.
 DELAY = 0.8
 Key = tuple[str, str, str, str, int, int]
 
 
 class FormFacts(Static):
-    """Tokens, batches, parameters, memory, time; what speaks against it. A text is counted once."""
+    """Tokens, batches, parameters, memory, time, and warnings. A text is counted once."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
@@ -46,31 +46,31 @@ class FormFacts(Static):
     # ------------------------------------------------------------------ what changed
 
     def know(self, config: RunConfig, tokens: int, vocabulary: int) -> None:
-        """What a run tells of its text; how many lines it has, a run does not tell."""
+        """Take the numbers of a run's text; the number of its lines is not among them."""
         if config.documents == "stream":
             self._counted[_key(config)] = TextFacts(tokens, vocabulary)
 
     def know_devices(self, devices: Sequence[Device]) -> None:
-        """Which devices there are, and their memory."""
+        """Take the devices and their memory."""
         self._devices = devices
         self._paint()
 
     def forget_errors(self) -> None:
-        """A text may be here now, or be a better one."""
+        """Count again the texts that could not be counted: one may have been downloaded."""
         self._counted = {key: facts for key, facts in self._counted.items() if not isinstance(facts, str)}
         if self._config is not None:
             self.show(self._config, self._data_dir)
 
     @work(exclusive=True, group="paces", exit_on_error=False)
     async def learn_paces(self, saves: Path) -> None:
-        """Read how fast earlier runs were."""
+        """Read the speed of earlier runs."""
         found = await asyncio.to_thread(paces, saves)
         if stands(self):
             self._paces = found
             self._paint()
 
     def show(self, config: RunConfig | None, data_dir: Path | None) -> None:
-        """The lines for ``config``; nothing where the form has errors."""
+        """Show the lines for ``config``, which is None if the form has errors."""
         self._config, self._data_dir = config, data_dir
         if config is not None and _key(config) not in self._counted:
             if self._timer is not None:
@@ -86,7 +86,7 @@ class FormFacts(Static):
             return self._say(Content("the settings above have errors"), wrong=True)
         text = self._counted.get(_key(config))
         if text is None:
-            # As high as what stood there, so that the form above does not jump with every key.
+            # As high as before, so that the form above does not move with every key.
             return self._say(Content("counting the text …" + "\n" * max(0, self.size.height - 1)))
         if isinstance(text, str):
             return self._say(Content(text), wrong=True)
@@ -119,7 +119,7 @@ class FormFacts(Static):
 
 
 async def counted(config: RunConfig, data_dir: Path | None) -> TextFacts | str:
-    """What there is to count in the text of ``config``, or the sentence that says why it cannot be counted."""
+    """The numbers of the text of ``config``, or a sentence that says why it cannot be counted."""
     missing = await asyncio.to_thread(not_here, config.corpus, data_dir)
     if missing is not None:
         return not_here_words(missing)
@@ -133,11 +133,11 @@ async def counted(config: RunConfig, data_dir: Path | None) -> TextFacts | str:
     except CorpusError as error:
         return shown_text(str(error))
     except (KeyError, TypeError, ValueError):
-        return "its statistics are of an unknown form"
+        return "its statistics have an unknown format"
 
 
 def _key(config: RunConfig) -> Key:
-    """What the number of tokens, and of different ones, depends on."""
+    """The settings that the number of tokens and the vocabulary depend on."""
     return (
         config.corpus, config.normalise, config.tokens, config.documents, config.max_tokens, config.min_freq
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The keys of the Train pane, what its button says, and what it says when a run ends badly."""
+"""The keys of the Train pane, and the labels of its button."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from textual.binding import Binding, BindingType
 from tui.panes.train.plan import Plan
 
 KEYS: list[BindingType] = [
-    Binding("ctrl+t", "train", "Train", tooltip="Train a new run with these settings, or go on with the open one",
+    Binding("ctrl+t", "train", "Train", tooltip="Train a new run with these settings, or continue the open run",
             id="train.train"),
     Binding("space", "pause", "Pause", tooltip="Pause, and go on", id="train.pause"),
-    Binding("s", "step", "Step", tooltip="Train one batch and stop there", id="train.step"),
+    Binding("s", "step", "Step", tooltip="Train one batch, then stop", id="train.step"),
     Binding("x", "stop", "Stop", tooltip="Stop training and save", id="train.stop"),
     Binding("plus,equals_sign", "scale_rate(1)", "lr up", key_display="+", tooltip="Learning rate x 1.25",
             group=Binding.Group("lr", compact=True), id="train.rate_up"),
     Binding("minus", "scale_rate(-1)", "lr down", key_display="-", tooltip="Learning rate / 1.25",
             group=Binding.Group("lr", compact=True), id="train.rate_down"),
-    Binding("r", "recover('r')", "lr / 10", tooltip="Where a training diverged or failed: go on from its last good "
+    Binding("r", "recover('r')", "lr / 10", tooltip="After divergence or a failure: continue from the last good "
             "checkpoint with a tenth of the learning rate", id="train.tenth"),
-    Binding("h", "recover('h')", "lr / 2", tooltip="The same with half of the learning rate", id="train.half"),
+    Binding("h", "recover('h')", "lr / 2", tooltip="The same with half the learning rate", id="train.half"),
     Binding("ctrl+s", "save", "Save", tooltip="Save now, or save a copy under another name", id="train.save"),
     Binding("e,ctrl+o", "settings", "Edit", tooltip="Edit the settings", id="train.settings"),
-    Binding("ctrl+n", "new_run", "New", tooltip="Leave the open run and begin a new one with these settings",
+    Binding("ctrl+n", "new_run", "New", tooltip="Prepare a new run with these settings; the open run is kept",
             id="train.new"),
     Binding("i", "about", "About", tooltip="About the preset: source, published beside measured, traps", show=False,
             id="train.about"),

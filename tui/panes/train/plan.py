@@ -1,4 +1,4 @@
-"""What pressing Train would do, given the run on screen and the settings that stand in the form. No widgets."""
+"""What pressing Train does, given the run on screen and the settings in the form. No widgets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ LIVE = tuple(setting.name for setting in settings() if setting.live)
 
 
 def plan_of(run: WatchedRun | None, texts: Mapping[str, str], config: RunConfig | None, fresh: bool) -> Plan:
-    """``new``: train a new run; ``go on``: train the open one further; ``resume``: a paused one; ``apply``: change the
-    live settings of one that trains or is paused; ``watch``: nothing, it trains already; ``wait``: nothing, the run is
+    """``new``: train a new run; ``go on``: continue the open run; ``resume``: resume a paused run; ``apply``: change
+    the live settings of a run in training; ``watch``: nothing, it is already training; ``wait``: nothing, the run is
     being opened.
 
     ``texts`` and ``config`` are the form's; ``fresh`` says that a new run was asked for. A setting that cannot change
@@ -37,7 +37,7 @@ def differs(config: RunConfig, texts: Mapping[str, str]) -> bool:
 
 
 def live_edits(run: WatchedRun, config: RunConfig | None) -> dict[str, float | int]:
-    """The live settings that stand otherwise in the form than in the run."""
+    """The live settings whose value in the form differs from the run's."""
     if config is None:
         return {}
     wanted = {"learning_rate": config.learning_rate, "num_epochs": config.num_epochs}
@@ -45,18 +45,18 @@ def live_edits(run: WatchedRun, config: RunConfig | None) -> dict[str, float | i
 
 
 def live_values(run: WatchedRun) -> dict[str, float | int | None]:
-    """The live settings as the run has them; None for what is not known yet."""
+    """The live settings of the run; None for what is not known yet."""
     return {"learning_rate": run.learning_rate, "num_epochs": run.num_epochs}
 
 
 def kept_texts(run: WatchedRun, texts: Mapping[str, str]) -> dict[str, str]:
-    """The live settings of ``run`` that the form has otherwise, wrongly typed ones too, as the run has them."""
+    """The run's values of the live settings that differ in the form, invalid ones included."""
     kept = {name: typed(value) for name, value in live_values(run).items() if value is not None}
     return {name: text for name, text in kept.items() if texts[name] != text}
 
 
 def pending_notes(plan: Plan, run: WatchedRun | None, config: RunConfig | None) -> dict[str, str]:
-    """What to say below live settings that stand otherwise in the form than in the run, by name."""
+    """Notes below the live settings whose value in the form differs from the run's, by name."""
     if run is None or plan not in ("apply", "go on"):
         return {}
     known = live_values(run)

@@ -1,4 +1,4 @@
-"""The work behind the Train pane: what it asks of engines, and what it says meanwhile and where that went wrong."""
+"""The work of the Train pane: requests to engines, with progress and errors shown in the pane."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tui.panes.train.plan import live_edits
 from tui.services import Engines, host, stands
 from tui.text.safe import shown_text
 
-NO_ENGINE = "starting an engine: it loads its libraries once, which takes some seconds …"
+NO_ENGINE = "starting an engine: loading its libraries takes a few seconds …"
 
 
 class Training:
-    """Makes runs and trains them for a pane; every coroutine here may outlive the pane's parts, and looks first."""
+    """Creates runs and trains them for a pane. A coroutine may outlive the pane's children, so each checks first."""
 
     def __init__(self, pane: TrainParts) -> None:
         self._pane = pane
@@ -38,11 +38,11 @@ class Training:
         return host(self._pane).engines
 
     def do(self, work: Awaitable[object]) -> None:
-        """Do it in the background; what goes wrong is told."""
+        """Do ``work`` in the background and show its errors."""
         self._pane.run_worker(self.guarded(work), group="train", exit_on_error=False)
 
     async def guarded(self, work: Awaitable[object]) -> None:
-        """Await ``work``; what goes wrong is told in words, at the setting where that is known."""
+        """Await ``work``; show its error, beside the setting if that is known."""
         pane = self._pane
         pane.form.clear_outside_errors()
         try:
@@ -63,7 +63,7 @@ class Training:
                 pane.view.busy = ""
 
     def forget_refusal(self) -> None:
-        """The settings are others now than those that were refused."""
+        """Clear the refusal: the settings have changed since."""
         if self._refused:
             self._refused = False
             self._pane.view.show_failure("")
@@ -74,14 +74,14 @@ class Training:
         return await client.ask(request)
 
     async def create_and_train(self) -> None:
-        """A new run with the settings of the form."""
+        """Train a new run with the settings of the form."""
         path = await self._created()
         if path is not None:
             self._pane.show_curve()
             await self.ask(path, Train())
 
     async def _created(self) -> Path | None:
-        """The folder of a new run, which is on screen now; None where the app has closed meanwhile."""
+        """Create a run, put it on screen and return its folder; None if the app has closed meanwhile."""
         pane, config = self._pane, self._config()
         pane.view.show_failure("")
         pane.view.busy = "reading the text …" if self._engines.ready else NO_ENGINE
@@ -100,7 +100,7 @@ class Training:
         return config
 
     async def go_on(self, run: WatchedRun) -> None:
-        """Train a run further, up to the epochs that stand in the form."""
+        """Continue a run up to the epochs in the form."""
         pane, config = self._pane, self._config()
         done = run.epoch or run.told_epoch
         if config.num_epochs <= done:
@@ -129,7 +129,7 @@ class Training:
         return None if answer is None else answer == "before"
 
     async def recover(self, run: WatchedRun, rate: float) -> None:
-        """Train a run that ended badly on from its last good checkpoint, with a lower learning rate."""
+        """Continue a failed run from its last good checkpoint with a lower learning rate."""
         pane = self._pane
         pane.view.show_failure("")
         pane.view.busy = "opening the run …" if self._engines.ready else NO_ENGINE
@@ -139,8 +139,7 @@ class Training:
             return
         change = self.ask(run.path, Set("learning_rate", rate))
         if run.state == State.FAILED:
-            # It goes back to its checkpoint when it trains, and to the learning rate in that: the change comes behind,
-            # without a wait in between.
+            # Training restores the checkpoint with its learning rate: the change follows at once, without waiting.
             await asyncio.gather(self.ask(run.path, Train(as_before=as_before)), change)
         else:
             await change
@@ -163,7 +162,7 @@ class Training:
             self._pane.settings_changed()
 
     async def step(self) -> None:
-        """One batch, of a new run where the form asks for one."""
+        """Train one batch, of a new run if the form asks for one."""
         pane, run = self._pane, self._pane.run
         path = await self._created() if pane.plan == "new" or run is None else run.path
         if path is None:
@@ -185,13 +184,13 @@ class Training:
             self._pane.post_message(RunsChanged())
 
     def want_baselines(self, run: WatchedRun) -> None:
-        """Ask once, and not before there is a curve: the first point shall not wait for it."""
+        """Ask once, after the first epoch, so that the first point does not wait for it."""
         if run.epoch and not run.baselines_asked and self._engines.has_client(run.path):
             run.baselines_asked = True
             self._pane.run_worker(self._ask_baselines(run), group="baselines", exclusive=True, exit_on_error=False)
 
     async def _ask_baselines(self, run: WatchedRun) -> None:
-        """What n-gram models reach on the same text: lines to measure the curve by."""
+        """Ask for the perplexities of n-gram models on the same text, drawn as lines in the chart."""
         with contextlib.suppress(UserError, EngineError):
             run.apply_baselines(await self.ask(run.path, Baselines()))
         if stands(self._pane):
