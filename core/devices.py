@@ -13,7 +13,7 @@ import torch
 
 from core.device import Device
 from core.errors import ConfigError
-from core.models.recurrence.triton import plan as persistent
+from core.models.recurrence.triton import plan
 from core.settings.run_config import RunConfig
 from core.units import counted
 
@@ -155,7 +155,7 @@ def _cuda_device(index: int) -> Device:
     facts = torch.cuda.get_device_properties(index)
     used, total = _nvml_memory(index)
     precisions = ("fp32", "tf32", "bf16") if facts.major >= 8 else ("fp32",)
-    remark = persistent.unfit(torch.device("cuda", index))
+    remark = plan.unavailable_reason(torch.device("cuda", index))
     return Device(f"cuda:{index}", facts.name, used, total or facts.total_memory, precisions, remark)
 
 

@@ -34,6 +34,6 @@ def engine(options: argparse.Namespace) -> int:
     write_log_to(open_log(session) if session is not None else os.open(os.devnull, os.O_WRONLY))
     if session is None:
         load_optimisers()
-        bindings.why_not()  # compiles the kernels where that has not been done yet
+        bindings.unavailable_reason()  # compiles the kernels where that has not been done yet
     engine.run()
     return 0

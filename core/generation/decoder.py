@@ -1,6 +1,6 @@
 """Streams: the recurrent state of the texts that are being written, advanced one token at a time.
 
-``BatchStream`` runs the textbook's cells, for every model, device and number of texts. ``SingleStream`` is the hot
+``BatchStream`` runs ``LanguageModel.step``, for every model, device and number of texts. ``SingleStream`` is the hot
 path: one text on a CPU, where a step is a few products of a vector with a matrix. There torch takes longer to be called
 than to compute, so this stream repeats the cells in numpy, on views of the model's parameters. A test compares the two.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +18,6 @@ import numpy.typing as npt
 import torch
 
 from core.models.language_model import LanguageModel
-from core.models.scratch import CELLS, rnn_step, textbook_names
 
 Array = npt.NDArray[np.floating]
 
@@ -41,44 +39,30 @@ def open_stream(model: LanguageModel, *, alone: bool) -> Stream:
 
 
 class BatchStream:
-    """Any number of texts, by the cells of ``scratch``: one at first, which ``select`` multiplies."""
+    """Any number of texts: one at first, which ``select`` multiplies.
+
+    At 256 hidden units and 1,027 tokens a step of four texts takes 77 µs (RNN), 155 µs (GRU) or 194 µs (LSTM) of one
+    core of a busy machine; by the cells of ``scratch`` it takes 95, 224 or 262 µs there.
+    """
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
-        self._cell = CELLS[model.config.cell]
-        is_relu = model.config.cell == "rnn" and model.config.activation == "relu"
-        self._next_state = partial(rnn_step, activation=torch.relu) if is_relu else self._cell.step
-        begin = model.begin_state(1)
-        self._states = [tuple(tensor[layer] for tensor in begin) for layer in range(model.num_layers)]
-        self.refresh()
+        self._state = model.begin_state(1)  # each (layers, texts, hidden)
 
     def refresh(self) -> None:
-        """See ``Stream``."""
-        self._weights = self._model.step_weights()
-        self._parameters = [textbook_names(self._cell, *layer) for layer in self._weights.layers]
+        """See ``Stream``; the model's own step reads its weights each time."""
 
     def advance(self, tokens: Sequence[int]) -> Array:
         """See ``Stream``."""
-        weights = self._weights
-        ids = torch.tensor(tokens, device=weights.b.device)
-        first = self._parameters[0]
-        if weights.vectors is not None:
-            X = weights.vectors[ids]  # (texts, embedding_size)
-        else:
-            # One-hot rows times a matrix are rows of it: the identity times those rows.
-            X = torch.eye(len(tokens), dtype=weights.b.dtype, device=ids.device)
-            W_x, *others = weights.layers[0]
-            first = textbook_names(self._cell, W_x[ids], *others)
-        for layer, parameters in enumerate((first, *self._parameters[1:])):
-            self._states[layer] = self._next_state(X, self._states[layer], parameters)
-            X = self._states[layer][0]  # (texts, hidden)
-        scores: Array = (X @ weights.W + weights.b).float().cpu().numpy()  # (texts, vocabulary)
+        ids = torch.tensor(tokens, device=self._state[0].device)
+        logits, self._state = self._model.step(ids, self._state)  # (texts, vocabulary)
+        scores: Array = logits.float().cpu().numpy()
         return scores
 
     def select(self, rows: Sequence[int]) -> None:
         """Continue with the texts in ``rows``; a text may be repeated."""
-        index = torch.tensor(rows, device=self._weights.b.device)
-        self._states = [tuple(tensor.index_select(0, index) for tensor in state) for state in self._states]
+        index = torch.tensor(rows, device=self._state[0].device)
+        self._state = tuple([tensor.index_select(1, index) for tensor in self._state])
 
 
 @dataclass(frozen=True)

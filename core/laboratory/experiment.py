@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from core.laboratory.outcome import Curve, Experiment, Outcome
-from core.models.recurrence.eager import scan
+from core.models.recurrence import dispatch
+from core.models.recurrence.layer import RecurrentLayer
 from core.settings.laboratory_config import SequenceConfig
 
 # Batches, or multi-step predictions, between two yields to the caller.
@@ -62,7 +63,9 @@ def rnn(windows: Tensor, p: Parameters) -> Tensor:
     """The next point from the points before it, read one after the other from a zero state: (n, tau) -> (n,)."""
     W_xh, W_hh, b_h, W_hq, b_q = p
     A = windows.t().unsqueeze(2) * W_xh + b_h  # (tau, n, hidden): X_t W_xh + b_h with one number a step
-    _, (H,) = scan("rnn", A, W_hh, (), (windows.new_zeros(len(windows), len(b_h)),))  # (n, hidden)
+    _, (H,) = dispatch.run(
+        RecurrentLayer("rnn", A, W_hh, (), (windows.new_zeros(len(windows), len(b_h)),))
+    )  # (n, hidden)
     return torch.addmm(b_q, H, W_hq).view(-1)
 
 

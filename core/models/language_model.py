@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from core.models.feedforward import dropped, linear, output_loss
+from core.models.recurrence.eager import next_state
+from core.models.recurrence.layer import RecurrentLayer, Rows
 from core.models.scratch import CELLS, HiddenState, begin_state
-from core.models.step import NEXT_STATE, StepWeights, next_relu_rnn, step
 from core.settings.run_config import RunConfig
+
+
+@dataclass(frozen=True)
+class StepWeights:
+    """A model's parameters without their gradients, for writing.
+
+    Attributes:
+        vectors: the embedding table (vocabulary, embedding_size); None for one-hot inputs.
+        layers: for each layer ``W_x, W_h, b`` (and ``b_hn`` for the GRU), gates in the order of ``scratch.CELLS``.
+        W, b: the output layer's, (hidden, vocabulary) and (vocabulary,).
+    """
+
+    vectors: Tensor | None
+    layers: tuple[tuple[Tensor, ...], ...]
+    W: Tensor
+    b: Tensor
 
 
 class LanguageModel(nn.Module):
@@ -27,6 +45,7 @@ class LanguageModel(nn.Module):
         num_hiddens: hidden units of a layer, in each direction.
         directions: 2 for a bidirectional model, else 1.
         num_states: tensors in the state: 1, (H,), or 2, (H, C), for the LSTM.
+        is_relu: whether the RNN's activation is relu; else it is tanh.
         bf16: whether matrix products are computed in bfloat16; parameters, states and losses are fp32 all the same.
     """
 
@@ -39,6 +58,7 @@ class LanguageModel(nn.Module):
         self.directions = 2 if config.bidirectional else 1
         self.num_states = CELLS[config.cell].num_states
         self.bf16 = config.precision == "bf16"
+        self.is_relu = config.cell == "rnn" and config.activation == "relu"
         self._step_weights: StepWeights | None = None
 
     @property
@@ -116,7 +136,7 @@ class LanguageModel(nn.Module):
         """
         state = tuple([tensor.detach() for tensor in state]) if state[0].requires_grad else state
         if self.directions == 1:
-            return step(self.step_weights(), ids, state)  # of tensors without gradients: faster than torch.no_grad
+            return self._step(self.step_weights(), ids, state)  # of tensors without gradients: faster than no_grad
         # Both ways over one token: good for looking at, not for writing.
         was_training = self.training
         self.eval()
@@ -127,13 +147,33 @@ class LanguageModel(nn.Module):
             self.train(was_training)
         return logits[0], state
 
+    def _step(self, weights: StepWeights, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        X, states, cell = ids, [], self.config.cell
+        if weights.vectors is not None:
+            X = weights.vectors.index_select(0, ids)  # (batch, embedding_size)
+        for layer, (W_x, W_h, b, *extra) in enumerate(weights.layers):
+            is_one_hot = layer == 0 and weights.vectors is None
+            A = W_x.index_select(0, ids).add_(b) if is_one_hot else torch.addmm(b, X, W_x)  # (batch, gates * hidden)
+            begin = tuple([tensor.select(0, layer) for tensor in state])  # a list: a generator costs a microsecond
+            states.append(next_state(RecurrentLayer(cell, A, W_h, extra, begin, self.is_relu)))
+            X = states[-1][0]  # (batch, hidden)
+        logits = torch.addmm(weights.b, X, weights.W)
+        if len(states) == 1:
+            return logits, tuple([tensor.unsqueeze(0) for tensor in states[0]])
+        return logits, tuple(torch.stack(tensors) for tensors in zip(*states, strict=True))
+
+    def recurrent_layer(
+        self, A: Tensor | Rows, W_h: Tensor, extra: Sequence[Tensor], state: HiddenState
+    ) -> RecurrentLayer:
+        """One layer in one direction over a batch, with this model's arithmetic and dropout of its weights."""
+        W_h = self.weight_dropped(W_h)
+        return RecurrentLayer(self.config.cell, A, W_h, extra, state, self.is_relu, self.bf16, self.fused)
+
     def step_weights(self) -> StepWeights:
         """The parameters as ``step`` uses them: they share their memory, so training goes on under them."""
         if self._step_weights is None:
-            relu = self.config.cell == "rnn" and self.config.activation == "relu"
             vectors, (W, b) = self.input_vectors(), self.output_layer()
             self._step_weights = StepWeights(
-                next_state=next_relu_rnn if relu else NEXT_STATE[self.config.cell],
                 vectors=None if vectors is None else vectors.detach(),
                 layers=tuple(tuple(t.detach() for t in self.stored_layer(row)) for row in range(self.num_layers)),
                 W=W.detach(),

@@ -1,4 +1,4 @@
-"""The language models from scratch: the cells of ``scratch.py`` over the fast recurrences of ``scan.py``."""
+"""The language models from scratch: by the fast paths of ``recurrence/``, and by the page ``scratch.py`` itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from core.models.feedforward import linear, look_up
 from core.models.language_model import LanguageModel
-from core.models.recurrence.eager import Rows, scan_layer
+from core.models.recurrence.dispatch import run_directions
+from core.models.recurrence.layer import Rows
 from core.models.scratch import (
     CELLS,
     HiddenState,
@@ -67,19 +68,17 @@ class ScratchLanguageModel(LanguageModel):
     def outputs(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         X: Tensor | None = None
         last_states: list[HiddenState] = []
-        relu, bf16, fused = self.config.activation == "relu", self.bf16, self.fused
         for layer in range(self.num_layers):
-            rows = range(layer * self.directions, (layer + 1) * self.directions)
-            directions: list[tuple[Tensor | Rows, Tensor, list[Tensor]]] = []
-            for W_x, W_h, b, *extra in map(self.stored_layer, rows):
+            directions = []
+            for row in range(layer * self.directions, (layer + 1) * self.directions):
+                W_x, W_h, b, *extra = self.stored_layer(row)
                 A = (
                     self._first_inputs(ids, W_x, b)
                     if X is None
                     else linear(X, W_x, b, bf16=self.bf16, fused=self.fused)
                 )
-                directions.append((A, self.weight_dropped(W_h), extra))
-            begin = tuple(tensor[rows.start : rows.stop] for tensor in state)
-            X, lasts = scan_layer(self.config.cell, directions, begin, relu=relu, bf16=bf16, fused=fused)
+                directions.append(self.recurrent_layer(A, W_h, extra, tuple(tensor[row] for tensor in state)))
+            X, lasts = run_directions(directions)
             last_states += lasts
             if layer + 1 < self.num_layers:
                 X = self.dropped(X)
@@ -124,8 +123,7 @@ class TextbookLanguageModel(ScratchLanguageModel):
 
     def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
         super().__init__(config, vocabulary_size)
-        is_relu = config.cell == "rnn" and config.activation == "relu"
-        self._step = partial(rnn_step, activation=torch.relu) if is_relu else self.cell.step
+        self._cell_step = partial(rnn_step, activation=torch.relu) if self.is_relu else self.cell.step
 
     @property
     def fused(self) -> bool:
@@ -143,7 +141,9 @@ class TextbookLanguageModel(ScratchLanguageModel):
                 row = layer * self.directions + direction
                 W_x, W_h, b, *extra = self.stored_layer(row)
                 p = textbook_names(self.cell, W_x, self.weight_dropped(W_h), b, *extra)
-                H, last = unrolled(self._step, X.flip(0) if direction else X, tuple(part[row] for part in state), p)
+                H, last = unrolled(
+                    self._cell_step, X.flip(0) if direction else X, tuple(part[row] for part in state), p
+                )
                 found.append(H.flip(0) if direction else H)  # (num_steps, batch, hidden)
                 lasts.append(last)
             X = torch.cat(found, dim=-1)  # (num_steps, batch, directions * hidden)

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional
 from torch import Tensor, nn
 
-from core.models.language_model import LanguageModel
-from core.models.recurrence.eager import Rows, scan_layer
+from core.models.language_model import LanguageModel, StepWeights
+from core.models.recurrence.dispatch import run_directions
+from core.models.recurrence.layer import Rows
 from core.models.scratch import HiddenState
-from core.models.step import StepWeights
 from core.settings.run_config import RunConfig
 
 _MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -21,8 +21,8 @@ class StockLanguageModel(LanguageModel):
     Behind an embedding, PyTorch's own kernels compute everything. With one-hot inputs they would multiply a matrix that
     is zero but for one number a row: at 1,027 tokens and 256 hidden units that product costs more than all the rest of
     the recurrence, and the modules have no way in past it. So on a CPU the first layer looks the columns of
-    ``weight_ih_l0`` up and runs over time in ``scan.py``, on the module's own parameters and to the same numbers, and
-    the layers above it run in PyTorch's kernels. On a GPU, where the product is cheap beside cuDNN's one launch for
+    ``weight_ih_l0`` up and runs over time in ``recurrence/``, on the module's own parameters and to the same numbers,
+    and the layers above it run in PyTorch's kernels. On a GPU, where the product is cheap beside cuDNN's one launch for
     all steps, the module is fed one-hot rows as they are.
 
     Two matrices lie transposed in memory, so that look-ups and gradients run along rows; their shapes are the modules'.
@@ -112,11 +112,11 @@ class StockLanguageModel(LanguageModel):
 
     def _first_layer(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """Layer 1 on one-hot inputs: look-up and scan on the module's parameters."""
-        directions = []
-        for W_x, W_h, b, *extra in map(self._in_our_order, range(self.directions)):
-            directions.append((Rows(ids, W_x, b), self.weight_dropped(W_h), extra))
-        relu = self.config.activation == "relu"
-        X, lasts = scan_layer(self.config.cell, directions, state, relu=relu, bf16=self.bf16, fused=self.fused)
+        layers = [
+            self.recurrent_layer(Rows(ids, W_x, b), W_h, extra, tuple(tensor[direction] for tensor in state))
+            for direction, (W_x, W_h, b, *extra) in enumerate(map(self._in_our_order, range(self.directions)))
+        ]
+        X, lasts = run_directions(layers)
         return X, tuple(torch.stack(tensors) for tensors in zip(*lasts, strict=True))
 
     def _in_our_order(self, row: int) -> tuple[Tensor, ...]:

@@ -9,11 +9,9 @@ import torch
 
 from core.devices import hardware_of, threads_of, usable_device
 from core.errors import ConfigError
-from core.models.recurrence.cpu import bindings
-from core.models.recurrence.eager import step_by_step
-from core.models.recurrence.triton import plan as persistent
+from core.models.recurrence.dispatch import path_of
 from core.settings.run_config import RunConfig
-from core.training.cuda_graph import unfit
+from core.training.cuda_graph import unavailable_reason
 
 # What a record holds, in the order in which it is said, and how.
 _PHRASES = {
@@ -32,11 +30,11 @@ _GPU_PATHS = {
 }  # fmt: skip
 
 
-def ways(config: RunConfig, device: torch.device, no_graph: str) -> dict[str, str]:
+def ways(config: RunConfig, device: torch.device, graph_unavailable: str) -> dict[str, str]:
     """What computes a run, in words: ``device``, ``precision``, ``threads``, ``step`` and ``recurrence``.
 
     Args:
-        no_graph: why the step is no CUDA graph; empty where it is one.
+        graph_unavailable: why the step is no CUDA graph; empty where it is one.
 
     On a GPU this may prove a persistent kernel, as the first batch would: a few seconds where Triton has to compile it.
     """
@@ -44,8 +42,8 @@ def ways(config: RunConfig, device: torch.device, no_graph: str) -> dict[str, st
         "device": str(device),
         "precision": config.precision,
         "threads": str(threads_of(config)),
-        "step": f"call by call, because {no_graph}" if no_graph else "one CUDA graph",
-        "recurrence": _kernels(config, device)[1],
+        "step": f"call by call, because {graph_unavailable}" if graph_unavailable else "one CUDA graph",
+        "recurrence": path_of(config, device)[1],
     }
 
 
@@ -56,15 +54,15 @@ def words(chosen: Mapping[str, str]) -> str:
     return f"computed in {chosen['precision']} with {threads}{step}; the recurrence: {chosen['recurrence']}"
 
 
-def record(config: RunConfig, device: torch.device, no_graph: str) -> dict[str, str]:
+def record(config: RunConfig, device: torch.device, graph_unavailable: str) -> dict[str, str]:
     """What the numbers of a run depend on beside its settings, for run.json and the journal. As costly as ``ways``."""
     return {
         "device": str(device),
         "hardware": hardware_of(device),
         "precision": config.precision,
         "threads": str(threads_of(config)),
-        "step": "in calls" if no_graph else "captured",
-        "kernels": _kernels(config, device)[0],
+        "step": "in calls" if graph_unavailable else "captured",
+        "kernels": path_of(config, device)[0],
         "torch": torch.__version__,
     }
 
@@ -95,7 +93,7 @@ def change_of(before: Mapping[str, str], wanted: RunConfig, config: RunConfig, n
     changed = _different(before, now)
     if not changed:
         return None
-    reason = _kernels(config, torch.device(now["device"]))[1] if "kernels" in changed else ""
+    reason = path_of(config, torch.device(now["device"]))[1] if "kernels" in changed else ""
     why = f" ({reason})" if " because " in reason else ""
     sentence = (
         f"this run was computed with {_phrases(before, changed)}; here it is computed with {_phrases(now, changed)}"
@@ -105,7 +103,7 @@ def change_of(before: Mapping[str, str], wanted: RunConfig, config: RunConfig, n
     if old is None:
         return Change(sentence, None, "")
     device = usable_device(old)
-    then = record(old, device, unfit(device, old))
+    then = record(old, device, unavailable_reason(device, old))
     remaining = _different(before, then)
     if not set(remaining) < set(changed):
         return Change(sentence, None, "")
@@ -139,34 +137,3 @@ def _as_before(before: Mapping[str, str], changed: list[str], config: RunConfig)
     except ConfigError:
         return None
     return found
-
-
-def _kernels(config: RunConfig, device: torch.device) -> tuple[str, str]:
-    """Which kernels compute a run, for the record, and how its recurrence is computed, in words."""
-    if config.cpu_path == "textbook":
-        return "textbook", "the textbook's equations step by step, differentiated by autograd"
-    bf16, stock = config.precision == "bf16", config.implementation == "torch.nn"
-    if device.type == "cuda" and stock:
-        return "cuDNN", "cuDNN"
-    if device.type == "cuda":
-        if config.gpu_path not in ("auto", "kernel"):
-            return "plain", f"step by step, because gpu_path={config.gpu_path} leaves the persistent kernel out"
-        relu = config.activation == "relu"
-        chosen = persistent.choice(
-            config.cell, config.num_hiddens, config.batch_size, device, step_by_step, relu=relu, bf16=bf16
-        )
-        if chosen.plan is not None:
-            return "persistent", chosen.reason
-        return "plain", f"step by step, because {chosen.reason}"
-    if device.type != "cpu":
-        return "plain", f"step by step, because there are no compiled kernels for {device.type}"
-    used = "compiled" if config.cpu_path == "auto" and not bindings.why_not() else "plain"
-    if stock and config.embedding_size:
-        return used, "PyTorch's own kernels"
-    if config.cpu_path == "plain":
-        return used, "step by step, because cpu_path=plain leaves the compiled kernels out"
-    if used == "plain":
-        return used, f"step by step, because {bindings.why_not()}"
-    if bf16 and not (config.num_hiddens % 2 == 0 and bindings.multiplies_bf16()):
-        return used, "step by step, because the compiled kernels have no bf16 here"
-    return used, "compiled kernels"

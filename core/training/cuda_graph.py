@@ -17,7 +17,7 @@ them than a GPU to run them. A CUDA graph asks once. That has conditions, and ``
 - What libraries set up at their first call must not be captured: the first steps run as they are, on a stream beside
   the main one. They are steps of the training, so that nothing has to be undone.
 
-Where the capture fails, ``StepGraph`` goes on with the same step, call by call, and ``problem`` says why.
+Where the capture fails, ``StepGraph`` goes on with the same step, call by call, and ``unavailable_reason`` says why.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class StepGraph:
     Attributes:
         rate: the learning rate, a scalar on the device; the optimiser was made with it.
         state: the recurrent state behind the last step, in memory that never moves.
-        problem: why steps are taken call by call for good; empty while nothing is wrong.
+        unavailable_reason: why steps are taken call by call for good; empty while nothing is wrong.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class StepGraph:
         self._place = (-1, -1)  # epoch and batch that plan and cursor are ready for
         self._replay: Work | None = None
         self._warm = 0
-        self.problem = ""
+        self.unavailable_reason = ""
 
     @property
     def is_captured(self) -> bool:
@@ -113,7 +113,7 @@ class StepGraph:
         return self.state
 
     def _step(self) -> None:
-        if self._replay is None and not self.problem:
+        if self._replay is None and not self.unavailable_reason:
             if self._warm < WARM_UP_STEPS:
                 self._warm += 1
                 run_beside(self._work, self.rate)
@@ -122,7 +122,7 @@ class StepGraph:
                 self._replay = captured(self._work, self.rate)
             except Exception as error:  # of CUDA, of an allocator, of a compiler: the same step works without
                 first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                self.problem = f"the training step could not be captured in a CUDA graph: {first[:200]}"
+                self.unavailable_reason = f"the training step could not be captured in a CUDA graph: {first[:200]}"
         (self._replay or self._work)()
 
     def _work(self) -> None:
@@ -188,7 +188,7 @@ def _side_stream(device: torch.device) -> torch.cuda.Stream:
     return _side_streams[device]
 
 
-def unfit(device: torch.device, config: RunConfig) -> str:
+def unavailable_reason(device: torch.device, config: RunConfig) -> str:
     """Why steps are not captured on ``device``; empty where they are."""
     if device.type != "cuda":
         return f"CUDA graphs run on CUDA devices, not on {device.type}"

@@ -26,7 +26,7 @@ from core.events import EpochFinished, Event, Note, SettingChanged, State, State
 from core.models.language_model import build_model
 from core.settings.run_config import RunConfig, setting, shown
 from core.training.backend import record, ways
-from core.training.cuda_graph import Records, StepGraph, unfit
+from core.training.cuda_graph import Records, StepGraph, unavailable_reason
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.generators import Generators
 from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
@@ -64,7 +64,7 @@ class Trainer:
         epoch: finished epochs; batch: finished batches of the epoch in progress; step: batches in all.
         num_epochs: where training ends; may be changed at any time, as may ``learning_rate``.
         exploding_epochs: how many epochs in a row, up to the last one, had a loss far above that of guessing.
-        no_graph: why the step is not replayed from a CUDA graph; empty where it is.
+        graph_unavailable: why the step is not replayed from a CUDA graph; empty where it is.
     """
 
     def __init__(self, config: RunConfig, corpus: Corpus | None = None) -> None:
@@ -86,8 +86,8 @@ class Trainer:
         self.model = build_model(config, len(self.corpus.vocabulary), self.device)
         self.model.train()
         self._parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.no_graph = unfit(self.device, config)
-        rate = None if self.no_graph else torch.tensor(config.learning_rate, device=self.device)
+        self.graph_unavailable = unavailable_reason(self.device, config)
+        rate = None if self.graph_unavailable else torch.tensor(config.learning_rate, device=self.device)
         self.optimiser = build_optimiser(config, self._parameters, rate)
         self.schedule = Schedule(config, config.learning_rate)
         self.num_epochs = config.num_epochs
@@ -157,16 +157,20 @@ class Trainer:
 
     def _train_batch(self) -> tuple[Note, ...]:
         """Train one batch; return a remark where it had to be computed in another way than before."""
-        rate, no_graph = self._rate(), self.no_graph
+        rate, graph_unavailable = self._rate(), self.graph_unavailable
         if self._graph is None:
             self._step(rate)
         else:
             self._state = self._graph.train(self.epoch, self.batch, rate, self._state)
-            self.no_graph = self._graph.problem
+            self.graph_unavailable = self._graph.unavailable_reason
         self.learning_rate_used = rate
         self.batch += 1
         self.step += 1
-        return () if self.no_graph == no_graph else (Note(f"{self.no_graph}; it runs call by call, which is slower"),)
+        return (
+            ()
+            if self.graph_unavailable == graph_unavailable
+            else (Note(f"{self.graph_unavailable}; it runs call by call, which is slower"),)
+        )
 
     def _rate(self) -> float:
         return self.schedule.rate(self.epoch + self.batch / self.batches.per_epoch, self.num_epochs)
@@ -297,13 +301,13 @@ class Trainer:
     def ways(self) -> dict[str, str]:
         """How this run computes, in words; see ``core.training.backend``."""
         with self._computing():
-            return ways(self.config, self.device, self.no_graph)
+            return ways(self.config, self.device, self.graph_unavailable)
 
     @property
     def backend(self) -> dict[str, str]:
         """How this run computes, to be compared; see ``core.training.backend``."""
         with self._computing():
-            return record(self.config, self.device, self.no_graph)
+            return record(self.config, self.device, self.graph_unavailable)
 
     # ------------------------------------------------------------------ settings that may change in mid-run
 

@@ -15,8 +15,8 @@ import torch
 from core.engine.session import Session, train_to_end
 from core.events import EpochFinished, Note, State
 from core.models.feedforward import look_up
-from core.models.recurrence.eager import step_by_step
-from core.models.recurrence.triton import plan as persistent
+from core.models.recurrence.layer import RecurrentLayer, Shape
+from core.models.recurrence.triton.plan import TOLERANCE, choice, has_triton, proof, run
 from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer
 from tests.core.training.test_exact_resume import CASES, advanced, assert_resumes_exactly
@@ -69,25 +69,25 @@ def trained(config: RunConfig) -> list[EpochFinished]:
 @pytest.mark.parametrize("bf16", [False, True])
 def test_persistent_kernels_are_chosen_and_agree(cell: str, hidden: int, batch: int, bf16: bool) -> None:
     device = torch.device("cuda", torch.cuda.current_device())
-    found = persistent.choice(cell, hidden, batch, device, step_by_step, bf16=bf16)
+    found = choice(Shape(cell, hidden, batch, bf16=bf16), device)
     if found.plan is None and ("fit" in found.reason or not has_tensor_cores() or "triton" in found.reason):
         pytest.skip(found.reason)
     assert found.plan is not None, found.reason
     precision = "bf16" if bf16 else "tf32x3"
-    share = persistent.proof(found.plan, cell, hidden, batch, device, step_by_step, precision=precision, num_steps=35)
-    assert share < persistent._TOLERANCE[precision], f"{share:.2e}"
+    share = proof(found.plan, Shape(cell, hidden, batch), device, precision=precision, num_steps=35)
+    assert share < TOLERANCE[precision], f"{share:.2e}"
 
 
 def test_a_persistent_kernel_gives_the_same_bits_every_time() -> None:
     device = torch.device("cuda", torch.cuda.current_device())
-    plan = persistent.choice("rnn", 512, 32, device, step_by_step).plan
+    plan = choice(Shape("rnn", 512, 32), device).plan
     if plan is None:
         pytest.skip("no persistent kernel here")
     torch.manual_seed(1)
     A, W = torch.randn(35, 32, 512, device=device), torch.randn(512, 512, device=device).mul_(512**-0.5)
     H_0 = torch.randn(32, 512, device=device)
-    runs = [persistent.run(plan, "rnn", A.clone(), W, (), (H_0,))[0] for _ in range(50)]
-    assert all(torch.equal(run, runs[0]) for run in runs)
+    runs = [run(plan, RecurrentLayer("rnn", A.clone(), W, (), (H_0,)))[0] for _ in range(50)]
+    assert all(torch.equal(found, runs[0]) for found in runs)
 
 
 def test_the_gradient_of_a_look_up_gives_the_same_bits_every_time() -> None:
@@ -136,7 +136,7 @@ def test_the_paths_that_were_asked_for_are_taken(on_gpu: Callable[..., RunConfig
     assert notes == []
     ways = trainer.ways
     assert (ways["step"] == "one CUDA graph") == (path in ("auto", "graph"))
-    if has_tensor_cores() and persistent._has_triton():
+    if has_tensor_cores() and has_triton():
         assert ways["recurrence"].startswith("persistent kernel") == (path in ("auto", "kernel")), ways
 
 

@@ -23,7 +23,7 @@ from core.settings.run_config import RunConfig
 from core.training.backend import change_of, record
 from tests.core.outcomes import curve, notes
 
-compiled = pytest.mark.skipif(bool(bindings.why_not()), reason=bindings.why_not() or "compiled")
+compiled = pytest.mark.skipif(bool(bindings.unavailable_reason()), reason=bindings.unavailable_reason() or "compiled")
 WHY = "there is no C compiler today"
 
 
@@ -36,7 +36,7 @@ def as_it_was() -> Iterator[None]:
 
 
 def without_kernels(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(bindings, "why_not", lambda: WHY)
+    patch.setattr(bindings, "unavailable_reason", lambda: WHY)
 
 
 def half_trained(config: RunConfig, saves: Path, patch: pytest.MonkeyPatch, *, plain: bool = False) -> Run:

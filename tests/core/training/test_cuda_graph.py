@@ -16,7 +16,7 @@ from core.engine.session import Session, train_to_end
 from core.events import EpochFinished, Note, State
 from core.settings.run_config import RunConfig
 from core.training import cuda_graph, trainer
-from core.training.cuda_graph import WARM_UP_STEPS, Work, unfit
+from core.training.cuda_graph import WARM_UP_STEPS, Work, unavailable_reason
 from core.training.trainer import Trainer
 from tests.core.outcomes import without_clock
 from tests.core.training.test_exact_resume import CASES, advanced
@@ -46,7 +46,7 @@ class Capture:
 def capture(monkeypatch: pytest.MonkeyPatch) -> Iterator[Capture]:
     """From now on a trainer takes the CPU for a device with graphs."""
     played = Capture()
-    monkeypatch.setattr(trainer, "unfit", lambda device, config: "")
+    monkeypatch.setattr(trainer, "unavailable_reason", lambda device, config: "")
     monkeypatch.setattr(cuda_graph, "captured", played.captured)
     monkeypatch.setattr(cuda_graph, "run_beside", played.run_beside)
     yield played
@@ -54,7 +54,7 @@ def capture(monkeypatch: pytest.MonkeyPatch) -> Iterator[Capture]:
 
 def plain_trainer(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Trainer:
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "unfit", unfit)
+        patch.setattr(trainer, "unavailable_reason", unavailable_reason)
         return Trainer(config)
 
 
@@ -81,7 +81,7 @@ def test_the_graphs_step_is_the_plain_one(
     close(advanced(ours, 1000), wanted)
     assert capture.captures == 1 and capture.beside == WARM_UP_STEPS
     assert capture.replays == ours.step - WARM_UP_STEPS > 0
-    assert ours.no_graph == "" and plain.no_graph != ""
+    assert ours.graph_unavailable == "" and plain.graph_unavailable != ""
     for name, tensor in plain.model.state_dict().items():
         torch.testing.assert_close(ours.model.state_dict()[name], tensor, rtol=2e-3, atol=2e-4, msg=name)
 
@@ -192,7 +192,7 @@ def test_where_the_capture_fails_training_goes_on_and_says_why(
         "the training step could not be captured in a CUDA graph: CUDA error: operation not permitted when stream is "
         "capturing; it runs call by call, which is slower"
     ]
-    assert ours.no_graph.endswith("when stream is capturing")
+    assert ours.graph_unavailable.endswith("when stream is capturing")
     assert without_clock([event for event in told if isinstance(event, EpochFinished)]) == without_clock(wanted)
 
 
@@ -221,9 +221,17 @@ def test_numbers_that_are_not_finite_end_the_training(
 
 
 def test_why_there_is_no_graph() -> None:
-    assert unfit(torch.device("cpu"), RunConfig()) == "CUDA graphs run on CUDA devices, not on cpu"
-    assert unfit(torch.device("cuda:0"), RunConfig(gpu_path="kernel")) == "gpu_path=kernel leaves the CUDA graph out"
-    assert unfit(torch.device("cuda:0"), RunConfig(gpu_path="plain")) == "gpu_path=plain leaves the CUDA graph out"
+    assert unavailable_reason(torch.device("cpu"), RunConfig()) == "CUDA graphs run on CUDA devices, not on cpu"
     assert (
-        unfit(torch.device("cuda:0"), RunConfig()) == unfit(torch.device("cuda:0"), RunConfig(gpu_path="graph")) == ""
+        unavailable_reason(torch.device("cuda:0"), RunConfig(gpu_path="kernel"))
+        == "gpu_path=kernel leaves the CUDA graph out"
+    )
+    assert (
+        unavailable_reason(torch.device("cuda:0"), RunConfig(gpu_path="plain"))
+        == "gpu_path=plain leaves the CUDA graph out"
+    )
+    assert (
+        unavailable_reason(torch.device("cuda:0"), RunConfig())
+        == unavailable_reason(torch.device("cuda:0"), RunConfig(gpu_path="graph"))
+        == ""
     )

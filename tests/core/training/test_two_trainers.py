@@ -47,7 +47,9 @@ def test_a_second_trainer_changes_nothing_of_the_first(tiny: Callable[..., RunCo
         found = outcome(first, lambda others=others: [other.advance() for other in others])  # type: ignore[misc]
         assert found == wanted, case
         assert first.ways == ways, case
-        assert (others[0].ways["recurrence"] == "compiled kernels") == (plain == "auto" and not bindings.why_not())
+        assert (others[0].ways["recurrence"] == "compiled kernels") == (
+            plain == "auto" and not bindings.unavailable_reason()
+        )
 
 
 def test_a_trainer_changes_nothing_of_its_process(tiny: Callable[..., RunConfig], one_thread: None) -> None:

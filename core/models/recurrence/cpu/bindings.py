@@ -1,7 +1,7 @@
 """The compiled recurrences and loss as functions of tensors.
 
-Each has a plain twin in ``scan.py`` or ``feedforward.py``, which serves wherever ``serves`` says no. The results do not
-depend on the number of threads: a row of a batch is always computed alone.
+Each computes what ``eager.py`` or ``feedforward.py`` computes, which is used wherever ``serves`` is false. The results
+do not depend on the number of threads: a row of a batch is always computed alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WIDEST = 32  # two vectors of 16: panels are padded to whole ones
 
 
 @cache
-def why_not() -> str:
+def unavailable_reason() -> str:
     """Why nothing is compiled here, in a sentence; empty where it is."""
     found = compiled_library()
     return found if isinstance(found, str) else ""
@@ -27,12 +27,12 @@ def why_not() -> str:
 @cache
 def multiplies_bf16() -> bool:
     """Whether the processor has the instructions for products in bfloat16 (AVX512-BF16)."""
-    return not why_not() and bool(_library().has_bf16())
+    return not unavailable_reason() and bool(_library().has_bf16())
 
 
 def serves(X: Tensor, hidden: int, *, bf16: bool, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:
     """Whether the compiled kernels can take such a tensor: single precision on a CPU, and pairs in bf16."""
-    if X.device.type != "cpu" or X.dtype not in dtypes or why_not():
+    if X.device.type != "cpu" or X.dtype not in dtypes or unavailable_reason():
         return False
     return not bf16 or (hidden % 2 == 0 and multiplies_bf16())
 
@@ -163,7 +163,7 @@ def _gradient_stacks(like: Tensor, ids: Tensor | None, *, bf16: bool) -> tuple[T
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Shapes and names as in scan.py. ``H16`` and ``dA16`` are in bfloat16, or None. With ``ids`` (num_steps, batch), ``A``
+# Shapes and names as in eager.py. ``H16`` and ``dA16`` are in bfloat16, or None. With ``ids`` (num_steps, batch), ``A``
 # is a table of which they pick the rows, and ``b`` is added to each.
 
 

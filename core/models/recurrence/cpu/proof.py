@@ -17,7 +17,8 @@ from torch import Tensor
 from core.models.feedforward import dropped, look_up, output_loss
 from core.models.products import transposed_product
 from core.models.recurrence.cpu import bindings, build
-from core.models.recurrence.eager import Rows, scan
+from core.models.recurrence.dispatch import run
+from core.models.recurrence.layer import RecurrentLayer, Rows
 
 # As a share of the largest number: a wrong index or a lost row is far off.
 _TOLERANCE = {False: 1e-4, True: 6e-2}
@@ -73,7 +74,7 @@ def _recurrence(
     leaves = [tensor.requires_grad_() for tensor in (table, W, b, *state, *extra)]
     found = []
     for fused in (True, False):
-        H, last = scan(cell, Rows(ids, table, b), W, extra, tuple(state), relu=relu, bf16=bf16, fused=fused)
+        H, last = run(RecurrentLayer(cell, Rows(ids, table, b), W, extra, tuple(state), relu, bf16, fused))
         gradients = torch.autograd.grad((H * charge).sum() + sum(part.sum() for part in last), leaves)
         found.append([H.detach(), *(part.detach() for part in last), *gradients])
     return found[0], found[1]

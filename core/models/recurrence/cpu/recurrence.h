@@ -1,9 +1,9 @@
-/* The recurrences of scan.py on a CPU: all steps of a batch in one call.
+/* The recurrences of eager.py on a CPU: all steps of a batch in one call.
  *
  * The rows of a batch do not see one another, so each thread takes some rows through all steps and never waits for the
  * others. The recurrent matrix is packed into panels that the cache holds; a tile of a few rows times one panel stays
  * in registers from the product to the gates, so no intermediate ever goes to memory. The mathematics, and the names,
- * are those of scan.py, which is the plain twin of everything here.
+ * are those of eager.py, which is the plain twin of everything here.
  *
  * Shapes, all row-major and contiguous, in single precision where nothing else is said:
  *   A (steps, batch, gates * hidden), or a table (vocabulary, gates * hidden) of which ids (steps, batch) pick the rows:

@@ -16,7 +16,7 @@ and then added in a fixed order. ``FACTOR`` is the number format of the factors,
 fp32: ``tf32x3`` makes up for what tf32 leaves out with two more products, and comes out as fp32 does.
 
 Each kernel computes the steps ``first`` to ``last`` - 1 (backwards counted from the end), so that it can also be
-launched once a step; then it never waits. Shapes are those of ``scan.py``, all tensors contiguous but the weights.
+launched once a step; then it never waits. Shapes are those of ``eager.py``, all tensors contiguous but the weights.
 """
 
 # Triton compiles these functions from their source: they are no Python that a type checker could follow.
@@ -156,7 +156,7 @@ def gru_forward(
     HIDDEN: tl.constexpr, PARTS: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr,
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``scan.GRUScan``'s forward pass: Z, R and H~ take the place of A; N: (num_steps, batch, hidden)."""
+    """``eager.GRUScan``'s forward pass: Z, R and H~ take the place of A; N: (num_steps, batch, hidden)."""
     unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
     counter, is_row = counters + tl.program_id(1), row < batch
@@ -197,7 +197,7 @@ def gru_backward(
     HIDDEN: tl.constexpr, PARTS: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr,
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``scan.GRUScan``'s backward pass: dP: [dA^z dA^r dN], D: what each state is charged with."""
+    """``eager.GRUScan``'s backward pass: dP: [dA^z dA^r dN], D: what each state is charged with."""
     unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
     counter, is_row = counters + tl.program_id(1), row < batch
@@ -251,7 +251,7 @@ def lstm_forward(
     HIDDEN: tl.constexpr, PARTS: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr,
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``scan.LSTMScan``'s forward pass: O, I, F and C~ take the place of A; H, C: (num_steps + 1, batch, hidden)."""
+    """``eager.LSTMScan``'s forward pass: O, I, F and C~ take the place of A; H, C: (num_steps + 1, batch, hidden)."""
     unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
     counter, is_row = counters + tl.program_id(1), row < batch
@@ -297,7 +297,7 @@ def lstm_backward(
     HIDDEN: tl.constexpr, PARTS: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr,
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``scan.LSTMScan``'s backward pass; E: (batch, hidden), dC_last before and dC_0 after."""
+    """``eager.LSTMScan``'s backward pass; E: (batch, hidden), dC_last before and dC_0 after."""
     unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
     counter, is_row = counters + tl.program_id(1), row < batch

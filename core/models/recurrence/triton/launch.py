@@ -74,7 +74,7 @@ def _launch(
 
 
 class PersistentRNN(torch.autograd.Function):
-    """``scan.RNNScan`` in one launch each way."""
+    """``eager.RNNScan`` in one launch each way."""
 
     @staticmethod
     def forward(
@@ -104,7 +104,7 @@ class PersistentRNN(torch.autograd.Function):
 
 
 class PersistentGRU(torch.autograd.Function):
-    """``scan.GRUScan`` in one launch each way."""
+    """``eager.GRUScan`` in one launch each way."""
 
     @staticmethod
     def forward(
@@ -142,7 +142,7 @@ class PersistentGRU(torch.autograd.Function):
 
 
 class PersistentLSTM(torch.autograd.Function):
-    """``scan.LSTMScan`` in one launch each way."""
+    """``eager.LSTMScan`` in one launch each way."""
 
     @staticmethod
     def forward(

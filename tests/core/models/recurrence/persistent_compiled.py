@@ -20,9 +20,10 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from core.models.recurrence.layer import Shape
 from core.models.recurrence.triton import kernels
 from core.models.recurrence.triton.launch import Plan
-from core.models.recurrence.triton.plan import _WEIGHT_BYTES, plan_of
+from core.models.recurrence.triton.plan import WEIGHT_BYTES, plan_of
 from core.models.scratch import CELLS
 
 H100 = {"processors": 132, "shared_bytes": 232_448}
@@ -65,7 +66,7 @@ def stack_bytes(program: Any) -> int:
 
 
 def check(cell: str, hidden: int, precision: str, capability: int) -> None:
-    plan = plan_of(cell, hidden, 32, precision=precision, **H100).plan
+    plan = plan_of(Shape(cell, hidden, 32), precision=precision, **H100).plan
     assert plan is not None and plan.parts > 1, (cell, hidden, precision)
     for name in (f"{cell}_forward", f"{cell}_backward"):
         program = compiled(name, hidden, plan, precision, capability)
@@ -78,7 +79,7 @@ def check(cell: str, hidden: int, precision: str, capability: int) -> None:
         spilled = stack_bytes(program)
         assert spilled <= 64, f"{name} of {hidden} units spills {spilled} bytes"
         padded = plan.chunks * plan.size
-        weights = len(CELLS[cell].gates) * plan.units * _WEIGHT_BYTES[precision]
+        weights = len(CELLS[cell].gates) * plan.units * WEIGHT_BYTES[precision]
         reckoned = padded * (weights + 4 * plan.rows)
         assert program.metadata.shared <= reckoned + 4096, f"{name}: {program.metadata.shared} for {reckoned}"
 

@@ -22,7 +22,8 @@ import torch
 import triton.language as tl
 from triton.runtime import interpreter
 
-from core.models.recurrence.eager import step_by_step
+from core.models.recurrence import eager
+from core.models.recurrence.layer import RecurrentLayer, Shape
 from core.models.recurrence.triton import kernels
 from core.models.recurrence.triton.plan import plan_of
 
@@ -41,7 +42,7 @@ def take_place(part: int, group: int) -> None:
 
 
 def all_at_once(name: str, tensors: tuple[torch.Tensor, ...], scalars: tuple[object, ...]) -> None:
-    plan = plan_of("rnn", HIDDEN, BATCH, precision="tf32x3", processors=132, shared_bytes=232_448).plan
+    plan = plan_of(Shape("rnn", HIDDEN, BATCH), precision="tf32x3", processors=132, shared_bytes=232_448).plan
     assert plan is not None and plan.at_once
     plan = replace(plan, units=32, parts=3)
     assert plan.groups == 2
@@ -83,7 +84,7 @@ def main() -> None:
     W.mul_(HIDDEN**-0.5)
     H[0].normal_()
     leaves = [tensor.clone().requires_grad_() for tensor in (A, W, H[0])]
-    expected, (last,) = step_by_step("rnn", leaves[0] * 1, leaves[1], (), (leaves[2],))
+    expected, (last,) = eager.run(RecurrentLayer("rnn", leaves[0] * 1, leaves[1], (), (leaves[2],)))
     all_at_once("rnn_forward", (A, W, H), (BATCH, HIDDEN, 1, False, HIDDEN))
     torch.testing.assert_close(H[1:], expected, rtol=1e-4, atol=1e-5)
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from core.models.feedforward import dropped, output_loss
 from core.models.recurrence.cpu import bindings, build
-from core.models.recurrence.eager import Rows, scan
+from core.models.recurrence.dispatch import run
+from core.models.recurrence.layer import RecurrentLayer, Rows
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-compiled = pytest.mark.skipif(bool(bindings.why_not()), reason=bindings.why_not() or "compiled")
+compiled = pytest.mark.skipif(bool(bindings.unavailable_reason()), reason=bindings.unavailable_reason() or "compiled")
 SHAPES = [(3, 1, 1), (5, 2, 7), (4, 3, 16), (6, 5, 33), (7, 13, 40), (35, 32, 64), (2, 70, 130)]
 
 
@@ -37,7 +38,7 @@ def answers(cell: str, tensors: list[Tensor], *, relu: bool = False, bf16: bool 
     A, W, *rest = [tensor.clone().requires_grad_() for tensor in tensors]
     extra, state = (rest[1:], rest[:1]) if cell == "gru" else ([], rest)
     # what the scan is given is used up, and a leaf may not be
-    H, last = scan(cell, A * 1, W, extra, tuple(state), relu=relu, bf16=bf16)
+    H, last = run(RecurrentLayer(cell, A * 1, W, extra, tuple(state), relu=relu, bf16=bf16))
     torch.manual_seed(1)
     loss = sum((part * torch.randn(part.shape).to(part.dtype)).sum() for part in (H, *last))
     assert isinstance(loss, Tensor)
@@ -90,7 +91,7 @@ def test_rows_of_a_table_are_as_good_as_their_stack(cell: str, biased: bool, bf1
     extra, state = (rest[1:], rest[:1]) if cell == "gru" else ([], rest)
 
     def graded(A: Tensor | Rows) -> list[Tensor]:
-        H, _ = scan(cell, A, W, extra, tuple(state), bf16=bf16)
+        H, _ = run(RecurrentLayer(cell, A, W, extra, tuple(state), bf16=bf16))
         return [H.detach(), *torch.autograd.grad(H.sin().sum(), (table, b) if biased else (table,))]
 
     rows = Rows(ids, table, b if biased else None)
@@ -182,7 +183,7 @@ def run_scan(cell: str, given: dict[str, Tensor], ids: Tensor | None = None) -> 
     extra = [given["b_hn"]] if cell == "gru" else []
     state = (given["H"], given["C"]) if cell == "lstm" else (given["H"],)
     A = given["A"] if ids is None else Rows(ids, given["A"][0])
-    return scan(cell, A, given["W"], extra, state)[0]
+    return run(RecurrentLayer(cell, A, given["W"], extra, state))[0]
 
 
 @compiled
@@ -244,7 +245,7 @@ def test_the_default_dtype_and_device_do_not_reach_the_kernels() -> None:
         def found(cell: str = cell, tensors: list[Tensor] = tensors, charge: Tensor = charge) -> list[Tensor]:
             A, W, *rest = [tensor.clone().requires_grad_() for tensor in tensors]
             extra, state = (rest[1:], rest[:1]) if cell == "gru" else ([], rest)
-            H, last = scan(cell, A * 1, W, extra, tuple(state))
+            H, last = run(RecurrentLayer(cell, A * 1, W, extra, tuple(state)))
             return [H.detach(), *last, *torch.autograd.grad((H * charge).sum(), (A, W, *rest), allow_unused=True)]
 
         wanted = found()
@@ -297,9 +298,9 @@ def in_a_process(code: str, **environment: str) -> str:
 
 OTHER_PROCESSOR = """
 import torch
-from core.models.recurrence.cpu import kernels, library
+from core.models.recurrence.cpu import bindings, build
 build._NATIVE = ("-march={}",)
-assert bindings.why_not() == "" and not bindings.multiplies_bf16(), bindings.why_not()
+assert bindings.unavailable_reason() == "" and not bindings.multiplies_bf16(), bindings.unavailable_reason()
 torch.manual_seed(0)
 A, W, H = torch.randn(5, 7, 40), torch.randn(40, 40) / 6, torch.randn(7, 40)
 found, _ = bindings.rnn_forward(A, W, H, None, None, relu=False, bf16=False)

@@ -21,13 +21,14 @@ from typing import Any
 import pytest
 import torch
 
-from core.models.recurrence.eager import step_by_step
-from core.models.recurrence.triton import plan as persistent
+from core.models.recurrence import eager
+from core.models.recurrence.layer import RecurrentLayer, Shape
 from core.models.recurrence.triton.launch import Plan
-from core.models.recurrence.triton.plan import Choice, plan_of, proof
+from core.models.recurrence.triton.plan import TOLERANCE, Choice, choice, plan_of, proof, run
 from core.models.scratch import CELLS
 
 HERE = Path(__file__).parent
+PLAN = "core.models.recurrence.triton.plan"
 CPU = torch.device("cpu")
 H100 = {"processors": 132, "shared_bytes": 232_448}
 RTX_3090 = {"processors": 82, "shared_bytes": 101_376}
@@ -57,7 +58,7 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 
 
 def laid_out(cell: str, hidden: int, batch: int, **changes: Any) -> Plan:
-    plan = plan_of(cell, hidden, batch, precision="tf32x3", at_once=False, **H100).plan
+    plan = plan_of(Shape(cell, hidden, batch), precision="tf32x3", at_once=False, **H100).plan
     assert plan is not None
     return replace(plan, **changes)
 
@@ -73,7 +74,7 @@ def test_a_plan_covers_all_and_fits(cell: str, precision: str) -> None:
     for hidden, batch, machine in itertools.product(
         (1, 7, 16, 64, 65, 100, 256, 512, 1000, 1024, 4096), (1, 16, 32, 33, 128, 500), (H100, RTX_3090)
     ):
-        plan = plan_of(cell, hidden, batch, precision=precision, **machine).plan
+        plan = plan_of(Shape(cell, hidden, batch), precision=precision, **machine).plan
         if plan is None:
             continue
         planned += 1
@@ -91,14 +92,14 @@ def test_the_shapes_of_the_goals_have_a_plan() -> None:
         ("rnn", 256, "tf32x3"), ("rnn", 512, "tf32x3"), ("rnn", 512, "bf16"), ("gru", 512, "bf16"),
         ("lstm", 256, "tf32x3"), ("lstm", 512, "tf32x3"), ("lstm", 512, "bf16"),
     ):  # fmt: skip
-        assert plan_of(cell, hidden, 32, precision=precision, **H100).plan is not None, (cell, hidden, precision)
+        assert plan_of(Shape(cell, hidden, 32), precision=precision, **H100).plan is not None, (cell, hidden, precision)
 
 
 def test_small_layers_need_no_barrier_and_large_ones_are_refused_in_words() -> None:
-    small = plan_of("rnn", 64, 32, precision="tf32x3", **H100)
+    small = plan_of(Shape("rnn", 64, 32), precision="tf32x3", **H100)
     assert small.plan is not None and small.plan.parts == 1
     assert small.reason == "persistent kernel: 2 programs of 16 rows and 64 units, tf32x3"
-    large = plan_of("lstm", 4096, 32, precision="bf16", **RTX_3090)
+    large = plan_of(Shape("lstm", 4096, 32), precision="bf16", **RTX_3090)
     assert large.plan is None
     assert large.reason == (
         "4,096 units of lstm with batches of 32 do not fit 82 multiprocessors with 99 kB of shared memory each"
@@ -118,21 +119,22 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: facts.capability)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
-    monkeypatch.setattr(persistent, "_has_triton", lambda: True)
-    monkeypatch.setattr(persistent, "_choices", {})
+    monkeypatch.setattr(PLAN + ".has_triton", lambda: True)
+    monkeypatch.setattr(PLAN + ".choices", {})
     yield facts
 
 
 def chosen(**changes: Any) -> Choice:
     wanted: dict[str, Any] = {"cell": "rnn", "hidden": 512, "batch": 32, "device": torch.device("cuda:0"), **changes}
-    return persistent.choice(**wanted, plain=step_by_step)
+    device = wanted.pop("device")
+    return choice(Shape(**wanted), device)
 
 
 def test_a_kernel_that_proves_itself_is_chosen_and_proven_once(
     gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proofs = []
-    monkeypatch.setattr(persistent, "proof", lambda *args, **kwargs: proofs.append(args) or 1e-6)
+    monkeypatch.setattr(PLAN + ".proof", lambda *args, **kwargs: proofs.append(args) or 1e-6)
     for _ in range(3):
         found = chosen()
         assert found.plan is not None and found.reason.startswith("persistent kernel: 64 programs")
@@ -143,7 +145,7 @@ def test_a_kernel_that_proves_itself_is_chosen_and_proven_once(
 def test_a_kernel_that_differs_is_not_chosen(
     gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, difference: float
 ) -> None:
-    monkeypatch.setattr(persistent, "proof", lambda *args, **kwargs: difference)
+    monkeypatch.setattr(PLAN + ".proof", lambda *args, **kwargs: difference)
     found = chosen()
     assert found.plan is None and "failed its proof: it differs from the plain scan by" in found.reason
 
@@ -152,12 +154,12 @@ def test_a_kernel_that_cannot_be_built_is_not_chosen(gpu: SimpleNamespace, monke
     def fails(*args: Any, **kwargs: Any) -> float:
         raise ValueError("ptxas: no\nand more of it")
 
-    monkeypatch.setattr(persistent, "proof", fails)
+    monkeypatch.setattr(PLAN + ".proof", fails)
     assert chosen() == Choice(None, "the persistent kernel failed its proof (ValueError: ptxas: no)")
 
 
 def test_why_a_kernel_cannot_be_had(gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(persistent, "proof", lambda *args, **kwargs: 0.0)
+    monkeypatch.setattr(PLAN + ".proof", lambda *args, **kwargs: 0.0)
     assert chosen(device=CPU).reason == "persistent kernels run on CUDA devices, not on cpu"
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
@@ -166,7 +168,7 @@ def test_why_a_kernel_cannot_be_had(gpu: SimpleNamespace, monkeypatch: pytest.Mo
     gpu.capability = (7, 5)
     assert chosen().reason == "persistent kernels need compute capability 8.0, this GPU has 7.5"
     gpu.capability = (8, 0)
-    monkeypatch.setattr(persistent, "_has_triton", lambda: False)
+    monkeypatch.setattr(PLAN + ".has_triton", lambda: False)
     assert chosen().reason == "persistent kernels need the package triton, which is not installed"
 
 
@@ -181,10 +183,10 @@ SHAPES = [(1, 1), (24, 3), (40, 17), (70, 3)]
 @pytest.mark.parametrize(("hidden", "batch"), SHAPES)
 def test_the_kernels_compute_what_the_scan_computes(cell: str, hidden: int, batch: int) -> None:
     plan = laid_out(cell, hidden, batch)
-    double = proof(plan, cell, hidden, batch, CPU, step_by_step, dtype=torch.float64, num_steps=3)
+    double = proof(plan, Shape(cell, hidden, batch), CPU, dtype=torch.float64, num_steps=3)
     assert double < 1e-13
     if batch == 3:  # the interpreter multiplies neither bf16 nor fp16: those are for GPUs
-        assert proof(plan, cell, hidden, batch, CPU, step_by_step, num_steps=3) < 1e-5
+        assert proof(plan, Shape(cell, hidden, batch), CPU, num_steps=3) < 1e-5
 
 
 @interpreted
@@ -194,10 +196,10 @@ def test_relu_and_a_single_launch_over_all_steps() -> None:
     for plan, hidden, batch, relu in (
         (alone, 40, 18, True), (replace(alone, at_once=True), 40, 18, False), (many, 70, 3, True)
     ):  # fmt: skip
-        assert proof(plan, "rnn", hidden, batch, CPU, step_by_step, relu=relu, dtype=torch.float64) < 1e-13
+        assert proof(plan, Shape("rnn", hidden, batch, relu), CPU, dtype=torch.float64) < 1e-13
     for cell in ("gru", "lstm"):
         plan = laid_out(cell, 24, 3, at_once=True)
-        assert proof(plan, cell, 24, 3, CPU, step_by_step, dtype=torch.float64) < 1e-13
+        assert proof(plan, Shape(cell, 24, 3), CPU, dtype=torch.float64) < 1e-13
 
 
 @interpreted
@@ -214,7 +216,7 @@ def test_a_proof_finds_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
         launch(name, plan, precision, num_steps, tensors, scalars)
 
     monkeypatch.setattr(module, "_launch", turned)
-    assert proof(laid_out("rnn", 24, 3), "rnn", 24, 3, CPU, step_by_step) > persistent._TOLERANCE["bf16"]
+    assert proof(laid_out("rnn", 24, 3), Shape("rnn", 24, 3), CPU) > TOLERANCE["bf16"]
 
 
 @interpreted
@@ -227,8 +229,8 @@ def test_weights_that_lie_transposed_and_gradients_that_are_slices() -> None:
     A, W, b_hn, H_0 = leaf(4, 3, 72), leaf(72, 24), leaf(24), leaf(3, 24)
     found = []
     for way in (
-        lambda: persistent.run(plan, "gru", A.flip(0), W.t(), (b_hn,), (H_0,)),
-        lambda: step_by_step("gru", A.flip(0), W.t(), (b_hn,), (H_0,)),
+        lambda: run(plan, RecurrentLayer("gru", A.flip(0), W.t(), (b_hn,), (H_0,))),
+        lambda: eager.run(RecurrentLayer("gru", A.flip(0), W.t(), (b_hn,), (H_0,))),
     ):
         H, (last,) = way()
         loss = (H.flip(0)[::2] ** 2).sum() + last.sum()
