@@ -8,7 +8,6 @@ import shlex
 import shutil
 import sys
 import time
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +54,8 @@ def print_table(rows: list[list[str]], right: frozenset[int] = frozenset()) -> N
 
 def cells(text: str) -> int:
     """Columns that ``text`` takes in a terminal: wide characters take two, combining marks none."""
+    import unicodedata  # here, since --help and most commands do without
+
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
         for character in text

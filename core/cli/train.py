@@ -1,4 +1,7 @@
-"""``python -m core train`` and ``resume``: a training in this process, which a playground can find and join."""
+"""``python -m core train`` and ``resume``: a training in this process, which a playground can find and join.
+
+Wrong settings are refused before anything but the settings is imported.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from core.cli.printing import fail
-from core.engine.protocol import runtime_folder
-from core.events import State
 from core.output import tolerate
 from core.process import resume_collection
-from core.runs.store import find_run
 from core.settings.presets import preset
 from core.settings.run_config import RunConfig, setting
 from core.settings.setting import key_values
@@ -27,6 +27,9 @@ def train(options: argparse.Namespace) -> int:
     texts = {"corpus": options.corpus, "num_epochs": options.epochs, "seed": options.seed, "device": options.device}
     chosen = {name: text for name, text in texts.items() if text is not None}
     config = config.with_texts(chosen | key_values(options.set, "num_hiddens=512"))
+
+    from core.engine.protocol import runtime_folder
+
     runtime_folder()  # an engine that could not start is refused before the run exists
 
     from core.engine.session import Session
@@ -37,6 +40,9 @@ def train(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     """Continue a run from its last checkpoint."""
     num_epochs = int(setting("num_epochs").parse(options.epochs)) if options.epochs is not None else None
+
+    from core.runs.store import find_run
+
     run = find_run(options.saves, options.run)
 
     from core.engine.session import Session
@@ -51,6 +57,7 @@ def _train(session: Session, num_epochs: int | None, as_json: bool, *, as_before
     """Train in this process with an engine's socket beside it; ctrl+c stops and saves."""
     from core.cli.training_report import TrainingReport
     from core.engine.engine import Engine
+    from core.events import State
 
     resume_collection()
     tolerate()
