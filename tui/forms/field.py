@@ -1,4 +1,4 @@
-"""One setting of ``RunConfig`` as a line of a form: label, editor, unit, and below it its error or a note, if any."""
+"""One setting as a line of a form: label, editor and unit; below it an error or a note, if any."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from core.settings.run_config import Setting
+from core.settings.setting import Setting
 from tui.forms.choice import Choice
 from tui.forms.plain_input import PlainInput
-from tui.forms.reading import YES_NO
+from tui.forms.schema import YES_NO
 from tui.text.safe import shown_text
 
 
 class SettingField(Vertical):
-    """The line of one setting. It holds a text; whether that text is right, the form says."""
+    """The line of one setting. It holds a text, which the form reads."""
 
     @dataclass
     class Edited(Message):
-        """The text of a setting was changed by the person at the keys."""
+        """The person changed the text of a setting."""
 
         name: str
         text: str
 
     @dataclass
     class Submitted(Message):
-        """Enter was pressed in a setting."""
+        """The person pressed enter in a setting."""
 
         name: str
 
-    def __init__(self, setting: Setting, text: str, suggestions: Iterable[str] = ()) -> None:
+    def __init__(self, setting: Setting, text: str, placeholder: str = "", suggestions: Iterable[str] = ()) -> None:
         super().__init__(id=f"field-{setting.name}", classes="field")
         self.setting = setting
         self.tooltip = setting.help
         self._text = text
+        self._placeholder = placeholder
         self._suggestions = tuple(suggestions)
-        self._said: dict[str, Static] = {}
+        self._lines: dict[str, Static] = {}
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="field-line"):
@@ -58,7 +59,7 @@ class SettingField(Vertical):
             return Choice(setting.choices or YES_NO, self._text, id=f"edit-{setting.name}")
         editor = PlainInput(
             self._text,
-            placeholder="" if setting.kind is str else setting.range_text(),
+            placeholder=self._placeholder,
             suggester=SuggestFromList(self._suggestions) if self._suggestions else None,
             compact=True,
             select_on_focus=True,
@@ -85,50 +86,50 @@ class SettingField(Vertical):
                 choice.value = text
 
     def show_error(self, error: str) -> None:
-        """Say what is wrong, below the line; nothing for an empty ``error``."""
+        """Show an error below the line; an empty one is removed."""
         self.set_class(bool(error), "-wrong")
-        self._say("field-error", error)
+        self._show_line("field-error", error)
 
     def show_note(self, note: str) -> None:
-        """Say what to know about the value that stands here; nothing for an empty ``note``."""
-        self._say("field-note", note)
+        """Show a note on the value below the line; an empty one is removed."""
+        self._show_line("field-note", note)
 
-    def _say(self, kind: str, words: str) -> None:
-        # Removing takes a moment, in which a query would still find what is on its way out.
-        if not words:
-            if kind in self._said:
-                self._said.pop(kind).remove()
-        elif kind in self._said:
-            self._said[kind].update(Content(shown_text(words)))
+    def _show_line(self, kind: str, text: str) -> None:
+        # Kept by name and not queried: for a moment a query still finds a line that is being removed.
+        if not text:
+            if kind in self._lines:
+                self._lines.pop(kind).remove()
+        elif kind in self._lines:
+            self._lines[kind].update(Content(shown_text(text)))
         else:
-            self._said[kind] = Static(Content(shown_text(words)), classes=kind)
-            self.mount(self._said[kind])
+            self._lines[kind] = Static(Content(shown_text(text)), classes=kind)
+            self.mount(self._lines[kind])
 
     def on_resize(self) -> None:
-        """What has come below the line of the editor is to be seen, too."""
+        """Keep the lines below the editor visible."""
         if self.has_focus_within:
             self.call_after_refresh(self.scroll_visible, animate=False)
 
     def focus_editor(self) -> None:
-        """Put the focus on the editor."""
+        """Move the focus to the editor."""
         self.query_one(f"#edit-{self.setting.name}").focus()
 
     @on(Input.Changed)
     def _input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._tell(event.value)
+        self._edited(event.value)
 
     @on(Choice.Changed)
     def _choice_changed(self, event: Choice.Changed) -> None:
         event.stop()
-        self._tell(event.value)
+        self._edited(event.value)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.post_message(self.Submitted(self.setting.name))
 
-    def _tell(self, text: str) -> None:
+    def _edited(self, text: str) -> None:
         if text != self._text:
             self._text = text
             self.post_message(self.Edited(self.setting.name, text))

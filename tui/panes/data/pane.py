@@ -16,15 +16,15 @@ from textual.timer import Timer
 from textual.widgets import Button, Input, OptionList, Static, TabbedContent, TabPane
 
 from core.corpus.catalogue import DOWNLOADS, Download, texts
-from core.errors import ConfigError, CorpusError
+from core.errors import CorpusError
 from core.settings.run_config import RunConfig, Value, setting
 from core.units import counted
 from tui.charts.widget import Chart
 from tui.corpora.downloads import download
 from tui.corpora.statistics import describe, head
 from tui.dialogs.confirm import ConfirmDialog
-from tui.forms.field import SettingField
-from tui.forms.reading import typed
+from tui.forms.form import Form
+from tui.forms.schema import Schema
 from tui.messages import CorpusChosen, TextsChanged
 from tui.panes.data.batch_examples import BatchExamples
 from tui.panes.data.corpus_facts import CorpusFacts
@@ -40,6 +40,14 @@ TEXT_SETTINGS = ("normalise", "tokens", "documents", "max_tokens", "min_freq")
 BATCH_SETTINGS = ("batch_size", "num_steps")
 DEBOUNCE = 0.25
 GRAMS = (("1", "Tokens"), ("2", "Pairs"), ("3", "Triples"))
+
+
+def _checked(values: dict[str, Value]) -> dict[str, Value]:
+    RunConfig.from_dict(values)
+    return values
+
+
+SCHEMA = Schema(tuple(setting(name) for name in (*TEXT_SETTINGS, *BATCH_SETTINGS)), _checked)
 
 
 class DataPane(Horizontal):
@@ -84,8 +92,7 @@ class DataPane(Horizontal):
             texts.tooltip = "A click shows a text, a double click or enter takes it to Train"
             yield texts
             yield PathInput(id="data-path")
-            for name in (*TEXT_SETTINGS, *BATCH_SETTINGS):
-                yield SettingField(setting(name), typed(setting(name).default))
+            yield Form(SCHEMA, id="data-settings")
             yield Button(
                 "Use this text", variant="primary", compact=True, disabled=True, id="data-use",
                 tooltip="Take this text to Train, or download it first",
@@ -159,30 +166,9 @@ class DataPane(Horizontal):
             self._source = source
             self._compute_soon()
 
-    @on(SettingField.Edited)
+    @on(Form.Edited)
     def _edited(self) -> None:
         self._compute_soon()
-
-    def _values(self) -> dict[str, Value] | None:
-        """The settings as typed, or None where one is wrong; what is wrong stands beside it."""
-        values: dict[str, Value] = {}
-        right = True
-        for field in self.query(SettingField):
-            try:
-                values[field.setting.name] = field.setting.parse(field.text)
-                field.show_error("")
-            except ConfigError as error:
-                field.show_error(error.labelled)
-                right = False
-        if not right:
-            return None
-        try:
-            RunConfig.from_dict(values)
-        except ConfigError as error:  # each is right by itself, but they do not go together
-            for field in self.query(f"#field-{error.field}").results(SettingField):
-                field.show_error(error.labelled)
-            return None
-        return values
 
     # ------------------------------------------------------------------ its statistics
 
@@ -191,7 +177,7 @@ class DataPane(Horizontal):
             self._timer.stop()
         self._is_reading = self._use_soon = False
         self._set_usable(None)
-        values = self._values()
+        values: dict[str, Value] | None = self.query_one(Form).value
         if values is None or not self._source or self._wanted is not None:
             return
         self._is_reading = True

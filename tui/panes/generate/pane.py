@@ -28,7 +28,7 @@ from core.units import counted
 from tui.messages import RunChosen, RunsChanged
 from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation, unknown_words
-from tui.panes.generate.request_texts import message_of, named_option, request_words, with_seed
+from tui.panes.generate.request_texts import message_of, request_words, with_seed
 from tui.panes.generate.run_choice import RunChoice
 from tui.panes.generate.token_details import SHADINGS
 from tui.panes.generate.token_view import TokenView, legend
@@ -210,9 +210,9 @@ class GeneratePane(Horizontal):
     @on(GenerateForm.Submitted)
     def action_write(self) -> None:
         """Let the run write."""
-        run, request = self.run, self.form.request
+        run, request = self.run, self.form.value
         if request is None:
-            self.form.focus_error()
+            self.call_later(self.form.focus_error)
         if run is None or request is None or not self._may_write:
             return
         request = with_seed(request, random.randrange(10**6))
@@ -271,7 +271,7 @@ class GeneratePane(Horizontal):
     def _fail(self, generation: Generation, sentence: str) -> None:
         """Say what went wrong; what concerns an option stands beside it as well."""
         generation.fail(sentence)
-        name = named_option(sentence)
+        name = self.form.schema.named(sentence)
         if name is not None:
             self.form.show_outside_error(name, sentence)
 

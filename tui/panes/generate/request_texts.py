@@ -1,13 +1,14 @@
-"""The texts of the Generate form and what they ask for: no widgets, so that every rule of the form can be tested alone.
+"""The schema of the Generate form, and requests in words: no widgets, so that every rule can be tested alone.
 
-Names, ranges, helps and defaults are those of ``core.generation.options``; here stands only what a form makes of them:
-what is at hand and what is folded away, what has an effect beside what, and what may be left empty.
+Names, ranges, helps and defaults are those of ``core.generation.options``. This module adds the order of the form, the
+fold, which options have an effect, and which may be left empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 from core.errors import ConfigError
 from core.generation.options import (
@@ -20,133 +21,112 @@ from core.generation.options import (
     settings_words,
     strategy_named,
 )
-from core.settings.run_config import Setting, Value
+from core.settings.setting import Setting, Value
 from core.units import counted
-from tui.forms.reading import typed
+from tui.forms.schema import Schema, namespace_of, typed
 from tui.text.safe import clip_cells, shown_text
 
-# In the order of the form. Of the parameters of strategies those are shown that the chosen one has.
+# Parameters of strategies, in the order of the form: it shows those of the chosen strategy.
 PARAMETERS = ("temperature", "top_k", "top_p", "min_p", "beam", "seed")
 FOLDED = ("count", "heads", "verse_length", "mood", "stop", "repetition_penalty", "repetition_window")
 NAMES = ("length", *PARAMETERS, *FOLDED)
-# Texts that may be left empty; of these ``seed`` is no text.
-OPTIONAL = ("seed", "heads", "mood", "stop")
+OPTIONAL = frozenset(("seed", "heads", "mood", "stop"))
 # Labels that fit into a narrow form.
 SHORT_LABELS = {"repetition_penalty": "penalty", "repetition_window": "over the last", "heads": "acrostic 藏头"}
-_PLACEHOLDERS = {
-    "seed": "by chance",
-    "heads": "verse heads",
-    "mood": "not shown",
-    "stop": "a token",
+PLACEHOLDERS = {"seed": "by chance", "heads": "verse initials", "mood": "not shown", "stop": "a token"}
+NO_PENALTY = Filters().repetition_penalty
+
+
+def _is_acrostic(options: Any) -> bool:
+    return bool(options.heads.strip()) and _is_sampled(options)
+
+
+def _is_sampled(options: Any) -> bool:
+    return bool(options.strategy != "beam")
+
+
+def _is_parameter(name: str) -> Callable[[Any], bool]:
+    return lambda options: name in strategy_named(options.strategy).options
+
+
+RELEVANT: dict[str, Callable[[Any], bool]] = {
+    **{name: _is_parameter(name) for name in PARAMETERS},
+    "count": _is_sampled,
+    "heads": _is_sampled,
+    "verse_length": _is_acrostic,
+    "stop": lambda options: not _is_acrostic(options),
+    "repetition_penalty": _is_sampled,
+    "repetition_window": lambda options: _is_sampled(options) and options.repetition_penalty != NO_PENALTY,
 }
-_PENALTY = ("repetition_penalty", "repetition_window")
 
 
 def setting_of(name: str) -> Setting:
     """The option as the form shows it."""
-    return replace(OPTIONS[name], label=SHORT_LABELS.get(name, OPTIONS[name].label))
+    option = OPTIONS[name]
+    return replace(option, label=SHORT_LABELS.get(name, option.label), relevant=RELEVANT.get(name, option.relevant))
 
 
-def placeholder_of(name: str) -> str:
-    """What stands in the editor while it is empty."""
-    return _PLACEHOLDERS.get(name) or OPTIONS[name].range_text()
+def _request(values: dict[str, Value]) -> GenerationRequest:
+    """The request for values of the form: always with the copy meter, with details unless it is too long for them."""
+    options = namespace_of(SETTINGS, values)
+    given = {item.name: values[item.name] for item in SETTINGS if item.name in values and item.relevant(options)}
+    if given.get("repetition_penalty") == default_penalty(str(values["strategy"])):
+        for name in ("repetition_penalty", "repetition_window"):  # the strategy has them by itself
+            given.pop(name, None)
+    details = int(given["length"]) * int(given.get("count", 1)) <= MOST_DETAILS
+    try:
+        return GenerationRequest.from_message({**given, "copy": True, "details": details})
+    except ConfigError as error:  # the prefix has no field of its own for errors
+        raise ConfigError(str(error), error.field if error.field in NAMES else "length", error.labelled) from None
+
+
+SETTINGS = tuple(setting_of(name) for name in (*NAMES, "prefix", "strategy"))
+SCHEMA = Schema(SETTINGS, _request, folded=frozenset(FOLDED), optional=OPTIONAL, placeholders=PLACEHOLDERS)
 
 
 def stop_placeholder(stops: Sequence[str]) -> str:
-    """What stands in the empty editor of ``stop``: examples of what the run that is asked knows."""
-    return ", or ".join(stops) or _PLACEHOLDERS["stop"]
+    """The placeholder of ``stop``: examples from the vocabulary of the run."""
+    return ", or ".join(stops) or PLACEHOLDERS["stop"]
 
 
 def default_text(strategy: str, name: str) -> str:
-    """What stands in the form for a strategy as long as nobody has typed anything else."""
+    """The text of an option that the person has not edited."""
     if name in OPTIONAL:
         return ""
-    if name == "repetition_penalty":  # at hand for every strategy that draws, and without effect unless asked for
-        return typed(strategy_named(strategy).defaults.get(name, Filters().repetition_penalty))
+    if name == "repetition_penalty":  # available with every strategy, and without effect unless it is changed
+        return typed(default_penalty(strategy))
     return typed(strategy_named(strategy).defaults.get(name, OPTIONS[name].default))
 
 
 def default_texts(strategy: str = STRATEGIES[0].name) -> dict[str, str]:
-    """All of them."""
-    return {name: default_text(strategy, name) for name in NAMES}
+    """The texts of a form that the person has not edited."""
+    return {**{name: default_text(strategy, name) for name in NAMES}, "prefix": "", "strategy": strategy}
 
 
 def shown_names(strategy: str) -> tuple[str, ...]:
     """The options that the form shows above its fold."""
-    chosen = strategy_named(strategy)
-    return ("length", *(name for name in PARAMETERS if name in chosen.options))
-
-
-def relevant_names(strategy: str, texts: Mapping[str, str]) -> frozenset[str]:
-    """The options that have an effect beside the others."""
-    names = set(shown_names(strategy)) | {"mood"}
-    has_heads = bool(texts["heads"].strip()) and strategy != "beam"
-    if strategy != "beam":
-        names |= {"count", "heads", "repetition_penalty"}
-        if texts["repetition_penalty"].strip() not in ("1", "1.0"):
-            names.add("repetition_window")
-    names.add("verse_length" if has_heads else "stop")
-    return frozenset(names)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the texts of the form mean: a request, or None where something is wrong; ``errors`` says what, by option."""
-
-    request: GenerationRequest | None
-    errors: Mapping[str, str]
-    relevant: frozenset[str]
-
-
-def read(prefix: str, strategy: str, texts: Mapping[str, str]) -> Reading:
-    """Read all texts at once: every error is found, not only the first one.
-
-    Details are asked for as long as so many tokens may be told, the copy meter always.
-    """
-    relevant = relevant_names(strategy, texts)
-    values: dict[str, Value] = {"prefix": prefix, "strategy": strategy, "copy": True}
-    errors: dict[str, str] = {}
-    for name in NAMES:
-        if name not in relevant or (name in OPTIONAL and not texts[name].strip()):
-            continue
-        try:
-            values[name] = OPTIONS[name].parse(texts[name])
-        except ConfigError as error:
-            errors[name] = error.labelled
-    if errors:
-        return Reading(None, errors, relevant)
-    if values.get("repetition_penalty") == default_penalty(strategy):
-        for name in _PENALTY:  # what the strategy does by itself need not be said
-            values.pop(name, None)
-    values["details"] = int(values["length"]) * int(values.get("count", 1)) <= MOST_DETAILS
-    try:
-        return Reading(GenerationRequest.from_message(values), {}, relevant)
-    except ConfigError as error:
-        name = error.field if error.field in NAMES else "length"
-        return Reading(None, {name: error.labelled}, relevant)
+    return ("length", *(name for name in PARAMETERS if name in strategy_named(strategy).options))
 
 
 def default_penalty(strategy: str) -> Value:
     """The penalty that a strategy has where none is given."""
-    return strategy_named(strategy).defaults.get("repetition_penalty", Filters().repetition_penalty)
+    return strategy_named(strategy).defaults.get("repetition_penalty", NO_PENALTY)
 
 
-def folded_words(strategy: str, texts: Mapping[str, str]) -> list[tuple[str, bool]]:
-    """What is behind the fold, in words, and whether it is set: what is set comes first, with its value."""
-    relevant = relevant_names(strategy, texts)
+def folded_words(texts: Mapping[str, str]) -> list[tuple[str, bool]]:
+    """The options behind the fold, and whether each is set; those that are set come first, with their values."""
+    relevant = SCHEMA.read(texts).relevant
     words: list[tuple[str, bool]] = []
     for name in ("count", "heads", "mood", "stop", "repetition_penalty"):
         label = {"repetition_penalty": "penalty", "heads": "acrostic"}.get(name, OPTIONS[name].label)
-        value = texts[name].strip()
-        if name in relevant and value != default_text(strategy, name):
-            words.append((f"{label} {clip_cells(shown_text(value), 12)}", True))
-        else:
-            words.append((label, False))
+        text = texts[name].strip()
+        is_set = name in relevant and text != default_text(texts["strategy"], name)
+        words.append((f"{label} {clip_cells(shown_text(text), 12)}" if is_set else label, is_set))
     return sorted(words, key=lambda item: not item[1])
 
 
 def with_seed(request: GenerationRequest, seed: int) -> GenerationRequest:
-    """The same request with a seed, where chance has a part in it and none is given."""
+    """The same request with a seed, where it samples and has none."""
     sampling = request.sampling
     if not strategy_named(sampling.strategy).draws or sampling.seed is not None:
         return request
@@ -154,18 +134,18 @@ def with_seed(request: GenerationRequest, seed: int) -> GenerationRequest:
 
 
 def message_of(request: GenerationRequest) -> dict[str, Value]:
-    """The fields that an engine is sent: those that say something."""
-    silent = {item.name: item.default for cls in (GenerationRequest, Sampling) for item in fields(cls)}
+    """The fields of the request to an engine, without those that have their defaults."""
+    defaults = {item.name: item.default for cls in (GenerationRequest, Sampling) for item in fields(cls)}
     message = request.to_message()
     return {
         name: value
         for name, value in message.items()
-        if name in ("prefix", "length", "strategy") or (value is not None and value != silent[name])
+        if name in ("prefix", "length", "strategy") or (value is not None and value != defaults[name])
     }
 
 
 def request_words(request: GenerationRequest) -> str:
-    """How a text was asked for, in a line: ``top-p · top p 0.9 · seed 42 · 200 tokens · acrostic 春夏``."""
+    """A request in one line: ``top-p · top p 0.9 · seed 42 · 200 tokens · acrostic 春夏``."""
     words = [settings_words(request)]
     if request.count > 1:
         words.append(counted(request.count, "sample"))
@@ -173,9 +153,3 @@ def request_words(request: GenerationRequest) -> str:
         if text.strip():
             words.append(f"{label} {clip_cells(shown_text(text.strip()), 24)}")
     return " · ".join(words)
-
-
-def named_option(message: str) -> str | None:
-    """The option of the form that an engine's sentence begins with, or None."""
-    first = message.split(" ", 1)[0].rstrip(":")
-    return first if first in NAMES else None

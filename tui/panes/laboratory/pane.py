@@ -20,7 +20,7 @@ from tui.charts.widget import Chart
 from tui.forms.choice import Choice
 from tui.panes.laboratory.charts import VIEWS, nothing
 from tui.panes.laboratory.figures import LabFigures
-from tui.panes.laboratory.form import LabForm
+from tui.panes.laboratory.form import SCHEMA, LabForm
 from tui.services import host
 from tui.shell.lit_box import LitVertical
 from tui.text.safe import shown_text
@@ -66,7 +66,7 @@ class LabPane(Horizontal):
     def compose(self) -> ComposeResult:
         with LitVertical(id="lab-settings") as box:
             box.border_title = "Experiment"
-            yield LabForm(SequenceConfig(), id="lab-form")
+            yield LabForm(SCHEMA, id="lab-form")
         with LabView(id="lab-view"):
             views = Choice(NAMES, id="lab-views")
             views.tooltip = "How far ahead is predicted, and by which model"
@@ -96,19 +96,20 @@ class LabPane(Horizontal):
     # ------------------------------------------------------------------ computing
 
     @on(LabForm.Edited)
-    def _edited(self, event: LabForm.Edited) -> None:
+    @on(LabForm.Submitted)
+    def _edited(self, event: LabForm.Edited | LabForm.Submitted) -> None:
         if self._timer is not None:
             self._timer.stop()
-        if self.form.config is None:
+        if self.form.value is None:
             self._title("a setting needs another value")
-        elif event.at_once:
+        elif isinstance(event, LabForm.Submitted):
             self.action_compute()
         else:
             self._timer = self.set_timer(DEBOUNCE, self.action_compute)
 
     def action_compute(self) -> None:
         """Compute with the settings as they stand; what is still being computed is dropped."""
-        config = self.form.config
+        config = self.form.value
         if config is not None:
             self._compute(config)
 
@@ -184,9 +185,9 @@ class LabPane(Horizontal):
     @on(Button.Pressed, "#lab-noise")
     def action_noise(self) -> None:
         """The next seed."""
-        config = self.form.config
+        config = self.form.value
         if config is not None:
-            self.form.change(seed=(config.seed + 1) % 2**32)
+            self.form.change({"seed": str((config.seed + 1) % 2**32)})
             self.action_compute()
 
     @on(Button.Pressed, "#lab-book")
@@ -201,7 +202,7 @@ class LabPane(Horizontal):
             self.action_charts()
             return
         self.drawer = True
-        self.call_after_refresh(self.form.focus_first)
+        self.call_after_refresh(self.form.focus_error)
 
     def action_charts(self) -> None:
         """Back to the charts; a drawer closes."""

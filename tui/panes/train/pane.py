@@ -16,7 +16,7 @@ from core.settings.run_config import setting
 from core.units import counted
 from tui.dialogs.name import NameDialog
 from tui.engines.watched_run import OPENING, WatchedRun
-from tui.forms.reading import typed
+from tui.forms.schema import typed
 from tui.messages import (
     CorpusChosen,
     DevicesFound,
@@ -224,7 +224,7 @@ class TrainPane(TrainParts):
     def action_train(self) -> None:
         """Train: a new run, or on with the open one."""
         plan, run = self.plan, self.run
-        if self.form.reading.config is None:
+        if self.form.value is None:
             self._show_errors()
         elif plan == "new":
             self._training.do(self._training.create_and_train())
@@ -260,14 +260,14 @@ class TrainPane(TrainParts):
 
     def action_step(self) -> None:
         """One batch."""
-        if self.form.reading.config is None:
+        if self.form.value is None:
             self._show_errors()
         else:
             self._training.do(self._training.step())
 
     def action_scale_rate(self, direction: int) -> None:
         """Learning rate up or down by a quarter: in the run that trains, or else in the form."""
-        run, config = self.run, self.form.reading.config
+        run, config = self.run, self.form.value
         moving = run is not None and run.state in (State.TRAINING, State.PAUSED) and self.plan != "new"
         rate = self._wanted_rate or (run.learning_rate if run is not None and moving else None)
         rate = rate or (config.learning_rate if config is not None else None)
@@ -319,7 +319,7 @@ class TrainPane(TrainParts):
 
     def action_new_run(self) -> None:
         """A new run with the settings that stand here; the open one stays as it is, and goes on if it trains."""
-        run, config = self.run, self.form.reading.config
+        run, config = self.run, self.form.value
         self.fresh = True
         # What a run was changed to in mid-run is its own: a new one begins as the preset does.
         preset = preset_of(config, but_for=LIVE) if not self.form.preset else None

@@ -69,7 +69,7 @@ class TrainParts(Horizontal):
     @property
     def plan(self) -> Plan:
         """What Train does now."""
-        return plan_of(self.run, self.form.texts, self.form.reading.config, self.fresh)
+        return plan_of(self.run, self.form.texts, self.form.value, self.fresh)
 
     def show_plan(self) -> None:
         """Show what Train does now."""

@@ -8,7 +8,7 @@ from typing import Literal
 from core.events import State
 from core.settings.run_config import RunConfig, settings, shown
 from tui.engines.watched_run import OPENING, WatchedRun
-from tui.forms.reading import texts_of, typed
+from tui.forms.schema import texts_of, typed
 
 Plan = Literal["new", "go on", "resume", "apply", "watch", "wait"]
 LIVE = tuple(setting.name for setting in settings() if setting.live)

@@ -67,8 +67,8 @@ class SettingsPanel(LitVertical):
         pause.disabled = not is_working or plan == "resume"
         _label(pause, "Resume" if state == State.PAUSED and plan != "resume" else "Pause")
         self.query_one("#train-stop", Button).disabled = not is_working
-        self.form.show_pending(pending_notes(plan, run, self.form.reading.config))
-        self.facts.show(self.form.reading.config, data_dir)
+        self.form.show_pending(pending_notes(plan, run, self.form.value))
+        self.facts.show(self.form.value, data_dir)
 
 
 def _label(button: Button, words: str) -> None:

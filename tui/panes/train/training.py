@@ -16,7 +16,6 @@ from core.units import counted
 from tui.corpora.downloads import not_here, not_here_words
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.watched_run import WatchedRun
-from tui.forms.reading import named_setting
 from tui.messages import RunsChanged
 from tui.panes.train.parts import TrainParts
 from tui.panes.train.plan import live_edits
@@ -51,7 +50,7 @@ class Training:
             if not stands(pane):
                 return
             words = error.labelled if isinstance(error, UserError) else str(error)
-            name = (error.field if isinstance(error, UserError) else None) or named_setting(words)
+            name = (error.field if isinstance(error, UserError) else None) or pane.form.schema.named(words)
             self._refused = isinstance(error, UserError) and pane.plan in ("new", "apply", "go on")
             if self._refused and name:
                 pane.form.show_outside_error(name, words)
@@ -95,7 +94,7 @@ class Training:
         return path if stands(pane) else None
 
     def _config(self) -> RunConfig:
-        config = self._pane.form.reading.config
+        config = self._pane.form.value
         assert config is not None
         return config
 

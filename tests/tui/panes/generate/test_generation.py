@@ -10,7 +10,8 @@ from textual.widgets import Input, Select, Static
 
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
 from tests.tui.panes.generate.harness import SIZE, detailed, done, ready, status, token_words, told, written
-from tui.panes.generate.form import Fold, GenerateForm
+from tui.forms.fold import Fold
+from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation, copy_words, unknown_words
 from tui.panes.generate.pane import GeneratePane
 from tui.panes.generate.token_view import TokenView
@@ -213,7 +214,7 @@ async def test_enter_opens_the_fold_and_writes_nothing(saves: Path) -> None:
         fold = app.query_one(Fold)
         fold.focus()
         await pilot.press("enter")
-        await settled(pilot, lambda: fold.is_open and app.query_one("#generate-more").display)
+        await settled(pilot, lambda: fold.is_open and app.query_one("#more-generate").display)
         await pilot.press("enter")
         await settled(pilot, lambda: not fold.is_open)
         assert not app.query(Generation) and not app.script.asked

@@ -13,7 +13,7 @@ from core.corpus.vocabulary import Vocabulary
 from core.errors import EngineError, RunError
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
 from tests.tui.panes.generate.harness import SIZE, answer, ready, status, token_words
-from tui.panes.generate.form import Fold
+from tui.forms.fold import Fold
 from tui.panes.generate.generation import Generation
 from tui.panes.generate.pane import GeneratePane
 from tui.panes.generate.run_choice import RunChoice
@@ -283,11 +283,11 @@ async def test_rare_things_are_folded_away_and_found(saves: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot, app)
         fold = app.query_one(Fold)
-        assert "samples, acrostic" in str(fold.render()) and not app.query_one("#generate-more").display
+        assert "samples, acrostic" in str(fold.render()) and not app.query_one("#more-generate").display
         assert app.query_one("#field-temperature").display and not app.query_one("#field-beam").display
         fold.focus()
         await pilot.press("enter")
-        assert app.query_one("#generate-more").display
+        assert app.query_one("#more-generate").display
         app.query_one("#edit-heads", Input).focus()
         await pilot.pause()
         assert "begins one verse" in str(app.query_one("#generate-help", Static).content)
@@ -295,7 +295,7 @@ async def test_rare_things_are_folded_away_and_found(saves: Path) -> None:
         await pilot.pause()
         assert app.query_one("#field-stop").disabled and not app.query_one("#field-verse_length").disabled
         await pilot.click(Fold)
-        assert "acrostic 春夏" in str(fold.render()) and not app.query_one("#generate-more").display
+        assert "acrostic 春夏" in str(fold.render()) and not app.query_one("#more-generate").display
 
 
 async def test_a_wrong_value_behind_the_fold_is_shown_when_it_is_asked(saves: Path) -> None:

@@ -22,7 +22,7 @@ from tui.forms.choice import Choice
 from tui.panes.laboratory import pane as lab_module
 from tui.panes.laboratory.charts import VIEWS
 from tui.panes.laboratory.figures import LabFigures
-from tui.panes.laboratory.form import read
+from tui.panes.laboratory.form import SCHEMA
 from tui.panes.laboratory.pane import LabPane, LabView
 
 SIZE = (120, 40)
@@ -126,11 +126,16 @@ async def test_it_begins_with_the_books_experiment(tmp_path: Path, client: LabCl
         lines = figures(app).splitlines()
         assert lines[1].split() == ["the", "book", "0.0696", "0.0558", "0.0533", "0.0514", "0.0508"]
         assert lines[2].split() == ["MLP", "0.0700", "0.0660", "0.0620", "0.0580", "0.0540"]
-        assert lines[4].split() == ["error", "(RMSE)", "multi", "k=1", "k=4", "k=16", "k=64"]
+        if size[1] > 24:  # on a low screen the views that look ahead show it, in place of the losses
+            assert lines[4].split() == ["error", "(RMSE)", "multi", "k=1", "k=4", "k=16", "k=64"]
         assert "the 4 real points before it" in words(app, "#lab-lesson")
         current = app.query_one("#lab-chart-one", Chart)
         assert current.size.height >= 5 and current.size.width >= 60
         assert "training ends 604" in current.draw(76, 15).plain
+        app.pane.action_view()
+        await pilot.pause()
+        lines = figures(app).splitlines()[-3:]
+        assert lines[0].split() == ["error", "(RMSE)", "multi", "k=1", "k=4", "k=16", "k=64"]
 
 
 async def test_views_by_key_and_by_mouse(tmp_path: Path, client: LabClient) -> None:
@@ -191,7 +196,8 @@ async def test_wrong_numbers_are_told_at_their_place(tmp_path: Path, client: Lab
         await pilot.press("n")
         app.query_one("#edit-horizons", Input).value = "1, [bold]x"
         app.query_one("#edit-learning_rate", Input).value = "fast"
-        await settled(pilot, lambda: len(app.query(".field-error")) == 2)
+        wrong = {"field-points", "field-horizons", "field-learning_rate"}  # "n" was typed into the first one
+        await settled(pilot, lambda: {line.parent.id for line in app.query(".field-error")} == wrong)
         assert len(client.asked) == 1
         app.pane.focus()
         await pilot.press("b")
@@ -305,8 +311,9 @@ async def settled_loop(condition: Any) -> None:
 
 def test_reading_finds_every_error() -> None:
     texts = {name: str(value) for name, value in SequenceConfig().to_dict().items()}
-    assert read(texts) == (SequenceConfig(), {})
-    config, errors = read({**texts, "tau": "0", "seed": ""})
-    assert config is None and set(errors) == {"tau", "seed"}
-    config, errors = read({**texts, "horizons": "none"})
-    assert config is None and "as in 1, 4, 16, 64" in errors["horizons"]
+    reading = SCHEMA.read(texts)
+    assert (reading.value, reading.errors) == (SequenceConfig(), {})
+    reading = SCHEMA.read({**texts, "tau": "0", "seed": ""})
+    assert reading.value is None and set(reading.errors) == {"tau", "seed"}
+    reading = SCHEMA.read({**texts, "horizons": "none"})
+    assert reading.value is None and "as in 1, 4, 16, 64" in reading.errors["horizons"]

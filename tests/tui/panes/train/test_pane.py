@@ -22,11 +22,11 @@ from tui.charts.widget import CurveChart
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.watched_run import WatchedRun
 from tui.forms.field import SettingField
+from tui.forms.fold import Fold
 from tui.messages import CorpusChosen, JournalGrew, RunChosen, RunRead, RunShown, TextsChanged
 from tui.panes.train.figures import Figures
 from tui.panes.train.preset_dialog import PresetScreen, about
 from tui.panes.train.run_view import RunView
-from tui.panes.train.settings_form import GroupHeading
 from tui.shell.frame import FrameEdge
 
 Make = Callable[[], Playground]
@@ -205,7 +205,7 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
             )
             await edit("learning_rate", "abc")
             await pilot.press("escape")
-            assert app.train.form.texts["learning_rate"] == "100" and app.train.form.reading.config is not None
+            assert app.train.form.texts["learning_rate"] == "100" and app.train.form.value is not None
         await edit("num_epochs", "300")
         await pilot.press("enter")
         await until(pilot, lambda: "5/300" in status(app) and notes(app) == "")
@@ -576,7 +576,7 @@ async def test_every_preset_can_be_chosen(playground: Make) -> None:
         for name, preset in PRESETS.items():
             app.query_one("#preset", Select).value = name
             await until(pilot, lambda name=name: app.train.form.preset == name)
-            assert app.train.form.reading.config == preset.config
+            assert app.train.form.value == preset.config
 
 
 @pytest.mark.parametrize("name", ["time-machine-scratch", "shakespeare-fast"])
@@ -630,7 +630,7 @@ async def test_every_setting_can_be_reached_by_key(playground: Make, size: tuple
     async with app.run_test(size=size) as pilot:
         await pilot.press("e")
         await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-corpus")
-        for heading in app.query(GroupHeading):
+        for heading in app.query(Fold):
             heading.action_unfold()
         await until(pilot, lambda: len(app.train.form.query(SettingField)) == len(settings()))
         scroll = app.query_one("#form-scroll")

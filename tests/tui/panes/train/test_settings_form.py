@@ -13,9 +13,10 @@ from core.settings.run_config import RunConfig, settings
 from tui.engines.watched_run import WatchedRun
 from tui.forms.choice import Choice
 from tui.forms.field import SettingField
-from tui.forms.reading import idle_words, named_setting, read, texts_of, typed
+from tui.forms.fold import Fold
+from tui.forms.schema import texts_of, typed
 from tui.panes.train.plan import live_edits, plan_of
-from tui.panes.train.settings_form import GroupHeading, SettingsForm
+from tui.panes.train.settings_form import SCHEMA, SettingsForm
 
 
 class FormApp(App[None]):
@@ -23,7 +24,6 @@ class FormApp(App[None]):
 
     CSS = """
     .more { display: none; height: auto }
-    .more.-open { display: block }
     .field-line { height: 1 }
     .field, .field-error, SettingsForm { height: auto }
     #form-scroll { height: 20 }
@@ -44,7 +44,7 @@ def errors(app: App[None]) -> list[str]:
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_every_preset_survives_being_typed(preset: object) -> None:
     config = preset.config  # type: ignore[attr-defined]
-    assert read(texts_of(config)).config == config
+    assert SCHEMA.read(texts_of(config)).value == config
 
 
 @pytest.mark.parametrize("value", [0.1 + 0.2, 1e-9, 123456.789, 1e22, 0.01, 100.0])
@@ -53,34 +53,34 @@ def test_typed_numbers_are_read_back(value: float) -> None:
 
 
 def test_all_errors_at_once_in_words() -> None:
-    reading = read({**texts_of(RunConfig()), "num_steps": "0", "learning_rate": "x", "corpus": " "})
-    assert reading.config is None
+    reading = SCHEMA.read({**texts_of(RunConfig()), "num_steps": "0", "learning_rate": "x", "corpus": " "})
+    assert reading.value is None
     assert set(reading.errors) == {"num_steps", "learning_rate", "corpus"}
     assert "corpus must be the name" in reading.errors["corpus"]
 
 
 def test_errors_between_settings_stand_at_one_of_them() -> None:
     texts = {**texts_of(RunConfig()), "embedding_size": "100", "tied": "yes"}
-    assert list(read(texts).errors) == ["tied"]
+    assert list(SCHEMA.read(texts).errors) == ["tied"]
 
 
 def test_what_has_no_effect_is_no_error() -> None:
     texts = {**texts_of(RunConfig()), "decay_epochs": "never"}
-    reading = read(texts)
-    assert "decay_epochs" not in reading.relevant and reading.config is not None
-    reading = read({**texts, "schedule": "step"})
+    reading = SCHEMA.read(texts)
+    assert "decay_epochs" not in reading.relevant and reading.value is not None
+    reading = SCHEMA.read({**texts, "schedule": "step"})
     assert "decay_epochs" in reading.errors
 
 
 def test_named_setting() -> None:
-    assert named_setting("num_steps must be between 1 and 10,000, got 0") == "num_steps"
-    assert named_setting("there is no such file") is None
+    assert SCHEMA.named("num_steps must be between 1 and 10,000, got 0") == "num_steps"
+    assert SCHEMA.named("there is no such file") is None
 
 
 async def test_every_setting_has_its_place() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        for heading in app.query(GroupHeading):
+        for heading in app.query(Fold):
             heading.action_unfold()
         await pilot.pause()
         await pilot.pause()
@@ -101,20 +101,20 @@ async def test_an_error_comes_and_goes_while_typing() -> None:
         await pilot.press(*["backspace"] * 6, *"64")
         await pilot.pause()
         assert errors(app) == []
-        assert app.form.reading.config is not None and app.form.reading.config.batch_size == 64
+        assert app.form.value is not None and app.form.value.batch_size == 64
 
 
 async def test_enter_unfolds_a_group() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        heading = app.query_one("#group-text", GroupHeading)
+        heading = app.query_one("#group-text", Fold)
         heading.focus()
         await pilot.press("enter")
         await pilot.pause()
-        assert heading.expanded and app.query("#field-tokens")
+        assert heading.is_open and app.query("#field-tokens")
         await pilot.press("enter")
         await pilot.pause()
-        assert not heading.expanded
+        assert not heading.is_open
 
 
 async def test_choices_by_key_and_mouse() -> None:
@@ -140,7 +140,7 @@ async def test_a_preset_fills_the_form_and_an_edit_makes_it_custom() -> None:
         select.value = "lyrics-nn-rnn"
         await pilot.pause()
         assert app.form.preset == "lyrics-nn-rnn"
-        assert app.form.reading.config == PRESETS["lyrics-nn-rnn"].config
+        assert app.form.value == PRESETS["lyrics-nn-rnn"].config
         await app.form.focus_setting("num_hiddens")
         await pilot.pause()
         await pilot.press(*"64")
@@ -181,14 +181,14 @@ async def test_what_has_no_effect_is_dimmed_and_says_why() -> None:
 )
 def test_why_a_setting_has_no_effect(name: str, changes: dict[str, str], words: str) -> None:
     setting = next(setting for setting in settings() if name in (setting.name, setting.label))
-    assert idle_words(setting, {**texts_of(RunConfig()), **changes}) == words
+    assert SCHEMA.no_effect_reason(setting, {**texts_of(RunConfig()), **changes}) == words
 
 
 def test_every_idle_setting_can_say_why() -> None:
     texts = {**texts_of(RunConfig()), "documents": "lines", "optimiser": "adam", "clipping": "none", "cell": "gru"}
-    idle = [setting for setting in settings() if setting.name not in read(texts).relevant]
+    idle = [setting for setting in settings() if setting.name not in SCHEMA.read(texts).relevant]
     assert len(idle) > 8
-    assert all("while" in idle_words(setting, texts) for setting in idle)
+    assert all("while" in SCHEMA.no_effect_reason(setting, texts) for setting in idle)
 
 
 async def test_a_bidirectional_model_is_explained_beside_the_setting() -> None:
