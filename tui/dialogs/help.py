@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 from typing import ClassVar, TypeAlias
 
 from textual.app import ComposeResult
@@ -15,6 +14,7 @@ from textual.widgets import Static
 from core.generation.options import STRATEGIES
 from tui.dialogs.dialog import Dialog
 from tui.text.safe import pad_cells
+from tui.text.wrapping import wrapped_lines
 
 Lines: TypeAlias = Sequence[tuple[str, str]]
 Section: TypeAlias = tuple[str, Lines]
@@ -104,7 +104,7 @@ def _section(title: str, lines: Lines, width: int) -> Content:
     """A heading, and lines in two columns; the second column wraps."""
     rows = [Content.styled(title, "bold $accent")]
     for word, meaning in lines:
-        first, *more = wrap(meaning, max(20, width - COLUMN)) or [""]
+        first, *more = wrapped_lines(meaning, max(20, width - COLUMN))
         rows.append(Content.assemble(("  " + pad_cells(word, COLUMN - 2), "bold"), first))
         rows += [Content(" " * COLUMN + line) for line in more]
     return Content("\n").join(rows)

@@ -1,1 +1,1 @@
-"""Forms: fields built from settings, and what their texts mean."""
+"""Forms: a schema of settings, its fields on the screen, and the reading of their texts."""

@@ -1,4 +1,4 @@
-"""One of a few values, on one line: all of them side by side where there is room, the chosen one marked."""
+"""A choice of one of a few values, on one line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tui.text.safe import cell_len, pad_cells
 
 
 class Choice(Widget, can_focus=True):
-    """``● scratch  ○ torch.nn``, or ``‹ spaces ›`` where that is too wide. Arrows, space and clicks change it."""
+    """``● scratch  ○ torch.nn``, or ``‹ spaces ›`` where that is too wide; arrows, space and clicks change it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,space,enter", "move(1)", "Next value", show=False),
-        Binding("left", "move(-1)", "Value before", show=False),
+        Binding("left", "move(-1)", "Previous value", show=False),
         Binding("home", "jump(0)", "First value", show=False),
         Binding("end", "jump(-1)", "Last value", show=False),
     ]
@@ -31,7 +31,7 @@ class Choice(Widget, can_focus=True):
 
     @dataclass
     class Changed(Message):
-        """Another value was chosen."""
+        """The person chose another value."""
 
         choice: Choice
         value: str
@@ -52,11 +52,11 @@ class Choice(Widget, can_focus=True):
 
     @property
     def side_by_side(self) -> bool:
-        """Whether all values fit beside one another."""
+        """Whether there is room for all values side by side."""
         return sum(cell_len(option) + 4 for option in self.options) - 2 <= self.size.width
 
     def render(self) -> Content:
-        """The values, or the chosen one between arrows."""
+        """All values, or the chosen one between arrows."""
         chosen, other = self.get_visual_style("choice--chosen"), self.get_visual_style("choice--other")
         if not self.side_by_side:
             arrows = chosen if self.has_focus else other
@@ -69,15 +69,15 @@ class Choice(Widget, can_focus=True):
         return Content("  ").join(parts)
 
     def action_move(self, by: int) -> None:
-        """The next value, or the one before."""
+        """Choose the next value, or the previous one."""
         self._choose((self.options.index(self.value) + by) % len(self.options))
 
     def action_jump(self, index: int) -> None:
-        """The value at ``index``."""
+        """Choose the value at ``index``."""
         self._choose(index)
 
     def on_click(self, event: events.Click) -> None:
-        """The value under the pointer, or the next one."""
+        """Choose the value under the pointer, or the next one."""
         event.stop()
         if not self.side_by_side:
             return self.action_move(-1 if event.x == 0 else 1)
@@ -88,7 +88,7 @@ class Choice(Widget, can_focus=True):
                 return self._choose(index)
 
     def watch_has_focus(self, _has_focus: bool) -> None:
-        """The arrows light up."""
+        """Show the arrows in the colour of the focus."""
         super().watch_has_focus(_has_focus)
         self.refresh()
 

@@ -1,4 +1,4 @@
-"""Textual's lists, made fit for keys that come before they have a place, and for screens that have none."""
+"""Textual's lists, on screens without room for them and for keys that come before their layout."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LEAST_WIDTH = 8
 
 
 class AnySize:
-    """Mixed into a list, which then bears a screen without room for it.
+    """Mixin of a list that may have no height or no width.
 
-    Page up and down do nothing while it has no height, when Textual knows no lines of it; and it is measured as if it
-    had some width where it has none. A click on a line that is painted still, but gone, does nothing.
+    Page up and page down do nothing while the list has no height: Textual then fails to find its lines. A list without
+    a width is measured with ``LEAST_WIDTH``.
 
-    No widget itself: a widget's styles are looked up by the first of its bases that is one.
+    Not a widget itself: Textual looks up a widget's styles by its first base that is a widget.
     """
 
     def action_page_up(self: Any) -> None:
@@ -44,17 +44,17 @@ class AnySize:
 
 
 class PagedList(AnySize, OptionList):
-    """Textual's list with that."""
+    """Textual's list, of any size."""
 
 
 class _Values(AnySize, SelectOverlay):
-    """What a drop-down opens."""
+    """The list that a drop-down opens."""
 
 
 class DropDown(Select[Chosen]):
-    """Textual's ``Select`` with such a list."""
+    """Textual's ``Select`` with a list of any size."""
 
     def compose(self) -> ComposeResult:
-        """As Textual does, but for the list's class."""
+        """As in Textual, but with our list."""
         yield SelectCurrent(self.prompt)
         yield _Values().data_bind(compact=Select.compact)

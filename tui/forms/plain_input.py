@@ -1,4 +1,4 @@
-"""An input line into which no command for the terminal can be pasted, and which obeys keys in the order they came."""
+"""An input line without control characters, which handles keys in the order in which they arrive."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from textual.binding import Binding
 from textual.widgets import Input
 
 EDITING = {binding.key: binding.action for binding in Binding.make_bindings(Input.BINDINGS)}
-"""What Input's own keys do; a binding of several keys is one entry for each of them."""
+"""The actions of Input's own keys, one entry for each key."""
 
 
 def without_controls(text: str) -> str:
-    """``text`` without control characters; a line end or tab becomes a blank."""
+    """``text`` without control characters; a line end or tab becomes a space."""
     if text.isprintable():
         return text
     return "".join(" " if character in "\n\t" else character for character in text
@@ -19,18 +19,18 @@ def without_controls(text: str) -> str:
 
 
 class PlainInput(Input):
-    """Keeps what can be seen of whatever is typed, pasted or set."""
+    """Keeps only the printable characters of a text that is typed, pasted or set."""
 
     def update_node_styles(self, animate: bool = True) -> None:
-        """Look for other styles, but not before there are any: Input asks for them four times while it is made."""
+        """Update the styles only once there are any: Input does so four times in its constructor."""
         if self.is_attached:
             super().update_node_styles(animate)
 
     async def on_key(self, event: events.Key) -> None:
-        """Do what an editing key does before the next key comes.
+        """Run the action of an editing key before the next key is handled.
 
-        Textual carries such a key up through all that encloses the field, and looks only then what it does: a letter
-        typed right behind it is in the field by then, and is what the backspace takes away.
+        Textual runs it only after the key has bubbled through all ancestors. By then a letter typed right after a
+        backspace is in the field, and the backspace would delete that letter.
         """
         action = EDITING.get(event.key)
         if action is not None:
@@ -38,5 +38,5 @@ class PlainInput(Input):
             await self.run_action(action)
 
     def validate_value(self, value: str) -> str:
-        """Drop what would not be text (called by Textual for every new value)."""
+        """Remove control characters (called by Textual for every new value)."""
         return without_controls(value)

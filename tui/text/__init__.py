@@ -1,1 +1,1 @@
-"""Text on the screen: made safe, measured in cells, wrapped; quantities in words."""
+"""Text on the screen: made safe, measured in cells, wrapped; dates in words."""

@@ -1,4 +1,4 @@
-"""Quantities as people read them, in widths that do not jump."""
+"""Quantities in the words that people read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = [
 
 
 def age_text(created: str, now: datetime.datetime) -> str:
-    """``just now``, ``5 min``, ``3 h``, ``12 d``, ``2 y``: how long ago an ISO date is; empty for one that is none."""
+    """``just now``, ``5 min``, ``3 h``, ``12 d``, ``2 y``: the time since an ISO date; empty for an invalid one."""
     moment = moment_of(created)
     if moment is None:
         return ""
@@ -24,6 +24,6 @@ def age_text(created: str, now: datetime.datetime) -> str:
 
 
 def date_text(created: str) -> str:
-    """``2026-10-05 14:03`` in the time zone of this machine; empty for no date."""
+    """``2026-10-05 14:03`` in the time zone of this machine; empty for an invalid date."""
     moment = moment_of(created)
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""

@@ -19,25 +19,25 @@ _DOTTED_CIRCLE = "◌"
 
 @lru_cache(4096)
 def _shown_character(character: str) -> str:
-    """One character as a person may see it: itself, or a visible name."""
+    """A character as it is shown: itself, or a visible name."""
     if character in _NAMES:
         return _NAMES[character]
     code = ord(character)
     category = unicodedata.category(character)
-    if category == "Cc":  # C0, DEL, C1: what terminals take for commands
+    if category == "Cc":  # C0, DEL, C1: terminals interpret them
         return f"\\x{code:02x}"
-    # Bidirectional controls, zero widths, line separators, surrogates, private and unassigned characters have no
-    # width that terminals agree on, or turn the line around; so have the variation selectors, although they are marks.
+    # Bidirectional controls reverse the line. Zero widths, line separators, surrogates, private and unassigned
+    # characters and variation selectors differ in width between terminals.
     if category[0] == "C" or category in {"Zl", "Zp"} or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
         return f"<U+{code:04X}>"
     return character
 
 
 def shown_text(text: str) -> str:
-    """``text`` on one line, with nothing in it that a terminal would obey.
+    """``text`` on one line, without anything that a terminal would interpret.
 
-    A line end becomes ``⏎``, a tab ``⇥``, any other control an escape such as ``\\x1b`` or ``<U+202E>``; a mark with
-    nothing to stand on gets a dotted circle. The result is plain text: show it as such, never as markup.
+    A line end becomes ``⏎``, a tab ``⇥``, any other control an escape such as ``\\x1b`` or ``<U+202E>``; a combining
+    mark at the beginning gets a dotted circle. The result is plain text: show it as such, never as markup.
     """
     # `isprintable` finds every control at the speed of C, but knows nothing of variation selectors and lone marks.
     if not text.isascii() or not text.isprintable():
@@ -48,7 +48,7 @@ def shown_text(text: str) -> str:
 
 
 def token_name(token: str) -> str:
-    """A token as it stands in a list: like ``shown_text``, and blanks at either end visible as ``␣``."""
+    """A token in a list: like ``shown_text``, with spaces at either end visible as ``␣``."""
     shown = shown_text(token)
     inner = shown.strip(" ")
     if not inner:

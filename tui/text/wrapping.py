@@ -1,4 +1,4 @@
-"""Where the lines of a text break, in terminal cells."""
+"""Line breaks, by width in terminal cells."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def cells_of(character: str) -> int:
 
 
 def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
-    """The lines of ``text`` from ``start`` on, as offsets (first, end) into it, none wider than ``width`` cells.
+    """The lines of ``text`` from ``start`` on, none wider than ``width`` cells, as offsets (first, end).
 
-    A line breaks after a blank, and anywhere between wide characters; a line end in ``text`` is no part of a line.
+    A line breaks after a blank and between wide characters; within a word or a number only where no line has room for
+    it. The line ends of ``text`` are not part of a line.
     """
     length, known = len(text), _sizes
     while start < length:
@@ -44,7 +45,12 @@ def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
         else:
             end = fit if fit > start else index
             yield start, end
-            # A blank at the place of the break belongs to no line.
+            # A blank at the break is not part of a line.
             start = end + 1 if text[end] == " " and end == index else end
     if length and text[-1] == "\n":
         yield length, length
+
+
+def wrapped_lines(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` cells, without the blanks at their ends; at least one line."""
+    return [text[first:end].rstrip(" ") for first, end in wrapped(text, width)] or [""]

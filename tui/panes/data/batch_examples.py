@@ -11,8 +11,8 @@ from textual.widgets import Static
 
 from core.settings.run_config import END, PADDING, START
 from tui.palette import QUIET
-from tui.panes.train.samples import wrapped
 from tui.text.safe import cell_len, clip_cells, pad_cells, shown_text, token_name
+from tui.text.wrapping import wrapped_lines
 
 JOINT = "bold $primary"
 WORDS = {
@@ -54,7 +54,7 @@ class BatchExamples(VerticalScroll):
 def batch_lines(examples: dict[str, Any], kind: str, width: int) -> list[Content]:
     """Both samplings, or the poems, as lines no wider than ``width``."""
     if examples["reason"]:
-        return [Content.styled(line, "$text-warning") for line in wrapped(shown_text(examples["reason"]), width)]
+        return [Content.styled(line, "$text-warning") for line in wrapped_lines(shown_text(examples["reason"]), width)]
     lines: list[Content] = []
     for sampling, words in WORDS.items():
         if sampling not in examples:
@@ -62,7 +62,7 @@ def batch_lines(examples: dict[str, Any], kind: str, width: int) -> list[Content
         batches = examples[sampling]
         head = f" · {examples['batches']:,} {'batch' if examples['batches'] == 1 else 'batches'} an epoch"
         lines.append(Content.assemble((sampling, "bold"), (head, QUIET)))
-        lines += [Content.styled(part, QUIET) for part in _folded(words, width)]
+        lines += [Content.styled(part, QUIET) for part in wrapped_lines(words, width)]
         for row in range(len(batches[0]["X"]) if batches else 0):
             for number, batch in enumerate(batches, 1):
                 if row >= len(batch["X"]):
@@ -128,13 +128,3 @@ def _fitting(cells: list[int], room: int) -> list[int | None]:
         used += cells[place]
         head.append(place)
     return [*head, None, *tail]
-
-
-def _folded(words: str, width: int) -> list[str]:
-    """``words`` in lines of at most ``width`` cells, broken at blanks; plain ASCII only."""
-    lines = [""]
-    for word in words.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines

@@ -1,4 +1,4 @@
-"""Which run is asked to write: a list that follows what happens in the saves folder."""
+"""The choice of the run that writes: a list that follows the saves folder."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from tui.panes.generate.writer_facts import WriterFacts, writer_facts
 from tui.services import host, stands
 from tui.text.safe import distinct_labels, shown_text
 
-LIST_EVERY = 5  # looks between two readings of the whole list
-AROUND = 6  # cells of a drop-down that its arrow and its edges take
+LIST_EVERY = 5  # the whole list is read at every fifth refresh
+AROUND = 6  # cells of a drop-down for its arrow and its edges
 NARROWEST = 16
 
 
 class RunChoice(Vertical):
-    """A label and a list of the runs. Whoever shows it calls ``look`` from time to time."""
+    """A label and a drop-down of the runs; its pane calls ``look`` at intervals."""
 
     @dataclass
     class Changed(Message):
-        """Another run was chosen, or something new is known of the chosen one."""
+        """Another run was chosen, or the facts of the chosen one have changed."""
 
         choice: RunChoice
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="field")
         self.facts = WriterFacts()
-        self.has_facts = False  # whether those are of the chosen run
+        self.has_facts = False  # whether ``facts`` are those of the chosen run
         self._runs: tuple[RunSummary, ...] = ()
         self._wanted: Path | None = None
         self._looks = 0
@@ -52,13 +52,13 @@ class RunChoice(Vertical):
 
     @property
     def run(self) -> RunSummary | None:
-        """The chosen one."""
+        """The chosen run."""
         value = self.query_one(Select).value
         return next((run for run in self._runs if str(run.path) == value), None)
 
     @property
     def path(self) -> Path | None:
-        """Where the chosen one is."""
+        """The folder of the chosen run."""
         return self.run.path if self.run is not None else None
 
     def choose(self, path: Path) -> None:
@@ -71,8 +71,8 @@ class RunChoice(Vertical):
         self._reading = self._reload()
 
     def look(self) -> None:
-        """Look what is new of the chosen run; now and then at the whole list."""
-        # A disk slower than the clock is let finish: begun anew at every tick, it never would.
+        """Read the chosen run again; the whole list only at every fifth call."""
+        # On a slow disk a reading outlasts the interval: restarted at every call, it would never finish.
         if not stands(self) or (self._reading is not None and not self._reading.is_finished):
             return
         self._looks += 1
@@ -87,7 +87,7 @@ class RunChoice(Vertical):
         if not stands(self):
             return
         select = self.query_one(Select)
-        # What is wanted stays so until a list that was read to its end has been shown.
+        # The choice is kept until a list that contains it has been read.
         choice, self._wanted = self._wanted, None
         shown = None if select.value is Select.NULL else str(select.value)
         wanted = str(choice) if choice else shown or str(host(self).current_run)
@@ -109,7 +109,7 @@ class RunChoice(Vertical):
 
     @work(exclusive=True, group="runs")
     async def _look_at(self, path: Path) -> None:
-        """What is new of one run: its state and its epoch."""
+        """Read the state and the epoch of one run."""
         summary = await asyncio.to_thread(run_summary, Run(path))
         if not summary.problem and stands(self):
             self._runs = tuple(summary if run.path == path else run for run in self._runs)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
-
 from textual import events
 from textual.content import Content
 from textual.widget import Widget
@@ -15,6 +13,7 @@ from tui.panes.generate.distribution import distribution_chart, other_words
 from tui.panes.generate.token_details import LEVELS, Distribution, TokenDetail
 from tui.panes.generate.written_text import SURPRISE, WrittenText
 from tui.text.safe import clip_cells, token_name
+from tui.text.wrapping import wrapped_lines
 
 NOTHING = (
     "Walk through a text with the arrow keys, or click into it: here stands what each token was drawn from, and how "
@@ -71,7 +70,7 @@ class TokenView(Widget):
         if room >= 0:
             mean = f"{written.details.mean:.2f} bits a token on average"
             lines += [Content(""), Content.styled(clip_cells(mean, self.size.width), QUIET)]
-        copied = wrap(written.copied_words, max(10, self.size.width))
+        copied = wrapped_lines(written.copied_words, max(10, self.size.width)) if written.copied_words else []
         if len(lines) + len(copied) < self.size.height:
             lines += [Content(""), *(Content.styled(line, QUIET) for line in copied)]
         return Content("\n").join(lines[: max(1, self.size.height)])

@@ -9,9 +9,9 @@ from textual.widget import Widget
 from tui.engines.watched_run import WatchedRun
 from tui.palette import QUIET
 from tui.panes.train.interpretation import figure_words, verdict_words
-from tui.panes.train.samples import wrapped
 from tui.shell.breakpoints import is_short
 from tui.text.safe import cell_len
+from tui.text.wrapping import wrapped_lines
 
 WARNING = "$text-warning"
 MOST_LINES = 4  # on a short screen, where the curve needs the room
@@ -47,7 +47,7 @@ def lines_of(run: WatchedRun, width: int) -> list[Line]:
     words = figure_words(run)
     if any(cell_len(line) > width for line in words):
         words = figure_words(run, short=True)
-    lines = [(next(wrapped(line, width)), "") for line in words]
+    lines = [(wrapped_lines(line, width)[0], "") for line in words]
     for sentence, warns in verdict_words(run):
-        lines += [(line, WARNING if warns else QUIET) for line in wrapped(sentence, width)]
+        lines += [(line, WARNING if warns else QUIET) for line in wrapped_lines(sentence, width)]
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -11,7 +11,8 @@ from textual.widgets import Static
 
 from core.events import SampleWritten
 from tui.palette import QUIET
-from tui.text.safe import cell_len, shown_text
+from tui.text.safe import shown_text
+from tui.text.wrapping import wrapped_lines
 
 SHOWN = 40
 NOTHING = "Every few epochs the model writes a line here."
@@ -50,7 +51,7 @@ class Samples(VerticalScroll):
         lines: list[Content] = []
         for index, sample in enumerate(self._samples):
             prefix = shown_text(sample.prefix)
-            first, *more = wrapped(prefix + shown_text(sample.text), width)
+            first, *more = wrapped_lines(prefix + shown_text(sample.text), width)
             bold = "bold" if index == 0 else ""
             label = f"epoch {sample.epoch:>{digits}}  "
             cut = min(len(prefix), len(first))
@@ -59,30 +60,3 @@ class Samples(VerticalScroll):
         # Blank lines below let the list grow eight lines at a time: another height is another layout of the screen.
         lines += [Content("")] * (-len(lines) % 8)
         text.update(Content("\n").join(lines), layout=len(lines) != text.size.height)
-
-
-def wrapped(text: str, width: int) -> Iterator[str]:
-    """``text`` in lines of at most ``width`` cells; at least one line.
-
-    Cuts at a blank where one is near the end, and never within a word or number of ASCII that a line has room for.
-    """
-    while cell_len(text) > width:
-        end = cells = 0
-        for character in text:
-            cells += cell_len(character)
-            if cells > width:
-                break
-            end += 1
-        blank = text.rfind(" ", max(1, end - end // 3), end + 1)
-        cut = blank if blank > 0 else _word_start(text, end) or max(1, end)
-        yield text[:cut]
-        text = text[cut:].removeprefix(" ")
-    yield text
-
-
-def _word_start(text: str, end: int) -> int:
-    """Where the word of ASCII begins that goes on at ``end``; ``end`` where none does, 0 where it fills the line."""
-    start = end
-    while start and all(character.isascii() and character != " " for character in text[start - 1 : start + 1]):
-        start -= 1
-    return start

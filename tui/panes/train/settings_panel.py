@@ -1,4 +1,4 @@
-"""The left side of the Train pane: the settings, what a training with them will be, and the buttons."""
+"""The left side of the Train pane: the settings, the preflight figures of them, and the buttons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tui.text.safe import shown_text
 
 
 class SettingsPanel(LitVertical):
-    """Form, facts and buttons; where the screen is narrow it is a drawer."""
+    """Form, facts and buttons; a drawer on a narrow screen."""
 
     def __init__(self, config: RunConfig, corpora: Iterable[str] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -37,9 +37,9 @@ class SettingsPanel(LitVertical):
             yield Button("Train new run", variant="primary", compact=True, id="train-go",
                          tooltip="Train with these settings")  # fmt: skip
             yield Button("Pause", compact=True, id="train-pause",
-                         tooltip="Pause this training, or let it go on")  # fmt: skip
+                         tooltip="Pause or resume this training")  # fmt: skip
             yield Button("Stop", compact=True, id="train-stop",
-                         tooltip="End this training; what is learned is saved, and it can go on later")  # fmt: skip
+                         tooltip="Stop this training; the run is saved and can go on later")  # fmt: skip
 
     @property
     def form(self) -> SettingsForm:
@@ -48,22 +48,22 @@ class SettingsPanel(LitVertical):
 
     @property
     def facts(self) -> FormFacts:
-        """What a training with them will be."""
+        """The preflight figures of these settings."""
         return self.query_one(FormFacts)
 
     def show_plan(self, plan: Plan, run: WatchedRun | None, data_dir: Path | None) -> None:
-        """Say what Train would do now, and to which run."""
+        """Show what Train would do now, and with which run."""
         go, pause = self.query_one("#train-go", Button), self.query_one("#train-pause", Button)
         _label(go, LABELS[plan])
         go.disabled = plan in ("watch", "wait")
         name = shown_text(run.name) if run is not None else ""
         title = f"settings of {'a new run' if plan == 'new' else name}"
-        if title != self._title:  # with its title all of the panel is painted again
+        if title != self._title:  # a new title repaints the whole panel
             self._title = title
             self.border_title = Content(title)
         state = run.state if run is not None else State.IDLE
         is_working = state in (State.TRAINING, State.PAUSED)
-        # Where the button beside it resumes, this one has nothing to do.
+        # This button has no use while the one beside it resumes.
         pause.disabled = not is_working or plan == "resume"
         _label(pause, "Resume" if state == State.PAUSED and plan != "resume" else "Pause")
         self.query_one("#train-stop", Button).disabled = not is_working
@@ -72,7 +72,7 @@ class SettingsPanel(LitVertical):
 
 
 def _label(button: Button, words: str) -> None:
-    """Another label, which the button's width follows."""
+    """Set the label; the width of the button follows."""
     if str(button.label) != words:
         button.label = Content(words)
         button.refresh(layout=True)

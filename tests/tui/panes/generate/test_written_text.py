@@ -9,18 +9,8 @@ import pytest
 from tui.panes.generate.distribution import distribution_chart, other_words
 from tui.panes.generate.token_details import TokenDetails
 from tui.panes.generate.written_text import WrittenText
-from tui.text.safe import cell_len, shown_text
+from tui.text.safe import cell_len
 from tui.text.wrapping import wrapped
-
-
-@pytest.mark.parametrize("width", [2, 7, 20])
-@pytest.mark.parametrize(
-    "text", ["分开了很久 我还在原地\n月亮", "the time traveller (for so\n\nit will be", "a" * 50, "\n", ""]
-)
-def test_wrapped_lines_fit_and_lose_nothing(text: str, width: int) -> None:
-    lines = [text[first:end] for first, end in wrapped(text, width)]
-    assert all(cell_len(shown_text(line)) <= width for line in lines)
-    assert "".join("".join(lines).split()) == "".join(text.split())
 
 
 def test_lines_grow_as_they_would_have_been_wrapped_at_once() -> None:

@@ -1,11 +1,11 @@
-"""Samples in lines of cells."""
+"""Text in lines of cells."""
 
 from __future__ import annotations
 
 import pytest
 
-from tui.panes.train.samples import wrapped
-from tui.text.safe import cell_len
+from tui.text.safe import cell_len, shown_text
+from tui.text.wrapping import wrapped, wrapped_lines
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from tui.text.safe import cell_len
     ],
 )
 @pytest.mark.parametrize("width", [10, 17, 40])
-def test_wrapped(text: str, width: int) -> None:
-    lines = list(wrapped(text, width))
+def test_wrapped_lines(text: str, width: int) -> None:
+    lines = wrapped_lines(text, width)
     assert lines and all(cell_len(line) <= width for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
@@ -31,5 +31,15 @@ def test_no_number_breaks_across_lines() -> None:
         "分开了很久我还在原地 1,121 月亮忘记了你的名字 1,121",
     ):
         for width in range(12, 60):
-            lines = list(wrapped(sentence, width))
+            lines = wrapped_lines(sentence, width)
             assert sum(line.count("1,121") for line in lines) == sentence.count("1,121"), (width, lines)
+
+
+@pytest.mark.parametrize("width", [2, 7, 20])
+@pytest.mark.parametrize(
+    "text", ["分开了很久 我还在原地\n月亮", "the time traveller (for so\n\nit will be", "a" * 50, "\n", ""]
+)
+def test_wrapped_lines_fit_and_lose_nothing(text: str, width: int) -> None:
+    lines = [text[first:end] for first, end in wrapped(text, width)]
+    assert all(cell_len(shown_text(line)) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
