@@ -119,9 +119,10 @@ class Form(Vertical, Generic[Result]):
             self.call_after_refresh(self._show_opened, event.fold)
 
     def _show_opened(self, fold: Fold) -> None:
-        """Scroll to the fields that were folded, but not so far that their fold is out of sight."""
-        self.query_one(f"#more-{fold.group}").scroll_visible(animate=False)
-        fold.scroll_visible(animate=False)
+        """Scroll to the fields that were folded, with their fold still visible; not where the focus has gone on."""
+        if fold.has_focus:
+            self.query_one(f"#more-{fold.group}").scroll_visible(animate=False)
+            fold.scroll_visible(animate=False)
 
     # ------------------------------------------------------------------ asking
 
