@@ -13,7 +13,8 @@ from core.corpus.reader import Corpus, bytes_of
 from core.corpus.vocabulary import Vocabulary
 from core.devices import at_home, prepare
 from core.errors import ConfigError, CorpusError, RunError
-from core.models.language_model import LanguageModel, build_model
+from core.models.implementations import build_model
+from core.models.language_model import LanguageModel
 from core.runs.held_folder import HeldFolder
 from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.recovery import Read, check_size, mend_vocabulary, text_of, use_last_good, vocabulary_of, weights_of

@@ -216,18 +216,3 @@ class LanguageModel(nn.Module):
         if self.config.weight_dropout == 0 or not self.training:
             return W_h
         return dropped(W_h, self.config.weight_dropout, fused=self.fused)
-
-
-def build_model(config: RunConfig, vocabulary_size: int, device: torch.device | str = "cpu") -> LanguageModel:
-    """The model that a configuration describes, with its initial weights, in training mode.
-
-    The weights are drawn on the CPU from PyTorch's global generator: seed it with ``torch.manual_seed`` for the same
-    weights on every device.
-    """
-    from core.models.scratch_model import ScratchLanguageModel, TextbookLanguageModel
-    from core.models.torch_nn import StockLanguageModel
-
-    kind: type[LanguageModel] = StockLanguageModel
-    if config.implementation == "scratch":
-        kind = TextbookLanguageModel if config.cpu_path == "textbook" else ScratchLanguageModel
-    return kind(config, vocabulary_size).to(device)

@@ -23,7 +23,7 @@ from core.corpus.reader import Corpus, load_corpus
 from core.devices import computing, device_facts, usable_device
 from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
-from core.models.language_model import build_model
+from core.models.implementations import build_model
 from core.settings.run_config import RunConfig, setting, shown
 from core.training.backend import record, ways
 from core.training.cuda_graph import Records, StepGraph, unavailable_reason

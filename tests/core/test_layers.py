@@ -6,8 +6,10 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -42,6 +44,13 @@ def test_imports_stay_in_their_layer(module: str, absent: tuple[str, ...]) -> No
 def test_nothing_in_the_tree_runs_what_a_file_says(path: Path) -> None:
     found = [f"line {node.lineno}: {words}" for node in ast.walk(ast.parse(path.read_text())) for words in danger(node)]
     assert found == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and for types alone count too."""
+    graph = grimp.build_graph("core", "tui", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError with the circle
 
 
 # Where files are opened otherwise than with ``core.files``: itself, the system's own, folders, what was just made; the

@@ -11,7 +11,8 @@ import torch
 from core.corpus.vocabulary import Vocabulary
 from core.generation.options import GenerationRequest, Sampling
 from core.generation.writer import Writing
-from core.models.language_model import LanguageModel, build_model
+from core.models.implementations import build_model
+from core.models.language_model import LanguageModel
 from core.settings.run_config import RunConfig
 
 

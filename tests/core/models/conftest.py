@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from core.models.language_model import LanguageModel, build_model
+from core.models.implementations import build_model
+from core.models.language_model import LanguageModel
 from core.settings.run_config import RunConfig
 
 

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from core.models.feedforward import dropped
-from core.models.language_model import LanguageModel, build_model
+from core.models.implementations import build_model
+from core.models.language_model import LanguageModel
 from core.models.scratch_model import ScratchLanguageModel
 from core.settings.run_config import RunConfig
 

@@ -6,7 +6,7 @@ import itertools
 
 import torch
 
-from core.models.language_model import build_model
+from core.models.implementations import build_model
 from core.settings.run_config import RunConfig
 from core.training.optimisation import build_optimiser
 from core.training.preflight import BYTES, memory_of, num_parameters

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from core.errors import CorpusError
-from core.models.language_model import LanguageModel, build_model
+from core.models.implementations import build_model
+from core.models.language_model import LanguageModel
 from core.settings.run_config import RunConfig
 from core.training import validation
 from core.training.trainer import Trainer, corpus_of
