@@ -21,7 +21,7 @@ class OutputError(UserError):
     """Writing to standard output failed; ``reader_left`` says whether because its reader has closed the pipe."""
 
     def __init__(self, reason: str, *, reader_left: bool) -> None:
-        super().__init__(f"standard output takes no more ({reason}): give it a place that can be written to")
+        super().__init__(f"standard output cannot be written ({reason}): redirect it to a place that can")
         self.reader_left = reader_left
 
 

@@ -67,7 +67,7 @@ class TrainingReport:
     def _check_output(self) -> None:
         if self._has_reader and (reason := output.failure()):
             self._has_reader = False
-            words = f"standard output takes no more ({reason}): training goes on, and the journal has all of it"
+            words = f"standard output cannot be written ({reason}): training continues, and the journal has every line"
             self._session.note(words)
             print(words, file=sys.stderr)
 
@@ -115,9 +115,9 @@ class TrainingReport:
         if not self._session.save_problem:
             self._progress.print(printable(f"{run.name} is {state} and saved in {run.path}"))
         if state in (State.STOPPED, State.FAILED, State.DIVERGED):
-            print(printable(f"python -m core resume {name}{place} goes on"))
+            print(printable(f"python -m core resume {name}{place} continues it"))
         else:
-            print(printable(f"python -m core generate {name}{place} --prefix TEXT lets it write"))
+            print(printable(f"python -m core generate {name}{place} --prefix TEXT generates a text"))
 
 
 def _figures(event: EpochFinished) -> str:

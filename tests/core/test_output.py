@@ -35,7 +35,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 def test_what_only_prints_ends_with_a_sentence(saves: Path) -> None:
-    full = "error: standard output takes no more (No space left on device): give it a place that can be written to\n"
+    full = "error: standard output cannot be written (No space left on device): redirect it to a place that can\n"
     closed = full.replace("No space left on device", "it is closed")
     for line, code, err in (
         (f"core runs --saves {saves} > /dev/full", 2, full),
@@ -63,8 +63,11 @@ def test_the_playground_without_a_terminal_is_one_sentence() -> None:
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 def test_a_training_goes_on_whatever_its_streams_do(saves: Path, text_path: Path) -> None:
-    closed, full = "standard output takes no more (it is closed)", "standard output takes no more (No space left"
-    broken = "standard output takes no more (Broken pipe"
+    closed, full = (
+        "standard output cannot be written (it is closed)",
+        "standard output cannot be written (No space left",
+    )
+    broken = "standard output cannot be written (Broken pipe"
     for name, streams, reason in (
         ("one", "<&- >&- 2>&-", closed), ("two", "> /dev/full 2> /dev/full", full),
         ("three", "--json > /dev/full", full), ("four", "--json >&-", closed),
@@ -78,7 +81,7 @@ def test_a_training_goes_on_whatever_its_streams_do(saves: Path, text_path: Path
         assert len(epochs(events)) == 3 and run_summary(run).state == State.FINISHED, name
         notes = [event.text for event in events if isinstance(event, Note)]
         assert len(notes) == 1 and notes[0].startswith(reason), (name, notes)
-        assert "2>" in streams or told.stderr.count("standard output takes no more") == 1, (name, told.stderr)
+        assert "2>" in streams or told.stderr.count("standard output cannot be written") == 1, (name, told.stderr)
 
 
 @pytest.mark.skipif(not os.path.ismount("/dev/shm") or os.getuid() != 0, reason="needs to mount a small disk")

@@ -54,7 +54,7 @@ def test_a_life(run: Callable[..., Printed], train: Callable[..., Printed], save
     for words in ("my run: scratch rnn, 8 hidden", "801 tokens", "epoch     3/3  training perplexity", "held out"):
         assert words in printed.out
     assert f"my run is finished and saved in {saves / 'my run'}" in printed.out
-    assert f"python -m core generate 'my run' --saves {saves} --prefix TEXT lets it write" in printed.out
+    assert f"python -m core generate 'my run' --saves {saves} --prefix TEXT generates a text" in printed.out
 
     refused(run("resume", "my run", "--saves", saves), "3 epochs are done and 3 were asked for: ask for more than 3")
     printed = run("resume", "my run", "--saves", saves, "--epochs", 4, "--json")

@@ -56,7 +56,7 @@ def test_interrupted_in_the_midst(saves: Path, text_path: Path) -> None:
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
     assert f"one is stopped and saved in {run.path}" in out
-    assert out.splitlines()[-1] == f"python -m core resume one --saves {saves} goes on"
+    assert out.splitlines()[-1] == f"python -m core resume one --saves {saves} continues it"
     assert run_summary(run).state == State.STOPPED and not run.is_held()
 
 
@@ -106,7 +106,7 @@ def test_a_reader_that_goes_away(saves: Path, text_path: Path) -> None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
-        assert process.stderr.read().startswith("standard output takes no more (Broken pipe): training goes on")
+        assert process.stderr.read().startswith("standard output cannot be written (Broken pipe): training continues")
     assert len(epochs(read_journal(run.journal_path))) >= done + 5
     assert run_summary(run).state == State.STOPPED and not run.is_held()
     Session.open(run).close()
