@@ -67,16 +67,15 @@ void lstm_forward(const float *A, const int64_t *ids, const float *b, float *gat
 /* The tile that gives D_{t-1} = dH_{t-1} + dA_t W^T gives dA_{t-1} and E_{t-2} as well. */
 
 typedef struct {
-    Shape shape;
-    const float *gates, *C, *tanh_C, *dH, *dH_last;
-    float *dA, *D_0;
-    float *E; /* (batch, hidden): dC_last on the way in, dC_0 on the way out */
-    uint16_t *dA16;
+    Backward backward; /* dP = dA, (steps, batch, 4 * hidden) */
+    const float *gates, *C, *tanh_C;
+    float *E; /* (batch, hidden): dC_last before the first step, dC_0 after the last */
 } LstmBackward;
 
-INLINE void lstm_local(const LstmBackward *job, int t, int row, int column, int width, vec D, int bf16) {
-    const int hidden = job->shape.hidden;
-    const long index = (long)t * job->shape.batch + row, here = index * hidden + column;
+INLINE void lstm_local(const Backward *back, int t, int row, int column, int width, vec D, int bf16) {
+    const LstmBackward *job = (const LstmBackward *)back;
+    const int hidden = back->shape.hidden;
+    const long index = (long)t * back->shape.batch + row, here = index * hidden + column;
     const long wide = index * GATES * hidden + column;
     const vec O = load(job->gates + wide + O_GATE * hidden, width), I = load(job->gates + wide + I_GATE * hidden, width);
     const vec F = load(job->gates + wide + F_GATE * hidden, width);
@@ -92,58 +91,16 @@ INLINE void lstm_local(const LstmBackward *job, int t, int row, int column, int 
         [C_GATE] = E * (I * (1.0f - C_tilda * C_tilda)),
     };
     for (int g = 0; g < GATES; g++) {
-        if (job->dA) store(job->dA + wide + g * hidden, dA[g], width);
-        if (bf16) store_bf16(job->dA16 + wide + g * hidden, dA[g], width);
+        if (back->dP) store(back->dP + wide + g * hidden, dA[g], width);
+        if (bf16) store_bf16(back->dP16 + wide + g * hidden, dA[g], width);
     }
 }
 
-INLINE void lstm_backward_tile(const LstmBackward *job, int t, int row, int rows, int column, const void *panel,
-                               int bf16) {
-    const int batch = job->shape.batch, hidden = job->shape.hidden, inner = GATES * hidden;
-    const long first = (long)t * batch + row;
-    vec D[MOST_ROWS * 2];
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < 2; v++) {
-            const int at = column + v * LANES;
-            D[2 * r + v] = t ? load(job->dH + (first - batch + r) * hidden + at, least(LANES, hidden - at)) : splat(0.0f);
-        }
-    if (bf16)
-        accumulate_bf16(D, rows, 2, job->dA16 + first * inner, inner, panel, inner);
-    else
-        accumulate(D, rows, 2, job->dA + first * inner, inner, panel, inner);
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < 2; v++) {
-            const int at = column + v * LANES, width = least(LANES, hidden - at);
-            if (t)
-                lstm_local(job, t - 1, row + r, at, width, D[2 * r + v], bf16);
-            else
-                store(job->D_0 + (long)(row + r) * hidden + at, D[2 * r + v], width);
-        }
-}
-
-static void lstm_backward_rows(const void *given, int begin, int end) {
-    const LstmBackward *job = given;
-    const Shape *shape = &job->shape;
-    const int hidden = shape->hidden, last = shape->steps - 1;
-    const long panel_bytes = panel_size(GATES * hidden, 2, shape->bf16);
-    for (int row = begin; row < end; row++)
-        for (int column = 0; column < hidden; column += LANES) {
-            const int width = least(LANES, hidden - column);
-            const long place = (long)row * hidden + column;
-            const vec D = load(job->dH + (long)last * shape->batch * hidden + place, width);
-            lstm_local(job, last, row, column, width, D + load(job->dH_last + place, width), shape->bf16);
-        }
-    for (int t = last; t >= 0; t--)
-        for (int column = 0, p = 0; column < hidden; column += 2 * LANES, p++) {
-            const char *panel = (const char *)shape->panels + p * panel_bytes;
-            TILES(begin, end, shape->bf16, MOST_ROWS, lstm_backward_tile, job, t, column, panel);
-        }
-}
+static void lstm_backward_rows(const void *job, int begin, int end) { backward_rows(job, lstm_local, GATES, 0, begin, end); }
 
 void lstm_backward(const float *gates, const float *C, const float *tanh_C, const float *dH, const float *dH_last,
                    float *E, float *dA, uint16_t *dA16, float *D_0, const float *W, void *panels, int steps, int batch,
                    int hidden, int bf16, int threads) {
-    LstmBackward job = {{steps, batch, hidden, 0, bf16, panels}, gates, C, tanh_C, dH, dH_last, dA, D_0, E, dA16};
-    pack(W, 1, GATES * hidden, GATES * hidden, hidden, 2, LANES, 2 * LANES, bf16, panels, threads);
-    share(lstm_backward_rows, &job, batch, threads);
+    const LstmBackward job = {{{steps, batch, hidden, 0, bf16, panels}, dH, dH_last, dA, dA16, D_0}, gates, C, tanh_C, E};
+    backward(&job.backward, lstm_backward_rows, W, GATES, panels, threads);
 }

@@ -55,69 +55,25 @@ void rnn_forward(const float *A, const int64_t *ids, const float *b, float *H, u
 /* dZ_t = K_t * D_t with D_t = dH_t + dZ_{t+1} W^T: the tile that gives D_{t-1} gives dZ_{t-1} as well. */
 
 typedef struct {
-    Shape shape;
-    const float *H, *dH, *dH_last;
-    float *dZ, *D_0;
-    uint16_t *dZ16;
+    Backward backward;
+    const float *H;
 } RnnBackward;
 
-INLINE void rnn_local(const RnnBackward *job, int t, int row, int column, int width, vec D, int bf16) {
+INLINE void rnn_local(const Backward *job, int t, int row, int column, int width, vec D, int bf16) {
     const int batch = job->shape.batch, hidden = job->shape.hidden;
     const long place = ((long)t * batch + row) * hidden + column;
-    const vec H = load(job->H + place + (long)batch * hidden, width);
+    const vec H = load(((const RnnBackward *)job)->H + place + (long)batch * hidden, width);
     const vec dZ = job->shape.relu ? where_positive(H, D) : D * (1.0f - H * H);
-    if (job->dZ) store(job->dZ + place, dZ, width);
-    if (bf16) store_bf16(job->dZ16 + place, dZ, width);
+    if (job->dP) store(job->dP + place, dZ, width);
+    if (bf16) store_bf16(job->dP16 + place, dZ, width);
 }
 
-INLINE void rnn_backward_tile(const RnnBackward *job, int t, int row, int rows, int column, const void *panel, int bf16) {
-    const int batch = job->shape.batch, hidden = job->shape.hidden;
-    const long here = ((long)t * batch + row) * hidden;
-    vec D[MOST_ROWS * 2];
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < 2; v++) {
-            const int at = column + v * LANES;
-            const long before = here + (long)(r - batch) * hidden + at;
-            D[2 * r + v] = t ? load(job->dH + before, least(LANES, hidden - at)) : splat(0.0f);
-        }
-    if (bf16)
-        accumulate_bf16(D, rows, 2, job->dZ16 + here, hidden, panel, hidden);
-    else
-        accumulate(D, rows, 2, job->dZ + here, hidden, panel, hidden);
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < 2; v++) {
-            const int at = column + v * LANES, width = least(LANES, hidden - at);
-            if (t)
-                rnn_local(job, t - 1, row + r, at, width, D[2 * r + v], bf16);
-            else
-                store(job->D_0 + (long)(row + r) * hidden + at, D[2 * r + v], width);
-        }
-}
-
-static void rnn_backward_rows(const void *given, int begin, int end) {
-    const RnnBackward *job = given;
-    const Shape *shape = &job->shape;
-    const int hidden = shape->hidden, last = shape->steps - 1;
-    const long panel_bytes = panel_size(hidden, 2, shape->bf16);
-    for (int row = begin; row < end; row++)
-        for (int column = 0; column < hidden; column += LANES) {
-            const int width = least(LANES, hidden - column);
-            const long place = (long)row * hidden + column;
-            const vec D = load(job->dH + (long)last * shape->batch * hidden + place, width);
-            rnn_local(job, last, row, column, width, D + load(job->dH_last + place, width), shape->bf16);
-        }
-    for (int t = last; t >= 0; t--)
-        for (int column = 0, p = 0; column < hidden; column += 2 * LANES, p++) {
-            const char *panel = (const char *)shape->panels + p * panel_bytes;
-            TILES(begin, end, shape->bf16, MOST_ROWS, rnn_backward_tile, job, t, column, panel);
-        }
-}
+static void rnn_backward_rows(const void *job, int begin, int end) { backward_rows(job, rnn_local, 1, 0, begin, end); }
 
 void rnn_backward(const float *H, const float *dH, const float *dH_last, float *dZ, uint16_t *dZ16, float *D_0,
                   const float *W, void *panels, int steps, int batch, int hidden, int relu, int bf16, int threads) {
-    RnnBackward job = {{steps, batch, hidden, relu, bf16, panels}, H, dH, dH_last, dZ, D_0, dZ16};
-    pack(W, 1, hidden, hidden, hidden, 2, LANES, 2 * LANES, bf16, panels, threads);
-    share(rnn_backward_rows, &job, batch, threads);
+    const RnnBackward job = {{{steps, batch, hidden, relu, bf16, panels}, dH, dH_last, dZ, dZ16, D_0}, H};
+    backward(&job.backward, rnn_backward_rows, W, 1, panels, threads);
 }
 
 int has_bf16(void) {
