@@ -4,8 +4,8 @@
     for event in trainer:
         print(event)
 
-All that the loop remembers stands in attributes, none of it in a suspended frame: so a checkpoint taken between any
-two batches holds everything, and a run that goes on from it gives bit for bit what the uninterrupted one gives.
+The state of the loop is in attributes and not in a suspended frame. So a checkpoint taken between any two batches is
+complete, and a run resumed from it gives bit for bit the numbers of the uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from core.events import EpochFinished, Event, Note, SettingChanged, State, State
 from core.models.implementations import build_model
 from core.settings.run_config import RunConfig, setting, shown
 from core.training.backend import record, ways
+from core.training.checkpoint_fit import finite_or_none, none_as_infinity, optimiser_state, require_fit
 from core.training.cuda_graph import Records, StepGraph, unavailable_reason
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.generators import Generators
-from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
+from core.training.optimisation import Schedule, build_optimiser, clip_gradients
 from core.training.preflight import require_memory
 from core.training.validation import HeldOut, divided
 
-# Inside a long epoch there is news this often, in seconds.
+# Seconds between reports of progress within a long epoch.
 NEWS_EVERY = 0.5
-# A held-out text is measured for so many seconds before whoever trains may do something else.
+# Seconds for which one call measures a held-out text before it returns.
 MEASURING_SECONDS = 0.05
 
 
@@ -132,32 +133,17 @@ class Trainer:
         return bool(self.diverged) or (self.batch == 0 and (self.epoch >= self.num_epochs or self._out_of_patience()))
 
     def advance(self) -> tuple[Event, ...]:
-        """Train one batch; return what there is to tell about it, most often nothing.
+        """Train one batch; return the events, most often none.
 
-        Behind the last batch of an epoch a held-out text is measured, a stretch with each call where it is long.
+        After the last batch of an epoch a held-out text is measured, a long one over several calls.
         """
         with self._computing():
             return self._finish_epoch() if self.is_measuring else self._train()
 
     def _train(self) -> tuple[Event, ...]:
+        """Train one batch; the events include a note where it had to be computed in another way than before."""
         began = time.perf_counter()
-        asides = self._train_batch()
-        if self.is_measuring:
-            float(self._losses[-1])  # what the device has still to do belongs to the time of this epoch
-        self._seconds += time.perf_counter() - began
-        self._told += time.perf_counter() - began
-        if self.is_measuring:
-            return asides + self._finish_epoch()
-        return (*asides, self._news()) if self._told >= NEWS_EVERY else asides
-
-    @property
-    def is_measuring(self) -> bool:
-        """Whether all batches of the epoch are done, and what is left of it is to measure the held-out text."""
-        return self.batch == self.batches.per_epoch
-
-    def _train_batch(self) -> tuple[Note, ...]:
-        """Train one batch; return a remark where it had to be computed in another way than before."""
-        rate, graph_unavailable = self._rate(), self.graph_unavailable
+        rate, reason = self._rate(), self.graph_unavailable
         if self._graph is None:
             self._step(rate)
         else:
@@ -166,11 +152,22 @@ class Trainer:
         self.learning_rate_used = rate
         self.batch += 1
         self.step += 1
-        return (
-            ()
-            if self.graph_unavailable == graph_unavailable
-            else (Note(f"{self.graph_unavailable}; it runs call by call, which is slower"),)
-        )
+        notes: tuple[Event, ...] = ()
+        if self.graph_unavailable != reason:
+            notes = (Note(f"{self.graph_unavailable}; it runs call by call, which is slower"),)
+        if self.is_measuring:
+            float(self._losses[-1])  # what the device has still to do belongs to the time of this epoch
+        seconds = time.perf_counter() - began
+        self._seconds += seconds
+        self._told += seconds
+        if self.is_measuring:
+            return notes + self._finish_epoch()
+        return (*notes, self._news()) if self._told >= NEWS_EVERY else notes
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether all batches of the epoch are done, and what is left of it is to measure the held-out text."""
+        return self.batch == self.batches.per_epoch
 
     def _rate(self) -> float:
         return self.schedule.rate(self.epoch + self.batch / self.batches.per_epoch, self.num_epochs)
@@ -350,9 +347,9 @@ class Trainer:
             "seconds": self._seconds,
             "learning_rate": self.schedule.base,
             "num_epochs": self.num_epochs,
-            "best_validation": _finite(self.best_validation),
+            "best_validation": finite_or_none(self.best_validation),
             "epochs_since_best": self.epochs_since_best,
-            "plateau": [_finite(self.schedule.best), self.schedule.epochs_since_best, self.schedule.factor],
+            "plateau": [finite_or_none(self.schedule.best), self.schedule.epochs_since_best, self.schedule.factor],
         }
         return tensors, facts
 
@@ -362,24 +359,29 @@ class Trainer:
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Go back to a checkpoint. Raises RunError where it does not fit this model; then nothing is changed."""
-        self._check_fit(tensors)
+        wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        wanted |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
+        wanted |= self._records() | {"generator.cpu": self._generators.states["generator.cpu"]}
+        require_fit(tensors, wanted)
         try:
             numbers = {name: int(facts[name]) for name in ("epoch", "batch", "step", "num_epochs", "epochs_since_best")}
             seconds, rate = float(facts["seconds"]), float(facts["learning_rate"])
             best, (plateau_best, plateau_epochs, plateau_factor) = facts["best_validation"], facts["plateau"]
             config = self.config.replace(learning_rate=rate, num_epochs=numbers["num_epochs"])
-            schedule = Schedule(config, rate, _infinite(plateau_best), int(plateau_epochs), float(plateau_factor))
-            best = _infinite(best)
+            schedule = Schedule(
+                config, rate, none_as_infinity(plateau_best), int(plateau_epochs), float(plateau_factor)
+            )
+            best = none_as_infinity(best)
         except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
             raise RunError(f"the checkpoint's facts are damaged: {type(error).__name__} {str(error)[:100]}") from None
         if not (0 <= numbers["batch"] <= self.batches.per_epoch and numbers["epoch"] >= 0):
             raise RunError(
                 "the checkpoint's place in the text does not exist: it belongs to another text or is damaged"
             )
-        optimiser_state = self._optimiser_state(tensors)
+        remembered = optimiser_state(tensors, self.config, self._parameters)
         self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
         self.optimiser.state.clear()
-        self.optimiser.state.update(optimiser_state)
+        self.optimiser.state.update(remembered)
         self._state = tuple(tensors[f"state.{index}"].to(self.device) for index in range(len(self._state)))
         self._losses.copy_(tensors["losses"])
         self._norms.copy_(tensors["norms"])
@@ -395,51 +397,3 @@ class Trainer:
         # Where only the measuring is left of an epoch, no batch comes that would say it.
         before = max(0.0, self.epoch + (self.batch - 1) / self.batches.per_epoch)
         self.learning_rate_used = schedule.rate(before, self.num_epochs)
-
-    def _check_fit(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        wanted |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
-        wanted |= self._records() | {"generator.cpu": self._generators.states["generator.cpu"]}
-        for name, tensor in wanted.items():
-            given = tensors.get(name)
-            if given is None:
-                raise RunError(f"the checkpoint lacks {name}: it belongs to another model or is damaged")
-            if given.shape != tensor.shape or given.dtype != tensor.dtype:
-                raise RunError(
-                    f"the checkpoint's {name} is {given.dtype} {tuple(given.shape)} where this model has "
-                    f"{tensor.dtype} {tuple(tensor.shape)}: it belongs to another model or is damaged"
-                )
-            if name.startswith("model.") and not bool(torch.isfinite(given).all()):
-                raise RunError(f"the checkpoint's {name} holds numbers that are not finite: it is damaged")
-        try:
-            torch.Generator().set_state(tensors["generator.cpu"])
-        except RuntimeError:
-            raise RunError("the checkpoint's generator.cpu is no generator's state: it is damaged") from None
-
-    def _optimiser_state(self, tensors: Mapping[str, torch.Tensor]) -> dict[torch.Tensor, dict[str, Any]]:
-        """What the optimiser remembers of each weight; nothing before its first step. Raises RunError."""
-        found: dict[torch.Tensor, dict[str, Any]] = {}
-        wanted = state_names(self.config)
-        if not any(name.startswith("optimiser.") for name in tensors):
-            return found
-        for index, weight in enumerate(self._parameters):
-            found[weight] = {}
-            for key in wanted:
-                given = tensors.get(f"optimiser.{index}.{key}")
-                shape = () if key == "step" else weight.shape
-                if given is None or given.shape != shape or given.dtype != weight.dtype:
-                    raise RunError(
-                        f"the checkpoint's optimiser.{index}.{key} is missing or does not fit its weight: it is damaged"
-                    )
-                # As the weight lies in memory, transposed or not: the fused optimisers take it for granted.
-                like = torch.empty((), dtype=given.dtype, device=weight.device) if key == "step" else weight
-                found[weight][key] = torch.empty_like(like, requires_grad=False).copy_(given)
-        return found
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _infinite(value: Any) -> float:
-    return math.inf if value is None else float(value)

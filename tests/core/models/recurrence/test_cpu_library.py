@@ -18,7 +18,7 @@ IS_ROOT = os.geteuid() == 0
 
 # No torch, and no proof where {prove} says so: quick.
 WHY = """
-from core.models.recurrence.cpu import library
+from core.models.recurrence.cpu import build
 build._NATIVE = build._NATIVE[:1]
 build._PATIENCE = {patience}
 if not {prove}:
@@ -249,3 +249,28 @@ def test_a_cache_where_nothing_may_be_executed(compiler: Compiler) -> None:
 def test_the_library_is_named_after_its_sources() -> None:
     name = build._identity(["cc"])
     assert name == build._identity(["cc"]) and name != build._identity(["another-cc"])
+
+
+def test_the_kernels_run_under_sanitizers(tmp_path: Path) -> None:
+    """Addresses and undefined behaviour: the proof runs every kernel, on shapes that fill no tile and no vector."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        pytest.skip("there is no C compiler")
+    runtime = subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    if not Path(runtime).is_absolute():
+        pytest.skip("the compiler has no address sanitizer to load before Python")
+    library = tmp_path / "kernels.so"
+    sources = sorted(map(str, build.SOURCES.glob("*.c")))
+    options = ["-O1", "-march=native", "-std=gnu11", "-fPIC", "-pthread", "-shared", "-fno-sanitize-recover=undefined"]
+    made = subprocess.run(
+        [compiler, *options, "-fsanitize=address,undefined", "-o", str(library), *sources, "-lm"],
+        capture_output=True, text=True, timeout=110,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip(f"the compiler makes no sanitized library: {made.stderr.strip().splitlines()[-1][:200]}")
+    proof = subprocess.run(
+        [sys.executable, "-m", "core.models.recurrence.cpu.proof", str(library)],
+        env=os.environ | {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"},
+        capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert proof.returncode == 0, proof.stdout[-1000:] + proof.stderr[-3000:]

@@ -1,0 +1,63 @@
+"""Whether a checkpoint fits a trainer: what is checked before anything of the trainer is changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from core.errors import RunError
+from core.settings.run_config import RunConfig
+from core.training.optimisation import state_names
+
+
+def require_fit(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+    """Raise RunError unless a checkpoint has the ``wanted`` tensors, each in its shape and format."""
+    for name, tensor in wanted.items():
+        given = tensors.get(name)
+        if given is None:
+            raise RunError(f"the checkpoint lacks {name}: it belongs to another model or is damaged")
+        if given.shape != tensor.shape or given.dtype != tensor.dtype:
+            raise RunError(
+                f"the checkpoint's {name} is {given.dtype} {tuple(given.shape)} where this model has "
+                f"{tensor.dtype} {tuple(tensor.shape)}: it belongs to another model or is damaged"
+            )
+        if name.startswith("model.") and not bool(torch.isfinite(given).all()):
+            raise RunError(f"the checkpoint's {name} holds numbers that are not finite: it is damaged")
+    try:
+        torch.Generator().set_state(tensors["generator.cpu"])
+    except RuntimeError:
+        raise RunError("the checkpoint's generator.cpu is no generator's state: it is damaged") from None
+
+
+def optimiser_state(
+    tensors: Mapping[str, torch.Tensor], config: RunConfig, parameters: Sequence[torch.Tensor]
+) -> dict[torch.Tensor, dict[str, Any]]:
+    """What the optimiser remembers of each weight; nothing before its first step. Raises RunError."""
+    found: dict[torch.Tensor, dict[str, Any]] = {}
+    wanted = state_names(config)
+    if not any(name.startswith("optimiser.") for name in tensors):
+        return found
+    for index, weight in enumerate(parameters):
+        found[weight] = {}
+        for key in wanted:
+            given = tensors.get(f"optimiser.{index}.{key}")
+            shape = () if key == "step" else weight.shape
+            if given is None or given.shape != shape or given.dtype != weight.dtype:
+                raise RunError(
+                    f"the checkpoint's optimiser.{index}.{key} is missing or does not fit its weight: it is damaged"
+                )
+            # As the weight lies in memory, transposed or not: the fused optimisers take it for granted.
+            like = torch.empty((), dtype=given.dtype, device=weight.device) if key == "step" else weight
+            found[weight][key] = torch.empty_like(like, requires_grad=False).copy_(given)
+    return found
+
+
+def finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def none_as_infinity(value: Any) -> float:
+    return math.inf if value is None else float(value)
