@@ -174,7 +174,7 @@ def test_a_replay_waits_for_nobody(on_gpu: Callable[..., RunConfig]) -> None:
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(4):
-            trainer._train_batch()
+            trainer._train()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
