@@ -11,6 +11,7 @@ from pathlib import Path
 from core import output
 from core.errors import UserError
 from core.process import pause_collection, require_open_files, speak_utf8, temporary_folder
+from core.runs.saves import check_new_run
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -63,14 +64,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def checked_folders(saves: Path, data: Path) -> tuple[Path, Path]:
     """Both as absolute paths, ``saves`` made if it is missing. Raises UserError with what would be right."""
-    if not data.is_dir():
+    if not os.path.isdir(data):  # Path.is_dir raises where a folder above may not be entered
         raise UserError(f"--data must be a folder of texts, {str(data)!r} is none")
+    check_new_run(saves)
     try:
         saves.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--saves must be a folder that can be written to, {str(saves)!r}: {error.strerror}") from None
-    if not os.access(saves, os.R_OK | os.W_OK | os.X_OK):
-        raise UserError(f"--saves must be a folder that can be written to, {str(saves)!r} cannot")
+        raise UserError(f"the folder of runs {saves} cannot be made: {error.strerror}") from None
     return saves.resolve(), data.resolve()
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from core.cli.printing import perplexity_figure, print_table, printable, put, saves_flag
 from core.errors import UserError
 from core.process import resume_collection
-from core.runs.store import check_saves, duplicate_run, find_run, list_runs, rename_run
+from core.runs.saves import check_saves
+from core.runs.store import duplicate_run, find_run, list_runs, rename_run
 from core.runs.summary import RunSummary
 from core.runs.trash import (
     DAYS_KEPT,

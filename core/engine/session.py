@@ -23,6 +23,7 @@ from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
 from core.runs.metadata import RunMetadata
 from core.runs.run import Run
+from core.runs.saves import check_new_run
 from core.runs.store import check_name, duplicate_run, refuse_taken, run_in_making
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig, setting, shown
@@ -96,6 +97,7 @@ class Session:
         """Create an untrained run and save it. Raises UserError; then no folder is left."""
         if name:
             refuse_taken(saves / check_name(name))
+        check_new_run(saves)
         corpus = corpus_of(config, data_dir)
         trainer = Trainer(config, corpus)
         metadata = new_metadata(trainer)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import json
 import os
 import re
@@ -28,6 +27,7 @@ from core.runs.checkpoint_header import Opened
 from core.runs.held_folder import HeldFolder
 from core.runs.metadata import RunMetadata
 from core.runs.run import LARGEST_VOCABULARY, METADATA, VOCABULARY, Run
+from core.runs.saves import check_saves
 from core.runs.summary import RunSummary, run_summary
 from core.runs.trash import is_deleted, remove_outdated
 from core.units import counted
@@ -157,20 +157,6 @@ def list_runs(saves: Path) -> list[RunSummary]:
     runs = [Run(entry) for entry in _entries(saves) if not entry.name.startswith(".")]
     summaries = [run_summary(run) for run in runs if run.exists()]
     return sorted(summaries, key=lambda summary: (summary.created_at, summary.name), reverse=True)
-
-
-def check_saves(saves: Path) -> None:
-    """Raise RunError where ``saves`` may not be looked into: a list of it is empty then. One that is missing may be."""
-    try:
-        os.scandir(saves).close()
-        if os.access(saves, os.X_OK):
-            return
-        reason = os.strerror(errno.EACCES)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        reason = error.strerror or str(error)
-    raise RunError(f"{saves} cannot be looked into ({reason}): permit reading and entering it, or name another folder")
 
 
 def find_run(saves: Path, name: str) -> Run:

@@ -22,6 +22,7 @@ from typing import Any
 from core.errors import RunError
 from core.files import FOLDER_MODE, sync_folder
 from core.runs.run import Run
+from core.runs.saves import check_saves
 from core.runs.summary import RunSummary, run_summary
 from core.units import counted
 
@@ -80,12 +81,15 @@ def delete_run(run: Run) -> Path:
 
 
 def deleted_runs(saves: Path) -> list[DeletedRun]:
-    """What is in the trash, what was deleted last first."""
+    """What is in the trash, what was deleted last first. Raises RunError where it cannot be looked into."""
     return [DeletedRun(run_summary(Run(path)), moment.isoformat()) for moment, path in reversed(deleted_places(saves))]
 
 
 def deleted_places(saves: Path) -> list[tuple[datetime.datetime, Path]]:
-    """The moment and the place of each deletion, the oldest first. What is not ours is passed over."""
+    """The moment and the place of each deletion, the oldest first. What is not ours is passed over.
+
+    Raises RunError where the trash cannot be looked into.
+    """
     found = []
     for moment, folder in _folders(saves):
         with contextlib.suppress(OSError):
@@ -106,7 +110,9 @@ def find_deleted(saves: Path, name: str) -> Path:
 
 def is_deleted(saves: Path, name: str) -> bool:
     """Whether a run of that name is in the trash."""
-    return any(path.name == name for _, path in deleted_places(saves))
+    with contextlib.suppress(RunError):
+        return any(path.name == name for _, path in deleted_places(saves))
+    return False
 
 
 def restore_run(path: Path) -> Run:
@@ -143,7 +149,10 @@ def remove_deleted(path: Path) -> None:
 
 
 def empty_trash(saves: Path, age: datetime.timedelta | None = None) -> list[str]:
-    """Remove for good what is in the trash, or was deleted so long ago; return the names. What resists stays."""
+    """Remove for good what is in the trash, or was deleted so long ago; return the names. What resists stays.
+
+    Raises RunError where the trash cannot be looked into.
+    """
     removed = []
     for moment, path in deleted_places(saves):
         if age is None or _now() - moment >= age:
@@ -156,8 +165,11 @@ def empty_trash(saves: Path, age: datetime.timedelta | None = None) -> list[str]
 def remove_outdated(saves: Path) -> list[str]:
     """Remove for good what has been in the trash for ``DAYS_KEPT`` days."""
     age = datetime.timedelta(days=DAYS_KEPT)
-    removed = empty_trash(saves, age)
-    for moment, folder in _folders(saves):
+    try:
+        removed, left = empty_trash(saves, age), _folders(saves)
+    except RunError:
+        return []
+    for moment, folder in left:
         if _now() - moment >= age:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # empty, of a process that was killed in the midst of a deletion
@@ -176,7 +188,9 @@ def restored_words(before: str, after: str) -> str:
 
 
 def _folders(saves: Path) -> list[tuple[datetime.datetime, Path]]:
-    """The folders of the trash, the oldest first."""
+    """The folders of the trash, the oldest first. Raises RunError where it cannot be looked into."""
+    check_saves(saves)
+    check_saves(trash_folder(saves))
     found = []
     with contextlib.suppress(OSError):
         for folder in trash_folder(saves).iterdir():

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,12 @@ import pytest
 from core.cli.main import main
 from core.engine.session import Session
 from core.errors import RunError
-from core.runs.store import check_name, check_saves, find_run, free_name, list_runs
+from core.runs.saves import check_new_run, check_saves
+from core.runs.store import check_name, find_run, free_name, list_runs
+from core.runs.trash import deleted_runs, empty_trash, find_deleted, remove_outdated
 from core.settings.run_config import RunConfig
 from tests.core.runs.damage import said
+from tui.__main__ import checked_folders
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Tiny = Callable[..., RunConfig]
@@ -80,12 +84,28 @@ def test_a_folder_that_may_not_be_entered(tmp_path: Path) -> None:
             try:
                 if os.getuid() == 0:
                     os.setuid(65534)
-                for act in (lambda: check_saves(saves), lambda: find_run(saves, "two")):
-                    assert said(act) == (
-                        f"{saves} cannot be looked into (Permission denied): permit reading and entering it, or name "
-                        "another folder"
-                    )
+                acts: tuple[Callable[[], object], ...] = (
+                    lambda: check_saves(saves), lambda: find_run(saves, "two"), lambda: deleted_runs(saves),
+                    lambda: find_deleted(saves, "two"), lambda: empty_trash(saves),
+                )  # fmt: skip
+                closed = (
+                    f"{saves} cannot be looked into (Permission denied): permit reading and entering it, or name "
+                    "another folder"
+                )
+                for act in acts:
+                    assert said(act) == closed
+                assert remove_outdated(saves) == [], "what starts does not fail over it"
+                for arguments in ("", "trash", "empty", "empty --yes", "restore two", "delete two"):
+                    assert main(["runs", *arguments.split(), f"--saves={saves}"]) == 2, arguments
+                words = f"no run can be made in {saves} (Permission denied): permit reading, writing and entering it"
+                assert words in said(lambda: check_new_run(saves))
+                assert words in said(lambda: checked_folders(saves, tmp_path))
+                assert words in said(lambda: Session.create(RunConfig(corpus="/none"), saves)), "before all else"
+                if mode != 0o111:
+                    assert f"({saves}: Permission denied)" in said(lambda: check_new_run(saves / "one/more/below"))
                 os._exit(0)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, oct(mode)

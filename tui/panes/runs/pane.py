@@ -131,17 +131,21 @@ class RunsPane(Vertical):
     @work(exclusive=True, group="list")
     async def _reload(self) -> None:
         saves, in_trash = host(self).saves, self._in_trash
-        if in_trash:
-            deleted = await asyncio.to_thread(deleted_runs, saves)
-        else:
-            places = await asyncio.to_thread(deleted_places, saves)
-            runs = await asyncio.to_thread(list_runs, saves)
+        runs, deleted, places, problem = list[RunSummary](), list[DeletedRun](), 0, ""
+        try:
+            if in_trash:
+                deleted = await asyncio.to_thread(deleted_runs, saves)
+            else:
+                runs = await asyncio.to_thread(list_runs, saves)
+                places = len(await asyncio.to_thread(deleted_places, saves))
+        except RunError as error:
+            problem = shown_text(str(error))
         if not stands(self) or in_trash != self._in_trash:
             return
         if in_trash:
-            self._show_trash(deleted)
+            self._show_trash(deleted, problem)
         else:
-            self._show(runs, len(places))
+            self._show(runs, places, problem)
             if any(run.path == self._select for run in runs):
                 assert self._select is not None
                 self.table.move_to(self._select)
@@ -149,10 +153,10 @@ class RunsPane(Vertical):
         self._show_details()
         self.refresh_bindings()
 
-    def _show(self, runs: list[RunSummary], deleted: int) -> None:
+    def _show(self, runs: list[RunSummary], deleted: int, problem: str) -> None:
         self.table.show(runs)
         in_trash = f"\n\n{counted(deleted, 'run')} in the trash: t shows them." if deleted and not runs else ""
-        self._show_box(runs, EMPTY + in_trash)
+        self._show_box(runs, problem or EMPTY + in_trash)
         box = self.query_one("#runs-list")
         training = sum(run.state == State.TRAINING for run in runs)
         box.border_title = Content(f"Runs · {len(runs)}" + (f" · {training} training" if training else ""))
@@ -162,9 +166,9 @@ class RunsPane(Vertical):
             button.label = label
             button.refresh(layout=True)
 
-    def _show_trash(self, deleted: list[DeletedRun]) -> None:
+    def _show_trash(self, deleted: list[DeletedRun], problem: str) -> None:
         self.query_one(TrashTable).show_deleted(deleted)
-        self._show_box([run.summary for run in deleted], EMPTY_TRASH)
+        self._show_box([run.summary for run in deleted], problem or EMPTY_TRASH)
         self.query_one("#runs-list").border_title = Content(f"Trash · {len(deleted)}")
 
     def _show_box(self, runs: list[RunSummary], when_empty: str) -> None:
@@ -175,7 +179,7 @@ class RunsPane(Vertical):
             self.focus()
         notice = self.query_one("#runs-notice", Static)
         notice.display = not runs
-        notice.update(when_empty)
+        notice.update(Content(when_empty))
         saves = host(self).saves
         folder = trash_folder(saves) if self._in_trash else saves
         self.query_one("#runs-list").border_subtitle = Content(
