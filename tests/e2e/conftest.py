@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -14,17 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.e2e.terminal import Terminal
+
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-def _terminal_class() -> Any:
-    if "e2e_terminal" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("e2e_terminal", Path(__file__).with_name("terminal.py"))
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["e2e_terminal"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["e2e_terminal"].Terminal
 
 
 @pytest.fixture
@@ -48,7 +39,7 @@ def terminals(environment: dict[str, str]) -> Iterator[Callable[..., Any]]:
     started: list[Any] = []
 
     def start(*command: str, columns: int = 120, lines: int = 40) -> Any:
-        made = _terminal_class()(command, columns=columns, lines=lines, environment=environment, folder=PROJECT)
+        made = Terminal(command, columns=columns, lines=lines, environment=environment, folder=PROJECT)
         started.append(made)
         return made
 

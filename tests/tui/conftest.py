@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -12,21 +10,7 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
-
-
-def _sibling(name: str) -> Any:
-    """A module beside this file, under its own name: the tests are no package."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-fake_engine = _sibling("fake_engine")
+from tests.tui import fake_engine
 
 
 @pytest.fixture

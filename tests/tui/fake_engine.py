@@ -11,7 +11,6 @@ import dataclasses
 import itertools
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -359,17 +358,3 @@ class FakeEngines:
         """All go away."""
         for engine in list(self.engines):
             await engine.end()
-
-
-Condition = Callable[[], object]
-
-
-async def until(pilot: Any, condition: Condition, seconds: float = 20.0) -> None:
-    """Let the app work until ``condition`` holds; fails after ``seconds``."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while not condition():
-        if loop.time() > end:
-            raise AssertionError("it did not come to pass")
-        await pilot.pause()
-        await asyncio.sleep(0.02)

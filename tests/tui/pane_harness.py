@@ -148,13 +148,3 @@ def make_run(
         lines.append({"event": "state", "state": state, "epoch": epochs, "message": ""})
     run.journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return run
-
-
-async def settled(pilot: Any, condition: Any, seconds: float = 30.0) -> None:
-    """Wait until ``condition()`` is true; fails after ``seconds``."""
-    for _ in range(int(seconds / 0.02)):
-        await pilot.pause()
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not come to pass")

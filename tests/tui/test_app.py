@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
 from textual import events
 from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static, Tooltip
@@ -18,6 +17,8 @@ from core.device import Device
 from core.events import State, StateChanged
 from core.runs.store import list_runs
 from core.settings.run_config import RunConfig, setting
+from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from tests.tui.waiting import until
 from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.help import HelpScreen

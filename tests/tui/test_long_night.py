@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fake_engine import made_run
 
 from core.events import EpochFinished, Event, SampleWritten, State, StateChanged
 from core.settings.run_config import RunConfig
+from tests.tui.fake_engine import made_run
 from tui.app import Playground
 from tui.charts import widget as chart_module
 from tui.charts.widget import CurveChart

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_engine import until
 
+from tests.tui.waiting import until
 from tui.app import Playground
 from tui.preferences import Preferences, preferences_path, remember_theme
 from tui.themes import DARK, LIGHT

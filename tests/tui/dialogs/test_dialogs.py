@@ -14,7 +14,7 @@ from textual.widgets import Button, Input, OptionList, Static
 
 from core.runs.store import check_name
 from core.settings.presets import PRESETS
-from tests.tui.pane_harness import settled
+from tests.tui.waiting import until
 from tui.app import Playground
 from tui.commands import key_sections
 from tui.dialogs.confirm import ConfirmDialog
@@ -62,7 +62,7 @@ async def test_a_burst_of_keys_before_a_dialog_stands_and_behind_it() -> None:
                 keys_at_once(app)
                 for _ in range(3):  # whatever of it is still there
                     await pilot.press("escape")
-                await settled(pilot, lambda app=app: len(app.screen_stack) == 1)
+                await until(pilot, lambda app=app: len(app.screen_stack) == 1)
                 assert len(answers) == 1, name
 
 
@@ -76,7 +76,7 @@ async def test_a_dialog_closes_itself_and_nothing_below_it() -> None:
             await pilot.pause()
             for _ in range(3):
                 dialog.dismiss(None)
-            await settled(pilot, lambda app=app, below=below: app.screen is below)
+            await until(pilot, lambda app=app, below=below: app.screen is below)
             assert below.is_current, name
 
 
@@ -107,7 +107,7 @@ async def test_a_stray_enter_destroys_nothing() -> None:
             app.push_screen(DIALOGS["danger"](), answers.append)
             await pilot.pause()
             await pilot.press(*keys)
-            await settled(pilot, lambda: len(app.screen_stack) == 1)
+            await until(pilot, lambda: len(app.screen_stack) == 1)
         assert answers == [False, True, True]
 
 
@@ -122,7 +122,7 @@ async def test_a_palette_is_clicked_away_once() -> None:
         palette.post_message(click)
         palette.post_message(click)
         app.post_message(events.Key("escape", None))
-        await settled(pilot, lambda: len(app.screen_stack) == 1)
+        await until(pilot, lambda: len(app.screen_stack) == 1)
 
 
 class Lists(App[None]):
@@ -176,7 +176,7 @@ async def test_what_waits_for_a_dialog_to_be_drawn_is_done_where_it_closes_befor
                     dialog.refresh()
                     await asyncio.sleep(0)
                 dialog.dismiss()
-                await settled(pilot, lambda called=called: called, 3.0)
+                await until(pilot, lambda called=called: called, 3.0)
                 app.push_screen(made())
                 await pilot.pause()
             assert called == [28], name

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
 from textual.message import Message
 
 import tui.engines.clients as engines_module
@@ -16,6 +15,8 @@ from core.errors import EngineError, RunError
 from core.events import EpochFinished, State, StateChanged
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
+from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from tests.tui.waiting import until
 from tui.engines.clients import Engines
 from tui.engines.loss import loss_in_words
 from tui.messages import DevicesFound, EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
@@ -40,14 +41,6 @@ async def engines(saves: Path, fakes: FakeEngines, heard: Heard) -> AsyncIterato
     await made.close()
 
 
-async def wait_for(condition: object, seconds: float = 5.0) -> None:
-    for _ in range(int(seconds / 0.01)):
-        if condition():  # type: ignore[operator]
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to pass")
-
-
 def epochs_of(heard: Heard) -> list[int]:
     grew = [message for message in heard if isinstance(message, JournalGrew)]
     return [event.epoch for message in grew for event in message.events if isinstance(event, EpochFinished)]
@@ -56,7 +49,7 @@ def epochs_of(heard: Heard) -> list[int]:
 async def test_standby_tells_the_devices(engines: Engines, heard: Heard) -> None:
     engines.prepare()
     engines.prepare()
-    await wait_for(lambda: engines.ready)
+    await until(None, lambda: engines.ready)
     (found,) = heard.of(DevicesFound)
     assert isinstance(found, DevicesFound) and found.devices[0].name == "cuda:0"
 
@@ -70,14 +63,14 @@ async def test_create_uses_the_standby_and_another_is_made_ready(
     assert heard.of(RunOpened) and heard.of(RunsChanged)
     client = await engines.client(run)
     assert client is await engines.client(run)
-    await wait_for(lambda: engines.ready and len(fakes.engines) == 2)
+    await until(None, lambda: engines.ready and len(fakes.engines) == 2)
 
 
 async def test_a_refused_run_leaves_no_engine_behind(engines: Engines, fakes: FakeEngines) -> None:
     fakes.refusals["create"] = "there is already a run 'first'"
     with pytest.raises(RunError, match="already a run"):
         await engines.create(RunConfig(), "first")
-    await wait_for(lambda: len(fakes.engines) == 1 and engines.ready)
+    await until(None, lambda: len(fakes.engines) == 1 and engines.ready)
     assert (await engines.create(RunConfig(), "first")).name == "first"
 
 
@@ -106,9 +99,9 @@ async def test_follow_gives_the_journal_in_order_and_once(engines: Engines, hear
     write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 51)))
     engines.follow(run.path)
     engines.follow(run.path)
-    await wait_for(lambda: len(epochs_of(heard)) == 50)
+    await until(None, lambda: len(epochs_of(heard)) == 50)
     write_journal(run, scripted_epoch(51))
-    await wait_for(lambda: len(epochs_of(heard)) == 51)
+    await until(None, lambda: len(epochs_of(heard)) == 51)
     assert epochs_of(heard) == list(range(1, 52))
     await engines.unfollow(run.path)
     write_journal(run, scripted_epoch(52))
@@ -120,7 +113,7 @@ async def test_a_training_that_nobody_holds_was_interrupted(engines: Engines, he
     run = made_run(saves, RunConfig())
     write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1))
     engines.follow(run.path)
-    await wait_for(lambda: heard.of(RunStateChanged))
+    await until(None, lambda: heard.of(RunStateChanged))
     (change,) = heard.of(RunStateChanged)
     assert isinstance(change, RunStateChanged) and change.state == State.INTERRUPTED
 
@@ -132,7 +125,7 @@ async def test_loss_is_told_with_the_log(engines: Engines, fakes: FakeEngines, h
     engine = fakes.of(run)
     assert engine is not None
     await engine.end()
-    await wait_for(lambda: heard.of(EngineLost))
+    await until(None, lambda: heard.of(EngineLost))
     (lost,) = heard.of(EngineLost)
     assert isinstance(lost, EngineLost)
     assert "in the midst of training" in lost.reason and lost.log == run / "engine.log"
@@ -147,7 +140,7 @@ async def test_release_lets_an_idle_engine_go_and_keeps_one_that_trains(engines:
     await engines.release(run)
     assert not Run(run).is_held() and not engines.has_client(run)
     await (await engines.client(run)).request("train")
-    await wait_for(lambda: engines.state(run) == State.TRAINING)
+    await until(None, lambda: engines.state(run) == State.TRAINING)
     await engines.release(run)
     assert Run(run).is_held() and engines.has_client(run)
 
@@ -158,9 +151,9 @@ async def test_close_leaves_a_training_engine_alive_and_no_idle_one(
     run = await engines.create(RunConfig())
     await (await engines.client(run)).request("train")
     engines.prepare()
-    await wait_for(lambda: engines.ready)
+    await until(None, lambda: engines.ready)
     await engines.close()
-    await wait_for(lambda: len(fakes.engines) == 1)
+    await until(None, lambda: len(fakes.engines) == 1)
     assert fakes.of(run) is not None
     heard.clear()
     await asyncio.sleep(0.2)

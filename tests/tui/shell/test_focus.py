@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.css.stylesheet import Stylesheet
 from textual.widgets import Footer, Input
 
-from tests.tui.pane_harness import settled
+from tests.tui.waiting import until
 from tui.shell.lit_box import LIT, LitScroll, LitVertical
 
 
@@ -40,13 +40,13 @@ async def test_the_border_is_lit_while_the_focus_is_inside() -> None:
             assert coloured == found
             return sorted(str(name) for name in found)
 
-        await settled(pilot, lambda: lit() == ["left", "outer"])
+        await until(pilot, lambda: lit() == ["left", "outer"])
         await pilot.press("tab")
         assert app.focused is app.query_one("#two") and lit() == ["left", "outer"]
         await pilot.press("tab")
-        await settled(pilot, lambda: lit() == ["outer", "right"])
+        await until(pilot, lambda: lit() == ["outer", "right"])
         app.set_focus(None)
-        await settled(pilot, lambda: lit() == [])
+        await until(pilot, lambda: lit() == [])
 
 
 async def test_a_move_styles_few_widgets_and_leaves_the_keys(
@@ -54,7 +54,7 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
 ) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        await settled(pilot, lambda: bool(app.screen.focused))
+        await until(pilot, lambda: bool(app.screen.focused))
         app.query_one("#edit-num_hiddens").focus()
         await pilot.pause()
         styled: list[object] = []
@@ -77,19 +77,19 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
         assert keys and list(app.query_one(Footer).children) == keys
         monkeypatch.setattr(Stylesheet, "apply", apply)
         await pilot.press("f5")
-        await settled(pilot, lambda: list(app.query_one(Footer).children) != keys)
+        await until(pilot, lambda: list(app.query_one(Footer).children) != keys)
 
 
 async def test_a_focus_that_arrives_at_what_is_hidden_goes_to_what_is_shown(playground: Callable[..., Any]) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        await settled(pilot, lambda: bool(app.screen.focused))
+        await until(pilot, lambda: bool(app.screen.focused))
         drop_down = app.query_one("#preset")
         drop_down.focus()
         await pilot.pause()
         drop_down.expanded = True  # its list is to get the focus with a later message,
         drop_down.expanded = False  # and has gone by then
-        await settled(pilot, lambda: app.screen.focused is drop_down)
+        await until(pilot, lambda: app.screen.focused is drop_down)
         app.query_one("#edit-num_hiddens").focus()
         app.query_one("#settings").display = False
-        await settled(pilot, lambda: app.screen.focused is app.query_one("#curves"))
+        await until(pilot, lambda: app.screen.focused is app.query_one("#curves"))

@@ -16,7 +16,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Button, Footer, Static
 
-from tests.tui.pane_harness import settled
+from tests.tui.waiting import until
 from tui.shell.safety_net import LIMIT, SafetyNet
 
 
@@ -133,7 +133,7 @@ async def test_wherever_it_fails_the_app_goes_on(tmp_path: Path) -> None:
                 widget.focus()
                 await pilot.pause()
                 do(app, widget)
-                await settled(pilot, lambda log=log, app=app: log.exists() and app.said)
+                await until(pilot, lambda log=log, app=app: log.exists() and app.said)
                 assert "KeyError: '[bold]it failed[/]'" in log.read_text("utf-8"), way
                 assert "Traceback" in log.read_text("utf-8"), way
                 assert len(app.said) == 1 and str(log) in app.said[0].replace("\n", ""), (way, app.said)
@@ -144,7 +144,7 @@ async def test_wherever_it_fails_the_app_goes_on(tmp_path: Path) -> None:
                 await asyncio.wait_for(still.wait(), 10)
                 app.query_one(Button).focus()
                 await pilot.press("enter")
-                await settled(pilot, lambda app=app: app.pressed == 1)
+                await until(pilot, lambda app=app: app.pressed == 1)
         assert not app.return_code and not net.sentence, way
 
 
@@ -154,7 +154,7 @@ async def test_a_screen_that_fails_again_and_again_ends_with_a_sentence(tmp_path
     with net.spread():
         async with app.run_test() as pilot:
             app.set_interval(0.005, fail)
-            await settled(pilot, lambda: net.sentence != "")
+            await until(pilot, lambda: net.sentence != "")
     assert app.return_code == 1
     assert f"{LIMIT} times" in net.sentence and str(tmp_path / "screen.log") in net.sentence
 
@@ -166,7 +166,7 @@ async def test_a_key_that_always_fails_may_be_held(tmp_path: Path) -> None:
         async with app.run_test() as pilot:
             app.query_one(Fragile).focus()
             await pilot.press(*"a" * (2 * LIMIT))
-            await settled(pilot, lambda: len((tmp_path / "screen.log").read_text("utf-8").split("Traceback")) > LIMIT)
+            await until(pilot, lambda: len((tmp_path / "screen.log").read_text("utf-8").split("Traceback")) > LIMIT)
             assert app.is_running
     assert not net.sentence
 
@@ -178,7 +178,7 @@ async def test_what_fails_in_the_net_does_not_come_back(tmp_path: Path, monkeypa
     with net.spread():
         async with app.run_test() as pilot:
             app.call_later(fail)
-            await settled(pilot, lambda: bool(app.said))
+            await until(pilot, lambda: bool(app.said))
             assert "could not be written" in app.said[0]
             monkeypatch.setattr(app, "notify", fail)
             net._said = -100.0

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_engine import until
 
 from core.errors import UserError
+from tests.tui.waiting import until
 from tui.app import Playground
 from tui.commands import commands
 from tui.shell import screenshot

@@ -16,7 +16,8 @@ from textual.widgets import Button, Input, OptionList, Static, TabbedContent
 from core.corpus.catalogue import DOWNLOADS
 from core.errors import CorpusError
 from core.settings.run_config import END, PADDING, START
-from tests.tui.pane_harness import PaneApp, settled
+from tests.tui.pane_harness import PaneApp
+from tests.tui.waiting import until
 from tui.corpora import statistics
 from tui.corpora.statistics import head, matches
 from tui.dialogs.confirm import ConfirmDialog
@@ -85,7 +86,7 @@ def describer(monkeypatch: pytest.MonkeyPatch) -> Describer:
 async def computed(pilot: Any, app: PaneApp) -> None:
     """Wait until the chosen text is ready to be used."""
     app.pane.focus()
-    await settled(pilot, lambda: not app.query_one("#data-use", Button).disabled)
+    await until(pilot, lambda: not app.query_one("#data-use", Button).disabled)
 
 
 async def test_it_begins_with_the_first_text(folder: Path, describer: Describer) -> None:
@@ -95,7 +96,7 @@ async def test_it_begins_with_the_first_text(folder: Path, describer: Describer)
         assert [source for source, _ in describer.asked] == ["first"]
         assert app.query_one("#data-view")._border_title.plain == "first · 1,234 characters · vocabulary 57"
         numbers = app.query_one("#corpus-numbers", Static)
-        await settled(pilot, lambda: str(numbers.content))
+        await until(pilot, lambda: str(numbers.content))
         words = str(numbers.content)
         assert "1,234" in words and "abababab" in words and "(35, 32, 57)" in words
 
@@ -105,10 +106,10 @@ async def test_enter_takes_the_text_to_train(folder: Path, describer: Describer)
     async with app.run_test(size=(80, 24)) as pilot:
         await computed(pilot, app)
         app.query_one("#edit-max_tokens", Input).value = "5,000"
-        await settled(pilot, lambda: len(describer.asked) == 2)
+        await until(pilot, lambda: len(describer.asked) == 2)
         await computed(pilot, app)
         await pilot.press("enter")
-        await settled(pilot, lambda: app.of(CorpusChosen))
+        await until(pilot, lambda: app.of(CorpusChosen))
         assert app.of(CorpusChosen)[0].settings == {
             "corpus": "first", "normalise": "spaces", "tokens": "char", "documents": "stream", "max_tokens": 5000,
             "min_freq": 0,
@@ -125,12 +126,12 @@ async def test_a_click_selects_and_a_double_click_uses(
         texts = app.query_one(TextList)
         for index in (1, 0, 0):
             await pilot.click(TextList, offset=(3, index))
-            await settled(pilot, lambda index=index: texts.highlighted == index)
+            await until(pilot, lambda index=index: texts.highlighted == index)
             await computed(pilot, app)
             await pilot.pause(0.6)
             assert not app.of(CorpusChosen), "a look is no use"
         await pilot.click(TextList, offset=(3, 1), times=2)
-        await settled(pilot, lambda: app.of(CorpusChosen))  # though it had not been read yet
+        await until(pilot, lambda: app.of(CorpusChosen))  # though it had not been read yet
         assert [event.settings["corpus"] for event in app.of(CorpusChosen)] == ["second"]
 
 
@@ -168,7 +169,7 @@ async def test_a_wrong_number_is_said_beside_its_field(folder: Path, describer: 
         await computed(pilot, app)
         app.query_one("#edit-batch_size", Input).value = "0"
         field = app.query_one("#field-batch_size")
-        await settled(pilot, lambda: field.query(".field-error"))
+        await until(pilot, lambda: field.query(".field-error"))
         assert "between 1 and 65,536, got 0" in str(field.query_one(".field-error", Static).content)
         await pilot.press("u")
         assert not app.of(CorpusChosen) and len(describer.asked) == 1
@@ -181,8 +182,8 @@ async def test_what_is_wrong_with_a_text_is_said(folder: Path, describer: Descri
         describer.error = "there is no file '[bold]\x1b': give a path"
         await pilot.press("down")
         notice = app.query_one("#data-notice", Static)
-        await settled(pilot, lambda: notice.display)
-        await settled(pilot, lambda: str(notice.content) == "there is no file '[bold]\\x1b': give a path")
+        await until(pilot, lambda: notice.display)
+        await until(pilot, lambda: str(notice.content) == "there is no file '[bold]\\x1b': give a path")
         assert not app.query_one("#data-tabs").display and app.query_one("#data-use", Button).disabled
         describer.error = ""
         await pilot.press("up")
@@ -193,7 +194,7 @@ async def test_what_is_wrong_with_a_text_is_said(folder: Path, describer: Descri
 async def test_without_bundled_texts_the_downloads_stand_there(tmp_path: Path, describer: Describer) -> None:
     app = PaneApp(DataPane(), tmp_path, data=tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settled(pilot, lambda: app.query_one("#data-download").display)
+        await until(pilot, lambda: app.query_one("#data-download").display)
         assert app.query_one("#data-texts", OptionList).option_count == len(DOWNLOADS)
         assert not describer.asked
 
@@ -239,15 +240,15 @@ async def offered(pilot: Any, app: PaneApp) -> None:
     """Choose the first download, which stands below the two texts."""
     await computed(pilot, app)
     await pilot.press("down", "down")
-    await settled(pilot, lambda: app.query_one("#data-download").display)
+    await until(pilot, lambda: app.query_one("#data-download").display)
 
 
 async def confirmed(pilot: Any, app: PaneApp) -> None:
     """Ask for it, and say yes."""
     await pilot.press("enter")
-    await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog) and app.screen.query("#yes"))
+    await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and app.screen.query("#yes"))
     await pilot.press("enter")
-    await settled(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
+    await until(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
 
 
 async def test_nothing_is_downloaded_before_it_is_confirmed(
@@ -259,11 +260,11 @@ async def test_nothing_is_downloaded_before_it_is_confirmed(
         for part in ("179 kB", "public domain", "Dive into Deep Learning", "https://d2l-data", "sha256 8424"):
             assert part in words(app, "#download-facts")
         await pilot.press("enter")
-        await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog) and app.screen.query(".dialog-body"))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and app.screen.query(".dialog-body"))
         for part in ("179 kB", "public domain", "Dive into Deep Learning"):
             assert part in words(app, ".dialog-body")
         await pilot.press("escape")
-        await settled(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
+        await until(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
         assert not downloader.asked and not app.of(CorpusChosen) and len(describer.asked) == 1
 
 
@@ -275,7 +276,7 @@ async def test_a_download_shows_how_far_it_is_and_then_opens(
     async with app.run_test(size=size) as pilot:
         await offered(pilot, app)
         await confirmed(pilot, app)
-        await settled(pilot, lambda: "89.5 kB of 179 kB" in words(app, "#download-state"))
+        await until(pilot, lambda: "89.5 kB of 179 kB" in words(app, "#download-state"))
         listed = app.query_one("#data-texts", OptionList)
         assert "50%" in str(listed.get_option_at_index(2).prompt)
         await pilot.press("enter")  # once is enough
@@ -284,7 +285,7 @@ async def test_a_download_shows_how_far_it_is_and_then_opens(
         assert downloader.asked == ["time-machine"] and describer.asked[-1][0] == "time-machine"
         assert app.of(TextsChanged) and "50%" not in str(listed.get_option_at_index(2).prompt)
         await pilot.press("enter")
-        await settled(pilot, lambda: app.of(CorpusChosen))
+        await until(pilot, lambda: app.of(CorpusChosen))
         assert app.of(CorpusChosen)[0].settings["corpus"] == "time-machine"
 
 
@@ -299,8 +300,8 @@ async def test_a_download_goes_on_while_other_texts_are_looked_at(
         await computed(pilot, app)
         assert not app.query_one("#data-download").display
         downloader.go.set()
-        await settled(pilot, lambda: app.of(TextsChanged))
-        await settled(pilot, lambda: "not here yet" not in str(
+        await until(pilot, lambda: app.of(TextsChanged))
+        await until(pilot, lambda: "not here yet" not in str(
             app.query_one("#data-texts", OptionList).get_option_at_index(2).prompt))  # fmt: skip
         assert describer.asked[-1][0] == "second" and "time-machine is here" in app.notices
 
@@ -310,10 +311,10 @@ async def test_a_download_can_be_cancelled(folder: Path, describer: Describer, d
     async with app.run_test(size=SIZE) as pilot:
         await offered(pilot, app)
         await confirmed(pilot, app)
-        await settled(pilot, lambda: downloader.asked)
+        await until(pilot, lambda: downloader.asked)
         await pilot.press("x")
-        await settled(pilot, lambda: downloader.cancelled)
-        await settled(pilot, lambda: "not here yet" in words(app, "#download-state"))
+        await until(pilot, lambda: downloader.cancelled)
+        await until(pilot, lambda: "not here yet" in words(app, "#download-state"))
         assert app.query_one("#download-go").display and not app.query_one("#download-cancel").display
 
 
@@ -322,7 +323,7 @@ async def test_leaving_ends_a_download(folder: Path, describer: Describer, downl
     async with app.run_test(size=SIZE) as pilot:
         await offered(pilot, app)
         await confirmed(pilot, app)
-        await settled(pilot, lambda: downloader.asked)
+        await until(pilot, lambda: downloader.asked)
     assert downloader.cancelled
 
 
@@ -335,7 +336,7 @@ async def test_what_went_wrong_stands_where_the_bar_was(
     async with app.run_test(size=SIZE) as pilot:
         await offered(pilot, app)
         await confirmed(pilot, app)
-        await settled(pilot, lambda: words(app, "#download-state") == downloader.error)
+        await until(pilot, lambda: words(app, "#download-state") == downloader.error)
         assert str(app.query_one("#download-go", Button).label) == "Try again …"
         downloader.error = ""
         await confirmed(pilot, app)
@@ -350,7 +351,7 @@ async def test_poems_are_chosen_and_taken_to_train(folder: Path, describer: Desc
         field = app.query_one("#field-documents")
         app.query_one("#edit-documents").focus()
         await pilot.press("right")
-        await settled(pilot, lambda: field.query(".field-error"))
+        await until(pilot, lambda: field.query(".field-error"))
         assert "choose normalise=none" in str(field.query_one(".field-error", Static).content)
         app.query_one("#edit-normalise").focus()
         await pilot.press("home")
@@ -359,7 +360,7 @@ async def test_poems_are_chosen_and_taken_to_train(folder: Path, describer: Desc
         asked = describer.asked[-1][1]
         assert (asked["documents"], asked["normalise"]) == ("lines", "none")
         await pilot.press("enter")
-        await settled(pilot, lambda: app.of(CorpusChosen))
+        await until(pilot, lambda: app.of(CorpusChosen))
         assert app.of(CorpusChosen)[0].settings["documents"] == "lines"
 
 
@@ -373,20 +374,20 @@ async def test_a_path_is_completed_and_read(folder: Path, describer: Describer) 
         await pilot.press("p")
         line = app.query_one("#path-line", Input)
         line.value = f"{folder}/own/p"
-        await settled(pilot, lambda: app.query_one("#path-matches", OptionList).option_count == 2)
-        await settled(pilot, lambda: app.query_one(PathInput).completion)
+        await until(pilot, lambda: app.query_one("#path-matches", OptionList).option_count == 2)
+        await until(pilot, lambda: app.query_one(PathInput).completion)
         await pilot.press("tab")
-        await settled(pilot, lambda: line.value == f"{folder}/own/poems-")
-        await settled(pilot, lambda: app.query_one("#path-matches", OptionList).option_count == 2)
+        await until(pilot, lambda: line.value == f"{folder}/own/poems-")
+        await until(pilot, lambda: app.query_one("#path-matches", OptionList).option_count == 2)
         await pilot.press("down", "down", "enter")
-        await settled(pilot, lambda: describer.asked[-1][0] == f"{folder}/own/poems-zh.txt")
-        await settled(pilot, lambda: not app.query_one("#data-use", Button).disabled)
+        await until(pilot, lambda: describer.asked[-1][0] == f"{folder}/own/poems-zh.txt")
+        await until(pilot, lambda: not app.query_one("#data-use", Button).disabled)
         assert not app.query_one("#path-matches").display
         await pilot.press("enter")
-        await settled(pilot, lambda: app.of(CorpusChosen))
+        await until(pilot, lambda: app.of(CorpusChosen))
         assert app.of(CorpusChosen)[0].settings["corpus"] == f"{folder}/own/poems-zh.txt"
         await pilot.press("escape")
-        await settled(pilot, lambda: app.query_one("#data-texts").has_focus)
+        await until(pilot, lambda: app.query_one("#data-texts").has_focus)
 
 
 async def test_enter_takes_the_match_that_the_arrows_chose_and_else_what_was_typed(
@@ -400,17 +401,17 @@ async def test_enter_takes_the_match_that_the_arrows_chose_and_else_what_was_typ
         await pilot.press("p")
         line, matches = app.query_one("#path-line", Input), app.query_one("#path-matches", OptionList)
         line.value = f"{folder}/poems"
-        await settled(pilot, lambda: matches.option_count == 2)
+        await until(pilot, lambda: matches.option_count == 2)
         await pilot.press("down", "down", "shift+tab")
-        await settled(pilot, lambda: line.has_focus)
+        await until(pilot, lambda: line.has_focus)
         await pilot.press("enter")
-        await settled(pilot, lambda: describer.asked[-1][0] == f"{folder}/poems-zh.txt")
+        await until(pilot, lambda: describer.asked[-1][0] == f"{folder}/poems-zh.txt")
         line.value = f"{folder}/poems"
-        await settled(pilot, lambda: matches.display)
+        await until(pilot, lambda: matches.display)
         await pilot.press("down", "up")
         assert line.has_focus and matches.highlighted is None
         await pilot.press("enter")
-        await settled(pilot, lambda: describer.asked[-1][0] == f"{folder}/poems")
+        await until(pilot, lambda: describer.asked[-1][0] == f"{folder}/poems")
 
 
 def test_long_n_grams_stay_distinct() -> None:
@@ -443,8 +444,8 @@ async def test_the_text_is_shown_as_text(folder: Path, describer: Describer) -> 
         await computed(pilot, app)
         await app.query_one(PathInput).query_one(Input).action_submit()
         app.query_one(PathInput).post_message(PathInput.Submitted(str(folder / "second.txt")))
-        await settled(pilot, lambda: "second" in describer.asked[-1][0])
-        await settled(
+        await until(pilot, lambda: "second" in describer.asked[-1][0])
+        await until(
             pilot, lambda: str(app.query_one("#data-head", Static).content).startswith("[bold]red[/] \\x1b[31m")
         )
 

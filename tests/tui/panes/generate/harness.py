@@ -7,7 +7,8 @@ from typing import Any
 
 from textual.widgets import Button, Input, Static
 
-from tests.tui.pane_harness import PaneApp, settled
+from tests.tui.pane_harness import PaneApp
+from tests.tui.waiting import until
 from tui.panes.generate.generation import Generation
 from tui.panes.generate.token_view import TokenView
 
@@ -42,7 +43,7 @@ def done(*texts: str, **facts: Any) -> dict[str, Any]:
 async def written(pilot: Any, app: PaneApp, count: int = 1) -> None:
     """Press enter and wait until the text number ``count`` is done."""
     await pilot.press("enter")
-    await settled(pilot, lambda: len(app.query(Generation)) == count and re.search("characters? in", status(app)))
+    await until(pilot, lambda: len(app.query(Generation)) == count and re.search("characters? in", status(app)))
 
 
 def token_words(app: PaneApp) -> str:
@@ -53,8 +54,8 @@ def token_words(app: PaneApp) -> str:
 async def ready(pilot: Any, app: PaneApp) -> None:
     """Wait until a run can be asked and the prefix is suggested."""
     app.pane.focus()
-    await settled(pilot, lambda: app.query_one("#generate-prefix", Input).value == "分开")
-    await settled(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
+    await until(pilot, lambda: app.query_one("#generate-prefix", Input).value == "分开")
+    await until(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
 
 
 def status(app: PaneApp, index: int = -1) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from textual.widgets import Input, Select, Static
 
-from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
+from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
 from tests.tui.panes.generate.harness import SIZE, detailed, done, ready, status, token_words, told, written
+from tests.tui.waiting import until
 from tui.forms.fold import Fold
 from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation, copy_words, unknown_words
@@ -116,10 +117,10 @@ async def test_several_samples_stand_side_by_side_or_below(saves: Path) -> None:
             await written(pilot, app)
             first, second = app.query(WrittenText)
             assert (first.text, second.text) == ("分开一二", "分开三四")
-            await settled(pilot, lambda a=first, b=second, beside=beside: (a.region.y == b.region.y) == beside)
+            await until(pilot, lambda a=first, b=second, beside=beside: (a.region.y == b.region.y) == beside)
             assert "2 texts, 4 characters" in status(app)
             await pilot.press("ctrl+o", "down")
-            await settled(pilot, lambda app=app, second=second: app.focused is second)
+            await until(pilot, lambda app=app, second=second: app.focused is second)
             await pilot.press("ctrl+y")
             assert app.clipboard == "分开三四"
             await pilot.press("escape", "ctrl+y")
@@ -140,7 +141,7 @@ async def test_beam_search_tells_its_results_with_their_scores(saves: Path) -> N
         captions = [str(caption.content) for caption in app.query(".sample-caption").results(Static)]
         assert captions == ["1 · −0.500 nats/token", "2 · −0.750 nats/token", "3 · −1.000 nats/token"]
         app.query(WrittenText)[1].focus()
-        await settled(pilot, lambda: "only the best text" in token_words(app))
+        await until(pilot, lambda: "only the best text" in token_words(app))
 
 
 async def test_the_end_of_a_long_beam_search_stays_said(saves: Path) -> None:
@@ -152,9 +153,9 @@ async def test_the_end_of_a_long_beam_search_stays_said(saves: Path) -> None:
         app.query_one("#generate-strategy", Select).value = "beam"
         await pilot.pause()
         await pilot.press("enter")
-        await settled(pilot, lambda: app.query(Generation) and "following 4 texts at once" in status(app))
+        await until(pilot, lambda: app.query(Generation) and "following 4 texts at once" in status(app))
         client.hold.set()
-        await settled(pilot, lambda: not app.pane.writing)
+        await until(pilot, lambda: not app.pane.writing)
         assert "2 characters in" in status(app)
 
 
@@ -200,11 +201,11 @@ async def test_what_the_model_does_not_know_is_said_below_the_prefix(saves: Path
         note = app.query_one("#prefix-note", Static)
         assert not note.display
         await written(pilot, app)
-        await settled(pilot, lambda: note.display)
+        await until(pilot, lambda: note.display)
         assert str(note.content) == "not in the vocabulary: [b], 龘, read as <unk>"
         assert app.query_one("#generate-fields").region.contains_region(note.region), "it can be seen"
         await pilot.press("x")
-        await settled(pilot, lambda: not note.display)
+        await until(pilot, lambda: not note.display)
 
 
 async def test_enter_opens_the_fold_and_writes_nothing(saves: Path) -> None:
@@ -214,9 +215,9 @@ async def test_enter_opens_the_fold_and_writes_nothing(saves: Path) -> None:
         fold = app.query_one(Fold)
         fold.focus()
         await pilot.press("enter")
-        await settled(pilot, lambda: fold.is_open and app.query_one("#more-generate").display)
+        await until(pilot, lambda: fold.is_open and app.query_one("#more-generate").display)
         await pilot.press("enter")
-        await settled(pilot, lambda: not fold.is_open)
+        await until(pilot, lambda: not fold.is_open)
         assert not app.query(Generation) and not app.script.asked
 
 
@@ -226,7 +227,7 @@ async def test_an_answer_of_another_version_is_told(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
         await pilot.press("enter")
-        await settled(pilot, lambda: app.query(Generation) and "unknown form" in status(app))
+        await until(pilot, lambda: app.query(Generation) and "unknown form" in status(app))
 
 
 def test_copy_words() -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fake_engine import made_run, scripted_epoch, until, write_journal
 from textual.widgets import Input, Select
 
 from core.events import State, StateChanged
 from core.settings.run_config import RunConfig
+from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
+from tests.tui.waiting import until
 from tui.app import Playground
 from tui.messages import RunChosen
 from tui.panes.generate.form import GenerateForm

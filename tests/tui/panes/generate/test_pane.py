@@ -11,8 +11,9 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.corpus.vocabulary import Vocabulary
 from core.errors import EngineError, RunError
-from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
+from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
 from tests.tui.panes.generate.harness import SIZE, answer, ready, status, token_words
+from tests.tui.waiting import until
 from tui.forms.fold import Fold
 from tui.panes.generate.generation import Generation
 from tui.panes.generate.pane import GeneratePane
@@ -32,7 +33,7 @@ async def test_without_runs_nothing_can_be_asked(tmp_path: Path) -> None:
     app = PaneApp(GeneratePane(), tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         notice = app.query_one("#generate-notice", Static)
-        await settled(pilot, lambda: "no model yet" in str(notice.content))
+        await until(pilot, lambda: "no model yet" in str(notice.content))
         await pilot.press("tab", "enter")
         assert app.query_one("#generate-write", Button).disabled
         assert not app.query(Generation)
@@ -47,7 +48,7 @@ async def test_the_text_is_written_after_the_prefix(saves: Path) -> None:
         app.query_one("#edit-seed", Input).value = "42"
         await pilot.pause()
         await pilot.press("enter")
-        await settled(pilot, lambda: app.query(Generation) and "characters in" in status(app))
+        await until(pilot, lambda: app.query(Generation) and "characters in" in status(app))
         assert client.asked == [
             {"request": "generate", "prefix": "分开", "length": 3, "strategy": "temperature", "temperature": 1.0,
              "seed": 42, "details": True, "copy": True}
@@ -66,13 +67,13 @@ async def test_texts_stay_one_below_the_other(saves: Path) -> None:
         await ready(pilot, app)
         for count in (1, 2, 3):
             await pilot.press("enter")
-            await settled(pilot, lambda count=count: len(app.query(Generation)) == count and "in 0" in status(app))
+            await until(pilot, lambda count=count: len(app.query(Generation)) == count and "in 0" in status(app))
         seeds = [request["seed"] for request in client.asked]
         assert len(set(seeds)) == 3, "an empty seed is a new one each time"
         await pilot.press("ctrl+y")
         assert app.clipboard == "分开一"
         await pilot.press("ctrl+l")
-        await settled(pilot, lambda: not app.query(Generation))
+        await until(pilot, lambda: not app.query(Generation))
 
 
 async def test_escape_stops(saves: Path) -> None:
@@ -82,13 +83,13 @@ async def test_escape_stops(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
         await pilot.press("enter")
-        await settled(pilot, lambda: app.query(Generation) and status(app) == "writing · 2 characters")
+        await until(pilot, lambda: app.query(Generation) and status(app) == "writing · 2 characters")
         assert not app.query_one("#generate-stop", Button).disabled
         await pilot.press("enter")
         await pilot.press("escape")
-        await settled(pilot, lambda: status(app) == "stopped after 2 characters")
-        await settled(pilot, lambda: client.cancelled and len(client.asked) == 1)
-        await settled(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
+        await until(pilot, lambda: status(app) == "stopped after 2 characters")
+        await until(pilot, lambda: client.cancelled and len(client.asked) == 1)
+        await until(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
         assert app.query_one("#generate-stop", Button).disabled
 
 
@@ -107,7 +108,7 @@ async def test_what_is_wrong_stands_beside_the_field(saves: Path, name: str, typ
         await ready(pilot, app)
         app.query_one(f"#edit-{name}", Input).value = typed
         field = app.query_one(f"#field-{name}")
-        await settled(pilot, lambda: field.query(".field-error"))
+        await until(pilot, lambda: field.query(".field-error"))
         assert words in str(field.query_one(".field-error", Static).content)
         await pilot.press("enter")
         await pilot.pause()
@@ -120,9 +121,9 @@ async def test_greedy_has_no_temperature(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
         app.query_one("#generate-strategy", Select).value = "greedy"
-        await settled(pilot, lambda: not app.query_one("#field-temperature").display)
+        await until(pilot, lambda: not app.query_one("#field-temperature").display)
         await pilot.press("enter")
-        await settled(pilot, lambda: client.asked)
+        await until(pilot, lambda: client.asked)
         assert client.asked == [
             {
                 "request": "generate",
@@ -140,9 +141,9 @@ async def test_what_goes_wrong_is_said(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
         await pilot.press("enter")
-        await settled(pilot, lambda: app.query(Generation) and status(app) == "the [bold]engine has gone")
+        await until(pilot, lambda: app.query(Generation) and status(app) == "the [bold]engine has gone")
         assert app.query_one(Generation).has_class("-failed")
-        await settled(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
+        await until(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
 
 
 async def test_live_weights_are_called_so(saves: Path) -> None:
@@ -156,9 +157,9 @@ async def test_live_weights_are_called_so(saves: Path) -> None:
             history = app.query_one("#generate-texts")
             assert (history._border_title.plain, history._border_subtitle.plain) == ("busy", "live weights, epoch 7")
             app.query_one("#generate-run", Select).value = str(saves / "fresh")
-            await settled(pilot, lambda: history._border_subtitle.plain == "untrained weights")
+            await until(pilot, lambda: history._border_subtitle.plain == "untrained weights")
             app.current_run = saves / "lyrics"
-            await settled(pilot, lambda: history._border_title.plain == "lyrics")
+            await until(pilot, lambda: history._border_title.plain == "lyrics")
     finally:
         lock.close()
 
@@ -170,7 +171,7 @@ async def test_what_was_typed_is_not_replaced(saves: Path) -> None:
         await ready(pilot, app)
         app.query_one("#generate-prefix", Input).value = "我"
         app.query_one("#generate-run", Select).value = str(saves / "other")
-        await settled(pilot, lambda: app.query_one("#generate-texts")._border_title.plain == "other")
+        await until(pilot, lambda: app.query_one("#generate-texts")._border_title.plain == "other")
         await pilot.pause(0.1)
         assert app.query_one("#generate-prefix", Input).value == "我"
 
@@ -192,9 +193,9 @@ async def test_the_prefix_of_another_run_does_not_stay(saves: Path) -> None:
 
         async def choose(name: str, wanted: str, hint: str) -> None:
             select.value = str(saves / name)
-            await settled(pilot, lambda: (prefix.value, stop.placeholder) == (wanted, hint))
+            await until(pilot, lambda: (prefix.value, stop.placeholder) == (wanted, hint))
 
-        await settled(pilot, lambda: app.query_one(RunChoice).has_facts)
+        await until(pilot, lambda: app.query_one(RunChoice).has_facts)
         await choose("english", "ab", ".")
         await choose("chinese", "分开", "line, or 。")
         prefix.value = "月"
@@ -211,7 +212,7 @@ async def test_written_text_is_text(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
         await pilot.press("enter")
-        await settled(pilot, lambda: app.query(Generation) and "characters in" in status(app))
+        await until(pilot, lambda: app.query(Generation) and "characters in" in status(app))
         line = "".join(segment.text for segment in app.query_one(WrittenText).render_line(0))
         assert line.rstrip() == "分开[bold]\\x1b[31m\\x07!"
 
@@ -250,7 +251,7 @@ async def ask(pilot: Any, app: PaneApp, **texts: str) -> dict[str, Any]:
     await pilot.pause()
     before = len(app.script.asked)
     await pilot.press("enter")
-    await settled(pilot, lambda: len(app.script.asked) > before)
+    await until(pilot, lambda: len(app.script.asked) > before)
     return {name: value for name, value in app.script.asked[-1].items() if name not in ("request", "details", "copy")}
 
 
@@ -303,9 +304,9 @@ async def test_a_wrong_value_behind_the_fold_is_shown_when_it_is_asked(saves: Pa
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot, app)
         app.query_one("#edit-count", Input).value = "65"
-        await settled(pilot, lambda: app.query_one(Fold).has_class("-wrong"))
+        await until(pilot, lambda: app.query_one(Fold).has_class("-wrong"))
         await pilot.press("enter")
-        await settled(pilot, lambda: app.focused is app.query_one("#edit-count"))
+        await until(pilot, lambda: app.focused is app.query_one("#edit-count"))
         error = app.query_one("#field-count .field-error", Static)
         assert str(error.content) == "samples must be between 1 and 64, got 65"
         assert app.script.asked == []
@@ -316,10 +317,10 @@ async def test_what_only_the_engine_can_find_stands_beside_its_field(saves: Path
     app = PaneApp(GeneratePane(), saves, ScriptedClient(error=RunError(sentence)))
     async with app.run_test(size=SIZE) as pilot:
         await ask(pilot, app, stop="z")
-        await settled(pilot, lambda: app.query("#field-stop .field-error"))
+        await until(pilot, lambda: app.query("#field-stop .field-error"))
         assert status(app) == sentence
         app.query_one("#edit-stop", Input).value = "line"
-        await settled(pilot, lambda: not app.query("#field-stop .field-error"))
+        await until(pilot, lambda: not app.query("#field-stop .field-error"))
 
 
 async def test_very_long_texts_are_asked_without_details(saves: Path) -> None:
@@ -327,7 +328,7 @@ async def test_very_long_texts_are_asked_without_details(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await ask(pilot, app, length="20001")
         assert "details" not in app.script.asked[0] and app.script.asked[0]["copy"]
-        await settled(pilot, lambda: "a shorter one" in token_words(app))
+        await until(pilot, lambda: "a shorter one" in token_words(app))
 
 
 async def test_a_bidirectional_run_cannot_write_and_says_why(saves: Path) -> None:
@@ -336,23 +337,23 @@ async def test_a_bidirectional_run_cannot_write_and_says_why(saves: Path) -> Non
     async with app.run_test(size=SIZE) as pilot:
         app.pane.focus()
         reason = app.query_one("#generate-cannot", Static)
-        await settled(pilot, lambda: reason.display)
+        await until(pilot, lambda: reason.display)
         assert "bidirectional" in str(reason.content)
         await pilot.press("enter")
         await pilot.pause()
         assert app.query_one("#generate-write", Button).disabled and not app.query(Generation)
         app.query_one("#generate-run", Select).value = str(saves / "lyrics")
-        await settled(pilot, lambda: not reason.display and not app.query_one("#generate-write", Button).disabled)
+        await until(pilot, lambda: not reason.display and not app.query_one("#generate-write", Button).disabled)
 
 
 async def test_the_chosen_run_is_not_lost_to_a_list_that_is_read_meanwhile(saves: Path) -> None:
     make_run(saves, "newer", created="2027-01-01T00:00:00+00:00")
     app = PaneApp(GeneratePane(), saves)
     async with app.run_test(size=SIZE) as pilot:
-        await settled(pilot, lambda: app.pane.run is not None and app.pane.run.name == "newer")
+        await until(pilot, lambda: app.pane.run is not None and app.pane.run.name == "newer")
         app.pane.choose(saves / "lyrics")
         app.pane.reload()
-        await settled(pilot, lambda: app.pane.run.name == "lyrics")
+        await until(pilot, lambda: app.pane.run.name == "lyrics")
 
 
 async def test_a_newcomer_sees_acrostic_and_beam_search(saves: Path) -> None:

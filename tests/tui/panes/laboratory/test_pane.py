@@ -15,7 +15,8 @@ from core.errors import EngineError
 from core.laboratory.outcome import Curve, Experiment, Outcome
 from core.settings.laboratory_config import SequenceConfig
 from core.settings.run_config import RunConfig
-from tests.tui.pane_harness import PaneApp, settled
+from tests.tui.pane_harness import PaneApp
+from tests.tui.waiting import until
 from tui.charts.widget import Chart
 from tui.engines.clients import Engines
 from tui.forms.choice import Choice
@@ -113,7 +114,7 @@ def figures(app: PaneApp) -> str:
 
 
 async def done(pilot: Any, app: PaneApp, times: int = 1, client: LabClient | None = None) -> None:
-    await settled(pilot, lambda: title(app).endswith("0.31 s") and (client is None or len(client.asked) == times))
+    await until(pilot, lambda: title(app).endswith("0.31 s") and (client is None or len(client.asked) == times))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -145,7 +146,7 @@ async def test_views_by_key_and_by_mouse(tmp_path: Path, client: LabClient) -> N
         app.pane.focus()
         for view in (*VIEWS[1:], VIEWS[0]):
             await pilot.press("v")
-            await settled(pilot, lambda view=view: app.query_one(f"#lab-chart-{view.id}").has_class("-current"))
+            await until(pilot, lambda view=view: app.query_one(f"#lab-chart-{view.id}").has_class("-current"))
             assert [chart.id for chart in app.query(".lab-chart.-current")] == [f"lab-chart-{view.id}"]
             assert words(app, "#lab-lesson") == view.words(app.pane.experiment)  # type: ignore[attr-defined]
         await pilot.press("left")
@@ -177,10 +178,10 @@ async def test_a_change_drops_what_is_still_computed(tmp_path: Path, client: Lab
     client.hold.clear()
     app = app_of(tmp_path, client)
     async with app.run_test(size=SIZE) as pilot:
-        await settled(pilot, lambda: title(app) == "training the MLP, epoch 2/5")
+        await until(pilot, lambda: title(app) == "training the MLP, epoch 2/5")
         assert "0.0711" in figures(app)
         app.query_one("#edit-noise", Input).value = "0.5"
-        await settled(pilot, lambda: client.dropped == 1 and len(client.asked) == 2)
+        await until(pilot, lambda: client.dropped == 1 and len(client.asked) == 2)
         client.hold.set()
         await done(pilot, app)
         assert app.pane.experiment.config.noise == 0.5  # type: ignore[attr-defined]
@@ -191,13 +192,13 @@ async def test_wrong_numbers_are_told_at_their_place(tmp_path: Path, client: Lab
     async with app.run_test(size=SIZE) as pilot:
         await done(pilot, app)
         app.query_one("#edit-points", Input).value = "300"
-        await settled(pilot, lambda: title(app) == "a setting needs another value")
+        await until(pilot, lambda: title(app) == "a setting needs another value")
         assert "at most points - tau, 296, got 600" in words(app, "#field-train_examples .field-error")
         await pilot.press("n")
         app.query_one("#edit-horizons", Input).value = "1, [bold]x"
         app.query_one("#edit-learning_rate", Input).value = "fast"
         wrong = {"field-points", "field-horizons", "field-learning_rate"}  # "n" was typed into the first one
-        await settled(pilot, lambda: {line.parent.id for line in app.query(".field-error")} == wrong)
+        await until(pilot, lambda: {line.parent.id for line in app.query(".field-error")} == wrong)
         assert len(client.asked) == 1
         app.pane.focus()
         await pilot.press("b")
@@ -222,14 +223,14 @@ async def test_errors_of_the_engine_are_told_and_enter_tries_again(tmp_path: Pat
     client.error = EngineError("it ran [bold]out of memory")
     app = app_of(tmp_path, client)
     async with app.run_test(size=SIZE) as pilot:
-        await settled(pilot, lambda: title(app) == "not computed")
+        await until(pilot, lambda: title(app) == "not computed")
         trouble = app.query_one("#lab-trouble")
         assert trouble.display and "it ran [bold]out of memory" in words(app, "#lab-trouble")
         client.error = None
         client.answer = {"data": 3}
         app.pane.focus()
         await pilot.press("enter")
-        await settled(pilot, lambda: "unknown form" in words(app, "#lab-trouble"))
+        await until(pilot, lambda: "unknown form" in words(app, "#lab-trouble"))
         client.answer = None
         await pilot.press("enter")
         await done(pilot, app)
@@ -252,11 +253,11 @@ async def test_the_drawer_of_a_narrow_screen(tmp_path: Path, client: LabClient) 
         app.pane.focus()
         assert not app.query_one("#lab-settings").display
         await pilot.press("e")
-        await settled(pilot, lambda: app.focused is not None and app.focused.id == "edit-points")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-points")
         assert app.query_one("#lab-settings").display
         assert "length of the sequence" in words(app, "#lab-help")
         await pilot.press("escape")
-        await settled(pilot, lambda: isinstance(app.focused, LabView))
+        await until(pilot, lambda: isinstance(app.focused, LabView))
         assert not app.query_one("#lab-settings").display
 
 
@@ -285,7 +286,7 @@ async def test_the_laboratory_is_the_standby_engine_and_leaves_it_standing_by(
     first = await engines.laboratory()
     assert await engines.laboratory() is first and len(fakes.engines) == 1
     await fakes.end()
-    await settled_loop(lambda: first.closed)
+    await until(None, lambda: first.closed)
     second = await engines.laboratory()
     assert second is not first and not second.closed
     run = await engines.create(RunConfig())
@@ -300,13 +301,6 @@ async def test_the_laboratory_is_the_standby_engine_and_leaves_it_standing_by(
     fakes.start_error = None
     assert not (await broken.laboratory()).closed
     await broken.close()
-
-
-async def settled_loop(condition: Any) -> None:
-    """Wait until ``condition()`` is true."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def test_reading_finds_every_error() -> None:

@@ -10,7 +10,8 @@ from textual.widgets import Button, Input, Static
 from core.errors import EngineError
 from core.runs.store import list_runs
 from core.runs.trash import deleted_runs
-from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run, settled
+from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
+from tests.tui.waiting import until
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.name import NameDialog
 from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
@@ -39,14 +40,14 @@ def rows(app: PaneApp) -> list[list[str]]:
 async def listed(pilot: object, app: PaneApp, count: int = 3) -> None:
     """Wait for the list."""
     app.pane.focus()
-    await settled(pilot, lambda: app.query_one(RunTable).row_count == count and app.query_one(RunTable).has_focus)
+    await until(pilot, lambda: app.query_one(RunTable).row_count == count and app.query_one(RunTable).has_focus)
 
 
 async def test_without_runs_it_says_how_the_first_one_is_made(tmp_path: Path) -> None:
     app = PaneApp(RunsPane(), tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         notice = app.query_one("#runs-notice", Static)
-        await settled(pilot, lambda: "no runs yet" in str(notice.content))
+        await until(pilot, lambda: "no runs yet" in str(notice.content))
         assert "press Train" in str(notice.content)
         assert notice.display and not app.query_one(RunTable).display
         assert all(button.disabled for button in app.query(Button) if not str(button.id).endswith("trash"))
@@ -73,7 +74,7 @@ async def test_newest_first_with_their_figures(saves: Path) -> None:
         await listed(pilot, app)
         assert [row[0] for row in rows(app)] == ["c", "b", "a"]
         assert rows(app)[0][:4] == ["c", "✓ finished", "3/250", "937.4"]
-        await settled(pilot, lambda: "scratch rnn 256" in rows(app)[0])  # once it knows its width
+        await until(pilot, lambda: "scratch rnn 256" in rows(app)[0])  # once it knows its width
 
 
 @pytest.mark.parametrize(("size", "there"), [((80, 24), False), ((120, 40), True)])
@@ -85,7 +86,7 @@ async def test_little_room_keeps_what_matters(saves: Path, size: tuple[int, int]
         def keys() -> set[str]:
             return {str(key.value) for key in app.query_one(RunTable).columns}
 
-        await settled(pilot, lambda: ("model" in keys()) is there)  # once it knows its width
+        await until(pilot, lambda: ("model" in keys()) is there)  # once it knows its width
         assert {"name", "state", "epochs", "training"} <= keys()
         assert app.query_one(RunTable).virtual_size.width <= app.query_one(RunTable).size.width
 
@@ -97,10 +98,10 @@ async def test_names_are_text(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app, 4)
         assert rows(app)[0][0] == name
-        await settled(pilot, lambda: app.query_one("#run-details")._border_title is not None)
+        await until(pilot, lambda: app.query_one("#run-details")._border_title is not None)
         assert app.query_one("#run-details")._border_title.plain == name
         await pilot.press("delete")
-        await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         assert app.screen.query_one(".dialog")._border_title.plain == f"Delete {name}?"
 
 
@@ -111,10 +112,10 @@ async def test_a_damaged_run_says_what_is_wrong(saves: Path) -> None:
         await listed(pilot, app)
         assert rows(app)[-1][:2] == ["c", "✗ damaged"]
         await pilot.press("end", "ctrl+end", "r")
-        await settled(pilot, lambda: app.notices)
+        await until(pilot, lambda: app.notices)
         assert "run.json is cut or damaged" in app.notices[0]
         details = app.query_one("#run-details-text", Static)
-        await settled(pilot, lambda: "run.json is cut or damaged" in str(details.content))
+        await until(pilot, lambda: "run.json is cut or damaged" in str(details.content))
         assert not app.of(RunChosen)
 
 
@@ -124,7 +125,7 @@ async def test_a_run_is_chosen(saves: Path, key: str, purpose: str) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app)
         await pilot.press("down", key)
-        await settled(pilot, lambda: app.of(RunChosen))
+        await until(pilot, lambda: app.of(RunChosen))
         assert [(event.path.name, event.purpose) for event in app.of(RunChosen)] == [("b", purpose)]
 
 
@@ -133,7 +134,7 @@ async def test_buttons_do_what_keys_do(saves: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await listed(pilot, app)
         await pilot.click("#runs-generate")
-        await settled(pilot, lambda: app.of(RunChosen))
+        await until(pilot, lambda: app.of(RunChosen))
         assert app.of(RunChosen)[0].purpose == "generate"
 
 
@@ -142,29 +143,29 @@ async def test_rename(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app)
         await pilot.press("n")
-        await settled(pilot, lambda: isinstance(app.screen, NameDialog))
+        await until(pilot, lambda: isinstance(app.screen, NameDialog))
         field = app.screen.query_one(Input)
         field.value = "a"
-        await settled(pilot, lambda: "already a run 'a'" in str(app.screen.query_one("#name-error", Static).content))
+        await until(pilot, lambda: "already a run 'a'" in str(app.screen.query_one("#name-error", Static).content))
         await pilot.press("enter")
         assert isinstance(app.screen, NameDialog)
         field.value = "月亮"
         await pilot.pause()
         await pilot.press("enter")
-        await settled(pilot, lambda: app.of(RunsChanged))
+        await until(pilot, lambda: app.of(RunsChanged))
         assert (saves / "月亮" / "run.json").exists() and not (saves / "c").exists()
         assert app.engines.released == [saves / "c"]
         assert [(event.path.name, event.new_path.name) for event in app.of(RunRenamed)] == [("c", "月亮")]
-        await settled(pilot, lambda: rows(app)[0][0] == "月亮")
-        await settled(pilot, lambda: app.query_one(RunTable).cursor_row == 0)
+        await until(pilot, lambda: rows(app)[0][0] == "月亮")
+        await until(pilot, lambda: app.query_one(RunTable).cursor_row == 0)
 
 
 async def deleted(pilot: object, app: PaneApp) -> None:
     """Delete the run under the cursor, as one does."""
     await pilot.press("delete")
-    await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+    await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
     await pilot.press("left", "enter")
-    await settled(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
+    await until(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
 
 
 async def test_delete_asks_first_and_stray_keys_answer_no(saves: Path) -> None:
@@ -176,12 +177,12 @@ async def test_delete_asks_first_and_stray_keys_answer_no(saves: Path) -> None:
         assert not isinstance(app.screen, ConfirmDialog), "backspace is no key of this pane"
         for stray in (("enter",), ("escape",), ("space", "enter"), ("delete", "delete", "enter"), ("y", "enter")):
             await pilot.press("delete")
-            await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+            await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
             assert app.screen.focused is app.screen.query_one("#no")
             words = str(app.screen.query_one(".dialog-body", Static).content)
             assert "c (" in words and "3 epochs of training" in words and "restored for 30 days" in words
             await pilot.press(*stray)
-            await settled(pilot, lambda: len(app.screen_stack) == 1)
+            await until(pilot, lambda: len(app.screen_stack) == 1)
             assert {run.name for run in list_runs(saves)} == {"a", "b", "c"}, stray
 
 
@@ -192,14 +193,14 @@ async def test_a_deleted_run_is_brought_back_by_a_key(saves: Path) -> None:
         assert "u" not in app.screen.active_bindings
         for name in "cb":
             await deleted(pilot, app)
-            await settled(pilot, lambda name=name: name not in {row[0] for row in rows(app)})
+            await until(pilot, lambda name=name: name not in {row[0] for row in rows(app)})
         assert [event.path.name for event in app.of(RunDeleted)] == ["c", "b"]
         assert app.query_one(RunTable).cursor_row == 0 and app.engines.released == [saves / "c", saves / "b"]
         for back in (["b", "a"], ["c", "b", "a"]):
-            await settled(pilot, lambda: "u" in app.screen.active_bindings)
+            await until(pilot, lambda: "u" in app.screen.active_bindings)
             await pilot.press("u")
-            await settled(pilot, lambda back=back: [row[0] for row in rows(app)] == back)
-        await settled(pilot, lambda: "u" not in app.screen.active_bindings)
+            await until(pilot, lambda back=back: [row[0] for row in rows(app)] == back)
+        await until(pilot, lambda: "u" not in app.screen.active_bindings)
         assert app.notices[-2:] == ["b is back", "c is back"]
 
 
@@ -209,35 +210,35 @@ async def test_the_trash_shows_restores_and_removes(saves: Path) -> None:
         await listed(pilot, app)
         for _ in "cb":
             await deleted(pilot, app)
-            await settled(pilot, lambda: not app.pane._act or app.pane._act.is_finished)
-            await settled(pilot, lambda: len(rows(app)) == len(list_runs(saves)))
+            await until(pilot, lambda: not app.pane._act or app.pane._act.is_finished)
+            await until(pilot, lambda: len(rows(app)) == len(list_runs(saves)))
         make_run(saves, "b", created="2028-01-01T00:00:00+00:00")
         await pilot.press("t")
         trash = app.query_one(TrashTable)
-        await settled(pilot, lambda: trash.row_count == 2 and trash.has_focus)
+        await until(pilot, lambda: trash.row_count == 2 and trash.has_focus)
         assert [trash.get_row_at(row)[0].plain for row in (0, 1)] == ["b", "c"]
         assert trash.get_row_at(0)[1].plain == "30 days left"
         await pilot.press("enter", "g", "r", "n", "d")
         await pilot.pause(0.1)
         assert not app.of(RunChosen) and len(app.screen_stack) == 1, "nothing of the list's"
         await pilot.press("u")
-        await settled(pilot, lambda: "b is back as b-2: there is another run b now" in app.notices)
-        await settled(pilot, lambda: trash.row_count == 1)
+        await until(pilot, lambda: "b is back as b-2: there is another run b now" in app.notices)
+        await until(pilot, lambda: trash.row_count == 1)
         for key in ("delete", "e"):
             await pilot.press(key)
-            await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+            await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
             assert app.screen.focused is app.screen.query_one("#no")
             await pilot.press("enter")
-            await settled(pilot, lambda: len(app.screen_stack) == 1)
+            await until(pilot, lambda: len(app.screen_stack) == 1)
         assert len(deleted_runs(saves)) == 1
         await pilot.click("#trash-remove")
-        await settled(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         await pilot.click("#yes")
-        await settled(pilot, lambda: deleted_runs(saves) == [])
-        await settled(pilot, lambda: "The trash is empty" in str(app.query_one("#runs-notice", Static).content))
+        await until(pilot, lambda: deleted_runs(saves) == [])
+        await until(pilot, lambda: "The trash is empty" in str(app.query_one("#runs-notice", Static).content))
         assert app.query_one("#runs-notice").display and not trash.display
         await pilot.press("escape")
-        await settled(pilot, lambda: app.query_one(RunTable).has_focus and len(rows(app)) == 3)
+        await until(pilot, lambda: app.query_one(RunTable).has_focus and len(rows(app)) == 3)
         assert {row[0] for row in rows(app)} == {"a", "b", "b-2"}
 
 
@@ -254,7 +255,7 @@ async def test_a_click_selects_and_a_double_click_opens(saves: Path) -> None:
         await pilot.pause(0.6)
         assert not app.of(RunChosen), "a click on the run under the cursor"
         await pilot.click(RunTable, offset=(20, 2), times=2)
-        await settled(pilot, lambda: app.of(RunChosen))
+        await until(pilot, lambda: app.of(RunChosen))
         assert [(event.path.name, event.purpose) for event in app.of(RunChosen)] == [("b", "watch")]
 
 
@@ -281,7 +282,7 @@ async def test_a_training_run_is_stopped_first(saves: Path, key: str, verb: str)
             await listed(pilot, app, 4)
             assert rows(app)[0][:2] == ["busy", "● training"]
             await pilot.press(key)
-            await settled(pilot, lambda: app.notices)
+            await until(pilot, lambda: app.notices)
             assert app.notices == [f"busy is training: stop it in Train first, then it can be {verb}"]
             assert app.engines.released == []
     finally:
@@ -293,12 +294,12 @@ async def test_duplicate(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app)
         await pilot.press("d")
-        await settled(pilot, lambda: isinstance(app.screen, NameDialog))
+        await until(pilot, lambda: isinstance(app.screen, NameDialog))
         assert app.screen.query_one(Input).value == "c-copy"
         await pilot.press("enter")
-        await settled(pilot, lambda: (saves / "c-copy").exists() and len(rows(app)) == 4)
+        await until(pilot, lambda: (saves / "c-copy").exists() and len(rows(app)) == 4)
         assert {summary.name for summary in list_runs(saves)} == {"a", "b", "c", "c-copy"}
-        await settled(pilot, lambda: (run := app.query_one(RunTable).selected) and run.name == "c-copy")
+        await until(pilot, lambda: (run := app.query_one(RunTable).selected) and run.name == "c-copy")
         assert app.script.asked == []
 
 
@@ -310,16 +311,16 @@ async def test_a_training_run_is_copied_by_its_engine(saves: Path) -> None:
         async with app.run_test(size=SIZE) as pilot:
             await listed(pilot, app, 4)
             await pilot.press("d")
-            await settled(pilot, lambda: isinstance(app.screen, NameDialog))
+            await until(pilot, lambda: isinstance(app.screen, NameDialog))
             await pilot.press("enter")
-            await settled(pilot, lambda: client.asked)
+            await until(pilot, lambda: client.asked)
             assert client.asked == [{"request": "save", "name": "busy-copy"}]
             client.error = EngineError("the engine has gone")
-            await settled(pilot, lambda: not isinstance(app.screen, NameDialog))
+            await until(pilot, lambda: not isinstance(app.screen, NameDialog))
             await pilot.press("d")
-            await settled(pilot, lambda: isinstance(app.screen, NameDialog))
+            await until(pilot, lambda: isinstance(app.screen, NameDialog))
             await pilot.press("enter")
-            await settled(pilot, lambda: "the engine has gone" in app.notices)
+            await until(pilot, lambda: "the engine has gone" in app.notices)
     finally:
         lock.close()
 
@@ -332,7 +333,7 @@ async def test_the_cursor_stays_on_its_run(saves: Path) -> None:
         await pilot.press("down")
         make_run(saves, "d", created="2027-01-01T00:00:00+00:00")
         pane.reload()
-        await settled(pilot, lambda: app.query_one(RunTable).row_count == 4)
+        await until(pilot, lambda: app.query_one(RunTable).row_count == 4)
         selected = app.query_one(RunTable).selected
         assert selected is not None and selected.name == "b"
         assert app.query_one(RunTable).cursor_row == 2
@@ -356,7 +357,7 @@ async def test_details_name_what_is_unusual(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app, 4)
         details = app.query_one("#run-details-text", Static)
-        await settled(pilot, lambda: "adam" in str(details.content))
+        await until(pilot, lambda: "adam" in str(details.content))
         words = str(details.content)
         assert "0.001" in words and "abababab" in words and "momentum" not in words
 
@@ -377,5 +378,5 @@ async def test_colours_follow_the_theme(saves: Path) -> None:
         await listed(pilot, app)
         dark = app.query_one(RunTable).get_row_at(0)[2].style
         app.theme = "playground-light"
-        await settled(pilot, lambda: app.query_one(RunTable).get_row_at(0)[2].style != dark)
+        await until(pilot, lambda: app.query_one(RunTable).get_row_at(0)[2].style != dark)
         assert app.query_one(RunTable).cursor_row == 0

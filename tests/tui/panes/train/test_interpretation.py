@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 
 import pytest
-from fake_engine import made_run, scripted_epoch
 
 from core.engine.answers import BaselinesAnswer
 from core.events import EpochFinished, RunResumed, State, StateChanged
 from core.settings.run_config import RunConfig
+from tests.tui.fake_engine import made_run, scripted_epoch
 from tui.engines.watched_run import WatchedRun
 from tui.panes.train.epochs import HEADING, epoch_words
 from tui.panes.train.figures import lines_of

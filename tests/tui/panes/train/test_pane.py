@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_engine import FakeEngines, made_run, scripted_epoch, until, write_journal
 from textual.widgets import Button, Input, Select, Static
 
 from core.engine.answers import BackendChange, BaselinesAnswer
@@ -17,6 +16,8 @@ from core.events import EpochFinished, Note, RunResumed, SampleWritten, SettingC
 from core.runs.summary import run_summary
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig, settings
+from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from tests.tui.waiting import until
 from tui.app import Playground
 from tui.charts.widget import CurveChart
 from tui.dialogs.other_backend import OtherBackendDialog

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 import pytest
-from fake_engine import made_run, scripted_epoch, write_journal
 
 from core.corpus.batching_plan import num_batches
 from core.device import Device
@@ -14,6 +13,7 @@ from core.events import State, StateChanged
 from core.runs.pace import Pace, paces, shape_of
 from core.settings.run_config import RunConfig
 from core.training.preflight import TextFacts, device_named, num_parameters, preflight
+from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
 from tui.panes.train.preflight import preflight_lines
 
 TEXT = TextFacts(10_000, 1027)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_engine import made_run, scripted_epoch, until
 from textual.app import App
 
 from core.events import State, StateChanged
 from core.settings.run_config import RunConfig
+from tests.tui.fake_engine import made_run, scripted_epoch
+from tests.tui.waiting import until
 from tui.app import Playground
 from tui.messages import JournalGrew
 from tui.panes.train.figures import Figures
