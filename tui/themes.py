@@ -1,8 +1,11 @@
-"""The playground's own two themes: greys, one warm accent, one cool second colour for the second curve."""
+"""The playground's two themes: greys, a warm accent, a cool second colour for the second curve; shared styles."""
 
 from __future__ import annotations
 
 from textual.theme import Theme
+
+QUIET = "$foreground 60%"
+"""The style of names, units and explanations beside a value."""
 
 DARK = Theme(
     name="playground-dark",

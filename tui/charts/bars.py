@@ -10,7 +10,8 @@ from rich.cells import cell_len
 
 from tui.charts.drawing import Drawing, Palette, Row, Run, blank, message
 from tui.charts.ticks import number_label
-from tui.text.safe import pad_cells, shown_text, token_name
+from tui.text.cells import pad_cells
+from tui.text.safe import shown_text, token_name
 
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 

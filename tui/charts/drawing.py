@@ -12,7 +12,8 @@ from textual.content import Content, Span
 from textual.strip import Strip
 from textual.visual import Visual
 
-from tui.text.safe import pad_cells, shown_text
+from tui.text.cells import pad_cells
+from tui.text.safe import shown_text
 
 if TYPE_CHECKING:
     from rich.style import Style as RichStyle

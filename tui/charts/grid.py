@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from tui.charts.drawing import Row, Run
-from tui.text.safe import clip_cells, pad_cells, shown_text
+from tui.text.cells import clip_cells, pad_cells
+from tui.text.safe import shown_text
 
 _INK = re.compile("[^ \u2800]+")
 REFERENCE = "┈"

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from core.generation.options import STRATEGIES
 from tui.dialogs.dialog import Dialog
-from tui.text.safe import pad_cells
+from tui.text.cells import pad_cells
 from tui.text.wrapping import wrapped_lines
 
 Lines: TypeAlias = Sequence[tuple[str, str]]

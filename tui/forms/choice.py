@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.text.safe import cell_len, pad_cells
+from tui.text.cells import cell_len, pad_cells
 
 
 class Choice(Widget, can_focus=True):

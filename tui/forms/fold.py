@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.text.safe import cell_len, clip_cells
+from tui.text.cells import cell_len, clip_cells
 
 
 class Fold(Widget, can_focus=True):

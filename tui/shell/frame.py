@@ -13,7 +13,7 @@ from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.text.safe import cell_len, clip_cells
+from tui.text.cells import cell_len, clip_cells
 
 CORNERS = {"top": "╭╮", "middle": "├┤", "bottom": "╰╯"}
 

@@ -14,7 +14,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from core.device import Device
-from tui.text.safe import cell_len
+from tui.text.cells import cell_len
 
 NARROWEST_NAMED = 88  # columns; below, tabs and device leave no room for the name of the program
 

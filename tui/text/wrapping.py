@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tui.text.safe import cell_len, shown_text
+from tui.text.cells import cell_len
+from tui.text.safe import shown_text
 
 _sizes = {chr(code): 1 for code in range(0x20, 0x7F)}
 

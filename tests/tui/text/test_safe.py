@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from tui.text.safe import clip_cells, pad_cells, shown_text, token_name
+from tui.text.cells import clip_cells, pad_cells
+from tui.text.safe import shown_text, token_name
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tui.text.safe import cell_len, shown_text
+from tui.text.cells import cell_len
+from tui.text.safe import shown_text
 from tui.text.wrapping import wrapped, wrapped_lines
 
 

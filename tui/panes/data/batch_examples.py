@@ -10,9 +10,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.settings.run_config import END, PADDING, START
-from tui.palette import QUIET
-from tui.text.safe import cell_len, clip_cells, pad_cells, shown_text, token_name
+from tui.text.cells import cell_len, clip_cells, pad_cells
+from tui.text.safe import shown_text, token_name
 from tui.text.wrapping import wrapped_lines
+from tui.themes import QUIET
 
 JOINT = "bold $primary"
 WORDS = {

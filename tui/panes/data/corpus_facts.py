@@ -10,9 +10,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.units import counted
-from tui.palette import QUIET
+from tui.text.cells import cell_len, pad_cells
 from tui.text.quantities import bytes_text
-from tui.text.safe import cell_len, pad_cells, shown_text
+from tui.text.safe import shown_text
+from tui.themes import QUIET
 
 Line = list[tuple[str, str]]
 

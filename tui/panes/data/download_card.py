@@ -10,9 +10,9 @@ from textual.content import Content
 from textual.widgets import Button, Static
 
 from core.corpus.catalogue import Download
-from tui.palette import QUIET
 from tui.text.quantities import bytes_text
 from tui.text.safe import shown_text
+from tui.themes import QUIET
 
 BAR = 20
 

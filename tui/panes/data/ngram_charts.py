@@ -6,7 +6,8 @@ from typing import Any
 
 from tui.charts import Bar, Drawing, Palette, Series, bar_chart, line_chart
 from tui.charts.widget import Draw
-from tui.text.safe import distinct_labels, token_name
+from tui.text.cells import distinct_labels
+from tui.text.safe import token_name
 
 # Bars lie close to one another: in full colour they would outshine all else.
 PALETTE = Palette(bar="$primary 60%")

@@ -34,7 +34,8 @@ from tui.panes.data.path_input import PathInput
 from tui.panes.data.text_list import TextList
 from tui.services import host, stands
 from tui.shell.lit_box import LitScroll, LitVertical
-from tui.text.safe import clip_cells, shown_text
+from tui.text.cells import clip_cells
+from tui.text.safe import shown_text
 
 TEXT_SETTINGS = ("normalise", "tokens", "documents", "max_tokens", "min_freq")
 BATCH_SETTINGS = ("batch_size", "num_steps")

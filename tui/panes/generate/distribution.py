@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tui.charts.bars import Bar, bar_chart
 from tui.charts.drawing import Drawing, Palette, Row
-from tui.text.safe import pad_cells, token_name
+from tui.text.cells import pad_cells
+from tui.text.safe import token_name
 
 MARK = "▸ "
 

@@ -13,11 +13,12 @@ from textual.widgets import Static
 
 from core.generation.options import GenerationRequest
 from core.units import counted
-from tui.palette import QUIET
 from tui.panes.generate.token_details import SHADINGS
 from tui.panes.generate.written_text import WrittenText
 from tui.shell.lit_box import LitVertical
-from tui.text.safe import clipped_middle, shown_text, token_name
+from tui.text.cells import clipped_middle
+from tui.text.safe import shown_text, token_name
+from tui.themes import QUIET
 
 NARROWEST = 21
 """Cells of a column of samples."""

@@ -35,7 +35,8 @@ from tui.panes.generate.token_view import TokenView, legend
 from tui.panes.generate.written_text import WrittenText
 from tui.services import host, listen, stands
 from tui.shell.lit_box import LitVertical
-from tui.text.safe import clipped_middle, shown_text
+from tui.text.cells import clipped_middle
+from tui.text.safe import shown_text
 
 REFRESH_SECONDS = 1.0  # between two looks at the run that is asked
 PAINTS_PER_SECOND = 15

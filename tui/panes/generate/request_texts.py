@@ -24,7 +24,8 @@ from core.generation.options import (
 from core.settings.setting import Setting, Value
 from core.units import counted
 from tui.forms.schema import Schema, namespace_of, typed
-from tui.text.safe import clip_cells, shown_text
+from tui.text.cells import clip_cells
+from tui.text.safe import shown_text
 
 # Parameters of strategies, in the order of the form: it shows those of the chosen strategy.
 PARAMETERS = ("temperature", "top_k", "top_p", "min_p", "beam", "seed")

@@ -20,7 +20,8 @@ from core.runs.summary import RunSummary, run_summary
 from tui.forms.drop_down import DropDown
 from tui.panes.generate.writer_facts import WriterFacts, writer_facts
 from tui.services import host, stands
-from tui.text.safe import distinct_labels, shown_text
+from tui.text.cells import distinct_labels
+from tui.text.safe import shown_text
 
 LIST_EVERY = 5  # the whole list is read at every fifth refresh
 AROUND = 6  # cells of a drop-down for its arrow and its edges

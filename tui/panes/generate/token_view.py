@@ -8,12 +8,13 @@ from textual.widget import Widget
 
 from core.generation.options import GenerationRequest
 from tui.charts.drawing import Palette
-from tui.palette import QUIET
 from tui.panes.generate.distribution import distribution_chart, other_words
 from tui.panes.generate.token_details import LEVELS, Distribution, TokenDetail
 from tui.panes.generate.written_text import SURPRISE, WrittenText
-from tui.text.safe import clip_cells, token_name
+from tui.text.cells import clip_cells
+from tui.text.safe import token_name
 from tui.text.wrapping import wrapped_lines
+from tui.themes import QUIET
 
 NOTHING = (
     "Walk through a text with the arrow keys, or click into it: here stands what each token was drawn from, and how "

@@ -11,8 +11,8 @@ from textual.widget import Widget
 
 from core.laboratory.outcome import Experiment, chosen_epochs, loss_text, number
 from core.settings.laboratory_config import PUBLISHED, SequenceConfig
-from tui.palette import QUIET
-from tui.text.safe import clip_cells
+from tui.text.cells import clip_cells
+from tui.themes import QUIET
 
 NAME, CELL = 14, 8
 LOSS_LINES, ERROR_LINES = 4, 3

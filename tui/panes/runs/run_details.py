@@ -26,11 +26,12 @@ from core.settings.run_config import settings, shown
 from core.units import counted
 from tui.charts import Drawing, Series, line_chart
 from tui.charts.widget import Chart, Draw
-from tui.palette import QUIET
 from tui.panes.runs.run_table import state_words
 from tui.services import stands
+from tui.text.cells import clip_cells
 from tui.text.quantities import bytes_text, date_text
-from tui.text.safe import clip_cells, shown_text
+from tui.text.safe import shown_text
+from tui.themes import QUIET
 
 # Read at this many places of a journal, whatever its length: enough for a thumbnail.
 PLACES = 120

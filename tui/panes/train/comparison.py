@@ -10,8 +10,8 @@ from textual.widgets import Static
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig
 from tui.charts import Curve
-from tui.palette import QUIET
 from tui.text.quantities import perplexity_text
+from tui.themes import QUIET
 
 # A run is comparable with a book's whatever these are.
 NO_MATTER = (

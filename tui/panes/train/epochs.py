@@ -9,8 +9,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from core.events import EpochFinished
-from tui.palette import QUIET
 from tui.text.quantities import count_text, perplexity_text
+from tui.themes import QUIET
 
 BEST = "◂"  # behind the lowest held-out perplexity
 HEADING = f"{'epoch':>7} {'ppl':>7} {'held out':>9}  {'gradient':>8} {'lr':>8} {'tokens/s':>9} {'seconds':>8}"

@@ -7,11 +7,11 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.engines.watched_run import WatchedRun
-from tui.palette import QUIET
 from tui.panes.train.interpretation import figure_words, verdict_words
 from tui.shell.breakpoints import is_short
-from tui.text.safe import cell_len
+from tui.text.cells import cell_len
 from tui.text.wrapping import wrapped_lines
+from tui.themes import QUIET
 
 WARNING = "$text-warning"
 MOST_LINES = 4  # on a short screen, where the curve needs the room

@@ -14,10 +14,10 @@ from textual.widgets import Static
 from core.settings.presets import Preset
 from core.units import counted
 from tui.dialogs.dialog import Dialog
-from tui.palette import QUIET
 from tui.panes.train.status_line import model_name
 from tui.text.quantities import perplexity_text
 from tui.text.safe import shown_text
+from tui.themes import QUIET
 
 
 class PresetScreen(Dialog[None]):

@@ -30,8 +30,9 @@ from tui.panes.train.status_line import BETWEEN, model_words, status_words
 from tui.scheduling import schedule
 from tui.services import stands
 from tui.shell.frame import FrameEdge
+from tui.text.cells import cell_len
 from tui.text.quantities import loss_text, perplexity_text
-from tui.text.safe import cell_len, shown_text
+from tui.text.safe import shown_text
 
 # Seconds between two paints. Numbers and curve are painted together: each paint takes a few milliseconds of a processor
 # from the training, and a number that appears twice must be the same in both places.

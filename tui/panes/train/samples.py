@@ -10,9 +10,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.events import SampleWritten
-from tui.palette import QUIET
 from tui.text.safe import shown_text
 from tui.text.wrapping import wrapped_lines
+from tui.themes import QUIET
 
 SHOWN = 40
 NOTHING = "Every few epochs the model writes a line here."

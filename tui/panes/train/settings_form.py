@@ -17,7 +17,8 @@ from tui.forms.drop_down import DropDown
 from tui.forms.form import Fields, Form
 from tui.forms.schema import Schema, texts_of
 from tui.panes.train.interpretation import BIDIRECTIONAL
-from tui.text.safe import cell_len, clip_cells, shown_text
+from tui.text.cells import cell_len, clip_cells
+from tui.text.safe import shown_text
 
 # The settings that are always visible; the others are behind the fold of their group.
 BASICS = frozenset(

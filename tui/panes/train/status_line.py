@@ -7,8 +7,9 @@ import math
 from core.events import State
 from core.settings.run_config import RunConfig
 from tui.engines.watched_run import WatchedRun
+from tui.text.cells import cell_len, clip_cells, clipped_middle
 from tui.text.quantities import count_text, loss_text, perplexity_text
-from tui.text.safe import cell_len, clip_cells, clipped_middle, shown_text
+from tui.text.safe import shown_text
 
 BETWEEN = " · "
 SLOW_EPOCH = 2.0  # seconds: what is within shorter ones would only flicker

@@ -28,7 +28,7 @@ from tui.panes.data.corpus_facts import counts, one_hot_lesson
 from tui.panes.data.pane import DataPane
 from tui.panes.data.path_input import PathInput
 from tui.panes.data.text_list import TextList
-from tui.text.safe import cell_len, distinct_labels
+from tui.text.cells import cell_len, distinct_labels
 
 SIZE = (120, 40)
 SETTINGS = {

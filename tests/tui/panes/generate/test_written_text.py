@@ -9,7 +9,7 @@ import pytest
 from tui.panes.generate.distribution import distribution_chart, other_words
 from tui.panes.generate.token_details import TokenDetails
 from tui.panes.generate.written_text import WrittenText
-from tui.text.safe import cell_len
+from tui.text.cells import cell_len
 from tui.text.wrapping import wrapped
 
 

@@ -15,7 +15,7 @@ from tui.engines.watched_run import WatchedRun
 from tui.panes.train.epochs import HEADING, epoch_words
 from tui.panes.train.figures import lines_of
 from tui.panes.train.interpretation import bits, figure_words, memorised_words, nothing_written_words, verdict_words
-from tui.text.safe import cell_len
+from tui.text.cells import cell_len
 
 HELD_OUT = RunConfig(validation_fraction=0.1, patience=5)
 
