@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.widgets import Button, Input, Select, Static
@@ -671,63 +670,6 @@ def test_figures_of_a_watched_run() -> None:
     assert run.seconds_left == pytest.approx(90 * 0.125)
     run.apply([EpochFinished(11, 88, float("nan"), None, float("nan"), 1.0, 1.0, 1.0, 1.0)])
     assert run.epoch == 11
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
-def test_snapshot_training(
-    snap_compare: Any, playground: Make, saves: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
-) -> None:
-    config = next(iter(PRESETS.values())).config.replace(validation_fraction=0.1)
-    run = made_run(saves, config, "lyrics-0007")
-    write_journal(run, StateChanged(State.TRAINING, 0))
-    write_journal(run, *(scripted_epoch(epoch, 100.0, True) for epoch in range(1, 144)))
-    write_journal(run, SampleWritten(130, "分开", "了很久 [bold]我\x1b[31m还在原地"))
-    write_journal(run, SampleWritten(140, "分开", "月亮忘记了 你的名字"))
-    write_journal(run, StateChanged(State.STOPPED, 143))
-
-    async def opened(pilot: Any) -> None:
-        app = pilot.app
-        await app.open_run(run.path)
-        await until(pilot, lambda: "143/250" in status(app) and "stopped" in status(app))
-        await until(pilot, lambda: "月亮" in str(app.query_one("#samples-text", Static).content))
-        await until(pilot, lambda: "H100" in str(app.query_one("#header-device", Static).content))
-        await until(
-            pilot, lambda: "as measured in" in str(app.query_one("#form-facts", Static).content) or size[1] < 32
-        )
-        await pilot.pause(0.6)
-
-    assert snap_compare(playground(), terminal_size=size, run_before=opened)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_snapshot_empty(snap_compare: Any, playground: Make, size: tuple[int, int]) -> None:
-    async def opened(pilot: Any) -> None:
-        await until(pilot, lambda: "H100" in str(pilot.app.query_one("#header-device", Static).content))
-        await until(pilot, lambda: "parameters" in str(pilot.app.query_one("#form-facts", Static).content))
-        for field in pilot.app.query(Input):
-            field.cursor_blink = False
-        await pilot.press("e")
-        await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "edit-corpus")
-        await pilot.pause(0.5)
-
-    assert snap_compare(playground(), terminal_size=size, run_before=opened)
-
-
-def test_snapshot_diverged(snap_compare: Any, playground: Make, saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(saves)
-    run = made_run(saves, next(iter(PRESETS.values())).config, "lyrics-0008")
-    message = "the loss is no finite number any more since step 73; the log is engine.log"
-    write_journal(run, StateChanged(State.TRAINING, 0), *(scripted_epoch(epoch) for epoch in range(1, 10)))
-    write_journal(run, StateChanged(State.DIVERGED, 9, message))
-
-    async def opened(pilot: Any) -> None:
-        app = pilot.app
-        await app.open_run(run.path)
-        await until(pilot, lambda: app.query_one("#recovery").display and "9/250" in status(app))
-        await until(pilot, lambda: "H100" in str(app.query_one("#header-device", Static).content))
-        await pilot.pause(0.6)
-
-    assert snap_compare(playground(), terminal_size=(120, 40), run_before=opened)
 
 
 async def test_a_new_run_does_not_inherit_what_another_was_changed_to(playground: Make, fakes: FakeEngines) -> None:
