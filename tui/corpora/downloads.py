@@ -9,8 +9,8 @@ from pathlib import Path
 
 from core.corpus.catalogue import DOWNLOADS, Download, resolve
 from core.errors import CorpusError
+from core.units import bytes_text
 from tui.corpora.statistics import core_process, sentence_of
-from tui.text.quantities import bytes_text
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes there will be."""

@@ -1,14 +1,10 @@
-"""Quantities in the words that people read."""
+"""Dates and ages in the words that people read."""
 
 from __future__ import annotations
 
 import datetime
 
-from core.units import bytes_text, count_text, loss_text, loss_words, moment_of, perplexity_text
-
-__all__ = [
-    "age_text", "bytes_text", "count_text", "date_text", "loss_text", "loss_words", "moment_of", "perplexity_text",
-]  # fmt: skip
+from core.units import moment_of
 
 
 def age_text(created: str, now: datetime.datetime) -> str:

@@ -9,9 +9,8 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from core.units import counted
+from core.units import bytes_text, counted
 from tui.text.cells import cell_len, pad_cells
-from tui.text.quantities import bytes_text
 from tui.text.safe import shown_text
 from tui.themes import QUIET
 

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Button, Static
 
 from core.corpus.catalogue import Download
-from tui.text.quantities import bytes_text
+from core.units import bytes_text
 from tui.text.safe import shown_text
 from tui.themes import QUIET
 

@@ -12,10 +12,10 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from core.corpus.catalogue import Download, Text
+from core.units import bytes_text
 from tui.forms.drop_down import PagedList
 from tui.shell.breakpoints import is_short, when_short_changes
 from tui.text.cells import cell_len, clip_cells, pad_cells
-from tui.text.quantities import bytes_text
 from tui.text.safe import shown_text
 from tui.themes import QUIET
 

@@ -34,7 +34,7 @@ from core.runs.trash import (
     restored_words,
     trash_folder,
 )
-from core.units import counted
+from core.units import bytes_text, counted
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.name import NameDialog
 from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
@@ -43,7 +43,6 @@ from tui.panes.runs.run_details import RunDetails
 from tui.panes.runs.run_table import RunTable, TrashTable
 from tui.services import host, listen, stands
 from tui.shell.lit_box import LitVertical
-from tui.text.quantities import bytes_text
 from tui.text.safe import shown_text
 
 Answer = TypeVar("Answer")

@@ -9,8 +9,8 @@ from textual.widgets import Static
 
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig
+from core.units import perplexity_text
 from tui.charts import Curve
-from tui.text.quantities import perplexity_text
 from tui.themes import QUIET
 
 # A run is comparable with a book's whatever these are.

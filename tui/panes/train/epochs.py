@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from core.events import EpochFinished
-from tui.text.quantities import count_text, perplexity_text
+from core.units import count_text, perplexity_text
 from tui.themes import QUIET
 
 BEST = "◂"  # behind the lowest held-out perplexity

@@ -7,9 +7,8 @@ import math
 from core.events import State
 from core.settings.run_config import RunConfig
 from core.training.divergence import is_exploding
-from core.units import counted
+from core.units import counted, loss_text, loss_words, perplexity_text
 from tui.engines.watched_run import WatchedRun
-from tui.text.quantities import loss_text, loss_words, perplexity_text
 from tui.text.safe import shown_text
 
 BIDIRECTIONAL = (

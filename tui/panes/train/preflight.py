@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from core.runs.pace import Pace
 from core.training.preflight import Preflight, device_named
-from core.units import counted
+from core.units import bytes_text, count_text, counted
 from tui.panes.train.status_line import clock_text
-from tui.text.quantities import bytes_text, count_text
 from tui.text.safe import shown_text
 
 CUT = "of a longer text; max tokens 0 uses all"

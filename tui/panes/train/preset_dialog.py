@@ -12,10 +12,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.settings.presets import Preset
-from core.units import counted
+from core.units import counted, perplexity_text
 from tui.dialogs.dialog import Dialog
 from tui.panes.train.status_line import model_name
-from tui.text.quantities import perplexity_text
 from tui.text.safe import shown_text
 from tui.themes import QUIET
 

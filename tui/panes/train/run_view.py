@@ -17,6 +17,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from core.events import State
+from core.units import loss_text, perplexity_text
 from tui.charts import Curve, ReferenceLine
 from tui.charts.widget import CurveChart, LiveSeries
 from tui.engines.watched_run import OPENING, WatchedRun
@@ -31,7 +32,6 @@ from tui.scheduling import schedule
 from tui.services import stands
 from tui.shell.frame import FrameEdge
 from tui.text.cells import cell_len
-from tui.text.quantities import loss_text, perplexity_text
 from tui.text.safe import shown_text
 
 # Seconds between two paints. Numbers and curve are painted together: each paint takes a few milliseconds of a processor

@@ -6,9 +6,9 @@ import math
 
 from core.events import State
 from core.settings.run_config import RunConfig
+from core.units import count_text, loss_text, perplexity_text
 from tui.engines.watched_run import WatchedRun
 from tui.text.cells import cell_len, clip_cells, clipped_middle
-from tui.text.quantities import count_text, loss_text, perplexity_text
 from tui.text.safe import shown_text
 
 BETWEEN = " · "

@@ -12,13 +12,13 @@ from textual.app import App
 
 from core.events import State, StateChanged
 from core.settings.run_config import RunConfig
+from core.units import perplexity_text
 from tests.tui.fake_engine import made_run, scripted_epoch
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.messages import JournalGrew
 from tui.panes.train.figures import Figures
 from tui.shell.frame import FrameEdge
-from tui.text.quantities import perplexity_text
 
 Make = Callable[[], Playground]
 ROOT = Path(__file__).resolve().parents[4]
