@@ -13,7 +13,6 @@ from core.events import (
     LARGEST_LOSS,
     EpochFinished,
     Event,
-    Note,
     RunResumed,
     SampleWritten,
     SettingChanged,
@@ -30,7 +29,6 @@ from tui.charts.curve import Curve
 OPENING = "opening"
 KEPT_SAMPLES = 100
 KEPT_EPOCHS = 60
-KEPT_NOTES = 20
 # A figure of one epoch jumps; one over this many has settled, and still follows.
 SMOOTHED_EPOCHS = 8
 
@@ -44,8 +42,6 @@ class WatchedRun:
     ``losses`` are the training and held-out curves in nats, where a perplexity is beyond floating point; else None.
 
     ``told_epoch`` is how far the run's summary says that it is, as long as its curve has not been read.
-
-    ``notes`` are the last remarks of the engine, such as warnings of an exploding loss or a full disk.
 
     ``curve_version`` and ``sample_version`` change whenever there is something new to draw.
     """
@@ -66,7 +62,6 @@ class WatchedRun:
         self.losses: tuple[Curve, Curve] | None = None
         self.epochs: deque[EpochFinished] = deque(maxlen=KEPT_EPOCHS)
         self.samples: deque[SampleWritten] = deque(maxlen=KEPT_SAMPLES)
-        self.notes: deque[str] = deque(maxlen=KEPT_NOTES)
         self.step: StepFinished | None = None
         self.baselines_asked = False
         self.baselines: tuple[tuple[str, float], ...] = ()
@@ -109,8 +104,6 @@ class WatchedRun:
                     self.apply_setting(event.name, event.value)
                 case StepFinished():
                     self.step = event
-                case Note():
-                    self.notes.append(event.text)
                 case RunResumed():
                     self._add(new)
                     new = []

@@ -19,7 +19,7 @@ from core.events import (
     StateChanged,
     StepFinished,
 )
-from tui.engines.watched_run import KEPT_NOTES, WatchedRun
+from tui.engines.watched_run import WatchedRun
 
 BATCH = 500
 
@@ -62,12 +62,6 @@ def test_memory_does_not_grow(tmp_path: Path, trials: int, little_to_collect: No
     x, _ = run.training.points()
     assert x[0] < BATCH and x[-1] > run.epoch - BATCH, "and the curve is all there"
     assert grown < 0.05
-
-
-def test_remarks_are_kept_for_the_screen(tmp_path: Path) -> None:
-    run = WatchedRun(tmp_path)
-    run.apply(Note(f"remark {number}") for number in range(50))
-    assert len(run.notes) == KEPT_NOTES and run.notes[-1] == "remark 49"
 
 
 def test_losses_are_followed_from_the_first_that_no_perplexity_can_tell(tmp_path: Path) -> None:
