@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,8 @@ LARGEST_VOCABULARY = 4 << 20  # bytes; a larger one would be long to read, for l
 
 @dataclass(frozen=True)
 class WriterFacts:
-    """``beginning`` is a first prefix for whoever does not know what to type; ``token_kind`` is char or word.
+    """``beginning`` is a first prefix for whoever does not know what to type, and one that the vocabulary knows;
+    ``token_kind`` is char or word.
 
     ``tokens`` is the vocabulary, empty where it cannot be read; ``stops`` are examples of where a text may stop.
     """
@@ -48,7 +49,10 @@ def writer_facts(path: Path) -> WriterFacts:
     vocabulary = _vocabulary(run)
     tokens = frozenset(vocabulary.tokens) if vocabulary is not None else frozenset()
     stops = _stops(vocabulary) if vocabulary is not None else ()
-    return WriterFacts(_beginning(run, config), config.tokens, config.bidirectional, tokens, stops)
+    facts = WriterFacts("", config.tokens, config.bidirectional, tokens, stops)
+    # The prefix of the samples may be a preset's, for another text than this run's.
+    offers = (config.sample_prefix, _beginning(run, config))
+    return replace(facts, beginning=next((text for text in offers if text and facts.knows(text)), ""))
 
 
 def _vocabulary(run: Run) -> Vocabulary | None:
@@ -74,8 +78,6 @@ def _stops(vocabulary: Vocabulary) -> tuple[str, ...]:
 
 def _beginning(run: Run, config: RunConfig) -> str:
     """The first word of the run's text, or its first two characters where it is written without blanks; else empty."""
-    if config.sample_prefix:
-        return config.sample_prefix
     try:
         with open_to_read(run.corpus_path) as file:
             head = file.read(256)

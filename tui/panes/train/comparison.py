@@ -13,9 +13,9 @@ from core.units import perplexity_text
 from tui.charts import Curve
 from tui.themes import QUIET
 
-# A run is comparable with a book's whatever these are.
+# A run is comparable with a book's whatever these are; on another text it is not.
 NO_MATTER = (
-    "corpus", "seed", "num_epochs", "device", "threads", "sample_every", "sample_prefix", "sample_length",
+    "seed", "num_epochs", "device", "threads", "sample_every", "sample_prefix", "sample_length",
     "checkpoint_seconds",
 )  # fmt: skip
 

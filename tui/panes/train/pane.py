@@ -322,7 +322,7 @@ class TrainPane(TrainParts):
         run, config = self.run, self.form.value
         self.fresh = True
         # What a run was changed to in mid-run is its own: a new one begins as the preset does.
-        preset = preset_of(config, but_for=LIVE) if not self.form.preset else None
+        preset = preset_of(config, but_for=(*LIVE, "corpus")) if not self.form.preset else None
         if preset is not None:
             self.form.change({name: typed(getattr(preset.config, name)) for name in LIVE})
         if run is not None and run.state == State.TRAINING:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from textual.widgets import Input, Select
 
+from core.corpus.vocabulary import Vocabulary
 from core.events import State, StateChanged
 from core.settings.run_config import RunConfig
 from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
@@ -17,6 +19,7 @@ from tui.messages import RunChosen
 from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation
 from tui.panes.generate.token_view import TokenView
+from tui.panes.generate.writer_facts import writer_facts
 from tui.panes.generate.written_text import WrittenText
 
 Make = Callable[[], Playground]
@@ -44,6 +47,20 @@ async def test_a_run_that_is_chosen_to_write_is_asked_even_if_it_is_on_screen_al
         app.query_one("#pane-runs").post_message(RunChosen(first, "generate"))
         await until(pilot, lambda: pane.run.path == first and pane.display)
         assert app.current_run == first
+
+
+async def test_a_prefix_that_the_vocabulary_does_not_know_is_not_offered(saves: Path) -> None:
+    text = "a line of another text\n"
+    for prefix, tokens, beginning in (
+        ("分开", text, "a"), ("line", text, "line"), ("分开", "月", ""), ("分", text + "分", "分"), ("", text, "a"),
+    ):  # fmt: skip
+        run = made_run(saves, RunConfig(sample_prefix=prefix), f"run-{len(list(saves.iterdir()))}")
+        known = ["<unk>", *dict.fromkeys(tokens)]
+        vocabulary = Vocabulary("char", known, [1] * len(known)).to_json()
+        run.vocabulary_path.write_text(json.dumps(vocabulary), encoding="utf-8")
+        run.corpus_path.write_text(text, encoding="utf-8")
+        facts = writer_facts(run.path)
+        assert facts.tokens and facts.beginning == beginning, (prefix, tokens)
 
 
 async def test_it_writes_and_the_screen_may_become_narrow_meanwhile(playground: Make, saves: Path) -> None:
