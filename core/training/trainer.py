@@ -312,16 +312,14 @@ class Trainer:
         """Change ``learning_rate`` or ``num_epochs`` from the next batch on. Raises ConfigError."""
         known = setting(name)
         if not known.live:
-            raise ConfigError(f"{name} cannot be changed in mid-run, only learning_rate and num_epochs can", name)
+            words = f"{{{name}}} cannot be changed in mid-run, only {{learning_rate}} and {{num_epochs}} can"
+            raise RunConfig.refusal(name, words)
         checked = known.check(value)
         assert isinstance(checked, (int, float))
         begun = self.epoch + (self.batch > 0)
         if name == "num_epochs" and checked < begun:
-            raise ConfigError(
-                f"num_epochs must be at least {shown(begun)}, the epochs that are done or begun, got {shown(checked)}: "
-                "stop ends the training now",
-                name,
-            )
+            words = "{num_epochs} must be at least {begun}, the epochs that are done or begun, got {given}"
+            raise RunConfig.refusal(name, words, begun=shown(begun), given=shown(checked))
         if name == "learning_rate":
             self.schedule.base = float(checked)
         else:
