@@ -12,6 +12,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.notifications import Notification, Notify
 from textual.timer import Timer
 from textual.widgets import Button, DataTable, Static
 from textual.worker import Worker
@@ -68,6 +69,7 @@ class RunsPane(Vertical):
         self._select: Path | None = None  # the run that gets the cursor when the list is read next
         self._in_trash = False
         self._deleted: list[Path] = []  # folders in the trash of the runs deleted here, to be restored one by one
+        self._notices: dict[Path, Notification] = {}  # what is said of them
 
     def compose(self) -> ComposeResult:
         with LitVertical(id="runs-list"):
@@ -243,7 +245,7 @@ class RunsPane(Vertical):
         if action == "restore" and not self._in_trash:
             self._act = self._bring_back(self._deleted[-1])
         elif run is None:
-            return
+            self._complain("the trash is empty" if self._in_trash else "there is no run to choose yet")
         elif self._in_trash:
             acts = {"restore": lambda: self._bring_back(run.path), "empty": self._empty}
             self._act = acts.get(action, lambda: self._remove(run))()
@@ -297,10 +299,11 @@ class RunsPane(Vertical):
             self._deleted.append(path)
             self.post_message(RunDeleted(run.path))
             # The name is in the title: a title is never markup.
-            self.app.notify(
+            notice = self._notices[path] = Notification(
                 f"[@click=app.restore_run('{path.parent.name}')]press u or click here to restore it[/]",
                 title=shown_text(f"{run.name} is in the trash"), timeout=10,
             )  # fmt: skip
+            self.app.post_message(Notify(notice))
             self.post_message(RunsChanged())
 
     def action_restore(self, entry: str) -> None:
@@ -315,6 +318,8 @@ class RunsPane(Vertical):
             if path in self._deleted:
                 self._deleted.remove(path)  # also if it was restored in another way
             restored = await self._try(lambda: restore_run(path))
+            if path in self._notices:
+                self._notices.pop(path).timeout = 0.0  # it goes when the next notice comes
             self._done(restored_words(path.name, restored.name), restored.path)
 
     @work

@@ -81,6 +81,9 @@ class RunTable(DataTable[Text]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "Open", tooltip="Show the run's curve and follow it", id="runs.open"),
+        # Textual's table scrolls sideways with them, where a cursor that is a row cannot go.
+        Binding("home", "scroll_top", "First", show=False),
+        Binding("end", "scroll_bottom", "Last", show=False),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"run-table--active", "run-table--loud", "run-table--quiet"}
     columns_known: ClassVar[tuple[_Column, ...]] = COLUMNS

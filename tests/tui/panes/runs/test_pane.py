@@ -202,6 +202,30 @@ async def test_a_deleted_run_is_brought_back_by_a_key(saves: Path) -> None:
             await until(pilot, lambda back=back: [row[0] for row in rows(app)] == back)
         await until(pilot, lambda: "u" not in app.screen.active_bindings)
         assert app.notices[-2:] == ["b is back", "c is back"]
+        assert not any("to restore it" in notice for notice in app.notices), "the undo takes the notice away"
+
+
+async def test_home_and_end_move_the_cursor(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        for key, row in (("end", 2), ("home", 0)):
+            await pilot.press(key)
+            await settled(pilot, lambda row=row: app.query_one(RunTable).cursor_row == row)
+
+
+async def test_an_empty_list_says_so_to_its_keys(tmp_path: Path) -> None:
+    app = PaneApp(RunsPane(), tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        notice = app.query_one("#runs-notice", Static)
+        await settled(pilot, lambda: "No runs" in str(notice.content) or "no run" in str(notice.content))
+        await pilot.press("delete")
+        await settled(pilot, lambda: app.notices[-1:] == ["there is no run to choose yet"])
+        await pilot.press("t")
+        await settled(pilot, lambda: "The trash is empty" in str(notice.content))
+        for count, key in enumerate(("delete", "u", "e"), 1):
+            await pilot.press(key)
+            await settled(pilot, lambda count=count: app.notices.count("the trash is empty") == count)
 
 
 async def test_the_trash_shows_restores_and_removes(saves: Path) -> None:
