@@ -62,7 +62,7 @@ class DataPane(Horizontal):
             tooltip="Take this text to Train, or download it first, as enter in the list does",
             id="data.use",
         ),
-        Binding("v", "view", "Next view", tooltip="Tokens, pairs, triples, batches, text", id="data.view"),
+        Binding("v", "view", "Next view", tooltip="Tokens, pairs, triples, batches, text, Zipf", id="data.view"),
         Binding("p", "path", "Path", tooltip="Type the path of a file of your own", id="data.path"),
         Binding(
             "x",
@@ -71,7 +71,7 @@ class DataPane(Horizontal):
             tooltip="Cancel the download that is under way; another one goes on from there",
             id="data.cancel",
         ),
-        Binding("escape", "texts", "Texts", tooltip="Back to the list of texts", show=False, id="data.texts"),
+        Binding("escape", "texts", "Texts", key_display="esc", tooltip="Back to the list of texts", id="data.texts"),
     ]
 
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
@@ -319,7 +319,9 @@ class DataPane(Horizontal):
             self._show_fetches()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is only something to cancel while it is fetched."""
+        """There is only something to cancel while it is fetched, and no way back to where one is."""
+        if action == "texts":
+            return not self.query_one("#data-texts").has_focus
         if action == "cancel_download":
             return self._can_cancel
         return super().check_action(action, parameters)

@@ -43,6 +43,7 @@ class _PathLine(PlainInput):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete", tooltip="Complete the path", id="path.complete"),
         Binding("down", "list", "Matches", show=False),
+        Binding("enter", "submit", "Show it", tooltip="Show what is in the file", id="path.enter"),
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Button, Input, OptionList, Static, TabbedContent
+from textual.widgets import Button, Input, OptionList, Static, Tab, TabbedContent
 
 from core.corpus.catalogue import DOWNLOADS
 from core.errors import CorpusError
 from core.settings.run_config import END, PADDING, START
 from tests.tui.pane_harness import PaneApp
 from tests.tui.waiting import until
+from tui.commands import described
 from tui.corpora import statistics
 from tui.corpora.statistics import head, matches
 from tui.dialogs.confirm import ConfirmDialog
@@ -42,6 +43,31 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "first.txt").write_text("分开了很久 我还在原地\n" * 40, encoding="utf-8")
     (tmp_path / "second.txt").write_text("[bold]red[/] \x1b[31m\n" * 40, encoding="utf-8")
     return tmp_path
+
+
+async def test_the_footer_of_the_path_says_enter_and_escape(folder: Path) -> None:
+    app = PaneApp(DataPane(), folder / "saves", data=folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.pane.focus()
+        await settled(pilot, lambda: app.query_one(TextList).has_focus and app.query_one(TextList).option_count)
+
+        def in_footer() -> dict[str, str]:
+            return {key: active.binding.description for key, active in app.screen.active_bindings.items()
+                    if active.binding.show and key in ("enter", "escape")}  # fmt: skip
+
+        assert "escape" not in in_footer(), "nothing to leave"
+        await pilot.press("p")
+        await settled(pilot, lambda: in_footer() == {"enter": "Show it", "escape": "Texts"})
+        await pilot.press("escape")
+        await settled(pilot, lambda: app.query_one(TextList).has_focus)
+
+
+async def test_the_help_names_every_view(folder: Path) -> None:
+    app = PaneApp(DataPane(), folder / "saves", data=folder)
+    async with app.run_test(size=SIZE):
+        views = [str(tab.label).lower() for tab in app.query(Tab).results(Tab)]
+        key = next(binding for binding in described(DataPane.BINDINGS) if binding.id == "data.view")
+        assert key.tooltip.lower() == ", ".join(views)
 
 
 def facts_of(source: str, values: dict[str, Any]) -> dict[str, Any]:
