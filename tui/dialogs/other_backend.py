@@ -16,9 +16,9 @@ from tui.text.safe import shown_text
 
 
 class OtherBackendDialog(Dialog[str | None]):
-    """The result is "before", "here", or None to cancel."""
+    """The result is "before", "here", or None to cancel, which has the focus: the other two change the run."""
 
-    AUTO_FOCUS = "Button"
+    AUTO_FOCUS = "#no"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "answer", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
         Binding("left", "app.focus_previous", "Other answer", show=False),

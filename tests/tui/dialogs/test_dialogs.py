@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from textual import events
@@ -12,15 +13,18 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import Button, Input, OptionList, Static
 
+from core.engine.answers import BackendChange
 from core.runs.store import check_name
 from core.settings.presets import PRESETS
+from tests.tui.pane_harness import PaneApp
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.commands import key_sections
 from tui.dialogs.confirm import ConfirmDialog
-from tui.dialogs.dialog import Palette
+from tui.dialogs.dialog import Dialog, Palette
 from tui.dialogs.help import HelpScreen
 from tui.dialogs.name import NameDialog
+from tui.dialogs.other_backend import OtherBackendDialog
 from tui.forms.drop_down import DropDown, PagedList
 from tui.panes.train.preset_dialog import PresetScreen
 
@@ -30,6 +34,7 @@ DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
     "name": lambda: NameDialog("Name", "song", "Save", check_name),
     "help": lambda: HelpScreen(key_sections("train", Playground.BINDINGS)),
     "preset": lambda: PresetScreen(next(iter(PRESETS.values()))),
+    "other backend": lambda: OtherBackendDialog(BackendChange("it was computed otherwise", as_before=True)),
     "palette": Palette,
 }
 KEYS = ("enter", "escape", "x", "backspace", "tab", "pagedown", "enter", "enter", "escape", "y")
@@ -97,6 +102,30 @@ async def test_parts_that_do_not_stand_yet_are_not_looked_for() -> None:
             dialog.post_message(events.Resize(app.size, app.size))
             await pilot.pause()
             assert len(app.screen_stack) == 1, name
+
+
+def kinds_of(base: type[Screen[Any]]) -> set[type[Screen[Any]]]:
+    """All subclasses of ``base``."""
+    return {kind for direct in base.__subclasses__() for kind in (direct, *kinds_of(direct))}
+
+
+async def test_every_dialog_is_centred_and_leaves_the_screen_below_in_sight(tmp_path: Path) -> None:
+    seen: set[type[Screen[Any]]] = set()
+    for size in ((80, 24), (120, 40)):
+        for name, made in DIALOGS.items():
+            if name == "palette":
+                continue  # Textual's own
+            app = PaneApp(Static("\n".join(["below" * 30] * 60)), tmp_path)
+            async with app.run_test(size=size) as pilot:
+                dialog = made()
+                app.push_screen(dialog)
+                await until(pilot, lambda dialog=dialog: dialog.children and dialog.children[0].region)
+                box = dialog.children[0].region
+                assert abs(box.x - (size[0] - box.right)) <= 1, (name, size, box)
+                assert abs(box.y - (size[1] - box.bottom)) <= 1, (name, size, box)
+                assert "below" in app.export_screenshot() and dialog.styles.background.a < 1, (name, size)
+                seen.add(type(dialog))
+    assert {kind for kind in kinds_of(Dialog) if kind.__module__.startswith("tui.")} == seen, "each is in the table"
 
 
 async def test_a_stray_enter_destroys_nothing() -> None:

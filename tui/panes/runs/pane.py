@@ -245,7 +245,7 @@ class RunsPane(Vertical):
         if action == "restore" and not self._in_trash:
             self._act = self._bring_back(self._deleted[-1])
         elif run is None:
-            self._complain("the trash is empty" if self._in_trash else "there is no run to choose yet")
+            self._complain(str(self.query_one("#runs-notice", Static).content).split("\n")[0])  # why the list is empty
         elif self._in_trash:
             acts = {"restore": lambda: self._bring_back(run.path), "empty": self._empty}
             self._act = acts.get(action, lambda: self._remove(run))()

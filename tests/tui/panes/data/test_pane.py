@@ -49,7 +49,7 @@ async def test_the_footer_of_the_path_says_enter_and_escape(folder: Path) -> Non
     app = PaneApp(DataPane(), folder / "saves", data=folder)
     async with app.run_test(size=(80, 24)) as pilot:
         app.pane.focus()
-        await settled(pilot, lambda: app.query_one(TextList).has_focus and app.query_one(TextList).option_count)
+        await until(pilot, lambda: app.query_one(TextList).has_focus and app.query_one(TextList).option_count)
 
         def in_footer() -> dict[str, str]:
             return {key: active.binding.description for key, active in app.screen.active_bindings.items()
@@ -57,9 +57,9 @@ async def test_the_footer_of_the_path_says_enter_and_escape(folder: Path) -> Non
 
         assert "escape" not in in_footer(), "nothing to leave"
         await pilot.press("p")
-        await settled(pilot, lambda: in_footer() == {"enter": "Show it", "escape": "Texts"})
+        await until(pilot, lambda: in_footer() == {"enter": "Show it", "escape": "Texts"})
         await pilot.press("escape")
-        await settled(pilot, lambda: app.query_one(TextList).has_focus)
+        await until(pilot, lambda: app.query_one(TextList).has_focus)
 
 
 async def test_the_help_names_every_view(folder: Path) -> None:

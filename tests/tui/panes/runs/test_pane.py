@@ -211,21 +211,21 @@ async def test_home_and_end_move_the_cursor(saves: Path) -> None:
         await listed(pilot, app)
         for key, row in (("end", 2), ("home", 0)):
             await pilot.press(key)
-            await settled(pilot, lambda row=row: app.query_one(RunTable).cursor_row == row)
+            await until(pilot, lambda row=row: app.query_one(RunTable).cursor_row == row)
 
 
 async def test_an_empty_list_says_so_to_its_keys(tmp_path: Path) -> None:
     app = PaneApp(RunsPane(), tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         notice = app.query_one("#runs-notice", Static)
-        await settled(pilot, lambda: "No runs" in str(notice.content) or "no run" in str(notice.content))
+        await until(pilot, lambda: "no runs yet" in str(notice.content))
         await pilot.press("delete")
-        await settled(pilot, lambda: app.notices[-1:] == ["there is no run to choose yet"])
+        await until(pilot, lambda: app.notices[-1:] == ["There are no runs yet."])
         await pilot.press("t")
-        await settled(pilot, lambda: "The trash is empty" in str(notice.content))
+        await until(pilot, lambda: "The trash is empty" in str(notice.content))
         for count, key in enumerate(("delete", "u", "e"), 1):
             await pilot.press(key)
-            await settled(pilot, lambda count=count: app.notices.count("the trash is empty") == count)
+            await until(pilot, lambda count=count: app.notices.count("The trash is empty.") == count)
 
 
 async def test_the_trash_shows_restores_and_removes(saves: Path) -> None:

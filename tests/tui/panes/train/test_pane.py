@@ -99,7 +99,7 @@ async def test_going_on_with_another_backend_is_asked_first(playground: Make, fa
         await pilot.press("x")
         await until(pilot, lambda: "stopped" in status(app))
         for number, (keys, way) in enumerate((
-            (("escape",), None), (("right", "right", "enter"), None), (("enter",), True), (("right", "enter"), False)
+            (("escape",), None), (("enter",), None), (("left", "left", "enter"), True), (("left", "enter"), False)
         )):  # fmt: skip
             fakes.change = BackendChange(words, as_before=True)
             before = len(asked("train"))
@@ -219,7 +219,7 @@ async def test_a_target_below_what_is_done_stands_at_its_setting(playground: Mak
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "5/250" in status(app))
-        words = "num_epochs must be at least 5, the epochs that are done or begun, got 3: stop ends the training now"
+        words = "num_epochs must be at least 5, the epochs that are done or begun, got 3"
         fakes.refusals["set"] = words
         await app.train.form.focus_setting("num_epochs")
         await pilot.press("3", "enter")
@@ -615,6 +615,20 @@ async def test_about_the_preset(playground: Make, saves: Path) -> None:
         assert ["160", "1.020", "2.495"] in [line.split() for line in words.splitlines()]
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, PresetScreen))
+
+
+async def test_published_figures_are_shown_on_their_text_only(playground: Make, saves: Path) -> None:
+    config = PRESETS["lyrics-nn-gru"].config
+    own, other = made_run(saves, config, "own"), made_run(saves, config.replace(corpus="/tmp/another.txt"), "other")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        for run, is_shown in ((own, True), (other, False)):
+            write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 161)), StateChanged(State.FINISHED, 160))
+            await app.open_run(run.path)
+            await until(pilot, lambda run=run: f"{run.path.name} · finished · epoch 160/160" in status(app))
+            await pilot.pause(0.6)
+            names = [series.name for series in app.query_one(CurveChart).series]
+            assert ("published" in names) == is_shown == app.query_one("#comparison").display, names
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
