@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_engine import TEXT, FakeEngines, made_run, scripted_epoch, until, write_journal
 from textual.command import CommandList
 from textual.widgets import Input, Static
 
@@ -18,6 +17,8 @@ from core.events import SampleWritten, State, StateChanged
 from core.runs.run import Run
 from core.runs.store import check_name
 from core.settings.presets import PRESETS
+from tests.tui.fake_engine import TEXT, FakeEngines, made_run, scripted_epoch, write_journal
+from tests.tui.waiting import until
 from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.name import NameDialog
