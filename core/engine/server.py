@@ -1,23 +1,22 @@
-"""Server: the socket side of an engine. A thread of its own reads requests into a queue and writes out what is sent.
+"""Server: the sockets of an engine. A thread with an asyncio loop reads requests into a queue and sends the answers.
 
-The thread that owns torch never touches a socket: a client that reads nothing (a stopped terminal) costs it nothing,
-and is dropped when too much waits for it.
+The thread that uses torch never touches a socket: a client that stops reading (a stopped terminal) costs it nothing,
+and is disconnected when too much data is waiting for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import errno
 import fcntl
 import itertools
 import os
 import queue
-import selectors
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,81 +30,73 @@ from core.engine.protocol import (
     runtime_folder,
     standby_socket,
 )
+from core.errors import RunError
 
-# A client that lets this much wait is no longer listening.
+# Bytes that may wait for a client; with more of them it is taken for one that no longer reads.
 MOST_UNREAD = 16 << 20
-# So many clients at once; a program that opens more has lost count of them.
+# Clients at once; a program that opens more does so by mistake.
 MOST_CLIENTS = 100
-# Where so many requests of one client wait for the owner of torch, no more of it are read: it waits, and nobody else.
+# Requests of one client that may wait for the engine; until it takes one, no more are read from that client.
 MOST_WAITING = 32
-# Seconds until the server looks again where something kept it from going on.
-PAUSE = 0.05
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked; ``client`` is the address for the answer."""
+    """A message from a client; ``client`` is the address of the answer."""
 
     client: int
     message: dict[str, Any]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Connection:
-    socket: socket.socket
-    number: int
-    expected: int = selectors.EVENT_READ
-    waiting: int = 0
-    has_lines: bool = False
-    unread: bytearray = field(default_factory=bytearray)
-    unsent: bytearray = field(default_factory=bytearray)
+    transport: asyncio.WriteTransport
+    room: asyncio.Semaphore
 
 
 class Server:
-    """Listens on one Unix socket; ``inbox`` holds what has come in."""
+    """Listens on one Unix socket; ``inbox`` has the requests, and None when a client has disconnected."""
 
     def __init__(self) -> None:
         self.inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self.path: Path | None = None
-        self._lock = threading.Lock()
         self._connections: dict[int, _Connection] = {}
         self._numbers = itertools.count(1)
-        self._selector = selectors.DefaultSelector()
-        self._waker, self._woken = socket.socketpair()
-        self._woken.setblocking(False)
-        self._selector.register(self._woken, selectors.EVENT_READ)
-        self._closing = False
-        self._listener: socket.socket | None = None
-        self._thread = threading.Thread(target=self._serve, name="engine-server", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: asyncio.Event
+        self._thread: threading.Thread | None = None
 
     def start(self, run: Path | None = None) -> Path:
-        """Listen for ``run``, or as a standby engine. The socket shows up only when it already listens."""
+        """Listen for ``run``, or as a standby engine. The socket gets its name only when it already listens."""
         folder = runtime_folder()
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        in_making = folder / f"new-{os.getpid()}.sock"
-        with _folder_for_oneself(folder):
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        new = folder / f"new-{os.getpid()}.sock"
+        with exclusive_folder(folder):
             clear_leftovers(folder)
-            in_making.unlink(missing_ok=True)
-            self._listener.bind(str(in_making))
-            os.chmod(in_making, 0o600)
-            self._listener.listen(128)
-        self._listener.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self.path = in_making
+            new.unlink(missing_ok=True)
+            listener.bind(str(new))
+            os.chmod(new, 0o600)
+            listener.listen(128)
+        self.path = new
         self.move(run)
+        is_ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener, is_ready), name="engine-server", daemon=True)
         self._thread.start()
+        is_ready.wait()
+        if self._loop is None:
+            raise RunError(f"the engine cannot listen at {self.path}: see its log")
         return self.path
 
     def move(self, run: Path | None) -> None:
-        """Be found at ``run`` from now on. The caller holds the run's lock: what stands there already is left over."""
+        """Change the name of the socket to that of ``run``. The caller holds the run's lock: an old socket is stale."""
         target = standby_socket(os.getpid()) if run is None else run_socket(run)
         assert self.path is not None
-        with _folder_for_oneself(target.parent):
+        with exclusive_folder(target.parent):
             os.replace(self.path, target)
         self.path = target
 
     def hide(self) -> None:
-        """Be found by nobody any more; who is connected stays so."""
+        """Remove the name of the socket; connected clients stay connected."""
         if self.path is not None:
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
@@ -113,168 +104,101 @@ class Server:
 
     @property
     def num_clients(self) -> int:
-        """How many are connected."""
+        """The number of connected clients."""
         return len(self._connections)
 
     def is_connected(self, client: int) -> bool:
-        """Whether that client is still there."""
+        """Whether a client is still connected."""
         return client in self._connections
 
     def taken(self, request: Request) -> None:
-        """To be called for each request that is taken from the inbox: its client may send more."""
-        with self._lock:
-            connection = self._connections.get(request.client)
-            if connection is None:
-                return
-            connection.waiting -= 1
-            has_room = connection.waiting == MOST_WAITING // 2
-        if has_room:
-            self._wake()
+        """To be called for each request taken from the inbox: its client may send another."""
+        connection = self._connections.get(request.client)
+        if connection is not None:
+            self._call(connection.room.release)
 
     def send(self, client: int, message: dict[str, Any]) -> None:
-        """Queue a message for one client; nothing happens where it has gone."""
-        with self._lock:
-            connection = self._connections.get(client)
-            if connection is not None:
-                connection.unsent += encoded(message)
-        self._wake()
+        """Send a message to one client; it is dropped if the client has disconnected."""
+        self._call(self._write, client, encoded(message))
 
     def broadcast(self, message: dict[str, Any]) -> None:
-        """Queue a message for all clients."""
+        """Send a message to all clients."""
         for client in list(self._connections):
             self.send(client, message)
 
     def close(self, timeout: float = 1.0) -> None:
-        """Send what is queued, for ``timeout`` seconds at most, and stop listening."""
+        """Send what is waiting, for ``timeout`` seconds at most, and stop listening."""
         self.hide()
-        self._closing = True
-        self._wake()
-        if self._thread.is_alive():
+        if self._thread is not None:
+            self._call(lambda: self._closing.set())
             self._thread.join(timeout)
-        else:
-            self._close_all()
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        """Call a function in the loop of the server's thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has closed
+                self._loop.call_soon_threadsafe(function, *arguments)
 
     # ------------------------------------------------------------------ in the thread
 
-    def _wake(self) -> None:
-        with contextlib.suppress(OSError):
-            self._waker.send(b"\0", socket.MSG_DONTWAIT)
-
-    def _serve(self) -> None:
-        while not (self._closing and not any(item.unsent for item in self._connections.values())):
-            for connection in list(self._connections.values()):
-                self._hear(connection)
-                self._expect(connection)
-            for key, mask in self._selector.select():
-                if key.fileobj is self._woken:
-                    with contextlib.suppress(OSError):
-                        self._woken.recv(4096)
-                elif key.fileobj is self._listener:
-                    self._accept()
-                else:
-                    self._exchange(key.data, mask)
-        self._close_all()
-
-    def _expect(self, connection: _Connection) -> None:
-        """Wait for what this client can do next; give up one that has not read for too long."""
-        unsent = len(connection.unsent)
-        if unsent > MOST_UNREAD:
-            self._drop(connection)
-            return
-        reads = 0 if connection.waiting >= MOST_WAITING else selectors.EVENT_READ
-        wanted = reads | (selectors.EVENT_WRITE if unsent else 0)
-        if wanted == connection.expected:
-            return
-        if not connection.expected:
-            self._selector.register(connection.socket, wanted, connection)
-        elif wanted:
-            self._selector.modify(connection.socket, wanted, connection)
-        else:
-            self._selector.unregister(connection.socket)
-        connection.expected = wanted
-
-    def _close_all(self) -> None:
-        for connection in list(self._connections.values()):
-            self._drop(connection)
-        if self._listener is not None:
-            self._listener.close()
-        self._selector.close()
-        self._waker.close()
-        self._woken.close()
-
-    def _accept(self) -> None:
-        assert self._listener is not None
+    def _run(self, listener: socket.socket, is_ready: threading.Event) -> None:
         try:
-            accepted, _ = self._listener.accept()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                time.sleep(PAUSE)  # whoever waits goes on waiting, and would be seen again at once
-            return
-        if len(self._connections) >= MOST_CLIENTS or not peer_is_user(accepted):
-            accepted.close()
-            return
-        accepted.setblocking(False)
-        connection = _Connection(accepted, next(self._numbers))
-        self._selector.register(accepted, selectors.EVENT_READ, connection)
-        with self._lock:
-            self._connections[connection.number] = connection
+            asyncio.run(self._serve(listener, is_ready))
+        finally:
+            is_ready.set()  # also if it could not start
 
-    def _exchange(self, connection: _Connection, mask: int) -> None:
+    async def _serve(self, listener: socket.socket, is_ready: threading.Event) -> None:
+        self._closing, loop = asyncio.Event(), asyncio.get_running_loop()
+        # Without descriptors left, accepting fails until one is free: asyncio tries again each second.
+        loop.set_exception_handler(lambda _loop, _context: None)
+        server = await asyncio.start_unix_server(self._serve_client, sock=listener, limit=LONGEST_MESSAGE)
+        self._loop = loop
+        is_ready.set()
+        await self._closing.wait()
+        server.close()
+        while any(connection.transport.get_write_buffer_size() for connection in self._connections.values()):
+            await asyncio.sleep(0.01)
+        for connection in self._connections.values():
+            connection.transport.abort()
+
+    async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_accepted = len(self._connections) < MOST_CLIENTS and peer_is_user(writer.get_extra_info("socket"))
+        if not is_accepted:
+            writer.transport.abort()
+            return
+        number = next(self._numbers)
+        connection = self._connections[number] = _Connection(writer.transport, asyncio.Semaphore(MOST_WAITING))
         try:
-            if mask & selectors.EVENT_WRITE:
-                with self._lock:
-                    sent = connection.socket.send(connection.unsent)
-                    del connection.unsent[:sent]
-            if mask & selectors.EVENT_READ:
-                received = connection.socket.recv(1 << 16)
-                if not received:
-                    raise ConnectionResetError
-                self._receive(connection, received)
-        except BlockingIOError:
+            while (line := await reader.readline()).endswith(b"\n"):
+                try:
+                    message = decoded(line)
+                except ProtocolError as error:
+                    self._write(number, encoded({"event": "error", "message": str(error), "mendable": True}))
+                    await asyncio.sleep(0)  # other clients have their turn
+                    continue
+                await connection.room.acquire()
+                self.inbox.put(Request(number, message))
+        except (OSError, ValueError, MemoryError):  # ValueError: a line that is too long
             pass
-        except (OSError, MemoryError):
-            self._drop(connection)
+        finally:
+            del self._connections[number]
+            writer.transport.abort()
+            self.inbox.put(None)  # wakes the engine, which may have no other client
 
-    def _receive(self, connection: _Connection, received: bytes) -> None:
-        connection.unread += received
-        connection.has_lines |= b"\n" in received
-        if len(connection.unread) > LONGEST_MESSAGE and not connection.has_lines:
-            raise ConnectionResetError
-
-    def _hear(self, connection: _Connection) -> None:
-        """Put into the inbox what has come from this client in whole lines, up to ``MOST_WAITING`` at a time."""
-        begin = 0
-        while connection.has_lines and connection.waiting < MOST_WAITING:
-            end = connection.unread.find(b"\n", begin)
-            if end < 0:
-                connection.has_lines = False
-                break
-            try:
-                message = decoded(bytes(connection.unread[begin:end]))
-                with self._lock:
-                    connection.waiting += 1
-                self.inbox.put(Request(connection.number, message))
-            except ProtocolError as error:
-                with self._lock:
-                    connection.unsent += encoded({"event": "error", "message": str(error), "mendable": True})
-            begin = end + 1
-        del connection.unread[:begin]
-
-    def _drop(self, connection: _Connection) -> None:
-        with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(connection.socket)
-        connection.socket.close()
-        with self._lock:
-            self._connections.pop(connection.number, None)
-        # The owner of torch may be waiting for a request; it wants to know that somebody left.
-        self.inbox.put(None)
+    def _write(self, client: int, data: bytes) -> None:
+        connection = self._connections.get(client)
+        if connection is None or connection.transport.is_closing():
+            return
+        connection.transport.write(data)
+        if connection.transport.get_write_buffer_size() > MOST_UNREAD:
+            connection.transport.abort()
 
 
 @contextlib.contextmanager
-def _folder_for_oneself(folder: Path, patience: float = 1.0) -> Iterator[None]:
-    """Put sockets in their places one engine at a time: a new one, not listening yet, looks like one left over.
+def exclusive_folder(folder: Path, patience: float = 1.0) -> Iterator[None]:
+    """Only one engine at a time changes the folder of sockets: a new socket that does not listen yet looks stale.
 
-    After ``patience`` seconds it goes on all the same: an engine that was stopped in the middle holds up no other.
+    After ``patience`` seconds the block runs anyway: an engine that was suspended inside it must not stop others.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -291,7 +215,7 @@ def _folder_for_oneself(folder: Path, patience: float = 1.0) -> Iterator[None]:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove the sockets of engines that died: nobody answers there any more."""
+    """Remove the sockets of engines that have died, to which nothing can connect."""
     for path in folder.glob("*.sock"):
         probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

@@ -193,9 +193,9 @@ def test_many_start_at_once(runtime: Path, tmp_path: Path) -> None:
 
 
 def test_a_stopped_engine_holds_up_no_other(runtime: Path) -> None:
-    with module._folder_for_oneself(runtime):
+    with module.exclusive_folder(runtime):
         began = time.monotonic()
-        with module._folder_for_oneself(runtime, patience=0.1):
+        with module.exclusive_folder(runtime, patience=0.1):
             assert 0.1 <= time.monotonic() - began < 5
 
 
