@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from core.engine.answers import HelloAnswer
 from core.engine.client import EngineClient
 from core.engine.jobs import MOST_JOBS
 from core.engine.protocol import CANCELLED, encoded
@@ -260,7 +261,7 @@ def test_more_clients_than_there_may_be(runtime: Path) -> None:
 
 def test_an_answer_that_is_no_json_is_an_error(engine: Any, tiny: Tiny, saves: Path, forked: Any) -> None:
     def baselines_that_are_none() -> None:
-        Session.baselines = lambda self: {"on": "training", "unigram": math.nan}  # type: ignore[method-assign]
+        Session.baselines = lambda self: HelloAnswer(1, versions={"torch": math.nan})  # type: ignore
 
     other = forked(lambda: Session.create(tiny(), saves, "two"), baselines_that_are_none)
     answer = other.talk.ask("baselines")
