@@ -37,6 +37,7 @@ from tui.messages import (
     RunChosen,
     RunClosed,
     RunDeleted,
+    RunFolderSeen,
     RunOpened,
     RunRead,
     RunRenamed,
@@ -284,6 +285,7 @@ class Playground(App[None]):
         self.news.publish(event)
 
     @on(JournalGrew)
+    @on(RunFolderSeen)
     @on(RunOpened)
     @on(RunsChanged)
     @on(TextsChanged)

@@ -116,6 +116,14 @@ class RunDeleted(Fact):
 
 
 @dataclass
+class RunFolderSeen(Fact):
+    """The folder of a run on screen is gone, without a rename or a deletion of ours, or it ``exists`` again."""
+
+    path: Path
+    exists: bool
+
+
+@dataclass
 class JournalGrew(Fact):
     """A run's journal has new lines, oldest first. Many epochs come in one message."""
 

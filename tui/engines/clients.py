@@ -25,7 +25,7 @@ from core.settings.run_config import RunConfig
 from tui.engines.journal_tail import tail_journal
 from tui.engines.loss import WORKING, loss_in_words
 from tui.engines.standby import Standby, retrieve_exception
-from tui.messages import DevicesFound, EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
+from tui.messages import DevicesFound, EngineLost, JournalGrew, RunFolderSeen, RunOpened, RunsChanged, RunStateChanged
 
 NEXT_STANDBY = 4.0  # seconds until the next standby engine starts: its imports would slow the training just begun
 RELEASE_PATIENCE = 5.0  # seconds that an idle engine may take to release its run
@@ -56,6 +56,7 @@ class Engines:
         self._tails: dict[Path, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._states: dict[Path, str] = {}
+        self._gone: set[Path] = set()  # followed runs whose folder has disappeared
         self.closed = False
 
     def _post(self, message: Message) -> None:
@@ -233,6 +234,7 @@ class Engines:
     async def unfollow(self, run: Path) -> None:
         """Stop posting the journal of ``run``."""
         tail = self._tails.pop(run, None)
+        self._gone.discard(run)
         if tail is not None:
             tail.cancel()
             await asyncio.gather(tail, return_exceptions=True)
@@ -242,7 +244,7 @@ class Engines:
             run,
             publish=lambda events: self._publish(run, events),
             is_training=lambda: self.state(run) == State.TRAINING,
-            check=lambda: self._check_held(run),
+            check=lambda: self._check(run),
         )
 
     def _publish(self, run: Path, events: tuple[Event, ...]) -> None:
@@ -251,16 +253,30 @@ class Engines:
             self._states[run] = state.state
         self._post(JournalGrew(run, events))
 
-    async def _check_held(self, run: Path) -> bool:
-        """Find out whether a run that trains without a client of ours still has an engine; False for other runs."""
+    async def _check(self, run: Path) -> None:
+        """Find out whether the run's folder is still there, and, if it trains elsewhere, whether it has an engine."""
+        exists = await asyncio.to_thread(_may_exist, run)
+        if exists == (run in self._gone):
+            (self._gone.discard if exists else self._gone.add)(run)
+            self._post(RunFolderSeen(run, exists))
         if self.state(run) not in WORKING or self.has_client(run):
-            return False
+            return
         if not await asyncio.to_thread(Run(run).is_held):
             self._states[run] = State.INTERRUPTED
             self._post(RunStateChanged(run, State.INTERRUPTED, 0, "its engine ended before the run did"))
-        return True
 
     def _run_task(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether there is something at ``path``, or the disk cannot say. Reads the disk."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -22,14 +22,14 @@ async def tail_journal(
     run: Path,
     publish: Callable[[tuple[Event, ...]], None],
     is_training: Callable[[], bool],
-    check: Callable[[], Awaitable[bool]],
+    check: Callable[[], Awaitable[None]],
 ) -> None:
     """Read the journal of ``run`` from its beginning, until cancelled.
 
     Args:
         publish: takes the events, oldest first.
         is_training: whether new events are to be expected soon.
-        check: called when nothing is new, and again only after ``CHECK_SECONDS`` if it returns True.
+        check: called when nothing is new, at most once in ``CHECK_SECONDS``.
     """
     reader = JournalReader(Run(run).journal_path)
     loop = asyncio.get_running_loop()
@@ -43,6 +43,7 @@ async def tail_journal(
             if len(events) < MANY:
                 await asyncio.sleep(pause)
             continue
-        if loop.time() >= next_check and await check():
+        if loop.time() >= next_check:
+            await check()
             next_check = loop.time() + CHECK_SECONDS
         await asyncio.sleep(pause if is_training() else SLOW_POLL)

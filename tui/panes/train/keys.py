@@ -10,7 +10,7 @@ KEYS: list[BindingType] = [
     Binding("ctrl+t", "train", "Train", tooltip="Train a new run with these settings, or continue the open run",
             id="train.train"),
     Binding("space", "pause", "Pause", tooltip="Pause, and go on", id="train.pause"),
-    Binding("s", "step", "Step", tooltip="Train one batch, then stop", id="train.step"),
+    Binding("s", "step", "Step", tooltip="Train one batch, of a new run if the settings were changed", id="train.step"),
     Binding("x", "stop", "Stop", tooltip="Stop training and save", id="train.stop"),
     Binding("plus,equals_sign", "scale_rate(1)", "lr up", key_display="+", tooltip="Learning rate x 1.25",
             group=Binding.Group("lr", compact=True), id="train.rate_up"),

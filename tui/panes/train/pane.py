@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from textual import on, work
+from textual import events, on, work
 from textual.widgets import Button
 
 from core.engine.requests import Pause, Request, Resume, Set, Stop
@@ -24,6 +24,7 @@ from tui.messages import (
     JournalGrew,
     RunChosen,
     RunClosed,
+    RunFolderSeen,
     RunOpened,
     RunRead,
     RunShown,
@@ -37,6 +38,7 @@ from tui.panes.train.keys import KEYS
 from tui.panes.train.parts import TrainParts
 from tui.panes.train.plan import LIVE, differs, kept_texts
 from tui.panes.train.preset_dialog import PresetScreen
+from tui.panes.train.run_view import CurvePanel
 from tui.panes.train.settings_form import SettingsForm
 from tui.panes.train.training import Training
 from tui.services import host, listen, stands
@@ -62,6 +64,7 @@ class TrainPane(TrainParts):
             RunShown: self._run_shown, RunRead: self._run_read, RunUnreadable: self._run_unreadable,
             RunClosed: self._run_closed, RunOpened: self._run_opened, RunChosen: self._run_chosen,
             JournalGrew: self._journal_grew, RunStateChanged: self._run_state_changed, EngineLost: self._engine_lost,
+            RunFolderSeen: self._run_folder_seen,
             CorpusChosen: self._corpus_chosen, TextsChanged: self._texts_changed, DevicesFound: self._devices_found,
         })  # fmt: skip
         self.show_plan()
@@ -103,6 +106,17 @@ class TrainPane(TrainParts):
     def _run_unreadable(self, event: RunUnreadable) -> None:
         self._set_state(event.path, State.FAILED, "")
         self._show_failure(event.path, event.reason)
+
+    def _run_folder_seen(self, event: RunFolderSeen) -> None:
+        run = self.run
+        if run is None or run.path != event.path:
+            return
+        if event.exists:
+            self.view.show_failure("")
+            self._state_changed(run)
+        else:
+            words = f"{run.name} is no longer in {run.path.parent}: its folder was moved, renamed or removed."
+            self._show_failure(run.path, f"{words} f5 shows the runs that are there.")
 
     def _run_opened(self, event: RunOpened) -> None:
         self._set_state(event.path, event.answer.state, "")
@@ -203,6 +217,13 @@ class TrainPane(TrainParts):
         if action == "save":
             return True if self.run is not None else None
         return True
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key of the curve that is dimmed does nothing."""
+        run, action = self.run, {"space": "pause", "x": "stop"}.get(event.key)
+        if action and isinstance(self.screen.focused, CurvePanel) and self.check_action(action, ()) is None:
+            name = "No run" if run is None else f"{shown_text(run.name)} is {run.state}: no run"
+            self.notify(f"{name} is training here. ctrl+t trains.", severity="warning", markup=False)
 
     @on(SettingsForm.Edited)
     def _edited(self) -> None:

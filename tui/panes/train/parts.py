@@ -14,7 +14,7 @@ from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig
 from tui.engines.watched_run import WatchedRun
 from tui.messages import DeviceChosen
-from tui.panes.train.plan import Plan, plan_of
+from tui.panes.train.plan import Plan, pending_words, plan_of
 from tui.panes.train.run_view import RunView
 from tui.panes.train.settings_form import SettingsForm
 from tui.panes.train.settings_panel import SettingsPanel
@@ -73,7 +73,9 @@ class TrainParts(Horizontal):
 
     def show_plan(self) -> None:
         """Show what Train does now."""
-        self.panel.show_plan(self.plan, self.run, host(self).data_dir)
+        plan = self.plan
+        self.panel.show_plan(plan, self.run, host(self).data_dir)
+        self.view.show_pending(pending_words(plan, self.run, self.form.texts))
         device = self.form.texts["device"]
         if device != self._device:
             self._device = device

@@ -55,6 +55,21 @@ def kept_texts(run: WatchedRun, texts: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in kept.items() if texts[name] != text}
 
 
+def pending_words(plan: Plan, run: WatchedRun | None, texts: Mapping[str, str]) -> str:
+    """One line about settings that are not those of the run on screen; empty where there are none, or no run."""
+    if run is None or run.config is None or plan not in ("new", "go on"):
+        return ""
+    if plan == "new":
+        own = texts_of(run.config)
+        changed = [item.label for item in settings() if not item.live and texts[item.name] != own[item.name]]
+        what = f"{changed[0]} changed" if len(changed) == 1 else f"{len(changed)} settings changed"
+        return f"{what}: ctrl+t trains a new run, s its first batch" if changed else \
+            "a new run with the same settings: ctrl+t trains it, s its first batch"  # fmt: skip
+    edits = [f"{item.label} {texts[item.name]} instead of {text}" for item in settings()
+             if (text := kept_texts(run, texts).get(item.name)) is not None]  # fmt: skip
+    return f"{', '.join(edits)}: ctrl+t continues with it" if edits else ""
+
+
 def pending_notes(plan: Plan, run: WatchedRun | None, config: RunConfig | None) -> dict[str, str]:
     """Notes below the live settings whose value in the form differs from the run's, by name."""
     if run is None or plan not in ("apply", "go on"):

@@ -95,6 +95,7 @@ class RunView(Vertical):
         with CurvePanel(id="curves"):
             yield Static("", id="trouble", markup=False)
             yield Recovery(id="recovery")
+            yield Static("", id="pending", markup=False)
             yield Static(WELCOME, id="welcome")
             yield CurveChart(id="curve")
             yield Figures(id="figures")
@@ -153,6 +154,13 @@ class RunView(Vertical):
         self.query_one(Recovery).show(rates or {})
         self.failure = words
 
+    def show_pending(self, words: str) -> None:
+        """Say, where the settings are hidden, that they are no longer those of the run; see ``pending_words``."""
+        pending = self.query_one("#pending", Static)
+        if str(pending.content) != words:
+            pending.update(Content(shown_text(words)))
+            pending.set_class(bool(words), "-said")
+
     def watch_busy(self) -> None:
         self.show_parts()
 
@@ -191,18 +199,26 @@ class RunView(Vertical):
         elif run is None:
             welcome.update(WELCOME)
         else:
-            welcome.update(Content(self._waiting_words(run)))
+            self._show_waiting(run)
         welcome.display = not has_curve
         self.query_one("#curve").display = has_curve
         if not has_curve:
             self.query_one(Comparison).display = False
         self._paint(everything=True)
 
+    def _show_waiting(self, run: WatchedRun) -> None:
+        welcome, words = self.query_one("#welcome", Static), Content(self._waiting_words(run))
+        if welcome.content != words:
+            welcome.update(words)
+
     def _waiting_words(self, run: WatchedRun) -> str:
         if run.state == OPENING or run.told_epoch:
             return f"Reading {shown_text(run.name)} …"
         if run.state == State.TRAINING:
             return "The first epoch is running."
+        if run.step is not None:
+            done = f"Batch {run.step.batch:,} of {run.step.num_batches:,} of the first epoch is done."
+            return f"{done}\ns trains the next one, ctrl+t all of them. The curve begins after the first epoch."
         return f"{shown_text(run.name)} has not been trained yet: ctrl+t trains it."
 
     def _schedule(self) -> None:
@@ -227,6 +243,8 @@ class RunView(Vertical):
             self._painted = NOTHING_PAINTED
             return
         self._paint_frame(run)
+        if not self._has_curve and not self.busy:
+            self._show_waiting(run)
         if len(run.training) and not self._has_curve:
             self.show_parts()
             return

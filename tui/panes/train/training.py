@@ -163,7 +163,8 @@ class Training:
     async def step(self) -> None:
         """Train one batch, of a new run if the form asks for one."""
         pane, run = self._pane, self._pane.run
-        path = await self._created() if pane.plan == "new" or run is None else run.path
+        is_new = run is None or pane.plan == "new"
+        path = await self._created() if is_new or run is None else run.path
         if path is None:
             return
         as_before = False if run is None or run.path != path else await self._as_before(run)
@@ -173,6 +174,9 @@ class Training:
         if stands(pane) and pane.run is not None and pane.run.path == path:
             pane.run.apply_step(answer)
             pane.view.changed()
+            if is_new and run is not None:
+                name, old = shown_text(pane.run.name), shown_text(run.name)
+                pane.notify(f"One batch of a new run, {name}, is trained; {old} is unchanged", markup=False)
 
     async def save(self, run: WatchedRun, name: str) -> None:
         """Save a run, or a copy of it under another name."""

@@ -130,11 +130,14 @@ async def test_going_on_with_another_backend_is_asked_first(playground: Make, fa
 async def test_a_step_makes_a_run_and_holds_still(playground: Make, fakes: FakeEngines) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
+        welcome = app.query_one("#welcome", Static)
         await pilot.press("s")
         await until(pilot, lambda: "batch 1/8" in status(app))
         assert "paused" in status(app) and "ppl 900" in status(app)
+        await until(pilot, lambda: "Batch 1 of 8 of the first epoch is done" in str(welcome.content))
         await pilot.press("s")
         await until(pilot, lambda: "batch 2/8" in status(app))
+        await until(pilot, lambda: "Batch 2 of 8" in str(welcome.content))
         assert "train" not in fakes.asked
 
 
@@ -463,6 +466,79 @@ async def test_a_changed_setting_makes_it_a_new_run(playground: Make, fakes: Fak
         await until(pilot, lambda: "lyrics-zh-0002 · training" in status(app))
         first = fakes.of(app.saves / "lyrics-zh-0001")
         assert first is not None and first.state == State.TRAINING
+
+
+def pending(app: Playground) -> str:
+    shown = app.query_one("#pending", Static)
+    return str(shown.content) if shown.display else ""
+
+
+async def test_settings_that_are_not_those_of_the_run_are_said_while_they_are_hidden(
+    playground: Make, fakes: FakeEngines, saves: Path
+) -> None:
+    run = made_run(saves, RunConfig(), "done")
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 251)), StateChanged(State.FINISHED, 250))
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "done · finished" in status(app) and app.query_one("#curve").display)
+        assert pending(app) == ""
+        await app.train.form.focus_setting("num_epochs")
+        app.train.drawer = True
+        app.query_one("#edit-num_epochs", Input).value = "300"
+        await until(pilot, lambda: pending(app) == "epochs 300 instead of 250: ctrl+t continues with it")
+        await pilot.press("escape")
+        assert app.train.form.texts["num_epochs"] == "300" and pending(app), "what survives is said"
+        app.query_one("#edit-num_epochs", Input).value = "250"
+        await until(pilot, lambda: pending(app) == "")
+        app.post_message(CorpusChosen({"corpus": "/tmp/一本书.txt"}))
+        words = "corpus changed: ctrl+t trains a new run, s its first batch"
+        await until(pilot, lambda: pending(app) == words)
+        assert app.query_one("#pending").region.height == 1 and not app.train.drawer
+        app.train.form.change({"corpus": "lyrics-zh", "num_hiddens": "64", "num_steps": "7"})
+        app.train.show_plan()
+        assert pending(app) == words.replace("corpus", "2 settings")
+        await pilot.press("s")
+        await until(pilot, lambda: "lyrics-zh-0001" in status(app) and pending(app) == "")
+        await until(
+            pilot, lambda: "One batch of a new run, lyrics-zh-0001, is trained; done is unchanged" in notices(app)
+        )
+        await pilot.resize_terminal(120, 40)
+        await pilot.press("ctrl+n")
+        await pilot.pause()
+        assert pending(app) == "", "the settings beside it say it"
+
+
+def notices(app: Playground) -> list[str]:
+    return [notification.message for notification in app._notifications]
+
+
+async def test_keys_that_have_no_effect_are_dimmed_and_say_why(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "done")
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 251)), StateChanged(State.FINISHED, 250))
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        for name in ("No run", "done is finished: no run"):
+            for key in ("space", "x"):
+                assert not app.screen.active_bindings[key].enabled, key
+                await pilot.press(key)
+                await until(pilot, lambda name=name: notices(app)[-1:] == [f"{name} is training here. ctrl+t trains."])
+                app.clear_notifications()
+            await app.open_run(run.path)
+            await until(pilot, lambda: "done · finished" in status(app))
+
+
+async def test_a_folder_that_goes_away_is_said(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "here")
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 251)), StateChanged(State.FINISHED, 250))
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: "here · finished" in status(app))
+        run.path.rename(saves / "there")
+        await until(pilot, lambda: f"here is no longer in {saves}" in trouble(app))
+        (saves / "there").rename(run.path)
+        await until(pilot, lambda: trouble(app) == "")
 
 
 async def test_save_under_another_name(playground: Make, fakes: FakeEngines) -> None:
