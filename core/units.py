@@ -54,6 +54,12 @@ def loss_words(nats: float) -> str:
     return f"loss {loss_text(nats)} nats, {loss_text(nats / math.log(2))} bits/token"
 
 
+def date_text(created: str) -> str:
+    """``2026-10-05 14:03`` in the time zone of this machine; empty for an invalid date."""
+    moment = moment_of(created)
+    return moment.strftime("%Y-%m-%d %H:%M") if moment else ""
+
+
 def moment_of(created: str) -> datetime.datetime | None:
     """An ISO date in the time zone of this machine; None where it is malformed."""
     try:

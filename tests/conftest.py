@@ -2,11 +2,17 @@
 
 import gc
 import os
+import signal
 
 import pytest
 
 # Read by libgomp when torch is loaded, hence before any test imports it: else two test processes slow each other down.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+# A suite that a script starts in the background is born with SIGINT ignored, and whatever it starts would inherit that:
+# a test that interrupts a training would wait for ever.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hundreds of screens are built and thrown away: with Python's own thresholds a quarter of the time went into looking
 # through all that pytest and torch hold.

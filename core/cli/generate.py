@@ -30,6 +30,13 @@ def generate(options: argparse.Namespace) -> int:
     run = find_run(options.saves, options.run)
     request = GenerationRequest.from_texts({name: getattr(options, name) for name in OPTIONS})
     report = GenerationReport(request, as_json=options.json)
+    try:
+        return _generate(run, request, report)
+    finally:
+        report.end_line()
+
+
+def _generate(run: Run, request: GenerationRequest, report: GenerationReport) -> int:
     if run.is_held() and asyncio.run(_generate_live(run.path, request.to_message(), report)):
         return 0
 
@@ -97,7 +104,7 @@ class GenerationReport:
         self._streams = not as_json and request.count == 1 and request.sampling.strategy != "beam"
         self._surprises: list[float] = []
         self._continuation = ""
-        self._has_begun = False
+        self._has_begun = self._has_ended = False
 
     def show(self, event: dict[str, Any]) -> None:
         """Show one event of ``core.generation.response``; the prefix comes with the first, when nothing was refused."""
@@ -116,11 +123,18 @@ class GenerationReport:
         elif self._streams:
             print(safe_text(event["text"]), end="", flush=True)
 
+    def end_line(self) -> None:
+        """End the line of a streamed text, whole or interrupted, before something else is said."""
+        if self._has_begun and not self._has_ended:
+            self._has_ended = True
+            print(flush=True)
+
     def _end(self, done: dict[str, Any]) -> None:
         if self._streams:
-            print()
+            self.end_line()
         else:
             self._print_samples(done["samples"])
+            sys.stdout.flush()
         if done["unknown"]:
             names = ", ".join(printable(token) for token in done["unknown"][:10])
             print(f"not in the vocabulary, read as <unk>: {names}", file=sys.stderr)

@@ -42,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     resume = command("resume", "train.resume", "continue a run exactly from its last checkpoint")
     resume.add_argument("run", metavar="RUN")
     resume.add_argument("--epochs", metavar="N", help="total number of epochs to train to")
+    live = "learning_rate or num_epochs, from now on; may be repeated"
+    resume.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=live)
     same = "keep the run's kernels, threads and device, where this machine would choose others"
     resume.add_argument("--as-before", action="store_true", help=same)
     generate = command("generate", "generate.generate", "generate text with a run")

@@ -24,7 +24,7 @@ from core.runs.trash import (
     restored_words,
 )
 from core.settings.setting import shown
-from core.units import bytes_text, counted
+from core.units import bytes_text, counted, date_text
 
 
 def list_all(options: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def _print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
             figure += f" (held out {perplexity_figure(run.validation_perplexity)})"
         rows.append([
             printable(run.name), run.state, f"{run.epoch}/{run.num_epochs}", figure, run.model, printable(run.corpus),
-            shown(run.parameters), bytes_text(run.bytes), printable(run.created[:16].replace("T", " ")),
+            shown(run.parameters), bytes_text(run.bytes), date_text(run.created),
         ])  # fmt: skip
     if len(rows) == 1:
         print(f"no runs in {printable(str(saves))} yet: python -m core train makes one")
@@ -123,7 +123,7 @@ def trash(options: argparse.Namespace) -> int:
             facts = run.summary
             rows.append([
                 printable(run.name), f"{facts.epoch}/{facts.num_epochs}", facts.model, printable(facts.corpus),
-                bytes_text(facts.bytes), run.deleted[:16].replace("T", " ") + " UTC", kept_words(run.deleted),
+                bytes_text(facts.bytes), date_text(run.deleted), kept_words(run.deleted),
             ])  # fmt: skip
         print_table(rows, right=frozenset({1, 4}))
     return 0

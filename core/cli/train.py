@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.cli.printing import fail
 from core.output import tolerate
 from core.process import resume_collection
 from core.settings.presets import preset
-from core.settings.run_config import RunConfig, setting
+from core.settings.run_config import RunConfig, live_setting
 from core.settings.setting import key_values
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ def train(options: argparse.Namespace) -> int:
 
     from core.engine.session import Session
 
-    return _train(Session.create(config, options.saves, options.name, options.data), None, options.json)
+    return _train(Session.create(config, options.saves, options.name, options.data), options.json)
 
 
 def resume(options: argparse.Namespace) -> int:
     """Continue a run from its last checkpoint."""
-    num_epochs = int(setting("num_epochs").parse(options.epochs)) if options.epochs is not None else None
+    texts = {"num_epochs": options.epochs} if options.epochs is not None else {}
+    texts |= key_values(options.set, "learning_rate=0.5")
+    changes = {name: live_setting(name).parse(text) for name, text in texts.items()}
 
     from core.runs.store import find_run
 
@@ -50,11 +52,14 @@ def resume(options: argparse.Namespace) -> int:
     session = Session.open(run)
     if session.change is not None and session.change.as_before is not None and not options.as_before:
         print("hint: resume --as-before computes as the run did so far", file=sys.stderr)
-    return _train(session, num_epochs, options.json, as_before=options.as_before)
+    return _train(session, options.json, as_before=options.as_before, **changes)
 
 
-def _train(session: Session, num_epochs: int | None, as_json: bool, *, as_before: bool = False) -> int:
-    """Train in this process with an engine's socket beside it; ctrl+c stops and saves."""
+def _train(session: Session, as_json: bool, **how: Any) -> int:
+    """Train in this process with an engine's socket beside it; ctrl+c stops and saves.
+
+    ``how``: see ``Session.train``.
+    """
     from core.cli.training_report import TrainingReport
     from core.engine.engine import Engine
     from core.events import State
@@ -66,7 +71,7 @@ def _train(session: Session, num_epochs: int | None, as_json: bool, *, as_before
     engine.start()
     engine.stop_on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
-        events = session.train(num_epochs, as_before=as_before)
+        events = session.train(**how)
         report.begin()
         for event in events:
             report.show(event)

@@ -114,9 +114,14 @@ class TrainingReport:
         name = shlex.quote(run.name)
         if not self._session.save_problem:
             self._progress.print(printable(f"{run.name} is {state} and saved in {run.path}"))
-        if state in (State.STOPPED, State.FAILED, State.DIVERGED):
+        trainer = self._session.trainer
+        if state == State.DIVERGED:
+            if trainer is not None and not trainer.diverged:  # it is back at its last checkpoint
+                rate = f"--set learning_rate={trainer.config.learning_rate / 10:g}"
+                print(printable(f"python -m core resume {name}{place} {rate} continues it at a tenth of the rate"))
+        elif state in (State.STOPPED, State.FAILED):
             print(printable(f"python -m core resume {name}{place} continues it"))
-        else:
+        elif not self._session.metadata.config.bidirectional:  # such a one cannot write
             print(printable(f"python -m core generate {name}{place} --prefix TEXT generates a text"))
 
 

@@ -177,8 +177,12 @@ class Session:
 
     # ------------------------------------------------------------------ training
 
-    def train(self, num_epochs: int | None = None, *, as_before: bool = False) -> list[Event]:
-        """Start or continue training. Raises UserError if there is nothing to train.
+    def train(
+        self, num_epochs: int | None = None, *, learning_rate: float | None = None, as_before: bool = False
+    ) -> list[Event]:
+        """Start or continue training, to ``num_epochs`` and with ``learning_rate`` where they are given.
+
+        Raises UserError if there is nothing to train.
 
         If the run would compute differently than before (``change``), the journal says so first; with ``as_before`` it
         computes as before, and UserError is raised if this machine cannot.
@@ -196,6 +200,11 @@ class Session:
         if wanted != trainer.num_epochs:
             events.append(trainer.set("num_epochs", wanted))
             self._checkpointing.soon(trainer.config.checkpoint_seconds)
+        if learning_rate is not None:
+            events.append(trainer.set("learning_rate", learning_rate))
+            # Before the first batch: a divergence goes back to the checkpoint, which must not bring the old rate back.
+            self._checkpointing.is_current = False
+            self.save()
         if trainer.batch == 0 and trainer.finished:
             trainer.epochs_since_best = 0  # stopped early before, and continued on request
         if self.state not in (State.PAUSED, State.TRAINING):

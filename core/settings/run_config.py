@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from core.settings.setting import Setting, Settings, Value, described, shown
 
 __all__ = [
-    "END", "PADDING", "START", "RunConfig", "Setting", "Value", "minimum_tokens", "setting", "settings", "shown",
+    "END", "PADDING", "START", "RunConfig", "Setting", "Value", "live_setting", "minimum_tokens", "setting",
+    "settings", "shown",
 ]  # fmt: skip
 
 # Before and after each poem, and after its end up to num_steps: the ids 1, 2 and 3 where documents are lines.
@@ -291,6 +292,15 @@ class RunConfig(Settings):
 
 
 settings, setting = RunConfig.settings, RunConfig.setting
+
+
+def live_setting(name: str) -> Setting:
+    """A setting that may change in mid-run. Raises ConfigError for any other."""
+    known = setting(name)
+    if not known.live:
+        live = " and ".join(f"{{{item.name}}}" for item in settings() if item.live)
+        raise RunConfig.refusal(name, f"{{{name}}} cannot be changed in mid-run, only {live} can")
+    return known
 
 
 def minimum_tokens(config: RunConfig) -> int:

@@ -24,7 +24,7 @@ from core.devices import computing, device_facts, usable_device
 from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.implementations import build_model
-from core.settings.run_config import RunConfig, setting, shown
+from core.settings.run_config import RunConfig, live_setting, shown
 from core.training.backend import record, ways
 from core.training.checkpoint_fit import finite_or_none, none_as_infinity, optimiser_state, require_fit
 from core.training.cuda_graph import Records, StepGraph, unavailable_reason
@@ -310,11 +310,7 @@ class Trainer:
 
     def set(self, name: str, value: Any) -> SettingChanged:
         """Change ``learning_rate`` or ``num_epochs`` from the next batch on. Raises ConfigError."""
-        known = setting(name)
-        if not known.live:
-            words = f"{{{name}}} cannot be changed in mid-run, only {{learning_rate}} and {{num_epochs}} can"
-            raise RunConfig.refusal(name, words)
-        checked = known.check(value)
+        checked = live_setting(name).check(value)
         assert isinstance(checked, (int, float))
         begun = self.epoch + (self.batch > 0)
         if name == "num_epochs" and checked < begun:

@@ -1,4 +1,4 @@
-"""Dates and ages in the words that people read."""
+"""Ages in the words that people read."""
 
 from __future__ import annotations
 
@@ -17,9 +17,3 @@ def age_text(created: str, now: datetime.datetime) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return "just now"
-
-
-def date_text(created: str) -> str:
-    """``2026-10-05 14:03`` in the time zone of this machine; empty for an invalid date."""
-    moment = moment_of(created)
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""

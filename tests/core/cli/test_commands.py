@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 
 from core.events import State
 from core.runs.run import Run
+from core.runs.summary import run_summary
 from core.settings.presets import PRESETS
-from core.settings.run_config import RunConfig
+from core.settings.run_config import RunConfig, shown
 from tests.core.cli.commands import SMALL, Printed, refused
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
@@ -120,6 +123,50 @@ def test_a_training_that_diverges(run: Callable[..., Printed], train: Callable[.
     printed = train(*wild, "--name=two", "--json")
     assert printed.code == 1 and printed.json()[-1]["state"] == State.DIVERGED
     assert run("runs", "--saves", saves, "--json").json()[0]["state"] == State.DIVERGED
+
+
+def test_the_advice_after_a_divergence_leads_to_a_training_that_ends(
+    run: Callable[..., Printed], train: Callable[..., Printed], saves: Path
+) -> None:
+    """The last line names a command; what it says is done until the run is finished."""
+    wild = ("--set=learning_rate=1000000", "--set=clipping=none", "--set=activation=relu", "--epochs=20")
+    printed, rates = train(*wild, "--name=one"), [1e6]
+    while printed.code and len(rates) < 12:
+        line = printed.out.splitlines()[-1]
+        assert line.endswith(" continues it at a tenth of the rate"), line
+        words = shlex.split(line.removesuffix(" continues it at a tenth of the rate"))[3:]
+        assert words[:-1] == ["resume", "one", "--saves", str(saves), "--set"], line
+        rates.append(float(words[-1].removeprefix("learning_rate=")))
+        assert rates[-1] == pytest.approx(rates[-2] / 10), "of the rate that was just tried"
+        printed = run(*words)
+        assert f"learning_rate is {shown(rates[-1])} from now on" in printed.out
+    assert printed.code == 0 and 1 < len(rates) < 12, rates
+    assert Run(saves / "one").metadata().config.learning_rate == rates[-1]
+    assert "epoch    20/20" in printed.out and run_summary(Run(saves / "one")).state == State.FINISHED
+    for words, sentence in (
+        ("--set=num_hiddens=5", "num_hiddens cannot be changed in mid-run, only num_epochs and learning_rate can"),
+        ("--set=learning_rate=0", "learning_rate must be above 0"),
+        ("--set=rate=1", "there is no setting 'rate'"),
+        ("--set=learning_rate", "--set takes KEY=VALUE, for example --set learning_rate=0.5"),
+    ):
+        refused(run("resume", "one", "--saves", saves, words), sentence)
+    printed = run("resume", "one", "--saves", saves, "--set=num_epochs=21")
+    assert printed.code == 0 and "epoch    21/21" in printed.out
+
+
+def test_creation_times_are_of_this_machines_zone(
+    run: Callable[..., Printed], trained: Run, saves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = trained.metadata_path.read_text()
+    trained.metadata_path.write_text(text.replace(trained.metadata().created, "2026-03-29T23:00:00.000001+09:00"))
+    try:
+        for zone, shown_date in (("UTC", "2026-03-29 14:00"), ("EST5", "2026-03-29 09:00")):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            assert shown_date in run("runs", "--saves", saves).out, zone
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_loss_beyond_all_perplexities_is_told(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,27 @@ from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from tests.core.cli.commands import REPOSITORY, SMALL, Printed, refused
+from tests.core.processes import started
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
-def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "core", *(str(argument) for argument in arguments)]
-    return subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+def start(*arguments: object, **options: Any) -> AbstractContextManager[subprocess.Popen[str]]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return started("-m", "core", *arguments, **{**pipes, **options})
+
+
+def test_a_test_that_fails_does_not_wait_for_what_it_started(saves: Path, text_path: Path) -> None:
+    """Also for one that is suspended; and what it starts can be interrupted, however the suite was started."""
+    arguments = (f"--corpus={text_path}", f"--saves={saves}", "--name=one", "--epochs=100000", *SMALL)
+    with pytest.raises(AssertionError, match="fails"), start("train", *arguments) as process:
+        process.send_signal(signal.SIGSTOP)
+        raise AssertionError("fails")
+    assert process.returncode == -signal.SIGKILL
+    program = "import tests.conftest, signal; print(signal.getsignal(signal.SIGINT) == signal.default_int_handler)"
+    ignoring = f"trap '' INT; exec {sys.executable} -c '{program}'"
+    told = subprocess.run(["bash", "-c", ignoring], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert told.stdout == "True\n", told.stderr
 
 
 async def paused_by_a_screen(run: Run) -> None:
@@ -88,9 +101,25 @@ def test_writing_with_a_suspended_engine(saves: Path, text_path: Path) -> None:
 def test_what_cannot_write_is_refused_before_the_prefix(
     train: Callable[..., Printed], run: Callable[..., Printed], saves: Path
 ) -> None:
-    assert train("--epochs=1", "--name=both", "--set", "bidirectional=yes").code == 0
+    printed = train("--epochs=1", "--name=both", "--set", "bidirectional=yes")
+    assert printed.code == 0 and "both is finished and saved" in printed.out and "core generate" not in printed.out
     printed = run("generate", "both", "--saves", saves, "--prefix=abc")
     refused(printed, "a bidirectional model cannot write")
+
+
+def test_what_is_said_of_a_text_stands_on_a_line_of_its_own(trained: Run, saves: Path) -> None:
+    """Where both streams go to one place, and where a text is interrupted in its midst."""
+    options = (f"--saves={saves}", "--prefix=45a", "--seed=1")
+    with start("generate", "one", "--length=5", *options, stderr=subprocess.STDOUT) as writing:
+        out, _ = writing.communicate(timeout=60)
+    text, *rest = out.rsplit("\n", 2)
+    assert text.startswith("45a") and rest == ["not in the vocabulary, read as <unk>: 4, 5", ""], out
+    with start("generate", "one", "--length=1000000", *options, stderr=subprocess.STDOUT) as writing:
+        assert writing.stdout is not None
+        head = writing.stdout.read(20)
+        writing.send_signal(signal.SIGINT)
+        out, _ = writing.communicate(timeout=60)
+    assert head.startswith("45a") and out.endswith("\nerror: stopped\n"), out[-100:]
 
 
 def test_a_reader_that_goes_away(saves: Path, text_path: Path) -> None:

@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,9 +26,9 @@ from core.runs.store import find_run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, train_in_child
+from tests.core.processes import started
 
 Tiny = Callable[..., RunConfig]
-REPOSITORY = Path(__file__).resolve().parents[3]
 KILLS = 4
 CASES: list[dict[str, Any]] = [
     {"cell": "rnn", "num_epochs": 40},
@@ -103,10 +102,10 @@ def test_killed_and_resumed_from_the_command_line(tiny: Tiny, saves: Path, one_t
     list(train_to_end(session))
     session.close()
     settings = [f"--set={name}={value}" for name, value in config.to_dict().items() if name != "device"]
-    command = [sys.executable, "-m", "core", "train", "--name=one", f"--saves={saves}", "--json", *settings]
+    command = ["-m", "core", "train", "--name=one", f"--saves={saves}", "--json", *settings]
     kills = 0
     while True:
-        with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+        with started(*command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             for count, _ in enumerate(process.stdout):
                 if count == 50:
@@ -117,6 +116,6 @@ def test_killed_and_resumed_from_the_command_line(tiny: Tiny, saves: Path, one_t
             break
         kills += 1
         assert process.returncode == -signal.SIGKILL and run_summary(run).state == State.INTERRUPTED
-        command = [sys.executable, "-m", "core", "resume", "one", f"--saves={saves}", "--json"]
+        command = ["-m", "core", "resume", "one", f"--saves={saves}", "--json"]
     assert kills >= 2
     assert_same(run, session.run)

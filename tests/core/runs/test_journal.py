@@ -8,8 +8,6 @@ import json
 import math
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +18,8 @@ from core.events import EpochFinished, Event, Note, RunResumed, SampleWritten, S
 from core.runs import journal as module
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalReader, JournalWriter, epochs, last_lines, read_journal
+from tests.core.processes import started
 from tests.run_folders import journal_at
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def epoch(number: int, perplexity: float = 5.0) -> EpochFinished:
@@ -178,7 +175,7 @@ def test_following_another_process_as_it_writes(path: Path) -> None:
         "    for number in range(3000): journal.append(SampleWritten(number, '', 'x' * (number % 300)))\n"
     )
     reader, found = JournalReader(path), []
-    with subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=REPOSITORY) as process:
+    with started("-c", program, path) as process:
         deadline = time.monotonic() + 60
         while len(found) < 3000 and time.monotonic() < deadline:
             found += reader.poll(at_most=5000)

@@ -23,13 +23,12 @@ from core.runs.metadata import RunMetadata
 from core.runs.run import Run
 from core.runs.summary import RunSummary
 from core.settings.run_config import settings, shown
-from core.units import bytes_text, counted
+from core.units import bytes_text, counted, date_text
 from tui.charts import Drawing, Series, line_chart
 from tui.charts.widget import Chart, Draw
 from tui.panes.runs.run_table import state_words
 from tui.services import stands
 from tui.text.cells import clip_cells
-from tui.text.quantities import date_text
 from tui.text.safe import shown_text
 from tui.themes import QUIET
 

@@ -18,9 +18,9 @@ from core.events import State
 from core.runs.summary import RunSummary
 from core.runs.trash import DeletedRun, kept_words
 from core.settings.run_config import shown
-from core.units import bytes_text, count_text, perplexity_text
+from core.units import bytes_text, count_text, date_text, perplexity_text
 from tui.text.cells import cell_len, clip_cells, distinct_labels
-from tui.text.quantities import age_text, date_text
+from tui.text.quantities import age_text
 from tui.text.safe import shown_text
 
 # A sign beside the word, so that colour is never the only difference.

@@ -1,0 +1,27 @@
+"""Programs that a test starts beside itself, and that do not outlive it."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@contextlib.contextmanager
+def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Python with ``arguments``, such as ``"-m", "core", "runs"``, until the block ends.
+
+    A block that fails kills it: ``Popen`` alone would wait for a training that nobody ends, and hang the suite.
+    """
+    command = [sys.executable, *map(str, arguments)]
+    with subprocess.Popen(command, **{"cwd": REPOSITORY, "text": True, **options}) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
