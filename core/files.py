@@ -15,6 +15,7 @@ from typing import BinaryIO
 # A stricter umask is respected. Others may read; only the owner may write.
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
+_KINDS = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 class NotRegularError(OSError):
@@ -96,4 +97,4 @@ def _check_regular(status: os.stat_result, path: Path) -> None:
         return
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    raise NotRegularError("a link" if stat.S_ISLNK(status.st_mode) else "a pipe or a device", path)
+    raise NotRegularError(_KINDS.get(stat.S_IFMT(status.st_mode), "a device"), path)

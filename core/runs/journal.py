@@ -275,7 +275,8 @@ def epochs(events: list[Event]) -> list[EpochFinished]:
 def last_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
     """The objects at the end of a journal, oldest first, back to an epoch's line if there is one in reach.
 
-    The second value tells whether they are all that the journal has.
+    The second value tells whether they are all that the journal has. Raises OSError for one that cannot be read; a
+    missing one has no lines.
     """
     lines: list[dict[str, Any]] = []
     for size in END_SIZES:
@@ -284,7 +285,7 @@ def last_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
                 end = os.fstat(file.fileno()).st_size
                 file.seek(max(0, end - size))
                 pieces = file.read(size).split(b"\n")
-        except OSError:
+        except FileNotFoundError:
             return [], True
         whole = pieces if end <= size else pieces[1:]
         lines = [value for line in whole if line.strip() and (value := parsed_line(line)) is not None]

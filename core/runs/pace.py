@@ -66,7 +66,10 @@ def _newest(saves: Path) -> list[Run]:
 
 def _rate(run: Run) -> float | None:
     """Tokens a second over the last epochs of a run, or None where it has finished none."""
-    lines, _ = last_lines(run.journal_path)
+    try:
+        lines, _ = last_lines(run.journal_path)
+    except OSError:
+        return None
     rates = [line.get("tokens_per_second") for line in lines if line.get("event") == "epoch"]
     known = [rate for rate in rates if isinstance(rate, (int, float)) and rate > 0 and math.isfinite(rate)]
     last = sorted(known[-LAST_EPOCHS:])

@@ -23,7 +23,7 @@ class RunSummary:
 
     A perplexity beyond the range of floating point is infinite; ``loss`` and ``validation_loss`` are in nats.
     ``problem`` is a sentence where ``run.json`` is damaged; then little else is known but how far its curve goes.
-    ``remark`` is one where a checkpoint is, and says what the run can go on from.
+    ``remark`` is one where a checkpoint or the journal is, and says what the run can go on from.
     """
 
     name: str
@@ -70,11 +70,18 @@ class _End:
 def run_summary(run: Run) -> RunSummary:
     """What the files of ``run`` say; of a damaged folder, what is wrong with it. Never raises RunError."""
     size = _folder_size(run.path)
-    end = _end_of_journal(run.journal_path)
+    unreadable = ""
+    try:
+        end = _end_of_journal(run.journal_path)
+        if not os.path.exists(run.journal_path) and (checkpoint := _end_of_checkpoint(run)).epoch:
+            end, unreadable = checkpoint, "journal missing"
+    except OSError as error:
+        end, unreadable = _end_of_checkpoint(run), f"journal unreadable: {error.strerror or error}"
     try:
         facts = run.metadata()
     except RunError as error:
-        left = f"; its curve is still there, up to epoch {end.epoch:,}" if end.epoch else ""
+        curve = f"its curve is still there, up to epoch {end.epoch:,}" if end.epoch else ""
+        left = f"; {unreadable or curve}" if unreadable or curve else ""
         return RunSummary(
             run.name, run.path, State.FAILED, end.epoch, 0, end.perplexity, end.validation_perplexity, "?", "?", 0,
             size, "", f"{error}{left}", loss=end.loss, validation_loss=end.validation_loss,
@@ -84,6 +91,9 @@ def run_summary(run: Run) -> RunSummary:
     if state in (State.TRAINING, State.PAUSED) and not is_held:
         state = State.INTERRUPTED
     config = facts.config
+    if unreadable and state == State.INTERRUPTED and end.epoch >= config.num_epochs:
+        state = State.FINISHED
+    remark = "" if is_held else _remark(run, 0 if unreadable else end.epoch)
     layers = f" x {config.num_layers}" if config.num_layers > 1 else ""
     return RunSummary(
         name=run.name,
@@ -98,7 +108,7 @@ def run_summary(run: Run) -> RunSummary:
         parameters=facts.parameters,
         bytes=size,
         created=facts.created,
-        remark="" if is_held else _remark(run, end.epoch),
+        remark="; ".join(filter(None, (unreadable, remark))),
         loss=end.loss,
         validation_loss=end.validation_loss,
     )
@@ -122,6 +132,16 @@ def _end_of_journal(path: Path) -> _End:
         if event == "resumed" and number < undone_from:
             undone_from, resumed_at = number, number
     return _End(state, resumed_at)
+
+
+def _end_of_checkpoint(run: Run) -> _End:
+    """What the last checkpoint tells where the journal tells nothing: a training, wherever it is now."""
+    for path in (run.latest_path, run.best_path):
+        with contextlib.suppress(RunError):
+            epoch = read_header(path).fact("epoch")
+            if isinstance(epoch, int) and not isinstance(epoch, bool) and 0 <= epoch < 2**63:
+                return _End(State.TRAINING, epoch)
+    return _End(State.TRAINING, 0)
 
 
 def _remark(run: Run, epoch: int) -> str:

@@ -52,7 +52,7 @@ async def test_what_is_wrong_is_said_and_left_as_it_is(playground: Make, tmp_pat
         (b"\xff\xfe", "is not used"),
         (b"a = " + b"[" * 100_000, "is not used"),
         (b"#" * (1 << 21), "it has more than 1,048,576 bytes"),
-        (None, "it is a pipe or a device, no file"),
+        (None, "it is a pipe, no file"),
     ):
         path.unlink(missing_ok=True)
         path.write_bytes(content) if content is not None else os.mkfifo(path)

@@ -64,7 +64,7 @@ def test_good_encodings(train: Callable[..., Printed], text_path: Path) -> None:
         (["--corpus=lyric-zh"], ["did you mean lyrics-zh"]),
         (["--corpus=time-machine", "--data=/nowhere"], ["python -m core download time-machine"]),
         (["--corpus=/tmp"], ["is a folder: choose a text file in it"]),
-        (["--corpus=/dev/null"], ["is a pipe or a device"]),
+        (["--corpus=/dev/null"], ["is a device: choose a regular text file"]),
         (["--corpus=\x1b[31m"], ["\\x1b[31m"]),
         (["--set=num_steps=0"], ["num_steps must be between 1 and 10,000, got 0"]),
         (["--set=learning_rate=-1"], ["learning_rate must be above 0 and at most 1,000,000, got -1"]),

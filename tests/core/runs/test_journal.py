@@ -71,9 +71,11 @@ def test_every_epoch_is_read_as_it_was_written(path: Path) -> None:
 
 
 def test_a_missing_or_unreadable_journal_has_no_events_yet(path: Path) -> None:
-    assert read_journal(path) == [] and JournalReader(path).poll() == []
+    assert read_journal(path) == [] and JournalReader(path).poll() == [] and last_lines(path) == ([], True)
     path.mkdir()
-    assert read_journal(path) == [] and last_lines(path) == ([], True)
+    assert read_journal(path) == []
+    with pytest.raises(IsADirectoryError):
+        last_lines(path)
     assert read_journal(path / "below") == []
 
 
