@@ -16,6 +16,7 @@ from core.events import Event, Note, State
 from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
+from tests.core.processes import started
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FULL = Path("/dev/full")
@@ -93,22 +94,22 @@ def test_a_log_on_a_disk_that_fills_up(saves: Path, text_path: Path, tmp_path: P
         pytest.skip("may not mount")
     try:
         options = [f"--corpus={text_path}", f"--saves={saves}", "--name=one", "--epochs=100000", "--json", *SMALL]
-        with open(disk / "log", "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "core", "train", *options], cwd=REPOSITORY, stdout=log, stderr=subprocess.PIPE
-            )
-        run = Run(saves / "one")
-        deadline = time.monotonic() + 90
-        events: list[Event] = []
-        done = None
-        while (done is None or len(epochs(events)) < done + 5) and time.monotonic() < deadline:
-            time.sleep(0.05)
-            events = read_journal(run.journal_path)
-            if done is None and any(isinstance(event, Note) for event in events):
-                done = len(epochs(events))
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
-        assert process.returncode == 0 and err.count(b"\n") == 1 and b"No space left on device" in err
+        with (
+            open(disk / "log", "wb") as log,
+            started("-m", "core", "train", *options, stdout=log, stderr=subprocess.PIPE) as process,
+        ):
+            run = Run(saves / "one")
+            deadline = time.monotonic() + 90
+            events: list[Event] = []
+            done = None
+            while (done is None or len(epochs(events)) < done + 5) and time.monotonic() < deadline:
+                time.sleep(0.05)
+                events = read_journal(run.journal_path)
+                if done is None and any(isinstance(event, Note) for event in events):
+                    done = len(epochs(events))
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+        assert process.returncode == 0 and err.count("\n") == 1 and "No space left on device" in err
         assert done and len(epochs(events)) >= done + 5 and run_summary(run).state == State.STOPPED
         assert (disk / "log").stat().st_size > 1000
     finally:
