@@ -32,13 +32,13 @@ def check_new_run(saves: Path) -> None:
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
     if not os.path.isdir(place):
-        reason = os.strerror(errno.ENOTDIR)
+        code = errno.ENOTDIR
     elif os.access(place, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         return
     else:
-        reason = os.strerror(errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES)
+        code = errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
     where = "" if place == saves.absolute() else f"{place}: "
+    remedy = "permit reading, writing and entering it, or " if code == errno.EACCES else ""
     raise RunError(
-        f"no run can be made in {saves} ({where}{reason}): permit reading, writing and entering it, or name another "
-        "folder with --saves"
+        f"no run can be made in {saves} ({where}{os.strerror(code)}): {remedy}name another folder with --saves"
     )

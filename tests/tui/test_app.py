@@ -245,7 +245,10 @@ def test_the_screen_imports_no_torch_and_nothing_heavy_before_it_paints() -> Non
     ("arguments", "words"),
     [
         (["--data", "/nowhere"], "--data must be a folder of texts"),
-        (["--saves", "/dev/null/saves"], "no run can be made in /dev/null/saves (/dev/null: Not a directory): permit"),
+        (
+            ["--saves", "/dev/null/saves"],
+            "no run can be made in /dev/null/saves (/dev/null: Not a directory): name another",
+        ),
         ([], "needs a terminal"),
     ],
 )

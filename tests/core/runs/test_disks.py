@@ -242,7 +242,7 @@ def test_a_disk_that_is_read_only(
     told = capsys.readouterr()
     assert told.out == "" and told.err.endswith("cannot be written to: Read-only file system\n")
     assert main(["train", "--preset=lyrics-scratch-sequential", f"--saves={saves}", "--name=two"]) == 2
-    assert capsys.readouterr().err.endswith("Read-only file system\n")
+    assert capsys.readouterr().err.endswith("(Read-only file system): name another folder with --saves\n")
 
 
 # --- who may write -------------------------------------------------------------------------------------------------
