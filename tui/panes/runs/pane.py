@@ -301,7 +301,7 @@ class RunsPane(Vertical):
             # The name is in the title: a title is never markup.
             notice = self._notices[path] = Notification(
                 f"[@click=app.restore_run('{path.parent.name}')]press u or click here to restore it[/]",
-                title=shown_text(f"{run.name} is in the trash"), timeout=10,
+                title=shown_text(f"{run.name} is in the trash"), timeout=10, markup=True,
             )  # fmt: skip
             self.app.post_message(Notify(notice))
             self.post_message(RunsChanged())
