@@ -110,7 +110,8 @@ def dialog(make: Callable[[], Any]) -> Prepare:
 
     async def opened(pilot: Any) -> None:
         await curve(pilot)
-        pilot.app.push_screen(make())
+        await pilot.app.push_screen(make())  # mounted, so that its cursor is found and does not blink
+        await pilot.pause()
 
     return opened
 

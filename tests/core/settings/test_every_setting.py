@@ -174,7 +174,7 @@ def test_any_settings_make_a_run_or_leave_nothing(corpora: dict[str, Path], tmp_
         finally:
             session.close()
         run = Session.open(session.run)
-        assert run.facts.config == config.replace(num_epochs=run.facts.config.num_epochs)
+        assert run.metadata.config == config.replace(num_epochs=run.metadata.config.num_epochs)
         run.close()
 
     one()
