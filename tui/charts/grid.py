@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, split_graphemes
 
 from tui.charts.drawing import Row, Run
 from tui.text.cells import clip_cells, pad_cells
@@ -17,7 +17,7 @@ REFERENCE = "┈"
 
 
 class Grid:
-    """``width`` by ``height`` cells, each a character one cell wide and a style."""
+    """``width`` by ``height`` cells, each with a style and a character; ``""`` is the second half of a wide one."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width = width
@@ -26,49 +26,61 @@ class Grid:
         self._styles = [[""] * width for _ in range(height)]
 
     def write(self, row: int, column: int, text: str, style: str) -> None:
-        """Write ``text`` over the cells at this place."""
-        text = text[: self.width - column]
-        self._characters[row][column : column + len(text)] = text
-        self._styles[row][column : column + len(text)] = [style] * len(text)
+        """Write ``text`` over the cells at this place, as far as there is room."""
+        cells = [cell for start, end, size in split_graphemes(text)[0] if size
+                 for cell in (text[start:end], *[""] * (size - 1))]  # fmt: skip
+        room = max(0, self.width - column)
+        if cells[room:] and not cells[room]:  # half a character
+            cells[room - 1] = " "
+        self._put(row, column, cells[:room], style)
 
     def lay(self, lines: Sequence[str], column: int, style: str) -> None:
-        """Lay a picture over the grid; its blanks are transparent."""
+        """Lay a picture of narrow characters over the grid; its blanks are transparent."""
         for row, line in enumerate(lines[: self.height]):
             for ink in _INK.finditer(line):
-                self.write(row, column + ink.start(), ink.group(), style)
+                self._put(row, column + ink.start(), ink.group()[: self.width - column - ink.start()], style)
 
-    def text(self, row: int) -> str:
-        """The characters of a row."""
-        return "".join(self._characters[row])
+    def _put(self, row: int, column: int, cells: Sequence[str], style: str) -> None:
+        characters, end = self._characters[row], column + len(cells)
+        if cells and not characters[column]:  # of a wide character that is half covered, the rest is blank
+            characters[column - 1] = " "
+        if cells and end < self.width and not characters[end]:
+            characters[end] = " "
+        characters[column:end] = cells
+        self._styles[row][column:end] = [style] * len(cells)
+
+    def columns(self, row: int) -> str:
+        """A row as one character a column."""
+        return "".join(cell[:1] or "█" for cell in self._characters[row])
 
     def write_name(self, row: int, first: int, name: str, style: str) -> None:
         """Write the name of the line in ``row`` on it, as far right as possible without covering a curve or a name.
 
         If there is no room right of column ``first``, the rows above and below are tried, then the name is left out.
         """
-        label = f" {_narrow(clip_cells(shown_text(name), max(4, (self.width - first) // 2)))} "
+        label = f" {clip_cells(shown_text(name), max(4, (self.width - first) // 2))} "
         if not label.strip():
             return
         for place in (row, row - 1, row + 1):
             if not 0 <= place < self.height:
                 continue
-            free = self.text(place)
+            free = self.columns(place)
             if place == row:  # a name may cover its own line
                 free = free.replace(REFERENCE, " ")
-            column = free.rfind(" " * (len(label) + 1), first)
+            column = free.rfind(" " * (cell_len(label) + 1), first)
             if column >= 0:
                 self.write(place, column, label, style)
                 return
 
     def write_x_name(self, gutter: int, name: str, style: str) -> None:
         """Write the name of the x axis in the last row: in the ``gutter`` at the left, or between two ticks."""
-        label = _narrow(shown_text(name))
-        row = self.height - 1
-        ticks = self.text(row)
-        if label and len(label) <= gutter and not ticks[: gutter + 1].strip():
-            self.write(row, 0, label.rjust(gutter), style)
+        label = shown_text(name)
+        cells, row = cell_len(label), self.height - 1
+        ticks = self.columns(row)
+        if label and cells <= gutter and not ticks[: gutter + 1].strip():
+            self.write(row, gutter - cells, label, style)
         elif label:
-            free = ticks.rfind(" " * (len(label) + 2))
+            free = ticks.rfind(" " * (cells + 2))
             if free >= 0:
                 self.write(row, free + 1, label, style)
 
@@ -76,24 +88,16 @@ class Grid:
         """The rows as runs of one style each."""
         rows: list[Row] = []
         for characters, styles in zip(self._characters, self._styles, strict=True):
-            text = "".join(characters)
             runs: list[Run] = []
             start, current = 0, styles[0]
             for column, style in enumerate(styles):
                 if style != current and characters[column] != " ":  # blanks join the run before them
                     if column > start:
-                        runs.append((text[start:column], current))
+                        runs.append(("".join(characters[start:column]), current))
                     start, current = column, style
-            runs.append((text[start:], current))
+            runs.append(("".join(characters[start:]), current))
             rows.append(tuple(runs))
         return rows
-
-
-def _narrow(text: str) -> str:
-    """Text for cells of one character each: wide characters and marks are replaced."""
-    return (
-        text if len(text) == cell_len(text) and all(map(cell_len, text)) else text.encode("ascii", "replace").decode()
-    )
 
 
 def header(title: str, legend: Sequence[tuple[str, str, str]], width: int, style: str) -> Row:

@@ -14,6 +14,7 @@ from textual.content import Content
 
 from tui.charts import Bar, Curve, Drawing, ReferenceLine, Series, bar_chart, decimate, line_chart
 from tui.charts.dots import MARKERS, braille, strokes
+from tui.charts.grid import Grid
 from tui.charts.ticks import count_labels, linear_range, linear_ticks, log_range, log_ticks, tick_labels
 
 NAN, INF = math.nan, math.inf
@@ -187,6 +188,30 @@ def test_labels_cover_no_curve() -> None:
         reference_lines=lines,
     )
     assert inked(with_labels) == inked(without)
+
+
+def test_names_of_wide_characters_have_two_cells_each() -> None:
+    """In names, legends and points alike; what covers half of a wide character leaves the other half blank."""
+    for name in ("春江花月夜", "運行 一 🧠", "e\u0301tude 春"):
+        drawing = line_chart([Series(name, EPOCHS, FALLING)], width=60, height=12, log_y=True, x_label="纪元",
+                             y_label="perplexity", reference_lines=[ReferenceLine(300, name)])  # fmt: skip
+        assert_exact(drawing, 60, 12)
+        assert drawing.plain.count(name) == 2 and "纪元" in drawing.plain, drawing.plain
+    cases = (
+        ([(0, "春江")], "春江    "),
+        ([(1, "春江"), (3, "a")], " 春a    "),
+        ([(1, "春江"), (2, "a")], "  a江   "),
+        ([(1, "春江"), (2, "花")], "  花    "),
+        ([(5, "春江")], "     春 "),
+        ([(7, "春"), (6, "ab")], "      ab"),
+        ([(7, "春")], "        "),
+    )
+    for written, expected in cases:
+        grid = Grid(8, 1)
+        for column, text in written:
+            grid.write(0, column, text, "bold")
+        row = "".join(text for text, _ in grid.rows()[0])
+        assert row == expected and cell_len(row) == 8, f"{written}: {row!r}"
 
 
 def test_a_reference_beyond_the_axis_is_left_out_unless_it_stretches_the_axis() -> None:
