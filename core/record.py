@@ -52,10 +52,10 @@ def _reader(hint: Any) -> Reader:
         return _SCALARS[hint]
     if origin is tuple and arguments[-1] is ...:
         read = _reader(arguments[0])
-        return lambda value: tuple(read(item) for item in _of_type(value, list))
+        return lambda value: tuple(read(item) for item in of_type(value, list))
     if origin is tuple:
         readers = [_reader(argument) for argument in arguments]
-        return lambda value: tuple(read(item) for read, item in zip(readers, _of_type(value, list), strict=True))
+        return lambda value: tuple(read(item) for read, item in zip(readers, of_type(value, list), strict=True))
     if origin is Mapping:
         return _read_texts
     if NoneType in arguments:
@@ -64,12 +64,13 @@ def _reader(hint: Any) -> Reader:
     if set(arguments) == {float, int}:
         return lambda value: _read_int(value) if isinstance(value, int) else _read_float(value)
     if arguments:
-        return lambda value: _of_type(value, arguments)
+        return lambda value: of_type(value, arguments)
     read_object: Reader = hint.from_dict if issubclass(hint, Settings) else partial(read_record, hint)
     return read_object
 
 
-def _of_type(value: Any, kind: type[Any] | tuple[type[Any], ...]) -> Any:
+def of_type(value: Any, kind: type[Any] | tuple[type[Any], ...]) -> Any:
+    """``value``; raises TypeError if it is not of the type."""
     if not isinstance(value, kind):
         raise TypeError(f"{type(value).__name__} is not the type of this field")
     return value
@@ -89,17 +90,17 @@ def _read_float(value: Any) -> float:
 
 def _read_texts(value: Any) -> dict[str, str]:
     """A table of texts, by name; the lengths are limited."""
-    if len(_of_type(value, dict)) > MOST_ENTRIES:
+    if len(of_type(value, dict)) > MOST_ENTRIES:
         raise ValueError("more entries than any table of ours has")
-    return {str(name)[:100]: str(_of_type(text, str))[:1000] for name, text in value.items()}
+    return {str(name)[:100]: str(of_type(text, str))[:1000] for name, text in value.items()}
 
 
 _SCALARS: dict[Any, Reader] = {
     int: _read_int,
     float: _read_float,
-    str: lambda value: _of_type(value, str),
-    bool: lambda value: _of_type(value, bool),
-    Path: lambda value: Path(_of_type(value, str)),
+    str: lambda value: of_type(value, str),
+    bool: lambda value: of_type(value, bool),
+    Path: lambda value: Path(of_type(value, str)),
 }
 
 

@@ -17,43 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from core.devices import devices
-from core.engine.answers import (
-    Answer,
-    BaselinesAnswer,
-    HelloAnswer,
-    RunAnswer,
-    SaveAnswer,
-    SetAnswer,
-    StateAnswer,
-    StepAnswer,
-)
+from core.engine import answers, requests
+from core.engine.answers import Answer
 from core.engine.description import describe
 from core.engine.failure import failure_words, write_failure
 from core.engine.jobs import Jobs, laboratory_job, writing_job
 from core.engine.loading import versions
 from core.engine.protocol import ENDING, error_event
-from core.engine.requests import (
-    QUESTIONS,
-    AnyRequest,
-    Baselines,
-    Cancel,
-    Create,
-    Generate,
-    Hello,
-    Id,
-    Lab,
-    Open,
-    Pause,
-    Quit,
-    Resume,
-    Save,
-    Set,
-    Step,
-    Stop,
-    Train,
-    read_id,
-    read_request,
-)
+from core.engine.requests import QUESTIONS, AnyRequest, Id, read_id, read_request
 from core.engine.server import Request, Server
 from core.engine.session import Session
 from core.engine.shutdown import Ended, Ending
@@ -202,13 +173,13 @@ class Engine:
     def _result(self, client: int, number: Id, asked: AnyRequest) -> Answer | None:
         """The answer; None for a job, which sends its own events."""
         match asked:
-            case Generate(options):
+            case requests.Generate(options):
                 self._jobs.begin(client, number, writing_job(self._session(), options))
                 return None
-            case Lab(settings):
+            case requests.Lab(settings):
                 self._jobs.begin(client, number, laboratory_job(settings))
                 return None
-            case Cancel(target):
+            case requests.Cancel(target):
                 self._jobs.cancel(client, target)
                 return Answer()
         answer: Answer = getattr(self, f"_on_{type(asked).__name__.lower()}")(asked)
@@ -228,12 +199,12 @@ class Engine:
             raise UserError("this engine has no run yet: open one or create one")
         return self.session
 
-    def _on_hello(self, asked: Hello) -> HelloAnswer:
+    def _on_hello(self, asked: requests.Hello) -> answers.HelloAnswer:
         session = self.session
         run, state = (session.run.path, session.state) if session is not None else (None, State.IDLE)
-        return HelloAnswer(os.getpid(), devices(), versions(), run, state)
+        return answers.HelloAnswer(os.getpid(), devices(), versions(), run, state)
 
-    def _on_open(self, asked: Open) -> RunAnswer:
+    def _on_open(self, asked: requests.Open) -> answers.RunAnswer:
         if self.session is None:
             with self.ending.interruptible():
                 session = Session.open(Run(asked.run))
@@ -242,7 +213,7 @@ class Engine:
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
         return describe(self._session())
 
-    def _on_create(self, asked: Create) -> RunAnswer:
+    def _on_create(self, asked: requests.Create) -> answers.RunAnswer:
         if self.session is not None:
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
         with self.ending.interruptible():
@@ -256,36 +227,36 @@ class Engine:
         self.server.move(session.run.path)
         write_log_to(open_log(session))
 
-    def _on_train(self, asked: Train) -> StateAnswer:
+    def _on_train(self, asked: requests.Train) -> answers.StateAnswer:
         return self._after(self._session().train(asked.num_epochs, as_before=asked.as_before))
 
-    def _on_pause(self, asked: Pause) -> StateAnswer:
+    def _on_pause(self, asked: requests.Pause) -> answers.StateAnswer:
         return self._after(self._session().pause())
 
-    def _on_resume(self, asked: Resume) -> StateAnswer:
+    def _on_resume(self, asked: requests.Resume) -> answers.StateAnswer:
         return self._after(self._session().train())
 
-    def _on_stop(self, asked: Stop) -> StateAnswer:
+    def _on_stop(self, asked: requests.Stop) -> answers.StateAnswer:
         return self._after(self._session().stop())
 
-    def _on_step(self, asked: Step) -> StepAnswer:
+    def _on_step(self, asked: requests.Step) -> answers.StepAnswer:
         session = self._session()
         for _ in range(asked.count):
             self._publish(session.step(lambda: self.ending.asked, as_before=asked.as_before))
             if session.state != State.PAUSED or self.ending.asked:
                 break
         assert session.trainer is not None  # a session without one has refused the step
-        return StepAnswer(session.state, **dataclasses.asdict(session.trainer.progress()))
+        return answers.StepAnswer(session.state, **dataclasses.asdict(session.trainer.progress()))
 
-    def _on_set(self, asked: Set) -> SetAnswer:
+    def _on_set(self, asked: requests.Set) -> answers.SetAnswer:
         self._publish(self._session().set(asked.name, asked.value))
-        return SetAnswer(asked.name, asked.value)
+        return answers.SetAnswer(asked.name, asked.value)
 
-    def _on_baselines(self, asked: Baselines) -> BaselinesAnswer:
+    def _on_baselines(self, asked: requests.Baselines) -> answers.BaselinesAnswer:
         with self.ending.interruptible():
             return self._session().baselines()
 
-    def _on_save(self, asked: Save) -> SaveAnswer:
+    def _on_save(self, asked: requests.Save) -> answers.SaveAnswer:
         session = self._session()
         name = asked.name or session.run.name
         path = session.save()
@@ -294,16 +265,16 @@ class Engine:
         if name != session.run.name:
             with self.ending.interruptible():
                 path = session.copy(name)
-        return SaveAnswer(path, path.name)
+        return answers.SaveAnswer(path, path.name)
 
-    def _on_quit(self, asked: Quit) -> Answer:
+    def _on_quit(self, asked: requests.Quit) -> Answer:
         self.ending.ask()
         return Answer()
 
-    def _after(self, events: list[Event]) -> StateAnswer:
+    def _after(self, events: list[Event]) -> answers.StateAnswer:
         self._publish(events)
         session = self._session()
-        return StateAnswer(session.state, session.trainer.epoch if session.trainer is not None else 0)
+        return answers.StateAnswer(session.state, session.trainer.epoch if session.trainer is not None else 0)
 
 
 def open_log(session: Session) -> int:

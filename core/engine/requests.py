@@ -12,23 +12,14 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, cast, get_args
 
-from core.engine.answers import (
-    Answer,
-    AnswerT,
-    BaselinesAnswer,
-    HelloAnswer,
-    RunAnswer,
-    SaveAnswer,
-    SetAnswer,
-    StateAnswer,
-    StepAnswer,
-)
+from core.engine import answers
+from core.engine.answers import Answer, AnswerT
 from core.errors import UserError
 from core.generation.options import OPTIONS, GenerationRequest
-from core.record import read_record, record_as_json
+from core.record import of_type, read_record, record_as_json
 from core.settings.laboratory_config import SequenceConfig
 from core.settings.run_config import RunConfig
-from core.settings.setting import Value, shortened
+from core.settings.setting import Value, given, shortened
 
 Id = int | str | None
 """The id of a request, chosen by its client; every event that answers the request carries it."""
@@ -56,19 +47,19 @@ class Request(Generic[AnswerT]):
 
 
 @dataclass(frozen=True)
-class Hello(Request[HelloAnswer]):
+class Hello(Request[answers.HelloAnswer]):
     """Describe the engine process."""
 
 
 @dataclass(frozen=True)
-class Open(Request[RunAnswer]):
+class Open(Request[answers.RunAnswer]):
     """Load a run."""
 
     run: Path
 
 
 @dataclass(frozen=True)
-class Create(Request[RunAnswer]):
+class Create(Request[answers.RunAnswer]):
     """Create a run in ``saves``; ``data`` is the folder in which corpora are found by name."""
 
     config: RunConfig
@@ -78,7 +69,7 @@ class Create(Request[RunAnswer]):
 
 
 @dataclass(frozen=True)
-class Train(Request[StateAnswer]):
+class Train(Request[answers.StateAnswer]):
     """Start or continue training up to ``num_epochs``; with ``as_before``, on the backend that was used before."""
 
     num_epochs: int | None = None
@@ -86,22 +77,22 @@ class Train(Request[StateAnswer]):
 
 
 @dataclass(frozen=True)
-class Pause(Request[StateAnswer]):
+class Pause(Request[answers.StateAnswer]):
     """Pause training."""
 
 
 @dataclass(frozen=True)
-class Resume(Request[StateAnswer]):
+class Resume(Request[answers.StateAnswer]):
     """Continue training."""
 
 
 @dataclass(frozen=True)
-class Stop(Request[StateAnswer]):
+class Stop(Request[answers.StateAnswer]):
     """Stop training."""
 
 
 @dataclass(frozen=True)
-class Step(Request[StepAnswer]):
+class Step(Request[answers.StepAnswer]):
     """Train ``count`` batches, then pause; ``as_before`` as in ``Train``."""
 
     count: int = 1
@@ -113,7 +104,7 @@ class Step(Request[StepAnswer]):
 
 
 @dataclass(frozen=True)
-class Set(Request[SetAnswer]):
+class Set(Request[answers.SetAnswer]):
     """Change a live setting."""
 
     name: str
@@ -121,12 +112,12 @@ class Set(Request[SetAnswer]):
 
 
 @dataclass(frozen=True)
-class Baselines(Request[BaselinesAnswer]):
+class Baselines(Request[answers.BaselinesAnswer]):
     """Measure the n-gram models."""
 
 
 @dataclass(frozen=True)
-class Save(Request[SaveAnswer]):
+class Save(Request[answers.SaveAnswer]):
     """Save a checkpoint; with the name of another run, copy the run to it."""
 
     name: str | None = None
@@ -162,12 +153,7 @@ AnyRequest = (
     Hello | Open | Create | Train | Pause | Resume | Stop | Step | Set | Baselines | Save | Generate | Lab | Cancel
     | Quit
 )  # fmt: skip
-REQUESTS: dict[str, type[AnyRequest]] = {
-    kind.__name__.lower(): kind
-    for kind in (
-        Hello, Open, Create, Train, Pause, Resume, Stop, Step, Set, Baselines, Save, Generate, Lab, Cancel, Quit,
-    )
-}  # fmt: skip
+REQUESTS: dict[str, type[AnyRequest]] = {kind.__name__.lower(): kind for kind in get_args(AnyRequest)}
 # Requests that change nothing: they are dropped if their client has disconnected.
 QUESTIONS = (Hello, Baselines, Generate, Lab, Cancel)
 
@@ -185,16 +171,16 @@ def read_request(message: Mapping[str, Any]) -> AnyRequest:
     name = message.get("request")
     kind = REQUESTS.get(name) if isinstance(name, str) else None
     if kind is None:
-        given = name if isinstance(name, str) else _type_of(name)
-        raise UserError(f"there is no request {given[:50]!r}: there are {', '.join(REQUESTS)}")
-    given_fields = {key: value for key, value in message.items() if key not in ("id", "request")}
+        words = name if isinstance(name, str) else given(name)
+        raise UserError(f"there is no request {words[:50]!r}: there are {', '.join(REQUESTS)}")
+    values = {key: value for key, value in message.items() if key not in ("id", "request")}
     known = OPTIONS if kind is Generate else {item.name: item for item in fields(kind)}
-    for key in given_fields:
+    for key in values:
         if key not in known:
             raise UserError(f"{name} has no field {shortened(repr(key))}, only: {', '.join(known) or 'none'}")
     if kind is Generate:
-        return Generate(GenerationRequest.from_message(given_fields))
-    return kind(**{item.name: _read(str(name), item, given_fields.get(item.name)) for item in fields(kind)})
+        return Generate(GenerationRequest.from_message(values))
+    return kind(**{item.name: _read(str(name), item, values.get(item.name)) for item in fields(kind)})
 
 
 def _read(request: str, item: Field[Any], value: Any) -> Any:
@@ -205,24 +191,23 @@ def _read(request: str, item: Field[Any], value: Any) -> Any:
     try:
         return read(value)
     except (TypeError, ValueError):
-        raise UserError(f"{request} needs {item.name}, {what}, got {_type_of(value)}") from None
-
-
-def _type_of(value: Any) -> str:
-    """A JSON value for an error message; a list or an object is only named by its type."""
-    if isinstance(value, (list, dict)):
-        return "a list" if isinstance(value, list) else "an object"
-    return "nothing" if value is None else shortened(repr(value))
+        raise UserError(f"{request} needs {item.name}, {what}, got {given(value)}") from None
 
 
 def _text(value: Any) -> str:
     """A text that can be written to a file or a journal. Raises TypeError, ValueError."""
-    if not isinstance(value, str):
-        raise TypeError
-    if "\0" in value or len(value) > LONGEST_TEXT:
+    text: str = of_type(value, str)
+    if "\0" in text or len(text) > LONGEST_TEXT:
         raise ValueError
-    value.encode("utf-8", "surrogateescape")  # raises for half a surrogate pair; escaped bytes are valid
-    return value
+    text.encode("utf-8", "surrogateescape")  # raises for half a surrogate pair; escaped bytes are valid
+    return text
+
+
+def _whole_number(value: Any) -> int:
+    """A whole number of any size: its range is checked where it is used."""
+    if isinstance(value, bool):
+        raise TypeError
+    return int(of_type(value, int))
 
 
 def _path(value: Any) -> Path:
@@ -231,44 +216,13 @@ def _path(value: Any) -> Path:
     return Path(value)
 
 
-def _whole_number(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError
-    return value
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _scalar(value: Any) -> Value:
-    if not isinstance(value, (bool, int, float, str)):
-        raise TypeError
-    return value
-
-
-def _settings(value: Any) -> dict[str, Value]:
-    """Settings by name; the configuration checks the names and values."""
-    if not isinstance(value, dict):
-        raise TypeError
-    for name, setting in value.items():
-        try:
-            _scalar(setting)
-        except (TypeError, ValueError):
-            what, given = _READERS["Value"][0], _type_of(setting)
-            raise UserError(f"the setting {shortened(repr(name))} must be {what}, got {given}") from None
-    return value
-
-
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "int": ("a whole number", _whole_number),
-    "bool": ("true or false", _truth),
+    "bool": ("true or false", lambda value: of_type(value, bool)),
     "str": (f"a text of up to {LONGEST_TEXT:,} characters without a zero byte", _text),
     "Path": ("a text, the path of a folder", _path),
-    "Value": ("a number, a text, true or false", _scalar),
-    "RunConfig": ("an object of settings", lambda value: RunConfig.from_dict(_settings(value))),
-    "SequenceConfig": ("an object of settings", lambda value: SequenceConfig.from_dict(_settings(value))),
+    "Value": ("a number, a text, true or false", lambda value: of_type(value, get_args(Value))),
+    "RunConfig": ("an object of settings", lambda value: RunConfig.from_dict(of_type(value, dict))),
+    "SequenceConfig": ("an object of settings", lambda value: SequenceConfig.from_dict(of_type(value, dict))),
     "Id": ("the id of a request", lambda value: read_id({"id": value})),
 }

@@ -75,7 +75,7 @@ class Setting:
                 return value
         elif self._is_finite_number(value) and self._within(value):
             return float(value)
-        raise self.refusal(f"must be {self.range_text()}, got {_given(value)}")
+        raise self.refusal(f"must be {self.range_text()}, got {given(value)}")
 
     def refusal(self, words: str) -> ConfigError:
         """The error for a wrong value: the setting's name, or its label in a form, and ``words``."""
@@ -103,7 +103,7 @@ class Setting:
             noun = "yes or no" if self.kind is bool else "a whole number" if self.kind is int else "a number"
             bounds = self.range_text()
             detail = f" {bounds}" if bounds not in (noun,) and self.kind is not bool else ""
-            raise self.refusal(f"must be {noun}{detail}, got {_given(text)}") from None
+            raise self.refusal(f"must be {noun}{detail}, got {given(text)}") from None
         return self.check(value)
 
     def _within(self, value: float) -> bool:
@@ -237,8 +237,12 @@ def shortened(text: str) -> str:
     return text if len(text) <= 100 else f"{text[:90]}..."
 
 
-def _given(value: object) -> str:
-    """A refused value as an error message shows it."""
+def given(value: object) -> str:
+    """A refused value as an error message shows it; a list or an object is only named by its type."""
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    if value is None:
+        return "nothing"
     if isinstance(value, int) and abs(value) > 2**64:
         return "a number beyond 64 bits"  # too long to read, or even for Python to print
     return shortened(shown(value) if isinstance(value, (int, float)) else repr(value))
