@@ -1,0 +1,1 @@
+"""Looking inside a model: one step, gradients through time, units, saliency, tokens, parity."""
