@@ -30,11 +30,7 @@ def stats(options: argparse.Namespace) -> int:
         data_dir=options.data,
     )
     facts = describe(
-        corpus,
-        batch_size=options.batch_size,
-        num_steps=options.num_steps,
-        top=options.top,
-        documents=options.documents,
+        corpus, batch_size=options.batch_size, num_steps=options.num_steps, top=options.top, documents=options.documents
     )
     put(facts) if options.json else _print_statistics(facts)
     return 0

@@ -258,13 +258,13 @@ class Engine:
 
     def _on_save(self, asked: requests.Save) -> answers.SaveAnswer:
         session = self._session()
-        name = asked.name or session.run.name
-        path = session.save()
+        session.save()
         if session.save_problem:
             raise UserError(session.save_problem)
-        if name != session.run.name:
+        path = session.run.path
+        if asked.name and asked.name != path.name:
             with self.ending.interruptible():
-                path = session.copy(name)
+                path = session.copy(asked.name)
         return answers.SaveAnswer(path, path.name)
 
     def _on_quit(self, asked: requests.Quit) -> Answer:

@@ -42,7 +42,6 @@ class Session:
 
     Attributes:
         folder: the locked folder of the run.
-        model, vocabulary: the live ones.
         trainer: None if the text is missing or has changed; ``no_training`` is then the reason, and the model can
             still generate.
         state: see ``core.events.State``; ``message`` is the reason for it, or empty.
@@ -58,7 +57,6 @@ class Session:
         self.no_training = ""
         self.model: LanguageModel
         self.vocabulary: Vocabulary
-        self._run = Run(folder.path)
         self._journal = JournalWriter(folder)
         self._checkpointing = Checkpointing(folder, metadata, self._journal, self._record)
         if disk is not None:
@@ -70,10 +68,7 @@ class Session:
     @property
     def run(self) -> Run:
         """The paths of the run's files now; they follow a folder that is moved."""
-        path = self.folder.path
-        if path != self._run.path:
-            self._run = Run(path)
-        return self._run
+        return Run(self.folder.path)
 
     @property
     def metadata(self) -> RunMetadata:
@@ -94,9 +89,9 @@ class Session:
         data_dir: Path | None = None,
         disk: Disk | None = None,
     ) -> Session:
-        """Create an untrained run and save it. Raises UserError; then no folder is left."""
+        """Create an untrained run and save it. Raises UserError, and then leaves no folder."""
         if name:
-            refuse_taken(saves / check_name(name))
+            refuse_taken(saves / check_name(name))  # a model may take minutes to build: refuse before
         check_new_run(saves)
         corpus = corpus_of(config, data_dir)
         trainer = Trainer(config, corpus)
@@ -180,12 +175,10 @@ class Session:
     def train(
         self, num_epochs: int | None = None, *, learning_rate: float | None = None, as_before: bool = False
     ) -> list[Event]:
-        """Start or continue training, to ``num_epochs`` and with ``learning_rate`` where they are given.
-
-        Raises UserError if there is nothing to train.
+        """Start or continue training, to ``num_epochs`` and with ``learning_rate`` if they are given.
 
         If the run would compute differently than before (``change``), the journal says so first; with ``as_before`` it
-        computes as before, and UserError is raised if this machine cannot.
+        computes as before. Raises UserError if there is nothing to train, or this machine cannot compute as before.
         """
         if as_before:
             self._compute_as_before()
@@ -345,10 +338,9 @@ class Session:
         on = "held out" if trainer.held_out is not None else "training"
         return BaselinesAnswer(on, **n_gram_baselines(trainer.corpus, trainer.config))
 
-    def save(self, name: str | None = None) -> Path:
-        """Save a checkpoint; with another ``name``, copy the run too. Raises UserError if it cannot be copied."""
+    def save(self) -> None:
+        """Save a checkpoint; if that fails, ``save_problem`` is the reason."""
         self._checkpointing.save(self.trainer)
-        return self.run.path if name is None or name == self.run.name else self.copy(name)
 
     def copy(self, name: str) -> Path:
         """Copy the run as it was last saved; an interrupted copy leaves nothing. Raises UserError."""
@@ -366,12 +358,9 @@ class Session:
         self._record(Note(text))
 
     def close(self) -> None:
-        """Save what is not saved yet and release the run."""
-        if not self.folder.is_open:
-            return
+        """Stop training, save and release the run; further calls do nothing."""
         try:
-            if self.state in (State.TRAINING, State.PAUSED):
-                self.stop()
+            self.stop()
         finally:
             self._release()
 

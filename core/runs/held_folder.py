@@ -64,11 +64,6 @@ class HeldFolder:
                 self._path = path
         return self._path
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the run is still held by this."""
-        return self._folder >= 0
-
     def check(self) -> None:
         """Raise FolderLostError where this folder must not be written to any more."""
         if not self.lost and (self._folder < 0 or not self._has_lock()):

@@ -51,7 +51,8 @@ def test_a_run_that_is_moved_leaves_the_one_that_takes_its_name_alone(
     first.set("learning_rate", 0.9)  # which is in run.json with the next checkpoint
     first.set("learning_rate", SETTINGS.get("learning_rate", 1.0))
     steps(first, 10)
-    first.save("C")
+    first.save()
+    first.copy("C")
     assert {entry.name: entry.read_bytes() for entry in second.run.path.iterdir()} == files, "not a byte is changed"
     assert first.run.path == saves / "B" and describe(first).name == "B" and not first.save_problem
     assert read_checkpoint(Run(saves / "B").latest_path)[1]["step"] == first.trainer.step  # type: ignore[union-attr]
@@ -108,10 +109,10 @@ def test_a_folder_that_is_deleted_ends_the_training(
     assert session.message == (
         f"{what} while an engine had the run open: training has stopped and nothing more is written"
     )
-    for act in (session.train, session.step, lambda: session.save("B")):
+    session.save()
+    for act in (session.train, session.step, lambda: session.copy("B")):
         with pytest.raises(UserError, match="nothing more is written"):
             act()
-    session.save()
     session.close()
     assert {entry: entry.read_bytes() for entry in saves.rglob("*") if entry.is_file()} == before
     if second is not None:

@@ -212,13 +212,13 @@ def test_a_copy_of_a_training_is_a_run_that_rests(tiny: Tiny, saves: Path, whole
     session = Session.create(tiny(), saves, "one")
     session.train()
     until(session, lambda: session.trainer is not None and session.trainer.step == 20)
-    copy = Run(session.save("copy"))
+    session.save()
+    copy = Run(session.copy("copy"))
     assert session.state == State.TRAINING and run_summary(copy).state == State.STOPPED
     with pytest.raises(RunError, match="there is already a run 'copy'"):
-        session.save("copy")
+        session.copy("copy")
     with pytest.raises(RunError, match="cannot be the name of a run"):
-        session.save("../copy")
-    assert session.save("one") == session.run.path
+        session.copy("../copy")
     for one in (Session.open(copy), session):
         list(train_to_end(one)) if one is not session else until(session, lambda: session.state == State.FINISHED)
         one.close()
@@ -302,8 +302,9 @@ def test_training_goes_on_where_saving_fails(tiny: Tiny, saves: Path, whole: Any
         f"the checkpoint could not be saved (No space left on device): make room or permit writing in "
         f"{session.run.path}; training goes on in memory, and saving is tried again"
     ]
+    session.save()
     with pytest.raises(RunError, match="could not be saved"):
-        session.save("copy")
+        session.copy("copy")
     assert describe(session).save_problem and not (saves / "copy").exists()
     disk.step = ""
     session.advance()

@@ -91,8 +91,9 @@ def test_training_goes_on_while_the_disk_is_full(tiny: Tiny, small_disk: Path, w
         _, facts = read_checkpoint(run.latest_path)
         assert facts["step"] < session.trainer.step, "the old save is there, and whole"  # type: ignore[union-attr]
         assert not list(run.path.glob(".*")), "and nothing half-written is left"
+        session.save()
         with pytest.raises(RunError, match="No space left on device"):
-            session.save(f"copy-{filling}")
+            session.copy(f"copy-{filling}")
         ballast.unlink()
         steps(session, 2)
         assert not session.save_problem and notes(run)[-1] == "the checkpoint is saved again"
