@@ -1,4 +1,4 @@
-"""How a file is replaced so that it is whole at every moment: the old one or the new one."""
+"""Atomic replacement of a file: at every moment it is the old one or the new one, whole."""
 
 from __future__ import annotations
 
@@ -10,38 +10,35 @@ from core.runs.held_folder import HeldFolder
 
 
 class Disk:
-    """The steps of a save, one method each: the seam at which tests inject faults."""
+    """The steps of a save, one method each, where tests inject faults. All raise OSError."""
 
     def write(self, file: BinaryIO, data: bytes) -> None:
-        """Write all of ``data``. Raises OSError."""
+        """Write all of ``data``."""
         file.write(data)
 
     def flush(self, file: BinaryIO) -> None:
-        """Hand what is buffered to the system. Raises OSError."""
+        """Pass buffered data to the system."""
         file.flush()
 
     def fsync(self, file: BinaryIO) -> None:
-        """Force the file to the disk. Raises OSError."""
+        """Sync the file to the disk."""
         os.fsync(file.fileno())
 
     def rename(self, folder: HeldFolder, source: str, target: str) -> None:
-        """Put ``source`` in the place of ``target`` in one step. Raises OSError."""
+        """Replace ``target`` by ``source`` in one step."""
         folder.rename(source, target)
 
     def sync_folder(self, folder: HeldFolder) -> None:
-        """Force the renaming to the disk, where the system can."""
+        """Sync the new name to the disk."""
         folder.sync()
 
 
 def write_whole(folder: HeldFolder, name: str, data: bytes, disk: Disk | None = None) -> None:
-    """Put ``data`` into a file so that it is, at every moment, either the old one or the new one, whole.
-
-    Raises OSError; the old file is then untouched and the temporary one is gone.
-    """
+    """Replace a file by ``data``. Raises OSError; the old file is then unchanged and the temporary one removed."""
     disk = disk or Disk()
     temporary = f".{name}.{os.getpid()}.tmp"
     with contextlib.suppress(OSError):
-        folder.remove(temporary)  # of a killed process that had our number
+        folder.remove(temporary)  # of a killed process with the same number
     try:
         with folder.open_new(temporary) as file:
             disk.write(file, data)
@@ -56,7 +53,7 @@ def write_whole(folder: HeldFolder, name: str, data: bytes, disk: Disk | None = 
 
 
 def remove_leftovers(folder: HeldFolder) -> None:
-    """Remove what a killed process left of its saves: nobody else is saving now."""
+    """Remove the temporary files of killed processes; no other process is saving now."""
     for name in folder.names():
         if name.startswith(".") and name.endswith(".tmp"):
             with contextlib.suppress(OSError):

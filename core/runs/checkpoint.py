@@ -1,10 +1,9 @@
 """Checkpoints: tensors in a safetensors file that is whole or absent.
 
-A checkpoint is serialised to bytes, written to a temporary file in the same folder, flushed, fsynced, then renamed over
-the old one, and the folder is fsynced. (``save_file`` of safetensors writes in place: a
-crash in the middle of it would leave neither the old checkpoint nor the new one.) Tensors and JSON only: nothing here
-can run code when it is read. The header holds a sha256 over all of it: a bit that flips on the disk is noticed when
-the checkpoint is read. (Reading it back at once would notice nothing: it comes from the memory that it was written to.)
+A checkpoint is serialised to bytes and replaces the old one by ``write_whole``. (``save_file`` of safetensors writes in
+place: a crash in the middle of it would leave neither the old checkpoint nor the new one.) Tensors and JSON only:
+reading a checkpoint runs no code. The header contains a sha256 of all of it: a bit that flips on the disk is noticed
+when the checkpoint is read. (Reading it back at once would only read the system's cache.)
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def write_checkpoint(
     places: set[int] = set()
     for key, tensor in on_cpu.items():
         place = tensor.untyped_storage().data_ptr()
-        if place in places:  # tied weights: safetensors wants each tensor to have its own memory
+        if place in places:  # tied weights: safetensors requires separate memory for each tensor
             on_cpu[key] = tensor.clone()
         places.add(place)
     words = json.dumps(facts)
@@ -51,9 +50,8 @@ def write_checkpoint(
 def read_checkpoint(path: Path, opened: Opened = open_to_read) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors (on the CPU) and facts of a checkpoint. Raises RunError with a sentence that names the file.
 
-    ``opened`` opens it: a held folder's, where the file in that folder is meant wherever the path leads.
-
-    Memory: twice the file, and no more than its header where the header does not describe it.
+    ``opened`` opens it; ``HeldFolder.open_to_read`` opens the file in that folder, wherever the path leads now. Memory:
+    twice the file, or only its header if that does not match the file.
     """
     try:
         with opened(path) as file:
@@ -62,7 +60,7 @@ def read_checkpoint(path: Path, opened: Opened = open_to_read) -> tuple[dict[str
             file.seek(0)
             tensors = safetensors.torch.load(file.read())
         if _digest(tensors, header.facts) != header.sha256:
-            raise ValueError("its sha256 is another one")
+            raise ValueError("its sha256 does not match")
     except OSError as error:
         raise unreadable(path, error) from None
     except _DAMAGE as error:
@@ -71,19 +69,16 @@ def read_checkpoint(path: Path, opened: Opened = open_to_read) -> tuple[dict[str
 
 
 def _facts(words: str) -> dict[str, Any]:
-    """The trainer's facts. Raises ValueError where they are no object, or a number in them is none of ours."""
+    """The trainer's facts. Raises ValueError if they are no object, or a number is out of range."""
     facts = json.loads(words)
     if not isinstance(facts, dict):
         raise ValueError("its facts are no object")
     for name, value in facts.items():
         for number in value if isinstance(value, list) else [value]:
             # A perplexity may be as large as a float can be; a count may not.
-            if (
-                abs(number) >= 2**63
-                if isinstance(number, int)
-                else isinstance(number, float) and not math.isfinite(number)
-            ):
-                raise ValueError(f"its fact {name[:50]!r} is no number that can be reckoned with")
+            is_too_large = isinstance(number, int) and abs(number) >= 2**63
+            if is_too_large or (isinstance(number, float) and not math.isfinite(number)):
+                raise ValueError(f"its fact {name[:50]!r} is out of range")
     return facts
 
 

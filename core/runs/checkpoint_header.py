@@ -1,7 +1,7 @@
-"""The header of a checkpoint: what the file says that it holds, read and checked before anything else of it is.
+"""The header of a checkpoint: the description of its contents, checked before the rest of the file is read.
 
-A header is checked against the file's length: one that was cut, or that promises more than there is, is known by
-reading a few kilobytes, however large it is. No torch in this module: the list of runs looks at headers.
+A header is checked against the file's length: a file that was cut, or whose header is wrong, is recognised by reading a
+few kilobytes, however large it is. No torch in this module: the list of runs reads headers.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from core.files import open_to_read
 from core.units import counted
 
 FORMAT = 1
-# The header of a checkpoint lists its tensors and holds the trainer's facts; a longer one is not ours.
+# The header lists the tensors and contains the trainer's facts; a longer one is not ours.
 LONGEST_HEADER = 1 << 18
-# What reading a file raises that is no whole checkpoint.
+# The exceptions of reading a file that is no whole checkpoint.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError)
 _BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "I64": 8,
@@ -34,7 +34,7 @@ Opened = Callable[[Path], BinaryIO]
 
 @dataclass(frozen=True)
 class Header:
-    """``bytes`` is its own length in the file; ``facts`` the trainer's, as JSON; ``shapes`` those of the tensors."""
+    """``bytes`` is its length in the file, ``facts`` the trainer's facts as JSON, ``shapes`` those of the tensors."""
 
     bytes: int
     facts: str
@@ -42,7 +42,7 @@ class Header:
     shapes: Mapping[str, tuple[int, ...]]
 
     def fact(self, name: str) -> Any:
-        """One of the trainer's facts; None where there is no such."""
+        """One of the trainer's facts; None if it is missing."""
         try:
             return json.loads(self.facts).get(name)
         except DAMAGE:
@@ -50,7 +50,7 @@ class Header:
 
 
 def read_header(path: Path, opened: Opened = open_to_read) -> Header:
-    """The header of a checkpoint, without a look at its numbers. Raises RunError, a sentence that names the file."""
+    """The header of a checkpoint. Raises RunError with a sentence that names the file."""
     try:
         with opened(path) as file:
             return checked_header(file)
@@ -61,10 +61,7 @@ def read_header(path: Path, opened: Opened = open_to_read) -> Header:
 
 
 def checked_header(file: BinaryIO) -> Header:
-    """The header at the beginning of ``file``, which is then read up to its tensors.
-
-    Raises OSError, and one of ``DAMAGE`` where the header does not describe this file, byte for byte.
-    """
+    """The header at the beginning of ``file``. Raises OSError, and one of ``DAMAGE`` if it does not match the file."""
     size = os.fstat(file.fileno()).st_size
     start = file.read(8)
     if len(start) < 8:
@@ -73,29 +70,28 @@ def checked_header(file: BinaryIO) -> Header:
     if length > size - 8:
         raise ValueError("its header is longer than the file")
     if length > LONGEST_HEADER:
-        raise ValueError(f"its header has {counted(length, 'byte')}, more than any of ours")
+        raise ValueError(f"its header has {counted(length, 'byte')}, more than {LONGEST_HEADER:,}")
     entries = json.loads(file.read(length))
     if not isinstance(entries, dict) or not isinstance(entries.get("__metadata__"), dict):
-        raise ValueError("its header is none of ours")
+        raise ValueError("its header has no metadata")
     metadata = entries.pop("__metadata__")
     if metadata["format"] != str(FORMAT):
         raise ValueError(f"format {str(metadata['format'])[:20]}, this program knows format {FORMAT}")
     facts, sha256 = metadata["facts"], metadata["sha256"]
     if not isinstance(facts, str) or not isinstance(sha256, str):
-        raise ValueError("its facts are no text")
-    shapes = _shapes(entries, size - 8 - length)
-    return Header(8 + length, facts, sha256, shapes)
+        raise ValueError("its facts are not text")
+    return Header(8 + length, facts, sha256, _shapes(entries, size - 8 - length))
 
 
 def unreadable(path: Path, error: OSError) -> RunError:
-    """The sentence for a file that the system does not give."""
+    """The error for a file that cannot be opened or read."""
     if isinstance(error, FileNotFoundError):
         return RunError(f"{path} is missing: this run has no saved weights yet")
     return RunError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def damaged(path: Path, error: BaseException) -> RunError:
-    """The sentence for a file that is no checkpoint."""
+    """The error for a file that is no whole checkpoint."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, KeyError):
         reason = f"its header lacks {reason}"
@@ -103,26 +99,26 @@ def damaged(path: Path, error: BaseException) -> RunError:
 
 
 def _shapes(entries: Mapping[str, Any], size: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor. Raises where they do not fill ``size`` bytes without a gap or an overlap."""
+    """The shape of each tensor. Raises one of ``DAMAGE`` if they do not fill ``size`` bytes without gap or overlap."""
     shapes: dict[str, tuple[int, ...]] = {}
     places: list[tuple[int, int]] = []
     for name, entry in entries.items():
         shape, (begin, end) = entry["shape"], entry["data_offsets"]
         if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
-            raise ValueError(f"the shape of {name[:50]!r} is none")
+            raise ValueError(f"the shape of {name[:50]!r} is not a list of numbers")
         if not all(type(number) is int and 0 <= number <= size for number in (*shape, begin, end)):
-            raise ValueError(f"the shape or the place of {name[:50]!r} is outside the file")
+            raise ValueError(f"the shape or place of {name[:50]!r} is outside the file")
         if entry["dtype"] not in _BYTES:
-            raise ValueError(f"{name[:50]!r} has the type {str(entry['dtype'])[:20]!r}, which is none of ours")
+            raise ValueError(f"{name[:50]!r} has the unknown type {str(entry['dtype'])[:20]!r}")
         if math.prod(shape) * _BYTES[entry["dtype"]] != end - begin:
-            raise ValueError(f"the shape of {name[:50]!r} does not fit its place")
+            raise ValueError(f"the shape of {name[:50]!r} does not match its place")
         shapes[name] = tuple(shape)
         places.append((begin, end))
     reached = 0
     for begin, end in sorted(places):
         if begin != reached:
-            raise ValueError("its tensors overlap, or leave room between them")
+            raise ValueError("its tensors overlap, or there are gaps between them")
         reached = end
     if reached != size:
-        raise ValueError(f"it should have {counted(reached, 'byte')} of numbers and has {size:,}")
+        raise ValueError(f"its tensors should have {counted(reached, 'byte')} and have {size:,}")
     return shapes

@@ -1,8 +1,8 @@
-"""The folder of a run, held: whoever has its lock writes into that folder, whatever its path has become.
+"""The locked folder of a run: the holder of the lock writes into that folder, wherever it is moved.
 
-A path is only a name: ``mv`` gives it to another folder while an engine trains. So the one who holds the lock keeps
-the folder itself open, and every file is opened, renamed and removed relative to that descriptor. A folder that was
-deleted, or whose lock file was removed (another engine could then hold the run as well), is never written to again.
+A path is only a name: ``mv`` gives it to another folder while an engine trains. So the holder of the lock keeps the
+folder itself open, and opens, renames and removes every file relative to that descriptor. A folder that was deleted, or
+whose lock file was removed (another engine could then hold the run too), is never written to again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from core.errors import RunError
@@ -24,20 +23,18 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class FolderLostError(OSError):
-    """The folder was deleted, or its lock was, while it was held: nothing may be written there any more."""
+    """The folder or its lock was deleted while it was held: nothing more may be written there."""
 
 
 class HeldFolder:
-    """A run's folder and its lock, for as long as this is open, however the process ends.
+    """A run's folder and its lock, until ``close`` or the end of the process.
 
-    Every method that writes raises OSError, and FolderLostError once the folder is lost.
-
-    Attributes:
-        lost: a sentence as soon as it is known that the folder was deleted, else empty.
+    Every method that writes raises OSError, and FolderLostError once the folder is lost; ``lost`` is then a sentence,
+    else empty.
     """
 
     def __init__(self, path: Path) -> None:
-        """Take the lock. Raises RunError where an engine holds it, or the folder is gone or cannot be written to."""
+        """Take the lock. Raises RunError if an engine holds it, or the folder is missing or not writable."""
         self.lost = ""
         self._path = path
         try:
@@ -57,7 +54,7 @@ class HeldFolder:
 
     @property
     def path(self) -> Path:
-        """Where the folder is now, as far as the system tells; else where it was when last seen."""
+        """The path of the folder now, if the system knows it, else the last known one."""
         if self._folder >= 0 and not self._is_at(self._path):
             path = _path_of(self._folder)
             if path is not None and self._is_at(path):
@@ -65,7 +62,7 @@ class HeldFolder:
         return self._path
 
     def check(self) -> None:
-        """Raise FolderLostError where this folder must not be written to any more."""
+        """Raise FolderLostError if nothing more may be written to this folder."""
         if not self.lost and (self._folder < 0 or not self._has_lock()):
             path = self.path
             what = f"{path / lock.NAME} was removed" if self._is_at(path) else f"{path} was deleted"
@@ -73,24 +70,24 @@ class HeldFolder:
         if self.lost:
             raise FolderLostError(errno.ENOENT, self.lost)
 
-    # ------------------------------------------------------------------ its files, by their names
+    # ------------------------------------------------------------------ files, by name
 
     def open_to_read(self, path: Path) -> BinaryIO:
-        """The file of that name in this folder, wherever ``path`` leads: see ``files.open_to_read``."""
+        """The file with the name of ``path`` in this folder, see ``files.open_to_read``."""
         return open_to_read(path, self._folder)
 
     def open_to_append(self, path: Path, flags: int = os.O_RDWR | os.O_APPEND) -> int:
-        """The descriptor of a file, made where it is missing: see ``files.open_to_append``."""
+        """The descriptor of a file, created if it is missing, see ``files.open_to_append``."""
         self.check()
         return open_to_append(path, flags, self._folder)
 
     def open_new(self, name: str) -> BinaryIO:
-        """A file that was not there before, open for writing."""
+        """A new file, open for writing."""
         self.check()
         return open_new(Path(name), self._folder)
 
     def rename(self, source: str, target: str) -> None:
-        """Put ``source`` in the place of ``target`` in one step."""
+        """Replace ``target`` by ``source`` in one step."""
         self.check()
         os.rename(source, target, src_dir_fd=self._folder, dst_dir_fd=self._folder)
 
@@ -100,25 +97,25 @@ class HeldFolder:
         os.unlink(name, dir_fd=self._folder)
 
     def names(self) -> list[str]:
-        """What is in the folder."""
+        """The names of all files in the folder."""
         return os.listdir(self._folder)
 
     def sync(self) -> None:
-        """Force the names of its files to the disk, where the system can (not every file system takes it)."""
+        """Sync the names of its files to the disk, if the file system supports it."""
         with contextlib.suppress(OSError):
             os.fsync(self._folder)
 
-    # ------------------------------------------------------------------ itself
+    # ------------------------------------------------------------------ the folder itself
 
     def move(self, parent: int, path: Path) -> None:
-        """Give the folder the name of ``path``, in its own parent, of which ``parent`` is a descriptor."""
+        """Rename the folder to ``path``, in its own parent, whose descriptor is ``parent``."""
         self.check()
-        # Fails where a folder with files in it has meanwhile taken the name: nothing is ever overwritten.
+        # Fails if a folder with files in it has taken the name meanwhile: nothing is overwritten.
         os.rename(self._path.name, path.name, src_dir_fd=parent, dst_dir_fd=parent)
         self._path = path
 
     def close(self) -> None:
-        """Let the run go; further calls do nothing."""
+        """Release the run; further calls do nothing."""
         for descriptor in (self._lock, self._folder):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -127,9 +124,7 @@ class HeldFolder:
     def __enter__(self) -> HeldFolder:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _is_at(self, path: Path) -> bool:
@@ -139,19 +134,19 @@ class HeldFolder:
             return False
 
     def _has_lock(self) -> bool:
-        """Whether the folder still has the very file that is locked."""
+        """Whether the folder still contains the locked file itself."""
         try:
             found = os.stat(lock.NAME, dir_fd=self._folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
         except OSError as error:
-            # A disk that gives no answer for a while has not lost anything, a network's stale handle has.
+            # A disk that does not answer for a while has lost nothing; a stale handle of a network disk has.
             return error.errno not in (errno.ENOTDIR, errno.ESTALE)
         return os.path.samestat(os.fstat(self._lock), found)
 
 
 def _path_of(folder: int) -> Path | None:
-    """The path of an open folder, where the system can tell."""
+    """The path of an open folder, if the system knows it."""
     with contextlib.suppress(OSError, ValueError):
         if sys.platform == "darwin":
             return Path(os.fsdecode(fcntl.fcntl(folder, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))

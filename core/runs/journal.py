@@ -1,7 +1,7 @@
 """The journal of a run: ``metrics.jsonl``, append-only, one JSON object a line.
 
-It is the truth for curves: the screen, the command line, a plot script and ``tail -f`` all read the same lines.
-A torn last line means "not yet"; a damaged line in the middle is passed over and counted.
+It is the truth for curves: the screen, the command line, a plot script and ``tail -f`` read the same lines. A torn last
+line means "not yet"; a damaged line in the middle is skipped and counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import re
 import time
 from collections import deque
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from core.events import LARGEST_LOSS, EpochFinished, Event, RunResumed, event_from_json
@@ -24,14 +23,14 @@ from core.runs.held_folder import HeldFolder
 
 NAME = "metrics.jsonl"
 
-# A line longer than this is no event of ours; the reader drops it instead of holding it in memory.
+# A longer line is no event; the reader skips it and does not keep it in memory.
 LONGEST_LINE = 1 << 22
-# What a full disk does not take waits in memory, up to so many lines.
+# Lines that are kept in memory while the disk is full.
 MOST_PENDING = 100_000
-# A journal's end is looked at in steps: an epoch's line is most often in the first of them.
+# Bytes of a journal's end that are read, in steps: usually the first contains an epoch.
 END_SIZES = (1 << 16, 1 << 20, 1 << 24)
-# Nearly every line of a long journal is an epoch's, as the writer below puts it; read thus, it takes a third of the
-# time that any JSON takes. A line that is not exactly so, or has numbers of many digits, is read as JSON.
+# Nearly every line of a long journal is an epoch in the form of the writer below: matching it takes a third of the time
+# of a JSON parser. A line in any other form, or with numbers of many digits, is read as JSON.
 _NUMBER = rb"(-?(?:0|[1-9]\d{0,29})(?:\.\d{1,30})?(?:[eE][-+]?\d{1,4})?|null)"
 _WHOLE = rb"(0|[1-9]\d{0,17})"
 _EPOCH = re.compile(
@@ -49,13 +48,10 @@ _EPOCH = re.compile(
 
 
 class JournalWriter:
-    """Appends events to a journal. Each line is written whole by one ``write``, so that a reader sees whole lines."""
+    """Appends events to a journal, each line by one ``write``, so that a reader sees whole lines."""
 
     def __init__(self, folder: HeldFolder) -> None:
-        """Open the journal in ``folder`` for appending; a torn last line of a killed writer is closed first.
-
-        Raises OSError, also for a link or anything else that is no regular file.
-        """
+        """Open the journal and end a torn last line. Raises OSError, also if it is not a regular file."""
         self._folder = folder
         self._file = folder.open_to_append(folder.path / NAME)
         size = os.fstat(self._file).st_size
@@ -66,10 +62,9 @@ class JournalWriter:
                 self.flush()
 
     def append(self, event: Event) -> None:
-        """Write one event, with the time of day in ``time`` (seconds since 1970).
+        """Write one event, with ``time`` in seconds since 1970.
 
-        A disk that is full is no reason to stop training: what cannot be written is kept and tried again with the
-        next event. Raises OSError only from ``flush``.
+        If the disk is full, training continues: the line is kept and tried again with the next event.
         """
         line = json.dumps({**event.to_json(), "time": round(time.time(), 3)}, ensure_ascii=False, allow_nan=False)
         self._pending.append(line.encode("utf-8", "surrogatepass") + b"\n")
@@ -77,9 +72,9 @@ class JournalWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending. Raises OSError where the disk does not take it; the lines are kept."""
+        """Write the pending lines. Raises OSError; the lines are then kept."""
         while self._pending:
-            self._folder.check()  # where another engine may hold the run by now, the file may be its journal too
+            self._folder.check()  # of a lost folder, another engine may be writing this journal
             line = self._pending[0]
             before, written = os.fstat(self._file).st_size, 0
             try:
@@ -89,19 +84,19 @@ class JournalWriter:
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     written += taken
             except OSError:
-                # Half a line went on to a full disk. Only the holder of the run's lock writes here, so it can go again.
+                # Remove half a line; only the holder of the run's lock writes here.
                 if written:
                     os.ftruncate(self._file, before)
                 raise
             self._pending.popleft()
 
     def sync(self) -> None:
-        """Force the journal to the disk. Raises OSError."""
+        """Sync the journal to the disk. Raises OSError."""
         self.flush()
         os.fsync(self._file)
 
     def close(self) -> None:
-        """Write what is pending, if the disk takes it, and close the file; further calls do nothing."""
+        """Write the pending lines, if possible, and close the file; further calls do nothing."""
         if self._file >= 0:
             with contextlib.suppress(OSError):
                 self.flush()
@@ -111,17 +106,14 @@ class JournalWriter:
     def __enter__(self) -> JournalWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 class JournalReader:
-    """Reads a journal as it grows. ``poll`` returns what has come since the last call."""
+    """Reads a journal as it grows: ``offset`` bytes so far, with ``damaged_lines`` lines that are no events."""
 
     def __init__(self, path: Path) -> None:
-        """``offset`` tells how many bytes have been read so far, ``damaged_lines`` how many lines were no events."""
         self.path = path
         self.damaged_lines = 0
         self.offset = 0
@@ -129,10 +121,10 @@ class JournalReader:
         self._skipping = False
 
     def poll(self, at_most: int = 1 << 24) -> list[tuple[Event, float]]:
-        """The next events with their times, reading no more than ``at_most`` bytes; [] where there is nothing new.
+        """The events since the last call with their times, in at most ``at_most`` further bytes.
 
-        A missing file, or one that cannot be read, has no events yet. A file that has lost whole lines was replaced:
-        it is read from its beginning. One that has lost half a line belongs to a writer on a full disk.
+        A missing or unreadable file has no events yet. A file that has lost whole lines was replaced: it is read from
+        its beginning. One that has lost half a line belongs to a writer on a full disk.
         """
         try:
             with open_to_read(self.path) as file:
@@ -162,7 +154,7 @@ class JournalReader:
         return found
 
     def _whole_lines(self, chunk: bytes) -> bytes:
-        """The whole lines that are there with ``chunk``; what is left of it is kept for the next time."""
+        """The lines that ``chunk`` completes; the rest of it is kept for the next call."""
         data = self._rest + chunk
         end = data.rfind(b"\n") + 1
         lines, self._rest = data[:end], data[end:]
@@ -177,22 +169,18 @@ class JournalReader:
         return lines
 
     def _read_any(self, lines: bytes, found: list[tuple[Event, float]]) -> None:
-        """Add the events of lines that may hold anything."""
-        for line in lines.split(b"\n"):
-            if line.strip() and (event := self._event(line)) is not None:
-                found.append(event)
-
-    def _event(self, line: bytes) -> tuple[Event, float] | None:
-        value = parsed_line(line)
-        event = event_from_json(value) if value is not None else None
-        if value is None or event is None:
-            self.damaged_lines += 1
-            return None
-        return event, _moment(value.get("time"))
+        """Add the events of lines with any contents."""
+        for line in filter(bytes.strip, lines.split(b"\n")):
+            value = parsed_line(line) or {}
+            event = event_from_json(value)
+            if event is None:
+                self.damaged_lines += 1
+            else:
+                found.append((event, _moment(value.get("time"))))
 
 
 def _moment(value: Any) -> float:
-    """The time of a line, in seconds since 1970; 0 where it is none."""
+    """The time of a line, in seconds since 1970; 0 if it is malformed."""
     return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e12 else 0.0
 
 
@@ -200,7 +188,7 @@ def _epoch(
     epoch: bytes, step: bytes, perplexity: bytes, held_out: bytes, loss: bytes, norm: bytes, rate: bytes, pace: bytes,
     seconds: bytes, held_out_loss: bytes | None, time: bytes,
 ) -> tuple[EpochFinished, float] | None:  # fmt: skip
-    """The event and the time that the texts of an epoch's line stand for; None where a number is not there."""
+    """The event and the time of an epoch's line, from the texts of its numbers; None if one is missing."""
     try:
         values = {
             "epoch": int(epoch),
@@ -219,7 +207,7 @@ def _epoch(
         moment = _moment(float(time))
     except ValueError:
         return None
-    # Its own way to make a frozen dataclass takes longer than all of the above.
+    # The constructor of a frozen dataclass takes longer than all of the above.
     event = object.__new__(EpochFinished)
     object.__setattr__(event, "__dict__", values)
     return event, moment
@@ -237,7 +225,7 @@ def parsed_line(line: bytes) -> dict[str, Any] | None:
 
 
 def read_journal(path: Path) -> list[Event]:
-    """All events of a journal, without those that a resume has undone. [] where there is no file."""
+    """All events of a journal, without those that a resume has undone; none if the file is missing."""
     reader = JournalReader(path)
     events: list[Event] = []
     while True:
@@ -248,14 +236,11 @@ def read_journal(path: Path) -> list[Event]:
 
 
 def standing(events: list[Event]) -> list[Event]:
-    """The events that stand: each resume undoes what is told before it of epochs later than its checkpoint's.
-
-    One pass from the end, however many resumes there are.
-    """
+    """The valid events: each resume undoes the earlier events of epochs after its checkpoint. One pass from the end."""
     if not any(type(event) is RunResumed for event in events):
         return events
     kept: list[Event] = []
-    least = math.inf  # epochs that every later resume knows
+    least = math.inf  # the epoch of the earliest checkpoint that was resumed later
     for event in reversed(events):
         epoch = getattr(event, "epoch", None)
         if isinstance(event, RunResumed):
@@ -273,10 +258,9 @@ def epochs(events: list[Event]) -> list[EpochFinished]:
 
 
 def last_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
-    """The objects at the end of a journal, oldest first, back to an epoch's line if there is one in reach.
+    """The last objects of a journal, oldest first, if possible back to an epoch, and whether they are all of them.
 
-    The second value tells whether they are all that the journal has. Raises OSError for one that cannot be read; a
-    missing one has no lines.
+    A missing journal has none. Raises OSError if it cannot be read.
     """
     lines: list[dict[str, Any]] = []
     for size in END_SIZES:

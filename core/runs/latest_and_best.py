@@ -1,10 +1,10 @@
-"""The two checkpoints of a run, the latest and the best, put on the disk as one.
+"""The two checkpoints of a run, the latest and the best, saved together.
 
-A better epoch may come many times a second, and forcing a file to the disk takes longer than such an epoch: so the best
-checkpoint waits in memory until the latest one is taken. What the disk then holds belongs together at every moment: the
-best goes to a file of its own, the latest takes its place, and only then does the best take its own. The latest knows
-the lowest held-out perplexity; by it, whoever opens the run after a crash in between can tell whether the waiting file
-is the best that the latest speaks of, or belongs to epochs that were lost with the crash.
+A better epoch may come many times a second, and syncing a file takes longer than such an epoch: so the best checkpoint
+is kept in memory until the latest one is saved. The two on the disk match at every moment: the best is written to a
+waiting file, then the latest is replaced, then the waiting file replaces the best. The latest contains the lowest
+held-out perplexity. After a crash in between it shows whether the waiting file is the best that the latest refers to,
+or belongs to epochs that the crash lost.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class Checkpoints:
         self._best: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
 
     def keep_best(self, tensors: Tensors, facts: Facts) -> None:
-        """This is the best so far: a copy is kept in memory, on the CPU, and written with the next ``write``."""
+        """Keep a copy of the best checkpoint in memory, on the CPU, until the next ``write``."""
         self._best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}, dict(facts)
 
     def write(self, tensors: Tensors, facts: Facts, disk: Disk) -> None:
-        """Put the latest checkpoint on the disk, and with it the best where there is a better one than there was.
+        """Save the latest checkpoint, and a best one that was kept.
 
-        Raises OSError where either could not be; what was there before is then still there, and a best one that could
-        not be written is tried again with the next ``write``.
+        Raises OSError if either fails; the previous files are then unchanged, and the next ``write`` tries the best one
+        again.
         """
         refused: OSError | None = None
         if self._best is not None:
             try:
                 write_checkpoint(self._folder, WAITING_BEST, *self._best, disk)
             except OSError as error:
-                refused = error  # the latest is the more important one, and takes less room where it replaces another
+                refused = error  # the latest is more important, and needs less room because it replaces another
         write_checkpoint(self._folder, LATEST, tensors, facts, disk)
         if refused is not None:
             raise refused
@@ -59,10 +59,7 @@ class Checkpoints:
             self._best = None
 
     def settle(self) -> None:
-        """Forget a best checkpoint that the latest one on the disk knows nothing of; put one that it knows in place.
-
-        To be called before a run goes on from what the disk holds.
-        """
+        """Before a run continues from the disk: move the waiting file into place, or remove it if it is obsolete."""
         self._best = None
         with contextlib.suppress(OSError):
             if self._belongs():
@@ -71,7 +68,7 @@ class Checkpoints:
                 self._folder.remove(WAITING_BEST)
 
     def _belongs(self) -> bool:
-        """Whether the waiting file is the best checkpoint that the latest one knows, or the last whole one there is."""
+        """Whether the waiting file is the best checkpoint that the latest refers to, or the only whole one."""
         try:
             best = read_header(Path(WAITING_BEST), self._folder.open_to_read)
         except RunError:

@@ -1,4 +1,4 @@
-"""The lock of a run: an ``flock`` that the engine holds for as long as it lives, so that it cannot be stale."""
+"""The lock of a run: an ``flock`` that ends with the engine's process, so that it cannot be stale."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 
 
 def acquire(path: Path, folder: int, patience: float = 0.25) -> int:
-    """Take the lock in the file of that name in an open folder; it lasts as long as the returned descriptor is open.
+    """Take the lock: the file with the name of ``path`` in an open folder. Closing the returned descriptor releases it.
 
-    Raises RunError where an engine holds it, or where it cannot be written to.
+    Raises RunError if an engine holds it, or the file is not writable.
     """
     try:
         descriptor = open_to_append(path, os.O_RDWR, folder)
-    except FileNotFoundError:  # what is made in a folder that was deleted
+    except FileNotFoundError:  # the folder was deleted
         raise RunError(f"there is no run {path.parent.name!r} in {path.parent.parent}") from None
     except OSError as error:
         raise RunError(f"{path} cannot be written to: {error.strerror or error}") from None
@@ -39,14 +39,14 @@ def acquire(path: Path, folder: int, patience: float = 0.25) -> int:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock in ``path`` at this moment."""
+    """Whether a process holds the lock ``path`` now."""
     try:
-        # It waits for no pipe, and flock takes any file: what is no lock of ours is held by nobody of ours.
+        # Opening does not block, and flock accepts any file: no engine holds a file that is not ours.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        # Shared, so that two who merely ask are never in each other's way.
+        # Shared, so that two callers of this function do not see each other.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         return error.errno in _HELD
@@ -56,10 +56,7 @@ def is_held(path: Path) -> bool:
 
 
 def _lock_exclusively(descriptor: int, patience: float) -> None:
-    """Take the lock. Raises OSError where an engine holds it.
-
-    Somebody who merely asks whether the run is held (``is_held``) has it too, for some microseconds: try again.
-    """
+    """Take the lock. Raises OSError if another process still has it after ``patience``; ``is_held`` has it briefly."""
     deadline = time.monotonic() + patience
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The metadata of a run, ``run.json``: its settings, its text, its size, and what computed it."""
+"""The metadata of a run, ``run.json``: its settings, its text, its size, and how it was computed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 
 @dataclass(frozen=True)
 class CorpusIdentity:
-    """Which text a run was trained on: enough to find it again and to check that it is the same.
+    """The text that a run was trained on, as needed to find it and to check that it is the same.
 
-    ``bytes`` counts the bytes that were read, which the sha256 covers; 0 in files of older versions.
+    ``sha256`` covers the ``bytes`` that were read, 0 in files of older versions.
     """
 
     name: str
@@ -38,10 +38,7 @@ class CorpusIdentity:
 
 @dataclass(frozen=True)
 class RunMetadata:
-    """The contents of ``run.json``.
-
-    ``backend`` is how the last checkpoint was computed; empty in files of older versions.
-    """
+    """The contents of ``run.json``; ``backend`` is how the last checkpoint was computed, empty in older files."""
 
     config: RunConfig
     corpus: CorpusIdentity
@@ -56,12 +53,12 @@ class RunMetadata:
         return values if self.backend else {name: value for name, value in values.items() if name != "backend"}
 
     def encoded(self) -> bytes:
-        """The bytes of ``run.json``. A path that is no UTF-8 has surrogates in it, and is kept."""
+        """The bytes of ``run.json``. A path that is not UTF-8 contains surrogates, which are kept."""
         return json.dumps(self.to_json(), ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def read_metadata(path: Path) -> RunMetadata:
-    """Read a ``run.json``. Raises RunError with a sentence that names the file and what is missing or damaged."""
+    """Read a ``run.json``. Raises RunError, which says what is missing or damaged."""
     value = read_object(path)
     try:
         if value["format"] != FORMAT:
@@ -70,16 +67,13 @@ def read_metadata(path: Path) -> RunMetadata:
         _check(metadata)
         return metadata
     except ConfigError as error:
-        raise RunError(f"{path} holds a wrong setting: {str(error)[:400]}") from None
+        raise RunError(f"{path} has a wrong setting: {str(error)[:400]}") from None
     except (*MALFORMED, RecursionError) as error:
         raise RunError(f"{path} is damaged or foreign: {type(error).__name__} {str(error)[:100]}") from None
 
 
 def read_object(path: Path, largest: int = LARGEST_RUN_FILE) -> dict[str, Any]:
-    """The JSON object in a file of at most ``largest`` bytes. Raises RunError with a sentence that names the file.
-
-    Memory: some 30 times the file at most, whatever is in it.
-    """
+    """The JSON object in a file of at most ``largest`` bytes; memory: at most 30 times the file. Raises RunError."""
     try:
         with open_to_read(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -89,31 +83,31 @@ def read_object(path: Path, largest: int = LARGEST_RUN_FILE) -> dict[str, Any]:
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise RunError(f"there is no run {path.parent.name!r} in {path.parent.parent}") from None
-        raise RunError(f"{path} is missing: {path.parent} is no run folder, or no whole one") from None
+        raise RunError(f"{path} is missing: {path.parent} is not a run folder, or not a whole one") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError):
         raise RunError(f"{path} is cut or damaged: it is not valid JSON") from None
     if not isinstance(value, dict):
-        raise RunError(f"{path} is foreign: it holds no JSON object")
+        raise RunError(f"{path} is foreign: it is not a JSON object")
     return value
 
 
 def _parsed(data: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError, RecursionError; what is no object is not parsed at all."""
+    """The value of a JSON text. Raises ValueError, RecursionError. A long text that is no object is not parsed."""
     if data[:1] != b"{" or data[-16:].rstrip()[-1:] != b"}":
         return json.loads(data) if len(data) <= LARGEST_RUN_FILE else json.loads(data[:1])
-    # Texts and numbers take a dozen times their bytes in memory; lists and objects, of which our files have few, more.
+    # Texts and numbers take a dozen times their bytes in memory; lists and objects take more, and our files have few.
     few = 64 + len(data) // 64
     if data.count(b"[") + data.count(b"{") > few:
         bare = _STRINGS.sub(b"", data)
         if bare.count(b"[") + bare.count(b"{") > few:
-            raise ValueError("more lists and objects than any of our files has")
+            raise ValueError("too many lists and objects")
     return json.loads(data)
 
 
 def _check(metadata: RunMetadata) -> None:
-    """Raise ValueError for a negative count and for a text that is too long."""
+    """Raise ValueError for a negative count, or a text that is too long."""
     corpus = metadata.corpus
     if min(metadata.parameters, corpus.tokens, corpus.vocabulary, corpus.bytes) < 0:
         raise ValueError("a count is negative")

@@ -1,4 +1,4 @@
-"""How fast a model of the same shape has trained before, as the journals of earlier runs tell it."""
+"""How fast models of the same shape have trained before, from the journals of earlier runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.settings.run_config import RunConfig, Value
 
 MOST_RUNS = 100
 LAST_EPOCHS = 8
-# What the speed depends on; everything else costs the same at any value.
+# The settings that the speed depends on.
 SHAPE = (
     "documents", "implementation", "cell", "activation", "num_hiddens", "num_layers", "bidirectional",
     "embedding_size", "tied", "batch_size", "num_steps", "optimiser", "precision", "device", "threads",
@@ -28,19 +28,19 @@ Shape: TypeAlias = tuple[Value, ...]
 
 @dataclass(frozen=True)
 class Pace:
-    """Tokens a second, and the run in which they were measured."""
+    """Tokens a second, and the name of the run in which they were measured."""
 
     tokens_per_second: float
     run: str
 
 
 def shape_of(config: RunConfig, vocabulary: int) -> Shape:
-    """Two trainings of one shape take the same time for a token, on the same machine."""
+    """The shape of a training: trainings of one shape take the same time for a token on one machine."""
     return (*(getattr(config, name) for name in SHAPE), config.dropout > 0, vocabulary)
 
 
 def paces(saves: Path) -> Mapping[Shape, Pace]:
-    """The pace of each shape among the newest runs; of several runs of one shape the newest one's. Reads files."""
+    """The pace of each shape among the newest runs, of several runs of one shape that of the newest. Reads files."""
     found: dict[Shape, Pace] = {}
     for run in _newest(saves):
         try:
@@ -65,7 +65,7 @@ def _newest(saves: Path) -> list[Run]:
 
 
 def _rate(run: Run) -> float | None:
-    """Tokens a second over the last epochs of a run, or None where it has finished none."""
+    """The median of tokens a second over the last epochs of a run, or None if it has finished none."""
     try:
         lines, _ = last_lines(run.journal_path)
     except OSError:

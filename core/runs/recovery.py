@@ -1,4 +1,4 @@
-"""What can be had of a run folder, damaged or not: its text, its vocabulary, and its last good checkpoint."""
+"""Reading a run folder that may be damaged: its text, its vocabulary, and its last good checkpoint."""
 
 from __future__ import annotations
 
@@ -31,37 +31,32 @@ _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 def use_last_good(run: Run, use: Use, opened: Opened = open_to_read) -> str:
-    """Hand the last good checkpoint's tensors and facts to ``use``: the latest one, or else the best.
+    """Call ``use`` with the tensors and facts of the last good checkpoint: the latest, or else the best.
 
-    ``opened`` opens them, see ``read_checkpoint``. ``use`` raises RunError for one that it cannot use. Returns what was
-    wrong with the latest where the best was taken, else an empty text. Raises RunError, a sentence that names the
-    files, where there is no good one.
+    ``use`` raises RunError for a checkpoint that does not match; ``opened``: see ``read_checkpoint``. Returns what was
+    wrong with the latest one if the best was used, else an empty text. Raises RunError if neither can be used.
     """
     wrong: list[str] = []
     for path in (run.latest_path, run.best_path):
         if wrong and not os.path.lexists(path):
             break
         try:
-            _use(path, use, opened)
-            return "; ".join(wrong)
+            tensors, facts = read_checkpoint(path, opened)
+            try:
+                use(tensors, facts)
+                return "; ".join(wrong)
+            except RunError as error:
+                raise RunError(f"{path} does not match the run's settings: {error}") from None
         except RunError as error:
             wrong.append(str(error))
     raise RunError("; ".join(wrong))
 
 
-def _use(path: Path, use: Use, opened: Opened) -> None:
-    tensors, facts = read_checkpoint(path, opened)
-    try:
-        use(tensors, facts)
-    except RunError as error:
-        raise RunError(f"{path} does not fit the run's settings: {error}") from None
-
-
 def text_of(run: Run, metadata: RunMetadata, read: Read) -> tuple[Corpus, str]:
-    """The text of a run, from its own copy or from where it was; ``read`` reads a file as the run's settings say.
+    """The text of a run, from its copy or from the original path; ``read`` reads a file with the run's settings.
 
-    A damaged vocabulary gives way to the text's own, which is the same; the second value then says what was wrong.
-    Raises CorpusError where the text is nowhere to be had as it was.
+    If the stored vocabulary is damaged, that of the text replaces it, and the second value says what was wrong. Raises
+    CorpusError if the text is missing or has changed.
     """
     corpus = _same_text(run, metadata, read)
     try:
@@ -74,10 +69,7 @@ def text_of(run: Run, metadata: RunMetadata, read: Read) -> tuple[Corpus, str]:
 
 
 def vocabulary_of(run: Run, metadata: RunMetadata, read: Read) -> Vocabulary:
-    """The vocabulary of a run, from its file or, where that is damaged, from the text.
-
-    Raises RunError, a sentence that names the file.
-    """
+    """The vocabulary of a run, from its file or, if that is damaged, from the text. Raises RunError."""
     try:
         return _stored_vocabulary(run)
     except RunError:
@@ -87,7 +79,7 @@ def vocabulary_of(run: Run, metadata: RunMetadata, read: Read) -> Vocabulary:
 
 
 def mend_vocabulary(folder: HeldFolder, vocabulary: Vocabulary) -> None:
-    """Write ``vocabulary.json`` anew, where the disk takes it."""
+    """Write ``vocabulary.json`` again, if the disk permits."""
     with contextlib.suppress(OSError):
         write_whole(folder, VOCABULARY, vocabulary_bytes(vocabulary.to_json()))
 
@@ -107,28 +99,28 @@ def _same_text(run: Run, metadata: RunMetadata, read: Read) -> Corpus:
                 if not os.path.lexists(source):
                     continue
                 if source.stat().st_size > LARGEST_CORPUS_COPY:
-                    raise CorpusError(f"{source} is larger than any copy of a text that a run has")
+                    raise CorpusError(f"{source} is larger than the copy of a text in a run can be")
             corpus = read(source)
             if corpus.sha256 != metadata.corpus.sha256:
                 raise CorpusError(f"{source} is not the text that the run began with: its sha256 has changed")
             return dataclasses.replace(corpus, name=metadata.corpus.name)
         except CorpusError as error:
             wrong.append(str(error))
-        except (OSError, ValueError) as error:  # a link that leads nowhere, a path with a zero byte in it
+        except (OSError, ValueError) as error:  # a broken link, a path with a zero byte
             wrong.append(f"{source} cannot be read: {error}")
     raise CorpusError(wrong[0])
 
 
 def check_size(run: Run, metadata: RunMetadata, vocabulary: int) -> None:
-    """Raise RunError where a checkpoint cannot hold the weights of the model that ``run.json`` describes.
+    """Raise RunError if the checkpoints have fewer weights than the model that ``run.json`` describes.
 
-    Asked before the model is made: a damaged number in ``run.json`` must not cost the machine its memory.
+    To be called before the model is built: a damaged number in ``run.json`` must not fill the memory.
     """
     wrong: list[str] = []
     least = _least_weights(metadata.config, vocabulary)
     if least > metadata.parameters:
         raise RunError(
-            f"{run.metadata_path} is damaged: it tells of {metadata.parameters:,} weights, and its settings ask for "
+            f"{run.metadata_path} is damaged: it counts {metadata.parameters:,} weights, and its settings need "
             f"{least:,} or more"
         )
     for path in (run.latest_path, run.best_path):
@@ -143,23 +135,22 @@ def check_size(run: Run, metadata: RunMetadata, vocabulary: int) -> None:
                 return
             wrong.append(
                 f"{path} belongs to another model than {run.metadata_path}: it has {held:,} weights, and the settings "
-                f"ask for {least:,} or more"
+                f"need {least:,} or more"
             )
     if wrong:
         raise RunError("; ".join(wrong))
 
 
 def _least_weights(config: RunConfig, vocabulary: int) -> int:
-    """Weights that a model surely has: those between hidden units, and the embedding."""
-    directions = 2 if config.bidirectional else 1
-    hidden = config.num_hiddens
-    return config.num_layers * directions * _GATES[config.cell] * hidden * hidden + config.embedding_size * vocabulary
+    """A lower bound of the number of weights: those between hidden units, and the embedding."""
+    matrices = config.num_layers * (2 if config.bidirectional else 1) * _GATES[config.cell]
+    return matrices * config.num_hiddens**2 + config.embedding_size * vocabulary
 
 
 def weights_of(state: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A checkpoint's weights for a model with this ``state_dict``.
 
-    Raises RunError where one is missing, has another shape or type, or holds numbers that are not finite.
+    Raises RunError if one is missing, has another shape or type, or is not finite.
     """
     found = {}
     for name, wanted in state.items():
@@ -168,6 +159,6 @@ def weights_of(state: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Te
             what = "missing" if given is None else f"{given.dtype} {tuple(given.shape)}"
             raise RunError(f"{name} is {what} where the model has {wanted.dtype} {tuple(wanted.shape)}")
         if not bool(torch.isfinite(given).all()):
-            raise RunError(f"{name} holds numbers that are not finite")
+            raise RunError(f"{name} has non-finite numbers")
         found[name] = given
     return found

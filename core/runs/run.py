@@ -1,7 +1,4 @@
-"""The folder of one run: the paths of its files, its metadata and its lock.
-
-No torch in this module: the screen reads runs with it.
-"""
+"""The folder of one run: the paths of its files, its metadata and its lock. No torch in this module."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ class Run:
         return any(os.path.exists(path) for path in (self.metadata_path, self.journal_path, self.latest_path))
 
     def metadata(self) -> RunMetadata:
-        """Read ``run.json``. Raises RunError, which names what is missing or damaged."""
+        """Read ``run.json``. Raises RunError, which says what is missing or damaged."""
         return read_metadata(self.metadata_path)
 
     def vocabulary_json(self) -> dict[str, Any]:

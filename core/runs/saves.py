@@ -1,4 +1,4 @@
-"""The folder of runs, ``saves/``: whether runs can be read from it and made in it. No torch, nothing heavy."""
+"""The folder of runs, ``saves/``: whether runs can be read and created in it. No torch in this module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.errors import RunError
 
 
 def check_saves(saves: Path) -> None:
-    """Raise RunError where ``saves`` may not be looked into: a list of it is empty then. One that is missing may be."""
+    """Raise RunError if ``saves`` exists and cannot be read: a list of its runs would be empty."""
     try:
         os.scandir(saves).close()
         if os.access(saves, os.X_OK, effective_ids=True):
@@ -20,13 +20,13 @@ def check_saves(saves: Path) -> None:
         return
     except OSError as error:
         reason = error.strerror or str(error)
-    raise RunError(f"{saves} cannot be looked into ({reason}): permit reading and entering it, or name another folder")
+    raise RunError(f"{saves} cannot be read ({reason}): permit reading and entering it, or name another folder")
 
 
 def check_new_run(saves: Path) -> None:
-    """Raise RunError where no run can be made in ``saves``, which may be missing. Nothing is made.
+    """Raise RunError if no run can be created in ``saves``, which may be missing. Creates nothing.
 
-    To be asked before a model is built: that may take a minute, and the same answer would come after it.
+    To be called before a model is built, which may take a minute.
     """
     place = saves.absolute()
     while not os.path.lexists(place) and place != place.parent:

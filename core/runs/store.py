@@ -1,14 +1,14 @@
-"""Runs in ``saves/``: made, named, found, listed, renamed, copied.
+"""Runs in ``saves/``: creating, naming, finding, listing, renaming, copying.
 
-A run is one model being trained or already trained, and one folder, whole by itself: settings, vocabulary, a copy of
-the text (up to 16 MB), the journal and the checkpoints. No torch in this module: the screen lists and renames runs
-with it.
+The folder of a run is whole by itself: settings, vocabulary, a copy of the text (up to 16 MB), the journal and the
+checkpoints. No torch in this module: the screen lists and renames runs with it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import re
@@ -32,9 +32,9 @@ from core.runs.summary import RunSummary, run_summary
 from core.runs.trash import is_deleted, remove_outdated
 from core.units import counted
 
-LONGEST_NAME = 200  # bytes; most file systems take 255, and our own files beside it have longer names
+LONGEST_NAME = 200  # bytes; most file systems permit 255
 LARGEST_CORPUS_COPY = 16 << 20
-# Seconds after which the folder of a run in the making is nobody's any more.
+# Seconds after which the folder of an unfinished new run is taken for one that a crash has left.
 LONGEST_MAKING = 3600.0
 _PIECE = 1 << 20
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}")
@@ -42,11 +42,11 @@ _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}")
 
 @contextlib.contextmanager
 def run_in_making(saves: Path, name: str | None, stem: str = "run", cannot: str = "") -> Iterator[HeldFolder]:
-    """The folder of a new run, held. It gets its name when the block ends well, and vanishes otherwise.
+    """The locked folder of a new run. It gets its name at the end of the block, and is removed if the block raises.
 
-    Until then no list shows it. One without a name gets the next free one after ``stem``, also where others look for
-    one as well. After the block it is still held: the caller closes it. Raises RunError for a taken name, and for a
-    disk that takes less than all that the block writes; ``cannot`` then says what is not done.
+    Until then no list shows it. Without ``name`` it gets the next free one after ``stem``, which other processes may be
+    looking for too. After the block it is still locked: the caller closes it. Raises RunError for a taken name, and if
+    the disk fails; ``cannot`` is then the beginning of the sentence.
     """
     cannot = cannot or f"the run cannot be made in {saves}"
     folder = None
@@ -56,7 +56,8 @@ def run_in_making(saves: Path, name: str | None, stem: str = "run", cannot: str 
         remove_outdated(saves)
         if name is not None:
             refuse_taken(saves / check_name(name))
-        hidden = _hidden_folder(saves, "making")
+        hidden = saves / f".making-{secrets.token_hex(8)}"
+        hidden.mkdir(FOLDER_MODE)
         try:
             folder = HeldFolder(hidden)
             yield folder
@@ -81,7 +82,7 @@ def _sync_files(folder: HeldFolder) -> None:
 
 
 def _give_name(folder: HeldFolder, saves: Path, name: str | None, stem: str) -> None:
-    """Let a folder in the making be found as ``name``, for good. Raises OSError, RunError."""
+    """Rename the folder of a new run to ``name``, or to a free name, and sync. Raises OSError, RunError."""
     parent = os.open(saves, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         while True:
@@ -99,7 +100,7 @@ def _give_name(folder: HeldFolder, saves: Path, name: str | None, stem: str) -> 
 
 
 def write_description(folder: HeldFolder, metadata: RunMetadata, vocabulary: Mapping[str, Any]) -> None:
-    """Write ``run.json`` and ``vocabulary.json`` of a run in the making. Raises OSError, RunError."""
+    """Write ``run.json`` and ``vocabulary.json`` of a new run. Raises OSError, RunError."""
     words = vocabulary_bytes(vocabulary)
     if len(words) > LARGEST_VOCABULARY:
         raise RunError(
@@ -116,51 +117,38 @@ def vocabulary_bytes(vocabulary: Mapping[str, Any]) -> bytes:
     return json.dumps(vocabulary, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
-def _hidden_folder(saves: Path, purpose: str) -> Path:
-    """A new folder that no list shows, with the rights that the umask leaves of ``FOLDER_MODE``."""
-    folder = saves / f".{purpose}-{secrets.token_hex(8)}"
-    folder.mkdir(FOLDER_MODE)
-    return folder
-
-
 def check_name(name: str) -> str:
-    """Return ``name``, or raise RunError where it cannot be the name of a folder on every system."""
+    """Return ``name``, or raise RunError if it cannot be the name of a folder on every system."""
     size = len(name.encode("utf-8", "replace"))
-    if _NAME.fullmatch(name) and size > LONGEST_NAME:
-        raise RunError(
-            f"{name!r} cannot be the name of a run: it takes {size} bytes in UTF-8, and the name of a folder may take "
-            f"{LONGEST_NAME}: use fewer characters"
-        )
+    wrong = ""
     if not _NAME.fullmatch(name) or name.startswith(".") or name != name.strip():
-        raise RunError(
-            f"{name!r} cannot be the name of a run: use up to 100 letters, digits, blanks or -_., "
-            "not beginning with a dot and without slashes"
-        )
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
-        raise RunError(f"{name!r} cannot be the name of a run: it has characters that cannot be seen")
+        wrong = "use up to 100 letters, digits, blanks or -_., not beginning with a dot and without slashes"
+    elif size > LONGEST_NAME:
+        wrong = f"it takes {size} bytes in UTF-8 and may take {LONGEST_NAME}: use fewer characters"
+    elif any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
+        wrong = "it has characters that cannot be seen"
+    if wrong:
+        raise RunError(f"{name!r} cannot be the name of a run: {wrong}")
     return name
 
 
 def free_name(saves: Path, stem: str) -> str:
-    """The first of stem-0001, stem-0002, ... that no run has."""
+    """The first free name of stem-0001, stem-0002, ..."""
     stem = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"
     stem = stem[:60].encode("utf-8", "ignore")[: LONGEST_NAME - 20].decode("utf-8", "ignore")
     taken = {entry.name for entry in _entries(saves)}
-    number = 1
-    while f"{stem}-{number:04d}" in taken:
-        number += 1
-    return f"{stem}-{number:04d}"
+    return next(name for number in itertools.count(1) if (name := f"{stem}-{number:04d}") not in taken)
 
 
 def list_runs(saves: Path) -> list[RunSummary]:
-    """The runs in ``saves``, newest first. A folder without anything of a run in it is passed over."""
+    """The runs in ``saves``, newest first; folders without any file of a run are ignored."""
     runs = [Run(entry) for entry in _entries(saves) if not entry.name.startswith(".")]
     summaries = [run_summary(run) for run in runs if run.exists()]
     return sorted(summaries, key=lambda summary: (summary.created_at, summary.name), reverse=True)
 
 
 def find_run(saves: Path, name: str) -> Run:
-    """The run of that name, or at that path. Raises RunError with the names that there are."""
+    """The run of that name, or at that path. Raises RunError with the known names."""
     for path in (saves / name, Path(name)):
         if Run(path).exists():
             return Run(path.resolve())
@@ -173,7 +161,7 @@ def find_run(saves: Path, name: str) -> Run:
 
 
 def rename_run(run: Run, name: str) -> Run:
-    """Give a run another name. Raises RunError where the name is taken or an engine holds the run."""
+    """Rename a run. Raises RunError if the name is taken or an engine holds the run."""
     target = run.path.with_name(check_name(name))
     with run.lock():
         refuse_taken(target)
@@ -185,10 +173,7 @@ def rename_run(run: Run, name: str) -> Run:
 
 
 def duplicate_run(run: Run, name: str, opened: Opened = open_to_read) -> Run:
-    """Copy a run under another name. The caller sees to it that no engine is writing it meanwhile. Raises RunError.
-
-    ``opened`` opens its files: a held folder's, where the files in that folder are meant wherever their paths lead.
-    """
+    """Copy a run, which no engine may be writing. ``opened``: see ``read_checkpoint``. Raises RunError."""
     cannot = f"{run.name!r} cannot be copied to {name!r}"
     with run_in_making(run.path.parent, check_name(name), cannot=cannot) as folder:
         for source in (
@@ -205,18 +190,18 @@ def duplicate_run(run: Run, name: str, opened: Opened = open_to_read) -> Run:
 
 
 def now() -> str:
-    """The time of day as run.json keeps it: ISO 8601 with the zone, to the microsecond, so that runs sort by age."""
+    """The time as in run.json: ISO 8601 with the zone, to the microsecond, so that runs sort by age."""
     return datetime.datetime.now().astimezone().isoformat(timespec="microseconds")
 
 
 def refuse_taken(target: Path) -> None:
-    """Raise RunError where something has the name already, be it a link that leads nowhere."""
+    """Raise RunError if the name is taken, even by a broken link."""
     if os.path.lexists(target):
         raise RunError(f"there is already a run {target.name!r} in {target.parent}: choose another name")
 
 
 def _sweep(saves: Path) -> None:
-    """Remove what a crash left in the midst of a removal for good, and of a making that nobody is at any more."""
+    """Remove what crashes have left: partly deleted runs, and unfinished new runs."""
     for entry in _entries(saves):
         with contextlib.suppress(OSError):
             is_old = time.time() - entry.lstat().st_mtime > LONGEST_MAKING

@@ -1,4 +1,4 @@
-"""What a list of runs shows of each, damaged or not: the ends of its files, never the whole of them."""
+"""A line of the list of runs, for a whole or a damaged run; of its files only the ends are read."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class RunSummary:
     """A line of the list of runs.
 
     A perplexity beyond the range of floating point is infinite; ``loss`` and ``validation_loss`` are in nats.
-    ``problem`` is a sentence where ``run.json`` is damaged; then little else is known but how far its curve goes.
-    ``remark`` is one where a checkpoint or the journal is, and says what the run can go on from.
+    ``problem`` is a sentence if ``run.json`` is damaged: then only the end of its curve is known. ``remark`` is one if
+    a checkpoint or the journal is damaged, and says from which checkpoint the run can continue.
     """
 
     name: str
@@ -45,19 +45,19 @@ class RunSummary:
 
     @property
     def created_at(self) -> float:
-        """``created`` in seconds since 1970, so that dates of different zones compare; 0 where it is no date."""
+        """``created`` in seconds since 1970, so that dates of different zones compare; 0 if it is malformed."""
         moment = moment_of(self.created)
         return moment.timestamp() if moment is not None else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """As ``runs --json`` prints it; a perplexity beyond floating point is null, and its loss tells."""
-        told = {**asdict(self), "path": str(self.path)}
-        return told | {name: None for name, _ in PERPLEXITIES if told[name] == math.inf}
+        """As ``runs --json`` prints it; a perplexity beyond floating point is null, and its loss is known."""
+        values = {**asdict(self), "path": str(self.path)}
+        return values | {name: None for name, _ in PERPLEXITIES if values[name] == math.inf}
 
 
 @dataclass(frozen=True)
 class _End:
-    """What the end of a journal tells."""
+    """The last state and epoch of a journal or a checkpoint."""
 
     state: str
     epoch: int
@@ -68,8 +68,7 @@ class _End:
 
 
 def run_summary(run: Run) -> RunSummary:
-    """What the files of ``run`` say; of a damaged folder, what is wrong with it. Never raises RunError."""
-    size = _folder_size(run.path)
+    """The summary of a run; of a damaged one, what is wrong with it. Never raises RunError."""
     unreadable = ""
     try:
         end = _end_of_journal(run.journal_path)
@@ -77,51 +76,39 @@ def run_summary(run: Run) -> RunSummary:
             end, unreadable = checkpoint, "journal missing"
     except OSError as error:
         end, unreadable = _end_of_checkpoint(run), f"journal unreadable: {error.strerror or error}"
+    known: dict[str, Any] = {"name": run.name, "path": run.path, "bytes": _folder_size(run.path), **asdict(end)}
     try:
-        facts = run.metadata()
+        metadata = run.metadata()
     except RunError as error:
         curve = f"its curve is still there, up to epoch {end.epoch:,}" if end.epoch else ""
-        left = f"; {unreadable or curve}" if unreadable or curve else ""
-        return RunSummary(
-            run.name, run.path, State.FAILED, end.epoch, 0, end.perplexity, end.validation_perplexity, "?", "?", 0,
-            size, "", f"{error}{left}", loss=end.loss, validation_loss=end.validation_loss,
-        )  # fmt: skip
-    state = end.state
-    is_held = state in (State.TRAINING, State.PAUSED) and run.is_held()
-    if state in (State.TRAINING, State.PAUSED) and not is_held:
-        state = State.INTERRUPTED
-    config = facts.config
-    if unreadable and state == State.INTERRUPTED and end.epoch >= config.num_epochs:
-        state = State.FINISHED
+        known |= {"state": State.FAILED, "problem": "; ".join(filter(None, (str(error), unreadable or curve)))}
+        return RunSummary(**known, num_epochs=0, model="?", corpus="?", parameters=0, created="")
+    is_held = end.state in (State.TRAINING, State.PAUSED) and run.is_held()
+    config = metadata.config
+    if end.state in (State.TRAINING, State.PAUSED) and not is_held:
+        is_complete = unreadable and end.epoch >= config.num_epochs
+        known["state"] = State.FINISHED if is_complete else State.INTERRUPTED
     remark = "" if is_held else _remark(run, 0 if unreadable else end.epoch)
     layers = f" x {config.num_layers}" if config.num_layers > 1 else ""
     return RunSummary(
-        name=run.name,
-        path=run.path,
-        state=state,
-        epoch=end.epoch,
+        **known,
         num_epochs=config.num_epochs,
-        perplexity=end.perplexity,
-        validation_perplexity=end.validation_perplexity,
         model=f"{config.implementation} {config.cell} {config.num_hiddens}{layers}",
-        corpus=facts.corpus.name,
-        parameters=facts.parameters,
-        bytes=size,
-        created=facts.created,
+        corpus=metadata.corpus.name,
+        parameters=metadata.parameters,
+        created=metadata.created,
         remark="; ".join(filter(None, (unreadable, remark))),
-        loss=end.loss,
-        validation_loss=end.validation_loss,
     )
 
 
 def _end_of_journal(path: Path) -> _End:
     lines, are_all = last_lines(path)
-    # Every change of state is journalled: where none is told for a long time, the run has been training.
+    # Every change of state is in the journal: a long end without one is that of a training.
     state = next(
         (line["state"] for line in reversed(lines) if line.get("event") == "state" and line.get("state") in State.ALL),
         State.IDLE if are_all else State.TRAINING,
     )
-    undone_from, resumed_at = math.inf, 0  # from the end: what a later resume does not know was undone
+    undone_from, resumed_at = math.inf, 0  # read from the end: epochs after that of a later resume were undone
     for line in reversed(lines):
         event, number = line.get("event"), line.get("epoch")
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
@@ -135,7 +122,7 @@ def _end_of_journal(path: Path) -> _End:
 
 
 def _end_of_checkpoint(run: Run) -> _End:
-    """What the last checkpoint tells where the journal tells nothing: a training, wherever it is now."""
+    """The epoch of the last checkpoint, for a run without a readable journal; its state is unknown."""
     for path in (run.latest_path, run.best_path):
         with contextlib.suppress(RunError):
             epoch = read_header(path).fact("epoch")
@@ -145,10 +132,10 @@ def _end_of_checkpoint(run: Run) -> _End:
 
 
 def _remark(run: Run, epoch: int) -> str:
-    """What is wrong with the checkpoints, as far as their headers tell; empty where the last one looks whole."""
+    """What is wrong with the checkpoints, by their headers; empty if the last one looks whole."""
     has_best = os.path.lexists(run.best_path)
     if not has_best and not os.path.lexists(run.latest_path):
-        return ""  # killed before its first checkpoint, it begins again
+        return ""  # killed before its first checkpoint: it starts again
     try:
         read_header(run.latest_path)
         return ""

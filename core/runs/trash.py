@@ -1,8 +1,8 @@
-"""The trash of ``saves/``: deleted runs, whole, until they are restored, removed for good, or too old.
+"""The trash of ``saves/``: deleted runs, whole, until they are restored, deleted permanently, or too old.
 
-``saves/.trash/<moment>-<random>/<name>``: the folder of a run goes in and out by one rename, its name stays the run's,
-and the folder around it tells when it was deleted. So nothing beside the run has to be written, which could be damaged.
-No torch in this module: the screen deletes and restores runs with it.
+``saves/.trash/<moment>-<random>/<name>``: one rename moves the folder of a run in or out. It keeps the run's name, and
+the name of the folder around it is the time of the deletion: no other file is written, which could be damaged. No torch
+in this module: the screen deletes and restores runs with it.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class DeletedRun:
 
     @property
     def name(self) -> str:
-        """The name that it had, and has again when it is restored."""
+        """The name of the run."""
         return self.summary.name
 
     @property
     def path(self) -> Path:
-        """Where its folder is now."""
+        """Its folder in the trash."""
         return self.summary.path
 
     def to_json(self) -> dict[str, Any]:
@@ -54,15 +54,12 @@ class DeletedRun:
 
 
 def trash_folder(saves: Path) -> Path:
-    """Where the deleted runs of ``saves`` are."""
+    """The folder of the deleted runs of ``saves``."""
     return saves / ".trash"
 
 
 def delete_run(run: Run) -> Path:
-    """Move a run into the trash; return where it is now.
-
-    Raises RunError where an engine holds it or the disk refuses.
-    """
+    """Move a run into the trash; return its path there. Raises RunError if an engine holds it or the disk fails."""
     saves, trash = run.path.parent, trash_folder(run.path.parent)
     with run.lock():
         try:
@@ -74,22 +71,20 @@ def delete_run(run: Run) -> Path:
             except BaseException:
                 entry.rmdir()
                 raise
-            _sync(entry, trash, saves)
+            for folder in (entry, trash, saves):
+                sync_folder(folder)
         except OSError as error:
             raise RunError(f"{run.name!r} cannot be deleted: {error.strerror or error}") from None
     return entry / run.name
 
 
 def deleted_runs(saves: Path) -> list[DeletedRun]:
-    """What is in the trash, what was deleted last first. Raises RunError where it cannot be looked into."""
+    """The runs in the trash, the last deleted first. Raises RunError if it cannot be read."""
     return [DeletedRun(run_summary(Run(path)), moment.isoformat()) for moment, path in reversed(deleted_places(saves))]
 
 
 def deleted_places(saves: Path) -> list[tuple[datetime.datetime, Path]]:
-    """The moment and the place of each deletion, the oldest first. What is not ours is passed over.
-
-    Raises RunError where the trash cannot be looked into.
-    """
+    """The time and the path of each deleted run, the oldest first; other files are ignored. Raises RunError."""
     found = []
     for moment, folder in _folders(saves):
         with contextlib.suppress(OSError):
@@ -98,7 +93,7 @@ def deleted_places(saves: Path) -> list[tuple[datetime.datetime, Path]]:
 
 
 def find_deleted(saves: Path, name: str) -> Path:
-    """Where the run of that name is that was deleted last. Raises RunError with the names that there are."""
+    """The path of the run of that name that was deleted last. Raises RunError with the names in the trash."""
     entries = deleted_places(saves)
     for _, path in reversed(entries):
         if path.name == name:
@@ -116,42 +111,42 @@ def is_deleted(saves: Path, name: str) -> bool:
 
 
 def restore_run(path: Path) -> Run:
-    """Move the run at ``path`` out of the trash, under a free name where its own has been taken meanwhile.
+    """Move the run at ``path`` out of the trash, under a free name if its own is taken now.
 
-    Raises RunError where it is gone, or the disk refuses.
+    Raises RunError if it is gone, or the disk fails.
     """
-    saves = _saves_of(path)
-    run = Run(path)
-    with run.lock():
+    saves = path.parents[2]
+    with Run(path).lock():
         try:
-            target = _free_place(saves, run.name)
-            # Fails where a folder with files in it has meanwhile taken the name: nothing is ever overwritten.
+            target = _free_place(saves, path.name)
+            # Fails if a folder with files in it has taken the name meanwhile: nothing is overwritten.
             os.rename(path, target)
-            _sync(saves, path.parent)
+            sync_folder(saves)
+            sync_folder(path.parent)
         except OSError as error:
-            raise RunError(f"{run.name!r} cannot be restored: {error.strerror or error}") from None
+            raise RunError(f"{path.name!r} cannot be restored: {error.strerror or error}") from None
     with contextlib.suppress(OSError):
         path.parent.rmdir()
     return Run(target)
 
 
 def remove_deleted(path: Path) -> None:
-    """Remove a run in the trash for good. Raises RunError where an engine holds it or the disk refuses."""
-    grave = _saves_of(path) / f".deleted-{secrets.token_hex(8)}"
+    """Delete a run in the trash permanently. Raises RunError if an engine holds it or the disk fails."""
+    grave = path.parents[2] / f".deleted-{secrets.token_hex(8)}"
     try:
         with Run(path).lock():
-            # First out of the trash in one step, then away: a crash in between leaves no half a run to be restored.
+            # First out of the trash in one step: a crash leaves no partial run that could be restored.
             os.rename(path.parent, grave)
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps it away as well
+        with contextlib.suppress(FileNotFoundError):  # another process is removing it too
             shutil.rmtree(grave)
     except OSError as error:
-        raise RunError(f"{path.name!r} cannot be removed for good: {error.strerror or error}") from None
+        raise RunError(f"{path.name!r} cannot be deleted permanently: {error.strerror or error}") from None
 
 
 def empty_trash(saves: Path, age: datetime.timedelta | None = None) -> list[str]:
-    """Remove for good what is in the trash, or was deleted so long ago; return the names. What resists stays.
+    """Delete the runs in the trash permanently, or those of that age; return their names. Failures are skipped.
 
-    Raises RunError where the trash cannot be looked into.
+    Raises RunError if the trash cannot be read.
     """
     removed = []
     for moment, path in deleted_places(saves):
@@ -163,7 +158,7 @@ def empty_trash(saves: Path, age: datetime.timedelta | None = None) -> list[str]
 
 
 def remove_outdated(saves: Path) -> list[str]:
-    """Remove for good what has been in the trash for ``DAYS_KEPT`` days."""
+    """Delete permanently what has been in the trash for ``DAYS_KEPT`` days; return the names."""
     age = datetime.timedelta(days=DAYS_KEPT)
     try:
         removed, left = empty_trash(saves, age), _folders(saves)
@@ -172,23 +167,23 @@ def remove_outdated(saves: Path) -> list[str]:
     for moment, folder in left:
         if _now() - moment >= age:
             with contextlib.suppress(OSError):
-                folder.rmdir()  # empty, of a process that was killed in the midst of a deletion
+                folder.rmdir()  # empty: its process was killed during a deletion
     return removed
 
 
 def kept_words(deleted: str) -> str:
-    """How long what was deleted at that moment stays in the trash: ``29 days left``."""
+    """How long a run that was deleted at this time stays in the trash: ``29 days left``."""
     left = datetime.datetime.fromisoformat(deleted) + datetime.timedelta(days=DAYS_KEPT) - _now()
     return f"{counted(max(0, -(-left // datetime.timedelta(days=1))), 'day')} left"
 
 
 def restored_words(before: str, after: str) -> str:
-    """What to say of a run that is back, which may have another name now."""
+    """A sentence about a restored run, which may have another name now."""
     return f"{before} is back" + ("" if after == before else f" as {after}: there is another run {before} now")
 
 
 def _folders(saves: Path) -> list[tuple[datetime.datetime, Path]]:
-    """The folders of the trash, the oldest first. Raises RunError where it cannot be looked into."""
+    """The folders of the trash, the oldest first. Raises RunError if it cannot be read."""
     check_saves(saves)
     check_saves(trash_folder(saves))
     found = []
@@ -203,21 +198,16 @@ def _folders(saves: Path) -> list[tuple[datetime.datetime, Path]]:
 
 
 def _make_trash(trash: Path) -> None:
-    """Make the trash, where there is none. Raises OSError where something else has its name."""
+    """Create the trash if it is missing. Raises OSError if something else has its name."""
     try:
         trash.mkdir(FOLDER_MODE)
     except FileExistsError:
-        if not stat.S_ISDIR(trash.lstat().st_mode):  # a link would lead the runs to another place
+        if not stat.S_ISDIR(trash.lstat().st_mode):  # runs must not go where a link leads
             raise OSError(f"{trash} is in the way: it is no folder") from None
 
 
-def _saves_of(path: Path) -> Path:
-    """The folder of runs whose trash has the run at ``path``."""
-    return path.parent.parent.parent
-
-
 def _free_place(saves: Path, name: str) -> Path:
-    """``saves/name``, or with the first number behind it that makes it free."""
+    """``saves/name``, or with the first number after it that is free."""
     target = saves / name
     for number in itertools.count(2):
         if not os.path.lexists(target):
@@ -227,11 +217,6 @@ def _free_place(saves: Path, name: str) -> Path:
             stem = stem[:-1]
         target = saves / (stem + end)
     return target
-
-
-def _sync(*folders: Path) -> None:
-    for folder in folders:
-        sync_folder(folder)
 
 
 def _now() -> datetime.datetime:

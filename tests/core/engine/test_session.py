@@ -423,7 +423,7 @@ def test_a_checkpoint_of_another_run_is_refused(stopped: Run, tiny: Tiny, saves:
     shutil.copy(other.run.latest_path, stopped.latest_path)
     with pytest.raises(RunError, match="it belongs to another model or is damaged"):
         Session.open(stopped)
-    with pytest.raises(RunError, match=r"latest\.safetensors does not fit the run's settings"):
+    with pytest.raises(RunError, match=r"latest\.safetensors does not match the run's settings"):
         load_model(stopped)
 
 

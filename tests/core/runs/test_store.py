@@ -227,7 +227,7 @@ def set_in(value: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
         (lambda value: set_in(value, "config", to=None), "is damaged or foreign"),
         (lambda value: set_in(value, "config", to=[]), "is damaged or foreign"),
         (lambda value: set_in(value, "config", to=[[1]]), "is damaged or foreign"),
-        (lambda value: set_in(value, "config", to="text"), "holds a wrong setting"),
+        (lambda value: set_in(value, "config", to="text"), "has a wrong setting"),
         (lambda value: set_in(value, "config", "num_steps", to=0), "num_steps must be between 1 and 10,000, got 0"),
         (lambda value: set_in(value, "config", "new_setting", to=0), "there is no setting 'new_setting'"),
         (lambda value: set_in(value, "corpus", to="text"), "is damaged or foreign"),
@@ -235,7 +235,7 @@ def set_in(value: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
         (lambda value: set_in(value, "versions", to=5), "is damaged or foreign"),
         (lambda value: set_in(value, "parameters", to=None), "is damaged or foreign"),
         (lambda value: {}, "is damaged or foreign: KeyError 'format'"),
-        (lambda value: [value], "is foreign: it holds no JSON object"),
+        (lambda value: [value], "is foreign: it is not a JSON object"),
     ],
     ids=range(14),
 )
@@ -268,7 +268,10 @@ def test_missing_huge_and_odd_files_get_a_sentence(make: Any, saves: Path) -> No
         file.truncate(10**10)
     assert "has 10,000,000,000 bytes, more than a file of this kind can have" in run_summary(run).problem
     run.metadata_path.unlink()
-    assert f"{run.metadata_path} is missing: {run.path} is no run folder, or no whole one" in run_summary(run).problem
+    assert (
+        f"{run.metadata_path} is missing: {run.path} is not a run folder, or not a whole one"
+        in run_summary(run).problem
+    )
     run.metadata_path.mkdir()
     assert "cannot be read: Is a directory" in run_summary(run).problem
     run.metadata_path.rmdir()

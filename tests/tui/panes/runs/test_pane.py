@@ -60,12 +60,12 @@ async def test_a_list_that_cannot_be_read_is_not_called_empty(tmp_path: Path, sa
         await listed(pilot, app)
         await pilot.press("t")
         notice = app.query_one("#runs-notice", Static)
-        await until(pilot, lambda: ".trash cannot be looked into (Not a directory)" in str(notice.content))
+        await until(pilot, lambda: ".trash cannot be read (Not a directory)" in str(notice.content))
     (tmp_path / "file").write_text("no folder")
     app = PaneApp(RunsPane(), tmp_path / "file")
     async with app.run_test(size=SIZE) as pilot:
         notice = app.query_one("#runs-notice", Static)
-        await until(pilot, lambda: "file cannot be looked into (Not a directory)" in str(notice.content))
+        await until(pilot, lambda: "file cannot be read (Not a directory)" in str(notice.content))
 
 
 async def test_newest_first_with_their_figures(saves: Path) -> None:
