@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,7 +27,6 @@ from core.runs.store import list_runs
 from core.runs.summary import RunSummary, run_summary
 from core.runs.trash import remove_outdated
 from core.training.preflight import device_named
-from tui.engines.clients import Engines
 from tui.engines.loss import WORKING
 from tui.messages import (
     CorpusChosen,
@@ -60,11 +60,10 @@ from tui.text.safe import shown_text
 from tui.themes import DARK, LIGHT
 
 if TYPE_CHECKING:
-    from tui.panes.train.pane import TrainPane
+    from tui.engines.clients import Engines
 
 FIRST_PANE = "train"
 HERE = Path(__file__).parent
-STYLES = (HERE / "app.tcss", HERE / "dialogs/dialogs.tcss", *sorted(HERE.glob("panes/*/*.tcss")))
 DEVICE_SECONDS = 5.0
 NOT_OFFERED = ("Quit", "Keys", "Maximize", "Minimize", "Screenshot")
 DONE = (State.FINISHED, State.STOPPED, State.IDLE)
@@ -74,7 +73,7 @@ class Playground(App[None]):
     """The app. ``engines`` are behind the runs; ``current_run`` is the one on screen."""
 
     TITLE = "Playground"
-    CSS_PATH: ClassVar[list[str | PurePath]] = list(STYLES)
+    CSS_PATH: ClassVar[list[str | PurePath]] = [HERE / "app.tcss", HERE / "dialogs/dialogs.tcss"]
     HORIZONTAL_BREAKPOINTS = HORIZONTAL
     VERTICAL_BREAKPOINTS = VERTICAL
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -108,7 +107,7 @@ class Playground(App[None]):
         self.left_training: list[str] = []
         self.preferences: Preferences | None = None  # what is remembered between two sessions
         self.news: Signal[Message] = Signal(self, "news")
-        self.engines = engines(self) if engines else Engines(self.post_message, saves, data_dir)
+        self._make_engines = engines
         self._shown_device = device
         self._last_focus: dict[str, Widget] = {}
         self._terminal_exit = TerminalExit()
@@ -118,6 +117,13 @@ class Playground(App[None]):
         # Like ``theme = ...``, but without parsing all styles a second time: nothing is on screen yet.
         self.set_reactive(App.theme, DARK.name)
         self.stylesheet.set_variables(self.get_css_variables())
+
+    @cached_property
+    def engines(self) -> Engines:
+        """The engines behind the runs. Imported here: nothing on the first screen needs them."""
+        from tui.engines.clients import Engines
+
+        return self._make_engines(self) if self._make_engines else Engines(self.post_message, self.saves, self.data_dir)
 
     # ------------------------------------------------------------------ the screen
 
@@ -149,7 +155,7 @@ class Playground(App[None]):
 
         try:
             preload()
-            for pane in PANES:  # so that each pane opens without a delay the first time
+            for pane in PANES:  # each pane then opens without a delay the first time
                 _ = pane.widget_class
         finally:
             resume_collection()
@@ -167,6 +173,8 @@ class Playground(App[None]):
             self._last_focus[header.current] = self.focused
         kind = next(pane for pane in PANES if pane.name == name)
         if not panes.query(f"#{kind.id}"):
+            self.stylesheet.read_all(kind.styles)  # Textual would parse those of all panes before the first paint
+            self.stylesheet.parse()
             await panes.add_content(kind.widget_class(id=kind.id))
         panes.current = kind.id
         header.current = name
@@ -180,12 +188,6 @@ class Playground(App[None]):
     def _pane(self) -> Widget:
         """The pane that is shown."""
         return self.query_one(f"#pane-{self.query_one(HeaderLine).current}")
-
-    @property
-    def train(self) -> TrainPane:
-        """The Train pane, which is always mounted."""
-        pane: TrainPane = self.query_one("#pane-train")  # type: ignore[assignment]
-        return pane
 
     async def on_event(self, event: events.Event) -> None:
         """A key goes to what the user saw when it was typed: see ``Turns``."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
-from core.device import Device
-from core.engine.answers import RunAnswer
-from core.events import Event
-from core.runs.metadata import RunMetadata
-from core.runs.summary import RunSummary
+if TYPE_CHECKING:
+    from core.device import Device
+    from core.engine.answers import RunAnswer
+    from core.events import Event
+    from core.runs.metadata import RunMetadata
+    from core.runs.summary import RunSummary
 
 
 class Fact(Message):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from textual.message import Message
 from textual.signal import Signal
 from textual.widget import Widget
 
-from core.engine.client import EngineClient
-from core.settings.run_config import RunConfig
+if TYPE_CHECKING:
+    from core.engine.client import EngineClient
+    from core.settings.run_config import RunConfig
 
 
 class Engines(Protocol):

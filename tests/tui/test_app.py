@@ -18,6 +18,7 @@ from core.events import State, StateChanged
 from core.runs.store import list_runs
 from core.settings.run_config import RunConfig, setting
 from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
@@ -106,10 +107,10 @@ def said(widget: Widget) -> bool:
 async def test_digits_are_typed_where_one_types(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        await app.train.form.focus_setting("batch_size")
+        await train_pane(app).form.focus_setting("batch_size")
         await pilot.pause()
         await pilot.press("4")
-        assert shown(app) == "train" and app.train.form.texts["batch_size"] == "4"
+        assert shown(app) == "train" and train_pane(app).form.texts["batch_size"] == "4"
 
 
 @pytest.mark.parametrize("first", ["f4", "f5"])
@@ -117,7 +118,7 @@ async def test_keys_typed_right_behind_a_panes_key_reach_that_pane(playground: M
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         asked: list[str] = []
-        app.train.action_stop = lambda: asked.append("stop")  # type: ignore[method-assign]
+        train_pane(app).action_stop = lambda: asked.append("stop")  # type: ignore[method-assign]
         for name in (first, "f4", "x", "l", "backspace", "y"):  # at once, as a slow line brings them
             app.post_message(events.Key(name, name if len(name) == 1 else None))
         await until(pilot, lambda: shown(app) == "generate" and app.query_one("#generate-prefix", Input).value == "xy")
@@ -127,7 +128,7 @@ async def test_keys_typed_right_behind_a_panes_key_reach_that_pane(playground: M
 async def test_focus_returns_to_where_it_was(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        await app.train.form.focus_setting("seed")
+        await train_pane(app).form.focus_setting("seed")
         await pilot.pause()
         await pilot.press("f5", "f3")
         await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.id == "edit-seed")
@@ -179,7 +180,7 @@ async def test_it_finds_the_training_it_left(playground: Make, saves: Path, fake
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "left-alone · training" in status(app) and "42/250" in status(app))
         assert app.current_run == run
-        assert len(app.train.run.training.points()[0]) == 42  # type: ignore[union-attr]
+        assert len(train_pane(app).run.training.points()[0]) == 42  # type: ignore[union-attr]
         await pilot.press("q")
         await until(pilot, lambda: app.left_training == ["left-alone"])
     assert fakes.of(run) is not None
@@ -193,7 +194,7 @@ async def test_a_run_that_is_chosen_is_shown_with_its_whole_curve(playground: Ma
         await pilot.press("f5")
         app.query_one("#pane-runs").post_message(RunChosen(run.path, "watch"))
         await until(pilot, lambda: "[bold]odd 名字 · finished" in status(app))
-        assert shown(app) == "train" and app.train.form.texts["num_hiddens"] == "64"
+        assert shown(app) == "train" and train_pane(app).form.texts["num_hiddens"] == "64"
         app.query_one("#pane-runs").post_message(RunChosen(run.path, "resume"))
         await until(pilot, lambda: "training" in status(app))
 
@@ -225,8 +226,8 @@ async def test_a_chosen_text_goes_into_the_form(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         app.post_message(CorpusChosen({"corpus": "/tmp/一本书.txt", "tokens": "word", "max_tokens": 0}))
-        await until(pilot, lambda: app.train.form.texts["corpus"] == "/tmp/一本书.txt")
-        assert app.train.form.texts["tokens"] == "word" and app.train.form.texts["max_tokens"] == "0"
+        await until(pilot, lambda: train_pane(app).form.texts["corpus"] == "/tmp/一本书.txt")
+        assert train_pane(app).form.texts["tokens"] == "word" and train_pane(app).form.texts["max_tokens"] == "0"
 
 
 def test_device_words() -> None:
@@ -270,6 +271,6 @@ async def test_a_screen_that_is_too_small_says_so_in_one_calm_line(playground: M
         await pilot.resize_terminal(60, 16)
         await until(pilot, lambda: not overlay.display)
         await pilot.press("ctrl+t")
-        await until(pilot, lambda: app.train.run is not None)
+        await until(pilot, lambda: train_pane(app).run is not None)
         await pilot.resize_terminal(59, 16)
         await until(pilot, lambda: overlay.display)

@@ -7,8 +7,8 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from core.engine.answers import BaselinesAnswer, StepAnswer
 from core.events import (
     LARGEST_LOSS,
     EpochFinished,
@@ -20,10 +20,13 @@ from core.events import (
     StateChanged,
     StepFinished,
 )
-from core.runs.metadata import RunMetadata
-from core.runs.summary import RunSummary
-from core.settings.run_config import RunConfig
 from tui.charts.curve import Curve
+
+if TYPE_CHECKING:
+    from core.engine.answers import BaselinesAnswer, StepAnswer
+    from core.runs.metadata import RunMetadata
+    from core.runs.summary import RunSummary
+    from core.settings.run_config import RunConfig
 
 # Of a run whose files have not been read yet, in the place of a state.
 OPENING = "opening"

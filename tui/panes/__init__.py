@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 from textual.widget import Widget
 
@@ -23,6 +24,11 @@ class PaneKind:
         """The class of the pane, imported now."""
         found: type[Widget] = getattr(import_module(self.module), self.class_name)
         return found
+
+    @property
+    def styles(self) -> list[Path]:
+        """Its style sheets."""
+        return sorted(Path(__file__).with_name(self.module.split(".")[2]).glob("*.tcss"))
 
     @property
     def id(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from types import SimpleNamespace
 from typing import Any, cast
 
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
@@ -45,7 +45,7 @@ def part_escape() -> None:
         if not keys and character.isprintable():
             name = character if character.isalnum() else _character_to_key(character)
             name = KEY_NAME_REPLACEMENTS.get(name, name)
-            keys = (Enum("Typed", {"KEY": name}).KEY,)  # type: ignore[attr-defined]
+            keys = (SimpleNamespace(value=name),)
         before = table.get(f"\x1b{character}")
         # What are keys of their own stays: option with an arrow or with backspace, shift with tab.
         if keys and character not in "\x1b" + BEGIN_SEQUENCES and not isinstance(before, tuple):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from textual import events, on, work
 from textual.widgets import Button
 
-from core.engine.requests import Pause, Request, Resume, Set, Stop
 from core.events import Note, SettingChanged, State
 from core.runs.store import check_name
 from core.settings.presets import PRESETS
@@ -40,9 +40,11 @@ from tui.panes.train.plan import LIVE, differs, kept_texts
 from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.run_view import CurvePanel
 from tui.panes.train.settings_form import SettingsForm
-from tui.panes.train.training import Training
 from tui.services import host, listen, stands
 from tui.text.safe import shown_text
+
+if TYPE_CHECKING:
+    from tui.panes.train.training import Training
 
 RATE_STEP = 1.25
 NEWEST = 5  # of the events that arrive together, as when a journal is opened: older notes are not shown again
@@ -57,7 +59,13 @@ class TrainPane(TrainParts):
         super().__init__(id=id)
         self._wanted_rate: float | None = None
         self._bound_state: str | None = ""  # the run state for which the keys were last checked; None without a run
-        self._training = Training(self)
+
+    @cached_property
+    def _training(self) -> Training:
+        """The work behind the actions. Imported here: the first screen needs nothing of it."""
+        from tui.panes.train.training import Training
+
+        return Training(self)
 
     def on_mount(self) -> None:
         listen(self, {
@@ -252,7 +260,7 @@ class TrainPane(TrainParts):
         elif run is None:
             return
         elif plan == "resume":
-            self._ask(Resume())
+            self._training.pause_or_resume(run)
         elif plan == "apply":
             self._training.do(self._training.apply(run))
         elif plan == "go on":
@@ -262,12 +270,13 @@ class TrainPane(TrainParts):
     def action_pause(self) -> None:
         """Pause, or go on."""
         if self.run is not None:
-            self._ask(Resume() if self.run.state == State.PAUSED else Pause())
+            self._training.pause_or_resume(self.run)
 
     @on(Button.Pressed, "#train-stop")
     def action_stop(self) -> None:
         """Stop training; the engine saves."""
-        self._ask(Stop())
+        if self.run is not None:
+            self._training.stop(self.run)
 
     @on(Button.Pressed, ".recover")
     def _recover_pressed(self, event: Button.Pressed) -> None:
@@ -296,9 +305,9 @@ class TrainPane(TrainParts):
             return
         rate = float(f"{rate * RATE_STEP**direction:.4g}")
         self.form.change({"learning_rate": typed(rate)})
-        if moving:
+        if moving and run is not None:
             self._wanted_rate = rate
-            self._ask(Set("learning_rate", rate))
+            self._training.set_rate(run, rate)
         self.show_plan()
 
     def action_settings(self) -> None:
@@ -374,14 +383,6 @@ class TrainPane(TrainParts):
         name = await self.app.push_screen_wait(NameDialog("Save", run.name, "Save", check_name, body))
         if name is not None and stands(self):
             await self._training.guarded(self._training.save(run, name))
-
-    # ------------------------------------------------------------------ the work behind the acts
-
-    def _ask(self, request: Request[Any]) -> None:
-        """Send one request to the engine of the run on screen."""
-        run = self.run
-        if run is not None:
-            self._training.do(self._training.ask(run.path, request))
 
     def _show_errors(self) -> None:
         self.drawer = True

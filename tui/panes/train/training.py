@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 from core.engine.answers import AnswerT
-from core.engine.requests import Baselines, Open, Request, Save, Set, Step, Train
+from core.engine.requests import Baselines, Open, Pause, Request, Resume, Save, Set, Step, Stop, Train
 from core.errors import ConfigError, EngineError, UserError
 from core.events import State
 from core.settings.run_config import RunConfig
@@ -71,6 +71,18 @@ class Training:
         """Send one request to the engine of a run, which is started if there is none."""
         client = await self._engines.client(path)
         return await client.ask(request)
+
+    def pause_or_resume(self, run: WatchedRun) -> None:
+        """Pause a run that trains; resume one that is paused."""
+        self.do(self.ask(run.path, Resume() if run.state == State.PAUSED else Pause()))
+
+    def stop(self, run: WatchedRun) -> None:
+        """Stop a run; its engine saves."""
+        self.do(self.ask(run.path, Stop()))
+
+    def set_rate(self, run: WatchedRun, rate: float) -> None:
+        """Change the learning rate of a run that trains or is paused."""
+        self.do(self.ask(run.path, Set("learning_rate", rate)))
 
     async def create_and_train(self) -> None:
         """Train a new run with the settings of the form."""

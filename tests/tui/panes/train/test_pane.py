@@ -16,6 +16,7 @@ from core.runs.summary import run_summary
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig, settings
 from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.charts.widget import CurveChart
@@ -62,7 +63,9 @@ async def test_train_from_nothing_to_a_curve(playground: Make, fakes: FakeEngine
         chart = app.query_one(CurveChart)
         await until(pilot, lambda: [one.curve.latest for one in chart.series][:1] == [30])
         await until(pilot, lambda: "我还在原地 30" in str(app.query_one("#samples-text", Static).content))
-        await until(pilot, lambda: app.train.run is not None and ("bigram", 12.5) in app.train.run.baselines)
+        await until(
+            pilot, lambda: train_pane(app).run is not None and ("bigram", 12.5) in train_pane(app).run.baselines
+        )
         if size[1] >= 40:
             await until(pilot, lambda: any("bigram, training 12.5" in line.label for line in chart.references))
 
@@ -146,13 +149,13 @@ async def test_learning_rate_in_mid_run(playground: Make, fakes: FakeEngines) ->
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("+")
-        assert app.train.form.texts["learning_rate"] == "125"
+        assert train_pane(app).form.texts["learning_rate"] == "125"
         await pilot.press("-", "ctrl+t")
         await until(pilot, lambda: "5/250" in status(app))
         await pilot.press("+", "+")
         await until(pilot, lambda: "lr 156.2" in app.query_one("#writing-edge", FrameEdge).note)
-        await until(pilot, lambda: app.train.run is not None and app.train.run.learning_rate == 156.2)
-        assert app.train.plan == "watch"
+        await until(pilot, lambda: train_pane(app).run is not None and train_pane(app).run.learning_rate == 156.2)
+        assert train_pane(app).plan == "watch"
 
 
 async def test_exact_values_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
@@ -161,7 +164,7 @@ async def test_exact_values_in_mid_run(playground: Make, fakes: FakeEngines) -> 
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "5/250" in status(app))
-        await app.train.form.focus_setting("num_epochs")
+        await train_pane(app).form.focus_setting("num_epochs")
         await pilot.press(*"300")
         await until(pilot, lambda: label(app) == "Apply")
         await pilot.press("enter")
@@ -182,12 +185,12 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
     async with app.run_test(size=size) as pilot:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "5/250" in status(app))
-        run = app.train.run
+        run = train_pane(app).run
         assert run is not None
 
         async def edit(name: str, text: str) -> None:
-            app.train.drawer = True
-            await app.train.form.focus_setting(name)
+            train_pane(app).drawer = True
+            await train_pane(app).form.focus_setting(name)
             await until(pilot, lambda: app.focused is not None and app.focused.id == f"edit-{name}")
             app.focused.value = text  # type: ignore[union-attr]
             await pilot.pause()
@@ -202,18 +205,18 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
             await until(pilot, lambda: scroll.region.contains_region(note.region))  # noqa: B023
             assert "the run has 250" in notes(app) and label(app) == "Apply"
             await pilot.press("escape")
-            assert app.train.form.texts["num_epochs"] == "250" and notes(app) == ""
+            assert train_pane(app).form.texts["num_epochs"] == "250" and notes(app) == ""
             assert [toast.message for toast in app._notifications][-1] == (
                 "The edit is taken back: epochs 250 again. Enter applies one."
             )
             await edit("learning_rate", "abc")
             await pilot.press("escape")
-            assert app.train.form.texts["learning_rate"] == "100" and app.train.form.value is not None
+            assert train_pane(app).form.texts["learning_rate"] == "100" and train_pane(app).form.value is not None
         await edit("num_epochs", "300")
         await pilot.press("enter")
         await until(pilot, lambda: "5/300" in status(app) and notes(app) == "")
         assert "paused" in status(app) and label(app) == "Resume", "an edit does not resume"
-        assert not app.train.drawer and run.num_epochs == 300
+        assert not train_pane(app).drawer and run.num_epochs == 300
 
 
 async def test_a_target_below_what_is_done_stands_at_its_setting(playground: Make, fakes: FakeEngines) -> None:
@@ -224,12 +227,12 @@ async def test_a_target_below_what_is_done_stands_at_its_setting(playground: Mak
         await until(pilot, lambda: "5/250" in status(app))
         words = "num_epochs must be at least 5, the epochs that are done or begun, got 3"
         fakes.refusals["set"] = words
-        await app.train.form.focus_setting("num_epochs")
+        await train_pane(app).form.focus_setting("num_epochs")
         await pilot.press("3", "enter")
         await until(pilot, lambda: words in notes(app, ".field-error"))
         assert trouble(app) == words and notes(app) == "" and "5/250" in status(app)
         await pilot.press("escape")
-        assert trouble(app) == "" and app.train.form.texts["num_epochs"] == "250"
+        assert trouble(app) == "" and train_pane(app).form.texts["num_epochs"] == "250"
         await until(pilot, lambda: notes(app, ".field-error") == "")
 
 
@@ -246,8 +249,8 @@ async def test_one_button_resumes(playground: Make, fakes: FakeEngines) -> None:
         await pilot.press("space")
         await until(pilot, lambda: "paused" in status(app))
         assert buttons() == ["Resume", "Pause", "Stop"] and app.query_one("#train-pause", Button).disabled
-        app.train.form.change({"num_hiddens": "64"})
-        app.train.show_plan()
+        train_pane(app).form.change({"num_hiddens": "64"})
+        train_pane(app).show_plan()
         assert buttons() == ["Train new run", "Resume", "Stop"]
         await pilot.click("#train-pause")
         await until(pilot, lambda: "training" in status(app))
@@ -302,10 +305,10 @@ async def test_a_run_that_is_opened_is_not_called_untrained(playground: Make, fa
 async def test_wrong_settings_are_told_all_at_once_and_nothing_starts(playground: Make, fakes: FakeEngines) -> None:
     app = playground()
     async with app.run_test(size=(80, 24)) as pilot:
-        app.train.form.change({"num_steps": "0", "dropout": "abc", "learning_rate": "-1"})
+        train_pane(app).form.change({"num_steps": "0", "dropout": "abc", "learning_rate": "-1"})
         await pilot.press("ctrl+t")
         await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.id == "edit-dropout")
-        assert app.train.drawer
+        assert train_pane(app).drawer
         errors = [str(error.content) for error in app.query(".field-error").results(Static)]
         assert any(error.startswith("steps must be between 1 and 10,000, got 0") for error in errors)
         assert any("dropout must be a number" in error for error in errors)
@@ -414,7 +417,7 @@ async def test_an_exploded_run_is_shown_as_what_it_is(playground: Make, saves: P
         )
         app.news.publish(JournalGrew(run.path, (RunResumed(0, 0), scripted_epoch(1))))
         await pilot.pause()
-        app.train.view.show_parts()
+        train_pane(app).view.show_parts()
         assert chart.y_label == "perplexity" and chart.series[0].curve.points()[1][0] < 1027
 
 
@@ -439,7 +442,7 @@ async def test_a_run_that_ended_badly_goes_on_with_a_lower_learning_rate(
         await until(pilot, lambda: "it broke" in trouble(app))
         await pilot.press(key)
         await until(pilot, lambda: "training" in status(app))
-        await until(pilot, lambda: app.train.run is not None and app.train.run.learning_rate == rate)
+        await until(pilot, lambda: train_pane(app).run is not None and train_pane(app).run.learning_rate == rate)
         assert trouble(app) == "" and not app.query_one("#recovery").display
         engine = fakes.of(run.path)
         assert engine is not None and engine.config.learning_rate == rate
@@ -453,12 +456,12 @@ async def test_a_changed_setting_makes_it_a_new_run(playground: Make, fakes: Fak
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "5/250" in status(app))
-        assert app.train.plan == "watch"
-        app.train.form.change({"num_hiddens": "64"})
-        app.train.show_plan()
+        assert train_pane(app).plan == "watch"
+        train_pane(app).form.change({"num_hiddens": "64"})
+        train_pane(app).show_plan()
         assert label(app) == "Train new run"
-        app.train.form.change({"num_hiddens": "256"})
-        app.train.show_plan()
+        train_pane(app).form.change({"num_hiddens": "256"})
+        train_pane(app).show_plan()
         assert label(app) == "Training …"
         await pilot.press("ctrl+n")
         assert label(app) == "Train new run"
@@ -483,20 +486,20 @@ async def test_settings_that_are_not_those_of_the_run_are_said_while_they_are_hi
         await app.open_run(run.path)
         await until(pilot, lambda: "done · finished" in status(app) and app.query_one("#curve").display)
         assert pending(app) == ""
-        await app.train.form.focus_setting("num_epochs")
-        app.train.drawer = True
+        await train_pane(app).form.focus_setting("num_epochs")
+        train_pane(app).drawer = True
         app.query_one("#edit-num_epochs", Input).value = "300"
         await until(pilot, lambda: pending(app) == "epochs 300 instead of 250: ctrl+t continues with it")
         await pilot.press("escape")
-        assert app.train.form.texts["num_epochs"] == "300" and pending(app), "what survives is said"
+        assert train_pane(app).form.texts["num_epochs"] == "300" and pending(app), "what survives is said"
         app.query_one("#edit-num_epochs", Input).value = "250"
         await until(pilot, lambda: pending(app) == "")
         app.post_message(CorpusChosen({"corpus": "/tmp/一本书.txt"}))
         words = "corpus changed: ctrl+t trains a new run, s its first batch"
         await until(pilot, lambda: pending(app) == words)
-        assert app.query_one("#pending").region.height == 1 and not app.train.drawer
-        app.train.form.change({"corpus": "lyrics-zh", "num_hiddens": "64", "num_steps": "7"})
-        app.train.show_plan()
+        assert app.query_one("#pending").region.height == 1 and not train_pane(app).drawer
+        train_pane(app).form.change({"corpus": "lyrics-zh", "num_hiddens": "64", "num_steps": "7"})
+        train_pane(app).show_plan()
         assert pending(app) == words.replace("corpus", "2 settings")
         await pilot.press("s")
         await until(pilot, lambda: "lyrics-zh-0001" in status(app) and pending(app) == "")
@@ -558,7 +561,7 @@ async def test_done_offers_more_epochs(playground: Make, fakes: FakeEngines) -> 
     app = playground()
     app_config = {"num_epochs": "12"}
     async with app.run_test(size=(120, 40)) as pilot:
-        app.train.form.change(app_config)
+        train_pane(app).form.change(app_config)
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "finished" in status(app) and "12/12" in status(app))
         assert label(app) == "Go on"
@@ -640,9 +643,9 @@ async def test_a_bidirectional_run_says_what_it_is(playground: Make, saves: Path
         await until(pilot, lambda: "training" in figures(app))
         assert "sees its own answer" in figures(app)
         assert "Generation is off" in str(app.query_one("#samples-text", Static).content)
-        assert app.train.run is not None
-        app.train.run.apply_baselines(BaselinesAnswer("training", 1027.0, math.nan, 12.5, math.nan))
-        app.train.view.show_parts()
+        assert train_pane(app).run is not None
+        train_pane(app).run.apply_baselines(BaselinesAnswer("training", 1027.0, math.nan, 12.5, math.nan))
+        train_pane(app).view.show_parts()
         assert [line.label for line in app.query_one(CurveChart).references] == ["uniform 1,027"]
 
 
@@ -651,8 +654,8 @@ async def test_every_preset_can_be_chosen(playground: Make) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         for name, preset in PRESETS.items():
             app.query_one("#preset", Select).value = name
-            await until(pilot, lambda name=name: app.train.form.preset == name)
-            assert app.train.form.value == preset.config
+            await until(pilot, lambda name=name: train_pane(app).form.preset == name)
+            assert train_pane(app).form.value == preset.config
 
 
 @pytest.mark.parametrize("name", ["time-machine-scratch", "shakespeare-fast"])
@@ -663,7 +666,7 @@ async def test_a_preset_whose_text_is_not_here_says_how_to_get_it(
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         app.query_one("#preset", Select).value = name
-        await until(pilot, lambda: app.train.form.preset == name)
+        await until(pilot, lambda: train_pane(app).form.preset == name)
         facts = app.query_one("#form-facts", Static)
         await until(pilot, lambda: f"{corpus} is not here yet: the Data pane (f2) downloads it" in str(facts.content))
         await pilot.press("ctrl+t")
@@ -722,10 +725,10 @@ async def test_every_setting_can_be_reached_by_key(playground: Make, size: tuple
         await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-corpus")
         for heading in app.query(Fold):
             heading.action_unfold()
-        await until(pilot, lambda: len(app.train.form.query(SettingField)) == len(settings()))
+        await until(pilot, lambda: len(train_pane(app).form.query(SettingField)) == len(settings()))
         scroll = app.query_one("#form-scroll")
         for setting in (*settings()[::5], settings()[-1]):
-            await app.train.form.focus_setting(setting.name)
+            await train_pane(app).form.focus_setting(setting.name)
             focused = app.query_one(f"#edit-{setting.name}")
             await until(pilot, lambda: app.focused is focused and scroll.region.contains_region(focused.region))  # noqa: B023
 
@@ -736,8 +739,8 @@ async def test_memory_and_devices_are_told_before_the_start(playground: Make) ->
         facts = app.query_one("#form-facts", Static)
         await until(pilot, lambda: "memory about" in str(facts.content))
         assert "8 batches an epoch" in str(facts.content) and "s an epoch," not in str(facts.content)
-        app.train.form.change({"num_hiddens": "16000", "num_layers": "8", "cell": "lstm"})
-        app.train.show_plan()
+        train_pane(app).form.change({"num_hiddens": "16000", "num_layers": "8", "cell": "lstm"})
+        train_pane(app).show_plan()
         await until(pilot, lambda: "cuda:0" in str(facts.content))
 
 
@@ -769,16 +772,16 @@ async def test_a_new_run_does_not_inherit_what_another_was_changed_to(playground
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "5/250" in status(app))
         await pilot.press("plus")
-        await until(pilot, lambda: app.train.form.texts["learning_rate"] == "125")
+        await until(pilot, lambda: train_pane(app).form.texts["learning_rate"] == "125")
         await pilot.press("ctrl+n")
-        await until(pilot, lambda: app.train.form.texts["learning_rate"] == "100")
-        assert app.train.form.preset == "lyrics-scratch-sequential"
-        run = app.train.run
+        await until(pilot, lambda: train_pane(app).form.texts["learning_rate"] == "100")
+        assert train_pane(app).form.preset == "lyrics-scratch-sequential"
+        run = train_pane(app).run
         assert run is not None
         change = SettingChanged(5, "learning_rate", 125.0)  # the journal comes later
         app.news.publish(JournalGrew(run.path, (change,)))
         await pilot.pause()
-        assert app.train.form.texts["learning_rate"] == "100"
+        assert train_pane(app).form.texts["learning_rate"] == "100"
 
 
 async def test_an_error_that_comes_back_at_once_is_shown(playground: Make) -> None:

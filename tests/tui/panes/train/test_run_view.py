@@ -14,6 +14,7 @@ from core.events import State, StateChanged
 from core.settings.run_config import RunConfig
 from core.units import perplexity_text
 from tests.tui.fake_engine import made_run, scripted_epoch
+from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.messages import JournalGrew
@@ -83,7 +84,7 @@ async def test_a_letter_typed_sends_the_lines_that_change_and_not_the_panel(
     monkeypatch.setattr(Playground, "_display", display)
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        await app.train.form.focus_setting("num_hiddens")
+        await train_pane(app).form.focus_setting("num_hiddens")
         await pilot.press("end")
         await pilot.pause(0.3)
         for name in ("0", "backspace", "0", "backspace"):
