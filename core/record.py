@@ -56,8 +56,11 @@ def _reader(hint: Any) -> Reader:
     if origin is tuple:
         readers = [_reader(argument) for argument in arguments]
         return lambda value: tuple(read(item) for read, item in zip(readers, of_type(value, list), strict=True))
-    if origin is Mapping:
+    if hint == Mapping[str, str]:
         return _read_texts
+    if origin is Mapping:
+        read_key, read_entry = arguments[0], _reader(arguments[1])
+        return lambda value: {read_key(key): read_entry(item) for key, item in of_type(value, dict).items()}
     if NoneType in arguments:
         read_some = _reader(next(argument for argument in arguments if argument is not NoneType))
         return lambda value: None if value is None else read_some(value)
@@ -112,5 +115,5 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return dict(value)
+        return {str(key): _as_json(item) for key, item in value.items()}
     return record_as_json(value) if is_dataclass(value) else value

@@ -60,10 +60,7 @@ def stop_ids(vocabulary: Vocabulary, stop: str) -> frozenset[int]:
 
 def beginning(vocabulary: Vocabulary) -> list[int]:
     """The ids before the first token of a text: the start token, a line break, or the space before a word."""
-    for token in (START, "\n", " "):
-        if token in vocabulary:
-            return [vocabulary.token_to_id(token)]
-    return []
+    return [vocabulary.token_to_id(token) for token in (START, "\n", " ") if token in vocabulary][:1]
 
 
 @dataclass(frozen=True)

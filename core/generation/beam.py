@@ -19,16 +19,15 @@ class Result:
 
     ids: tuple[int, ...]
     score: float
-    stopped: bool
 
 
 class BeamSearch:
     """Keeps the ``width`` most likely candidates, all of one length, and the ``width`` best texts that ended.
 
-    Texts are compared by the mean log-probability of their tokens, score = 1/n sum_t log p(x_t | x_<t), the token that
-    ends them included: without division by the length the shortest would win. (Wu et al. 2016, "Google's neural
-    machine translation system", divide by a power of the length; here the power is 1 and the score is the logarithm of
-    one over the perplexity.) With a width of the number of all texts, it is exhaustive search.
+    Texts are compared by the mean log-probability of their tokens, score = 1/n sum_t log p(x_t | x_<t), including the
+    token that ends them: without division by the length the shortest would win. (Wu et al. 2016, "Google's neural
+    machine translation system", divide by a power of the length; here the power is 1, and the score is the logarithm
+    of one over the perplexity.)
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class BeamSearch:
         for row, end, total in zip(rows.tolist(), which.tolist(), found.tolist(), strict=True):
             if total / number > worst:
                 ids = (*self._text(row), int(self._ends[end]))
-                self._ended.append(Result(ids, total / number, True))
+                self._ended.append(Result(ids, total / number))
         self._ended = sorted(self._ended, key=lambda result: -result.score)[: self._width]
 
     def _cannot_improve(self) -> bool:
@@ -95,9 +94,7 @@ class BeamSearch:
     def results(self) -> Iterator[Result]:
         """At most ``width`` texts, the best first."""
         number = len(self._steps)
-        candidates = [
-            Result(tuple(self._text(row)), float(total) / number, False) for row, total in enumerate(self._sums)
-        ]
+        candidates = [Result(tuple(self._text(row)), float(total) / number) for row, total in enumerate(self._sums)]
         yield from sorted([*self._ended, *candidates], key=lambda result: -result.score)[: self._width]
 
 

@@ -1,9 +1,8 @@
-"""The copy meter: the longest stretch of a text that occurs literally in another one."""
+"""The copy meter: the longest stretch of a text that occurs literally in another text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +10,10 @@ import numpy.typing as npt
 Integers = npt.NDArray[np.integer]
 Hashes = npt.NDArray[np.uint64]
 
-# Tokens of the text that are searched at once: a few arrays of this length fit into the caches. The first block is
-# smaller: it soon finds a stretch, and the later ones are searched only for a longer one.
+# Tokens of the text that are searched at once: a few arrays of this length fit into the caches. A smaller first block
+# soon finds a stretch, and the later ones are searched only for a longer one.
 BLOCK, FIRST_BLOCK = 1 << 17, 1 << 14
-# The upper bits of a hash, by which a table tells almost all windows apart from those of the output.
+# The upper bits of a hash, by which a table excludes almost all windows.
 TABLE_BITS = 20
 
 
@@ -26,25 +25,15 @@ class Stretch:
     start: int
     text_start: int
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {"length": self.length, "start": self.start, "text_start": self.text_start}
-
 
 def longest_copy(text: Integers, output: Integers, block: int = BLOCK) -> Stretch:
-    """The longest stretch of ``output`` that occurs in ``text``, of several the first in the text; length 0 for none.
+    """The longest stretch of ``output`` (m,) that occurs in ``text`` (n,), the first of several; length 0 for none.
 
-    Id 0, the unknown token, is many different tokens and equals nothing, not even itself.
-
-    By rolling hashes (Karp & Rabin 1987, "Efficient randomized pattern-matching algorithms"): the windows of the text
-    that are one token longer than the best stretch so far are looked up among those of the output; where one is found,
-    the length grows in doubling steps at the places that are left. What the hashes find is compared token by token, so
-    the result is exact.
-
-    Args:
-        text: (n,) ids, of any integer type.
-        output: (m,) ids.
-        block: tokens of the text that are searched at once, which changes time and memory alone.
+    Id 0, the unknown token, stands for many different tokens and equals nothing, not even itself. By rolling hashes
+    (Karp & Rabin 1987, "Efficient randomized pattern-matching algorithms"): windows of the text one token longer than
+    the best stretch so far are looked up among those of the output; from a match the length grows in doubling steps at
+    the places that are left. Matches are compared token by token, so the result is exact. ``block``, the tokens that
+    are searched at once, changes only time and memory.
     """
     best, start, size = Stretch(0, 0, 0), 0, min(block, FIRST_BLOCK)
     block = max(block, 2 * len(output))
@@ -60,7 +49,7 @@ def longest_copy(text: Integers, output: Integers, block: int = BLOCK) -> Stretc
 
 
 class _Windows:
-    """The windows of some ids with their hashes: sum_j ids[j] * base ** j, from the first place on, modulo 2 ** 64."""
+    """The windows of some ids and their hashes, sum_j ids[j] * base ** j modulo 2 ** 64."""
 
     def __init__(self, ids: Integers, powers: Hashes, unknown: int) -> None:
         """Ids 0 become ``unknown``, ``unknown + 1``, ...: numbers that occur nowhere else."""

@@ -1,8 +1,8 @@
-"""Streams: the recurrent state of the texts that are being written, advanced one token at a time.
+"""Streams: the recurrent state of texts in progress, advanced one token at a time.
 
 ``BatchStream`` runs ``LanguageModel.step``, for every model, device and number of texts. ``SingleStream`` is the hot
-path: one text on a CPU, where a step is a few products of a vector with a matrix. There torch takes longer to be called
-than to compute, so this stream repeats the cells in numpy, on views of the model's parameters. A test compares the two.
+path: one text on a CPU, where a step is a few products of a vector and a matrix. Calling torch would take longer than
+the computation, so it repeats the cells in numpy, on views of the model's parameters. A test compares the two.
 """
 
 # ruff: noqa: E741  the gates are called I and O in every textbook
@@ -33,7 +33,7 @@ class Stream(Protocol):
 
 
 def open_stream(model: LanguageModel, *, alone: bool) -> Stream:
-    """A stream of one text before its first token; one that stays ``alone`` gets the fastest that can run the model."""
+    """A stream of one text before its first token; if it stays ``alone``, the fastest that supports the model."""
     is_numpy = model.output_layer()[1].device.type == "cpu" and model.directions == 1
     return SingleStream(model) if alone and is_numpy else BatchStream(model)
 

@@ -55,42 +55,30 @@ class Strategy:
 
 STRATEGIES = (
     Strategy(
-        "temperature",
-        "samples each token from the model's distribution, sharpened or flattened by the temperature",
+        "temperature", "samples each token from the model's distribution, sharpened or flattened by the temperature",
         {"temperature": 1.0},
     ),
     Strategy(
-        "greedy",
-        "takes the most likely token at each step: always the same text, which soon repeats itself",
-        {"repetition_penalty": 1.0, "repetition_window": 64},
-        draws=False,
+        "greedy", "takes the most likely token at each step: always the same text, which soon repeats itself",
+        {"repetition_penalty": 1.0, "repetition_window": 64}, draws=False,
     ),
+    Strategy("top-k", "samples from the k most likely tokens", {"top_k": 40, "temperature": 1.0}),
     Strategy(
-        "top-k",
-        "samples from the k most likely tokens",
-        {"top_k": 40, "temperature": 1.0},
-    ),
-    Strategy(
-        "top-p",
-        "samples from the nucleus: the smallest set of tokens with a total probability of p",
+        "top-p", "samples from the nucleus: the smallest set of tokens with a total probability of p",
         {"top_p": 0.9, "temperature": 1.0},
     ),
     Strategy(
-        "min-p",
-        "samples from the tokens at least p times as likely as the most likely one",
+        "min-p", "samples from the tokens at least p times as likely as the most likely one",
         {"min_p": 0.1, "temperature": 1.0},
     ),
     Strategy(
-        "combined",
-        "samples with all filters in turn: repetition penalty, temperature, top-k, top-p, min-p",
+        "combined", "samples with all filters in turn: repetition penalty, temperature, top-k, top-p, min-p",
         {"temperature": 0.9, "top_k": 100, "top_p": 0.95, "min_p": 0.02, "repetition_penalty": 1.1,
          "repetition_window": 64},
     ),
     Strategy(
-        "beam",
-        "keeps several candidate texts at each step and returns the most likely ones, with their scores",
-        {"beam": 4},
-        draws=False,
+        "beam", "keeps several candidate texts at each step and returns the most likely ones, with their scores",
+        {"beam": 4}, draws=False,
     ),
 )  # fmt: skip
 
@@ -212,8 +200,8 @@ class Sampling:
 class GenerationRequest:
     """What to write. A wrong value raises ``ConfigError``.
 
-    ``OPTIONS`` describes each field; what depends on the model's vocabulary is checked by the writer. ``heads``, a name
-    that requests and flags have had from the beginning, are the initials of an acrostic.
+    ``OPTIONS`` describes each field; the writer checks what depends on the model's vocabulary. ``heads`` are the
+    initials of an acrostic.
     """
 
     prefix: str = ""
@@ -235,25 +223,21 @@ class GenerationRequest:
         tokens, given = self.count * self.length, f"{self.count:,} x {self.length:,}"
         if tokens > LONGEST:
             raise _conflict(
-                "count",
-                "{count} times {length} must be at most {limit:,} tokens, got {given}: choose fewer or shorter samples",
-                limit=LONGEST,
-                given=given,
-            )
+                "count", "{count} times {length} must be at most {limit:,} tokens, got {given}: choose fewer or "
+                "shorter samples", limit=LONGEST, given=given,
+            )  # fmt: skip
         if self.details and tokens > MOST_DETAILS:
             raise _conflict(
-                "details",
-                "{details} are available for at most {limit:,} tokens, got {given}: choose shorter texts or no details",
-                limit=MOST_DETAILS,
-                given=given,
-            )
-        if self.sampling.strategy == "beam" and self.count > 1:
+                "details", "{details} are available for at most {limit:,} tokens, got {given}: choose shorter texts or "
+                "no details", limit=MOST_DETAILS, given=given,
+            )  # fmt: skip
+        is_beam = self.sampling.strategy == "beam"
+        if is_beam and self.count > 1:
             raise _conflict(
-                "count",
-                "{count} must be 1 with the strategy beam, whose width is the number of texts, got {given:,}",
+                "count", "{count} must be 1 with the strategy beam, whose width is the number of texts, got {given:,}",
                 given=self.count,
-            )
-        if self.sampling.strategy == "beam" and self.heads:
+            )  # fmt: skip
+        if is_beam and self.heads:
             raise _conflict("heads", "{heads} need a strategy that writes token by token: choose one other than beam")
         if self.stop and self.heads:
             raise _conflict("stop", "{stop} and {heads} exclude each other: an acrostic ends with its last verse")

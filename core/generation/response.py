@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,18 +21,14 @@ def response(
 ) -> Iterator[list[dict[str, Any]]]:
     """Write, and yield the events of about ``seconds`` of work at a time; the last event is ``done``.
 
-    Args:
-        writing: not yet begun.
-        text: the ids that the model was trained on, for the copy meter; None if they are not available.
-
-    Events::
+    ``text`` is the ids that the model was trained on, for the copy meter; None if they are not available. Events::
 
         {"event": "text", "text": ..., "sample": 0, "tokens": [{"text", "id", "surprise", "top", "model"}, ...]}
         {"event": "done", "text": prefix and first continuation, "unknown": [...], "seed": ..., "samples": [
             {"continuation", "tokens", "ended", "score", "copy": {"length", "start", "text_start", "span", "text"}}]}
 
-    ``tokens`` is present with details. ``copy`` is null if the request does not ask for it, and if there is no text to
-    compare with; then ``copy_problem`` is present. Raises UserError from ``Writing``.
+    ``tokens`` is present with details. ``copy`` is null without the option, and without a text to compare with, when
+    ``copy_problem`` is present. Raises UserError from ``Writing``.
     """
     while not writing.finished:
         yield [{"event": "text", **piece.to_json()} for piece in writing.advance(seconds)]
@@ -59,7 +56,7 @@ def copied(sample: Sample, text: npt.NDArray[np.integer]) -> dict[str, Any]:
     found = longest_copy(text, np.array(sample.ids, dtype=np.int64))
     first, last = found.start, found.start + found.length - 1
     span = [sample.spans[first][0], sample.spans[last][1]] if found.length else [0, 0]
-    return {**found.to_json(), "span": span, "text": sample.text[span[0] : span[1]]}
+    return {**asdict(found), "span": span, "text": sample.text[span[0] : span[1]]}
 
 
 def training_part(ids: npt.NDArray[np.integer], validation_fraction: float) -> npt.NDArray[np.integer]:

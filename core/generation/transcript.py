@@ -15,7 +15,7 @@ from core.generation.options import Filters
 from core.generation.strategies import Chooser, Logits, Probabilities, distribution, likeliest, surprise
 
 MOST_CHARACTERS = 2_000_000
-"""A text ends here at the latest: words can be long."""
+"""Characters at which a text ends: words can be long."""
 LISTED = 10
 """Most likely tokens that are listed of a distribution."""
 
@@ -29,8 +29,7 @@ class WrittenToken:
     """One token in detail.
 
     Attributes:
-        text: what it adds to the text.
-        id: its id.
+        text: its addition to the text.
         surprise: -log2 of its probability under the model itself, in bits.
         top: the most likely tokens of the distribution it was sampled from, after all filters: (token, probability).
         model: the most likely tokens under the model itself.
@@ -44,13 +43,8 @@ class WrittenToken:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able, with the digits that a screen shows."""
-        return {
-            "text": self.text,
-            "id": self.id,
-            "surprise": round(self.surprise, 4),
-            "top": [[token, round(probability, 6)] for token, probability in self.top],
-            "model": [[token, round(probability, 6)] for token, probability in self.model],
-        }
+        top, model = ([[token, round(p, 6)] for token, p in tokens] for tokens in (self.top, self.model))
+        return {"text": self.text, "id": self.id, "surprise": round(self.surprise, 4), "top": top, "model": model}
 
 
 @dataclass(frozen=True)
@@ -95,12 +89,9 @@ class Rules:
     """The rules that all texts of one request share.
 
     Attributes:
-        prefix: the text before it.
-        length: most tokens.
         ends: ids that end the text. They are written, except white space and the model's end token.
         end: the id of the model's end token, or None.
         masked: ids that are never sampled.
-        details: whether details of each token are kept.
     """
 
     vocabulary: Vocabulary
@@ -162,9 +153,9 @@ class Transcript:
         if end is not None and (acrostic.is_after_initial or not acrostic.is_last_verse):
             masked.add(end)
         masked.update(usual.tolist())
-        # A small vocabulary may have no other tokens.
-        is_too_much = len(masked) == len(self._rules.vocabulary)
-        return usual if len(masked) == len(usual) or is_too_much else np.array(sorted(masked), dtype=np.int64)
+        if len(masked) == len(self._rules.vocabulary):  # a small vocabulary may have no other tokens
+            return usual
+        return np.array(sorted(masked), dtype=np.int64)
 
     def _drawn_from(self, logits: Logits, token: int, masked: Ids, is_forced: bool) -> Likeliest:
         if is_forced:
@@ -217,7 +208,7 @@ class Transcript:
         """The text as it is now."""
         spans, start = [], 0
         for piece in self._pieces:
-            # The separator before a token is not part of it.
+            # Without the separator before the token.
             lead = len(piece) - len(piece.lstrip("\n ")) if len(piece) > 1 else 0
             spans.append((start + lead, start + len(piece)))
             start += len(piece)

@@ -45,13 +45,12 @@ def write(
 class Writing:
     """One request in progress.
 
-    The random numbers are drawn on the CPU, whatever the device, and apart from those of training: one for each token
-    that is sampled. Each sample has its own stream of them, so its text does not depend on where the others end.
+    Random numbers are drawn on the CPU, whatever the device, independently of training: one for each sampled token.
+    Each sample has its own stream of them, so its text does not depend on where the others end.
 
     Attributes:
         seed: of the random numbers: the request's, or a new one.
         unknown: tokens of prefix, acrostic and mood that are not in the vocabulary; the model reads the unknown token.
-        finished: whether everything is written.
         samples: the texts, finished or not; those of a beam search at its end, the best first.
     """
 
@@ -92,18 +91,14 @@ class Writing:
         )
 
     def _new_transcript(self, number: int) -> Transcript:
-        acrostic = None
-        initials = [
-            Initial(token, self._vocabulary.token_to_id(token))
-            for token in self._vocabulary.split(self.request.heads)
-            if not token.isspace()
-        ]
-        if initials:
-            acrostic = Acrostic(initials, self._vocabulary, self.request.verse_length, self.request.length)
+        vocabulary, request = self._vocabulary, self.request
+        heads = [token for token in vocabulary.split(request.heads) if not token.isspace()]
+        initials = [Initial(token, vocabulary.token_to_id(token)) for token in heads]
+        acrostic = Acrostic(initials, vocabulary, request.verse_length, request.length) if initials else None
         return Transcript(number, self._rules, self.seed, acrostic)
 
     def _opening(self) -> list[int]:
-        """The ids that the model reads first: the mood, the beginning of a text, the prefix."""
+        """The ids that the model reads first: mood, beginning of a text, prefix."""
         vocabulary = self._vocabulary
         mood, prefix = (vocabulary.encode(text).tolist() for text in (self.request.mood, self.request.prefix))
         start = beginning(vocabulary) if mood or not prefix or vocabulary.reserved else []

@@ -1,1 +1,1 @@
-"""What models do, looked at closely: experiments small enough to be played with."""
+"""The sequence laboratory: small models that predict a noisy sine wave."""

@@ -134,13 +134,6 @@ def _initial(shape: tuple[int, ...], inputs: int, random: torch.Generator) -> Te
 # the experiment
 
 
-def run(config: SequenceConfig) -> Experiment:
-    """The whole experiment at once."""
-    *_, last = steps(config)
-    assert isinstance(last, Experiment)
-    return last
-
-
 def steps(config: SequenceConfig) -> Iterator[EpochDone | Experiment | None]:
     """The experiment in steps of a few milliseconds: yields ``EpochDone``, None between them, last the ``Experiment``.
 

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from core.record import read_record, record_as_json
 from core.settings.laboratory_config import SequenceConfig
 from core.units import counted
 
 Numbers = tuple[float, ...]
 # A prediction this many times larger than the largest data point diverges.
 RUNAWAY = 3.0
+# Decimals of the fields of an outcome in JSON; 4 for the others.
+DIGITS = {"losses": 6, "errors": 6}
 
 
 @dataclass(frozen=True)
@@ -112,58 +115,28 @@ class Experiment:
             "seconds": round(self.seconds, 4),
             "data": _rounded(self.data, 4),
             "models": [
-                {
-                    "name": one.name,
-                    "layers": one.layers,
-                    "parameters": one.parameters,
-                    "losses": _rounded(one.losses, 6),
-                    "one_step": _curve_json(one.one_step),
-                    "multi_step": _curve_json(one.multi_step),
-                    "ahead": {str(steps): _curve_json(curve) for steps, curve in one.ahead.items()},
-                    "errors": _rounded(one.errors, 6),
-                    "multi_step_error": _rounded([one.multi_step.error(self.data)], 6)[0],
-                }
+                {name: _rounded(value, DIGITS.get(name, 4)) for name, value in record_as_json(one).items()}
+                | {"multi_step_error": _rounded(one.multi_step.error(self.data), 6)}
                 for one in self.outcomes
             ],
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Experiment:
-        """The inverse of ``to_json``, as exact as its digits. Raises KeyError, TypeError, ValueError or ConfigError."""
-        return cls(
-            config=SequenceConfig.from_dict(value["settings"]),
-            data=_numbers(value["data"]),
-            outcomes=tuple(
-                Outcome(
-                    name=str(one["name"]),
-                    layers=str(one["layers"]),
-                    parameters=int(one["parameters"]),
-                    losses=_numbers(one["losses"]),
-                    one_step=_curve(one["one_step"]),
-                    multi_step=_curve(one["multi_step"]),
-                    ahead={int(steps): _curve(curve) for steps, curve in one["ahead"].items()},
-                    errors=_numbers(one["errors"]),
-                )
-                for one in value["models"]
-            ),
-            seconds=float(value["seconds"]),
-        )
+        """The inverse of ``to_json``, up to its digits. Raises ConfigError or one of ``core.record.MALFORMED``."""
+        config = SequenceConfig.from_dict(value["settings"])
+        data = tuple(map(float, value["data"]))
+        outcomes = tuple(read_record(Outcome, one) for one in value["models"])
+        return cls(config, data, outcomes, float(value["seconds"]))
 
 
-def _rounded(values: Sequence[float], digits: int) -> list[float | None]:
-    return [round(value, digits) if math.isfinite(value) else None for value in values]
-
-
-def _curve_json(curve: Curve) -> dict[str, Any]:
-    return {"start": curve.start, "values": _rounded(curve.values, 4)}
-
-
-def _numbers(values: Sequence[float | None]) -> Numbers:
-    return tuple(math.nan if value is None else float(value) for value in values)
-
-
-def _curve(value: Mapping[str, Any]) -> Curve:
-    return Curve(int(value["start"]), _numbers(value["values"]))
+def _rounded(value: Any, digits: int) -> Any:
+    """A JSON value with rounded numbers; non-finite ones become null."""
+    if isinstance(value, float):
+        return round(value, digits) if math.isfinite(value) else None
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item, digits) for item in value]
+    return {key: _rounded(item, digits) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -12,13 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from core.laboratory import experiment
-from core.laboratory.experiment import KINDS, EpochDone, Weights, fit, multi_step_predictions, predictions, run, steps
+from core.laboratory.experiment import KINDS, EpochDone, Weights, fit, multi_step_predictions, predictions, steps
 from core.laboratory.outcome import Experiment
 from core.models.scratch import rnn_step, unrolled
 from core.settings.laboratory_config import PUBLISHED, SequenceConfig
 
 MLP, RNN = KINDS
 SMALL = SequenceConfig(points=120, tau=5, train_examples=60, num_epochs=2, horizons="1, 2, 7", frequency=0.1)
+
+
+def run(config: SequenceConfig) -> Experiment:
+    """The whole experiment at once."""
+    *_, last = steps(config)
+    assert isinstance(last, Experiment)
+    return last
 
 
 def data_of(config: SequenceConfig) -> Tensor:
