@@ -39,7 +39,7 @@ class ConfirmDialog(Dialog[bool]):
             dialog.border_title = self._title
             dialog.set_class(self._danger, "-danger")
             yield Static(self._body, classes="dialog-body")
-            with Horizontal(classes="dialog-buttons"):
+            with Horizontal(classes="buttons dialog-buttons"):
                 yes = Button(self._confirm, variant="error" if self._danger else "primary", id="yes", compact=True)
                 no = Button("Cancel", id="no", compact=True)
                 (no if self._danger else yes).add_class("-first")

@@ -79,7 +79,7 @@ class HelpScreen(Dialog[None]):
         super().__init__()
         self._keys = keys
         self._text = Static("", id="help-text")
-        self._box = VerticalScroll(self._text, id="help")
+        self._box = VerticalScroll(self._text, id="help", classes="dialog")
         self._box.border_title = Content("Help")
         self._box.border_subtitle = Content("esc closes")
 

@@ -47,7 +47,7 @@ class NameDialog(Dialog[str | None]):
                 yield Static(shown_text(self._body), classes="dialog-body", markup=False)
             yield self._line
             yield self._error
-            with Horizontal(classes="dialog-buttons"):
+            with Horizontal(classes="buttons dialog-buttons"):
                 yield self._yes
                 yield Button("Cancel", id="no", compact=True)
             keys = f"enter {str(self._yes.label).lower()}   esc cancel"

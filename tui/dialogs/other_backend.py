@@ -36,7 +36,7 @@ class OtherBackendDialog(Dialog[str | None]):
             yield Static(shown_text(f"{words[:1].upper()}{words[1:]}."), classes="dialog-body", markup=False)
             if remains:
                 yield Static(shown_text(f"Even as before: {remains}."), classes="dialog-body", markup=False)
-            with Horizontal(classes="dialog-buttons"):
+            with Horizontal(classes="buttons dialog-buttons"):
                 if self._change.as_before:
                     yield Button("As before", variant="primary", id="before", compact=True)
                 yield Button("Continue here", id="here", compact=True)

@@ -1,7 +1,7 @@
 """Boxes whose border has the accent colour while the focus is inside.
 
 ``:focus-within`` would restyle everything in a box at each move of the focus: 50 ms a key for a form of sixty fields. A
-class restyles the box alone.
+class restyles the box and its direct children alone.
 """
 
 from __future__ import annotations
@@ -27,11 +27,9 @@ class LitBorder(Widget):
 
     def _light(self) -> None:
         if stands(self) and self.has_focus_within != self.has_class(LIT):
-            if self.has_focus_within:
-                self.add_class(LIT, update=False)
-            else:
-                self.remove_class(LIT, update=False)
-            self.app.stylesheet.apply(self)
+            self.set_class(self.has_focus_within, LIT, update=False)
+            for node in (self, *self.children):
+                self.app.stylesheet.apply(node)
 
 
 class LitVertical(Vertical, LitBorder):

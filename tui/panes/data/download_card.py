@@ -36,7 +36,7 @@ class DownloadCard(Vertical):
     def compose(self) -> ComposeResult:
         yield Static(id="download-facts")
         yield Static(id="download-state")
-        with Horizontal(id="download-buttons"):
+        with Horizontal(id="download-buttons", classes="buttons"):
             yield Button("Download …", variant="primary", compact=True, id="download-go",
                          tooltip="Fetch this text, after a question")  # fmt: skip
             yield Button("Cancel", compact=True, id="download-cancel",

@@ -87,7 +87,7 @@ class DataPane(Horizontal):
         self._use_soon = False  # the text is wanted in Train as soon as it is read
 
     def compose(self) -> ComposeResult:
-        with LitScroll(id="data-form", can_focus=False) as form:
+        with LitScroll(id="data-form", classes="box", can_focus=False) as form:
             form.border_title = "Texts"
             texts = TextList(id="data-texts")
             texts.tooltip = "A click shows a text, a double click or enter takes it to Train"
@@ -98,8 +98,8 @@ class DataPane(Horizontal):
                 "Use this text", variant="primary", compact=True, disabled=True, id="data-use",
                 tooltip="Take this text to Train, or download it first",
             )  # fmt: skip
-        with LitVertical(id="data-view"):
-            yield Static("Looking for texts …", id="data-notice", markup=False)
+        with LitVertical(id="data-view", classes="box"):
+            yield Static("Looking for texts …", id="data-notice", classes="notice", markup=False)
             yield DownloadCard(id="data-download")
             yield CorpusFacts(id="data-facts")
             with TabbedContent(id="data-tabs"):
@@ -112,7 +112,7 @@ class DataPane(Horizontal):
                     yield Static(id="data-head", markup=False)
                 with TabPane("Zipf", id="data-zipf"):
                     yield Chart(id="data-chart-zipf")
-        with VerticalScroll(id="data-beside") as beside:
+        with VerticalScroll(id="data-beside", classes="box") as beside:
             beside.border_title = "Text"
             yield Static(id="data-head-beside", markup=False)
 

@@ -56,6 +56,7 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(SCHEMA, default_texts(), id=id)
+        self.add_class("box")
         self._suggested = ""
         self._run: Path | None = None
         self._prefixes: dict[Path, str] = {}  # typed for other runs than the chosen one

@@ -90,10 +90,10 @@ class GeneratePane(Horizontal):
         form = GenerateForm(id="generate-form")
         form.border_title = "Generate"
         yield form
-        with LitVertical(id="generate-texts"):
-            yield Static(Content(CANNOT), id="generate-cannot")
+        with LitVertical(id="generate-texts", classes="box"):
+            yield Static(Content(CANNOT), id="generate-cannot", classes="failure")
             with VerticalScroll(id="generate-history", can_focus=False):
-                yield Static("Reading the runs …", id="generate-notice", markup=False)
+                yield Static("Reading the runs …", id="generate-notice", classes="notice", markup=False)
             yield Static("", id="generate-legend", markup=False)
         yield TokenView(id="generate-token")
 

@@ -30,7 +30,7 @@ class TokenView(Widget):
     """Draws what there is to say in the room that it has: a bar chart of ten rows, and a second one where it fits."""
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="box")
         self._written: WrittenText | None = None
         self._request: GenerationRequest | None = None
         self._key: object = None

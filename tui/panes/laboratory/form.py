@@ -26,7 +26,7 @@ class LabForm(Form[SequenceConfig]):
             for group in dict.fromkeys(setting.group for setting in settings()):
                 yield from self.group_fields(group)
         yield Static(HINT, id="lab-help", classes="form-help", markup=False)
-        with Horizontal(id="lab-buttons"):
+        with Horizontal(id="lab-buttons", classes="buttons"):
             yield Button("The book's", compact=True, id="lab-book",
                          tooltip="The settings of the textbook's experiment")  # fmt: skip
             yield Button("Other noise", compact=True, id="lab-noise",

@@ -64,14 +64,14 @@ class LabPane(Horizontal):
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        with LitVertical(id="lab-settings") as box:
+        with LitVertical(id="lab-settings", classes="box") as box:
             box.border_title = "Experiment"
             yield LabForm(SCHEMA, id="lab-form")
-        with LabView(id="lab-view"):
+        with LabView(id="lab-view", classes="box"):
             views = Choice(NAMES, id="lab-views")
             views.tooltip = "How far ahead is predicted, and by which model"
             yield views
-            yield Static("", id="lab-trouble", markup=False)
+            yield Static("", id="lab-trouble", classes="failure", markup=False)
             with Container(id="lab-charts"):
                 for view in VIEWS:
                     yield Chart(nothing, id=f"lab-chart-{view.id}", classes="lab-chart")

@@ -72,18 +72,18 @@ class RunsPane(Vertical):
         self._notices: dict[Path, Notification] = {}  # what is said of them
 
     def compose(self) -> ComposeResult:
-        with LitVertical(id="runs-list"):
-            yield Static("Reading the runs …", id="runs-notice", markup=False)
+        with LitVertical(id="runs-list", classes="box"):
+            yield Static("Reading the runs …", id="runs-notice", classes="notice", markup=False)
             yield RunTable(id="runs-table")
             yield TrashTable(id="trash-table")
-            with Horizontal(id="runs-actions", classes="actions"):
+            with Horizontal(id="runs-actions", classes="actions buttons"):
                 for action in LIST_ACTIONS:
                     yield action_button(action, action.capitalize(), is_loud=action == "delete")
                 yield action_button("trash", "Trash")
-            with Horizontal(id="trash-actions", classes="actions"):
+            with Horizontal(id="trash-actions", classes="actions buttons"):
                 for action, label in TRASH_ACTIONS.items():
                     yield action_button(action, label, is_loud=action in ("remove", "empty"))
-        yield RunDetails(id="run-details")
+        yield RunDetails(id="run-details", classes="box")
 
     def on_mount(self) -> None:
         self._show_face()

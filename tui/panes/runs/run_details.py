@@ -7,7 +7,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from textual import work
 from textual.app import ComposeResult
@@ -111,8 +111,8 @@ def curve_of(curve: tuple[Point, ...]) -> Draw:
 class RunDetails(Container):
     """Shows one run. Its folder is read in a thread; what the summary knows is there at once."""
 
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._run: RunSummary | None = None
         self._known: _Known | None = None
 

@@ -15,8 +15,7 @@ from tui.panes.train.failure import DIVISORS, offer_words
 class Recovery(Horizontal):
     """Buttons ``#recover-r`` and ``#recover-h``; not there where there is nothing to go on from."""
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def on_mount(self) -> None:
         self.display = False
 
     def compose(self) -> ComposeResult:

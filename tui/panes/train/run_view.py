@@ -31,6 +31,7 @@ from tui.panes.train.status_line import BETWEEN, model_words, status_words
 from tui.scheduling import schedule
 from tui.services import stands
 from tui.shell.frame import FrameEdge
+from tui.shell.lit_box import LitVertical
 from tui.text.cells import cell_len
 from tui.text.safe import shown_text
 
@@ -70,7 +71,7 @@ class CurvePanel(Vertical, can_focus=True):
     """Contains the curve; it takes the focus so that the keys of the pane work."""
 
 
-class RunView(Vertical):
+class RunView(LitVertical):
     """Shows one ``WatchedRun``."""
 
     busy: reactive[str] = reactive("", init=False)
@@ -93,10 +94,10 @@ class RunView(Vertical):
     def compose(self) -> ComposeResult:
         yield FrameEdge("top", "no run", id="run-status")
         with CurvePanel(id="curves"):
-            yield Static("", id="trouble", markup=False)
-            yield Recovery(id="recovery")
+            yield Static("", id="trouble", classes="failure", markup=False)
+            yield Recovery(id="recovery", classes="buttons")
             yield Static("", id="pending", markup=False)
-            yield Static(WELCOME, id="welcome")
+            yield Static(WELCOME, id="welcome", classes="notice")
             yield CurveChart(id="curve")
             yield Figures(id="figures")
             yield Comparison(id="comparison")
@@ -115,12 +116,6 @@ class RunView(Vertical):
 
     def on_hide(self) -> None:
         self._visible = False
-
-    def on_descendant_focus(self) -> None:
-        self.add_class("-focused")
-
-    def on_descendant_blur(self) -> None:
-        self.remove_class("-focused")
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._paint, True)

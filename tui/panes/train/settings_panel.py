@@ -25,7 +25,7 @@ class SettingsPanel(LitVertical):
     """Form, facts and buttons; a drawer on a narrow screen."""
 
     def __init__(self, config: RunConfig, corpora: Iterable[str] = (), *, id: str | None = None) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="box")
         self._config = config
         self._corpora = tuple(corpora)
         self._title = ""
@@ -33,7 +33,7 @@ class SettingsPanel(LitVertical):
     def compose(self) -> ComposeResult:
         yield SettingsForm(self._config, self._corpora, id="form")
         yield FormFacts(id="form-facts")
-        with Horizontal(id="train-buttons"):
+        with Horizontal(id="train-buttons", classes="buttons"):
             yield Button("Train new run", variant="primary", compact=True, id="train-go",
                          tooltip="Train with these settings")  # fmt: skip
             yield Button("Pause", compact=True, id="train-pause",
