@@ -1,4 +1,4 @@
-"""Perplexities of n-gram models, which see at most two tokens back, to compare a recurrent model with."""
+"""Perplexities of n-gram models, to compare a recurrent model with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NGramBaseline:
     """An n-gram model, interpolated with all lower orders down to the uniform distribution (Jelinek-Mercer).
 
     ``p_k(w | context) = weight_k * count(context, w) / count(context) + (1 - weight_k) * p_{k-1}(w | shorter context)``
-    with ``p_0 = 1 / vocabulary_size``; where a context was never seen ``p_k = p_{k-1}``. The weights are fitted by
+    with ``p_0 = 1 / vocabulary_size``; for a context that was never seen ``p_k = p_{k-1}``. The weights are fitted by
     expectation maximisation: counts from the first nine tenths of the training text, the weights that fit its last
     tenth (at most a million tokens) best, then counts from all of it. One pseudo-observation for the lower order keeps
     each weight below 1, so that no token has probability 0.
@@ -66,10 +66,6 @@ class NGramBaseline:
         interpolated = [math.exp(nats) for nats in (surprise[1:] / (len(ids) - 1)).tolist()]
         return [float(self._vocabulary_size), *interpolated]
 
-    def perplexity(self, ids: Ids) -> float:
-        """The perplexity of this order on ``ids``; see ``perplexities``."""
-        return self.perplexities(ids)[-1]
-
 
 def baselines(train_ids: Ids, test_ids: Ids, vocabulary_size: int) -> dict[str, float]:
     """Perplexities on ``test_ids`` of ``uniform, unigram, bigram, trigram``, fitted to ``train_ids``.
@@ -88,9 +84,9 @@ class _Counts:
         self._contexts = NGrams(ids[:-1], order - 1, vocabulary_size) if order > 1 else None
 
     def relative(self, ids: Ids) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
-        """For the last token of every n-gram of ``ids``: its share among those seen after its context.
+        """The share of the last token of each n-gram among those seen after its context, 0 for an unseen context.
 
-        Returns the shares (tokens - n + 1,) and whether each context was seen; where it was not, the share is 0.
+        Returns the shares (tokens - n + 1,), and whether each context was seen.
         """
         place = self._grams.find(self._grams.pack(ids))
         if self._contexts is None:

@@ -15,32 +15,29 @@ import numpy.typing as npt
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
 from core.settings.run_config import END, PADDING, START
+from core.units import counted
 
 Starts = npt.NDArray[np.int64]
 
 
 def num_batches(num_tokens: int, batch_size: int, num_steps: int) -> int:
-    """Batches in an epoch, for either sampling; 0 where the text is too short.
-
-    Random sampling has ``((num_tokens - 1) // num_steps) // batch_size`` of them, which is the same number.
-    """
+    """Batches in an epoch, for both samplings; 0 if the text is too short."""
     return max(num_tokens - 1, 0) // (batch_size * num_steps)
 
 
 def require_one_batch(num_tokens: int, batch_size: int, num_steps: int) -> None:
-    """Raise ``CorpusError`` where the text is too short for one batch, ``ValueError`` for sizes below 1."""
+    """Raise ``CorpusError`` if the text is too short for one batch, ``ValueError`` for sizes below 1."""
     if batch_size < 1 or num_steps < 1:
         raise ValueError(f"batch_size and num_steps must be at least 1, got {batch_size} and {num_steps}")
     if num_batches(num_tokens, batch_size, num_steps) < 1:
-        noun = "token" if num_tokens == 1 else "tokens"
         raise CorpusError(
-            f"the text has {num_tokens:,} {noun}; batch_size {batch_size:,} with num_steps {num_steps:,} needs "
-            f"at least {batch_size * num_steps + 1:,}: choose a smaller batch_size or fewer num_steps"
+            f"the text has {counted(num_tokens, 'token')}; batch_size {batch_size:,} with num_steps {num_steps:,} "
+            f"needs at least {batch_size * num_steps + 1:,}: choose a smaller batch_size or fewer num_steps"
         )
 
 
 def largest_offset(num_tokens: int, batch_size: int, num_steps: int) -> int:
-    """The largest random offset: less than one sequence, and never at the cost of a batch. Raises ``CorpusError``."""
+    """The largest random offset: less than one sequence, and without losing a batch. Raises ``CorpusError``."""
     require_one_batch(num_tokens, batch_size, num_steps)
     used = num_batches(num_tokens, batch_size, num_steps) * batch_size * num_steps
     return min(num_steps - 1, num_tokens - 1 - used)
@@ -74,7 +71,7 @@ def random_starts(
 
 
 def _checked(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """The number of batches. Raises for arguments that do not fit together."""
+    """The number of batches. Raises ``CorpusError``, ``ValueError``."""
     largest = largest_offset(num_tokens, batch_size, num_steps)
     if not 0 <= offset <= largest:
         raise ValueError(f"offset must be between 0 and {largest}, got {offset}")
@@ -93,8 +90,7 @@ def line_spans(ids: npt.NDArray[Any], vocabulary: Vocabulary) -> tuple[Starts, S
 def line_rows(ids: npt.NDArray[Any], vocabulary: Vocabulary, num_steps: int) -> npt.NDArray[np.int32]:
     """The lines of a text as rows: (lines, num_steps + 1).
 
-    A row is the start token, the line, the end token, and padding. A line is cut at ``num_steps`` - 1 tokens, which
-    leaves room for the end token.
+    A row is the start token, the line, cut at ``num_steps`` - 1 tokens, the end token, and padding.
     """
     start, end, padding = (vocabulary.token_to_id(token) for token in (START, END, PADDING))
     firsts, lasts = line_spans(ids, vocabulary)

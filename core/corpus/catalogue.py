@@ -25,12 +25,7 @@ _DESCRIPTIONS = {
 class Text:
     """A text that can be opened by its name.
 
-    Attributes:
-        name: as ``load_corpus`` takes it.
-        path: the file.
-        bytes: its size.
-        description: one line; empty for a file that the user put into the folder.
-        downloaded: whether it came from the catalogue of downloads.
+    Its ``description`` is one line, empty for a file that the user put into the folder.
     """
 
     name: str
@@ -42,17 +37,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Download:
-    """A known text that can be downloaded, with the checksum that identifies it.
+    """A known text that can be downloaded.
 
-    Attributes:
-        name: opens the text once it is downloaded.
-        title: what it is, in one line.
-        url: the address.
-        bytes: of the file at ``url``.
-        sha256: of the file at ``url``.
-        licence: what may be done with it.
-        source: its publisher.
-        member: the name of the text in the file, where that is a zip archive.
+    ``bytes`` and ``sha256`` are those of the file at ``url``; ``member`` is the name of the text in it if it is a zip
+    archive.
     """
 
     name: str
@@ -106,7 +94,7 @@ def texts(data_dir: Path | None = None) -> list[Text]:
 def resolve(source: str, data_dir: Path | None = None) -> Path:
     """The file of a text, by its name or its path; a name takes precedence.
 
-    Raises ``CorpusError`` with the nearest names where there is neither.
+    Raises ``CorpusError`` with the nearest names if there is neither.
     """
     folder = data_dir or DATA_DIR
     if _is_name(source):

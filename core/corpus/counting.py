@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ class Counter:
     Until ``finish`` the ids are provisional, in order of first appearance. They are kept in one array of
     the largest possible size, which is never copied: memory that is not written to costs nothing.
     """
+
+    kind: ClassVar[TokenKind]
 
     def __init__(self, capacity: int) -> None:
         self._ids: npt.NDArray[Any] = np.empty(capacity, dtype=np.uint16)
@@ -53,7 +55,7 @@ class Counter:
         """The ids, uint16 or int32 (tokens,), and their vocabulary. Ends the counter."""
         tokens = self._tokens()
         counts = self._counts[: len(tokens)]
-        vocabulary, final = Vocabulary.from_counts(self._kind(), tokens, counts, min_freq=min_freq, reserved=reserved)
+        vocabulary, final = Vocabulary.from_counts(self.kind, tokens, counts, min_freq=min_freq, reserved=reserved)
         ids = self._ids
         ids.resize(self._length, refcheck=False)  # frees the rest in place
         dtype = np.dtype(np.uint16 if len(vocabulary) <= _SMALL else np.int32)
@@ -77,9 +79,6 @@ class Counter:
         self._ids[self._length : self._length + len(ids)] = ids
         self._length += len(ids)
 
-    def _kind(self) -> TokenKind:
-        raise NotImplementedError
-
     def _tokens(self) -> list[str]:
         """The distinct tokens by provisional id."""
         raise NotImplementedError
@@ -87,6 +86,8 @@ class Counter:
 
 class CharacterCounter(Counter):
     """Characters, by a table over all code points."""
+
+    kind = "char"
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
@@ -106,9 +107,6 @@ class CharacterCounter(Counter):
             ids = self._table[points]
         self._append(ids, len(self._known))
 
-    def _kind(self) -> TokenKind:
-        return "char"
-
     def _tokens(self) -> list[str]:
         return list(map(chr, self._known))
 
@@ -125,6 +123,8 @@ class _NumberedByAppearance(dict[str, int]):
 
 class WordCounter(Counter):
     """Words, separated by white space; a word may continue in the next piece."""
+
+    kind = "word"
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
@@ -155,9 +155,6 @@ class WordCounter(Counter):
             ids = np.fromiter(map(self._numbers.__getitem__, words), dtype=np.int64, count=len(words))
             self._append(ids, len(self._numbers))
 
-    def _kind(self) -> TokenKind:
-        return "word"
-
     def _tokens(self) -> list[str]:
         words = list(self._numbers)
         self._numbers.clear()  # before the vocabulary makes a dictionary of the same words
@@ -171,6 +168,6 @@ def _too_long() -> CorpusError:
     )
 
 
-def counter(tokens: TokenKind, capacity: int) -> Counter:
+def counter(tokens: str, capacity: int) -> Counter:
     """A new counter of characters or words."""
     return CharacterCounter(capacity) if tokens == "char" else WordCounter(capacity)

@@ -39,12 +39,9 @@ def download(
 ) -> Path:
     """Fetch a text of the catalogue into ``downloads`` in the data folder; from then on its name opens it.
 
-    A partial download is resumed where the server can. Only bytes with the entry's size and sha256 get the text's name.
-    ``seconds``: how long to wait for a silent server, 20 by default; three times as long for one that sends nothing of
-    the text.
-
-    Returns the text's path. Raises ``CorpusError`` with one sentence: no network, a refusal, a cut connection,
-    unexpected bytes, an unusable archive, a full or read-only disk.
+    A partial download is resumed if the server supports it. Only bytes with the entry's size and sha256 get the text's
+    name. ``seconds``: how long to wait for a silent server, 20 by default; three times as long for one that sends
+    nothing of the text. Returns the text's path. Raises ``CorpusError`` with one sentence.
     """
     entry = catalogue.download_named(entry) if isinstance(entry, str) else entry
     folder = (data_dir or catalogue.DATA_DIR) / "downloads"
@@ -75,7 +72,7 @@ def _part_file(path: Path, entry: Download) -> Iterator[BinaryIO]:
     with os.fdopen(descriptor, "r+b") as part:
         try:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # between our open and our lock another process may have finished and given this very file its name
+            # between opening and locking, another process may have finished and renamed the file
             if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 raise BlockingIOError
         except (BlockingIOError, FileNotFoundError):
@@ -129,7 +126,7 @@ def _transferred(
 
 
 def _transfer(entry: Download, here: int, seconds: float) -> Transfer:
-    """The server's answer from byte ``here`` on, or from the first where it cannot. Raises ``CorpusError``."""
+    """The server's answer from byte ``here`` on, or from the first one if it cannot. Raises ``CorpusError``."""
     # here, because urllib would cost the command line and the screen 40 ms
     from core.corpus.transfer import Transfer, TransferError
 

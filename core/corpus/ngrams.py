@@ -48,7 +48,7 @@ class NGrams:
         return int(self.counts.sum())
 
     def pack(self, ids: Ids) -> Integers:
-        """The key of the n-gram at each position, int64 (tokens - order + 1,); -1 where its beginning is unknown."""
+        """The key of the n-gram at each position, int64 (tokens - order + 1,); -1 if its beginning is unknown."""
         number = max(len(ids) - self.order + 1, 0)
         if self.order == 1:
             return ids.astype(np.int64)
@@ -74,7 +74,7 @@ class NGrams:
         return tuple(reversed(digits))
 
     def find(self, keys: Integers) -> Integers:
-        """The place of each key in ``keys``, int64; -1 where it is missing."""
+        """The place of each key in ``keys``, int64; -1 if it is missing."""
         if not len(self.keys):
             return np.full(len(keys), -1, dtype=np.int64)
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -82,12 +82,10 @@ class NGrams:
 
     def most_frequent(self, number: int) -> list[tuple[tuple[int, ...], int]]:
         """The ids and the count of the most frequent n-grams; of equally frequent ones those with lower ids first."""
-        if 0 < number < len(self.counts):
-            # only the candidates are sorted: sorting millions for the first ten would be the slowest part
-            least = np.partition(self.counts, len(self.counts) - number)[len(self.counts) - number]
+        places = np.arange(len(self.counts))
+        if 0 < number < len(places):  # sort only the candidates: there may be millions of others
+            least = np.partition(self.counts, len(places) - number)[len(places) - number]
             places = np.flatnonzero(self.counts >= least)
-        else:
-            places = np.arange(len(self.counts))
         places = places[np.argsort(-self.counts[places], kind="stable")][: max(number, 0)]
         return [(self.unpack(int(self.keys[place])), int(self.counts[place])) for place in places.tolist()]
 

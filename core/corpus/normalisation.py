@@ -7,34 +7,20 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from core.corpus.vocabulary import code_points, text_of
 from core.errors import CorpusError
 
-Normalisation = Literal["none", "spaces", "letters", "no-punctuation"]
 CodePoints = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
 
 _LINE_END = 0x0A
 _BLANK = 0x20
 _NOTHING: CodePoints = np.zeros(0, dtype=np.uint32)
-
-
-class Normaliser(Protocol):
-    """Takes a text piece by piece and returns the normalised pieces."""
-
-    def feed(self, points: CodePoints) -> CodePoints: ...
-
-
-class _Unchanged:
-    """``none``."""
-
-    def feed(self, points: CodePoints) -> CodePoints:
-        return points
+Normaliser = Callable[[CodePoints], CodePoints]
+"""Called with each piece of a text in turn; returns the normalised pieces."""
 
 
 class _LineEndsToBlanks:
@@ -43,7 +29,7 @@ class _LineEndsToBlanks:
     def __init__(self) -> None:
         self._held_back = False
 
-    def feed(self, points: CodePoints) -> CodePoints:
+    def __call__(self, points: CodePoints) -> CodePoints:
         if not len(points):
             return points
         changed = np.where(points == _LINE_END, np.uint32(_BLANK), points)
@@ -56,8 +42,7 @@ class _LineEndsToBlanks:
 class _KeptRuns:
     """Keeps some characters; each run of others becomes one blank, or nothing at the ends of the text.
 
-    With ``join_lines`` a run that holds a line end becomes nothing too: it is the end of one stripped line and the
-    beginning of the next.
+    With ``join_lines`` a run with a line end becomes nothing too: one stripped line ends and the next begins.
     """
 
     def __init__(self, kept: Callable[[CodePoints], Mask], *, join_lines: bool, lower: bool) -> None:
@@ -68,7 +53,7 @@ class _KeptRuns:
         self._in_run = False
         self._line_end_in_run = False
 
-    def feed(self, points: CodePoints) -> CodePoints:
+    def __call__(self, points: CodePoints) -> CodePoints:
         position = np.flatnonzero(self._kept(points))
         lines = np.cumsum(points == _LINE_END, dtype=np.int32) if self._join_lines else None
         if not len(position):
@@ -122,7 +107,7 @@ def normaliser(normalise: str, tokens: str = "char") -> Normaliser:
     ``no-punctuation``: letters, marks and numbers of any script, a blank between. Raises ``CorpusError``.
     """
     if normalise == "none":
-        return _Unchanged()
+        return lambda points: points
     if normalise == "spaces":
         return _LineEndsToBlanks()
     if normalise == "letters":
@@ -130,10 +115,3 @@ def normaliser(normalise: str, tokens: str = "char") -> Normaliser:
     if normalise == "no-punctuation":
         return _KeptRuns(_letters_of_any_script(), join_lines=False, lower=False)
     raise CorpusError(f"normalise must be one of none, spaces, letters, no-punctuation, got {normalise!r}")
-
-
-def normalised(text: str, normalise: str, tokens: str = "char") -> str:
-    """A whole text normalised, a prompt for instance, as the reader does it with a file. Raises ``CorpusError``."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text_of(normaliser(normalise, tokens).feed(code_points(text)))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from core.corpus import catalogue
 from core.corpus.counting import Counter, counter
 from core.corpus.encoding import Decoder, binary_error, candidates, undecodable_error
-from core.corpus.normalisation import Normalisation, normaliser
+from core.corpus.normalisation import normaliser
 from core.corpus.vocabulary import TokenKind, Vocabulary, code_points, text_of
 from core.errors import CorpusError
 from core.files import NotRegularError, open_to_read
@@ -33,13 +33,11 @@ class Corpus:
 
     Attributes:
         name: the file's name without its ending.
-        path: the file.
-        sha256: of all the file's bytes, in hexadecimal.
-        bytes: the file's size.
+        sha256, bytes: of the whole file.
         encoding: as Python names it: ``open(path, encoding=corpus.encoding)`` reads the same text.
         normalise, tokens: how the text was cut, see ``load_corpus``.
         lines: lines of the whole file, before normalisation; the last one needs no line end.
-        ids: (tokens,), uint16 where the vocabulary has at most 65,536 entries, else int32.
+        ids: (tokens,), uint16 if the vocabulary has at most 65,536 entries, else int32.
         vocabulary: of the tokens in ``ids``.
     """
 
@@ -48,8 +46,8 @@ class Corpus:
     sha256: str
     bytes: int
     encoding: str
-    normalise: Normalisation
-    tokens: TokenKind
+    normalise: str
+    tokens: str
     lines: int
     ids: npt.NDArray[np.uint16] | npt.NDArray[np.int32]
     vocabulary: Vocabulary
@@ -95,69 +93,47 @@ def load_corpus(
     normaliser(normalise, tokens)  # refuse a wrong name before a long read
     path = catalogue.resolve(source, data_dir)
     try:
-        return _load(path, normalise, tokens, max_tokens, min_freq, reserved, progress, at_most)  # type: ignore[arg-type]
+        with _TextFile(path, at_most) as file:
+            encoding, lines, sha256, count = _counted(file, normalise, tokens, max_tokens, progress)
+            ids, vocabulary = count.finish(min_freq, reserved)
     except MemoryError:
         raise CorpusError(f"{_named(path)} is too large for the free memory: choose a smaller max_tokens") from None
     except OSError as error:
         raise CorpusError(
             f"{_named(path)} cannot be read ({error.strerror or error}): choose a readable file"
         ) from None
+    return Corpus(path.stem, path, sha256, file.size, encoding, normalise, tokens, lines, ids, vocabulary)
 
 
-def _load(
-    path: Path,
-    normalise: Normalisation,
-    tokens: TokenKind,
-    max_tokens: int,
-    min_freq: int,
-    reserved: Sequence[str],
-    progress: Progress | None,
-    at_most: int,
-) -> Corpus:
-    with _TextFile(path, at_most) as file:
-        encodings = candidates(file.head)
-        if not encodings:
-            raise binary_error(_named(path), file.head.index(0))
-        first_failure: CorpusError | None = None
-        for encoding in encodings:
-            decoder = Decoder(encoding)
-            count = counter(tokens, min(max_tokens or file.size, file.size))
-            try:
-                lines, sha256 = _read(file, decoder, count, normalise, tokens, progress)
-                break
-            except UnicodeDecodeError as failure:
-                first_failure = first_failure or undecodable_error(_named(path), failure, decoder)
-                if decoder.sure:
-                    raise first_failure from None
-        else:
-            raise first_failure or AssertionError
-        if not len(count):
-            raise CorpusError(
-                f"{_named(path)} has no tokens left after the normalisation {normalise!r}: "
-                "choose another normalisation or another text"
-            )
-        ids, vocabulary = count.finish(min_freq, reserved)
-        return Corpus(
-            name=path.stem,
-            path=path,
-            sha256=sha256,
-            bytes=file.size,
-            encoding=encoding,
-            normalise=normalise,
-            tokens=tokens,
-            lines=lines,
-            ids=ids,
-            vocabulary=vocabulary,
+def _counted(
+    file: _TextFile, normalise: str, tokens: str, max_tokens: int, progress: Progress | None
+) -> tuple[str, int, str, Counter]:
+    """The encoding, lines, sha256 and tokens of a file. Raises ``CorpusError``."""
+    encodings = candidates(file.head)
+    if not encodings:
+        raise binary_error(_named(file.path), file.head.index(0))
+    first_failure: CorpusError | None = None
+    for encoding in encodings:
+        decoder, count = Decoder(encoding), counter(tokens, min(max_tokens or file.size, file.size))
+        try:
+            lines, sha256 = _read(file, decoder, count, normalise, tokens, progress)
+            break
+        except UnicodeDecodeError as failure:
+            first_failure = first_failure or undecodable_error(_named(file.path), failure, decoder)
+            if decoder.sure:
+                raise first_failure from None
+    else:
+        raise first_failure or AssertionError
+    if not len(count):
+        raise CorpusError(
+            f"{_named(file.path)} has no tokens left after the normalisation {normalise!r}: "
+            "choose another normalisation or another text"
         )
+    return encoding, lines, sha256, count
 
 
 def _read(
-    file: _TextFile,
-    decoder: Decoder,
-    count: Counter,
-    normalise: Normalisation,
-    tokens: TokenKind,
-    progress: Progress | None,
+    file: _TextFile, decoder: Decoder, count: Counter, normalise: str, tokens: str, progress: Progress | None
 ) -> tuple[int, str]:
     """One pass over the file. Returns its lines and its sha256. Raises ``UnicodeDecodeError``, ``CorpusError``."""
     digest = hashlib.sha256()
@@ -167,7 +143,7 @@ def _read(
     for piece in file.pieces():
         digest.update(piece)
         done += len(piece)
-        # also beyond max_tokens: its number of lines, and whether it is text, must not depend on how much is used
+        # also beyond max_tokens: the number of lines, and whether it is text, must not depend on it
         text = decoder.feed(piece, final=done == file.size)
         if "\0" in text:
             raise binary_error(_named(file.path), done - len(piece) + max(piece.find(0), 0))
@@ -177,9 +153,9 @@ def _read(
             if splits_anyway:
                 count.add_text(text)
             elif tokens == "word":
-                count.add_text(text_of(normal.feed(code_points(text))))
+                count.add_text(text_of(normal(code_points(text))))
             else:
-                count.add(normal.feed(code_points(text)))
+                count.add(normal(code_points(text)))
         if progress is not None:
             progress(done, file.size)
     count.close()
@@ -187,10 +163,7 @@ def _read(
 
 
 def bytes_of(corpus: Corpus) -> Iterator[bytes]:
-    """The bytes that a text was read from, piece by piece, without what was appended since.
-
-    Raises CorpusError, after the last piece, where they have changed.
-    """
+    """The bytes that a text was read from, in pieces. Raises CorpusError, after the last one, if they have changed."""
     digest = hashlib.sha256()
     with _TextFile(corpus.path, corpus.bytes) as file:
         for piece in file.pieces():
@@ -229,7 +202,7 @@ class _TextFile:
         self._file.close()
 
     def pieces(self) -> Iterator[bytes]:
-        """The bytes that the file had when it was opened, without what is appended meanwhile."""
+        """The bytes that the file had when it was opened, without later additions."""
         position = 0
         while position < self.size:
             piece = os.pread(self._descriptor, min(_PIECE, self.size - position), position)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.corpus.baselines import NGramBaseline, baselines
 from core.corpus.batching_plan import (
     line_rows,
     line_spans,
@@ -19,17 +18,6 @@ from core.corpus.batching_plan import (
 from core.corpus.ngrams import NGrams
 from core.corpus.reader import Corpus
 from core.errors import CorpusError
-
-__all__ = [
-    "NGramBaseline",
-    "baselines",
-    "describe",
-    "entropy_bits",
-    "example_batches",
-    "example_lines",
-    "one_hot",
-    "zipf",
-]
 
 _ORDERS = (1, 2, 3)
 _ZIPF_POINTS = 60
@@ -50,14 +38,14 @@ def describe(
 ) -> dict[str, Any]:
     """All statistics of a text, JSON-able.
 
-    Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind`` as in ``Corpus``; ``lines``; the number of
+    Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind, lines`` as in ``Corpus``; the number of
     ``tokens``; the size of the ``vocabulary`` with the unknown token; ``unknown_share`` of the tokens, 0 to 1;
-    ``distinct`` n-grams and ``top`` n-grams, by n as a text; ``zipf`` and ``entropy_bits``, ``one_hot`` and
-    ``examples``: see the functions of these names. ``seed`` is that of the random example.
+    ``distinct`` and ``top`` n-grams, by n as a text; ``zipf``, ``entropy_bits``, ``one_hot`` and ``examples``: see the
+    functions of these names. ``seed`` is that of the random example.
 
-    With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, also ``poems``: the
-    number of non-empty ``lines``, the tokens of the ``longest``, and how many are too long for a row (``cut``);
-    ``examples`` are then those of ``example_lines``.
+    With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, ``examples`` are
+    those of ``example_lines``, and ``poems`` has the number of non-empty ``lines``, the tokens of the ``longest``, and
+    how many are too long for a row (``cut``).
     """
     vocabulary = corpus.vocabulary
     grams = {order: NGrams(corpus.ids, order, len(vocabulary)) for order in _ORDERS}
@@ -86,11 +74,10 @@ def describe(
 
 
 def zipf(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """How frequency falls with rank: ``ranks`` and ``frequencies`` of at most 60 of the ``counts``, and ``slope``.
+    """Frequency by rank: ``ranks`` and ``frequencies`` of at most 60 of the ``counts``, and ``slope``.
 
-    The ranks are evenly spaced in their logarithm, as a log-log plot shows them, and the slope is that of the
-    least-squares line through these points in log-log: over all ranks the many rare tokens would outvote the rest.
-    None where there are fewer than two different frequencies to put a line through.
+    The ranks are evenly spaced in their logarithm, and the slope is that of the least-squares line through these points
+    in log-log: over all ranks the many rare tokens would outweigh the rest. None for fewer than two points.
     """
     ranked = np.sort(counts)[::-1]
     ranks = np.unique(np.geomspace(1, max(len(ranked), 1), _ZIPF_POINTS).round().astype(np.int64))
@@ -105,18 +92,17 @@ def zipf(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
 def entropy_bits(unigrams: npt.NDArray[np.int64], bigrams: npt.NDArray[np.int64]) -> dict[str, float]:
     """Entropies of the text's own frequencies, in bits.
 
-    ``unigram``: of a token by itself; ``bigram_joint``: of two neighbours together; ``bigram_conditional``: of a token
-    when the one before it is known, the difference of the two. 2 to their power is a perplexity on the text itself.
+    ``unigram``: of a token; ``bigram_joint``: of two neighbours together; ``bigram_conditional``: of a token given the
+    one before it, the difference of the two. 2 to their power is a perplexity on the text itself.
     """
     unigram, joint = _entropy_bits(unigrams), _entropy_bits(bigrams)
     return {"unigram": unigram, "bigram_joint": joint, "bigram_conditional": max(joint - unigram, 0.0)}
 
 
 def one_hot(vocabulary_size: int, batch_size: int, num_steps: int, id_bytes: int) -> dict[str, Any]:
-    """The size of one batch as one-hot vectors, and as the ids that say the same.
+    """The size of one batch as one-hot vectors in float32, and as ids.
 
-    ``shape``: (num_steps, batch_size, vocabulary_size); ``bytes`` of it in float32; ``ids_bytes``; ``ones`` in it;
-    ``density``: the share of ones.
+    ``shape``: (num_steps, batch_size, vocabulary_size); ``bytes``; ``ids_bytes``; ``ones``; ``density``: share of ones.
     """
     tokens = num_steps * batch_size
     return {
@@ -132,8 +118,8 @@ def example_batches(corpus: Corpus, batch_size: int, num_steps: int, seed: int =
     """The first two batches of both samplings, decoded.
 
     ``sequential`` and ``random``: a list of batches, each with ``starts`` (rows,), ``X`` and ``Y`` (rows, steps) as
-    tokens; of the rows the first two, of the steps at most 200. ``batches``: how many an epoch has. For a text too
-    short both are empty and ``reason`` is the sentence that says so, else None.
+    tokens: the first two rows, at most 200 steps. ``batches`` is the number in an epoch. For a text too short both are
+    empty, and ``reason`` is a sentence, else None.
     """
     batches = num_batches(len(corpus), batch_size, num_steps)
     try:
@@ -153,9 +139,7 @@ def example_batches(corpus: Corpus, batch_size: int, num_steps: int, seed: int =
 def example_lines(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1) -> dict[str, Any]:
     """The first two batches of poems of a first epoch with ``seed``, decoded.
 
-    ``lines``: a list of batches, each with ``X`` and ``Y`` (rows, steps) as tokens, start, end and padding included; of
-    the rows the first two, of the steps at most 200. ``batches``: how many an epoch has. For a text without lines it
-    is empty and ``reason`` is the sentence that says so, else None.
+    ``lines``: a list of batches as in ``example_batches``, with start, end and padding; ``batches`` and ``reason`` too.
     """
     rows = line_rows(corpus.ids, corpus.vocabulary, num_steps)
     if not len(rows):

@@ -33,9 +33,9 @@ class TransferError(Exception):
 
 
 class Transfer:
-    """The answer to a request for the bytes of ``url`` from ``start`` on; ``start`` is 0 where the server sends it all.
+    """The answer to a request for the bytes of ``url`` from ``start`` on; ``start`` is 0 if the server sends all.
 
-    ``seconds``: how long a server may be silent. Raises TransferError, also from ``read``.
+    A server may be silent for ``seconds``. Raises TransferError, also from ``read``.
     """
 
     def __init__(self, url: str, start: int, seconds: float) -> None:

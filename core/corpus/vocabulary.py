@@ -114,13 +114,8 @@ class Vocabulary:
     def encode(self, text: str) -> npt.NDArray[np.int64]:
         """The ids of a text, int64 (tokens,); 0 for unknown tokens. The text is not normalised."""
         if self.kind == "word":
-            return self.encode_tokens(text.split())
+            return np.fromiter(map(self.token_to_id, text.split()), dtype=np.int64)
         return self._code_point_table()[code_points(text)]
-
-    def encode_tokens(self, tokens: Iterable[str]) -> npt.NDArray[np.int64]:
-        """The ids of a list of tokens, reserved ones included, int64 (tokens,)."""
-        get = self._ids.get
-        return np.fromiter((get(token, 0) for token in tokens), dtype=np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of a sequence of ids: characters side by side, words with blanks between. Raises ``IndexError``."""

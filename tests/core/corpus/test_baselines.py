@@ -79,7 +79,7 @@ def test_against_plain_python(train: list[int], test: list[int], order: int) -> 
     model = NGramBaseline(np.array(train, dtype=np.uint16), 6, order)
     weights, expected = plain(train, test, 6, order)
     assert model.weights == pytest.approx(weights)
-    assert model.perplexity(np.array(test, dtype=np.uint16)) == pytest.approx(expected)
+    assert model.perplexities(np.array(test, dtype=np.uint16))[-1] == pytest.approx(expected)
     assert math.isfinite(expected)
 
 
@@ -95,10 +95,10 @@ def test_probabilities_sum_to_one() -> None:
     ids = np.random.default_rng(1).integers(0, 4, 50)
     model = NGramBaseline(ids, 5)
     for context in ([0, 1], [3, 3], [4, 0], [1, 4]):
-        pair = [math.log(model.perplexity(np.array(context)))]
+        pair = [math.log(model.perplexities(np.array(context))[-1])]
         total = defaultdict(float)
         for token in range(5):
-            triple = 2 * math.log(model.perplexity(np.array([*context, token])))
+            triple = 2 * math.log(model.perplexities(np.array([*context, token]))[-1])
             total["all"] += math.exp(-(triple - pair[0]))
         assert total["all"] == pytest.approx(1)
 
