@@ -29,7 +29,7 @@ class Checkpointing:
         metadata: the contents of ``run.json``, updated with each checkpoint.
         problem: a sentence if the last checkpoint could not be saved, else empty.
         is_current: whether the last checkpoint contains all training so far.
-        has_trained: whether this process has trained the run; else the stored backend is kept.
+        has_trained: whether this process has trained the run; if not, the stored backend is kept.
     """
 
     def __init__(
@@ -95,17 +95,13 @@ class Checkpointing:
         return run.latest_path.exists() or run.best_path.exists()
 
     def _write(self, trainer: Trainer) -> None:
-        """Put a checkpoint on the disk.
-
-        If the disk or the memory refuses it, training continues: the reason is in the journal and in ``problem``, and
-        the next save tries again.
-        """
+        """Write a checkpoint. If that fails, ``problem`` and the journal say why, and the next save tries again."""
         refused: OSError | None = None
         try:
             # The journal first: after a power failure the curve must have every epoch of the checkpoint.
             self._journal.sync()
         except OSError as error:
-            refused = error  # the weights are worth more than the curve
+            refused = error  # saving the weights is more important
         try:
             self._checkpoints.write(*trainer.checkpoint(), self.disk)
             backend = trainer.backend if self.has_trained else self.metadata.backend

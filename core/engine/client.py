@@ -19,17 +19,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from core.engine import protocol
 from core.engine.answers import AnswerT
-from core.engine.protocol import (
-    LAST_EVENTS,
-    LONGEST_MESSAGE,
-    decoded,
-    encoded,
-    failure,
-    peer_is_user,
-    peer_process,
-    run_socket,
-)
+from core.engine.protocol import LAST_EVENTS, decoded, encoded
 from core.engine.requests import Request
 from core.errors import EngineError, UserError
 from core.files import open_to_read
@@ -41,7 +33,7 @@ START_TIMEOUT = 120.0
 
 
 class EngineClient:
-    """A connection to an engine. Requests may overlap; each waits for the events that carry its own id."""
+    """A connection to an engine. Requests may overlap; each receives the events with its own id."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -59,18 +51,18 @@ class EngineClient:
     async def connect(cls, path: Path) -> EngineClient:
         """Connect to the socket at ``path``. Raises EngineError if no engine listens there."""
         try:
-            reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST_MESSAGE)
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=protocol.LONGEST_MESSAGE)
         except OSError as error:
             raise EngineError(f"no engine listens at {path}: {error.strerror or error}") from None
-        if not peer_is_user(writer.get_extra_info("socket")):
+        if not protocol.peer_is_user(writer.get_extra_info("socket")):
             writer.close()
-            raise EngineError(f"what listens at {path} is another user's: it is no engine of yours")
+            raise EngineError(f"the process that listens at {path} belongs to another user")
         return cls(reader, writer)
 
     @classmethod
     async def attach(cls, run: Path) -> EngineClient:
         """Connect to the engine of ``run``. Raises EngineError if it has none, RunError if there is no run."""
-        return await cls.connect(await asyncio.to_thread(run_socket, run))
+        return await cls.connect(await asyncio.to_thread(protocol.run_socket, run))
 
     @classmethod
     async def standby(cls) -> EngineClient:
@@ -88,7 +80,7 @@ class EngineClient:
     @property
     def process(self) -> int:
         """The process id of the engine; 0 if the system does not say."""
-        return peer_process(self._writer.get_extra_info("socket"))
+        return protocol.peer_process(self._writer.get_extra_info("socket"))
 
     @property
     def is_suspended(self) -> bool:
@@ -133,7 +125,7 @@ class EngineClient:
                 event = await queue.get()
                 finished = event.get("event") in LAST_EVENTS
                 if event.get("event") == "error":
-                    raise failure(event)
+                    raise protocol.failure(event)
                 yield event
         finally:
             del self._waiting[number]
@@ -215,7 +207,6 @@ def _process(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 def _import_path() -> str:
-    """PYTHONPATH with the place of this package first, so that the engine starts from any working folder."""
+    """PYTHONPATH with the folder of this package first, so that the engine starts from any working folder."""
     here = str(Path(__file__).resolve().parents[2])
-    rest = os.environ.get("PYTHONPATH")
-    return here if not rest else os.pathsep.join((here, rest))
+    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))

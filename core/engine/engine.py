@@ -110,7 +110,7 @@ class Engine:
         """Called in another thread just before the process is ended, because a batch takes too long."""
         self.server.hide()
         if self.session is not None:
-            self.session.note("the engine was ended in the midst of a long batch: its last checkpoint stands")
+            self.session.note("the engine was ended in the midst of a long batch: its last checkpoint is kept")
 
     # ------------------------------------------------------------------ requests
 

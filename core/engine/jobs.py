@@ -15,8 +15,7 @@ from core.errors import UserError
 from core.generation.options import GenerationRequest
 from core.generation.response import response, training_part
 from core.generation.writer import Writing
-from core.laboratory.experiment import EpochDone
-from core.laboratory.experiment import steps as laboratory_steps
+from core.laboratory import experiment
 from core.runs.held_folder import HeldFolder
 from core.settings.laboratory_config import SequenceConfig
 
@@ -115,8 +114,8 @@ def _short(event: dict[str, Any]) -> dict[str, Any]:
 
 def laboratory_job(config: SequenceConfig) -> Job:
     """An experiment of the sequence laboratory; its last event has the whole result."""
-    for event in laboratory_steps(config):
-        if isinstance(event, EpochDone):
+    for event in experiment.steps(config):
+        if isinstance(event, experiment.EpochDone):
             yield [event.to_json()]
         else:
             yield [] if event is None else [{"event": "done", **event.to_json()}]

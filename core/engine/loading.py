@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -76,7 +77,10 @@ def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder) -> LoadedRun:
         notes.append(f"{wrong}; it was made again from the text")
     config = at_home(metadata.config)
     if config != metadata.config:
-        notes.append(_other_machine_words(metadata.config, config))
+        notes.append(
+            f"this machine has no {metadata.config.device} with {metadata.config.precision}: the run goes on with "
+            f"device {config.device} and {config.precision}, so its numbers will not be the same to the last bit"
+        )
     trainer = new_trainer(run, config, corpus)
     return LoadedRun(trainer.model, corpus.vocabulary, trainer, notes=notes)
 
@@ -86,7 +90,7 @@ def new_trainer(run: Run, config: RunConfig, corpus: Corpus) -> Trainer:
     try:
         return Trainer(config, corpus)
     except (ConfigError, CorpusError) as error:
-        raise RunError(f"{run.metadata_path} does not go with the run's text and this machine: {error}") from None
+        raise RunError(f"{run.metadata_path} does not match the run's text and this machine: {error}") from None
 
 
 def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
@@ -104,27 +108,12 @@ def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
 
 
 def _reading(metadata: RunMetadata) -> Read:
-    """Reads a file as the run's settings say, and no further than the run read: the text may have grown since."""
+    """A function that reads a file with the run's settings, up to the bytes that the run has read."""
     return lambda source: corpus_of(metadata.config, source=source, at_most=metadata.corpus.bytes)
 
 
-def _other_machine_words(before: RunConfig, here: RunConfig) -> str:
-    return (
-        f"this machine has no {before.device} with {before.precision}: the run goes on with device {here.device} and "
-        f"{here.precision}, so its numbers will not be the same to the last bit"
-    )
-
-
 @cache
-def _version_of_torch() -> str:
-    return importlib.metadata.version("torch")
-
-
-def versions() -> dict[str, str]:
+def versions() -> Mapping[str, str]:
     """The versions of the software that computes a run."""
-    return {
-        "rnn-playground": core.__version__,
-        "torch": _version_of_torch(),
-        "python": platform.python_version(),
-        "system": sys.platform,
-    }
+    torch, python = importlib.metadata.version("torch"), platform.python_version()
+    return {"rnn-playground": core.__version__, "torch": torch, "python": python, "system": sys.platform}

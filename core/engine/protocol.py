@@ -24,14 +24,14 @@ from core.process import temporary_folder
 LAST_EVENTS = ("done", "error", "cancelled")
 CANCELLED = {"event": "cancelled"}
 ENDING = {"event": "error", "message": "the engine is ending: ask again, and another one answers"}
-# A longer message is refused: a prompt has some kilobytes at most.
+# Bytes; a longer message is refused.
 LONGEST_MESSAGE = 8 << 20
 # sun_path has 108 bytes on Linux and 104 elsewhere, with its final NUL.
 LONGEST_SOCKET_PATH = 103
 
 
 class ProtocolError(ValueError):
-    """A line that is no message."""
+    """A line that is not a message."""
 
 
 def encoded(message: dict[str, Any]) -> bytes:
@@ -41,17 +41,15 @@ def encoded(message: dict[str, Any]) -> bytes:
 
 def decoded(line: bytes) -> dict[str, Any]:
     """One line as a message. Raises ProtocolError."""
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         message = json.loads(line, parse_constant=_refused)
-    except (ValueError, RecursionError):
-        raise ProtocolError("a message must be one JSON object on one line") from None
-    if not isinstance(message, dict):
-        raise ProtocolError("a message must be one JSON object on one line")
-    return message
+        if isinstance(message, dict):
+            return message
+    raise ProtocolError("a message must be one JSON object on one line")
 
 
 def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def runtime_folder() -> Path:
@@ -76,8 +74,7 @@ def runtime_folder() -> Path:
         raise RunError(
             f"{folder} cannot be made ({error.strerror}): set RNN_PLAYGROUND_RUNTIME to a folder of yours"
         ) from None
-    wrong = _wrong_with(facts)
-    if wrong:
+    if wrong := _wrong_with(facts):
         raise RunError(
             f"{folder} must be a folder of yours that only you can enter (mode 0700): remove it, "
             f"or set RNN_PLAYGROUND_RUNTIME to another place; it {wrong}"
@@ -92,7 +89,7 @@ def _wrong_with(facts: os.stat_result) -> str:
     if stat.S_ISLNK(facts.st_mode):
         return "is a symbolic link"
     if not stat.S_ISDIR(facts.st_mode):
-        return "is no folder"
+        return "is not a folder"
     if facts.st_uid != os.getuid():
         return f"belongs to the user with the id {facts.st_uid}"
     if facts.st_mode & 0o077:

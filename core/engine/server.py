@@ -20,21 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.engine.protocol import (
-    LONGEST_MESSAGE,
-    ProtocolError,
-    decoded,
-    encoded,
-    peer_is_user,
-    run_socket,
-    runtime_folder,
-    standby_socket,
-)
+from core.engine import protocol
+from core.engine.protocol import ProtocolError, decoded, encoded
 from core.errors import RunError
 
-# Bytes that may wait for a client; with more of them it is taken for one that no longer reads.
+# Bytes that may wait for a client; with more it is disconnected.
 MOST_UNREAD = 16 << 20
-# Clients at once; a program that opens more does so by mistake.
+# Clients at once.
 MOST_CLIENTS = 100
 # Requests of one client that may wait for the engine; until it takes one, no more are read from that client.
 MOST_WAITING = 32
@@ -68,7 +60,7 @@ class Server:
 
     def start(self, run: Path | None = None) -> Path:
         """Listen for ``run``, or as a standby engine. The socket gets its name only when it already listens."""
-        folder = runtime_folder()
+        folder = protocol.runtime_folder()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         new = folder / f"new-{os.getpid()}.sock"
         with exclusive_folder(folder):
@@ -89,7 +81,7 @@ class Server:
 
     def move(self, run: Path | None) -> None:
         """Change the name of the socket to that of ``run``. The caller holds the run's lock: an old socket is stale."""
-        target = standby_socket(os.getpid()) if run is None else run_socket(run)
+        target = protocol.standby_socket(os.getpid()) if run is None else protocol.run_socket(run)
         assert self.path is not None
         with exclusive_folder(target.parent):
             os.replace(self.path, target)
@@ -99,7 +91,7 @@ class Server:
         """Remove the name of the socket; connected clients stay connected."""
         if self.path is not None:
             with contextlib.suppress(OSError):
-                self.path.unlink(missing_ok=True)
+                self.path.unlink()
             self.path = None
 
     @property
@@ -151,7 +143,7 @@ class Server:
         self._closing, loop = asyncio.Event(), asyncio.get_running_loop()
         # Without descriptors left, accepting fails until one is free: asyncio tries again each second.
         loop.set_exception_handler(lambda _loop, _context: None)
-        server = await asyncio.start_unix_server(self._serve_client, sock=listener, limit=LONGEST_MESSAGE)
+        server = await asyncio.start_unix_server(self._serve_client, sock=listener, limit=protocol.LONGEST_MESSAGE)
         self._loop = loop
         is_ready.set()
         await self._closing.wait()
@@ -162,7 +154,7 @@ class Server:
             connection.transport.abort()
 
     async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        is_accepted = len(self._connections) < MOST_CLIENTS and peer_is_user(writer.get_extra_info("socket"))
+        is_accepted = len(self._connections) < MOST_CLIENTS and protocol.peer_is_user(writer.get_extra_info("socket"))
         if not is_accepted:
             writer.transport.abort()
             return

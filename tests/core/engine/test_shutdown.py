@@ -223,7 +223,7 @@ def test_in_the_midst_of_a_batch_that_takes_a_minute(tiny: Tiny, saves: Path, ru
     engine.signal(signal.SIGTERM)
     assert engine.wait() == 128 + signal.SIGTERM
     notes = [event.text for event in read_journal(run.journal_path) if isinstance(event, Note)]
-    assert notes == ["the engine was ended in the midst of a long batch: its last checkpoint stands"]
+    assert notes == ["the engine was ended in the midst of a long batch: its last checkpoint is kept"]
     assert run_summary(run).state == State.INTERRUPTED and read_checkpoint(run.latest_path)[1]["step"] == 20
     assert_it_goes_on(run, runtime)
 
