@@ -51,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
     _add_generation_flags(generate)
     runs = command("runs", "runs.list_all", "list the saved runs; rename, copy, delete and restore them")
     _add_runs_commands(runs)
+    export = command("export", "export.export", "export runs: figures, charts, samples, weights")
+    _add_export_flags(export)
     presets = command("presets", "presets.presets", "list the presets with their published figures")
     bench = command("bench", "bench.bench", "measure this machine: the textbook's loops, ours and the limit, in turn")
     bench.add_argument("--case", action="append", default=[], metavar="NAME", help="only this case; may be repeated")
@@ -71,9 +73,9 @@ def parser() -> argparse.ArgumentParser:
         )
     for made in (stats, train, download):
         made.add_argument("--data", type=Path, metavar="DIR", help="folder of the bundled and downloaded texts")
-    for made in (train, resume, generate, runs, engine):
+    for made in (train, resume, generate, runs, export, engine):
         made.add_argument("--saves", type=Path, default=SAVES, metavar="DIR", help="folder of the runs")
-    for made in (stats, train, resume, generate, runs, presets, bench, lab, download):
+    for made in (stats, train, resume, generate, runs, export, presets, bench, lab, download):
         made.add_argument("--json", action="store_true", help="one JSON object a line")
     return top
 
@@ -96,6 +98,26 @@ def _add_generation_flags(generate: argparse.ArgumentParser) -> None:
             continue
         values = f" ({option.range_text()})" if option.kind is not str or option.choices else ""
         generate.add_argument(flag, metavar=option.name.upper(), help=(words + values).replace("%", "%%"))
+
+
+def _add_export_flags(export: argparse.ArgumentParser) -> None:
+    export.add_argument("runs", nargs="+", metavar="RUN", help="for a chart also a CSV or an event file of TensorBoard")
+    forms = ("csv", "text", "tensorboard", "png", "svg", "torch", "onnx")
+    words = "the format; by default that of the file's name: .csv, .txt, .png, .svg, .safetensors (torch), .onnx"
+    export.add_argument("--to", choices=forms, help=words)
+    words = "the file, written whole or not at all; for tensorboard a folder; - prints it (csv, text, png, svg)"
+    export.add_argument("--out", required=True, metavar="PATH", help=words)
+    export.add_argument("--force", action="store_true", help="replace a file that exists; without it, it is refused")
+    words = "what a chart shows, a figure of the journal; may be repeated; by default the perplexity"
+    export.add_argument("--metric", action="append", default=[], metavar="NAME", help=words)
+    axes = ("epoch", "step", "tokens", "training", "time")
+    words = "x of a chart: epoch, step, tokens seen, seconds of training, time of day"
+    export.add_argument("--axis", default="epoch", choices=axes, help=words)
+    words = "y of a chart; by default log for perplexities and gradient norms"
+    export.add_argument("--scale", choices=("log", "linear"), help=words)
+    words = "smooth the lines of a chart by a time-weighted average, from 0 to below 1; the raw lines are dimmed"
+    export.add_argument("--smoothing", type=float, default=0.0, metavar="W", help=words)
+    export.add_argument("--title", default="", help="title of a chart")
 
 
 def _add_runs_commands(runs: argparse.ArgumentParser) -> None:

@@ -1,0 +1,1 @@
+"""Export: a run's figures, samples and weights in the formats of other tools. Only weights need torch."""

@@ -1,0 +1,96 @@
+"""Where an export goes: a file that is whole or absent, and never in the place of another unless asked."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from core.errors import UserError
+from core.files import make_folders, open_new, sync_folder
+from core.runs.run import Run
+
+
+def check_destination(path: Path, *, replace: bool = False) -> None:
+    """Raise UserError where no file can be written to ``path``: asked before anything is computed."""
+    _target(path, replace)
+
+
+def write_file(path: Path, data: bytes, *, replace: bool = False) -> None:
+    """Write ``data`` to ``path``, whole or not at all: beside it, synced, then put in place in one step.
+
+    A link is followed. Without ``replace`` an existing file is refused, also one that appears meanwhile. Raises
+    UserError with a sentence that names the path.
+    """
+    target = _target(path, replace)
+    temporary = target.with_name(f".{secrets.token_hex(8)}.export.tmp")
+    try:
+        try:
+            with open_new(temporary) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                os.replace(temporary, target)
+            else:
+                _place(temporary, target)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        sync_folder(target.parent)
+    except FileExistsError:
+        raise _taken(path) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents where they are missing. Raises UserError."""
+    try:
+        make_folders(path)
+    except OSError as error:
+        raise UserError(f"the folder {path} cannot be made: {error.strerror or error}") from None
+
+
+def _place(temporary: Path, target: Path) -> None:
+    """Give the finished file its name, where nothing has it. Raises FileExistsError."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        os.rename(temporary, target)
+
+
+def _target(path: Path, replace: bool) -> Path:
+    """The file that ``path`` means. Raises UserError for one that must not be written."""
+    try:
+        target = path.resolve()
+        folder = target.parent.stat()
+        found = target.stat() if os.path.lexists(target) else None
+    except FileNotFoundError:
+        raise UserError(f"there is no folder {path.parent}: make it first, or name another place") from None
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a zero byte in it, a circle of links
+        raise UserError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISDIR(folder.st_mode):
+        raise UserError(f"{path.parent} is no folder: name another place")
+    if Run(target.parent).exists():
+        raise UserError(f"{path} is in the folder of a run, which keeps only its own files: name another place")
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        raise UserError(f"{path} is a folder: name a file")
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise UserError(f"{path} is no regular file: name another, or - for standard output")
+    if found is not None and not replace:
+        raise _taken(path)
+    if not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=True):
+        raise UserError(f"{path} cannot be written: {os.strerror(errno.EACCES)}")
+    return target
+
+
+def _taken(path: Path) -> UserError:
+    return UserError(f"there is already a file {path}: name another, or replace it with --force")

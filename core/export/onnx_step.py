@@ -1,0 +1,127 @@
+"""ONNX: one step of a model, with its state as input and output. Whatever runs ONNX can write with it.
+
+Inputs ``ids`` (batch,) int64 and the state ``H`` (and ``C`` of an LSTM), (layers, batch, hidden); outputs ``logits``
+(batch, vocabulary) and the new state, ``H_next`` (``C_next``). The tokens are in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.corpus.vocabulary import Vocabulary
+from core.errors import UserError
+from core.export.extras import library
+from core.export.scripts import facts_of, onnx_script
+from core.models.language_model import LanguageModel
+from core.models.scratch import CELLS, rnn_step, textbook_names
+
+LARGEST = (1 << 31) - (1 << 24)
+"""Bytes: a protocol buffer has less than 2 GiB."""
+_STATES = ("H", "C")
+
+
+class _OneHot:
+    """One-hot rows that are never made: their product with a matrix is some of its rows."""
+
+    def __init__(self, ids: Tensor) -> None:
+        self._ids = ids
+
+    def __matmul__(self, W: Tensor) -> Tensor:
+        return W.index_select(0, self._ids)
+
+
+class _Step(nn.Module):
+    """``LanguageModel.step`` by the equations of ``scratch``, whose plain operations can be exported."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__()
+        weights, self._cell = model.step_weights(), CELLS[model.config.cell]
+        self._cell_step = partial(rnn_step, activation=torch.relu) if model.is_relu else self._cell.step
+        self.embedding = None if weights.vectors is None else _constant(weights.vectors)
+        self.layers = nn.ModuleList(
+            nn.ParameterDict({name: _constant(W) for name, W in textbook_names(self._cell, *layer).items()})
+            for layer in weights.layers
+        )
+        self.W_hq, self.b_q = _constant(weights.W), _constant(weights.b)
+
+    def forward(self, ids: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        X: Any = _OneHot(ids)
+        if self.embedding is not None:
+            X = X @ self.embedding  # (batch, embedding_size)
+        found = []
+        for row, p in enumerate(self.layers):
+            found.append(self._cell_step(X, tuple(tensor[row] for tensor in state), p))  # type: ignore[arg-type]
+            X = found[-1][0]  # (batch, hidden)
+        return X @ self.W_hq + self.b_q, *(torch.stack(tensors) for tensors in zip(*found, strict=True))
+
+
+def _constant(W: Tensor) -> nn.Parameter:
+    return nn.Parameter(W.detach().cpu().float().clone(memory_format=torch.contiguous_format), requires_grad=False)
+
+
+def onnx_file(model: LanguageModel, vocabulary: Vocabulary, name: str) -> bytes:
+    """The bytes of the ONNX model. Raises UserError for a model without a step, and where a library is missing."""
+    if model.config.bidirectional:
+        raise UserError("a bidirectional model has no step: it reads the whole text; export it as torch")
+    if 4 * model.num_parameters() > LARGEST:
+        raise UserError(f"an ONNX file has less than 2 GiB, and the model has {model.num_parameters():,} weights")
+    purpose = "an export as onnx"
+    onnx = library("onnx", purpose)
+    library("onnxscript", purpose)
+    states = _STATES[: model.num_states]
+    size = torch.export.Dim("batch", min=1, max=1 << 16)
+    example = (torch.zeros(2, dtype=torch.long), *(_example(model) for _ in states))
+    with _quiet():
+        program = torch.onnx.export(
+            _Step(model).eval(),
+            example,
+            dynamo=True,
+            verbose=False,
+            input_names=["ids", *states],
+            output_names=["logits", *(f"{state}_next" for state in states)],
+            dynamic_shapes={"ids": {0: size}, "state": tuple({1: size} for _ in states)},
+        )
+    assert program is not None  # it is written by us, not by torch
+    proto = program.model_proto
+    facts = facts_of(model.config, vocabulary, name)
+    onnx.helper.set_model_props(proto, {key: _text(value) for key, value in facts.items()})
+    data: bytes = proto.SerializeToString()
+    return data
+
+
+def onnx_writing(model: LanguageModel, vocabulary: Vocabulary, name: str, path: Path) -> str:
+    """The script that writes with the file at ``path``."""
+    return onnx_script(model.config, vocabulary, name, str(path))
+
+
+def _example(model: LanguageModel) -> Tensor:
+    # of two texts: torch.export takes a size of 1 for a constant
+    return torch.zeros(model.num_layers, 2, model.num_hiddens)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter logs what it looks for in vain, such as torchvision: of no use to the reader of a command."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,222 @@
+"""Pictures: curves as PNG or SVG for a page or a slide, drawn by matplotlib."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.errors import UserError
+from core.export.appearance import appearances
+from core.export.curves import AXES, METRICS, Column, Curve, Quantity, smoothed
+from core.export.extras import library
+from core.export.fonts import families_for
+
+INCHES = (6.4, 4.0)
+DOTS_PER_INCH = 200
+COLUMNS = 1600
+"""Places along x at which a long curve keeps its lowest and its highest point: more than the dots of the picture."""
+_MARKERS_PER_CURVE = 8
+_DASHES = ("-", "--", ":", "-.")
+_RAW_OPACITY = 0.25
+_LATEST = 32_503_680_000.0  # the year 3000, in seconds since 1970: dates have an end
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is drawn.
+
+    Attributes:
+        metrics: figures of the journal, or columns of a file that another program wrote; each has its own dashes.
+        axis: see ``curves.AXES``.
+        log: whether y is logarithmic; None leaves it to the first metric.
+        smoothing: the weight of ``curves.smoothed``; the raw line is then dimmed.
+        title: above the chart; empty for none.
+    """
+
+    metrics: tuple[str, ...] = ("perplexity",)
+    axis: str = "epoch"
+    log: bool | None = None
+    smoothing: float = 0.0
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if self.axis not in AXES:
+            raise UserError(f"the axis must be one of {', '.join(AXES)}, got {self.axis!r}")
+        if not 0 <= self.smoothing < 1:
+            raise UserError(f"the smoothing must be at least 0 and below 1, got {self.smoothing}")
+        if not 1 <= len(self.metrics) <= len(_DASHES):
+            raise UserError(f"a picture shows 1 to {len(_DASHES)} metrics, got {len(self.metrics)}")
+
+    @property
+    def is_log(self) -> bool:
+        """Whether y is logarithmic."""
+        return METRICS.get(self.metrics[0], Quantity("")).is_log if self.log is None else self.log
+
+
+@dataclass(frozen=True)
+class _Line:
+    curve: Curve
+    metric: str
+    x: Column
+    y: Column
+
+
+def metrics_of(curves: Sequence[Curve]) -> tuple[str, ...]:
+    """What is drawn where nothing is asked for: the training perplexity, and the held-out one where a curve has it."""
+    held_out = "validation_perplexity"
+    has_it = any(held_out in curve.columns and np.isfinite(curve.columns[held_out]).any() for curve in curves)
+    return ("perplexity", held_out) if has_it else ("perplexity",)
+
+
+def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, list[str]]:
+    """The bytes of a picture, and remarks: what could not be drawn as it is.
+
+    Args:
+        curves: with distinct names.
+        kind: ``png`` or ``svg``.
+
+    The same curves give the same bytes. Raises UserError where a curve lacks a metric or the axis, where no point can
+    be drawn, and where matplotlib is missing.
+    """
+    matplotlib = library("matplotlib", "a picture")
+    figures = library("matplotlib.figure", "a picture")
+    lines, remarks = _lines(curves, chart)
+    words = "".join((chart.title, *(line.curve.name for line in lines), *chart.metrics))
+    families, problem = families_for(words)
+    settings = {
+        "font.family": families, "svg.hashsalt": "rnn-playground", "axes.unicode_minus": False, "font.size": 9,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
+        "legend.frameon": False, "lines.linewidth": 1.4, "lines.markersize": 4.5,
+    }  # fmt: skip
+    data = io.BytesIO()
+    with matplotlib.rc_context(settings):
+        figure = figures.Figure(figsize=INCHES, dpi=DOTS_PER_INCH, layout="constrained")
+        _draw(figure.add_subplot(), lines, chart)
+        figure.savefig(data, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    return data.getvalue(), [*remarks, *filter(None, (problem,))]
+
+
+def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str]]:
+    lines: list[_Line] = []
+    remarks: list[str] = []
+    for curve in curves:
+        drawn = [metric for metric in chart.metrics if _has(curve, metric)] or [chart.metrics[0]]
+        for metric in drawn:
+            name = metric if _has(curve, metric) else _only_figure(curve) or metric
+            x, y = curve.points(name, chart.axis)
+            if chart.axis == "time":
+                x, y = x[x < _LATEST], y[x < _LATEST]
+            finite = len(y)
+            if chart.is_log:
+                x, y = x[y > 0], y[y > 0]
+            if metric == drawn[0]:
+                remarks += _lost_words(curve, name, finite - len(y)) if len(y) else [f"{curve.name} has no {name}"]
+            if len(y):
+                lines.append(_Line(curve, metric, x, y))
+    if not lines:
+        where = " above 0, which a logarithmic axis needs" if chart.is_log else ""
+        raise UserError(f"there is no finite {' or '.join(chart.metrics)}{where} to draw")
+    return lines, remarks
+
+
+def _lost_words(curve: Curve, metric: str, below: int) -> list[str]:
+    infinite = int(np.isinf(curve.column(metric)).sum())
+    lost = [f"{infinite:,} infinite"] * (infinite > 0) + [f"{below:,} not above 0"] * (below > 0)
+    return [f"{curve.name}: {metric} is {' and '.join(lost)} of {curve.rows:,}: left out"] if lost else []
+
+
+def _has(curve: Curve, metric: str) -> bool:
+    try:
+        return bool(np.isfinite(curve.column(metric)).any())
+    except UserError:
+        return False
+
+
+def _only_figure(curve: Curve) -> str:
+    """The one figure of a file that has no other; empty where it has several. TensorBoard's CSV calls it Value."""
+    figures = [name for name in curve.columns if name.lower().replace(" ", "_") not in (*AXES, "wall_time")]
+    return figures[0] if len(figures) == 1 else ""
+
+
+def _draw(axes: Any, lines: Sequence[_Line], chart: Chart) -> None:
+    looks = appearances(line.curve.name for line in lines)
+    handles = []
+    for number, line in enumerate(lines):
+        colour, marker = looks[line.curve.name]
+        style = {"color": colour, "linestyle": _DASHES[chart.metrics.index(line.metric)]}
+        x, y = line.x, line.y
+        if chart.smoothing:
+            axes.plot(*_thinned(_shown(x, chart), y), **style, alpha=_RAW_OPACITY, linewidth=0.8)
+            y = smoothed(x, y, chart.smoothing)
+        x, y = _thinned(_shown(x, chart), y)
+        every = (number / len(lines) / _MARKERS_PER_CURVE, 1 / _MARKERS_PER_CURVE) if len(x) > 1 else None
+        handles += axes.plot(x, y, **style, marker=marker, markevery=every)
+    if chart.is_log:
+        axes.set_yscale("log")
+        _label_decades(axes, lines)
+    if chart.axis == "time":
+        axes.xaxis.axis_date()
+    named = [METRICS.get(metric, Quantity(metric)).label for metric in chart.metrics]
+    _text(axes.set_xlabel(AXES[chart.axis].label))
+    _text(axes.set_ylabel(named[0] if len(named) == 1 else _shared(named)))
+    if chart.title:
+        _text(axes.set_title(chart.title))
+    _legend(axes, handles, lines, named if len(named) > 1 else [], chart)
+
+
+def _legend(axes: Any, handles: list[Any], lines: Sequence[_Line], metrics: list[str], chart: Chart) -> None:
+    # A label is set afterwards: matplotlib takes one that begins with _ for none, and $ for the begin of a formula.
+    legend = axes.legend(handles, ["."] * len(handles), loc="best", handlelength=3.0)
+    for text, line in zip(legend.get_texts(), lines, strict=True):
+        words = line.curve.name
+        text.set_text(f"{words}, {metrics[chart.metrics.index(line.metric)]}" if metrics else words)
+        text.set_parse_math(False)
+
+
+def _text(artist: Any) -> None:
+    artist.set_parse_math(False)
+
+
+def _shared(labels: list[str]) -> str:
+    """``training perplexity`` and ``held-out perplexity`` as ``perplexity``; others side by side."""
+    ends = {label.split(" ", 1)[-1] for label in labels}
+    return ends.pop() if len(ends) == 1 else " · ".join(labels)
+
+
+def _label_decades(axes: Any, lines: Sequence[_Line]) -> None:
+    """Plain numbers on a logarithmic axis; between the decades too where there are few of them."""
+    ticker = library("matplotlib.ticker", "a picture")
+    low, high = min(float(line.y.min()) for line in lines), max(float(line.y.max()) for line in lines)
+    if high >= 1e6 or low <= 1e-6:
+        return
+    is_narrow = math.log10(high / low) < 1.5
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.12g}"))
+    if is_narrow:
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+
+
+def _shown(x: Column, chart: Chart) -> Any:
+    """The places on the axis: dates for the time of day."""
+    if chart.axis != "time":
+        return x
+    return np.array([datetime.datetime.fromtimestamp(moment) for moment in x.tolist()], dtype="datetime64[us]")
+
+
+def _thinned(x: Any, y: Column) -> tuple[Any, Column]:
+    """A long curve as the lowest and the highest point of each of ``COLUMNS`` stretches: the picture looks the same."""
+    size = len(y)
+    if size <= 4 * COLUMNS:
+        return x, y
+    starts = np.unique(np.linspace(0, size, COLUMNS, endpoint=False).astype(np.intp))
+    groups = np.repeat(np.arange(len(starts)), np.diff(starts, append=size))
+    order = np.lexsort((y, groups))
+    ends = np.append(starts[1:], size) - 1
+    kept = np.unique(np.concatenate(([0, size - 1], order[starts], order[ends])))
+    return x[kept], y[kept]

@@ -1,0 +1,42 @@
+"""TensorBoard: the figures of a run as an event file, one scalar a figure, at the steps and times of the journal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from core.export.curves import Curve
+from core.export.event_file import FILE_MARK, Scalars, event_file
+
+TAGS = (
+    "perplexity", "validation_perplexity", "loss", "validation_loss", "gradient_norm", "learning_rate",
+    "tokens_per_second", "seconds", "epoch",
+)  # fmt: skip
+
+
+def events_of(curve: Curve) -> bytes:
+    """The bytes of a run's event file. A tag is the name of the figure in the journal; a step counts batches."""
+    steps, times = curve.column("step").tolist(), curve.column("time").tolist()
+    columns = {tag: curve.column(tag).tolist() for tag in TAGS}
+    events = [
+        Scalars(
+            int(steps[row]),
+            0.0 if math.isnan(times[row]) else times[row],
+            {tag: column[row] for tag, column in columns.items() if not math.isnan(column[row])},
+        )
+        for row in range(curve.rows)
+    ]
+    return event_file(events, _begun(curve))
+
+
+def event_path(folder: Path, curve: Curve) -> Path:
+    """The event file of a run in a folder of logs: a folder of its own, as TensorBoard tells runs apart.
+
+    The file's name follows from the run alone, so exporting again replaces it.
+    """
+    return folder / curve.name / f"events.out.{FILE_MARK}.{max(0, int(_begun(curve)))}.rnn-playground"
+
+
+def _begun(curve: Curve) -> float:
+    first = float(curve.column("time")[0])
+    return 0.0 if math.isnan(first) else first
