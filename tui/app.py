@@ -46,6 +46,7 @@ from tui.messages import (
     RunStateChanged,
     RunUnreadable,
     TextsChanged,
+    TextWritten,
 )
 from tui.panes import PANES
 from tui.preferences import Preferences
@@ -79,7 +80,7 @@ class Playground(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(pane.key, f"pane('{pane.name}')", pane.title, show=False, priority=True, id=f"app.{pane.name}",
-                    tooltip=f"Show the {pane.title} pane; {number} does the same where no text is being typed")
+                    tooltip=f"Show the {pane.title} pane; {number} too, except in a text field and in Inspect")
             for number, pane in enumerate(PANES, 1)
         ),
         *(
@@ -106,6 +107,7 @@ class Playground(App[None]):
         self.device = device
         self.left_training: list[str] = []
         self.preferences: Preferences | None = None  # what is remembered between two sessions
+        self.written: tuple[Path, str] | None = None
         self.news: Signal[Message] = Signal(self, "news")
         self._make_engines = engines
         self._shown_device = device
@@ -293,6 +295,10 @@ class Playground(App[None]):
     @on(TextsChanged)
     def _publish(self, event: Message) -> None:
         self.news.publish(event)
+
+    @on(TextWritten)
+    def _text_written(self, event: TextWritten) -> None:
+        self.written = (event.path, event.text)
 
     @on(RunStateChanged)
     def _run_state_changed(self, event: RunStateChanged) -> None:

@@ -93,6 +93,14 @@ class RunOpened(Fact):
 
 
 @dataclass
+class TextWritten(Fact):
+    """Generate has written a text with the run at ``path``: its prefix and the continuation."""
+
+    path: Path
+    text: str
+
+
+@dataclass
 class RunsChanged(Fact):
     """The list of runs changed: one was created, saved, renamed, copied, deleted or restored."""
 

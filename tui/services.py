@@ -46,6 +46,8 @@ class Host(Protocol):
     data_dir: Path | None
     device: str
     """The device that new runs train on, as given on the command line."""
+    written: tuple[Path, str] | None
+    """The text that Generate wrote last, and the run that wrote it."""
     news: Signal[Message]
     """The messages of ``tui.messages``, published after the app has acted on them."""
 

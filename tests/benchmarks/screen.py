@@ -244,7 +244,7 @@ def long_journal(effort: Effort) -> Outcome:
         for _ in range(effort.rounds + 1):
             with playground(saves, environment) as terminal:
                 terminal.wait_screen(is_ready)
-                terminal.press("f5")
+                terminal.press("f6")
                 terminal.wait_screen(has_all(NAME, "finished"))
                 time.sleep(1.0)
                 pressed = time.perf_counter()

@@ -31,7 +31,7 @@ sys.path.insert(0, str(PROJECT))  # as a script
 
 SIZES = ((60, 16), (80, 24), (120, 40))
 TEXT = "".join(f"分开了很久 我还在原地 月亮{number}忘记了 你的名字\n" for number in range(60))
-PANE_KEYS = ["\x1bOQ", "\x1bOR", "\x1bOS", "\x1b[15~", "\x1b[17~", "1", "2", "3", "4", "5"]
+PANE_KEYS = ["\x1bOQ", "\x1bOR", "\x1bOS", "\x1b[15~", "\x1b[17~", "\x1b[18~", "1", "2", "3", "4", "5", "6"]
 MOVES = ["\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F", "\t", "\x1b[Z", " "]
 ACTS = ["\r", "\r", "\x1b", "\x1b", "\x7f", "\x1b[3~", "\x1bOP", "\x10", "\x14", "\x13", "\x0e", "\x0f", "\x1b[20~"]
 LETTERS = list("abcdefghijklmnoprstuvwxyzABCGRX0123456789+-=./?[]@ 分é")  # no q: leaving is not what is tried here

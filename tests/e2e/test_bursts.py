@@ -14,8 +14,11 @@ from tests.e2e.random_player import Game
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-F_KEYS = {"data": "\x1bOQ", "train": "\x1bOR", "generate": "\x1bOS", "runs": "\x1b[15~", "lab": "\x1b[17~"}
-DIGITS = dict(zip(F_KEYS, "12345", strict=True))
+F_KEYS = {
+    "data": "\x1bOQ", "train": "\x1bOR", "generate": "\x1bOS", "inspect": "\x1b[15~",
+    "runs": "\x1b[17~", "lab": "\x1b[18~",
+}  # fmt: skip
+DIGITS = dict(zip(F_KEYS, "123456", strict=True))
 HOME = "\x1bOR\x1b"  # the curve, from anywhere
 
 
@@ -67,8 +70,8 @@ def test_every_pair_of_pane_keys_in_one_write(game: Game) -> None:
     for first, one in DIGITS.items():
         for second, two in DIGITS.items():
             leads_to(game, HOME, "train")
-            # In Generate one types into the prefix.
-            leads_to(game, one + two, first if first == "generate" else second)
+            # In Generate one types into the prefix, in Inspect the digits choose a view.
+            leads_to(game, one + two, first if first in ("generate", "inspect") else second)
 
 
 def test_a_burst_leads_where_its_keys_lead_one_by_one(game: Game) -> None:
@@ -76,8 +79,8 @@ def test_a_burst_leads_where_its_keys_lead_one_by_one(game: Game) -> None:
     ends = (
         "\x1b1e",
         "\x1b1v",
-        "\x1b5e",
-        "\x1b4d",
+        "\x1b6e",
+        "\x1b5d",
         "e\x1b1e",
         "\x0f\x1b2\t",
         "\x1bOP\x1b1",

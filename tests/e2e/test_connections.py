@@ -115,7 +115,7 @@ def test_every_way_to_lose_the_screen(
     other = training("verse")
     again = playground()
     again.wait(watches(run, other))
-    again.press("f5")
+    again.press("f6")
     again.wait(lambda text: "song" in text and "verse" in text and text.count("training") >= 2)
     time.sleep(1.0)
     again.press("q")

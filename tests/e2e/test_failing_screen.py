@@ -32,7 +32,7 @@ def test_it_says_so_and_goes_on(terminals: Callable[..., Any], environment: dict
     time.sleep(1.0)
     terminal.type("\x1b[20~")  # f9
     terminal.wait("LookupError")
-    terminal.press("f5")
+    terminal.press("f6")
     terminal.wait("There are no runs yet")
     assert "a mistake of ours" in (tmp_path / "state" / "rnn-playground" / "screen.log").read_text("utf-8")
     terminal.press("q")

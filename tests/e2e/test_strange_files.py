@@ -30,7 +30,7 @@ def test_pipes_in_the_place_of_files(playground: Callable[..., Any], tmp_path: P
     shutil.rmtree(whole.run.path)
     terminal = playground()
     terminal.wait("Train")
-    terminal.press("f5")
+    terminal.press("f6")
     terminal.wait("pipe-run")
     for _ in range(len(FILES)):
         # The details of each are there: none was waited for.
@@ -38,7 +38,7 @@ def test_pipes_in_the_place_of_files(playground: Callable[..., Any], tmp_path: P
         terminal.press("down")
     terminal.press("f4")
     terminal.wait("strategy")
-    terminal.press("f5")
+    terminal.press("f6")
     terminal.wait("pipe-run")
     terminal.press("q")
     assert terminal.wait_exit() == 0

@@ -68,7 +68,7 @@ def test_a_newcomer_trains_writes_saves_loses_the_connection_and_comes_back(
     again.wait(lambda text: "lyrics-zh-0001" in text and "training" in text and "ppl" in text)
     again.press("x")
     again.wait("stopped")
-    again.press("f5")
+    again.press("f6")
     again.wait("first song")
     stopped_at = len(perplexities(run))
     again.press("q")

@@ -101,6 +101,7 @@ class PaneApp(App[None]):
         self.script = client or ScriptedClient()
         self.engines = ScriptedEngines(self.script)
         self.messages: list[Message] = []
+        self.written: tuple[Path, str] | None = None
         self.news: Signal[Message] = Signal(self, "news")
         self.register_theme(DARK)
         self.register_theme(LIGHT)

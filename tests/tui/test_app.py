@@ -50,7 +50,7 @@ async def test_panes_by_key_and_mouse(playground: Make, size: tuple[int, int]) -
     app = playground()
     async with app.run_test(size=size) as pilot:
         assert shown(app) == "train"
-        for key, name in (("f5", "runs"), ("f4", "generate"), ("f2", "data"), ("f3", "train")):
+        for key, name in (("f6", "runs"), ("f5", "inspect"), ("f4", "generate"), ("f2", "data"), ("f3", "train")):
             await pilot.press(key)
             await until(pilot, lambda name=name: shown(app) == name)
             assert [pane.id for pane in app.query_one("#panes").children if pane.display] == [f"pane-{name}"]
@@ -68,7 +68,7 @@ async def test_a_click_on_the_notice_of_a_deletion_brings_that_run_back(playgrou
         made_run(saves, RunConfig(), name)
     app = playground()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: app.query("#runs-table") and app.query_one(RunTable).row_count == 2)
         first = app.query_one(RunTable).runs[0].name
         for left in (1, 0):
@@ -113,7 +113,7 @@ async def test_digits_are_typed_where_one_types(playground: Make) -> None:
         assert shown(app) == "train" and train_pane(app).form.texts["batch_size"] == "4"
 
 
-@pytest.mark.parametrize("first", ["f4", "f5"])
+@pytest.mark.parametrize("first", ["f4", "f6"])
 async def test_keys_typed_right_behind_a_panes_key_reach_that_pane(playground: Make, first: str) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
@@ -130,7 +130,7 @@ async def test_focus_returns_to_where_it_was(playground: Make) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await train_pane(app).form.focus_setting("seed")
         await pilot.pause()
-        await pilot.press("f5", "f3")
+        await pilot.press("f6", "f3")
         await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.id == "edit-seed")
 
 
@@ -191,7 +191,7 @@ async def test_a_run_that_is_chosen_is_shown_with_its_whole_curve(playground: Ma
     write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 31)), StateChanged(State.FINISHED, 30))
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("f5")
+        await pilot.press("f6")
         app.query_one("#pane-runs").post_message(RunChosen(run.path, "watch"))
         await until(pilot, lambda: "[bold]odd 名字 · finished" in status(app))
         assert shown(app) == "train" and train_pane(app).form.texts["num_hiddens"] == "64"

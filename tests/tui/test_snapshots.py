@@ -74,7 +74,7 @@ async def generate(pilot: Any) -> None:
 
 
 async def runs(pilot: Any) -> None:
-    await pilot.press("f5")
+    await pilot.press("f6")
     await until(pilot, lambda: pilot.app.query("#runs-table") and pilot.app.query_one("#runs-table").row_count == 2)
 
 
@@ -85,7 +85,7 @@ async def trash(pilot: Any) -> None:
 
 
 async def lab(pilot: Any) -> None:
-    await pilot.press("f6")
+    await pilot.press("f7")
     await until(pilot, lambda: "not computed" in str(pilot.app.query_one("#lab-view").border_title))
 
 

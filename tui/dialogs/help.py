@@ -24,8 +24,9 @@ FIRST_STEPS = (
     ("1 or f2", "Data: choose or download a text, look at its statistics, and use it for training"),
     ("2 or f3", "Train: ctrl+t trains a new model with the settings shown there"),
     ("3 or f4", "Generate: let a model write, even while it is being trained"),
-    ("4 or f5", "Runs: every run is saved automatically; open, copy, continue or delete it there"),
-    ("5 or f6", "Lab: predict a noisy sine wave, the textbook's first sequence experiment"),
+    ("4 or f5", "Inspect: look inside the model: one step, gradients through time, units, why, tokens, parity"),
+    ("5 or f6", "Runs: every run is saved automatically; open, copy, continue or delete it there"),
+    ("6 or f7", "Lab: predict a noisy sine wave, the textbook's first sequence experiment"),
     ("q", "Quit: training continues in the background and is found again at the next start"),
 )
 

@@ -40,6 +40,7 @@ PANES = (
     PaneKind("data", "Data", "f2", "tui.panes.data.pane", "DataPane"),
     PaneKind("train", "Train", "f3", "tui.panes.train.pane", "TrainPane"),
     PaneKind("generate", "Generate", "f4", "tui.panes.generate.pane", "GeneratePane"),
-    PaneKind("runs", "Runs", "f5", "tui.panes.runs.pane", "RunsPane"),
-    PaneKind("lab", "Lab", "f6", "tui.panes.laboratory.pane", "LabPane"),
+    PaneKind("inspect", "Inspect", "f5", "tui.panes.inspect.pane", "InspectPane"),
+    PaneKind("runs", "Runs", "f6", "tui.panes.runs.pane", "RunsPane"),
+    PaneKind("lab", "Lab", "f7", "tui.panes.laboratory.pane", "LabPane"),
 )

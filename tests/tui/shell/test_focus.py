@@ -76,7 +76,7 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
         assert len(styled) < 60, "of some three hundred"
         assert keys and list(app.query_one(Footer).children) == keys
         monkeypatch.setattr(Stylesheet, "apply", apply)
-        await pilot.press("f5")
+        await pilot.press("f6")
         await until(pilot, lambda: list(app.query_one(Footer).children) != keys)
 
 

@@ -25,7 +25,7 @@ from core.events import State
 from core.generation.options import GenerationRequest
 from core.runs.summary import RunSummary
 from core.units import counted
-from tui.messages import RunChosen, RunsChanged
+from tui.messages import RunChosen, RunsChanged, TextWritten
 from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation, unknown_words
 from tui.panes.generate.request_texts import message_of, request_words, with_seed
@@ -242,6 +242,8 @@ class GeneratePane(Horizontal):
             async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", events)):
                 async for event in events:
                     await self._take(event, generation)
+                    if isinstance(text := event.get("text"), str) and event.get("event") == "done":
+                        self.post_message(TextWritten(run.path, text))
                     # Many pieces may lie ready at once: between them the screen has its turn.
                     await asyncio.sleep(0)
         except asyncio.CancelledError:

@@ -124,7 +124,7 @@ class TrainPane(TrainParts):
             self._state_changed(run)
         else:
             words = f"{run.name} is no longer in {run.path.parent}: its folder was moved, renamed or removed."
-            self._show_failure(run.path, f"{words} f5 shows the runs that are there.")
+            self._show_failure(run.path, f"{words} f6 shows the runs that are there.")
 
     def _run_opened(self, event: RunOpened) -> None:
         self._set_state(event.path, event.answer.state, "")

@@ -47,8 +47,9 @@ WELCOME = Content.from_markup(
     "[$accent]e[/]       changes the settings: hidden units, batch, learning rate, …\n"
     "[$accent]f2[/]      chooses another text, and shows its pairs, triples and Zipf plot\n"
     "[$accent]f4[/]      lets a model write: sampling, beam search, acrostics, surprise\n"
-    "[$accent]f5[/]      opens a run that was saved\n"
-    "[$accent]f6[/]      predicts a noisy sine wave: the textbook's first sequence experiment\n"
+    "[$accent]f5[/]      looks inside a model: its steps, gradients, units\n"
+    "[$accent]f6[/]      opens a run that was saved\n"
+    "[$accent]f7[/]      predicts a noisy sine wave: the textbook's first sequence experiment\n"
     "[$accent]f1[/]      explains the keys and the terms"
 )
 

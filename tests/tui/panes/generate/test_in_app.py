@@ -43,7 +43,7 @@ async def test_a_run_that_is_chosen_to_write_is_asked_even_if_it_is_on_screen_al
         await until(pilot, lambda: pane.run is not None and pane.run.path == first)
         app.query_one("#generate-run", Select).value = str(second)
         await until(pilot, lambda: pane.run.path == second)
-        await pilot.press("f5")
+        await pilot.press("f6")
         app.query_one("#pane-runs").post_message(RunChosen(first, "generate"))
         await until(pilot, lambda: pane.run.path == first and pane.display)
         assert app.current_run == first

@@ -581,7 +581,7 @@ async def test_hidden_panes_are_not_drawn(playground: Make, fakes: FakeEngines) 
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "training" in status(app))
-        await pilot.press("f5")
+        await pilot.press("f6")
         await pilot.pause(0.3)
         before = status(app)
         await pilot.pause(0.5)

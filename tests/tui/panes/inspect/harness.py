@@ -1,0 +1,123 @@
+"""What the tests of the Inspect pane share: an engine's client that answers every view, and what the screen says."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from textual.widgets import Static
+
+from core.inspection.answers import InspectionAnswer, Stage, StepView, TextView
+from core.record import record_as_json
+from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
+from tests.tui.waiting import until
+from tui.panes.inspect.pane import InspectPane
+from tui.panes.inspect.parts import Canvas
+
+TEXT = "分开了很久\n我还在原地 abc\n"
+HIDDEN = 12
+VOCABULARY = 20
+
+
+def stage(name: str, values: list[float]) -> Stage:
+    """A stage with the figures of its values."""
+    norm = math.sqrt(sum(value * value for value in values))
+    return Stage(name, (len(values),), norm, sum(values) / len(values), tuple(values))
+
+
+def wave(shift: float, size: int = HIDDEN) -> list[float]:
+    """Values between -1 and 1."""
+    return [math.sin(shift + unit) for unit in range(size)]
+
+
+def text_view(text: str, origin: str) -> TextView:
+    """A text of characters, for a simple recurrent network of two layers."""
+    ids = tuple(range(len(text)))
+    return TextView(text, tuple(text), ids, (0,), origin, (), 2, "rnn", ("H",), 2, 1, HIDDEN)
+
+
+def step_view(text: str, at: int, layer: int) -> StepView:
+    """A step whose numbers follow from the position."""
+    following = text[at + 1] if at + 1 < len(text) else None
+    likely = tuple((token, 0.5 / 2**place) for place, token in enumerate(dict.fromkeys(text)))[:10]
+    stages = [stage(name, wave(at + place)) for place, name in enumerate(("X_t W_xh", "H_{t-1} W_hh", "H_t"))]
+    both = stage("X_t W_xh + H_{t-1} W_hh", wave(at)), stage("[X_t H_{t-1}] [W_xh; W_hh]", wave(at))
+    return StepView(
+        text, at, text[at], at, (*stages, stage("softmax(Y_t)", wave(0.0, VOCABULARY))), 1.2e-7, likely, 3.0,
+        following, 0.125, layer, False, (stage("H_{t-1}", wave(at - 1)),),
+        Stage("X_t", (VOCABULARY,), 1.0, 1 / VOCABULARY, ()), True, *both,
+    )  # fmt: skip
+
+
+class InspectClient(ScriptedClient):
+    """Answers ``inspect``. ``held`` are views that answer only after ``hold``, with a progress of 40 % meanwhile."""
+
+    def __init__(self, text: str = TEXT) -> None:
+        super().__init__()
+        self.text = text
+        self.held: set[str] = set()
+        self.errors: dict[str, Exception] = {}
+        self.cancels = 0
+
+    def answer(self, view: str, text: str, fields: dict[str, Any]) -> InspectionAnswer:
+        """The answer of a view."""
+        at = fields.get("at", 2)
+        if view == "text":
+            return text_view(text, "given" if "text" in fields else "held out")
+        return step_view(text, at, fields.get("layer", 1))
+
+    async def stream(self, request: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+        """A progress where the view is held, then the answer."""
+        assert request == "inspect"
+        self.asked.append(fields)
+        view = fields["view"]
+        if view in self.errors:
+            raise self.errors[view]
+        answer: InspectionAnswer | None = None
+        try:
+            if view in self.held:
+                yield {"event": "progress", "share": 0.4}
+                await self.hold.wait()
+            await asyncio.sleep(0)
+            answer = self.answer(view, fields.get("text", self.text), fields)
+            yield {"event": "done", **record_as_json(answer)}
+        finally:
+            self.cancels += answer is None
+
+    def views(self) -> list[str]:
+        """The views that were asked for."""
+        return [fields["view"] for fields in self.asked]
+
+
+def inspect_app(saves: Path, client: InspectClient) -> PaneApp:
+    """The pane over one run."""
+    make_run(saves, "lyrics", epochs=3)
+    return PaneApp(InspectPane(), saves, client)
+
+
+async def opened(pilot: Any, app: PaneApp, words: str = "The model reads") -> Any:
+    """Open the run and wait until the view says something; returns the pane."""
+    app.current_run = app.saves / "lyrics"
+    app.pane.focus()
+    await until(pilot, lambda: words in sentence(app))
+    return app.pane
+
+
+def sentence(app: PaneApp) -> str:
+    """What is said above the view."""
+    return str(app.query_one("#inspect-words", Static).content)
+
+
+def picture(app: PaneApp) -> str:
+    """What is drawn, as text."""
+    canvas = app.query_one(Canvas)
+    return canvas.draw(*canvas.size).plain
+
+
+def edges(app: PaneApp) -> str:
+    """What the frames say."""
+    boxes = [app.query_one("#inspect-source"), app.query_one("#inspect-view")]
+    return "\n".join(f"{box.border_title} {box.border_subtitle}" for box in boxes)

@@ -1,0 +1,51 @@
+"""Asking the engine of a run to look inside its model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from core.errors import EngineError
+from core.inspection.answers import InspectionAnswer, read_inspection
+from core.record import MALFORMED
+from tui.services import Engines
+
+UNKNOWN_FORM = "the engine's answer is of an unknown form: it may be of another version"
+Progress = Callable[[float], object]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of which run. Two equal questions have the same answer.
+
+    Attributes:
+        options: the fields of the request and their values; null ones are left out.
+        weights: counts how often the weights were looked at anew.
+    """
+
+    run: Path
+    view: str
+    options: tuple[tuple[str, Any], ...] = ()
+    weights: int = 0
+
+
+async def answer_to(question: Question, engines: Engines, progress: Progress) -> InspectionAnswer:
+    """Ask; ``progress`` gets shares from 0 to 1 while long work is under way. Cancelled, it cancels the work.
+
+    Raises RunError, EngineError.
+    """
+    client = await engines.client(question.run)
+    events = client.stream("inspect", view=question.view, **dict(question.options))
+    async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", events)):
+        async for event in events:
+            try:
+                if event["event"] == "progress":
+                    progress(float(event["share"]))
+                elif event["event"] == "done":
+                    return read_inspection({"view": question.view, **event})
+            except MALFORMED:
+                raise EngineError(UNKNOWN_FORM) from None
+    raise EngineError(UNKNOWN_FORM)

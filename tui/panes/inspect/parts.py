@@ -1,0 +1,129 @@
+"""The parts of the pane: the tabs of the views, the canvas that draws one of them, the line in which one types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.charts.widget import Chart
+from tui.forms.plain_input import PlainInput
+from tui.text.cells import cell_len
+
+LINE_END = "⏎"
+"""Stands for a line end where one types."""
+
+
+class ViewTabs(Widget):
+    """``1 Step  2 Gradient …``: the views by number; a click chooses one."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"view-tabs--chosen"}
+    chosen: reactive[int] = reactive(0)
+
+    @dataclass
+    class Clicked(Message):
+        """A tab was clicked."""
+
+        number: int
+
+    def __init__(self, titles: Sequence[str], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._labels = [f" {number} {title} " for number, title in enumerate(titles, 1)]
+        self.tooltip = "The views; 1 to 6 choose one"
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """One line."""
+        return 1
+
+    def render(self) -> Content:
+        """All titles, the chosen one lit."""
+        chosen = self.get_visual_style("view-tabs--chosen")
+        return Content(" ").join(
+            Content.styled(label, chosen) if place == self.chosen else Content(label)
+            for place, label in enumerate(self._labels)
+        )
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the view under the pointer."""
+        event.stop()
+        offset = event.get_content_offset(self)
+        end = 0
+        for number, label in enumerate(self._labels):
+            end += cell_len(label) + 1
+            if offset is not None and offset.x < end:
+                self.post_message(self.Clicked(number))
+                return
+
+
+class Canvas(Chart, can_focus=True):
+    """Draws the view that is shown, and hears the mouse for it."""
+
+    @dataclass
+    class Clicked(Message):
+        """A cell was clicked."""
+
+        x: int
+        y: int
+
+    @dataclass
+    class Scrolled(Message):
+        """The wheel was turned, down (1) or up (-1)."""
+
+        by: int
+
+    def on_click(self, event: events.Click) -> None:
+        """Report the cell."""
+        place = event.get_content_offset(self)
+        if place is not None:
+            self.post_message(self.Clicked(place.x, place.y))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.post_message(self.Scrolled(1))
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.post_message(self.Scrolled(-1))
+
+
+class LineInput(PlainInput):
+    """A line to type in; escape closes it, what is pasted may have several lines."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Take", tooltip="Take what was typed"),
+        Binding("escape", "close", "Cancel", tooltip="Close the line without a change"),
+    ]
+
+    @dataclass
+    class Closed(Message):
+        """Escape was pressed."""
+
+        line: LineInput
+
+    def action_close(self) -> None:
+        """Close without a change."""
+        self.post_message(self.Closed(self))
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Paste all lines, each line end visible."""
+        event.prevent_default()
+        event.stop()
+        self.insert_text_at_cursor(shown_lines(event.text))
+
+
+def shown_lines(text: str) -> str:
+    """A text with visible line ends, as it can be edited in one line."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", LINE_END)
+
+
+def typed_lines(text: str) -> str:
+    """What was typed, with real line ends."""
+    return text.replace(LINE_END, "\n")

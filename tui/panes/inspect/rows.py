@@ -1,0 +1,76 @@
+"""Rows of a drawing: fitted to a width, joined side by side, scrolled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tui.charts.drawing import Drawing, Row, Run, blank
+from tui.text.cells import cell_len, pad_cells
+from tui.text.wrapping import wrapped_lines
+from tui.themes import QUIET
+
+BETWEEN = 2
+"""Blank cells between two drawings side by side."""
+
+
+def fitted(runs: Iterable[Run], width: int) -> Row:
+    """The runs in exactly ``width`` cells: cut where too long, filled with blanks where too short."""
+    out: list[Run] = []
+    used = 0
+    for text, style in runs:
+        cells = cell_len(text)
+        if used + cells > width:
+            text = pad_cells(text, width - used)
+            cells = width - used
+        if text:
+            out.append((text, style))
+        used += cells
+        if used >= width:
+            break
+    if used < width:
+        out.append((" " * (width - used), ""))
+    return tuple(out)
+
+
+def drawn(rows: Sequence[Iterable[Run]], width: int, height: int) -> Drawing:
+    """The rows as a drawing of exactly this size; what does not fit is left out."""
+    shown = [fitted(row, width) for row in rows[:height]]
+    return Drawing([*shown, *blank(width, height - len(shown)).rows], width)
+
+
+def beside(left: Drawing, right: Drawing) -> Drawing:
+    """Two drawings of the same height side by side."""
+    gap: Run = (" " * BETWEEN, "")
+    rows = [(*one, gap, *other) for one, other in zip(left.rows, right.rows, strict=True)]
+    return Drawing(rows, left.width + BETWEEN + right.width)
+
+
+def paragraph(text: str, width: int, style: str = QUIET) -> list[Row]:
+    """A text wrapped to ``width``."""
+    return [((line, style),) for line in wrapped_lines(text, max(10, width))]
+
+
+def heading(text: str) -> Row:
+    """The title of a part."""
+    return ((text, "bold"),)
+
+
+def first_visible(selected: int, first: int, height: int, count: int) -> int:
+    """The first row of a window of ``height`` out of ``count`` rows that has ``selected`` in it, moved least."""
+    first = min(first, selected)
+    first = max(first, selected - height + 1)
+    return max(0, min(first, count - height))
+
+
+def number(value: float | None, cells: int = 7) -> str:
+    """A number in ``cells`` cells, right-aligned, with four significant digits at most; a dash for None or NaN."""
+    if value is None or value != value:
+        return "–".rjust(cells)
+    size = abs(value)
+    if size and (size < 1e-3 or size >= 1e5):
+        text = f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+    elif size >= 100:
+        text = f"{value:.0f}" if size >= 1000 else f"{value:.1f}"
+    else:
+        text = f"{value:.3f}"
+    return text.rjust(cells)

@@ -1,0 +1,291 @@
+"""Step: the computation at the cursor as its equations, one row each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.inspection.answers import InspectionAnswer, Stage, StepView
+from tui.charts.bars import Bar, bar_chart
+from tui.charts.drawing import Drawing, Palette, Row, Run
+from tui.panes.inspect.rows import beside, drawn, heading, number, paragraph
+from tui.panes.inspect.strips import TEXT_STYLES, largest, legend, level, per_cell_words, strip, summary
+from tui.panes.inspect.view import View
+from tui.text.cells import cell_len, pad_cells
+from tui.text.safe import token_name
+from tui.themes import QUIET
+
+WIDE = 104  # cells from which on the likeliest tokens are beside the rows
+TOKENS_WIDTH = 38
+GATES = ("R_t", "Z_t", "I_t", "F_t", "O_t")
+"""Stages between 0 and 1: their strips have the scale 1."""
+UP_TO_ONE = ("H~_t", "C~_t", "softmax(Y_t)")
+MARK = "▸ "
+BARS = Palette(bar="$primary 70%")
+
+
+class Step(View[StepView]):
+    """The stages of a step as strips; one can be looked at in numbers."""
+
+    name = "step"
+    title = "Step"
+    help = "one step of the recurrence: its equations with the numbers of this run"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.zoomed = False  # whether the numbers of the selected row are shown
+        self.identity = False  # whether both ways of the identity are shown
+        self.layer = 1
+        self.reverse = False
+        self._lines = 1  # of the drawing for each stage
+
+    def options(self) -> dict[str, Any]:
+        """The layer, unless it is the first."""
+        return {"layer": self.layer if self.layer > 1 else None, "reverse": self.reverse or None}
+
+    def next_layer(self) -> None:
+        """Show the next layer, or the other direction."""
+        text = self.place.text
+        if text is None:
+            return
+        if text.directions > 1 and not self.reverse:
+            self.reverse = True
+        else:
+            self.layer, self.reverse = self.layer % text.layers + 1, False
+
+    # ------------------------------------------------------------------ what is said
+
+    def words(self) -> str:
+        """The token that is read, and how surprising the one after it is."""
+        answer = self.answer
+        if answer is None:
+            return ""
+        read = f"The model reads {_quoted(answer.token)} and updates its state."
+        if answer.identity_difference is not None and self.identity:
+            return (
+                "One product of the joined matrices is the sum of both products: the two strips differ by at most "
+                f"{answer.identity_difference:.1e}, which is rounding."
+            )
+        likely, probability = answer.next[0] if answer.next else ("", 0.0)
+        guess = f"It expects {_quoted(likely)} with {_percent(probability)}."
+        if answer.following is None or answer.surprise_bits is None:
+            return f"{read} {guess}"
+        return f"{read} {guess} {_quoted(answer.following)} follows: {surprise_words(answer.surprise_bits)}."
+
+    def note(self) -> str:
+        """The layer and the direction where there are several."""
+        text = self.place.text
+        if text is None or self.answer is None:
+            return ""
+        parts = [f"layer {self.answer.layer} of {text.layers}"] if text.layers > 1 else []
+        if text.directions > 1:
+            parts.append("right to left" if self.answer.reverse else "left to right")
+        return ", ".join(parts)
+
+    # ------------------------------------------------------------------ rows
+
+    def stages(self) -> list[Stage]:
+        """The rows: the input, the state before, what is computed; with the identity, both ways of it."""
+        answer = self.answer
+        if answer is None:
+            return []
+        both = [answer.separate, answer.concatenated] if self.identity else []
+        return [answer.inputs, *answer.previous, *both, *answer.stages]
+
+    def take(self, answer: InspectionAnswer) -> None:
+        """Keep an answer; the first one selects the new state."""
+        is_first = self.answer is None
+        super().take(answer)
+        if is_first:
+            names = [stage.name for stage in self.stages()]
+            self.selected = names.index("H_t") if "H_t" in names else 0
+
+    def rows(self) -> int:
+        return len(self.stages())
+
+    def enter(self) -> bool:
+        """Show the numbers of the selected row, or all rows again."""
+        self.zoomed = not self.zoomed
+        return False
+
+    def leave(self) -> bool:
+        was, self.zoomed = self.zoomed, False
+        return was
+
+    def click(self, x: int, y: int) -> bool:
+        """Select the row; a second click shows its numbers."""
+        row = (y - 1) // self._lines + self._first
+        if self.zoomed:
+            self.zoomed = False
+        elif self._first <= row < self.rows() and y >= 1:
+            self.zoomed = row == self.selected
+            self.selected = row
+        return False
+
+    def paint(self, answer: StepView, width: int, height: int) -> Drawing:
+        """The stages, and the likeliest tokens beside or below them."""
+        if self.zoomed:
+            return drawn(self._number_rows(width, height), width, height)
+        if width < WIDE:
+            chart = next_tokens(answer, width, min(11, height - self.rows() - 2))
+            chart = chart if len(chart) > 3 else [next_line(answer, width)]
+            return drawn([*self._table(width, height - len(chart)), *chart], width, height)
+        left = width - TOKENS_WIDTH - 2
+        side = next_tokens(answer, TOKENS_WIDTH, 11)
+        if height - len(side) > 6:
+            side += [(), *self._number_rows(TOKENS_WIDTH, height - len(side) - 1)]
+        return beside(drawn(self._table(left, height), left, height), drawn(side, TOKENS_WIDTH, height))
+
+    def _table(self, width: int, height: int) -> list[Row]:
+        """A heading, the stages that have room, a legend."""
+        stages, names = self.stages(), self._names()
+        name_cells = min(max(map(cell_len, names), default=8), max(17, width // 4))
+        figures = 3 if width >= 90 else 2
+        cells = max(4, width - 2 - name_cells - 1 - 6 - 8 * figures - 1)
+        head = pad_cells("", 2 + name_cells + 1) + pad_cells("shape", 6) + pad_cells("values", cells)
+        head += "".join(word.rjust(8) for word in ("largest", "mean", "norm")[-figures:])
+        rows: list[Row] = [((head, QUIET),)]
+        has_legend = height >= 8
+        room = height - 1 - has_legend
+        self._lines = max(1, min(4, room // max(1, len(stages))))
+        left = 2 + name_cells + 1 + 6
+        for place in self.window(room // self._lines):
+            stage, chosen = stages[place], place == self.selected
+            style = "bold" if chosen else ""
+            shown = [largest(stage.values), stage.mean, stage.norm][-figures:]
+            first, *more = self._strips(stage, cells)
+            rows.append((
+                (MARK if chosen else "  ", f"{BARS.bar} bold"),
+                (pad_cells(names[place], name_cells + 1), style),
+                (pad_cells(_shape(stage), 6), QUIET),
+                *first,
+                *((" " + number(value), style) for value in shown),
+            ))  # fmt: skip
+            rows += [((" " * left, ""), *line) for line in more]
+        if has_legend:
+            hidden = self.place.text.hidden if self.place.text else 0
+            words = f"   {per_cell_words(hidden, cells * self._strip_lines)}; each row has its own scale"
+            rows.append((("  ", ""), *legend(), (words, QUIET)))
+        return rows
+
+    @property
+    def _strip_lines(self) -> int:
+        """Lines of a strip; with several lines for a row, the last one is blank."""
+        return max(1, self._lines - 1)
+
+    def _strips(self, stage: Stage, cells: int) -> list[list[Run]]:
+        """The strip of a stage in lines of exactly ``cells``; of a one-hot vector what it does."""
+        lines = self._strip_lines
+        if not stage.values and self.answer is not None:
+            words = f"one-hot: 1 at {self.answer.id:,}, which picks row {self.answer.id:,} of the weights"
+            if cell_len(words) > cells:
+                words = f"one-hot, 1 at {self.answer.id:,}"
+            return [[(pad_cells(words, cells), QUIET)], *[[(" " * cells, "")]] * (self._lines - 1)]
+        scale = largest(stage.values) if scale_of(stage) is None else scale_of(stage)
+        values = summary(stage.values, cells * lines)
+        each = -(-len(values) // lines)
+        rows = []
+        for line in range(self._lines):
+            runs = strip(values[line * each : (line + 1) * each], cells, scale) if line < lines else []
+            rows.append([*runs, (" " * (cells - sum(len(text) for text, _ in runs)), "")])
+        return rows
+
+    def _names(self) -> list[str]:
+        """The names of the rows; of a sum whose first part has a row of its own, what is added."""
+        names = [stage.name for stage in self.stages()]
+        short = []
+        for place, name in enumerate(names):
+            known = max((one for one in names[:place] if name.startswith(f"{one} + ")), key=len, default="")
+            short.append(f"… {name[len(known) + 1 :]}" if known else name)
+        return short
+
+    # ------------------------------------------------------------------ numbers
+
+    def _number_rows(self, width: int, height: int) -> list[Row]:
+        """All numbers of the selected row that have room; the strongest ones where there are too many."""
+        stages = self.stages()
+        if not stages:
+            return []
+        stage = stages[min(self.selected, len(stages) - 1)]
+        if stage is stages[-1] and self.answer is not None and self.zoomed:
+            return next_tokens(self.answer, width, height)
+        shape = _shape(stage)
+        title = f"{stage.name}  {shape}  mean {number(stage.mean).strip()}  norm {number(stage.norm).strip()}"
+        rows: list[Row] = [heading(title)]
+        if not stage.values:
+            return [*rows, *paragraph("A vector of zeros with a one at the token's place.", width)]
+        columns = max(1, (width + 2) // NUMBER_CELLS)
+        room = max(1, height - 2) * columns
+        order = sorted(range(len(stage.values)), key=lambda unit: -_size(stage.values[unit]))[:room]
+        if len(stage.values) > room:
+            rows.append(((f"the {len(order):,} of the largest magnitude, by unit", QUIET),))
+        else:
+            rows.append((("unit and value", QUIET),))
+        order.sort()
+        scale = scale_of(stage) or largest(stage.values)
+        lines = -(-len(order) // columns)
+        for line in range(lines):
+            runs: list[Run] = []
+            for unit in order[line::lines]:
+                value = stage.values[unit]
+                style = TEXT_STYLES[level(value, scale)]
+                runs += [(f"{unit:>6,} ", QUIET), (f"{value:+.4f}"[:8].rjust(8), style), ("  ", "")]
+            rows.append(tuple(runs))
+        return rows
+
+
+NUMBER_CELLS = 17
+
+
+def scale_of(stage: Stage) -> float | None:
+    """The scale of a strip: 1 for a gate, otherwise its own largest magnitude."""
+    return 1.0 if stage.name in GATES else None
+
+
+def next_tokens(answer: StepView, width: int, height: int) -> list[Row]:
+    """The ten likeliest tokens as bars, the one that follows marked."""
+    if height < 2 or not answer.next:
+        return []
+    bars = [Bar(token, 100 * probability, "%") for token, probability in answer.next]
+    chart = bar_chart(bars, width=width - 2, height=min(len(bars), height - 1), palette=BARS, decimals=2)
+    rows: list[Row] = [heading("softmax(Y_t): the next token")]
+    for (token, _), row in zip(answer.next, chart.rows, strict=False):
+        follows = token == answer.following
+        rows.append(((MARK if follows else "  ", f"{BARS.bar} bold"), *row))
+    if answer.following is not None and answer.following not in [token for token, _ in answer.next]:
+        rest = f"{MARK}{token_name(answer.following)} follows, {_percent(answer.probability or 0.0)}"
+        if len(rows) < height:
+            rows.append(((rest, "bold"),))
+    return rows
+
+
+def next_line(answer: StepView, width: int) -> Row:
+    """The likeliest tokens in one line, as many as fit."""
+    runs: list[Run] = [("  next ", QUIET)]
+    for token, probability in answer.next:
+        style = "bold" if token == answer.following else ""
+        runs += [(f" {token_name(token)}", style), (f" {_percent(probability)} ", QUIET)]
+        if sum(cell_len(text) for text, _ in runs) > width:
+            return tuple(runs[:-2])
+    return tuple(runs)
+
+
+def surprise_words(bits: float) -> str:
+    """``a surprise of 3.2 bits, one in 9``."""
+    return f"a surprise of {bits:.2f} bits" + (f", one in {2**bits:,.0f}" if 1 <= bits < 40 else "")
+
+
+def _size(value: float) -> float:
+    return abs(value) if value == value else float("inf")
+
+
+def _shape(stage: Stage) -> str:
+    return "×".join(map(str, stage.shape))
+
+
+def _quoted(token: str) -> str:
+    return f"‘{token_name(token)}’"
+
+
+def _percent(probability: float) -> str:
+    percent = 100 * probability
+    return f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"

@@ -1,0 +1,142 @@
+"""What the six views have in common: what they ask, what they keep of the answer, what they draw and say.
+
+A view is no widget: the pane's one canvas draws the view that is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from core.inspection.answers import InspectionAnswer, TextView
+from tui.charts.drawing import Drawing, message
+from tui.panes.inspect.rows import first_visible
+from tui.themes import QUIET
+
+AnswerT = TypeVar("AnswerT", bound=InspectionAnswer)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the person looks: a position in a text, and the run's model.
+
+    Attributes:
+        text: the tokens and the facts of the model; null while they are not known.
+        at: the position of the cursor.
+    """
+
+    text: TextView | None = None
+    at: int = 0
+
+    @property
+    def token(self) -> str:
+        """The token under the cursor; empty without a text."""
+        return self.text.tokens[self.at] if self.text and self.at < len(self.text.tokens) else ""
+
+    def token_at(self, position: int) -> str | None:
+        """The token at a position of the text, if there is one."""
+        tokens = self.text.tokens if self.text else ()
+        return tokens[position] if 0 <= position < len(tokens) else None
+
+
+@dataclass(frozen=True)
+class Shades:
+    """How a view colours the text: values by position, the size of the strongest one, and what they are."""
+
+    values: Mapping[int, float] = field(default_factory=dict)
+    scale: float = 1.0
+
+
+class View(Generic[AnswerT]):
+    """One of the views.
+
+    ``name`` is that of the request, ``title`` that of the tab; ``help`` says what one sees in it. ``follows_cursor``
+    says whether another position needs another answer, ``is_live`` whether other weights do.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    help: ClassVar[str]
+    follows_cursor: ClassVar[bool] = True
+    is_live: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self.place = Place()
+        self.answer: AnswerT | None = None
+        self.selected = 0  # the row that up and down move over
+        self.size = (0, 0)  # cells of the last drawing
+        self._first = 0  # the first row that is visible
+
+    # ------------------------------------------------------------------ asking
+
+    def options(self) -> dict[str, Any]:
+        """The fields of the request beside view, text and position; null ones are left out."""
+        return {}
+
+    def take(self, answer: InspectionAnswer) -> None:
+        """Keep an answer. Raises TypeError for that of another view."""
+        if answer.view != self.name:
+            raise TypeError(f"{answer.view} is not {self.name}")
+        self.answer = answer  # type: ignore[assignment]
+
+    def forget(self) -> None:
+        """Forget everything that belongs to another run or text."""
+        self.answer = None
+        self.selected = self._first = 0
+
+    # ------------------------------------------------------------------ showing
+
+    def words(self) -> str:
+        """What one sees and what it means, with the run's own numbers."""
+        return ""
+
+    def note(self) -> str:
+        """A few words for the edge of the frame: the layer, what a cell is."""
+        return ""
+
+    def shades(self) -> Shades:
+        """The colours of the text."""
+        return Shades()
+
+    def draw(self, width: int, height: int) -> Drawing:
+        """The view in exactly this size."""
+        self.size = (width, height)
+        if self.answer is None:
+            return message("", width, height, QUIET)
+        return self.paint(self.answer, width, height)
+
+    def paint(self, answer: AnswerT, width: int, height: int) -> Drawing:
+        """The answer in exactly this size."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ keys
+
+    def rows(self) -> int:
+        """How many rows ``up`` and ``down`` move over."""
+        return 0
+
+    def move(self, by: int) -> bool:
+        """Select another row; returns whether that needs another answer."""
+        self.selected = max(0, min(self.selected + by, self.rows() - 1))
+        return False
+
+    def enter(self) -> bool:
+        """Act on the selected row; returns whether that needs another answer."""
+        return False
+
+    def leave(self) -> bool:
+        """Go back from a detail; returns whether there was one."""
+        return False
+
+    def click(self, x: int, y: int) -> bool:
+        """Select the row under the pointer; returns whether that needs another answer."""
+        return False
+
+    def search(self, words: str) -> None:
+        """Take what was typed after ``/``."""
+
+    def window(self, height: int) -> range:
+        """The rows that are visible in ``height``, the selected one among them."""
+        self._first = first_visible(self.selected, self._first, height, self.rows())
+        return range(self._first, min(self.rows(), self._first + height))
