@@ -1,4 +1,4 @@
-"""The description of a device. No torch in this module: the screen imports it; ``core.devices`` finds the devices."""
+"""The description of a device, as ``core.devices`` finds it. No torch in this module: the screen imports it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Device:
-    """One device. Memory in bytes, None where unknown; ``remark`` says which fast path it lacks."""
+    """One device. Memory in bytes, None if unknown; ``remark`` says which fast path is unavailable."""
 
     name: str
     label: str = ""

@@ -1,4 +1,4 @@
-"""The devices of this machine: their names, memory and precisions, and what torch has one of in a process."""
+"""The devices of this machine: names, memory and precisions, and the process-wide state of torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def devices() -> tuple[Device, ...]:
 
 
 def no_cuda() -> str:
-    """Why there is no CUDA device, in words; empty where there is one."""
+    """Why there is no CUDA device, in words; empty if there is one."""
     if torch.cuda.is_available():
         return ""
     if torch.version.cuda is None:
@@ -43,13 +43,9 @@ def chosen_device(name: str) -> torch.device:
     wanted = there[0] if name == "auto" else "cuda:0" if name == "cuda" else name
     if wanted not in there:
         reason = "" if name.startswith(("cuda", "mps", "cpu")) else " (a device is called cpu, cuda, cuda:1 or mps)"
-        raise ConfigError(f"there is no device {name!r} here{reason}: choose {_listed(['auto', *there])}", "device")
+        *first, last = ["auto", *there]
+        raise ConfigError(f"there is no device {name!r} here{reason}: choose {', '.join(first)} or {last}", "device")
     return torch.device(wanted)
-
-
-def _listed(names: list[str]) -> str:
-    """``auto or cpu``; ``auto, cuda:0 or cpu``."""
-    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def device_facts(device: torch.device) -> Device:
@@ -135,7 +131,7 @@ def _switch(threads: int, tf32: tuple[bool, bool], device: torch.device) -> None
 
 
 def memory_used(device: torch.device) -> tuple[int | None, int | None]:
-    """Bytes used by all processes on ``device``, and its total. None where unknown."""
+    """Bytes used by all processes on ``device``, and its total; None if unknown."""
     if device.type == "cuda":
         return _nvml_memory(device.index or 0)
     return _main_memory() if device.type == "cpu" else (None, None)
@@ -160,14 +156,14 @@ def _cuda_device(index: int) -> Device:
 
 
 def _nvml_memory(index: int) -> tuple[int | None, int | None]:
-    """From the driver, without a CUDA context; None where there is no driver."""
+    """From the driver, without a CUDA context; None without a driver."""
     with contextlib.suppress(Exception):
         import pynvml
 
         pynvml.nvmlInit()
         try:
-            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-            number = int(visible.split(",")[index]) if visible and visible.split(",")[index].isdigit() else index
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+            number = int(visible[index]) if visible[0] and visible[index].isdigit() else index
             memory = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(number))
             return int(memory.used), int(memory.total)
         finally:

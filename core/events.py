@@ -52,9 +52,8 @@ class EpochFinished(Event):
 
     ``perplexity`` is exp(``loss``), the mean cross-entropy in nats over all training tokens of the epoch, and
     ``validation_perplexity`` exp(``validation_loss``), over the held-out text. Beyond the range of floating point they
-    are infinite here and null in JSON; the loss is still known. ``step`` counts batches since the
-    beginning of the run; ``seconds`` is the training time of the epoch; ``gradient_norm`` is the mean global norm
-    before clipping.
+    are infinite here and null in JSON. ``step`` counts batches since the beginning of the run; ``seconds`` is the
+    training time of the epoch; ``gradient_norm`` is the mean global norm before clipping.
     """
 
     kind: ClassVar[str] = "epoch"
@@ -161,7 +160,7 @@ def event_from_json(value: Mapping[str, Any]) -> Event | None:
 
 
 def perplexity_in(value: Mapping[str, Any], name: str, loss: str) -> float | None:
-    """The perplexity called ``name`` of a JSON object, infinite where its ``loss`` says so, or None."""
+    """The perplexity called ``name`` of a JSON object, infinite if its ``loss`` is beyond the range, or None."""
     nats = number_in(value, loss)
     if value.get(name) is None and nats is not None and nats > LARGEST_LOSS:
         return math.inf
@@ -177,5 +176,5 @@ def number_in(value: Mapping[str, Any], name: str) -> float | None:
 
 
 def perplexity(mean_cross_entropy: float) -> float:
-    """exp(mean cross-entropy in nats), infinite where that overflows."""
+    """exp(mean cross-entropy in nats), infinite on overflow."""
     return math.exp(mean_cross_entropy) if mean_cross_entropy <= LARGEST_LOSS else math.inf

@@ -29,8 +29,8 @@ class NotRegularError(OSError):
 def open_to_read(path: Path, folder: int | None = None) -> BinaryIO:
     """A regular file, open for reading. Raises OSError for anything else, without blocking.
 
-    With ``folder``, the descriptor of a folder, the file of that name in it is opened, wherever ``path`` leads now; the
-    same holds for the functions below.
+    With ``folder``, the descriptor of a folder, this and the functions below open the file with the name of ``path`` in
+    it, wherever ``path`` leads now.
     """
     place = path if folder is None else path.name
     # Before opening: some devices react to being opened.
@@ -44,10 +44,7 @@ def open_to_read(path: Path, folder: int | None = None) -> BinaryIO:
 
 
 def open_to_append(path: Path, flags: int = os.O_RDWR | os.O_APPEND, folder: int | None = None) -> int:
-    """The descriptor of a regular file, open for writing, created where it is missing.
-
-    A link is not followed, because its target does not belong to the run. Raises OSError.
-    """
+    """The descriptor of a regular file, open for writing, created if missing. Raises OSError, also for a link."""
     place = path if folder is None else path.name
     with contextlib.suppress(FileNotFoundError):
         _check_regular(os.stat(place, dir_fd=folder, follow_symlinks=False), path)
@@ -62,7 +59,7 @@ def open_to_append(path: Path, flags: int = os.O_RDWR | os.O_APPEND, folder: int
 
 
 def open_new(path: Path, folder: int | None = None) -> BinaryIO:
-    """A new file, open for writing. Raises OSError where the name is taken."""
+    """A new file, open for writing. Raises OSError if the name is taken."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     place = path if folder is None else path.name
     return open(place, "wb", opener=lambda name, _: os.open(name, flags, FILE_MODE, dir_fd=folder))

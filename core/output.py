@@ -1,8 +1,8 @@
 """Standard output and standard error that survive a closed stream, a full disk and a reader that has left.
 
-Python's own streams raise then from every print and again at exit, and are None where they were closed at the start.
-After ``guard``, standard output raises ``OutputError`` once and discards everything after it; standard error never
-raises. A command that does more than print, such as a training, calls ``tolerate`` first, and nothing raises.
+Python's own streams then raise from every print and again at exit, and are None if they were closed at the start. After
+``guard``, standard output raises ``OutputError`` once and discards everything after it; standard error never raises.
+After ``tolerate``, which a training calls, nothing raises.
 """
 
 from __future__ import annotations

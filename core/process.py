@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.errors import UserError
 
-# About ten for an engine, a few clients, and what libraries open while they load.
+# About ten for an engine, a few clients, and those of libraries while they load.
 FEWEST_OPEN = 64
 # Thresholds of the collector's three generations. Python's own 700 makes it run thirty times a second while a curve is
 # drawn, and find almost nothing.
@@ -25,16 +25,13 @@ _KEPT_BYTES = 1 << 30
 
 
 def speak_utf8() -> None:
-    """Start Python again in UTF-8 mode where the locale is C; otherwise typed UTF-8 would be read as unknown bytes.
-
-    To be called before anything else.
-    """
+    """Start Python again in UTF-8 mode if the locale is C, which does not know typed UTF-8. To be called first."""
     if sys.getfilesystemencoding() == "ascii":
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def temporary_folder() -> Path:
-    """The folder of temporary files, which torch needs. Raises UserError where none is writable."""
+    """The folder of temporary files, which torch needs. Raises UserError if none is writable."""
     try:
         return Path(tempfile.gettempdir())
     except OSError:
@@ -42,7 +39,7 @@ def temporary_folder() -> Path:
 
 
 def require_open_files() -> None:
-    """Raise the limit on open files to ``FEWEST_OPEN``. Raises UserError where the system does not allow that."""
+    """Raise the limit on open files to ``FEWEST_OPEN``. Raises UserError if the system does not allow that."""
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if not 0 <= allowed < FEWEST_OPEN:  # a negative number means no limit
         return
@@ -55,8 +52,8 @@ def require_open_files() -> None:
 def pause_collection() -> None:
     """Switch the garbage collector off until ``resume_collection``, while the program starts.
 
-    What is imported, and what the screen is made of, lives as long as the program. The collector would traverse it some
-    three hundred times: a sixth of the time to the first paint, and with torch a third of the time of a short command.
+    Modules and widgets live as long as the program. The collector would traverse them some three hundred times: a sixth
+    of the time to the first paint, and with torch a third of the time of a short command.
     """
     gc.disable()
 
@@ -64,7 +61,7 @@ def pause_collection() -> None:
 def resume_collection() -> None:
     """Exclude all objects made so far from collection and switch the collector on again.
 
-    A full collection over them would stop the screen for 50 to 100 ms. Does nothing where the collector is on.
+    A full collection over them would stop the screen for 50 to 100 ms. Does nothing if the collector is on.
     """
     if gc.isenabled():
         return
@@ -74,10 +71,10 @@ def resume_collection() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Keep up to 1 GiB of freed memory for the next batch. Does nothing where the C library is not GNU's.
+    """Keep up to 1 GiB of freed memory for the next batch, with the C library of GNU.
 
-    Each batch allocates the same large buffers. By default they come from the system, page by page and zeroed, and are
-    returned to it: a third of the time of a training step of an LSTM with 512 hidden units.
+    Each batch allocates the same large buffers. By default the system zeroes them page by page and takes them back: a
+    third of the time of a training step of an LSTM with 512 hidden units.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -10,7 +10,7 @@ BEYOND = ">1e308"
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """``1 token``, ``1,027 tokens``; ``plural`` where it is not the noun with an s."""
+    """``1 token``, ``1,027 tokens``; ``plural`` if it is not the noun with an s."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
@@ -34,7 +34,7 @@ def count_text(count: int) -> str:
 
 
 def perplexity_text(perplexity: float | None) -> str:
-    """Four digits: ``1027``, ``56.3``, ``1.163``; a dash for None, ``>1e308`` where it overflowed."""
+    """Four digits: ``1027``, ``56.3``, ``1.163``; a dash for None, ``>1e308`` on overflow."""
     if perplexity is None or math.isnan(perplexity):
         return "–"
     if math.isinf(perplexity):
@@ -61,7 +61,7 @@ def date_text(created: str) -> str:
 
 
 def moment_of(created: str) -> datetime.datetime | None:
-    """An ISO date in the time zone of this machine; None where it is malformed."""
+    """An ISO date in the time zone of this machine; None if it is malformed."""
     try:
         return datetime.datetime.fromisoformat(created).astimezone()
     except (ValueError, OverflowError, OSError):

@@ -1,19 +1,18 @@
 """``python -m core bench``: the cases one after the other, as one table or as JSON lines.
 
-Without names, the cases of the CPU; with ``--cuda``, those of a GPU and the goals for an H100. On a machine with a GPU,
-run ``python -m pytest -m cuda && python -m core bench --cuda``.
+Without names, the cases of the CPU; with ``--cuda``, those of a GPU and the goals for an H100.
 
 ``--json`` prints ``{"event": "machine", processor, cores, threads, torch, cuda, load, environment}``, then one object a
 case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` (why) or
 
-- ``rounds``: how often each contestant ran;
+- ``rounds``: the number of runs of each contestant;
 - ``ours``, ``references`` (a list, the goal is against the first) and ``limit`` (or null), each ``{name, min, median,
   max, ratio, ratio_min, ratio_max, figures}``: the rates in ``unit`` over the rounds; ``ratio`` is the median of ours
   divided by theirs in the same round, so that of the limit is the share of it that is reached; ``figures`` are
   results of the work (``perplexity``, ``gflops``, ``peak_bytes``, ``tokens``, ``vocabulary``);
-- ``goal_ratio``, ``goal_rate``, ``goal_most`` (what figures of ours may be at most; each may be null) and ``met`` (null
-  where there is no goal);
-- ``way``: how ours was computed, where there is more than one way to.
+- ``goal_ratio``, ``goal_rate``, ``goal_most`` (the largest figures allowed; each may be null) and ``met`` (null without
+  a goal);
+- ``way``: how ours was computed, if there are several ways.
 """
 
 from __future__ import annotations
@@ -29,13 +28,14 @@ import torch
 from core.benchmark.cases import cases
 from core.benchmark.cuda import cuda_cases
 from core.benchmark.machine import describe
-from core.benchmark.measuring import QUICK, Case, Effort, Rates, Result, measure
+from core.benchmark.measuring import QUICK, Case, Effort, Result, measure
 from core.cli.printing import print_table, put
 from core.devices import no_cuda
 from core.errors import ConfigError, CorpusError, UserError
 from core.process import resume_collection
 from core.units import bytes_text
 
+MET = {True: ", met", False: ", missed", None: ""}
 HEADING = ["case", "", "min", "median", "max", "unit", "ours to it", "goal", ""]
 
 
@@ -117,25 +117,18 @@ def _rows(result: Result) -> list[list[str]]:
     contestants = [result.ours, *result.references, *([result.limit] if result.limit else [])]
     rows = [[case.name, f"{case.title} · {len(result.ours.rates)} rounds", *[""] * 7]]
     for contestant in contestants:
-        ratio = "" if contestant is result.ours else _ratio(contestant, contestant is result.limit)
+        ratio = f"{contestant.ratio:.0%}" if contestant is result.limit else f"{contestant.ratio:.2f} x"
+        span = (min(contestant.rates), contestant.median, max(contestant.rates))
         has_goal = contestant is (result.references[0] if case.goal_ratio is not None else result.ours)
         rows.append(
             [
-                "", contestant.name, *(_number(rate) for rate in _span(contestant)), case.unit, ratio,
-                _goal(case) + _met(result) if has_goal else "", _figures(contestant.figures),
+                "", contestant.name, *map(_number, span), case.unit, "" if contestant is result.ours else ratio,
+                _goal(case) + MET[result.met] if has_goal else "", _figures(contestant.figures),
             ]
         )  # fmt: skip
     if result.way:
         rows.append(["", result.way, *[""] * 7])
     return rows
-
-
-def _span(contestant: Rates) -> tuple[float, float, float]:
-    return min(contestant.rates), contestant.median, max(contestant.rates)
-
-
-def _ratio(contestant: Rates, is_limit: bool) -> str:
-    return f"{contestant.ratio:.0%}" if is_limit else f"{contestant.ratio:.2f} x"
 
 
 def _goal(case: Case) -> str:
@@ -144,10 +137,6 @@ def _goal(case: Case) -> str:
     if case.goal_most:
         return _figures(case.goal_most)
     return "" if case.goal_rate is None else f"{case.goal_rate:,g} {case.unit}"
-
-
-def _met(result: Result) -> str:
-    return {True: ", met", False: ", missed", None: ""}[result.met]
 
 
 def _number(rate: float) -> str:

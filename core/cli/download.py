@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from core.cli.printing import ProgressLine, bar, printable, put
 from core.corpus import catalogue
@@ -50,14 +49,8 @@ def download(options: argparse.Namespace) -> int:
 
 def _print_entry(entry: Download, as_json: bool) -> None:
     if as_json:
-        put(_facts(entry))
+        names = ("name", "title", "bytes", "licence", "source", "url")
+        put({"event": "download", **{name: getattr(entry, name) for name in names}})
     else:
         print(f"{entry.name}: {entry.title}; {bytes_text(entry.bytes)}, {entry.licence}")
         print(f"  from {entry.url} ({entry.source})", flush=True)
-
-
-def _facts(entry: Download) -> dict[str, Any]:
-    return {
-        "event": "download", "name": entry.name, "title": entry.title, "bytes": entry.bytes,
-        "licence": entry.licence, "source": entry.source, "url": entry.url,
-    }  # fmt: skip

@@ -21,7 +21,7 @@ from core.units import counted
 if TYPE_CHECKING:
     import numpy as np
 
-# An engine that takes longer to answer is suspended or busy.
+# Seconds after which an engine that has not answered is suspended or busy.
 LATE_SECONDS = 3.0
 
 

@@ -6,17 +6,8 @@ import argparse
 from textwrap import fill
 
 from core.cli.printing import print_table, put
-from core.laboratory.outcome import (
-    Experiment,
-    ahead_words,
-    chosen_epochs,
-    errors_words,
-    loss_text,
-    loss_words,
-    multi_step_words,
-    number,
-    one_step_words,
-)
+from core.laboratory import outcome
+from core.laboratory.outcome import Experiment, number
 from core.process import resume_collection
 from core.settings.laboratory_config import PUBLISHED, PUBLISHED_SOURCE, SequenceConfig
 from core.settings.setting import key_values
@@ -47,22 +38,23 @@ def _print_experiment(experiment: Experiment) -> None:
     config, outcomes = experiment.config, experiment.outcomes
     print(
         f"{counted(config.points, 'point')} of sin({config.frequency:g} time) + N(0, {config.noise:g}), "
-        f"seed {config.seed}: "
-        f"{' and '.join(one.title for one in outcomes)} in {experiment.seconds:.2f} s\n"
+        f"seed {config.seed}: {' and '.join(one.title for one in outcomes)} in {experiment.seconds:.2f} s\n"
     )
-    epochs = chosen_epochs(config.num_epochs, COLUMNS)
+    epochs = outcome.chosen_epochs(config.num_epochs, COLUMNS)
     rows = [["loss after epoch", *map(str, epochs)]]
     if config.is_the_books:
         rows.append([f"  published ({PUBLISHED_SOURCE})", *(f"{PUBLISHED[epoch - 1]:.4f}" for epoch in epochs)])
-    rows += [[f"  {one.title}", *(loss_text(one.losses[epoch - 1]) for epoch in epochs)] for one in outcomes]
+    rows += [[f"  {one.title}", *(outcome.loss_text(one.losses[epoch - 1]) for epoch in epochs)] for one in outcomes]
     _print_figures(rows)
     rows = [["error (RMSE)", "multi-step", *(f"k = {steps}" for steps in config.steps_ahead)]]
     for one in outcomes:
         ahead = [number(one.errors[steps - 1]) for steps in config.steps_ahead]
         rows.append([f"  {one.title}", number(one.multi_step.error(experiment.data)), *ahead])
     _print_figures(rows)
-    words = [loss_words(experiment), one_step_words(experiment), multi_step_words(experiment)]
-    words += [*(ahead_words(experiment, one) for one in outcomes), errors_words(experiment)]
+    words = [
+        describe(experiment) for describe in (outcome.loss_words, outcome.one_step_words, outcome.multi_step_words)
+    ]
+    words += [*(outcome.ahead_words(experiment, one) for one in outcomes), outcome.errors_words(experiment)]
     print("\n".join(fill(sentence, WIDTH) for sentence in words if sentence))
 
 

@@ -1,4 +1,4 @@
-"""What all commands print with: JSON lines, tables, progress lines, and text from outside made harmless."""
+"""Printing, for all commands: JSON lines, tables, progress lines, and text from outside made harmless."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def put(value: dict[str, Any]) -> None:
 
 
 def printable(text: str) -> str:
-    """Text from outside on one line, its control characters escaped, so that the terminal obeys none of them."""
+    """Text from outside on one line, its control characters escaped, so that they have no effect on the terminal."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
@@ -43,12 +43,10 @@ def safe_text(text: str) -> str:
 
 def print_table(rows: list[list[str]], right: frozenset[int] = frozenset()) -> None:
     """Print columns side by side, the first row a heading; the columns in ``right`` are right-aligned."""
-    widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        parts = []
-        for column, text in enumerate(row):
-            blanks = " " * (widths[column] - cells(text))
-            parts.append(blanks + text if column in right else text + blanks)
+        blanks = [" " * (width - cells(text)) for width, text in zip(widths, row, strict=True)]
+        parts = [blanks[at] + text if at in right else text + blanks[at] for at, text in enumerate(row)]
         print("  ".join(parts).rstrip())
 
 
@@ -110,8 +108,8 @@ def perplexity_figure(perplexity: float, loss: float | None = None) -> str:
     """``86.31``; an exploded one in scientific notation, or with its loss where it is beyond floating point."""
     if perplexity < 1e6:
         return f"{perplexity:.2f}"
-    beyond = math.isinf(perplexity) and loss is not None
-    return perplexity_text(perplexity) + (f" ({loss_words(loss)})" if beyond and loss is not None else "")
+    words = f" ({loss_words(loss)})" if math.isinf(perplexity) and loss is not None else ""
+    return perplexity_text(perplexity) + words
 
 
 def saves_flag(saves: Path) -> str:

@@ -84,7 +84,7 @@ def duplicate(options: argparse.Namespace) -> int:
 
 def _save_as(run: Path, name: str) -> None:
     """Let the engine that holds ``run`` save a copy."""
-    import asyncio  # here, since it would make the list slower
+    import asyncio  # here, because it would slow the list down
 
     from core.engine.client import EngineClient
 

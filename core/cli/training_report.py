@@ -121,7 +121,7 @@ class TrainingReport:
                 print(printable(f"python -m core resume {name}{place} {rate} continues it at a tenth of the rate"))
         elif state in (State.STOPPED, State.FAILED):
             print(printable(f"python -m core resume {name}{place} continues it"))
-        elif not self._session.metadata.config.bidirectional:  # such a one cannot write
+        elif not self._session.metadata.config.bidirectional:  # a bidirectional model cannot write
             print(printable(f"python -m core generate {name}{place} --prefix TEXT generates a text"))
 
 

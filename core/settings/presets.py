@@ -32,14 +32,11 @@ class Preset:
 
     def to_json(self) -> dict[str, Any]:
         """As ``presets --json`` prints it."""
+        published = {str(epoch): value for epoch, value in self.published.items()}
         return {
-            "name": self.name,
-            "title": self.title,
-            "source": self.source,
-            "published": {str(epoch): value for epoch, value in self.published.items()},
-            "note": self.note,
+            "name": self.name, "title": self.title, "source": self.source, "published": published, "note": self.note,
             "config": self.config.to_dict(),
-        }
+        }  # fmt: skip
 
 
 _LYRICS = RunConfig(

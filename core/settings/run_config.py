@@ -19,16 +19,8 @@ __all__ = [
 START, END, PADDING = "<start>", "<end>", "<pad>"
 
 
-def _is_rnn(config: RunConfig) -> bool:
-    return config.cell == "rnn"
-
-
 def _is_stream(config: RunConfig) -> bool:
     return config.documents == "stream"
-
-
-def _held_out(config: RunConfig) -> bool:
-    return config.validation_fraction > 0
 
 
 @dataclass(frozen=True)
@@ -56,9 +48,8 @@ class RunConfig(Settings):
         unit="tokens", minimum=0, maximum=10**10,
     )  # fmt: skip
     min_freq: int = described(
-        0, "text", "min freq",
-        "tokens that occur fewer times than this become the unknown token",
-        unit="times", minimum=0, maximum=10**9,
+        0, "text", "min freq", "tokens that occur fewer times than this become the unknown token", unit="times",
+        minimum=0, maximum=10**9,
     )  # fmt: skip
     validation_fraction: float = described(
         0.0, "text", "held out",
@@ -74,9 +65,8 @@ class RunConfig(Settings):
     )  # fmt: skip
     cell: str = described("rnn", "model", "cell", "type of recurrent unit", choices=("rnn", "gru", "lstm"))
     activation: str = described(
-        "tanh", "model", "activation",
-        "activation function of the hidden state",
-        choices=("tanh", "relu"), relevant=_is_rnn,
+        "tanh", "model", "activation", "activation function of the hidden state", choices=("tanh", "relu"),
+        relevant=lambda config: config.cell == "rnn",
     )  # fmt: skip
     num_hiddens: int = described(
         256, "model", "hidden", "hidden units in each layer", unit="units", minimum=1, maximum=16_384
@@ -88,9 +78,8 @@ class RunConfig(Settings):
         "cannot write",
     )  # fmt: skip
     embedding_size: int = described(
-        0, "model", "embedding",
-        "size of the embedding vectors; 0 uses one-hot vectors",
-        unit="units", minimum=0, maximum=16_384,
+        0, "model", "embedding", "size of the embedding vectors; 0 uses one-hot vectors", unit="units", minimum=0,
+        maximum=16_384,
     )  # fmt: skip
     tied: bool = described(
         False, "model", "tied", "input and output layer share one embedding table; needs embedding = hidden",
@@ -141,8 +130,7 @@ class RunConfig(Settings):
         250, "training", "epochs", "passes over the text", unit="epochs", minimum=1, maximum=10**9, live=True
     )
     optimiser: str = described(
-        "sgd", "training", "optimiser",
-        "algorithm that updates the weights",
+        "sgd", "training", "optimiser", "algorithm that updates the weights",
         choices=("sgd", "adam", "adamw", "rmsprop"),
     )  # fmt: skip
     learning_rate: float = described(
@@ -179,20 +167,18 @@ class RunConfig(Settings):
         choices=("none", "norm", "value"),
     )  # fmt: skip
     clip: float = described(
-        0.01, "training", "clip",
-        "largest gradient norm (or value) allowed",
-        above=0.0, maximum=1e6, relevant=lambda config: config.clipping != "none",
+        0.01, "training", "clip", "largest gradient norm (or value) allowed", above=0.0, maximum=1e6,
+        relevant=lambda config: config.clipping != "none",
     )  # fmt: skip
     patience: int = described(
         0, "training", "patience", "stop after N epochs without a better held-out perplexity; 0 never stops early",
-        unit="epochs", minimum=0, maximum=10**6, relevant=_held_out,
+        unit="epochs", minimum=0, maximum=10**6, relevant=lambda config: config.validation_fraction > 0,
     )  # fmt: skip
 
     # the machine
     seed: int = described(
-        1, "machine", "seed",
-        "seed of the random numbers: the same seed gives the same run",
-        minimum=0, maximum=2**63 - 1,
+        1, "machine", "seed", "seed of the random numbers: the same seed gives the same run", minimum=0,
+        maximum=2**63 - 1,
     )  # fmt: skip
     device: str = described(
         "auto", "machine", "device", "cuda, cuda:1, mps or cpu; auto chooses the best one available"
@@ -230,9 +216,8 @@ class RunConfig(Settings):
         relevant=lambda config: config.sample_every > 0,
     )  # fmt: skip
     checkpoint_seconds: float = described(
-        30.0, "machine", "save every",
-        "seconds between checkpoints: the most that a crash can cost",
-        unit="seconds", minimum=0.0, maximum=86_400.0,
+        30.0, "machine", "save every", "seconds between checkpoints: the most that a crash can cost", unit="seconds",
+        minimum=0.0, maximum=86_400.0,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -240,11 +225,9 @@ class RunConfig(Settings):
         width = self.num_hiddens * (2 if self.bidirectional else 1)
         if self.tied and self.embedding_size != width:
             raise self.refusal(
-                "tied",
-                "{tied} needs {embedding_size} equal to the width of the output layer's input, {width}, got {given}",
-                width=shown(width),
-                given=shown(self.embedding_size),
-            )
+                "tied", "{tied} needs {embedding_size} equal to the width of the output layer's input, {width}, got "
+                "{given}", width=shown(width), given=shown(self.embedding_size),
+            )  # fmt: skip
         if self.documents == "lines" and self.normalise != "none":
             raise self.refusal(
                 "documents",

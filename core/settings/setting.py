@@ -51,16 +51,11 @@ class Setting:
             return "yes or no"
         if self.kind is str:
             return "a text"
-        low = self.minimum if self.above is None else self.above
-        high = self.maximum if self.below is None else self.below
-        noun = "a whole number" if self.kind is int else "a number"
-        low_words = "" if low is None else f"above {shown(low)}" if self.above is not None else f"at least {shown(low)}"
-        high_words = (
-            "" if high is None else f"below {shown(high)}" if self.below is not None else f"at most {shown(high)}"
-        )
         if self.minimum is not None and self.maximum is not None:
             return f"between {shown(self.minimum)} and {shown(self.maximum)}"
-        return " and ".join(filter(None, (low_words, high_words))) or noun
+        bounds = {"above": self.above, "at least": self.minimum, "below": self.below, "at most": self.maximum}
+        words = " and ".join(f"{word} {shown(bound)}" for word, bound in bounds.items() if bound is not None)
+        return words or ("a whole number" if self.kind is int else "a number")
 
     def check(self, value: object) -> Value:
         """Return ``value`` in the setting's type. Raises ``ConfigError`` with the permitted values."""
@@ -102,8 +97,8 @@ class Setting:
         except (ValueError, KeyError):
             noun = "yes or no" if self.kind is bool else "a whole number" if self.kind is int else "a number"
             bounds = self.range_text()
-            detail = f" {bounds}" if bounds not in (noun,) and self.kind is not bool else ""
-            raise self.refusal(f"must be {noun}{detail}, got {given(text)}") from None
+            words = noun if bounds == noun else f"{noun} {bounds}"
+            raise self.refusal(f"must be {words}, got {given(text)}") from None
         return self.check(value)
 
     def _within(self, value: float) -> bool:
