@@ -71,14 +71,12 @@ def _target(path: Path, replace: bool) -> Path:
     """The file that ``path`` means. Raises UserError for one that must not be written."""
     try:
         target = path.resolve()
-        folder = target.parent.stat()
-        found = target.stat() if os.path.lexists(target) else None
-    except FileNotFoundError:
-        raise UserError(f"there is no folder {path.parent}: make it first, or name another place") from None
+        folder = _status(target.parent)
+        found = _status(target) if folder else None
     except (OSError, ValueError, RuntimeError) as error:  # a name too long, a zero byte in it, a circle of links
         raise UserError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
-    if not stat.S_ISDIR(folder.st_mode):
-        raise UserError(f"{path.parent} is no folder: name another place")
+    if folder is None:
+        raise UserError(f"there is no folder {path.parent}: make it first, or name another place")
     if Run(target.parent).exists():
         raise UserError(f"{path} is in the folder of a run, which keeps only its own files: name another place")
     if found is not None and stat.S_ISDIR(found.st_mode):
@@ -90,6 +88,14 @@ def _target(path: Path, replace: bool) -> Path:
     if not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=True):
         raise UserError(f"{path} cannot be written: {os.strerror(errno.EACCES)}")
     return target
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """None where there is nothing. Raises OSError where that cannot be known."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _taken(path: Path) -> UserError:

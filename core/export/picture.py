@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +96,8 @@ def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, li
         "legend.frameon": False, "lines.linewidth": 1.4, "lines.markersize": 4.5,
     }  # fmt: skip
     data = io.BytesIO()
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # the remark says it once for all
         figure = figures.Figure(figsize=INCHES, dpi=DOTS_PER_INCH, layout="constrained")
         _draw(figure.add_subplot(), lines, chart)
         figure.savefig(data, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})

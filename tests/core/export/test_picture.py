@@ -1,0 +1,128 @@
+"""Pictures by matplotlib: what is in them, how runs are told apart, and what is said where something is left out."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib.font_manager
+import matplotlib.image
+import numpy as np
+import pytest
+
+from core.errors import UserError
+from core.export import extras
+from core.export.appearance import COLOURS, MARKERS, appearances
+from core.export.curves import AXES, Curve, read_run
+from core.export.picture import COLUMNS, DOTS_PER_INCH, INCHES, Chart, metrics_of, picture
+from tests.core.export.journalled import MakeRun, epoch
+
+
+def curve(name: str, **columns: list[float]) -> Curve:
+    return Curve(name, {key: np.array(values, dtype=np.float64) for key, values in columns.items()}, Path(name))
+
+
+def strokes(svg: bytes) -> set[str]:
+    """The colours of the lines and markers in an SVG."""
+    return {colour.upper() for colour in re.findall(r"stroke: (#\w{6})", svg.decode())}
+
+
+def test_runs_have_their_own_colours_and_markers_and_names(make_run: MakeRun) -> None:
+    names = ["one", "月亮", "_hidden", "$x^2$", "<b>&amp;"]
+    curves = [read_run(make_run(name, [epoch(1), epoch(2)])) for name in names]
+    svg, remarks = picture(curves, Chart(title="四"), "svg")
+    looks = appearances(names)
+    assert remarks == []
+    assert {colour.upper() for colour, _ in looks.values()} <= strokes(svg)
+    comments = svg.decode()  # matplotlib notes each text beside its shapes
+    for words in ("月亮", "_hidden", "$x^2$", "&lt;b&gt;", "四", "training perplexity", "epoch"):
+        assert f"<!-- {words}" in comments, words
+    assert svg == picture(curves, Chart(title="四"), "svg")[0], "the same curves give the same bytes"
+    png, _ = picture(curves, Chart(), "png")
+    height, width, _ = matplotlib.image.imread(io.BytesIO(png), format="png").shape
+    assert (width, height) == tuple(round(inches * DOTS_PER_INCH) for inches in INCHES)
+
+
+def test_a_run_looks_the_same_in_every_picture_and_unlike_the_others() -> None:
+    names = [f"run-{number}" for number in range(50)]
+    alone = appearances(["run-7"])["run-7"]
+    assert appearances(["run-7", *names])["run-7"] == alone and appearances(["run-7"])["run-7"] == alone
+    looks = appearances(names)
+    assert len(set(looks.values())) == 50, "no two share colour and marker"
+    first = list(looks.values())[: len(COLOURS)]
+    assert len({colour for colour, _ in first}) == len({marker for _, marker in first}) == len(COLOURS)
+    assert {marker for _, marker in looks.values()} == set(MARKERS)
+
+
+def test_every_axis_and_metric_is_drawn(make_run: MakeRun) -> None:
+    run = read_run(make_run())
+    for chart in (
+        *(Chart(axis=axis) for axis in AXES),
+        Chart(("loss", "validation_loss"), smoothing=0.5),
+        Chart(("gradient_norm",), log=False),
+        Chart(("bits",), log=True),
+    ):
+        svg, remarks = picture([run], chart, "svg")
+        assert f"<!-- {AXES[chart.axis].label} -->" in svg.decode()
+        beyond = ["one: perplexity is 1 infinite of 3: left out"] if chart.metrics == ("perplexity",) else []
+        assert remarks == beyond, chart
+    assert metrics_of([run]) == ("perplexity", "validation_perplexity")
+    assert metrics_of([curve("a", perplexity=[1.0])]) == ("perplexity",)
+    raw = svg_lines(picture([run], Chart(("loss",)), "svg")[0])
+    assert svg_lines(picture([run], Chart(("loss",), smoothing=0.9), "svg")[0]) == raw + 1, "the raw line is dimmed"
+
+
+def svg_lines(svg: bytes) -> int:
+    return len(re.findall(rb'clip-path="url\(#\w+\)" style="fill: none; stroke: #(?!b0b0b0)', svg))
+
+
+def test_what_cannot_be_drawn_is_said() -> None:
+    good = curve("good", epoch=[1, 2], loss=[2.0, 1.0])
+    value = curve("value", epoch=[1, 2], Value=[2.0, 1.0])
+    assert picture([good, value], Chart(("loss",)), "svg")[1] == [], (
+        "the only figure of a file is the one that is meant"
+    )
+    loss, log = Chart(("loss",)), Chart(("loss",), log=True)
+    cases = [
+        ([curve("a", epoch=[1, 2], loss=[-1.0, 1.0])], log, ["a: loss is 1 not above 0 of 2: left out"]),
+        ([good, curve("b", epoch=[1], loss=[np.nan])], loss, ["b has no loss"]),
+    ]
+    for curves, chart, remarks in cases:
+        assert picture(curves, chart, "svg")[1] == remarks
+    refused = [
+        ([curve("a", epoch=[1], loss=[np.inf])], loss, "there is no finite loss to draw"),
+        ([curve("a", epoch=[1], loss=[-1.0])], log, "no finite loss above 0, which a logarithmic"),
+        ([curve("a", step=[1], loss=[1.0])], loss, "a has no epoch; it has step, loss"),
+        ([curve("a", epoch=[1], x=[1.0], y=[1.0])], loss, "a has no loss; it has epoch, x, y"),
+    ]
+    for curves, chart, words in refused:
+        with pytest.raises(UserError, match=re.escape(words)):
+            picture(curves, chart, "svg")
+    for wrong in ({"axis": "days"}, {"smoothing": 1.0}, {"smoothing": float("nan")}, {"metrics": ()}):
+        with pytest.raises(UserError):
+            Chart(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_long_curve_is_drawn_in_bounded_size() -> None:
+    noise = np.random.default_rng(1).random(100_000) + 1
+    noise[54_321] = 1000.0  # a spike is not lost
+    long = Curve("long", {"epoch": np.arange(100_000.0), "loss": noise}, Path("long"))
+    svg, _ = picture([long], Chart(("loss",), log=False), "svg")
+    assert len(svg) < 80 * COLUMNS and "<!-- 1000 -->" in svg.decode()
+
+
+def test_a_missing_font_and_a_missing_library_are_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    moon = curve("月亮", epoch=[1.0, 2.0], loss=[2.0, 1.0])
+    with monkeypatch.context() as patch:
+        patch.setattr(matplotlib.font_manager.fontManager, "ttflist", [SimpleNamespace(name="DejaVu Sans")])
+        (remark,) = picture([moon], Chart(("loss",)), "svg")[1]
+        assert remark.startswith("no font of this machine has 亮月: the picture shows boxes; install one, such as")
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(extras, "import_module", missing)
+    with pytest.raises(UserError, match=r"needs matplotlib, which is not installed: pip install .*\[export\]"):
+        picture([moon], Chart(("loss",)), "svg")
