@@ -12,29 +12,80 @@ from core import output
 from core.errors import UserError
 from core.process import pause_collection, require_open_files, speak_utf8, temporary_folder
 from core.runs.saves import check_new_run
+from core.runs.store import find_run
+from tui.serving import require_packages
 
+PROGRAM = "python -m tui"
 HERE = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the playground; the exit code is 2 for what the user can mend."""
-    parser = argparse.ArgumentParser(prog="python -m tui", description=__doc__)
-    parser.add_argument("--saves", type=Path, default=HERE / "saves", metavar="DIR", help="where the runs are kept")
-    parser.add_argument("--data", type=Path, default=HERE / "data", metavar="DIR", help="where the bundled texts are")
-    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         require_open_files()
         temporary_folder()
-        saves, data = checked_folders(options.saves, options.data)
+        options.saves, options.data = checked_folders(options.saves, options.data)
+        run = find_run(options.saves, options.run).path if options.run is not None else None
+        if options.serve:
+            return _serve(options)
+        if options.port is not None:
+            raise UserError("--port is the port of --serve: give both")
         # The screen is drawn on standard error: Textual's choice.
-        if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        streams = (sys.stdin, sys.stdout, sys.stderr)
+        if not options.window and not all(stream is not None and stream.isatty() for stream in streams):
             raise UserError("the playground needs a terminal; in a script use python -m core, which can do the same")
     except UserError as error:
         output.guard()
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
+    return _play(options, run)
 
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser.add_argument("--saves", type=Path, default=HERE / "saves", metavar="DIR", help="where the runs are kept")
+    parser.add_argument("--data", type=Path, default=HERE / "data", metavar="DIR", help="where the bundled texts are")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--run", metavar="NAME", help="open this run, by its name or its path")
+    parser.add_argument(
+        "--serve", action="store_true",
+        help="show the playground in a browser instead of this terminal: prints an address on this machine's loopback "
+        "that only works as a whole, with the random token in it. Each window is a playground of its own; trainings "
+        "continue when it is closed. From another machine: ssh -L PORT:127.0.0.1:PORT HOST, then open the same address",
+    )  # fmt: skip
+    parser.add_argument("--port", type=_port, metavar="PORT", help="the port of --serve; a free one by default")
+    # What the server starts for each window; its screen goes through standard output.
+    parser.add_argument("--window", type=_size, metavar="WIDTHxHEIGHT", help=argparse.SUPPRESS)
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is between 0 and 65535, got {text}")
+    return port
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    """Serve playgrounds until a signal. Raises UserError."""
+    require_packages()
+    from tui.serving.server import serve
+
+    output.guard()
+    arguments = [f"--saves={options.saves}", f"--data={options.data}", f"--device={options.device}"]
+    arguments += [f"--run={options.run}"] if options.run is not None else []
+    serve(arguments, options.port or 0)
+    return 0
+
+
+def _play(options: argparse.Namespace, run: Path | None) -> int:
+    """Run the app in this terminal, or in a window of the browser; its exit code."""
     pause_collection()
     # A screen over SSH is better off with fewer frames; whoever knows better says so in the environment.
     os.environ.setdefault("TEXTUAL_FPS", "30")
@@ -47,18 +98,23 @@ def main(arguments: list[str] | None = None) -> int:
     from tui.app import Playground
     from tui.shell.safety_net import SafetyNet
 
-    app = Playground(saves=saves, data_dir=data, device=options.device)
+    app = Playground(saves=options.saves, data_dir=options.data, device=options.device, run=run)
+    if options.window:
+        from tui.serving.driver import KEYMAP, WindowDriver
+
+        app.driver_class = WindowDriver
+        app.update_keymap(KEYMAP)
     app.preferences = preferences
     preferences.begin(app)
     net = SafetyNet(app, app.leave)
     with net.spread():
-        app.run()
+        app.run(size=options.window)
     output.guard()  # the terminal may have gone
     output.tolerate()
-    for name in app.left_training:
+    for name in () if options.window else app.left_training:
         print(f"{name} goes on training; python -m tui finds it again")
     if net.sentence:
-        print(f"{parser.prog}: {net.sentence}", file=sys.stderr)
+        print(f"{PROGRAM}: {net.sentence}", file=sys.stderr)
     return app.return_code or 0
 
 

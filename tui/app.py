@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -97,7 +98,12 @@ class Playground(App[None]):
     current_run: reactive[Path | None] = reactive(None)
 
     def __init__(
-        self, saves: Path, data_dir: Path, device: str = "auto", engines: Callable[[Playground], Engines] | None = None
+        self,
+        saves: Path,
+        data_dir: Path,
+        device: str = "auto",
+        engines: Callable[[Playground], Engines] | None = None,
+        run: Path | None = None,
     ) -> None:
         super().__init__()
         self.driver_class = steady(self.driver_class)
@@ -105,6 +111,7 @@ class Playground(App[None]):
         self.saves = saves
         self.data_dir = data_dir
         self.device = device
+        self._first_run = run
         self.left_training: list[str] = []
         self.preferences: Preferences | None = None  # what is remembered between two sessions
         self.written: tuple[Path, str] | None = None
@@ -250,19 +257,18 @@ class Playground(App[None]):
 
     @work
     async def _find_trainings(self) -> None:
-        """Open the newest of the runs that are training now."""
+        """Open the run that was asked for, or the newest of the runs that are training now."""
+        if self._first_run is not None:
+            await self.open_run(self._first_run)
         runs = await asyncio.to_thread(training_runs, self.saves)
         await asyncio.to_thread(remove_outdated, self.saves)
-        if not runs or self.current_run is not None:
-            return
-        await self.open_run(runs[0].path)
-        for run in runs[1:]:
-            try:
+        if runs and self.current_run is None:
+            await self.open_run(runs[0].path)
+            words = f"{shown_text(runs[0].name)} is still {runs[0].state}"
+            self.notify(words + (f"; {len(runs) - 1} more in Runs" if len(runs) > 1 else ""), markup=False)
+        for run in runs:
+            with contextlib.suppress(UserError, EngineError):
                 await self.engines.attached(run.path)
-            except (UserError, EngineError):
-                continue
-        more = f"; {len(runs) - 1} more in Runs" if len(runs) > 1 else ""
-        self.notify(f"{shown_text(runs[0].name)} is still {runs[0].state}{more}", markup=False)
 
     @on(RunChosen)
     async def _run_chosen(self, event: RunChosen) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from core.engine.session import Session
+from core.settings.run_config import RunConfig
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
@@ -114,3 +117,11 @@ def test_a_hostile_text_sends_no_escapes_to_the_terminal(playground: Callable[..
     output = bytes(terminal.output)
     for escape in (b"\x1b]0;owned", b"\x1b[31m[bold", b"\x1b[2J\xc2\x9b", b"\xc2\x9b", "\u202e".encode()):
         assert escape not in output, escape
+
+
+def test_a_run_named_on_the_command_line(playground: Callable[..., Any], tmp_path: Path) -> None:
+    Session.create(RunConfig(num_hiddens=8, max_tokens=2000, device="cpu"), tmp_path / "saves", "first 一").close()
+    for name in ("first 一", str(tmp_path / "saves" / "first 一")):
+        terminal = playground("--run", name)
+        terminal.wait("first 一 · idle")
+        terminal.close()

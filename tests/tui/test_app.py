@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from textual import events
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static, Tooltip
 from textual.widgets._toast import Toast
@@ -184,6 +185,26 @@ async def test_it_finds_the_training_it_left(playground: Make, saves: Path, fake
         await pilot.press("q")
         await until(pilot, lambda: app.left_training == ["left-alone"])
     assert fakes.of(run) is not None
+
+
+async def test_a_run_asked_for_is_opened(saves: Path, fakes: FakeEngines, data_dir: Path) -> None:
+    """Also where another trains, which is connected to all the same."""
+
+    def engines(post: Callable[[Message], object]) -> Engines:
+        return Engines(post, saves, data_dir, fakes.standby, fakes.attach)
+
+    asked = made_run(saves, RunConfig(), "asked")
+    write_journal(asked, *map(scripted_epoch, range(1, 4)))
+    fakes.halt_at = 42
+    before = engines(lambda message: None)
+    training = await before.create(RunConfig(), "left-alone")
+    await (await before.client(training)).request("train")
+    await before.close()
+    app = Playground(saves, data_dir, engines=lambda app: engines(app.post_message), run=asked.path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "asked" in status(app) and "3/250" in status(app))
+        await until(pilot, lambda: app.engines.has_client(training))
+        assert app.current_run == asked.path and not app.engines.has_client(asked.path)
 
 
 async def test_a_run_that_is_chosen_is_shown_with_its_whole_curve(playground: Make, saves: Path) -> None:
