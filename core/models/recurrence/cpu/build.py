@@ -20,10 +20,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from core.models.recurrence.cpu.kept import keep_library, kept_library
 
@@ -156,56 +158,64 @@ def _workplace() -> tempfile.TemporaryDirectory[str]:
 
 
 def _compile(compiler: Sequence[str], native: str, openmp: str | None, target: Path) -> str:
-    """Compile and link; return the first line that the compiler says where it fails, else nothing."""
+    """Compile the files side by side and link; the first line that the compiler prints where it fails, else nothing."""
     sources = sorted(SOURCES.glob("*.c"))
     # Linking by hand: with -fopenmp the linker would take its own OpenMP library beside PyTorch's.
     library = [openmp, f"-Wl,-rpath,{Path(openmp).parent}"] if openmp else []
-    objects = [f"{source.stem}.o" for source in sources]
+    options = [*_FLAGS, native, *(["-fopenmp"] if openmp else []), "-c"]
     target.unlink(missing_ok=True)
-    for command in (
-        [*compiler, *_FLAGS, native, *(["-fopenmp"] if openmp else []), "-c", *map(str, sources)],
-        [*compiler, *_LINK, "-o", str(target), *objects, *library, "-lm"],
-    ):
-        failure = _run(command, target.parent)
-        if failure is not None:
-            return failure or "it said nothing"
+    failure = _run([[*compiler, *options, str(source)] for source in sources], target.parent)
+    if failure is None:
+        objects = [f"{source.stem}.o" for source in sources]
+        failure = _run([[*compiler, *_LINK, "-o", str(target), *objects, *library, "-lm"]], target.parent)
+    if failure is not None:
+        return failure or "it printed nothing"
     return "" if target.is_file() else "it ended well, but made no library"
 
 
 def _prove(target: Path) -> str:
     """What is wrong with a library, found out in another process; empty where nothing is."""
-    failure = _run([sys.executable, "-m", _PROOF, str(target)], target.parent, PYTHONPATH=os.pathsep.join(sys.path))
+    command = [sys.executable, "-m", _PROOF, str(target)]
+    failure = _run([command], target.parent, PYTHONPATH=os.pathsep.join(sys.path))
     return "" if failure is None else f"its library was not accepted ({failure or 'without a word'})"
 
 
-def _run(command: Sequence[str], place: Path, **environment: str) -> str | None:
-    """Run a command; None where it ends well, else the first line that it says, or how it ended.
+def _run(commands: Sequence[Sequence[str]], place: Path, **environment: str) -> str | None:
+    """Run commands side by side; None where all end well, else the first line that one prints, or how it ended.
 
-    What it says goes to a file: a pipe may be held open by children that outlive it.
+    Their output goes to files: a pipe may be held open by children that outlive them.
     """
-    with (place / "said").open("wb+") as said:
+    running: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+    with ExitStack() as stack:
         try:
-            process = subprocess.Popen(
-                command, cwd=place, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-                start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            return f"it cannot be run: {error.strerror}"
-        try:
-            code = process.wait(_PATIENCE)
+            for command in commands:
+                output: IO[bytes] = stack.enter_context(tempfile.TemporaryFile(dir=place))
+                process = subprocess.Popen(
+                    command, cwd=place, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=output,
+                    stderr=output, start_new_session=True,
+                )  # fmt: skip
+                running.append((process, output))
+            until = time.monotonic() + _PATIENCE
+            for process, _ in running:
+                process.wait(max(0.0, until - time.monotonic()))
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)  # and what it has started
-            process.wait()
+            for process, _ in running:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)  # and what it has started
+                    process.wait()
+            if isinstance(error, OSError):
+                return f"it cannot be run: {error.strerror}"
             if isinstance(error, subprocess.TimeoutExpired):
                 return f"it took longer than {_PATIENCE:.0f} seconds"
             raise
-        said.seek(0)
-        lines = said.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
-    if code == 0:
-        return None
-    if code < 0:
-        return f"it was ended by {signal.Signals(-code).name}"
-    return lines[-1 if lines[0].startswith("Traceback") else 0] if lines else ""
+        for process, output in running:
+            if process.returncode < 0:
+                return f"it was ended by {signal.Signals(-process.returncode).name}"
+            if process.returncode > 0:
+                output.seek(0)
+                lines = output.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
+                return lines[-1 if lines[0].startswith("Traceback") else 0] if lines else ""
+    return None
 
 
 def _shown(text: str) -> str:

@@ -5,7 +5,7 @@
  * the same function of the gradient, draws them again instead of keeping a mask.
  */
 
-#include "products.h"
+#include "threads.h"
 
 enum { COUNTERS = 8, BLOCK = COUNTERS * 8 }; /* each counter gives four numbers of 32 bits: eight of 16 */
 

@@ -3,7 +3,7 @@
  * Each thread takes some columns of all rows, so the sums are the same however many threads there are.
  */
 
-#include "products.h"
+#include "threads.h"
 
 typedef struct {
     float *table;

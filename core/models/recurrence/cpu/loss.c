@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "products.h"
+#include "threads.h"
 
 typedef struct {
     float *logits;         /* (rows, columns); dlogits take their place, unless they go to logits16 */

@@ -1,20 +1,16 @@
 /* The recurrences of eager.py on a CPU: all steps of a batch in one call.
  *
- * The rows of a batch do not see one another, so each thread takes some rows through all steps and never waits for the
- * others. The recurrent matrix is packed into panels that the cache holds; a tile of a few rows times one panel stays
- * in registers from the product to the gates, so no intermediate ever goes to memory. The mathematics, and the names,
- * are those of eager.py, which is the plain twin of everything here.
+ * The rows of a batch are independent, so each thread takes some rows through all steps and never waits for the others.
+ * The recurrent matrix is packed into panels that the cache holds; a tile, a few rows times one panel, stays in
+ * registers from the product to the gates, so no intermediate goes to memory. Mathematics and names are eager.py's.
  *
- * Shapes, all row-major and contiguous, in single precision where nothing else is said:
- *   A (steps, batch, gates * hidden), or a table (vocabulary, gates * hidden) of which ids (steps, batch) pick the rows:
- *   the input part then never stands in memory for all steps   H, C (steps + 1, batch, hidden)   W (hidden, gates * hidden)
- * The twins in bfloat16 (H16, dA16, of the same shapes) are the left factors of the products where bf16 is asked for;
- * else they are not touched. Every function returns when all its rows are done.
+ * All arrays are row-major, contiguous and in single precision. Their twins in bfloat16 (H16, dP16) are the left factors
+ * of the products where bf16 is set, and NULL otherwise.
  */
 
 #pragma once
 
-#include "products.h"
+#include "threads.h"
 
 typedef struct {
     int steps, batch, hidden, relu, bf16;
@@ -22,16 +18,109 @@ typedef struct {
 } Shape;
 
 typedef struct {
-    const float *rows;  /* A, or the table */
-    const int64_t *ids; /* which of its rows each place takes, or NULL where that is the place's own */
+    Shape shape;
+    const float *A;     /* (steps, batch, gates * hidden), or a table (vocabulary, gates * hidden) */
+    const int64_t *ids; /* (steps, batch): the table's rows; NULL where A is no table */
     const float *b;     /* (gates * hidden,), added to each of the table's rows, or NULL */
-} Input;
+    float *gates;       /* (steps, batch, gates * hidden), may take the place of A; not for the RNN */
+    float *H, *C;       /* (steps + 1, batch, hidden), the first step given; C for the LSTM alone */
+    float *inner;       /* (steps, batch, hidden): N of the GRU, tanh C of the LSTM */
+    uint16_t *H16;
+    const float *b_hn; /* (hidden,), for the GRU alone */
+} Forward;
+
+typedef struct {
+    Shape shape;
+    const float *gates, *H, *C, *inner; /* what the forward pass wrote */
+    const float *dH, *dH_last;
+    float *dP; /* (steps, batch, gates * hidden): the gradient of H_{t-1} W; NULL where its twin is enough */
+    uint16_t *dP16;
+    float *D;    /* (batch, hidden): what the GRU carries between the steps; D_0 at the end */
+    float *dA_h; /* (steps, batch, hidden), for the GRU alone */
+    float *E;    /* (batch, hidden), for the LSTM alone: dC_last before the first step, dC_0 after the last */
+} Backward;
+
+/* Some rows through all steps, one function for each cell and direction. */
+INTERNAL void rnn_forward(const void *job, int begin, int end), rnn_backward(const void *job, int begin, int end);
+INTERNAL void gru_forward(const void *job, int begin, int end), gru_backward(const void *job, int begin, int end);
+INTERNAL void lstm_forward(const void *job, int begin, int end), lstm_backward(const void *job, int begin, int end);
 
 /* The input part of a place, from a column on. */
-INLINE vec input_at(const Input *input, long place, int columns, int column, int width) {
-    const float *row = input->rows + (input->ids ? (long)input->ids[place] : place) * columns;
+INLINE vec input_at(const Forward *job, long place, int columns, int column, int width) {
+    const float *row = job->A + (job->ids ? (long)job->ids[place] : place) * columns;
     const vec A = load(row + column, width);
-    return input->b ? A + load(input->b + column, width) : A;
+    return job->b ? A + load(job->b + column, width) : A;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Tiles: sums (rows, vecs) += left (rows, inner) @ panel (inner, vecs * LANES)
+ */
+
+INLINE void accumulate_single(vec *sums, int rows, int vecs, const float *left, const void *panel, int inner) {
+    const float *W = panel;
+    for (int k = 0; k < inner; k++, W += vecs * LANES)
+        for (int v = 0; v < vecs; v++) {
+            const vec w = load(W + v * LANES, LANES);
+            for (int r = 0; r < rows; r++) sums[r * vecs + v] += left[(long)r * inner + k] * w;
+        }
+}
+
+#if defined(__AVX512BF16__)
+/* The same in bfloat16: the panel holds pairs (W[k][j], W[k + 1][j]); products are exact, sums single precision. */
+INLINE void accumulate_bf16(vec *sums, int rows, int vecs, const uint16_t *left, const void *panel, int inner) {
+    const uint16_t *W = panel;
+    for (int k = 0; k < inner; k += 2, W += vecs * 2 * LANES)
+        for (int v = 0; v < vecs; v++) {
+            __m512i w;
+            memcpy(&w, W + v * 2 * LANES, sizeof w);
+            for (int r = 0; r < rows; r++) {
+                int32_t pair;
+                memcpy(&pair, left + (long)r * inner + k, sizeof pair);
+                const __m512i x = _mm512_set1_epi32(pair);
+                sums[r * vecs + v] = (vec)_mm512_dpbf16_ps((__m512)sums[r * vecs + v], (__m512bh)x, (__m512bh)w);
+            }
+        }
+}
+#else
+INLINE void accumulate_bf16(vec *sums, int rows, int vecs, const uint16_t *left, const void *panel, int inner) {}
+#endif
+
+/* The left factor: the rows from `first` on of X, or of its twin X16. */
+INLINE void accumulate(vec *sums, int rows, int vecs, const float *X, const uint16_t *X16, long first,
+                       const void *panel, int inner, int bf16) {
+    if (bf16)
+        accumulate_bf16(sums, rows, vecs, X16 + first * inner, panel, inner);
+    else
+        accumulate_single(sums, rows, vecs, X + first * inner, panel, inner);
+}
+
+INLINE long panel_size(int inner, int vecs, int bf16) { return (long)inner * vecs * LANES * (bf16 ? 2 : 4); }
+
+typedef void (*Tile)(const void *job, int t, int row, int rows, int column, const void *panel, int bf16);
+
+/* Rows begin to end - 1, as many at a time as registers hold. The compiler knows `rows` and `bf16` of each call. */
+INLINE void tiles_of_panel(Tile tile, int most, const void *job, int t, int begin, int end, int column,
+                           const void *panel, int bf16) {
+    int row = begin;
+    for (; end - row >= most; row += most) tile(job, t, row, most, column, panel, bf16);
+    for (; end - row >= 2; row += 2) tile(job, t, row, 2, column, panel, bf16);
+    for (; row < end; row++) tile(job, t, row, 1, column, panel, bf16);
+}
+
+/* One step of rows begin to end - 1: a panel has `vecs` vectors and makes `width` units. */
+INLINE void step_of_rows(Tile tile, int most, const Shape *shape, const void *job, int t, int begin, int end, int inner,
+                         int vecs, int width) {
+    const char *panel = shape->panels;
+    for (int column = 0; column < shape->hidden; column += width, panel += panel_size(inner, vecs, shape->bf16))
+        if (shape->bf16)
+            tiles_of_panel(tile, most, job, t, begin, end, column, panel, 1);
+        else
+            tiles_of_panel(tile, most, job, t, begin, end, column, panel, 0);
+}
+
+INLINE void forward_rows(const Forward *job, Tile tile, int most, int vecs, int width, int begin, int end) {
+    for (int t = 0; t < job->shape.steps; t++)
+        step_of_rows(tile, most, &job->shape, job, t, begin, end, job->shape.hidden, vecs, width);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -39,19 +128,11 @@ INLINE vec input_at(const Input *input, long place, int columns, int column, int
  * tile that computes D_{t-1} calls `local`, which computes all that is local to step t-1 from it, dP_{t-1} included.
  */
 
-typedef struct {
-    Shape shape;
-    const float *dH, *dH_last;
-    float *dP; /* (steps, batch, gates * hidden): the gradient of H_{t-1} W; NULL where its twin is enough */
-    uint16_t *dP16;
-    float *D; /* (batch, hidden): what is carried between the steps, D_0 at the end */
-} Backward;
-
 typedef void (*Local)(const Backward *job, int t, int row, int column, int width, vec D, int bf16);
 
 INLINE void backward_tile(const Backward *job, Local local, int gates, int carries, int t, int row, int rows,
                           int column, const void *panel, int bf16) {
-    const int batch = job->shape.batch, hidden = job->shape.hidden, inner = gates * hidden;
+    const int batch = job->shape.batch, hidden = job->shape.hidden;
     const long first = (long)t * batch + row;
     vec D[MOST_ROWS * 2];
     for (int r = 0; r < rows; r++)
@@ -64,10 +145,7 @@ INLINE void backward_tile(const Backward *job, Local local, int gates, int carri
             } else
                 D[2 * r + v] = t ? load(dH, width) : splat(0.0f);
         }
-    if (bf16)
-        accumulate_bf16(D, rows, 2, job->dP16 + first * inner, inner, panel, inner);
-    else
-        accumulate(D, rows, 2, job->dP + first * inner, inner, panel, inner);
+    accumulate(D, rows, 2, job->dP, job->dP16, first, panel, gates * hidden, bf16);
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < 2; v++) {
             const int at = column + v * LANES, width = least(LANES, hidden - at);
@@ -78,13 +156,9 @@ INLINE void backward_tile(const Backward *job, Local local, int gates, int carri
         }
 }
 
-#define BACKWARD_TILE(job, t, row, rows, column, panel, bf16) \
-    backward_tile(job, local, gates, carries, t, row, rows, column, panel, bf16)
-
-INLINE void backward_rows(const Backward *job, Local local, int gates, int carries, int begin, int end) {
+INLINE void backward_rows(const Backward *job, Tile tile, Local local, int gates, int begin, int end) {
     const Shape *shape = &job->shape;
     const int hidden = shape->hidden, last = shape->steps - 1;
-    const long panel_bytes = panel_size(gates * hidden, 2, shape->bf16);
     for (int row = begin; row < end; row++)
         for (int column = 0; column < hidden; column += LANES) {
             const int width = least(LANES, hidden - column);
@@ -93,15 +167,13 @@ INLINE void backward_rows(const Backward *job, Local local, int gates, int carri
             local(job, last, row, column, width, D + load(job->dH_last + place, width), shape->bf16);
         }
     for (int t = last; t >= 0; t--)
-        for (int column = 0, p = 0; column < hidden; column += 2 * LANES, p++) {
-            const char *panel = (const char *)shape->panels + p * panel_bytes;
-            TILES(begin, end, shape->bf16, MOST_ROWS, BACKWARD_TILE, job, t, column, panel);
-        }
+        step_of_rows(tile, MOST_ROWS, shape, job, t, begin, end, gates * hidden, 2, 2 * LANES);
 }
 
-/* Pack W transposed, and take every row through all steps. */
-INLINE void backward(const Backward *job, Work rows, const float *W, int gates, void *panels, int threads) {
-    const int hidden = job->shape.hidden;
-    pack(W, 1, gates * hidden, gates * hidden, hidden, 2, LANES, 2 * LANES, job->shape.bf16, panels, threads);
-    share(rows, job, job->shape.batch, threads);
+/* What autograd is given of one place: the gradients of its gates. */
+INLINE void store_gradients(const Backward *job, long place, const vec *dP, int gates, int width, int bf16) {
+    for (int g = 0; g < gates; g++) {
+        if (job->dP) store(job->dP + place + g * job->shape.hidden, dP[g], width);
+        if (bf16) store_bf16(job->dP16 + place + g * job->shape.hidden, dP[g], width);
+    }
 }

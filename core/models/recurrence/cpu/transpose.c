@@ -4,7 +4,7 @@
  * each is read by rows, turned where it fits the nearest cache, and written by rows.
  */
 
-#include "products.h"
+#include "threads.h"
 
 enum { SIDE = 32 };
 

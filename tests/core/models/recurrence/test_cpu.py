@@ -298,16 +298,19 @@ def in_a_process(code: str, **environment: str) -> str:
 
 OTHER_PROCESSOR = """
 import torch
-from core.models.recurrence.cpu import bindings, build
+from core.models.recurrence import eager
+from core.models.recurrence.cpu import bindings, build, compiled
+from core.models.recurrence.layer import RecurrentLayer
 build._NATIVE = ("-march={}",)
 assert bindings.unavailable_reason() == "" and not bindings.multiplies_bf16(), bindings.unavailable_reason()
 torch.manual_seed(0)
-A, W, H = torch.randn(5, 7, 40), torch.randn(40, 40) / 6, torch.randn(7, 40)
-found, _ = bindings.rnn_forward(A, W, H, None, None, relu=False, bf16=False)
-for t in range(5):
-    H = torch.tanh(A[t] + H @ W)
-    assert torch.allclose(found[t + 1], H, atol=1e-5)
-dZ, _, dH = bindings.rnn_backward(found, A, A[0], W, None, relu=False, bf16=False)
+A, W, H_0 = torch.randn(5, 7, 40), torch.randn(40, 40) / 6, torch.randn(7, 40)
+leaves = [tensor.requires_grad_() for tensor in (A, W, H_0)]
+graded = []
+for path in (compiled.run, eager.run):
+    H, (last,) = path(RecurrentLayer("rnn", A * 1, W, (), (H_0,)))
+    graded.append([H, last, *torch.autograd.grad(H.sin().sum() + last.sum(), leaves)])
+assert all(torch.allclose(ours, plain, atol=1e-4) for ours, plain in zip(*graded, strict=True))
 logits = torch.randn(9, 21)
 surprises, _ = bindings.cross_entropy(logits.clone(), torch.arange(9), None, differentiate=True, bf16=False)
 assert torch.allclose(surprises, -logits.log_softmax(1).diagonal(), atol=1e-5)

@@ -1,0 +1,108 @@
+/* The entry points of all cells: pack the recurrent matrix, and take every row through all steps.
+ *
+ * Packing: the right factor M (inner, columns), element (k, j) at source[k * down + j * right], cut into panels. One of
+ * the strides is 1: that of a matrix and that of its transpose. Panel p holds, for each k, `vecs` vectors: vector v begins
+ * at column p * panel_step + v * vec_step. Columns past the end of a vec_step's range, and past `columns`, are zeros. In
+ * bf16 two neighbouring k lie side by side; `inner` is even.
+ */
+
+#include "recurrence.h"
+
+typedef struct {
+    const float *source;
+    long down, right;
+    int inner, columns, vecs, vec_step, panel_step, bf16;
+    char *panels;
+} Packing;
+
+/* Row k of a panel's vector, or its transpose read along the rows of the source. */
+static void pack_single(const Packing *job, float *to, const float *source, int width) {
+    const long stride = (long)job->vecs * LANES;
+    if (job->right == 1)
+        for (int k = 0; k < job->inner; k++) store(to + k * stride, load(source + k * job->down, width), LANES);
+    else
+        for (int i = 0; i < LANES; i++)
+            for (int k = 0; k < job->inner; k++) to[k * stride + i] = i < width ? source[k + i * job->right] : 0.0f;
+}
+
+/* The nearest number in bfloat16, ties to even, as the upper half of 32 bits; NaN stays NaN. */
+INLINE uint32_t rounded(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return x != x ? 0x7FC00000u : bits + 0x7FFFu + ((bits >> 16) & 1u);
+}
+
+INLINE uint32_t pair(const float *x, long down) { return rounded(x[0]) >> 16 | (rounded(x[down]) & 0xFFFF0000u); }
+
+static void pack_bf16(const Packing *job, uint32_t *to, const float *source, int width) {
+    const long stride = (long)job->vecs * LANES, down = job->down, right = job->right;
+    if (right == 1)
+        for (int k = 0; k < job->inner; k += 2)
+            for (int i = 0; i < LANES; i++) to[k / 2 * stride + i] = i < width ? pair(source + k * down + i, down) : 0u;
+    else
+        for (int i = 0; i < LANES; i++)
+            for (int k = 0; k < job->inner; k += 2)
+                to[k / 2 * stride + i] = i < width ? pair(source + k * down + i * right, down) : 0u;
+}
+
+static void pack_panels(const void *given, int begin, int end) {
+    const Packing *job = given;
+    const int vecs = job->vecs;
+    for (int p = begin; p < end; p++) {
+        char *panel = job->panels + p * panel_size(job->inner, vecs, job->bf16);
+        for (int v = 0; v < vecs; v++) {
+            const int width = least(LANES, job->columns - p * job->panel_step - (job->panel_step > LANES ? v * LANES : 0));
+            const float *source = job->source + ((long)p * job->panel_step + (long)v * job->vec_step) * job->right;
+            if (job->bf16)
+                pack_bf16(job, (uint32_t *)panel + v * LANES, source, width);
+            else
+                pack_single(job, (float *)panel + v * LANES, source, width);
+        }
+    }
+}
+
+static void pack(const Packing *job, int threads) {
+    share(pack_panels, job, (job->columns + job->panel_step - 1) / job->panel_step, threads);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * By the number of a cell, as in compiled.py: the RNN, the GRU, the LSTM.
+ */
+
+static const struct {
+    Work forward, backward;
+    int gates;
+} CELLS[] = {{rnn_forward, rnn_backward, 1}, {gru_forward, gru_backward, 3}, {lstm_forward, lstm_backward, 4}};
+
+void recurrence_forward(int cell, const float *A, const int64_t *ids, const float *b, float *gates, float *H,
+                        uint16_t *H16, float *C, float *inner, const float *b_hn, const float *W, void *panels,
+                        int steps, int batch, int hidden, int relu, int bf16, int threads) {
+    const Forward job = {{steps, batch, hidden, relu, bf16, panels}, A, ids, b, gates, H, C, inner, H16, b_hn};
+    const int count = CELLS[cell].gates, neighbours = count == 1; /* or a panel has one vector of each gate */
+    const Packing packing = {.source = W, .down = (long)count * hidden, .right = 1, .inner = hidden, .columns = hidden,
+                             .vecs = neighbours ? 2 : count, .vec_step = neighbours ? LANES : hidden,
+                             .panel_step = neighbours ? 2 * LANES : LANES, .bf16 = bf16, .panels = panels};
+    pack(&packing, threads);
+    share(CELLS[cell].forward, &job, batch, threads);
+}
+
+void recurrence_backward(int cell, const float *gates, const float *H, const float *C, const float *inner,
+                         const float *dH, const float *dH_last, float *dP, uint16_t *dP16, float *D_0, float *dA_h,
+                         float *E, const float *W, void *panels, int steps, int batch, int hidden, int relu, int bf16,
+                         int threads) {
+    const Backward job = {{steps, batch, hidden, relu, bf16, panels}, gates, H, C, inner, dH, dH_last, dP, dP16, D_0,
+                          dA_h, E};
+    const int wide = CELLS[cell].gates * hidden;
+    const Packing packing = {.source = W, .down = 1, .right = wide, .inner = wide, .columns = hidden, .vecs = 2,
+                             .vec_step = LANES, .panel_step = 2 * LANES, .bf16 = bf16, .panels = panels};
+    pack(&packing, threads);
+    share(CELLS[cell].backward, &job, batch, threads);
+}
+
+int has_bf16(void) {
+#if defined(__AVX512BF16__)
+    return 1;
+#else
+    return 0;
+#endif
+}
