@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
@@ -342,7 +342,6 @@ class Playground(App[None]):
     # ------------------------------------------------------------------ actions
 
     def action_help(self) -> None:
-        """Show keys, first steps and the glossary."""
         from tui.commands import key_sections
         from tui.dialogs.help import HelpScreen
 
@@ -354,14 +353,12 @@ class Playground(App[None]):
         await self.run_action(f"restore({entry!r})", self.query_one("#pane-runs"))
 
     def action_command_palette(self) -> None:
-        """Show every command by name."""
         from tui.dialogs.dialog import Palette
 
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
 
     def action_toggle_theme(self) -> None:
-        """Switch between dark and light."""
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
 
     async def action_quit(self) -> None:
@@ -377,8 +374,10 @@ class Playground(App[None]):
         """Everything that a key can do, by name."""
         from tui.commands import commands
 
-        yield from commands(self, self.query_one(HeaderLine).current)
-        yield from (item for item in super().get_system_commands(screen) if item.title not in NOT_OFFERED)
+        own = commands(self, self.query_one(HeaderLine).current)
+        textuals = (item for item in super().get_system_commands(screen) if item.title not in NOT_OFFERED)
+        for item in (*own, *textuals):  # after the palette has closed: see ``ClosesOnce``
+            yield item._replace(callback=partial(self.call_after_refresh, self.call_later, item.callback))
 
 
 def read_run(run: Run) -> tuple[RunMetadata, RunSummary]:

@@ -29,6 +29,13 @@ class Fact(Message):
         super().__setattr__(name, value)
 
 
+class Latest(Fact):
+    """A fact of which only the latest counts: it replaces one that waits to be handled."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, type(self))
+
+
 @dataclass
 class CorpusChosen(Fact):
     """A text was chosen in the Data pane; ``settings`` are the RunConfig fields of the group "text"."""
@@ -37,12 +44,8 @@ class CorpusChosen(Fact):
 
 
 @dataclass
-class TextsChanged(Fact):
+class TextsChanged(Latest):
     """The list of texts changed: one was downloaded."""
-
-    def can_replace(self, message: Message) -> bool:
-        """One reading of the list is enough."""
-        return isinstance(message, TextsChanged)
 
 
 @dataclass
@@ -101,12 +104,8 @@ class TextWritten(Fact):
 
 
 @dataclass
-class RunsChanged(Fact):
+class RunsChanged(Latest):
     """The list of runs changed: one was created, saved, renamed, copied, deleted or restored."""
-
-    def can_replace(self, message: Message) -> bool:
-        """One reading of the list is enough."""
-        return isinstance(message, RunsChanged)
 
 
 @dataclass
@@ -160,22 +159,14 @@ class EngineLost(Fact):
 
 
 @dataclass
-class DevicesFound(Fact):
+class DevicesFound(Latest):
     """An engine answered which devices its machine has, the best first."""
 
     devices: tuple[Device, ...]
 
-    def can_replace(self, message: Message) -> bool:
-        """Only the latest use of memory counts."""
-        return isinstance(message, DevicesFound)
-
 
 @dataclass
-class DeviceChosen(Fact):
+class DeviceChosen(Latest):
     """The settings name another device to train on."""
 
     device: str
-
-    def can_replace(self, message: Message) -> bool:
-        """Only the latest choice counts."""
-        return isinstance(message, DeviceChosen)

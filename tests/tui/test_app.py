@@ -154,9 +154,9 @@ async def test_palette_has_every_act(playground: Make) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
         assert {"Show Runs", "Train: Pause, and go on", "Help", "Quit", "Theme"} <= set(commands)
-        await commands["Show Runs"].callback()  # type: ignore[misc]
-        assert shown(app) == "runs"
-        await commands["Train: Edit the settings"].callback()  # type: ignore[misc]
+        commands["Show Runs"].callback()
+        await until(pilot, lambda: shown(app) == "runs")
+        commands["Train: Edit the settings"].callback()
         await until(pilot, lambda: shown(app) == "train" and app.query_one("#settings").has_focus_within)
 
 

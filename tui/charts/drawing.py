@@ -70,7 +70,6 @@ class Drawing(Visual):
 
     @property
     def height(self) -> int:
-        """Number of rows."""
         return len(self.rows)
 
     @cached_property
@@ -80,7 +79,6 @@ class Drawing(Visual):
 
     @property
     def plain(self) -> str:
-        """The rows as plain text."""
         return "\n".join(self.lines)
 
     @property

@@ -48,7 +48,6 @@ class Chart(Widget):
         self._scheduled = False
 
     def show(self, draw: Draw) -> None:
-        """Show the drawing of another function."""
         self._draw = draw
         self.invalidate()
 
@@ -186,20 +185,10 @@ class CurveChart(Chart):
         self.y_label = y_label
         self.placeholder = placeholder
 
-    def watch_series(self) -> None:
+    def _changed(self) -> None:
         self.invalidate(at_once=True)
 
-    def watch_references(self) -> None:
-        self.invalidate(at_once=True)
-
-    def watch_end(self) -> None:
-        self.invalidate(at_once=True)
-
-    def watch_log_y(self) -> None:
-        self.invalidate(at_once=True)
-
-    def watch_window(self) -> None:
-        self.invalidate(at_once=True)
+    watch_series = watch_references = watch_end = watch_log_y = watch_window = _changed
 
     def draw(self, width: int, height: int) -> Drawing:
         """The curves with the points that they have now."""

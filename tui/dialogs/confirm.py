@@ -49,7 +49,6 @@ class ConfirmDialog(Dialog[bool]):
             yield Static(f"{keys}   esc cancel", classes="dialog-keys", markup=False)
 
     def action_answer(self, answer: bool) -> None:
-        """Close the dialog with ``answer``."""
         self.dismiss(answer)
 
     @on(Button.Pressed)

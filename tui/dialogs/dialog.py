@@ -12,22 +12,25 @@ from textual.screen import ModalScreen, Screen, ScreenResultType
 class ClosesOnce:
     """Mixed into a screen: ``dismiss`` closes this screen and no other, however often it is called.
 
-    Textual pops the top screen, whichever screen calls ``dismiss``: a second key or click that arrives while a screen
-    closes would pop the screen below, and fails if that is the last. Textual's own palette does the same.
-    This is no screen itself: a widget's styles are looked up by the first of its bases that is a widget.
+    Textual pops the top screen, whichever screen calls ``dismiss``, and drops callbacks that wait for the next refresh,
+    such as those of the footer below: hence it closes after them.
+    Not a screen itself: Textual looks up a widget's styles by its first base that is a widget.
     """
 
+    _is_closing = False
+
     def dismiss(self: Any, result: Any = None) -> AwaitComplete:
-        """Close the screen if it is the top one."""
-        if not self.is_current:
-            return AwaitComplete()
-        # Textual would drop callbacks that wait until this screen is drawn, such as those of the footer's new keys.
-        put_off = self._callbacks.copy()
-        self._callbacks.clear()
-        closed = Screen.dismiss(self, result)
-        for callback, sender in put_off:
-            self.app.screen._invoke_later(callback, sender)
-        return closed
+        """Close after the next refresh, if the screen is the top one then."""
+        if self.is_current and not self._is_closing:
+            self._is_closing = True
+            self.call_after_refresh(self._close_now, result)
+        return AwaitComplete()
+
+    def _close_now(self: Any, result: Any) -> None:
+        if self.is_current:
+            Screen.dismiss(self, result)
+        else:
+            self._is_closing = False
 
 
 class Dialog(ClosesOnce, ModalScreen[ScreenResultType]):

@@ -54,7 +54,6 @@ class NameDialog(Dialog[str | None]):
             yield Static(keys, classes="dialog-keys", markup=False)
 
     def action_cancel(self) -> None:
-        """Close the dialog without a name."""
         self.dismiss(None)
 
     @on(Input.Changed)

@@ -44,7 +44,6 @@ class OtherBackendDialog(Dialog[str | None]):
             yield Static("← → choose   enter confirm   esc cancel", classes="dialog-keys", markup=False)
 
     def action_answer(self, answer: str | None = None) -> None:
-        """Close the dialog with ``answer``."""
         self.dismiss(answer)
 
     @on(Button.Pressed)

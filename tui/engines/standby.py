@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from core.engine.client import EngineClient
@@ -16,7 +16,7 @@ DIED = "the engine ended right after its start: run python -m core engine to see
 class Standby:
     """At most one standby engine; ``start`` starts one."""
 
-    def __init__(self, start: Callable[[], Awaitable[EngineClient]]) -> None:
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, EngineClient]]) -> None:
         self._start = start
         self._task: asyncio.Task[EngineClient] | None = None
         self._closed = False
@@ -24,11 +24,8 @@ class Standby:
     def prepare(self) -> None:
         """Start an engine, unless there is one already."""
         if self._task is None and not self._closed:
-            self._task = asyncio.create_task(self._started(), name="standby-engine")
+            self._task = asyncio.create_task(self._start(), name="standby-engine")
             self._task.add_done_callback(retrieve_exception)
-
-    async def _started(self) -> EngineClient:
-        return await self._start()
 
     @property
     def client(self) -> EngineClient | None:

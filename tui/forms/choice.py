@@ -47,7 +47,6 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.value, value if value in options else options[0])
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One line."""
         return 1
 
     @property
@@ -56,7 +55,6 @@ class Choice(Widget, can_focus=True):
         return sum(cell_len(option) + 4 for option in self.options) - 2 <= self.size.width
 
     def render(self) -> Content:
-        """All values, or the chosen one between arrows."""
         chosen, other = self.get_visual_style("choice--chosen"), self.get_visual_style("choice--other")
         if not self.side_by_side:
             arrows = chosen if self.has_focus else other
@@ -69,15 +67,12 @@ class Choice(Widget, can_focus=True):
         return Content("  ").join(parts)
 
     def action_move(self, by: int) -> None:
-        """Choose the next value, or the previous one."""
         self._choose((self.options.index(self.value) + by) % len(self.options))
 
     def action_jump(self, index: int) -> None:
-        """Choose the value at ``index``."""
         self._choose(index)
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the value under the pointer, or the next one."""
         event.stop()
         if not self.side_by_side:
             return self.action_move(-1 if event.x == 0 else 1)

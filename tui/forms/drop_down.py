@@ -24,12 +24,10 @@ class AnySize:
     """
 
     def action_page_up(self: Any) -> None:
-        """Move the highlight up one page."""
         if self.scrollable_content_region:
             OptionList.action_page_up(self)  # type: ignore[no-untyped-call]
 
     def action_page_down(self: Any) -> None:
-        """Move the highlight down one page."""
         if self.scrollable_content_region:
             OptionList.action_page_down(self)  # type: ignore[no-untyped-call]
 
@@ -39,7 +37,6 @@ class AnySize:
             event.prevent_default()
 
     def get_content_height(self: Any, container: Size, viewport: Size, width: int) -> int:
-        """The height of all lines."""
         return OptionList.get_content_height(self, container, viewport, max(width, LEAST_WIDTH))
 
 

@@ -70,7 +70,6 @@ class SettingField(Vertical):
 
     @property
     def text(self) -> str:
-        """The text in the editor."""
         return self._text
 
     @text.setter
@@ -111,7 +110,6 @@ class SettingField(Vertical):
             self.call_after_refresh(self.scroll_visible, animate=False)
 
     def focus_editor(self) -> None:
-        """Move the focus to the editor."""
         self.query_one(f"#edit-{self.setting.name}").focus()
 
     @on(Input.Changed)

@@ -41,7 +41,6 @@ class Fold(Widget, can_focus=True):
         self._title = title
 
     def render(self) -> Content:
-        """One line."""
         if self._title:
             return self._titled()
         if self.is_open:
@@ -63,11 +62,9 @@ class Fold(Widget, can_focus=True):
         return Content.assemble((self._title, "bold"), (f" {line} ", "dim"), words)
 
     def action_unfold(self) -> None:
-        """Open or close it."""
         self.is_open = not self.is_open
         self.post_message(self.Toggled(self, self.is_open))
 
     def on_click(self, event: events.Click) -> None:
-        """Open or close it."""
         event.stop()
         self.action_unfold()

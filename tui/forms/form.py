@@ -17,7 +17,7 @@ from textual.widgets import Static
 from core.settings.setting import Setting, Settings, Value, shown
 from tui.forms.field import SettingField
 from tui.forms.fold import Fold
-from tui.forms.schema import YES_NO, Reading, Result, Schema, texts_of
+from tui.forms.schema import YES_NO, Result, Schema, texts_of
 
 
 class Fields(VerticalScroll, can_focus=False):
@@ -37,8 +37,8 @@ class Fields(VerticalScroll, can_focus=False):
 class Form(Vertical, Generic[Result]):
     """The fields of a schema, one below the other. Every edit is read at once; wrong texts are marked at their fields.
 
-    A subclass may arrange the fields in groups, with a fold, and add a ``Static`` of the class ``form-help``, which
-    then describes the focused field.
+    ``texts`` has the text of every setting, ``reading`` their meaning. A subclass may arrange the fields in groups,
+    with a fold, and add a ``Static`` of the class ``form-help``, which then describes the focused field.
     """
 
     @dataclass
@@ -63,14 +63,14 @@ class Form(Vertical, Generic[Result]):
     ) -> None:
         super().__init__(id=id)
         self.schema = schema
-        self._texts = {**schema.default_texts(), **(texts or {})}
-        self._original = dict(self._texts)
+        self.texts: dict[str, str] = {**schema.default_texts(), **(texts or {})}
+        self._original = dict(self.texts)
         self._suggestions = suggestions or {}
-        self._reading = schema.read(self._texts)
+        self.reading = schema.read(self.texts)
         self._fields: dict[str, SettingField] = {}
         self._outside_errors: dict[str, str] = {}
-        self._pending: Mapping[str, str] = {}
-        self._helped: Setting | None = None
+        self.pending: Mapping[str, str] = {}  # notes on edits that the run does not have yet
+        self.helped: Setting | None = None  # what the help line describes
         self.ready = False
 
     # ------------------------------------------------------------------ building
@@ -82,7 +82,7 @@ class Form(Vertical, Generic[Result]):
     def field(self, name: str) -> SettingField:
         """The new field of a setting, for ``compose``."""
         field = SettingField(
-            self.schema.setting(name), self._texts[name], self.schema.placeholder(name), self._suggestions.get(name, ())
+            self.schema.setting(name), self.texts[name], self.schema.placeholder(name), self._suggestions.get(name, ())
         )
         self._fields[name] = field
         return field
@@ -98,7 +98,6 @@ class Form(Vertical, Generic[Result]):
             yield Vertical(id=f"more-{group}", classes="more")
 
     def on_mount(self) -> None:
-        """Show the state of all fields."""
         self.ready = True
         self.refresh_fields()
 
@@ -127,32 +126,15 @@ class Form(Vertical, Generic[Result]):
     # ------------------------------------------------------------------ asking
 
     @property
-    def reading(self) -> Reading[Result]:
-        """The meaning of the texts."""
-        return self._reading
-
-    @property
     def value(self) -> Result | None:
-        """The result, or None where a text is wrong."""
-        return self._reading.value
-
-    @property
-    def texts(self) -> Mapping[str, str]:
-        """The text of every setting."""
-        return self._texts
-
-    @property
-    def pending(self) -> Mapping[str, str]:
-        """The notes on edits that the run does not have yet, by setting."""
-        return self._pending
+        return self.reading.value
 
     @property
     def errors(self) -> dict[str, str]:
         """All error messages by setting, those of the engine included."""
-        return {**self._reading.errors, **self._outside_errors}
+        return {**self.reading.errors, **self._outside_errors}
 
     def focus_first(self) -> None:
-        """Move the focus to the first field."""
         next(iter(self._fields.values())).focus_editor()
 
     async def focus_error(self) -> None:
@@ -181,18 +163,18 @@ class Form(Vertical, Generic[Result]):
 
     def change(self, texts: Mapping[str, str]) -> None:
         """Put some texts into the form."""
-        changes = {name: text for name, text in texts.items() if self._texts.get(name, text) != text}
+        changes = {name: text for name, text in texts.items() if self.texts.get(name, text) != text}
         if changes:
             self._outside_errors.clear()
-        self._texts.update(changes)
+        self.texts.update(changes)
         for name, field in self._fields.items():
-            field.text = self._texts[name]
+            field.text = self.texts[name]
         self.read()
 
     def change_defaults(self, texts: Mapping[str, str]) -> None:
         """Put other defaults into the form; a text that the person has edited stays."""
         before, self._original = self._original, {**self._original, **texts}
-        self.change({name: text for name, text in texts.items() if self._texts[name] == before[name]})
+        self.change({name: text for name, text in texts.items() if self.texts[name] == before[name]})
 
     def show_outside_error(self, name: str, message: str) -> None:
         """Show an error that only the engine can find at its setting, until any setting is changed.
@@ -211,13 +193,13 @@ class Form(Vertical, Generic[Result]):
 
     def show_pending(self, notes: Mapping[str, str]) -> None:
         """Show notes, by setting, on edits that the run does not have yet."""
-        if notes != self._pending:
-            self._pending = notes
+        if notes != self.pending:
+            self.pending = notes
             self.refresh_fields()
 
     def edit(self, name: str, text: str) -> None:
         """Take the text that the person typed for a setting."""
-        self._texts[name] = text
+        self.texts[name] = text
         self._outside_errors.clear()
         self.read()
         self.post_message(self.Edited(name))
@@ -236,7 +218,7 @@ class Form(Vertical, Generic[Result]):
 
     def read(self) -> None:
         """Read the texts and show what they mean."""
-        self._reading = self.schema.read(self._texts)
+        self.reading = self.schema.read(self.texts)
         self.refresh_fields()
 
     def refresh_fields(self) -> None:
@@ -246,25 +228,24 @@ class Form(Vertical, Generic[Result]):
         errors = self.errors
         for name, field in self._fields.items():
             field.show_error(errors.get(name, ""))
-            pending = "" if name in errors else self._pending.get(name, "")
-            field.show_note(pending or self.schema.notes.get((name, self._texts[name]), ""))
-            field.set_class(self._texts[name] != self._original[name], "-changed")
-            self.show_effect(field, name in self._reading.relevant)
+            pending = "" if name in errors else self.pending.get(name, "")
+            field.show_note(pending or self.schema.notes.get((name, self.texts[name]), ""))
+            field.set_class(self.texts[name] != self._original[name], "-changed")
+            self.show_effect(field, name in self.reading.relevant)
         for fold in self.query(Fold):
             names = [setting.name for setting in self.schema.folded_in(fold.group)]
             fold.members = self.fold_members(fold.group)
             fold.set_class(any(name in errors for name in names), "-wrong")
-        if self._helped is not None:
-            self.show_help(self.setting_help(self._helped), self._helped)
+        if self.helped is not None:
+            self.show_help(self.setting_help(self.helped), self.helped)
 
     def show_effect(self, field: SettingField, has_effect: bool) -> None:
-        """Show whether a setting has an effect."""
         field.set_class(not has_effect, "-idle")
 
     def fold_members(self, group: str) -> tuple[tuple[str, bool], ...]:
         """The label of each folded setting of a group, and whether it was changed."""
         return tuple(
-            (setting.label, self._texts[setting.name] != self._original[setting.name])
+            (setting.label, self.texts[setting.name] != self._original[setting.name])
             for setting in self.schema.folded_in(group)
         )
 
@@ -278,14 +259,9 @@ class Form(Vertical, Generic[Result]):
         else:
             self.show_other_help(event.widget)
 
-    @property
-    def helped(self) -> Setting | None:
-        """The setting that the help line describes, or None."""
-        return self._helped
-
     def show_help(self, words: Content, setting: Setting | None = None) -> None:
         """Show ``words`` in the help line; ``setting`` is the setting that they describe."""
-        self._helped = setting
+        self.helped = setting
         for line in self.query(".form-help").results(Static):
             line.set_class(setting is not None, "-setting")
             if line.content != words:
@@ -293,7 +269,7 @@ class Form(Vertical, Generic[Result]):
 
     def setting_help(self, setting: Setting) -> Content:
         """The help of a setting; first why it has no effect, where it has none."""
-        return help_of(setting, self.schema.no_effect_reason(setting, self._texts))
+        return help_of(setting, self.schema.no_effect_reason(setting, self.texts))
 
     def show_other_help(self, widget: Widget) -> None:
         """Show the help of a focused widget that is no field of the schema."""

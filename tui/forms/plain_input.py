@@ -1,13 +1,8 @@
-"""An input line without control characters, which handles keys in the order in which they arrive."""
+"""An input line without control characters."""
 
 from __future__ import annotations
 
-from textual import events
-from textual.binding import Binding
 from textual.widgets import Input
-
-EDITING = {binding.key: binding.action for binding in Binding.make_bindings(Input.BINDINGS)}
-"""The actions of Input's own keys, one entry for each key."""
 
 
 def without_controls(text: str) -> str:
@@ -26,17 +21,5 @@ class PlainInput(Input):
         if self.is_attached:
             super().update_node_styles(animate)
 
-    async def on_key(self, event: events.Key) -> None:
-        """Run the action of an editing key before the next key is handled.
-
-        Textual runs it only after the key has bubbled through all ancestors. By then a letter typed right after a
-        backspace is in the field, and the backspace would delete that letter.
-        """
-        action = EDITING.get(event.key)
-        if action is not None:
-            event.stop()
-            await self.run_action(action)
-
     def validate_value(self, value: str) -> str:
-        """Remove control characters (called by Textual for every new value)."""
         return without_controls(value)

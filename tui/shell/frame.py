@@ -32,7 +32,6 @@ class FrameEdge(Widget):
         self.set_reactive(FrameEdge.title, title)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One line."""
         return 1
 
     @property
@@ -41,7 +40,6 @@ class FrameEdge(Widget):
         return max(0, self.size.width - 6)
 
     def render(self) -> Content:
-        """The line, in exactly the width of the widget."""
         left, right = self._corners[0], self._corners[1]
         title = clip_cells(self.title, self.room)
         note = self.note if cell_len(title) + cell_len(self.note) + 4 <= self.room else ""

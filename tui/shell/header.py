@@ -34,7 +34,6 @@ class PaneTab(Static):
         self._pane = pane
 
     def on_click(self, event: events.Click) -> None:
-        """Ask for the pane."""
         event.stop()
         self.post_message(self.Clicked(self._pane))
 
@@ -55,16 +54,13 @@ class HeaderLine(Horizontal):
         yield Static("", id="header-device", markup=False)
 
     def on_resize(self) -> None:
-        """Hide the name of the program where there is no room."""
         self.query_one("#header-name").display = self.size.width >= NARROWEST_NAMED
 
     def watch_current(self, before: str, after: str) -> None:
-        """Mark the tab of the pane shown."""
         for tab in self.query(PaneTab):
             tab.set_class(tab.id == f"tab-{after}", "-current")
 
     def show_device(self, words: str) -> None:
-        """Device and memory, at the right."""
         device = self.query_one("#header-device", Static)
         if device.content_size.width and cell_len(words) > device.content_size.width:
             name, *_, last = words.split(" · ")  # without the name of the processor: the memory is what changes

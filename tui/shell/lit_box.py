@@ -18,7 +18,6 @@ class LitBorder(Widget):
     """Mixed into a box: it has the class ``-lit`` while the focus is inside."""
 
     def on_descendant_focus(self) -> None:
-        """The focus entered, or moved inside."""
         self._light()
 
     def on_descendant_blur(self) -> None:

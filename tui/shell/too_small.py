@@ -23,7 +23,6 @@ class TooSmall(Widget):
             self.display = is_small
 
     def render(self) -> str:
-        """The line, wrapped if it is too long."""
         size = self.screen.size
         return (
             f"the playground needs at least {NEEDED.width}x{NEEDED.height}, this terminal is {size.width}x{size.height}"

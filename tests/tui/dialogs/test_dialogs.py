@@ -205,7 +205,7 @@ async def test_what_waits_for_a_dialog_to_be_drawn_is_done_where_it_closes_befor
                     dialog.refresh()
                     await asyncio.sleep(0)
                 dialog.dismiss()
-                await until(pilot, lambda called=called: called, 3.0)
+                await until(pilot, lambda called=called, app=app: called and len(app.screen_stack) == 1, 3.0)
                 app.push_screen(made())
                 await pilot.pause()
             assert called == [28], name

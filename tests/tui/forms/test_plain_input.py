@@ -7,13 +7,25 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 
+from tests.tui.waiting import until
 from tui.forms.plain_input import PlainInput
+from tui.shell.turns import Turns
 
 NESTED = 8
 
 
 class Form(App[None]):
-    """A field as deep in other things as those of the playground are."""
+    """A field as deep in other things as those of the playground are; keys take turns as there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns = Turns(self, super().on_event)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent) and not event.is_forwarded:
+            await self._turns.take(event)
+        else:
+            await super().on_event(event)
 
     def compose(self) -> ComposeResult:
         widget = PlainInput("tale")
@@ -46,8 +58,7 @@ async def test_keys_that_come_at_once_are_obeyed_in_their_order(keys: tuple[str,
         field.selection = type(field.selection).cursor(4)
         for name in keys:  # as a slow line brings them: in one piece
             app.post_message(key(name))
-        await pilot.pause()
-        assert field.value == value
+        await until(pilot, lambda: field.value == value)
 
 
 async def test_enter_still_submits() -> None:

@@ -55,24 +55,14 @@ class DataPane(Horizontal):
     """Chooses a text; its statistics come from a process of their own."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "u",
-            "use",
-            "Use this text",
-            tooltip="Take this text to Train, or download it first, as enter in the list does",
-            id="data.use",
-        ),
+        Binding("u", "use", "Use this text", id="data.use",
+                tooltip="Take this text to Train, or download it first; enter in the list does the same"),
         Binding("v", "view", "Next view", tooltip="Tokens, pairs, triples, batches, text, Zipf", id="data.view"),
         Binding("p", "path", "Path", tooltip="Type the path of a file of your own", id="data.path"),
-        Binding(
-            "x",
-            "cancel_download",
-            "Cancel download",
-            tooltip="Cancel the download that is under way; another one goes on from there",
-            id="data.cancel",
-        ),
+        Binding("x", "cancel_download", "Cancel download", id="data.cancel",
+                tooltip="Cancel the running download; the next one continues from there"),
         Binding("escape", "texts", "Texts", key_display="esc", tooltip="Back to the list of texts", id="data.texts"),
-    ]
+    ]  # fmt: skip
 
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -121,7 +111,6 @@ class DataPane(Horizontal):
         self._list_texts()
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> DataPane:
-        """Put the focus on the list of texts."""
         self.query_one("#data-texts").focus(scroll_visible)
         return self
 
@@ -311,7 +300,6 @@ class DataPane(Horizontal):
 
     @on(Button.Pressed, "#download-cancel")
     def action_cancel_download(self) -> None:
-        """End the download of what is chosen."""
         entry = self._wanted
         if entry is not None:
             self.workers.cancel_group(self, f"download-{entry.name}")
@@ -354,15 +342,12 @@ class DataPane(Horizontal):
         self._use_soon = False
 
     def action_view(self) -> None:
-        """The next view of the text."""
         tabs = self.query_one(TabbedContent)
         names = [pane.id or "" for pane in tabs.query(TabPane)]
         tabs.active = names[(names.index(tabs.active) + 1) % len(names)]
 
     def action_path(self) -> None:
-        """Go to the path."""
         self.query_one(PathInput).query_one(Input).focus()
 
     def action_texts(self) -> None:
-        """Back to the list."""
         self.focus()

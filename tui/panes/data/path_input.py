@@ -54,13 +54,11 @@ class _PathLine(PlainInput):
         return super().check_action(action, parameters)
 
     def action_complete(self) -> None:
-        """Complete."""
         if isinstance(self.parent, PathInput):
             self.value = self.parent.completion or self.value
             self.cursor_position = len(self.value)
 
     def action_list(self) -> None:
-        """Go to the matches."""
         if isinstance(self.parent, PathInput):
             self.parent.enter_list()
 
@@ -69,7 +67,6 @@ class _Matches(PagedList):
     """The list: up from its first line leads back to where one types."""
 
     def action_cursor_up(self) -> None:
-        """One match up."""
         if not self.highlighted and isinstance(self.parent, PathInput):
             self.parent.leave_list()
         else:
@@ -102,7 +99,6 @@ class PathInput(Vertical):
 
     @property
     def value(self) -> str:
-        """What stands in the line."""
         return self._line.value.strip()
 
     @property

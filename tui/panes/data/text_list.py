@@ -54,7 +54,6 @@ class TextList(PagedList):
                 self.replace_option_prompt_at_index(index, self._prompt(entry))
 
     def entry_at(self, index: int) -> Text | Download:
-        """What stands at a place of the list."""
         return self._entries[index]
 
     def on_click(self, event: events.Click) -> None:

@@ -104,7 +104,6 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
 
     @property
     def strategy(self) -> str:
-        """The chosen strategy."""
         return self.texts["strategy"]
 
     def turn_to(self, run: Path, facts: WriterFacts) -> None:

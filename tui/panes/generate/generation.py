@@ -191,13 +191,11 @@ class Generation(LitVertical):
         await self.query_one(ItemGrid).mount_all(more)
 
     def stop(self) -> None:
-        """The person stopped it."""
         self.flush()
         self._ended = True
         self._say(f"stopped after {counted(self._count(), 'character')}")
 
     def fail(self, sentence: str) -> None:
-        """It went wrong."""
         self.flush()
         self._ended = True
         self.add_class("-failed")

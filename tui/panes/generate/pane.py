@@ -16,7 +16,6 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.geometry import Region
 from textual.reactive import reactive
-from textual.timer import Timer
 from textual.widgets import Button, Static
 from textual.worker import Worker
 
@@ -83,7 +82,6 @@ class GeneratePane(Horizontal):
 
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._timer: Timer | None = None
         self._writing: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -99,22 +97,15 @@ class GeneratePane(Horizontal):
 
     def on_mount(self) -> None:
         self.query_one("#generate-texts").border_title = "Texts"
-        self._timer = self.set_interval(REFRESH_SECONDS, self._look, pause=True)
+        self.set_interval(REFRESH_SECONDS, self._look)
         self.watch(self.app, "current_run", self._current_run_changed, init=False)
         listen(self, {RunChosen: self._run_chosen, RunsChanged: self._runs_changed})
         self.reload()
 
     def on_show(self) -> None:
-        if self._timer:
-            self._timer.resume()
         self.reload()
 
-    def on_hide(self) -> None:
-        if self._timer:
-            self._timer.pause()
-
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> GeneratePane:
-        """Put the focus on the prefix."""
         self.reading = False
         self.query_one("#generate-prefix").focus(scroll_visible)
         return self
@@ -123,7 +114,6 @@ class GeneratePane(Horizontal):
 
     @property
     def run(self) -> RunSummary | None:
-        """The run that is asked."""
         return self._choice.run
 
     @property
@@ -132,21 +122,17 @@ class GeneratePane(Horizontal):
 
     @property
     def generations(self) -> list[Generation]:
-        """What has been written, the oldest first."""
         history = self.query_one_optional("#generate-history")
         return [child for child in history.children if isinstance(child, Generation)] if history else []
 
     @property
     def form(self) -> GenerateForm:
-        """What is asked for."""
         return self.query_one(GenerateForm)
 
     def choose(self, path: Path) -> None:
-        """Ask the run at ``path`` from now on."""
         self._choice.choose(path)
 
     def reload(self) -> None:
-        """Read the list of runs again."""
         self._choice.reload()
 
     def _runs_changed(self, _event: RunsChanged) -> None:
@@ -158,7 +144,7 @@ class GeneratePane(Horizontal):
             self.choose(event.path)
 
     def _look(self) -> None:
-        if stands(self):
+        if self.display and stands(self):
             self._choice.look()
 
     def _current_run_changed(self, path: Path | None) -> None:
@@ -193,11 +179,9 @@ class GeneratePane(Horizontal):
 
     @property
     def writing(self) -> bool:
-        """Whether a text is being written now."""
         return self._writing is not None and not self._writing.is_finished
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Each key only where it has something to do."""
         if action == "stop":
             return self.writing
         if action == "settings":
@@ -210,7 +194,6 @@ class GeneratePane(Horizontal):
 
     @on(GenerateForm.Submitted)
     def action_write(self) -> None:
-        """Let the run write."""
         run, request = self.run, self.form.value
         if request is None:
             self.call_later(self.form.focus_error)
@@ -298,12 +281,10 @@ class GeneratePane(Horizontal):
 
     @on(Button.Pressed, "#generate-stop")
     def action_stop(self) -> None:
-        """Stop writing; what is there stays."""
         if self._writing is not None:
             self._writing.cancel()
 
     def action_copy(self) -> None:
-        """Copy the text in focus, or else the newest one."""
         generations = self.generations
         if generations:
             focused = next((text for text in self.query(WrittenText) if text.has_focus), None)
@@ -312,7 +293,6 @@ class GeneratePane(Horizontal):
             self.notify(f"{counted(len(copied), 'character')} copied", markup=False)
 
     def action_clear(self) -> None:
-        """Forget the texts."""
         self.focus()
         self.query(Generation).remove()
         self.query_one(TokenView).show(None, None)
@@ -334,7 +314,6 @@ class GeneratePane(Horizontal):
         self.refresh_bindings()
 
     def action_settings(self) -> None:
-        """Back to the settings."""
         self.focus()
 
     def action_read(self) -> None:
@@ -345,7 +324,6 @@ class GeneratePane(Horizontal):
         shown.focus(scroll_visible=False)
 
     def action_shading(self) -> None:
-        """Surprise as colour, as marks, or not at all."""
         self.shading = SHADINGS[(SHADINGS.index(self.shading) + 1) % len(SHADINGS)]
 
     def watch_shading(self, shading: str) -> None:

@@ -53,17 +53,14 @@ class RunChoice(Vertical):
 
     @property
     def run(self) -> RunSummary | None:
-        """The chosen run."""
         value = self.query_one(Select).value
         return next((run for run in self._runs if str(run.path) == value), None)
 
     @property
     def path(self) -> Path | None:
-        """The folder of the chosen run."""
         return self.run.path if self.run is not None else None
 
     def choose(self, path: Path) -> None:
-        """Choose the run at ``path``."""
         self._wanted = path
         self.reload()
 

@@ -102,7 +102,6 @@ class WrittenText(Widget, can_focus=True):
 
     @property
     def text(self) -> str:
-        """Prefix and continuation, as they came."""
         return self._text
 
     @property
@@ -154,11 +153,9 @@ class WrittenText(Widget, can_focus=True):
     # ------------------------------------------------------------------ lines
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        """All there is."""
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One line at least."""
         self._wrap(width)
         return max(1, len(self._lines))
 
@@ -204,11 +201,9 @@ class WrittenText(Widget, can_focus=True):
         return bool(len(self.details)) if action in ("move", "line", "jump") else True
 
     def action_move(self, by: int) -> None:
-        """The next token, or the one before."""
         self._go(min(max(0, self.cursor + by), len(self.details) - 1))
 
     def action_jump(self, index: int) -> None:
-        """The first token, or the last one."""
         self._go(index % len(self.details))
 
     def action_line(self, by: int) -> None:
@@ -231,7 +226,6 @@ class WrittenText(Widget, can_focus=True):
         self.post_message(self.CursorMoved(self))
 
     def on_click(self, event: events.Click) -> None:
-        """The token under the pointer."""
         if len(self.details) and self._lines:
             self._go_to(event.x, event.y)
 
@@ -315,7 +309,6 @@ class WrittenText(Widget, can_focus=True):
         return selection.extract(lines), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
-        """Paint the selection."""
         self.refresh()
 
 

@@ -49,14 +49,12 @@ class LabFigures(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        """The tables, as many epochs as there is room for."""
         losses, errors = self._loss_lines(), self._error_lines()
         if not self.screen.has_class("-short"):
             return Content("\n").join([*losses, *errors])
         return Content("\n").join(errors if self.ahead and errors else losses)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as the tables may have."""
         if not self.screen.has_class("-short"):
             return LOSS_LINES + ERROR_LINES
         return ERROR_LINES if self.ahead else LOSS_LINES

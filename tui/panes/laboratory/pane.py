@@ -38,7 +38,6 @@ class LabView(LitVertical, can_focus=True):
     ]
 
     def action_move_view(self, by: int) -> None:
-        """The next view, or the one before."""
         self.query_one(Choice).action_move(by)
 
 
@@ -90,7 +89,6 @@ class LabPane(Horizontal):
 
     @property
     def form(self) -> LabForm:
-        """The settings."""
         return self.query_one(LabForm)
 
     # ------------------------------------------------------------------ computing
@@ -177,14 +175,12 @@ class LabPane(Horizontal):
             self.query_one("#lab-lesson", Static).update(Content(chosen.words(self.experiment)))
 
     def action_view(self) -> None:
-        """The next view."""
         self.query_one("#lab-views", Choice).action_move(1)
 
     # ------------------------------------------------------------------ settings
 
     @on(Button.Pressed, "#lab-noise")
     def action_noise(self) -> None:
-        """The next seed."""
         config = self.form.value
         if config is not None:
             self.form.change({"seed": str((config.seed + 1) % 2**32)})
@@ -192,7 +188,6 @@ class LabPane(Horizontal):
 
     @on(Button.Pressed, "#lab-book")
     def action_book(self) -> None:
-        """The settings of the book."""
         self.form.fill(SequenceConfig())
         self.action_compute()
 
@@ -205,7 +200,6 @@ class LabPane(Horizontal):
         self.call_after_refresh(self.form.focus_error)
 
     def action_charts(self) -> None:
-        """Back to the charts; a drawer closes."""
         self.drawer = False
         self.focus()
 

@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.notifications import Notification, Notify
-from textual.timer import Timer
 from textual.widgets import Button, DataTable, Static
 from textual.worker import Worker
 
@@ -63,7 +62,6 @@ class RunsPane(Vertical):
 
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._timer: Timer | None = None
         self._reading: Worker[None] | None = None
         self._act: Worker[None] | None = None
         self._select: Path | None = None  # the run that gets the cursor when the list is read next
@@ -88,18 +86,12 @@ class RunsPane(Vertical):
     def on_mount(self) -> None:
         self._show_face()
         self.table.display = False
-        self._timer = self.set_interval(REFRESH_SECONDS, self._look_again, pause=True)
+        self.set_interval(REFRESH_SECONDS, self._look_again)
         listen(self, {RunsChanged: self._runs_changed})
         self.reload()
 
     def on_show(self) -> None:
-        if self._timer:
-            self._timer.resume()
         self.reload()
-
-    def on_hide(self) -> None:
-        if self._timer:
-            self._timer.pause()
 
     @property
     def table(self) -> RunTable:
@@ -126,7 +118,7 @@ class RunsPane(Vertical):
 
     def _look_again(self) -> None:
         # On a slow disk a reading that is restarted at every tick would never finish.
-        if self._reading is None or self._reading.is_finished:
+        if self.display and (self._reading is None or self._reading.is_finished):
             self.reload()
 
     @work(exclusive=True, group="list")
@@ -225,7 +217,6 @@ class RunsPane(Vertical):
         return super().check_action(action, parameters)
 
     def action_trash(self) -> None:
-        """Switch between the list and the trash."""
         had_focus = self.has_focus_within
         self._in_trash = not self._in_trash
         self._show_face()
@@ -234,7 +225,6 @@ class RunsPane(Vertical):
         self.reload()
 
     def action_runs(self) -> None:
-        """Go back from the trash."""
         self.action_trash()
 
     def action_act(self, action: str) -> None:

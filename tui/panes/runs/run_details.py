@@ -122,7 +122,6 @@ class RunDetails(Container):
         yield Chart(id="run-details-chart")
 
     def show(self, run: RunSummary | None) -> None:
-        """Show ``run``, or nothing."""
         if run == self._run:
             return
         if run is None or self._run is None or run.path != self._run.path:

@@ -18,9 +18,8 @@ from core.events import State
 from core.runs.summary import RunSummary
 from core.runs.trash import DeletedRun, kept_words
 from core.settings.run_config import shown
-from core.units import bytes_text, count_text, date_text, perplexity_text
+from core.units import bytes_text, count_text, date_text, moment_of, perplexity_text
 from tui.text.cells import cell_len, clip_cells, distinct_labels
-from tui.text.quantities import age_text
 from tui.text.safe import shown_text
 
 # A sign beside the word, so that colour is never the only difference.
@@ -42,6 +41,18 @@ def state_words(run: RunSummary) -> str:
     if run.problem:
         return "✗ damaged"
     return f"{SIGNS.get(run.state, '?')} {run.state}"
+
+
+def age_text(created: str, now: datetime.datetime) -> str:
+    """``just now``, ``5 min``, ``3 h``, ``12 d``, ``2 y``: the time since an ISO date; empty for an invalid one."""
+    moment = moment_of(created)
+    if moment is None:
+        return ""
+    seconds = (now - moment).total_seconds()
+    for size, unit in ((31_557_600, "y"), (86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "just now"
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,6 @@ class RunTable(DataTable[Text]):
 
     @property
     def selected(self) -> RunSummary | None:
-        """The run under the cursor."""
         return self._runs[self.cursor_row] if 0 <= self.cursor_row < len(self._runs) else None
 
     def on_mount(self) -> None:

@@ -28,7 +28,6 @@ class EpochTable(Widget):
         self.rows = tuple(epochs[-max(1, self.size.height - 1) :][::-1])
 
     def render(self) -> Content:
-        """The heading and the lines."""
         lines = [Content.styled(HEADING, QUIET)]
         for epoch in self.rows[: max(0, self.size.height - 1)]:
             is_best = epoch.epoch == self.best

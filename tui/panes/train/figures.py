@@ -38,7 +38,6 @@ class Figures(Widget):
         self.lines = lines
 
     def render(self) -> Content:
-        """The lines."""
         return Content("\n").join(Content.styled(words, style) for words, style in self.lines)
 
 

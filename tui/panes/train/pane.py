@@ -268,13 +268,11 @@ class TrainPane(TrainParts):
 
     @on(Button.Pressed, "#train-pause")
     def action_pause(self) -> None:
-        """Pause, or go on."""
         if self.run is not None:
             self._training.pause_or_resume(self.run)
 
     @on(Button.Pressed, "#train-stop")
     def action_stop(self) -> None:
-        """Stop training; the engine saves."""
         if self.run is not None:
             self._training.stop(self.run)
 
@@ -283,13 +281,11 @@ class TrainPane(TrainParts):
         self.action_recover(str(event.button.id).removeprefix("recover-"))
 
     def action_recover(self, key: str) -> None:
-        """Go on from the last good checkpoint with a lower learning rate."""
         run, rate = self.run, lower_rates(self.run).get(key)
         if run is not None and rate is not None:
             self._training.do(self._training.recover(run, rate))
 
     def action_step(self) -> None:
-        """One batch."""
         if self.form.value is None:
             self._show_errors()
         else:
@@ -340,11 +336,9 @@ class TrainPane(TrainParts):
         return run.config is None or self.fresh or differs(run.config, self.form.texts)
 
     def action_log(self) -> None:
-        """Logarithmic or linear."""
         self.view.log_scale = not self.view.log_scale
 
     def action_window(self) -> None:
-        """All epochs or the last ones only."""
         self.view.next_window()
 
     def action_new_run(self) -> None:
@@ -375,7 +369,6 @@ class TrainPane(TrainParts):
 
     @work
     async def action_save(self) -> None:
-        """Save now, or a copy under another name."""
         run = self.run
         if run is None:
             return

@@ -53,17 +53,14 @@ class TrainParts(Horizontal):
 
     @property
     def panel(self) -> SettingsPanel:
-        """The left side."""
         return self.query_one(SettingsPanel)
 
     @property
     def form(self) -> SettingsForm:
-        """The settings."""
         return self.panel.form
 
     @property
     def view(self) -> RunView:
-        """The run on screen."""
         return self.query_one(RunView)
 
     @property
@@ -82,7 +79,6 @@ class TrainParts(Horizontal):
             self.post_message(DeviceChosen(device))
 
     def settings_changed(self) -> None:
-        """Show the run's new value of a live setting."""
         self.show_plan()
         self.view.changed()
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from core.runs.pace import Pace
-from core.training.preflight import Preflight, device_named
+from core.training.preflight import Preflight
 from core.units import bytes_text, count_text, counted
 from tui.panes.train.status_line import clock_text
 from tui.text.safe import shown_text
 
 CUT = "of a longer text; max tokens 0 uses all"
-__all__ = ["device_named", "preflight_lines", "seconds_text"]
 
 
 def preflight_lines(facts: Preflight, pace: Pace | None = None, brief: bool = False) -> list[str]:

@@ -24,7 +24,6 @@ class Recovery(Horizontal):
                          tooltip="Go on from the last good checkpoint with a smaller learning rate")  # fmt: skip
 
     def show(self, rates: Mapping[str, float]) -> None:
-        """Offer ``rates``, by key."""
         self.display = bool(rates)
         for key in DIVISORS:
             button = self.query_one(f"#recover-{key}", Button)

@@ -124,7 +124,6 @@ class RunView(LitVertical):
     # ------------------------------------------------------------------ changes
 
     def watch_run(self, run: WatchedRun | None) -> None:
-        """Show another run, or none."""
         self._run = run
         self._painted = NOTHING_PAINTED
         self.query_one(Figures).show(None)
@@ -174,7 +173,6 @@ class RunView(LitVertical):
         self.query_one(CurvePanel).focus()
 
     def next_window(self) -> None:
-        """Show all epochs or only the last ones."""
         self.window = WINDOWS[(WINDOWS.index(self.window) + 1) % len(WINDOWS)]
 
     # ------------------------------------------------------------------ painting

@@ -43,12 +43,10 @@ class SettingsPanel(LitVertical):
 
     @property
     def form(self) -> SettingsForm:
-        """The settings."""
         return self.query_one(SettingsForm)
 
     @property
     def facts(self) -> FormFacts:
-        """The preflight figures of these settings."""
         return self.query_one(FormFacts)
 
     def show_plan(self, plan: Plan, run: WatchedRun | None, data_dir: Path | None) -> None:
