@@ -61,13 +61,7 @@ class RNNScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        A: Tensor,
-        W_hh: Tensor,
-        H_0: Tensor,
-        relu: bool,
-        bf16: bool,
-        fused: bool = True,
+        ctx: Any, A: Tensor, W_hh: Tensor, H_0: Tensor, relu: bool, bf16: bool, fused: bool = True
     ) -> tuple[Tensor, Tensor]:
         ctx.relu, ctx.bf16, ctx.fused = relu, bf16, fused
         num_steps, batch, hidden = A.shape
@@ -130,13 +124,7 @@ class GRUScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        A: Tensor,
-        W_h: Tensor,
-        b_hn: Tensor,
-        H_0: Tensor,
-        bf16: bool,
-        fused: bool = True,
+        ctx: Any, A: Tensor, W_h: Tensor, b_hn: Tensor, H_0: Tensor, bf16: bool, fused: bool = True
     ) -> tuple[Tensor, Tensor]:
         hidden = H_0.shape[-1]
         ctx.bf16, ctx.fused = bf16, fused
@@ -219,13 +207,7 @@ class LSTMScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        A: Tensor,
-        W_h: Tensor,
-        H_0: Tensor,
-        C_0: Tensor,
-        bf16: bool,
-        fused: bool = True,
+        ctx: Any, A: Tensor, W_h: Tensor, H_0: Tensor, C_0: Tensor, bf16: bool, fused: bool = True
     ) -> tuple[Tensor, Tensor, Tensor]:
         hidden = H_0.shape[-1]
         ctx.bf16, ctx.fused = bf16, fused
@@ -277,15 +259,14 @@ class LSTMScan(torch.autograd.Function):
 # A layer over time, and one step without gradients
 
 
+_SCANS = {"rnn": RNNScan, "gru": GRUScan, "lstm": LSTMScan}
+
+
 def run(layer: RecurrentLayer) -> tuple[Tensor, HiddenState]:
     """The hidden states of all steps, (num_steps, batch, hidden), and the state after the last one."""
-    A, W_h, state, options = layer.inputs(), layer.W_h, layer.state, (layer.bf16, layer.fused)
-    if layer.cell == "rnn":
-        H, *last = RNNScan.apply(A, W_h, *state, layer.relu, *options)  # type: ignore[no-untyped-call]
-    elif layer.cell == "gru":
-        H, *last = GRUScan.apply(A, W_h, *layer.extra, *state, *options)  # type: ignore[no-untyped-call]
-    else:
-        H, *last = LSTMScan.apply(A, W_h, *state, *options)  # type: ignore[no-untyped-call]
+    options = ([layer.relu] if layer.cell == "rnn" else []) + [layer.bf16, layer.fused]
+    given = (layer.inputs(), layer.W_h, *layer.extra, *layer.state, *options)
+    H, *last = _SCANS[layer.cell].apply(*given)  # type: ignore[no-untyped-call]
     return H, tuple(last)
 
 

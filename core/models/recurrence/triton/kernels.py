@@ -1,15 +1,15 @@
 """The recurrences as one launch for all steps, in Triton: the kernels that ``plan.py`` plans.
 
-A grid of ``PARTS`` x groups programs. The rows of a batch do not know of one another, so each group takes ``BLOCK_B``
-rows of its own; within a group, each program takes ``BLOCK_N`` hidden units with all their gates, and keeps the
-columns of the recurrent matrix that make them in shared memory from the first step to the last. A step is then one
-small product, ``(BLOCK_B, HIDDEN) @ (HIDDEN, BLOCK_N)`` for each gate, and what follows it element by element.
+A grid of ``PARTS`` x groups programs. The rows of a batch are independent, so each group takes ``BLOCK_B`` rows; within
+a group, each program takes ``BLOCK_N`` hidden units with all their gates, and keeps their columns of the recurrent
+matrix in shared memory from the first step to the last. A step is then one small product, ``(BLOCK_B, HIDDEN) @
+(HIDDEN, BLOCK_N)`` for each gate, and what follows it element by element.
 
 Between two steps every program needs the units of all others of its group: each writes its own to global memory and
-adds one to the group's counter (release); each waits until the counter says that all have come (acquire). The states
-of different steps lie at different addresses, each written once, and are read past the first-level cache. A program
-that has waited absurdly long gives up and writes NaN, which nobody mistakes for a result. There is no sum over
-programs and no atomic operation on data: the same numbers come out every time.
+adds one to the group's counter (release), and waits until the counter shows that all have arrived (acquire). The states
+of different steps have different addresses, each written once, and are read past the first-level cache. A program that
+waits for seconds gives up and writes NaN. There is no sum over programs and no atomic operation on data: the numbers
+are the same every time.
 
 The product over ``HIDDEN`` is cut into ``CHUNKS`` of ``SIZE`` that the warps compute side by side, a batched product,
 and then added in a fixed order. ``FACTOR`` is the number format of the factors, ``PRECISION`` how tensor cores multiply
@@ -30,6 +30,15 @@ import triton.language as tl
 
 # About seconds: a program polls some million times a second.
 _PATIENCE = tl.constexpr(1 << 23)
+
+
+@triton.jit
+def _own(batch, HIDDEN: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr):
+    """This program's units and rows, which rows there are, the mask of both, and their places in (batch, hidden)."""
+    unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
+    is_row = row < batch
+    return unit, row, is_row, is_row[:, None] & (unit < HIDDEN)[None, :], row[:, None] * HIDDEN + unit[None, :]
 
 
 @triton.jit
@@ -58,7 +67,7 @@ def _times(X, W, PRECISION: tl.constexpr):
 
 @triton.jit
 def _arrive(counter, PARTS: tl.constexpr):
-    """Tell the group that this program's part of a step is written."""
+    """Signal to the group that this program's part of a step is written."""
     tl.debug_barrier()  # all threads of the program have stored
     if PARTS > 1:
         tl.atomic_add(counter, 1, sem="release", scope="gpu")
@@ -99,14 +108,8 @@ def rnn_forward(
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """H_{t+1} = activation(A_t + H_t W); H: (num_steps + 1, batch, hidden), its first is given."""
-    unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    counter, is_row = counters + tl.program_id(1), row < batch
-    mask, place, step = (
-        is_row[:, None] & (unit < HIDDEN)[None, :],
-        row[:, None] * HIDDEN + unit[None, :],
-        batch * HIDDEN,
-    )
+    unit, row, is_row, mask, place = _own(batch, HIDDEN, BLOCK_B, BLOCK_N)
+    counter, step = counters + tl.program_id(1), batch * HIDDEN
     w = _weights(W, k_stride, n_stride, unit, HIDDEN, CHUNKS, SIZE, FACTOR)
     for t in tl.range(first, last, num_stages=1):  # a pipeline would read a state before it is there
         Z = tl.load(A + t * step + place, mask=mask, other=0.0)
@@ -124,14 +127,8 @@ def rnn_backward(
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dZ_t = K_t * (dH_t + dZ_{t+1} W^T); ``k_stride`` and ``n_stride`` are those of W transposed."""
-    unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    counter, is_row = counters + tl.program_id(1), row < batch
-    mask, place, step = (
-        is_row[:, None] & (unit < HIDDEN)[None, :],
-        row[:, None] * HIDDEN + unit[None, :],
-        batch * HIDDEN,
-    )
+    unit, row, is_row, mask, place = _own(batch, HIDDEN, BLOCK_B, BLOCK_N)
+    counter, step = counters + tl.program_id(1), batch * HIDDEN
     w = _weights(W, k_stride, n_stride, unit, HIDDEN, CHUNKS, SIZE, FACTOR)
     for s in tl.range(first, last, num_stages=1):
         t = num_steps - 1 - s
@@ -157,14 +154,8 @@ def gru_forward(
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """``eager.GRUScan``'s forward pass: Z, R and H~ take the place of A; N: (num_steps, batch, hidden)."""
-    unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    counter, is_row = counters + tl.program_id(1), row < batch
-    mask, place, step = (
-        is_row[:, None] & (unit < HIDDEN)[None, :],
-        row[:, None] * HIDDEN + unit[None, :],
-        batch * HIDDEN,
-    )
+    unit, row, is_row, mask, place = _own(batch, HIDDEN, BLOCK_B, BLOCK_N)
+    counter, step = counters + tl.program_id(1), batch * HIDDEN
     gate = row[:, None] * (3 * HIDDEN) + unit[None, :]
     across = HIDDEN * n_stride
     w_z = _weights(W, k_stride, n_stride, unit, HIDDEN, CHUNKS, SIZE, FACTOR)
@@ -198,14 +189,8 @@ def gru_backward(
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """``eager.GRUScan``'s backward pass: dP: [dA^z dA^r dN], D: what each state is charged with."""
-    unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    counter, is_row = counters + tl.program_id(1), row < batch
-    mask, place, step = (
-        is_row[:, None] & (unit < HIDDEN)[None, :],
-        row[:, None] * HIDDEN + unit[None, :],
-        batch * HIDDEN,
-    )
+    unit, row, is_row, mask, place = _own(batch, HIDDEN, BLOCK_B, BLOCK_N)
+    counter, step = counters + tl.program_id(1), batch * HIDDEN
     gate = row[:, None] * (3 * HIDDEN) + unit[None, :]
     across = HIDDEN * k_stride
     w_z = _weights(W, k_stride, n_stride, unit, HIDDEN, CHUNKS, SIZE, FACTOR)
@@ -225,14 +210,10 @@ def gru_backward(
         n = tl.load(N + t * step + place, mask=mask, other=0.0)
         before = tl.load(H + t * step + place, mask=mask, other=0.0)
         d += _wait(counter, s - first, PARTS)
-        wide = 3 * HIDDEN
-        d += _times(_tile(dP + later, row, is_row & follows, wide, HIDDEN, CHUNKS, SIZE, FACTOR), w_z, PRECISION)
-        d += _times(
-            _tile(dP + later + HIDDEN, row, is_row & follows, wide, HIDDEN, CHUNKS, SIZE, FACTOR), w_r, PRECISION
-        )
-        d += _times(
-            _tile(dP + later + 2 * HIDDEN, row, is_row & follows, wide, HIDDEN, CHUNKS, SIZE, FACTOR), w_n, PRECISION
-        )
+        there, wide = is_row & follows, 3 * HIDDEN
+        d += _times(_tile(dP + later, row, there, wide, HIDDEN, CHUNKS, SIZE, FACTOR), w_z, PRECISION)
+        d += _times(_tile(dP + later + HIDDEN, row, there, wide, HIDDEN, CHUNKS, SIZE, FACTOR), w_r, PRECISION)
+        d += _times(_tile(dP + later + 2 * HIDDEN, row, there, wide, HIDDEN, CHUNKS, SIZE, FACTOR), w_n, PRECISION)
         dN = d * (1.0 - Z) * (1.0 - C * C) * R
         tl.store(D + t * step + place, d, mask=mask)
         tl.store(dP + t * 3 * step + gate, d * (before - C) * Z * (1.0 - Z), mask=mask)
@@ -252,14 +233,8 @@ def lstm_forward(
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """``eager.LSTMScan``'s forward pass: O, I, F and C~ take the place of A; H, C: (num_steps + 1, batch, hidden)."""
-    unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    counter, is_row = counters + tl.program_id(1), row < batch
-    mask, place, step = (
-        is_row[:, None] & (unit < HIDDEN)[None, :],
-        row[:, None] * HIDDEN + unit[None, :],
-        batch * HIDDEN,
-    )
+    unit, row, is_row, mask, place = _own(batch, HIDDEN, BLOCK_B, BLOCK_N)
+    counter, step = counters + tl.program_id(1), batch * HIDDEN
     gate = row[:, None] * (4 * HIDDEN) + unit[None, :]
     across = HIDDEN * n_stride
     w_o = _weights(W, k_stride, n_stride, unit, HIDDEN, CHUNKS, SIZE, FACTOR)
@@ -298,14 +273,8 @@ def lstm_backward(
     CHUNKS: tl.constexpr, SIZE: tl.constexpr, FACTOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """``eager.LSTMScan``'s backward pass; E: (batch, hidden), dC_last before and dC_0 after."""
-    unit = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    row = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    counter, is_row = counters + tl.program_id(1), row < batch
-    mask, place, step = (
-        is_row[:, None] & (unit < HIDDEN)[None, :],
-        row[:, None] * HIDDEN + unit[None, :],
-        batch * HIDDEN,
-    )
+    unit, row, is_row, mask, place = _own(batch, HIDDEN, BLOCK_B, BLOCK_N)
+    counter, step = counters + tl.program_id(1), batch * HIDDEN
     gate = row[:, None] * (4 * HIDDEN) + unit[None, :]
     across, wide = HIDDEN * k_stride, 4 * HIDDEN
     w_o = _weights(W, k_stride, n_stride, unit, HIDDEN, CHUNKS, SIZE, FACTOR)

@@ -51,123 +51,69 @@ def _launch(
     counters = torch.zeros(plan.groups, dtype=torch.int32, device=H.device)
     factor = {torch.float64: tl.float64, torch.float32: tl.float32}[H.dtype]
     kernel = getattr(kernels, name)[(plan.parts, plan.groups)]
-    # One program needs nobody, and a launch of one step waits for nobody.
+    # A single program, or a launch of one step, has nothing to wait for.
     options = {"launch_cooperative_grid": True} if plan.at_once and plan.parts > 1 else {}
     for first, last in [(0, num_steps)] if plan.at_once else [(step, step + 1) for step in range(num_steps)]:
         kernel(
-            *tensors,
-            counters,
-            first,
-            last,
-            *scalars,
-            PARTS=plan.parts,
-            BLOCK_B=plan.rows,
-            BLOCK_N=plan.units,
-            CHUNKS=plan.chunks,
-            SIZE=plan.size,
-            FACTOR=tl.bfloat16 if precision == "bf16" else factor,
+            *tensors, counters, first, last, *scalars, PARTS=plan.parts, BLOCK_B=plan.rows, BLOCK_N=plan.units,
+            CHUNKS=plan.chunks, SIZE=plan.size, FACTOR=tl.bfloat16 if precision == "bf16" else factor,
             PRECISION="ieee" if precision == "bf16" or H.dtype is torch.float64 else precision,
-            num_warps=plan.warps,
-            num_stages=1,
-            **options,
-        )
+            num_warps=plan.warps, num_stages=1, **options,
+        )  # fmt: skip
 
 
-class PersistentRNN(torch.autograd.Function):
-    """``eager.RNNScan`` in one launch each way."""
+class PersistentScan(torch.autograd.Function):
+    """The scan of any cell in one launch each way. Shapes and names are those of ``eager.py``."""
 
     @staticmethod
     def forward(
-        ctx: Any, A: Tensor, W_hh: Tensor, H_0: Tensor, relu: bool, plan: Plan, precision: str
-    ) -> tuple[Tensor, Tensor]:
-        num_steps, batch, hidden = A.shape
-        H = A.new_empty(num_steps + 1, batch, hidden)
-        H[0] = H_0
-        scalars = (batch, W_hh.stride(0), W_hh.stride(1), relu, hidden)
-        _launch("rnn_forward", plan, precision, num_steps, (A.detach().contiguous(), W_hh, H), scalars)
-        ctx.save_for_backward(H, W_hh)
-        ctx.relu, ctx.plan, ctx.precision = relu, plan, precision
-        return H[1:], H[-1].clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dH: Tensor, dH_last: Tensor) -> tuple[Tensor | None, ...]:
-        H, W_hh = ctx.saved_tensors
-        num_steps, batch, hidden = dH.shape
-        bf16 = ctx.precision == "bf16"
-        dZ = torch.empty_like(dH, memory_format=torch.contiguous_format)
-        tensors = (dH.contiguous(), dH_last.contiguous(), H, W_hh, dZ)
-        scalars = (num_steps, batch, W_hh.stride(1), W_hh.stride(0), ctx.relu, hidden)
-        _launch("rnn_backward", ctx.plan, ctx.precision, num_steps, tensors, scalars)
-        dW_hh = transposed_product(H[:-1].reshape(-1, hidden), dZ.view(-1, hidden), bf16=bf16)
-        return dZ, dW_hh, product(dZ[0], W_hh.t(), bf16=bf16), None, None, None
-
-
-class PersistentGRU(torch.autograd.Function):
-    """``eager.GRUScan`` in one launch each way."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, A: Tensor, W_h: Tensor, b_hn: Tensor, H_0: Tensor, plan: Plan, precision: str
-    ) -> tuple[Tensor, Tensor]:
+        ctx: Any, cell: str, relu: bool, plan: Plan, precision: str,
+        A: Tensor, W: Tensor, b_hn: Tensor | None, *state: Tensor,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
         num_steps, batch, _ = A.shape
-        hidden = H_0.shape[-1]
-        H = A.new_empty(num_steps + 1, batch, hidden)
-        H[0] = H_0
-        gates, N = A.detach().contiguous(), A.new_empty(num_steps, batch, hidden)
-        scalars = (batch, W_h.stride(0), W_h.stride(1), hidden)
-        _launch("gru_forward", plan, precision, num_steps, (gates, W_h, b_hn.contiguous(), H, N), scalars)
-        ctx.save_for_backward(H, gates, N, W_h)
-        ctx.plan, ctx.precision = plan, precision
-        return H[1:], H[-1].clone()
+        hidden = W.shape[0]
+        stacks = A.new_empty(len(state), num_steps + 1, batch, hidden)  # H and, for the LSTM, C
+        stacks[:, 0] = torch.stack(state)
+        gates = A.detach().contiguous()  # the gates take the place of A
+        scalars: tuple[object, ...] = (batch, W.stride(0), W.stride(1), hidden)
+        if cell == "rnn":
+            kept, scalars = (*stacks,), (*scalars[:3], relu, hidden)
+            tensors = (gates, W, *stacks)
+        else:
+            inner = A.new_empty(num_steps, batch, hidden)  # N of the GRU, tanh C of the LSTM
+            kept = (*stacks, gates, inner)
+            tensors = (gates, W, *([] if b_hn is None else [b_hn.contiguous()]), *stacks, inner)
+        _launch(f"{cell}_forward", plan, precision, num_steps, tensors, scalars)
+        ctx.save_for_backward(W, *kept)
+        ctx.cell, ctx.relu, ctx.plan, ctx.precision = cell, relu, plan, precision
+        return stacks[0, 1:], *(stack[-1].clone() for stack in stacks)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dH: Tensor, dH_last: Tensor) -> tuple[Tensor | None, ...]:
-        H, gates, N, W_h = ctx.saved_tensors
-        num_steps, batch, hidden = dH.shape
-        bf16 = ctx.precision == "bf16"
-        dP, D = torch.empty_like(gates), torch.empty_like(N)
-        tensors = (dH.contiguous(), dH_last.contiguous(), H, gates, N, W_h, dP, D)
-        scalars = (num_steps, batch, W_h.stride(1), W_h.stride(0), hidden)
-        _launch("gru_backward", ctx.plan, ctx.precision, num_steps, tensors, scalars)
-        Z, _, H_tilda = gates.chunk(3, dim=-1)
-        dH_0 = product(dP[0], W_h.t(), bf16=bf16).addcmul_(D[0], Z[0])
-        dW_h = transposed_product(H[:-1].reshape(-1, hidden), dP.view(-1, 3 * hidden), bf16=bf16)
-        candidate = dP.view(num_steps, batch, 3, hidden)[:, :, 2]
-        db_hn = candidate.sum((0, 1))
-        # dA differs from dP in the candidate alone
-        torch.mul((1 - H_tilda * H_tilda).mul_(1 - Z), D, out=candidate)
-        return dP, dW_h, db_hn, dH_0, None, None
-
-
-class PersistentLSTM(torch.autograd.Function):
-    """``eager.LSTMScan`` in one launch each way."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, A: Tensor, W_h: Tensor, H_0: Tensor, C_0: Tensor, plan: Plan, precision: str
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        num_steps, batch, _ = A.shape
-        hidden = H_0.shape[-1]
-        H, C = A.new_empty(2, num_steps + 1, batch, hidden)
-        H[0], C[0] = H_0, C_0
-        gates, tanh_C = A.detach().contiguous(), A.new_empty(num_steps, batch, hidden)
-        scalars = (batch, W_h.stride(0), W_h.stride(1), hidden)
-        _launch("lstm_forward", plan, precision, num_steps, (gates, W_h, H, C, tanh_C), scalars)
-        ctx.save_for_backward(H, C, gates, tanh_C, W_h)
-        ctx.plan, ctx.precision = plan, precision
-        return H[1:], H[-1].clone(), C[-1].clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dH: Tensor, dH_last: Tensor, dC_last: Tensor) -> tuple[Tensor | None, ...]:
-        H, C, gates, tanh_C, W_h = ctx.saved_tensors
-        num_steps, batch, hidden = dH.shape
-        bf16 = ctx.precision == "bf16"
-        dA, E = torch.empty_like(gates), dC_last.clone(memory_format=torch.contiguous_format)
-        tensors = (dH.contiguous(), dH_last.contiguous(), gates, C, tanh_C, W_h, dA, E)
-        scalars = (num_steps, batch, W_h.stride(1), W_h.stride(0), hidden)
-        _launch("lstm_backward", ctx.plan, ctx.precision, num_steps, tensors, scalars)
-        dW_h = transposed_product(H[:-1].reshape(-1, hidden), dA.view(-1, 4 * hidden), bf16=bf16)
-        return dA, dW_h, product(dA[0], W_h.t(), bf16=bf16), E, None, None
+    def backward(ctx: Any, dH: Tensor, dH_last: Tensor, *dC_last: Tensor) -> tuple[Tensor | None, ...]:
+        W, H, *kept = ctx.saved_tensors
+        (num_steps, batch, hidden), columns = dH.shape, W.shape[1]
+        bf16, carried = ctx.precision == "bf16", []
+        dP = dH.new_empty(num_steps, batch, columns)
+        scalars: tuple[object, ...] = (num_steps, batch, W.stride(1), W.stride(0), hidden)
+        if ctx.cell == "rnn":
+            scalars, tensors = (*scalars[:4], ctx.relu, hidden), (H, W, dP)
+        elif ctx.cell == "gru":
+            carried = [dH.new_empty(dH.shape)]  # D
+            tensors = (H, *kept, W, dP, *carried)
+        else:
+            carried = [dC_last[0].clone(memory_format=torch.contiguous_format)]  # E
+            C, gates, tanh_C = kept
+            tensors = (gates, C, tanh_C, W, dP, *carried)
+        given = (dH.contiguous(), dH_last.contiguous(), *tensors)
+        _launch(f"{ctx.cell}_backward", ctx.plan, ctx.precision, num_steps, given, scalars)
+        dW = transposed_product(H[:-1].reshape(-1, hidden), dP.view(-1, columns), bf16=bf16)
+        dH_0 = product(dP[0], W.t(), bf16=bf16)
+        if ctx.cell != "gru":
+            return None, None, None, None, dP, dW, None, dH_0, *carried
+        (D,), (Z, _, H_tilda) = carried, kept[0].chunk(3, dim=-1)
+        dH_0.addcmul_(D[0], Z[0])
+        dN = dP[..., 2 * hidden :]
+        db_hn = dN.sum((0, 1))
+        torch.mul((1 - H_tilda * H_tilda).mul_(1 - Z), D, out=dN)  # dA differs from dP in the candidate alone
+        return None, None, None, None, dP, dW, db_hn, dH_0

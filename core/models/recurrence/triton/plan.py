@@ -38,7 +38,7 @@ from torch import Tensor
 
 from core.models.recurrence import eager
 from core.models.recurrence.layer import RecurrentLayer, Shape
-from core.models.recurrence.triton.launch import PersistentGRU, PersistentLSTM, PersistentRNN, Plan
+from core.models.recurrence.triton.launch import PersistentScan, Plan
 from core.models.scratch import CELLS, HiddenState
 
 _LOG = logging.getLogger(__name__)
@@ -214,11 +214,7 @@ def run_if_chosen(layer: RecurrentLayer) -> tuple[Tensor, HiddenState] | None:
 
 def run(plan: Plan, layer: RecurrentLayer, *, precision: str = "tf32x3") -> tuple[Tensor, HiddenState]:
     """See ``eager.run``; computed in the layout of ``plan``."""
-    A, W_h, state, options = layer.A, layer.W_h, layer.state, (plan, precision)
-    if layer.cell == "rnn":
-        H, *last = PersistentRNN.apply(A, W_h, *state, layer.relu, *options)  # type: ignore[no-untyped-call]
-    elif layer.cell == "gru":
-        H, *last = PersistentGRU.apply(A, W_h, *layer.extra, *state, *options)  # type: ignore[no-untyped-call]
-    else:
-        H, *last = PersistentLSTM.apply(A, W_h, *state, *options)  # type: ignore[no-untyped-call]
+    b_hn = layer.extra[0] if layer.extra else None
+    given = (layer.cell, layer.relu, plan, precision, layer.A, layer.W_h, b_hn, *layer.state)
+    H, *last = PersistentScan.apply(*given)  # type: ignore[no-untyped-call]
     return H, tuple(last)
