@@ -48,7 +48,8 @@ def write_file(path: Path, data: bytes, *, replace: bool = False) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents where they are missing. Raises UserError."""
+    """Create a folder and its parents where they are missing. Raises UserError, also inside the folder of a run."""
+    _refuse_run_folder(path, path.absolute())
     try:
         make_folders(path)
     except OSError as error:
@@ -77,8 +78,7 @@ def _target(path: Path, replace: bool) -> Path:
         raise UserError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
     if folder is None:
         raise UserError(f"there is no folder {path.parent}: make it first, or name another place")
-    if Run(target.parent).exists():
-        raise UserError(f"{path} is in the folder of a run, which keeps only its own files: name another place")
+    _refuse_run_folder(path, target.parent)
     if found is not None and stat.S_ISDIR(found.st_mode):
         raise UserError(f"{path} is a folder: name a file")
     if found is not None and not stat.S_ISREG(found.st_mode):
@@ -88,6 +88,11 @@ def _target(path: Path, replace: bool) -> Path:
     if not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=True):
         raise UserError(f"{path} cannot be written: {os.strerror(errno.EACCES)}")
     return target
+
+
+def _refuse_run_folder(path: Path, folder: Path) -> None:
+    if any(Run(place).exists() for place in (folder, *folder.parents)):
+        raise UserError(f"{path} is in the folder of a run, which keeps only its own files: name another place")
 
 
 def _status(path: Path) -> os.stat_result | None:

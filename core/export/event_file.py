@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 FILE_MARK = "tfevents"
 """TensorBoard takes for an event file whatever has this in its name."""
@@ -51,7 +52,7 @@ def event_file(events: Iterable[Scalars], begun: float) -> bytes:
     """
     records = [_record(_double(1, begun) + _field(3, _VERSION))]
     for event in events:
-        values = b"".join(_field(1, _field(1, tag.encode()) + _float(2, value)) for tag, value in event.values.items())
+        values = b"".join(_field(1, _tag(tag) + _float(2, value)) for tag, value in event.values.items())
         records.append(_record(_double(1, event.time) + b"\x10" + _varint(event.step) + _field(5, values)))
     return b"".join(records)
 
@@ -59,6 +60,11 @@ def event_file(events: Iterable[Scalars], begun: float) -> bytes:
 def _record(data: bytes) -> bytes:
     length = struct.pack("<Q", len(data))
     return b"".join((length, _checksum(length), data, _checksum(data)))
+
+
+@cache
+def _tag(tag: str) -> bytes:
+    return _field(1, tag.encode())
 
 
 def _field(number: int, data: bytes) -> bytes:

@@ -23,6 +23,7 @@ DOTS_PER_INCH = 200
 COLUMNS = 1600
 """Places along x at which a long curve keeps its lowest and its highest point: more than the dots of the picture."""
 _MARKERS_PER_CURVE = 8
+_MOST_WITHIN, _LEGEND_ROWS = 8, 20
 _DASHES = ("-", "--", ":", "-.")
 _RAW_OPACITY = 0.25
 _LATEST = 32_503_680_000.0  # the year 3000, in seconds since 1970: dates have an end
@@ -98,8 +99,9 @@ def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, li
     data = io.BytesIO()
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # the remark says it once for all
-        figure = figures.Figure(figsize=INCHES, dpi=DOTS_PER_INCH, layout="constrained")
-        _draw(figure.add_subplot(), lines, chart)
+        size = (INCHES[0] + _legend_inches(lines), INCHES[1])
+        figure = figures.Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
+        _draw(figure, lines, chart)
         figure.savefig(data, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return data.getvalue(), [*remarks, *filter(None, (problem,))]
 
@@ -146,7 +148,8 @@ def _only_figure(curve: Curve) -> str:
     return figures[0] if len(figures) == 1 else ""
 
 
-def _draw(axes: Any, lines: Sequence[_Line], chart: Chart) -> None:
+def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:
+    axes = figure.add_subplot()
     looks = appearances(line.curve.name for line in lines)
     handles = []
     for number, line in enumerate(lines):
@@ -169,16 +172,29 @@ def _draw(axes: Any, lines: Sequence[_Line], chart: Chart) -> None:
     _text(axes.set_ylabel(named[0] if len(named) == 1 else _shared(named)))
     if chart.title:
         _text(axes.set_title(chart.title))
-    _legend(axes, handles, lines, named if len(named) > 1 else [], chart)
-
-
-def _legend(axes: Any, handles: list[Any], lines: Sequence[_Line], metrics: list[str], chart: Chart) -> None:
     # A label is set afterwards: matplotlib takes one that begins with _ for none, and $ for the begin of a formula.
-    legend = axes.legend(handles, ["."] * len(handles), loc="best", handlelength=3.0)
+    blank, columns = ["."] * len(handles), _legend_columns(lines)
+    if columns:
+        legend = figure.legend(handles, blank, loc="outside right upper", ncols=columns, handlelength=3.0, fontsize=7)
+    else:
+        legend = axes.legend(handles, blank, loc="best", handlelength=3.0)
     for text, line in zip(legend.get_texts(), lines, strict=True):
-        words = line.curve.name
-        text.set_text(f"{words}, {metrics[chart.metrics.index(line.metric)]}" if metrics else words)
-        text.set_parse_math(False)
+        metric = f", {named[chart.metrics.index(line.metric)]}" if len(named) > 1 else ""
+        _text(text)
+        text.set_text(line.curve.name + metric)
+
+
+def _legend_columns(lines: Sequence[_Line]) -> int:
+    """Columns of a legend beside the chart; 0 where it has room within."""
+    return 0 if len(lines) <= _MOST_WITHIN else math.ceil(len(lines) / _LEGEND_ROWS)
+
+
+def _legend_inches(lines: Sequence[_Line]) -> float:
+    """How much wider the picture is for its legend, whose letters are small."""
+    longest = max(
+        len(line.curve.name) + len(line.metric) * (len({item.metric for item in lines}) > 1) for line in lines
+    )
+    return _legend_columns(lines) * (0.7 + 0.075 * longest)
 
 
 def _text(artist: Any) -> None:

@@ -112,7 +112,7 @@ def test_a_diverged_run_and_one_without_epochs(
     assert printed.code == 0 and printed.err == "empty has no epochs yet: it is left out\n"
 
 
-def test_bad_input_is_a_sentence(export: Export, trained: Run, tmp_path: Path) -> None:
+def test_bad_input_is_a_sentence(export: Export, trained: Run, text_path: Path, tmp_path: Path) -> None:
     for arguments, words in (
         (("none", "--out=a.csv"), "there is no run 'none' in "),
         (("none", "--out=a.svg"), "there is no run 'none' in "),
@@ -123,9 +123,12 @@ def test_bad_input_is_a_sentence(export: Export, trained: Run, tmp_path: Path) -
         (("one", "--out=a.svg", "--metric=accuracy"), "one has no accuracy; it has epoch, "),
         (("one", "--out=a.svg", "--smoothing=1"), "the smoothing must be at least 0 and below 1, got 1.0"),
         (("one", "--out", trained.latest_path, "--force"), "is in the folder of a run"),
-        (("one", "--to=tensorboard", "--out", trained.metadata_path), "the folder "),
+        (("one", "--to=tensorboard", "--out", trained.path), "is in the folder of a run"),
+        (("one", "--to=tensorboard", "--out", trained.path.parent), "is in the folder of a run"),
+        (("one", "--to=tensorboard", "--out", text_path), "the folder "),
     ):
         refused(export(*arguments), words)
+    assert not (trained.path / "one").exists()
     trained.latest_path.write_bytes(b"damaged")
     refused(export("one", "--out", tmp_path / "a.safetensors"), "latest.safetensors")
     assert not (tmp_path / "a.safetensors").exists()

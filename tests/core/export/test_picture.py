@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +104,15 @@ def test_what_cannot_be_drawn_is_said() -> None:
     for wrong in ({"axis": "days"}, {"smoothing": 1.0}, {"smoothing": float("nan")}, {"metrics": ()}):
         with pytest.raises(UserError):
             Chart(**wrong)  # type: ignore[arg-type]
+
+
+def test_fifty_runs_have_a_legend_beside_the_chart() -> None:
+    curves = [curve(f"a run with a name {number}", epoch=[1, 2], perplexity=[9, 8]) for number in range(50)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        png, remarks = picture(curves, Chart(), "png")
+    height, width, _ = matplotlib.image.imread(io.BytesIO(png), format="png").shape
+    assert remarks == [] and height == INCHES[1] * DOTS_PER_INCH and width > 2 * INCHES[0] * DOTS_PER_INCH
 
 
 def test_a_long_curve_is_drawn_in_bounded_size() -> None:
