@@ -12,9 +12,10 @@ async def until(pilot: Any, condition: Callable[[], object], seconds: float = 30
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
-        if pilot is not None:
-            await pilot.pause()
+        if pilot is None:
+            await asyncio.sleep(0.01)
+        else:  # with a delay: without one it waits until the process is idle, up to a second while a run trains
+            await pilot.pause(0.01)
         if condition():
             return
         assert loop.time() < end, f"the condition did not hold within {seconds:g} s"
-        await asyncio.sleep(0.02)
