@@ -27,7 +27,7 @@ from tui.panes.train import run_view
 
 pytestmark = pytest.mark.timeout(7200)
 WARM_UP = 36_000  # epochs until everything that is kept has reached its full length
-NIGHT = 84_000
+NIGHT = 60_000
 AT_ONCE = 4_000  # epochs in one message
 SAMPLE_EVERY = 100
 MOST_MEMORY = 1.05  # times that after the warm-up
