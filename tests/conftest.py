@@ -1,4 +1,4 @@
-"""What all tests share: how often those that break things try, threads that do not spin, few collections."""
+"""What all tests share: how often those that break things try, threads that do not spin, few collections, no syncs."""
 
 import gc
 import os
@@ -17,6 +17,15 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # Hundreds of screens are built and thrown away: with Python's own thresholds a quarter of the time went into looking
 # through all that pytest and torch hold.
 gc.set_threshold(100_000, 20, 50)
+
+
+def _no_sync(descriptor: int) -> None:
+    os.fstat(descriptor)  # a closed descriptor is still an error
+
+
+# No test cuts the power, so no test needs to wait for the disk. Tests of the order and of failures of syncs put their
+# own function here.
+os.fsync = _no_sync
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

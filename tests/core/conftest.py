@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import tempfile
@@ -50,9 +51,11 @@ def tiny(text_path: Path) -> Callable[..., RunConfig]:
 
 
 @pytest.fixture
-def saves(tmp_path: Path) -> Path:
-    """A folder of runs that is not there yet."""
-    return tmp_path / "saves"
+def saves() -> Iterator[Path]:
+    """A folder of runs that does not exist yet, in memory where the system has such a place."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="runs", dir=place) as folder:
+        yield Path(folder) / "saves"
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ import os
 import random
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +36,6 @@ CASES: list[dict[str, Any]] = [
     {"cell": "lstm", "optimiser": "rmsprop", "learning_rate": 0.01, "num_layers": 2, "dropout": 0.2,
      "schedule": "plateau", "decay_epochs": 2, "validation_fraction": 0.2, "num_epochs": 20},
 ]  # fmt: skip
-
-
-@pytest.fixture
-def saves() -> Iterator[Path]:
-    """In memory where the system has such a place: what is tested is killing, not the patience of a disk."""
-    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="runs", dir=place) as folder:
-        yield Path(folder)
 
 
 def assert_same(killed: Run, whole: Run) -> None:
