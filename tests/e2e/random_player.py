@@ -1,8 +1,8 @@
 """Plays the playground at random: keys, clicks and resizes in bursts, cut anywhere, as a slow line delivers them.
 
-    python tests/e2e/random_player.py --seeds 1-6 --minutes 10 --size 80x24
+    python -m tests.e2e.random_player --seeds 1-6 --minutes 10 --size 80x24
 
-plays by hand for as long as one likes; ``test_random_player.py`` does the same for a minute.
+plays for as long as one likes; ``test_random_player.py`` plays one short game.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from typing import Any
 
 import psutil
 
+from tests.e2e.terminal import Terminal
+
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
-sys.path.insert(0, str(PROJECT))  # as a script
 
 SIZES = ((60, 16), (80, 24), (120, 40))
 TEXT = "".join(f"分开了很久 我还在原地 月亮{number}忘记了 你的名字\n" for number in range(60))
@@ -39,6 +40,7 @@ LEAVES = ["q", "\x11"]
 SECONDS_UP = 30.0
 SCREEN_MEGABYTES = 60.0  # what a screen may grow by from its first minutes on
 IDLE_SHARE = 0.35  # of a processor, while nothing trains
+QUIET_SECONDS = 3.0  # how long that share is measured
 
 
 class Failure(AssertionError):
@@ -113,8 +115,6 @@ class Game:
         self.start()
 
     def start(self) -> None:
-        from tests.e2e.terminal import Terminal
-
         columns, lines = self.size
         command = [sys.executable, str(HERE / "observed.py"), str(self.folder / "seen.json")]
         command += ["--saves", str(self.saves), "--data", str(self.data)]
@@ -261,7 +261,7 @@ class Game:
                 tasks = path.with_suffix(".tasks")
                 where = tasks.read_text("utf-8") if tasks.exists() else "it does not come to that either"
                 raise self.failure(f"the playground does not answer any more:\n{where}")
-            time.sleep(0.05)
+            time.sleep(0.01)
         self.seen = seen
         if seen["waiting"]:
             return f"{seen['waiting']} keys still wait"
@@ -295,11 +295,11 @@ class Game:
         for engine in self.engines():
             with contextlib.suppress(psutil.Error):
                 engine.kill()
-        time.sleep(3.0)
+        time.sleep(2.0)
         self._check_alive()
         before = sum(self.process.cpu_times()[:2])
-        time.sleep(5.0)
-        share = (sum(self.process.cpu_times()[:2]) - before) / 5.0
+        time.sleep(QUIET_SECONDS)
+        share = (sum(self.process.cpu_times()[:2]) - before) / QUIET_SECONDS
         if share > IDLE_SHARE:
             raise self.failure(f"{share:.0%} of a processor while nothing happens")
         if len(self.highest) > 8:

@@ -36,7 +36,7 @@ def settled(game: Game) -> tuple[str, str]:
     """The pane and what has the focus, once footer, focus and pane agree."""
     until, calm = time.monotonic() + 30.0, 0
     while calm < 2:  # what was written may not have been read yet; an escape alone is waited for
-        time.sleep(0.2)
+        time.sleep(0.15 if calm == 0 else 0.05)
         wrong = game.wrong()
         calm = 0 if wrong else calm + 1
         assert time.monotonic() < until, wrong
