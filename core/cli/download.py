@@ -8,13 +8,11 @@ from core.cli.printing import ProgressLine, bar, printable, put
 from core.corpus import catalogue
 from core.corpus.catalogue import Download
 from core.output import tolerate
-from core.process import resume_collection
 from core.units import bytes_text
 
 
 def download(options: argparse.Namespace) -> int:
     """Download a text, or list them all."""
-    resume_collection()
     if options.name is None:
         for entry in catalogue.DOWNLOADS:
             _print_entry(entry, options.json)

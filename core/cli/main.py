@@ -15,7 +15,7 @@ from core.cli.parser import parser
 from core.cli.printing import fail
 from core.errors import EngineError, UserError
 from core.output import OutputError
-from core.process import require_open_files, temporary_folder
+from core.process import require_open_files, resume_collection, temporary_folder
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -50,7 +50,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     require_open_files()
     if options.computes:
         temporary_folder()
-    return command_named(options.command)(options)
+    command = command_named(options.command)
+    if not options.computes:  # the others import torch first
+        resume_collection()
+    return command(options)
 
 
 def command_named(path: str) -> Command:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 
 from core.cli.printing import put
-from core.process import resume_collection
 from core.settings.presets import PRESETS
 
 
 def presets(options: argparse.Namespace) -> int:
     """List the presets with source, figures and notes."""
-    resume_collection()
     for preset in PRESETS.values():
         if options.json:
             put(preset.to_json())

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from core.cli.printing import perplexity_figure, print_table, printable, put, saves_flag
 from core.errors import UserError
-from core.process import resume_collection
 from core.runs.saves import check_saves
 from core.runs.store import duplicate_run, find_run, list_runs, rename_run
 from core.runs.summary import RunSummary
@@ -29,7 +28,6 @@ from core.units import bytes_text, counted, date_text
 
 def list_all(options: argparse.Namespace) -> int:
     """List the runs."""
-    resume_collection()
     check_saves(options.saves)
     summaries = list_runs(options.saves)
     if options.json:
@@ -64,7 +62,6 @@ def _print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
 
 def rename(options: argparse.Namespace) -> int:
     """Rename a run."""
-    resume_collection()
     run = find_run(options.saves, options.run)
     renamed = rename_run(run, options.name)
     return _done(options, "renamed", renamed.path, f"{run.name} is now {renamed.name}")
@@ -72,7 +69,6 @@ def rename(options: argparse.Namespace) -> int:
 
 def duplicate(options: argparse.Namespace) -> int:
     """Copy a run under another name."""
-    resume_collection()
     run = find_run(options.saves, options.run)
     if run.is_held():
         _save_as(run.path, options.name)  # only its engine can copy a run that it may be writing
@@ -100,7 +96,6 @@ def _save_as(run: Path, name: str) -> None:
 
 def delete(options: argparse.Namespace) -> int:
     """Move runs to the trash."""
-    resume_collection()
     runs = [find_run(options.saves, name) for name in options.runs]  # a wrong name is refused before anything is done
     for run in runs:
         back = f"python -m core runs restore {shlex.quote(run.name)}{saves_flag(run.path.parent)} brings it back"
@@ -110,7 +105,6 @@ def delete(options: argparse.Namespace) -> int:
 
 def trash(options: argparse.Namespace) -> int:
     """List the runs in the trash."""
-    resume_collection()
     deleted = deleted_runs(options.saves)
     if options.json:
         for run in deleted:
@@ -131,7 +125,6 @@ def trash(options: argparse.Namespace) -> int:
 
 def restore(options: argparse.Namespace) -> int:
     """Move runs out of the trash."""
-    resume_collection()
     for path in [find_deleted(options.saves, name) for name in options.runs]:
         run = restore_run(path)
         _done(options, "restored", run.path, restored_words(path.name, run.name))
@@ -140,7 +133,6 @@ def restore(options: argparse.Namespace) -> int:
 
 def empty(options: argparse.Namespace) -> int:
     """Delete runs in the trash permanently."""
-    resume_collection()
     deleted = deleted_runs(options.saves)
     paths = {find_deleted(options.saves, name) for name in options.runs} or {run.path for run in deleted}
     size = bytes_text(sum(run.summary.bytes for run in deleted if run.path in paths))

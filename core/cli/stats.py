@@ -9,14 +9,12 @@ from core.cli.printing import print_table, printable, put
 from core.corpus.reader import load_corpus
 from core.corpus.statistics import describe
 from core.errors import UserError
-from core.process import resume_collection
 from core.settings.run_config import PADDING, RunConfig, shown
 from core.units import bytes_text, counted
 
 
 def stats(options: argparse.Namespace) -> int:
     """Print the statistics of a text."""
-    resume_collection()
     if options.batch_size < 1 or options.num_steps < 1 or options.top < 1:
         raise UserError("--batch-size, --num-steps and --top must be at least 1")
     text = RunConfig(normalise=options.normalise, tokens=options.tokens, documents=options.documents)

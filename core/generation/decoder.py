@@ -53,7 +53,6 @@ class BatchStream:
         """See ``Stream``; the model's own step reads its weights each time."""
 
     def advance(self, tokens: Sequence[int]) -> Array:
-        """See ``Stream``."""
         ids = torch.tensor(tokens, device=self._state[0].device)
         logits, self._state = self._model.step(ids, self._state)  # (texts, vocabulary)
         scores: Array = logits.float().cpu().numpy()
@@ -102,7 +101,6 @@ class SingleStream:
         self.refresh()
 
     def refresh(self) -> None:
-        """See ``Stream``."""
         weights = self._model.step_weights()
         layers = [_Layer(*(_view(tensor) for tensor in layer)) for layer in weights.layers]
         self._layers_and_states = list(zip(layers, self._states, strict=True))
@@ -110,7 +108,6 @@ class SingleStream:
         self._vectors = None if weights.vectors is None else _view(weights.vectors)
 
     def advance(self, tokens: Sequence[int]) -> Array:
-        """See ``Stream``."""
         self.step(tokens[0])
         return self._logits
 

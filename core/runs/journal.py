@@ -31,18 +31,16 @@ MOST_PENDING = 100_000
 END_SIZES = (1 << 16, 1 << 20, 1 << 24)
 # Nearly every line of a long journal is an epoch in the form of the writer below: matching it takes a third of the time
 # of a JSON parser. A line in any other form, or with numbers of many digits, is read as JSON.
-_NUMBER = rb"(-?(?:0|[1-9]\d{0,29})(?:\.\d{1,30})?(?:[eE][-+]?\d{1,4})?|null)"
+_NUMBER = rb"(-?(?:0|[1-9]\d{0,29})(?:\.\d{1,30})?(?:[eE][-+]?\d{1,4})?)"
+_OPTIONAL = rb"(?:null|" + _NUMBER + rb")"
 _WHOLE = rb"(0|[1-9]\d{0,17})"
+_FIELDS = {
+    "epoch": _WHOLE, "step": _WHOLE, "perplexity": _NUMBER, "validation_perplexity": _OPTIONAL, "loss": _NUMBER,
+    "gradient_norm": _NUMBER, "learning_rate": _NUMBER, "tokens_per_second": _NUMBER, "seconds": _NUMBER,
+}  # fmt: skip
 _EPOCH = re.compile(
-    rb'^\{"event": "epoch", "epoch": ' + _WHOLE + rb', "step": ' + _WHOLE
-    + b"".join(
-        rb', "' + name + rb'": ' + _NUMBER
-        for name in (
-            b"perplexity", b"validation_perplexity", b"loss", b"gradient_norm", b"learning_rate", b"tokens_per_second",
-            b"seconds",
-        )
-    )
-    + rb'(?:, "validation_loss": ' + _NUMBER + rb')?, "time": ' + _NUMBER + rb"\}\n",
+    rb'^\{"event": "epoch"' + b"".join(b', "%b": %b' % (name.encode(), form) for name, form in _FIELDS.items())
+    + b'(?:, "validation_loss": %b)?, "time": %b}\n' % (_OPTIONAL, _NUMBER),
     re.MULTILINE,
 )  # fmt: skip
 
@@ -145,11 +143,7 @@ class JournalReader:
             if (start := match.start()) != end:
                 self._read_any(lines[end:start], found)
             end = match.end()
-            event = _epoch(*match.groups())
-            if event is None:
-                self._read_any(match[0], found)
-            else:
-                found.append(event)
+            found.append(_epoch(*match.groups()))
         self._read_any(lines[end:], found)
         return found
 
@@ -185,32 +179,22 @@ def _moment(value: Any) -> float:
 
 
 def _epoch(
-    epoch: bytes, step: bytes, perplexity: bytes, held_out: bytes, loss: bytes, norm: bytes, rate: bytes, pace: bytes,
-    seconds: bytes, held_out_loss: bytes | None, time: bytes,
-) -> tuple[EpochFinished, float] | None:  # fmt: skip
-    """The event and the time of an epoch's line, from the texts of its numbers; None if one is missing."""
-    try:
-        values = {
-            "epoch": int(epoch),
-            "step": int(step),
-            "perplexity": float(perplexity),
-            "validation_perplexity": None if held_out == b"null" else float(held_out),
-            "loss": float(loss),
-            "gradient_norm": float(norm),
-            "learning_rate": float(rate),
-            "tokens_per_second": float(pace),
-            "seconds": float(seconds),
-            "validation_loss": None if held_out_loss in (None, b"null") else float(held_out_loss or b""),
-        }
-        if values["validation_perplexity"] is None and (values["validation_loss"] or 0.0) > LARGEST_LOSS:
-            values["validation_perplexity"] = math.inf
-        moment = _moment(float(time))
-    except ValueError:
-        return None
-    # The constructor of a frozen dataclass takes longer than all of the above.
+    epoch: bytes, step: bytes, perplexity: bytes, held_out: bytes | None, loss: bytes, norm: bytes, rate: bytes,
+    pace: bytes, seconds: bytes, held_out_loss: bytes | None, time: bytes,
+) -> tuple[EpochFinished, float]:  # fmt: skip
+    """The event and the time of an epoch's line, from the texts of its numbers; None for null."""
+    loss_there = None if held_out_loss is None else float(held_out_loss)
+    is_beyond = held_out is None and (loss_there or 0.0) > LARGEST_LOSS
+    # The constructor of a frozen dataclass takes longer than all of this.
     event = object.__new__(EpochFinished)
+    values = {
+        "epoch": int(epoch), "step": int(step), "perplexity": float(perplexity), "loss": float(loss),
+        "validation_perplexity": math.inf if is_beyond else None if held_out is None else float(held_out),
+        "validation_loss": loss_there, "gradient_norm": float(norm), "learning_rate": float(rate),
+        "tokens_per_second": float(pace), "seconds": float(seconds),
+    }  # fmt: skip
     object.__setattr__(event, "__dict__", values)
-    return event, moment
+    return event, _moment(float(time))
 
 
 def parsed_line(line: bytes) -> dict[str, Any] | None:

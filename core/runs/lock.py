@@ -26,16 +26,21 @@ def acquire(path: Path, folder: int, patience: float = 0.25) -> int:
         raise RunError(f"there is no run {path.parent.name!r} in {path.parent.parent}") from None
     except OSError as error:
         raise RunError(f"{path} cannot be written to: {error.strerror or error}") from None
-    try:
-        _lock_exclusively(descriptor, patience)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno in _HELD:
-            raise RunError(
-                f"run {path.parent.name!r} is open in another engine: attach to that one, or stop it first"
-            ) from None
-        raise RunError(f"{path} cannot be locked: {error.strerror}") from None
-    return descriptor
+    deadline = time.monotonic() + patience  # ``is_held`` in another process has the lock for some microseconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except OSError as error:
+            if error.errno in _HELD and time.monotonic() <= deadline:
+                time.sleep(0.01)
+                continue
+            os.close(descriptor)
+            if error.errno in _HELD:
+                raise RunError(
+                    f"run {path.parent.name!r} is open in another engine: attach to that one, or stop it first"
+                ) from None
+            raise RunError(f"{path} cannot be locked: {error.strerror}") from None
 
 
 def is_held(path: Path) -> bool:
@@ -53,15 +58,3 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _lock_exclusively(descriptor: int, patience: float) -> None:
-    """Take the lock. Raises OSError if another process still has it after ``patience``; ``is_held`` has it briefly."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD or time.monotonic() > deadline:
-                raise
-        time.sleep(0.01)

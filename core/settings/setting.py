@@ -122,8 +122,8 @@ def described(default: Any, group: str, label: str, help: str, **facts: Any) -> 
 class Settings:
     """Base of a configuration: a frozen dataclass whose fields are made by ``described``.
 
-    Every instance is valid: construction checks each value and raises ``ConfigError``. A subclass that checks values
-    against each other does so in ``__post_init__``, after this one's.
+    Every instance is valid: construction checks each value and raises ``ConfigError``. A subclass checks values against
+    each other in its own ``__post_init__``.
     """
 
     def __post_init__(self) -> None:
@@ -184,30 +184,20 @@ def _settings_of(cls: type[Any]) -> dict[str, Setting]:
 
 
 def refusal(settings: Iterable[Setting], field: str, template: str, **values: object) -> ConfigError:
-    """The error for values that are each permitted but in conflict.
+    """The error for values that are each permitted but in conflict; ``field`` is the setting to correct.
 
-    Args:
-        settings: those that ``template`` may name.
-        field: the name of the setting to correct.
-        template: the message with settings in braces, ``{tau} must be less than {points}, got {given}``: they become
-            names in ``str(error)`` and labels in ``error.labelled``.
-        values: the other names in braces.
+    ``template`` is the message with settings in braces, ``{tau} must be less than {points}, got {given}``: they become
+    names in ``str(error)`` and labels in ``error.labelled``. ``values`` are the other names in braces.
     """
-    names, labels = {}, {}
-    for item in settings:
-        names[item.name], labels[item.name] = item.name, item.label
+    labels = {item.name: item.label for item in settings}
+    names = {name: name for name in labels}
     return ConfigError(template.format(**names, **values), field, template.format(**labels, **values))
 
 
 def key_values(pairs: Iterable[str], example: str, flag: str = "--set") -> dict[str, str]:
-    """The pairs of ``--set KEY=VALUE --set KEY=VALUE``; a later pair replaces an earlier one with the same key.
+    """The pairs of ``--set KEY=VALUE --set KEY=VALUE``; of several with one key the last. Raises ConfigError.
 
-    Args:
-        pairs: the arguments of the flag.
-        example: a valid pair, for the error message.
-        flag: its name.
-
-    Raises ConfigError for a text without an equals sign.
+    ``example`` is a valid pair, for the error message.
     """
     texts = {}
     for pair in pairs:
