@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
-from core.export.extras import library
+from core.export.extras import COMMAND, library
 from core.export.scripts import facts_of, onnx_script
 from core.models.language_model import LanguageModel
 from core.models.scratch import CELLS, rnn_step, textbook_names
@@ -78,25 +78,32 @@ def onnx_file(model: LanguageModel, vocabulary: Vocabulary, name: str) -> bytes:
     purpose = "an export as onnx"
     onnx = library("onnx", purpose)
     library("onnxscript", purpose)
-    states = _STATES[: model.num_states]
-    size = torch.export.Dim("batch", min=1, max=1 << 16)
-    example = (torch.zeros(2, dtype=torch.long), *(_example(model) for _ in states))
-    with _quiet():
-        program = torch.onnx.export(
-            _Step(model).eval(),
-            example,
-            dynamo=True,
-            verbose=False,
-            input_names=["ids", *states],
-            output_names=["logits", *(f"{state}_next" for state in states)],
-            dynamic_shapes={"ids": {0: size}, "state": tuple({1: size} for _ in states)},
-        )
-    assert program is not None  # it is written by us, not by torch
-    proto = program.model_proto
+    proto = _program(model).model_proto
     facts = facts_of(model.config, vocabulary, name)
     onnx.helper.set_model_props(proto, {key: _text(value) for key, value in facts.items()})
     data: bytes = proto.SerializeToString()
     return data
+
+
+def _program(model: LanguageModel) -> torch.onnx.ONNXProgram:
+    states = _STATES[: model.num_states]
+    size = torch.export.Dim("batch", min=1, max=1 << 16)
+    example = (torch.zeros(2, dtype=torch.long), *(_example(model) for _ in states))
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                _Step(model).eval(),
+                example,
+                dynamo=True,
+                verbose=False,
+                input_names=["ids", *states],
+                output_names=["logits", *(f"{state}_next" for state in states)],
+                dynamic_shapes={"ids": {0: size}, "state": tuple({1: size} for _ in states)},
+            )
+    except ImportError as error:  # an onnxscript that is older than this torch
+        raise UserError(f"this torch cannot use the installed onnxscript ({str(error)[:200]}): {COMMAND}") from None
+    assert program is not None  # it is written by us, not by torch
+    return program
 
 
 def onnx_writing(model: LanguageModel, vocabulary: Vocabulary, name: str, path: Path) -> str:
