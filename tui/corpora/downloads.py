@@ -46,4 +46,4 @@ def not_here(corpus: str, data_dir: Path | None) -> Download | None:
 
 def not_here_words(entry: Download) -> str:
     """How to get it."""
-    return f"{entry.name} is not here yet: the Data pane (f2) downloads it, {bytes_text(entry.bytes).strip()}"
+    return f"{entry.name} is not downloaded: the Data pane (f2) downloads it, {bytes_text(entry.bytes).strip()}"

@@ -66,7 +66,7 @@ async def test_the_real_command_refuses_an_unknown_name(tmp_path: Path) -> None:
 def test_what_is_not_here(tmp_path: Path) -> None:
     entry = not_here("time-machine", tmp_path)
     assert entry is not None
-    assert not_here_words(entry) == "time-machine is not here yet: the Data pane (f2) downloads it, 179 kB"
+    assert not_here_words(entry) == "time-machine is not downloaded: the Data pane (f2) downloads it, 179 kB"
     assert not_here("lyrics-zh", tmp_path) is None and not_here("/some/path.txt", tmp_path) is None
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / "time-machine.txt").write_text("text")

@@ -1,4 +1,4 @@
-"""Example batches, decoded: Y is X one token on. Sequential batches go on where they stopped; poems begin and end."""
+"""Example batches as text: Y is X shifted by one token."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tui.themes import QUIET
 
 JOINT = "bold $primary"
 WORDS = {
-    "sequential": "each row goes on where it stopped in the batch before: the last Y is the next X",
-    "random": "each row is a piece from anywhere: no row continues another",
-    "lines": "each row is one line of the text: ▸ begins it, ◂ ends it, · fills it up and counts for no loss",
+    "sequential": "each row continues where it ended in the previous batch: the last Y is the next X",
+    "random": "each row starts at a random position: no row continues another",
+    "lines": "each row is one line of the text: ▸ start, ◂ end, · padding, which has no loss",
 }
-# The reserved tokens as signs as wide as a letter, and how they are drawn.
+# The reserved tokens as signs of one cell, with their styles.
 SIGNS = {START: ("▸", "bold $primary"), END: ("◂", "bold $primary"), PADDING: ("·", QUIET)}
 LONGEST_TOKEN = 16
 Part = tuple[str, str]
@@ -41,7 +41,7 @@ class BatchExamples(VerticalScroll):
         self._paint()
 
     def show(self, facts: dict[str, Any]) -> None:
-        """Show what ``tui.corpora.statistics.describe`` tells."""
+        """Show the result of ``tui.corpora.statistics.describe``."""
         self._facts = facts
         self._paint()
 
@@ -81,12 +81,12 @@ def batch_lines(examples: dict[str, Any], kind: str, width: int) -> list[Content
 def _pair(
     label: str, inputs: list[str], targets: list[str], kind: str, width: int, follows: bool, leads: bool
 ) -> list[Content]:
-    """X above Y, token above token. The token at which batches join is marked: first in X, last in Y."""
+    """X above Y, token above token. Where batches join, the first token of X or the last of Y is marked."""
     x_names, y_names = ([_name(token, kind) for token in row] for row in (inputs, targets))
     gap = 1 if kind == "word" else 0
     cells = [max(cell_len(x), cell_len(y)) + gap for x, y in zip(x_names, y_names, strict=True)]
     if not gap and cells:
-        # Characters stand in columns of one width, so that a poem's blanks do not shift it.
+        # Characters have columns of one width, so that padding does not shift them.
         cells = [max(cells)] * len(cells)
     shown = _fitting(cells, width - cell_len(label) - 2)
     x_line: list[Part] = [(label, QUIET), ("X ", QUIET)]
@@ -104,7 +104,7 @@ def _pair(
 
 
 def _name(token: str, kind: str) -> str:
-    """A token as it is shown; a token of several characters in a text of characters is a reserved one."""
+    """A token as it is shown."""
     return SIGNS[token][0] if kind == "char" and token in SIGNS else clip_cells(token_name(token), LONGEST_TOKEN)
 
 

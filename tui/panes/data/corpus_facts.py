@@ -1,4 +1,4 @@
-"""The facts of a text in numbers, and why nobody multiplies by one-hot vectors."""
+"""The counts of a text, and the size of a batch as one-hot vectors and as ids."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class CorpusFacts(Vertical):
     def compose(self) -> ComposeResult:
         numbers = Static(id="corpus-numbers")
         numbers.tooltip = (
-            "entropy: bits in a token by itself; bigram: bits in a token when the one before it is known. "
-            "2 to their power is a perplexity on this text."
+            "entropy: bits of a token by itself; bigram: bits of a token given the one before it. "
+            "2 to the power of each is a perplexity on this text."
         )
         yield numbers
 
@@ -36,7 +36,7 @@ class CorpusFacts(Vertical):
         self._paint()
 
     def show(self, facts: dict[str, Any]) -> None:
-        """Show what ``tui.corpora.statistics.describe`` tells."""
+        """Show the result of ``tui.corpora.statistics.describe``."""
         self._facts = facts
         self._paint()
 
@@ -48,7 +48,7 @@ class CorpusFacts(Vertical):
 
 
 def counts(facts: dict[str, Any], width: int) -> list[Line]:
-    """Name and number in as many columns as there is room for."""
+    """Names and numbers, in as many columns as fit."""
     entropy = facts["entropy_bits"]
     pairs = [
         ("lines", f"{facts['lines']:,}"),
@@ -79,7 +79,7 @@ def counts(facts: dict[str, Any], width: int) -> list[Line]:
 
 
 def one_hot_lesson(one_hot: dict[str, Any], width: int) -> list[Line]:
-    """One batch in both forms, with bars of their bytes to the same scale, and the sentence that follows from it."""
+    """The shape and the bytes of a batch in both forms, and what one-hot vectors are good for."""
     steps, batch, vocabulary = one_hot["shape"]
     rows = [
         ("one-hot", f"({steps:,}, {batch:,}, {vocabulary:,})", one_hot["bytes"]),

@@ -1,4 +1,4 @@
-"""A text that is not here yet: what it is, from where it comes, and how far its download is."""
+"""A text that can be downloaded: its facts and the progress of its download."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BAR = 20
 
 @dataclass(frozen=True)
 class Fetch:
-    """How far a download is: bytes that are here, whether it runs, and why it ended where it failed."""
+    """The progress of a download: bytes so far, whether it runs, and the error that ended it."""
 
     done: int = 0
     running: bool = True
@@ -38,12 +38,12 @@ class DownloadCard(Vertical):
         yield Static(id="download-state")
         with Horizontal(id="download-buttons", classes="buttons"):
             yield Button("Download …", variant="primary", compact=True, id="download-go",
-                         tooltip="Fetch this text, after a question")  # fmt: skip
+                         tooltip="Ask, then download this text")  # fmt: skip
             yield Button("Cancel", compact=True, id="download-cancel",
-                         tooltip="Stop fetching; another download goes on from there")  # fmt: skip
+                         tooltip="Stop; the next download continues from there")  # fmt: skip
 
     def show(self, entry: Download, fetch: Fetch | None) -> None:
-        """Show ``entry``; ``fetch`` is its download, if there is or was one."""
+        """Show ``entry`` and its download, if any."""
         self.query_one("#download-facts", Static).update(facts_of(entry))
         state = self.query_one("#download-state", Static)
         state.update(state_of(entry, fetch))
@@ -67,9 +67,9 @@ def facts_of(entry: Download) -> Content:
 
 
 def state_of(entry: Download, fetch: Fetch | None) -> Content:
-    """A bar while it runs, the sentence where it failed, else what enter does."""
+    """A progress bar, an error, or what enter does."""
     if fetch is None:
-        return Content.styled("It is not here yet. Enter downloads it, after a question.", QUIET)
+        return Content.styled("This text is not downloaded. Enter asks, then downloads it.", QUIET)
     if fetch.error:
         return Content.styled(shown_text(fetch.error), "$text-error")
     filled = round(BAR * fetch.share(entry))

@@ -1,4 +1,4 @@
-"""What is drawn of the n-grams of a text: the most frequent ones as bars, and Zipf's law."""
+"""Charts of the n-grams of a text: the most frequent ones as bars, and Zipf's law."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tui.charts.widget import Draw
 from tui.text.cells import distinct_labels
 from tui.text.safe import token_name
 
-# Bars lie close to one another: in full colour they would outshine all else.
+# Adjacent bars in full colour would be too bright.
 PALETTE = Palette(bar="$primary 60%")
-LABEL_SHARE = 3  # of a chart's width, one part is for the labels
-ROOM_FOR_NAMES = 72  # cells of a chart in whose legend the names of the series find room
+LABEL_SHARE = 3  # the labels have at most this part of the width
+ROOM_FOR_NAMES = 72  # cells of a chart with room for names in the legend
 NAMES = {"1": "tokens", "2": "pairs", "3": "triples"}
 
 
@@ -24,7 +24,7 @@ def gram_name(gram: Any, kind: str) -> str:
 
 
 def bars_of(facts: dict[str, Any], order: str) -> Draw:
-    """The most frequent n-grams; shares are of all of them in the text."""
+    """The most frequent n-grams, with their shares of all n-grams."""
     kind = str(facts["token_kind"])
     names = [token_name(gram_name(gram, kind)) for gram, _ in facts["top"][order]]
     counts = [float(count) for _, count in facts["top"][order]]
@@ -41,7 +41,7 @@ def bars_of(facts: dict[str, Any], order: str) -> Draw:
 
 
 def zipf_of(facts: dict[str, Any]) -> Draw:
-    """Frequency over rank, both as logarithms, with the slope of the line that fits best beside each name."""
+    """Frequency over rank, both logarithmic, with the slope of the fitted line beside each name."""
 
     def series(is_narrow: bool) -> list[Series]:
         return [_zipf_series(facts["zipf"][order], order if is_narrow else name) for order, name in NAMES.items()]

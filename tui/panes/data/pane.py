@@ -1,4 +1,4 @@
-"""The Data pane: choose a text, and see what a model will see of it."""
+"""The Data pane: choose a text and look at its tokens, statistics and batches."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SCHEMA = Schema(tuple(setting(name) for name in (*TEXT_SETTINGS, *BATCH_SETTINGS
 
 
 class DataPane(Horizontal):
-    """Chooses a text; its statistics come from a process of their own."""
+    """Chooses a text; its statistics are computed in another process."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "use", "Use this text", id="data.use",
@@ -70,17 +70,17 @@ class DataPane(Horizontal):
         self._facts: dict[str, Any] | None = None
         self._asked: dict[str, Value] | None = None
         self._timer: Timer | None = None
-        self._wanted: Download | None = None  # what is chosen, where it is not here yet
+        self._wanted: Download | None = None  # the chosen text, if it has to be downloaded
         self._fetches: dict[str, Fetch] = {}
         self._can_cancel = False
         self._is_reading = False
-        self._use_soon = False  # the text is wanted in Train as soon as it is read
+        self._use_soon = False  # use the text as soon as it has been read
 
     def compose(self) -> ComposeResult:
         with LitScroll(id="data-form", classes="box", can_focus=False) as form:
             form.border_title = "Texts"
             texts = TextList(id="data-texts")
-            texts.tooltip = "A click shows a text, a double click or enter takes it to Train"
+            texts.tooltip = "A click shows a text; a double click or enter takes it to Train"
             yield texts
             yield PathInput(id="data-path")
             yield Form(SCHEMA, id="data-settings")
@@ -220,21 +220,21 @@ class DataPane(Horizontal):
         self.query_one("#data-chart-zipf", Chart).show(zipf_of(facts))
 
     def _say(self, sentence: str, error: bool = False) -> None:
-        """Say something in the place of the numbers."""
+        """Show a sentence instead of the statistics."""
         notice = self.query_one("#data-notice", Static)
         notice.update("\n".join(shown_text(line) for line in sentence.split("\n")))
         notice.set_class(error, "-error")
         self._show_part("data-notice")
 
     def _show_part(self, *names: str) -> None:
-        """Which of the faces of the right side to show: a sentence, a download, or the numbers."""
+        """Show some parts of the right side and hide the others."""
         for part in ("data-notice", "data-download", "data-facts", "data-tabs"):
             self.query_one(f"#{part}").display = part in names
 
     # ------------------------------------------------------------------ downloads
 
     def _offer(self, entry: Download) -> None:
-        """Show what can be downloaded, in place of a text."""
+        """Show a text that can be downloaded."""
         if self._timer is not None:
             self._timer.stop()
         self.workers.cancel_group(self, "describe")
@@ -244,14 +244,14 @@ class DataPane(Horizontal):
         self._show_fetches()
 
     def _show_fetches(self) -> None:
-        """How far every download is: in the list, and on the card of the one that is chosen."""
+        """Show the progress of all downloads in the list, and of the chosen one on its card."""
         running = {name: fetch for name, fetch in self._fetches.items() if fetch.running}
         entries = {entry.name: entry for entry in DOWNLOADS}
         self.query_one(TextList).note({name: f"{fetch.share(entries[name]):.0%}" for name, fetch in running.items()})
         entry = self._wanted
         if entry is not None:
             view = self.query_one("#data-view")
-            state = "downloading" if entry.name in running else "not here yet"
+            state = "downloading" if entry.name in running else "not downloaded"
             view.border_title, view.border_subtitle = Content(f"{entry.name} · {state}"), None
             self.query_one(DownloadCard).show(entry, self._fetches.get(entry.name))
             self._show_part("data-download")
@@ -291,7 +291,7 @@ class DataPane(Horizontal):
         if not stands(self):
             return
         self.post_message(TextsChanged())
-        self.notify(f"{entry.name} is here", markup=False)
+        self.notify(f"{entry.name} is downloaded", markup=False)
         chosen = self._source
         if self._wanted is entry:
             self._source, self._wanted = "", None
@@ -307,7 +307,7 @@ class DataPane(Horizontal):
             self._show_fetches()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is only something to cancel while it is fetched, and no way back to where one is."""
+        """Enable only keys that have an effect now."""
         if action == "texts":
             return not self.query_one("#data-texts").has_focus
         if action == "cancel_download":
@@ -324,7 +324,7 @@ class DataPane(Horizontal):
     @on(Button.Pressed, "#data-use")
     @on(Button.Pressed, "#download-go")
     def action_use(self) -> None:
-        """Take the text to Train; one that is not here yet is downloaded first, after a question."""
+        """Take the text to Train, or ask whether to download it."""
         entry = self._wanted
         if entry is not None:
             fetch = self._fetches.get(entry.name)
@@ -332,13 +332,13 @@ class DataPane(Horizontal):
                 self._ask_and_download(entry)
         elif self._asked is not None:
             self.post_message(CorpusChosen(dict(self._asked)))
-        elif self._is_reading:  # enter or a double click was quicker
+        elif self._is_reading:  # enter or a double click came before the end of reading
             self._use_soon = True
         else:
-            self.notify("Something about this text is wrong: see beside the list.", severity="warning", markup=False)
+            self.notify("This text cannot be used: the reason is beside the list.", severity="warning", markup=False)
 
     def on_hide(self) -> None:
-        """What is read while one is elsewhere takes nobody back."""
+        """Do not switch to Train from another pane when the text has been read."""
         self._use_soon = False
 
     def action_view(self) -> None:

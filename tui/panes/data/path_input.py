@@ -1,4 +1,4 @@
-"""An input for the path of a file: the rest of the name is offered while it is typed, and all matches below it."""
+"""An input for the path of a file, with completion and a list of matches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN = 40
 
 
 class PathSuggester(Suggester):
-    """Suggests the first path that begins with what is typed; the disk is asked in a thread."""
+    """Suggests the first path that begins with the typed text; reads the disk in a thread."""
 
     def __init__(self) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
@@ -38,16 +38,16 @@ class PathSuggester(Suggester):
 
 
 class _PathLine(PlainInput):
-    """The line itself: tab completes as far as all matches agree, down goes into the list."""
+    """The line: tab completes as far as all matches agree, down goes to the list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete", tooltip="Complete the path", id="path.complete"),
         Binding("down", "list", "Matches", show=False),
-        Binding("enter", "submit", "Show it", tooltip="Show what is in the file", id="path.enter"),
+        Binding("enter", "submit", "Show it", tooltip="Show this file", id="path.enter"),
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Tab leaves the line where there is nothing to complete."""
+        """Tab moves the focus if there is nothing to complete."""
         parent = self.parent
         if action == "complete" and isinstance(parent, PathInput):
             return bool(parent.completion)
@@ -64,7 +64,7 @@ class _PathLine(PlainInput):
 
 
 class _Matches(PagedList):
-    """The list: up from its first line leads back to where one types."""
+    """The list: up from its first line goes back to the input."""
 
     def action_cursor_up(self) -> None:
         if not self.highlighted and isinstance(self.parent, PathInput):
@@ -74,7 +74,7 @@ class _Matches(PagedList):
 
 
 class PathInput(Vertical):
-    """Tells by ``Submitted`` that a path was entered or picked."""
+    """Posts ``Submitted`` when a path was entered or picked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", show=False)]
 
@@ -87,7 +87,7 @@ class PathInput(Vertical):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.tooltip = "The path of a text file of your own: tab completes it, enter shows what is in it"
+        self.tooltip = "The path of a text file of your own: tab completes it, enter shows the file"
         self._matches: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -103,7 +103,7 @@ class PathInput(Vertical):
 
     @property
     def completion(self) -> str:
-        """What tab makes of the line; empty where it would change nothing."""
+        """The text after tab; empty if tab would change nothing."""
         common = _common_beginning(self._matches)
         return common if len(common) > len(self._line.value) else ""
 
@@ -122,18 +122,18 @@ class PathInput(Vertical):
             self._list.highlighted = 0
 
     def leave_list(self) -> None:
-        """Back to the line, where enter takes again what was typed."""
+        """Go back to the line, where enter takes the typed path again."""
         self._list.highlighted = None
         self._line.focus()
 
     def action_close(self) -> None:
-        """Put the matches away, or else leave the line to whoever is around it."""
+        """Hide the matches."""
         if self._list.display:
             self._list.display = False
             self._line.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Escape is ours only while the matches are open."""
+        """Escape closes the matches only while they are open."""
         return self._list.display if action == "close" else True
 
     @on(Input.Changed)
@@ -145,7 +145,7 @@ class PathInput(Vertical):
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
         highlighted = self._list.highlighted
-        if self._list.display and highlighted is not None:  # one has been in the list, and come back
+        if self._list.display and highlighted is not None:  # the focus was in the list and came back
             self._pick(highlighted)
             return
         self._list.display = False
@@ -162,7 +162,7 @@ class PathInput(Vertical):
         self._pick(event.option_index)
 
     def _pick(self, index: int) -> None:
-        """Take a match: a folder is looked into, a file is entered."""
+        """Take a match: a folder is opened, a file is submitted."""
         path = self._matches[index]
         self._line.value = path
         self._line.focus()
@@ -173,7 +173,7 @@ class PathInput(Vertical):
             self.post_message(self.Submitted(path, picked=True))
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
-        """Leaving the line puts the matches away."""
+        """Hide the matches when the focus leaves."""
         self.call_after_refresh(self._close_unless_focused)
 
     def _close_unless_focused(self) -> None:

@@ -1,4 +1,4 @@
-"""The texts at hand, and those that can be downloaded: name and size on one line, what they are below it."""
+"""The list of texts, local and downloadable: name and size on one line, a description below."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tui.text.cells import cell_len, clip_cells, pad_cells
 from tui.text.safe import shown_text
 from tui.themes import QUIET
 
-NOT_HERE = "not here yet"
+NOT_HERE = "not downloaded"
 
 
 class TextList(PagedList):
-    """Lists texts, as wide as it is. A click moves the highlight, a double click selects, as enter does."""
+    """Lists texts. A click moves the highlight; a double click or enter selects."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "Use this text", show=False, id="data.enter"),
@@ -47,7 +47,7 @@ class TextList(PagedList):
         self.highlighted = names.index(highlight) if highlight in names else 0 if names else None
 
     def note(self, notes: Mapping[str, str]) -> None:
-        """Say something in place of ``not here yet``, by name: how far a download is."""
+        """Show the progress of downloads, by name."""
         before, self._notes = self._notes, dict(notes)
         for index, entry in enumerate(self._entries):
             if before.get(entry.name) != self._notes.get(entry.name):
@@ -57,7 +57,7 @@ class TextList(PagedList):
         return self._entries[index]
 
     def on_click(self, event: events.Click) -> None:
-        """Textual's list selects at a single click: a look at a text would already be its use."""
+        """Only highlight at a single click: Textual would select, and so use the text."""
         option = event.style.meta.get("option")
         if option is not None:
             event.prevent_default().stop()
@@ -82,7 +82,7 @@ class TextList(PagedList):
         if isinstance(entry, Text):
             return _two_lines(entry.name, bytes_text(entry.bytes), entry.description, width)
         if is_short(self):  # one line instead of two
-            return Content.styled(_line(entry.name, self._notes.get(entry.name, "not here"), width), QUIET)
+            return Content.styled(_line(entry.name, self._notes.get(entry.name, NOT_HERE), width), QUIET)
         note = self._notes.get(entry.name, NOT_HERE)
         return _two_lines(entry.name, bytes_text(entry.bytes), f"{note} · {entry.title}", width, QUIET)
 

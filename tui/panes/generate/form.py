@@ -1,4 +1,4 @@
-"""The request as a form: prefix, length and strategy at hand, rarer options behind a fold."""
+"""The form of a request: prefix, length and strategy; other options are behind a fold."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from tui.shell.lit_box import LitBorder
 
 GROUP = "generate"
 HELP = {
-    "generate-run": "the model that writes, with its present weights",
-    "generate-prefix": "how the text begins; empty: as after a line end",
-    f"group-{GROUP}": "several texts side by side, an acrostic, a mood, a token to stop at, a repetition penalty",
+    "generate-run": "the run that generates, with its current weights",
+    "generate-prefix": "the beginning of the text; if empty, the text begins as after a line end",
+    f"group-{GROUP}": "several samples, an acrostic, a mood, a stop token, a repetition penalty",
 }
 
 
 class PrefixInput(PlainInput):
-    """The editor of the prefix; enter starts writing."""
+    """The editor of the prefix."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Write", tooltip="Let the model continue the prefix", id="generate.write"),
+        Binding("enter", "submit", "Write", tooltip="Generate text from the prefix", id="generate.write"),
     ]
 
 
@@ -69,7 +69,7 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
             with Vertical(classes="field", id="prefix-field") as prefix:
                 prefix.tooltip = HELP["generate-prefix"]
                 yield Static("prefix", classes="field-label", markup=False)
-                yield PrefixInput(placeholder="how the text begins", compact=True, id="generate-prefix")
+                yield PrefixInput(placeholder="beginning of the text", compact=True, id="generate-prefix")
                 yield Static("", classes="field-note", id="prefix-note", markup=False)
             yield self.field("length")
             with Horizontal(classes="field", id="strategy-field") as strategy_line:
@@ -86,12 +86,12 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
         yield Static("", id="generate-help", classes="form-help", markup=False)
         with Horizontal(classes="buttons"):
             yield Button("Write", variant="primary", compact=True, id="generate-write",
-                         tooltip="Let the model write")  # fmt: skip
+                         tooltip="Generate text")  # fmt: skip
             yield Button("Stop", compact=True, disabled=True, id="generate-stop",
-                         tooltip="Stop writing; the text so far stays")  # fmt: skip
+                         tooltip="Stop; the text so far stays")  # fmt: skip
 
     def on_mount(self) -> None:
-        """Show the help of the strategy; open the fold where the screen has room for it."""
+        """Show the help of the strategy; open the fold if the screen is tall."""
         self.note_prefix("")
         self._show_strategy_help()
         self.call_after_refresh(self._open_fold)
@@ -107,10 +107,10 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
         return self.texts["strategy"]
 
     def turn_to(self, run: Path, facts: WriterFacts) -> None:
-        """Ask another run from now on.
+        """Prepare the form for another run.
 
-        A typed prefix stays where this run knows all of its tokens, so that two runs can be asked the same. Otherwise
-        it is kept for its own run, and the beginning of this run's text is suggested.
+        A typed prefix stays if this run knows all of its tokens, so that runs can be compared. Otherwise it is kept for
+        its own run, and the beginning of this run's text is suggested.
         """
         if run == self._run:
             return
@@ -127,7 +127,7 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
         self.query_one("#edit-stop", Input).placeholder = stop_placeholder(facts.stops)
 
     def note_prefix(self, words: str) -> None:
-        """Show a note on the prefix until it is edited: what the model does not know of it."""
+        """Show a note on the prefix, such as its unknown tokens, until it is edited."""
         note = self.query_one("#prefix-note", Static)
         note.update(Content(words))
         note.display = bool(words)
@@ -161,7 +161,7 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
             field.disabled = not has_effect
 
     def fold_members(self, group: str) -> tuple[tuple[str, bool], ...]:
-        """The options behind the fold, those that are set first."""
+        """The options behind the fold, first those that are set."""
         return tuple(folded_words(self.texts))
 
     def setting_help(self, setting: Setting) -> Content:

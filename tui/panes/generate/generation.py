@@ -1,4 +1,4 @@
-"""What came of one request: how it was asked, one or several texts side by side, and how it stands."""
+"""One request and its result: its settings, one or several texts side by side, and its status."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tui.themes import QUIET
 NARROWEST = 21
 """Cells of a column of samples."""
 _ENDED = {
-    "stop": "ended at its token",
-    "end": "the model ended it",
+    "stop": "stopped at the stop token",
+    "end": "ended by the model",
     "verses": "all verses written",
 }
 
 
 def unknown_words(unknown: Sequence[str]) -> str:
-    """``not in the vocabulary: 龘, read as <unk>``; empty where all is known. Each token is named once."""
+    """``not in the vocabulary: 龘, read as <unk>``; each token once. Empty if all are known."""
     names = [token_name(str(token)[:40]) for token in dict.fromkeys(unknown)]
     if not names:
         return ""
@@ -39,29 +39,29 @@ def unknown_words(unknown: Sequence[str]) -> str:
 
 
 def copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
-    """``42 of 200 characters, underlined, stand literally in the training text, from character 1,203``: in full."""
+    """``42 of 200 characters, underlined, occur literally in the training text, from character 1,203``."""
     length, start = int(copied["length"]), int(copied["text_start"])
     if not length:
-        return f"none of its {noun}s stands in the training text"
+        return f"none of its {noun}s occurs in the training text"
     what = f"all {length:,}" if length == tokens else f"{length:,} of {tokens:,}"
-    stand = "stands" if length == 1 else "stand"
-    return f"{what} {noun}s, underlined, {stand} literally in the training text, from {noun} {start + 1:,}"
+    occur = "occurs" if length == 1 else "occur"
+    return f"{what} {noun}s, underlined, {occur} literally in the training text, from {noun} {start + 1:,}"
 
 
 def short_copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
-    """``42 of 200 copied, from character 1,203``: one line below every text."""
+    """``42 of 200 copied, from character 1,203``: the line below a text."""
     length, start = int(copied["length"]), int(copied["text_start"])
     return f"{length:,} of {tokens:,} copied, from {noun} {start + 1:,}" if length else "nothing copied"
 
 
 def heads_of(request: GenerationRequest, kind: str) -> tuple[str, ...]:
-    """The heads of an acrostic, one a verse."""
+    """The initials of an acrostic, one for each verse."""
     heads = request.heads.split() if kind == "word" else [head for head in request.heads if not head.isspace()]
     return tuple(heads)
 
 
 class SampleText(Vertical):
-    """One text: its number where there are several, itself, and what is to be said of it."""
+    """One text, with its number if there are several, and a note below it."""
 
     def __init__(self, caption: str, prefix: str, heads: Sequence[str] = (), shading: str = SHADINGS[0]) -> None:
         super().__init__(classes="sample")
@@ -92,7 +92,7 @@ class SampleText(Vertical):
         return True
 
     def finish(self, facts: Mapping[str, Any], noun: str) -> None:
-        """Take what the last event says of this text, in few words; in full it stands beside the text."""
+        """Show the facts of the last event in short; the token view shows them in full."""
         self.flush()
         continuation, copied = facts.get("continuation"), facts.get("copy")
         if isinstance(continuation, str):
@@ -109,19 +109,19 @@ class SampleText(Vertical):
 
 
 class Generation(LitVertical):
-    """A line of settings, the texts, and a line that says how they stand."""
+    """A line of settings, the texts, and a status line."""
 
     def __init__(
         self, run: str, settings: str, request: GenerationRequest, kind: str = "char", shading: str = SHADINGS[0]
     ) -> None:
-        """``kind`` says what a token of the run is: ``char`` or ``word``."""
+        """``kind`` is the kind of the run's tokens: ``char`` or ``word``."""
         super().__init__()
         self._run, self._settings = run, settings
         self.request = request
         self._noun = "word" if kind == "word" else "character"
         self._heads = heads_of(request, kind)
         self._begun = time.monotonic()
-        self._ended = False  # what is said then stays, whoever flushes afterwards
+        self._ended = False  # the status then no longer changes
         several = request.count > 1
         self.samples = [self._sample(f"sample {number}" if several else "", shading)
                         for number in range(1, request.count + 1)]  # fmt: skip
@@ -139,7 +139,7 @@ class Generation(LitVertical):
 
     @property
     def is_beam(self) -> bool:
-        """Whether a beam search is asked for: its texts come at its end."""
+        """Whether this is a beam search: its texts come at the end."""
         return self.request.sampling.strategy == "beam"
 
     @property
@@ -154,7 +154,7 @@ class Generation(LitVertical):
         """Keep what has been written until the next ``flush``. Raises KeyError, TypeError, ValueError for no piece."""
         number = int(event.get("sample", 0))
         if not 0 <= number < len(self.samples):
-            raise ValueError(f"there is no text {number}")
+            raise ValueError(f"there is no sample {number}")
         self.samples[number].add(str(event["text"]), event.get("tokens", ()))
 
     def flush(self) -> None:
@@ -162,16 +162,16 @@ class Generation(LitVertical):
         if any([sample.flush() for sample in self.samples]):
             self._say(f"writing · {counted(self._count(), 'character')}")
         elif self.is_beam and not self._ended and (seconds := time.monotonic() - self._begun) > 0.5:
-            self._say(f"following {counted(self.request.sampling.width, 'text')} at once · {seconds:.0f} s")
+            self._say(f"searching {counted(self.request.sampling.width, 'text')} at once · {seconds:.0f} s")
 
     async def finish(self, event: Mapping[str, Any]) -> None:
-        """All is written. Raises KeyError, TypeError or ValueError for an answer of an unknown form."""
+        """Show the results. Raises KeyError, TypeError or ValueError for an answer in an unknown format."""
         self.flush()
         self._ended = True
-        told = list(event.get("samples", ()))
-        if self.is_beam and told:
-            await self._show_results(told)
-        for sample, facts in zip(self.samples, told, strict=False):
+        results = list(event.get("samples", ()))
+        if self.is_beam and results:
+            await self._show_results(results)
+        for sample, facts in zip(self.samples, results, strict=False):
             sample.finish(facts, self._noun)
         seconds = time.monotonic() - self._begun
         texts = f"{counted(len(self.samples), 'text')}, " if len(self.samples) > 1 else ""
@@ -181,12 +181,12 @@ class Generation(LitVertical):
                    f"no copy meter: {shown_text(str(problem))}" if problem else ""]  # fmt: skip
         self._say(words, "\n".join(filter(None, warning)))
 
-    async def _show_results(self, told: Sequence[Mapping[str, Any]]) -> None:
+    async def _show_results(self, results: Sequence[Mapping[str, Any]]) -> None:
         """The results of a beam search, the best first, each with its score."""
         first = self.samples[0]
-        await first.mount(Static(Content(_score_words(1, told[0])), classes="sample-caption"), before=0)
+        await first.mount(Static(Content(_score_words(1, results[0])), classes="sample-caption"), before=0)
         more = [self._sample(_score_words(number, facts), first.written.shading)
-                for number, facts in enumerate(told[1:], 2)]  # fmt: skip
+                for number, facts in enumerate(results[1:], 2)]  # fmt: skip
         self.samples += more
         await self.query_one(ItemGrid).mount_all(more)
 

@@ -1,4 +1,4 @@
-"""The Generate pane: a prefix goes in, the model goes on writing."""
+"""The Generate pane: a model continues a prefix."""
 
 from __future__ import annotations
 
@@ -37,46 +37,45 @@ from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
 from tui.text.safe import shown_text
 
-REFRESH_SECONDS = 1.0  # between two looks at the run that is asked
+REFRESH_SECONDS = 1.0  # between two readings of the chosen run
 PAINTS_PER_SECOND = 15
 KEPT = 40
 NO_RUNS = (
-    "There is no model yet that could write.\n\n"
-    "Choose a text in Data and press Train: from its first epoch on the model can be asked here,\n"
-    "while it goes on learning."
+    "There is no model yet.\n\n"
+    "Choose a text in Data and press Train: after its first epoch the model can write here,\n"
+    "while it continues to learn."
 )
 HINT = (
-    "Type how the text begins and press enter: the model goes on from there.\n\n"
-    "A model that is being trained writes with the weights of this very moment. "
-    "Texts stay here, one below the other, to be compared.\n\n"
-    "The strategy goes from greedy to beam search; below it are samples side by side, an acrostic 藏头, a mood.\n\n"
-    "ctrl+o goes into a text: the arrow keys walk through it, beside it stands what each token was drawn from, "
-    "and b shows how surprising all of them were."
+    "Type a prefix and press enter: the model continues it.\n\n"
+    "A model in training writes with its current weights. Texts stay here, one below the other, for comparison.\n\n"
+    "Strategies range from greedy to beam search; below are several samples, an acrostic 藏头, a mood.\n\n"
+    "ctrl+o goes into a text: the arrow keys select a token, beside the text is the distribution it was drawn from, "
+    "and b shows the surprise of all tokens."
 )
 CANNOT = (
-    "This model is bidirectional: it reads the text from both ends, and would have to know the next token before it "
-    "predicts it. It cannot write: choose another run."
+    "This model is bidirectional: it reads the text from both ends, so it would need the next token to predict it. "
+    "It cannot generate text: choose another run."
 )
-UNKNOWN_FORM = "the engine's answer is of an unknown form: it may be of another version"
+UNKNOWN_FORM = "the engine's answer has an unknown form: the engine may be of another version"
 
 
 class GeneratePane(Horizontal):
-    """Asks a run to write, keeps what it wrote, and tells how each token came about."""
+    """Generates text with a run, keeps the texts, and shows the distribution of each token."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "Stop", tooltip="Stop writing", id="generate.stop"),
-        Binding("ctrl+o", "read", "Read", tooltip="To the newest text: walk through its tokens with the arrow keys",
+        Binding("ctrl+o", "read", "Read", tooltip="Go to the newest text: the arrow keys select its tokens",
                 id="generate.read"),
-        Binding("escape,e,ctrl+o", "settings", "Settings", tooltip="From a text back to the settings",
+        Binding("escape,e,ctrl+o", "settings", "Settings", tooltip="Back from a text to the settings",
                 id="generate.settings"),
-        Binding("b", "shading", "Surprise", tooltip="Show each token's surprise: as colour, as marks, or not at all",
+        Binding("b", "shading", "Surprise", tooltip="Show the surprise of tokens as colour, as marks, or not at all",
                 id="generate.shading"),
-        Binding("ctrl+y", "copy", "Copy", tooltip="Copy the newest text, or the one in focus", id="generate.copy"),
-        Binding("ctrl+l", "clear", "Clear", tooltip="Forget the texts written so far", id="generate.clear"),
+        Binding("ctrl+y", "copy", "Copy", tooltip="Copy the focused text, or else the newest", id="generate.copy"),
+        Binding("ctrl+l", "clear", "Clear", tooltip="Remove all texts", id="generate.clear"),
     ]  # fmt: skip
 
     reading: reactive[bool] = reactive(False, init=False)
-    """Whether a text has the focus; where the screen is narrow its token then takes the place of the settings."""
+    """Whether a text has the focus. On a narrow screen the token view then replaces the settings."""
     shading: reactive[str] = reactive(SHADINGS[0], init=False)
     """How the texts show surprise."""
 
@@ -153,7 +152,7 @@ class GeneratePane(Horizontal):
 
     @on(RunChoice.Changed)
     def _run_changed(self, event: RunChoice.Changed) -> None:
-        """Show what is known of the run, and what there is to type for it."""
+        """Show the run, and suggest a prefix for it."""
         event.stop()
         path = self._choice.path
         if path is not None and event.choice.has_facts:
@@ -215,19 +214,19 @@ class GeneratePane(Horizontal):
         if not self.reading:
             self._inspect(generation.samples[0].written)
         history.scroll_end(animate=False)
-        # Many texts side by side are much to lay out: then the screen is painted less often.
+        # The layout of many texts side by side is slow: paint less often.
         seconds = (1 + request.count // 8) / PAINTS_PER_SECOND
         painter = self.set_interval(seconds, lambda: self._paint(generation))
         try:
             client = await host(self).engines.client(run.path)
             events = client.stream("generate", **message_of(request))
-            # Closed at once where we are stopped, so that the engine hears of it at once.
+            # Closed as soon as we are cancelled, so that the engine stops too.
             async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", events)):
                 async for event in events:
                     await self._take(event, generation)
                     if isinstance(text := event.get("text"), str) and event.get("event") == "done":
                         self.post_message(TextWritten(run.path, text))
-                    # Many pieces may lie ready at once: between them the screen has its turn.
+                    # Many pieces may be ready: let the screen work between them.
                     await asyncio.sleep(0)
         except asyncio.CancelledError:
             if stands(self):
@@ -255,14 +254,14 @@ class GeneratePane(Horizontal):
             self._paint(generation)
 
     def _fail(self, generation: Generation, sentence: str) -> None:
-        """Say what went wrong; what concerns an option stands beside it as well."""
+        """Show an error, also beside the option that it names."""
         generation.fail(sentence)
         name = self.form.schema.named(sentence)
         if name is not None:
             self.form.show_outside_error(name, sentence)
 
     def _paint(self, generation: Generation) -> None:
-        """Show what has come; the view stays at the end, unless the person has scrolled away or walks in a text."""
+        """Show new pieces. The view follows the end, unless the user has scrolled away or is in a text."""
         if not stands(self):
             return
         history = self.query_one("#generate-history", VerticalScroll)
@@ -306,8 +305,8 @@ class GeneratePane(Horizontal):
         self.reading = isinstance(event.widget, WrittenText)
 
     def watch_reading(self) -> None:
-        """Show what there is room for."""
-        # By hand and not by a class: that would have every text in the pane styled anew.
+        """Show the settings, the token view, or both."""
+        # Not by a class: it would restyle every text in the pane.
         is_narrow = self.screen.has_class("-narrow")
         self.form.display = not (is_narrow and self.reading)
         self.query_one(TokenView).display = not is_narrow or self.reading
@@ -317,7 +316,7 @@ class GeneratePane(Horizontal):
         self.focus()
 
     def action_read(self) -> None:
-        """To the newest text, or to the one that is told of."""
+        """Go to the text in the token view, or else to the newest."""
         shown = self.query_one(TokenView).written
         if shown is None or not shown.is_attached:
             shown = list(self.query(WrittenText))[-1]
@@ -348,7 +347,7 @@ class GeneratePane(Horizontal):
         self.call_after_refresh(self._show_cursor, event.written)
 
     def _inspect(self, written: WrittenText) -> None:
-        """Tell of the token under the cursor of a text."""
+        """Show the token under the cursor of a text."""
         view = self.query_one(TokenView)
         if view.written is not None and view.written is not written:
             view.written.current = False
@@ -357,7 +356,7 @@ class GeneratePane(Horizontal):
         view.show(written, generation.request)
 
     def _show_cursor(self, written: WrittenText) -> None:
-        """Scroll so far that the cursor can be seen."""
+        """Scroll to the cursor."""
         if not stands(self) or not written.is_attached:
             return
         history = self.query_one("#generate-history", VerticalScroll)
@@ -366,7 +365,7 @@ class GeneratePane(Horizontal):
 
     @on(WrittenText.Left)
     def _text_left(self, event: WrittenText.Left) -> None:
-        """On to the text above, or below."""
+        """Go to the text above or below."""
         event.stop()
         texts = list(self.query(WrittenText))
         place = texts.index(event.written) + event.by
@@ -375,13 +374,13 @@ class GeneratePane(Horizontal):
 
     @on(events.Click, "#generate-token")
     def _token_clicked(self) -> None:
-        """Where the settings have made room for it, a click brings them back."""
+        """On a narrow screen, a click on the token view brings the settings back."""
         if not self.form.display:
             self.focus()
 
 
 def weights_words(run: RunSummary) -> str:
-    """Which weights write: ``live weights, epoch 143``, ``untrained weights``, ``epoch 250``."""
+    """The weights that are used: ``live weights, epoch 143``, ``untrained weights``, ``epoch 250``."""
     if run.state in (State.TRAINING, State.PAUSED):
         return f"live weights, epoch {run.epoch:,}"
     return f"epoch {run.epoch:,}" if run.epoch else "untrained weights"

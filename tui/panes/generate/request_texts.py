@@ -34,7 +34,7 @@ NAMES = ("length", *PARAMETERS, *FOLDED)
 OPTIONAL = frozenset(("seed", "heads", "mood", "stop"))
 # Labels that fit into a narrow form.
 SHORT_LABELS = {"repetition_penalty": "penalty", "repetition_window": "over the last", "heads": "acrostic 藏头"}
-PLACEHOLDERS = {"seed": "by chance", "heads": "verse initials", "mood": "not shown", "stop": "a token"}
+PLACEHOLDERS = {"seed": "random", "heads": "verse initials", "mood": "not shown", "stop": "a token"}
 NO_PENALTY = Filters().repetition_penalty
 
 
@@ -72,7 +72,7 @@ def _request(values: dict[str, Value]) -> GenerationRequest:
     options = namespace_of(SETTINGS, values)
     given = {item.name: values[item.name] for item in SETTINGS if item.name in values and item.relevant(options)}
     if given.get("repetition_penalty") == default_penalty(str(values["strategy"])):
-        for name in ("repetition_penalty", "repetition_window"):  # the strategy has them by itself
+        for name in ("repetition_penalty", "repetition_window"):  # they are defaults of the strategy
             given.pop(name, None)
     details = int(given["length"]) * int(given.get("count", 1)) <= MOST_DETAILS
     try:
@@ -110,12 +110,12 @@ def shown_names(strategy: str) -> tuple[str, ...]:
 
 
 def default_penalty(strategy: str) -> Value:
-    """The penalty that a strategy has where none is given."""
+    """The default penalty of a strategy."""
     return strategy_named(strategy).defaults.get("repetition_penalty", NO_PENALTY)
 
 
 def folded_words(texts: Mapping[str, str]) -> list[tuple[str, bool]]:
-    """The options behind the fold, and whether each is set; those that are set come first, with their values."""
+    """The options behind the fold and whether each is set; first those that are set, with their values."""
     relevant = SCHEMA.read(texts).relevant
     words: list[tuple[str, bool]] = []
     for name in ("count", "heads", "mood", "stop", "repetition_penalty"):
@@ -127,7 +127,7 @@ def folded_words(texts: Mapping[str, str]) -> list[tuple[str, bool]]:
 
 
 def with_seed(request: GenerationRequest, seed: int) -> GenerationRequest:
-    """The same request with a seed, where it samples and has none."""
+    """The request with a seed, if it samples and has none."""
     sampling = request.sampling
     if not strategy_named(sampling.strategy).draws or sampling.seed is not None:
         return request

@@ -1,4 +1,4 @@
-"""The choice of the run that writes: a list that follows the saves folder."""
+"""The choice of the run that generates: a list of the runs in the saves folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tui.services import host, stands
 from tui.text.cells import distinct_labels
 from tui.text.safe import shown_text
 
-LIST_EVERY = 5  # the whole list is read at every fifth refresh
+LIST_EVERY = 5  # the whole list is read at every fifth call of ``look``
 AROUND = 6  # cells of a drop-down for its arrow and its edges
 NARROWEST = 16
 
@@ -33,7 +33,7 @@ class RunChoice(Vertical):
 
     @dataclass
     class Changed(Message):
-        """Another run was chosen, or the facts of the chosen one have changed."""
+        """Another run was chosen, or facts of the chosen run changed."""
 
         choice: RunChoice
 
@@ -70,7 +70,7 @@ class RunChoice(Vertical):
 
     def look(self) -> None:
         """Read the chosen run again; the whole list only at every fifth call."""
-        # On a slow disk a reading outlasts the interval: restarted at every call, it would never finish.
+        # On a slow disk a reading that is restarted at every call would never finish.
         if not stands(self) or (self._reading is not None and not self._reading.is_finished):
             return
         self._looks += 1

@@ -1,4 +1,4 @@
-"""What an engine tells of each token that it has written, kept in little room: some bytes a token, no objects."""
+"""The details of each generated token, stored compactly: some bytes a token, no objects."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-TOLD = 10
+KEPT_TOKENS = 10
 """Tokens of a distribution that are kept."""
 LIMITS = (1.0, 3.0, 6.0)
-"""Bits of surprise from which on a token is of the next level."""
+"""The bits of surprise at which each next level begins."""
 LEVELS = ("under 1 bit", "1 to 3", "3 to 6", "6 and more")
 """The levels in words."""
 SHADINGS = ("plain", "colour", "marks")
-"""How a text shows surprise: not at all, by its background, or without colour: dim, plain, bold, bold underlined."""
+"""How a text shows surprise: not at all, by its background, or by dim, plain, bold and bold underlined."""
 
 Distribution = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class TokenDetail:
-    """One token: what it added to the text, its surprise in bits, and the likeliest tokens of two distributions.
+    """One token: what it added to the text, its surprise in bits, and the most likely tokens of two distributions.
 
-    ``drawn`` is the one that it was drawn from, after all filters, ``model`` the model's own; (token, probability).
+    ``drawn`` is the one after all filters, ``model`` the model's own; as (token, probability).
     """
 
     text: str
@@ -38,7 +38,7 @@ class TokenDetail:
         return float(2.0**-self.surprise)
 
     def place_in(self, distribution: Distribution) -> int | None:
-        """Where this token stands in a distribution, or None: a blank or line end before it only sets it apart."""
+        """The rank of this token in a distribution, or None; a blank or line end before it is ignored."""
         for name in (self.text, self.text.lstrip("\n ")):
             for place, (token, _) in enumerate(distribution):
                 if token == name:
@@ -47,7 +47,7 @@ class TokenDetail:
 
     @property
     def was_filtered(self) -> bool:
-        """Whether filters have changed the distribution by as much as one sees."""
+        """Whether filters have visibly changed the distribution."""
         own = dict(self.model)
         return sum(abs(own.get(name, 0.0) - probability) for name, probability in self.drawn) > 0.01
 
@@ -62,18 +62,18 @@ class TokenDetails(Sequence[TokenDetail]):
         self._texts: list[str] = []
         self._numbers: dict[str, int] = {}  # of each different text
         self._own = array("L")
-        # For each token TOLD entries drawn from and TOLD of the model's; -1 where there are fewer.
+        # For each token KEPT_TOKENS entries drawn from and KEPT_TOKENS of the model's; -1 where there are fewer.
         self._names = array("l")
         self._probabilities = array("f")
 
     def add(self, tokens: Sequence[dict[str, Any]]) -> None:
-        """Keep what an engine tells. Raises KeyError, TypeError or ValueError for what is no token."""
+        """Add tokens of an engine's event. Raises KeyError, TypeError or ValueError for anything else."""
         for token in tokens:
             text, bits = str(token["text"]), float(token["surprise"])
-            entries = [(str(name), float(probability)) for name, probability in token["top"][:TOLD]]
-            entries += [("", -1.0)] * (TOLD - len(entries))
-            entries += [(str(name), float(probability)) for name, probability in token["model"][:TOLD]]
-            entries += [("", -1.0)] * (2 * TOLD - len(entries))
+            entries = [(str(name), float(probability)) for name, probability in token["top"][:KEPT_TOKENS]]
+            entries += [("", -1.0)] * (KEPT_TOKENS - len(entries))
+            entries += [(str(name), float(probability)) for name, probability in token["model"][:KEPT_TOKENS]]
+            entries += [("", -1.0)] * (2 * KEPT_TOKENS - len(entries))
             self._names.extend(self._number(name) if probability >= 0 else -1 for name, probability in entries)
             self._probabilities.extend(probability for _, probability in entries)
             self._own.append(self._number(text))
@@ -94,26 +94,28 @@ class TokenDetails(Sequence[TokenDetail]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        first = 2 * TOLD * (index % len(self))
-        drawn, model = (self._distribution(first + part) for part in (0, TOLD))
+        first = 2 * KEPT_TOKENS * (index % len(self))
+        drawn, model = (self._distribution(first + part) for part in (0, KEPT_TOKENS))
         return TokenDetail(self._texts[self._own[index]], self.bits[index], drawn, model)
 
     def _distribution(self, first: int) -> Distribution:
-        entries = zip(self._names[first : first + TOLD], self._probabilities[first : first + TOLD], strict=True)
+        entries = zip(
+            self._names[first : first + KEPT_TOKENS], self._probabilities[first : first + KEPT_TOKENS], strict=True
+        )
         return tuple((self._texts[name], probability) for name, probability in entries if name >= 0)
 
     def at(self, character: int) -> int:
-        """The token that a character belongs to; the nearest one where there is none."""
+        """The token that a character belongs to, or the nearest."""
         return min(max(0, bisect_right(self.starts, character) - 1), len(self) - 1)
 
     def span(self, index: int) -> tuple[int, int]:
-        """Where a token stands, without what only sets it apart from the one before."""
+        """The first and last offset of a token, without a blank or line end before it."""
         start, text = self.starts[index], self._texts[self._own[index]]
         lead = len(text) - len(text.lstrip("\n ")) if len(text) > 1 else 0
         return start + min(lead, len(text) - 1) if text else start, start + len(text)
 
     def level(self, index: int) -> int:
-        """How surprising a token is, as a place in ``LEVELS``."""
+        """The level of a token's surprise, an index of ``LEVELS``."""
         return bisect_right(LIMITS, self.bits[index])
 
     @property

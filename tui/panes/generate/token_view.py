@@ -1,4 +1,4 @@
-"""Beside a text: the token under its cursor, how surprising it was, and what it was drawn from."""
+"""The token under the cursor of a text: its surprise and the distribution it was drawn from."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from tui.text.wrapping import wrapped_lines
 from tui.themes import QUIET
 
 NOTHING = (
-    "Walk through a text with the arrow keys, or click into it: here stands what each token was drawn from, and how "
-    "surprising it was."
+    "Select a token with the arrow keys or a click: its surprise and the distribution it was drawn from are shown here."
 )
-NOT_TOLD = "Nothing is told of the tokens of this text."
-TOO_LONG = "Nothing is told of the tokens of a text as long as this: ask for a shorter one."
-ONLY_BEST = "Of a beam search only the best text is told token by token: the first one."
+NO_DETAILS = "This text has no details of its tokens."
+TOO_LONG = "A text of this length has no details of its tokens: generate a shorter one."
+ONLY_BEST = "In a beam search only the first and best text has details of its tokens."
 PALETTE = Palette(bar="$primary 70%")
 
 
 class TokenView(Widget):
-    """Draws what there is to say in the room that it has: a bar chart of ten rows, and a second one where it fits."""
+    """Shows as much as fits: a bar chart of ten rows, and a second one if there is room."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id, classes="box")
@@ -40,11 +39,11 @@ class TokenView(Widget):
 
     @property
     def written(self) -> WrittenText | None:
-        """The text that is told of."""
+        """The text whose token is shown."""
         return self._written
 
     def show(self, written: WrittenText | None, request: GenerationRequest | None) -> None:
-        """Tell of the token under the cursor of ``written``."""
+        """Show the token under the cursor of ``written``."""
         has_details = written is not None and len(written.details) > 0
         key = (written, written.cursor if written else 0, has_details)
         self._written, self._request = written, request
@@ -57,7 +56,7 @@ class TokenView(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        """Words and charts, in exactly the room there is."""
+        """Words and charts, in exactly the size of the widget."""
         written, request = self._written, self._request
         if written is None or request is None:
             return Content.styled(NOTHING, QUIET)
@@ -81,7 +80,7 @@ class TokenView(Widget):
             return TOO_LONG
         if request.sampling.strategy == "beam" and written.continuation:
             return ONLY_BEST
-        return NOT_TOLD if written.continuation else NOTHING
+        return NO_DETAILS if written.continuation else NOTHING
 
     def _head(self, token: TokenDetail, level: int) -> list[Content]:
         name = token_name(token.text.lstrip("\n ") or token.text)
@@ -93,12 +92,12 @@ class TokenView(Widget):
         ]
 
     def _source(self, token: TokenDetail, request: GenerationRequest, is_head: bool) -> list[Content]:
-        """What the token comes from: one distribution, or two where filters stood between them."""
+        """The distribution of the token, or two if filters have changed it."""
         strategy = request.sampling.strategy
         if is_head:
             return self._chart("given. The model's own:", token, token.model, True)
         if strategy == "greedy":
-            return self._chart("the likeliest was taken of:", token, token.model, True)
+            return self._chart("the most likely of:", token, token.model, True)
         if strategy == "beam":
             return self._chart("the model's own distribution:", token, token.model, True)
         if not token.was_filtered:
@@ -123,7 +122,7 @@ class TokenView(Widget):
 
 
 def legend(shading: str, width: int) -> Content:
-    """What the colours or marks of surprise mean, in one line of at most ``width`` cells."""
+    """The legend of the colours or marks of surprise, in at most ``width`` cells."""
     parts: list[str | tuple[str, str]] = [("bits ", QUIET)]
     for words, style in zip(LEVELS, SURPRISE[shading], strict=True):
         parts += [(words.removesuffix(" bit"), style), "  "]

@@ -1,4 +1,4 @@
-"""What is to be known of a run before it writes: how its text begins, what its tokens are, whether it can write."""
+"""What a request depends on: the beginning of the run's text, its tokens, whether it can write."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ if TYPE_CHECKING:
     from core.corpus.vocabulary import Vocabulary
 
 LONGEST = 24
-LARGEST_VOCABULARY = 4 << 20  # bytes; a larger one would be long to read, for little
+LARGEST_VOCABULARY = 4 << 20  # bytes; reading a larger one would take too long
 
 
 @dataclass(frozen=True)
 class WriterFacts:
-    """``beginning`` is a first prefix for whoever does not know what to type, and one that the vocabulary knows;
-    ``token_kind`` is char or word.
-
-    ``tokens`` is the vocabulary, empty where it cannot be read; ``stops`` are examples of where a text may stop.
+    """``beginning`` is a suggested prefix of known tokens; ``token_kind`` is char or word; ``tokens`` the vocabulary,
+    empty if it cannot be read; ``stops`` are examples of stop tokens.
     """
 
     beginning: str = ""
@@ -34,13 +32,13 @@ class WriterFacts:
     stops: tuple[str, ...] = ()
 
     def knows(self, text: str) -> bool:
-        """Whether every token of ``text`` is in the vocabulary; where that is not known, so is the text."""
+        """Whether every token of ``text`` is in the vocabulary; true if the vocabulary is not known."""
         parts = text.split() if self.token_kind == "word" else list(text)
         return not self.tokens or all(part in self.tokens for part in parts)
 
 
 def writer_facts(path: Path) -> WriterFacts:
-    """Read them from the run's folder; of what cannot be read, the least is assumed."""
+    """The facts of the run at ``path``; what cannot be read has its default. Reads files."""
     run = Run(path)
     try:
         config = run.metadata().config
@@ -67,7 +65,7 @@ def _vocabulary(run: Run) -> Vocabulary | None:
 
 
 def _stops(vocabulary: Vocabulary) -> tuple[str, ...]:
-    """``line`` where the model knows an end of lines, and a token that ends sentences where it knows one."""
+    """``line`` if the model knows line ends, and a token that ends sentences if it knows one."""
     from core.generation.acrostic import line_end
     from core.settings.run_config import END
 
@@ -77,7 +75,7 @@ def _stops(vocabulary: Vocabulary) -> tuple[str, ...]:
 
 
 def _beginning(run: Run, config: RunConfig) -> str:
-    """The first word of the run's text, or its first two characters where it is written without blanks; else empty."""
+    """The first word of the run's text, or its first two characters if it has no blanks; else empty."""
     try:
         with open_to_read(run.corpus_path) as file:
             head = file.read(256)

@@ -1,7 +1,6 @@
-"""Text that grows while it is shown: only its last lines are wrapped again when more comes.
+"""A text that grows while it is shown: only its last lines are wrapped again.
 
-A cursor walks through its tokens, surprise is shown as colour or as marks, and what stands literally in the training
-text is underlined.
+It has a cursor over its tokens, shows surprise as colour or marks, and underlines what was copied.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from tui.text.safe import shown_text
 from tui.text.wrapping import cells_of, wrapped
 
 HEAD_SIGN = "▸ "
-# Signs of what stands at the end of a line and is no part of it.
+# Signs of the characters at which lines break.
 _SIGNS = {"\n": "⏎", " ": "␣"}
 # Strings and not component classes: a widget with a dozen of those is slow to style, and there may be 64 side by side.
 STYLES = {
@@ -50,10 +49,9 @@ SURPRISE = {
 
 
 class WrittenText(Widget, can_focus=True):
-    """A prefix and what was written after it; the text can be selected with the mouse, and walked through.
+    """A prefix and its continuation; the mouse selects text, the arrow keys select tokens.
 
-    ``heads`` are the beginnings of the verses of an acrostic, in their order: each is marked where a line begins
-    with it.
+    ``heads`` are the initials of an acrostic in order: each is marked at the beginning of its line.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -67,7 +65,7 @@ class WrittenText(Widget, can_focus=True):
     shading: reactive[str] = reactive(SHADINGS[0])
     """One of ``SHADINGS``."""
     current: reactive[bool] = reactive(False)
-    """Whether this is the text whose token is told beside it: then its cursor can be seen."""
+    """Whether the token view shows a token of this text: then its cursor is visible."""
     cursor: reactive[int] = reactive(0)
     """The token under the cursor."""
 
@@ -79,7 +77,7 @@ class WrittenText(Widget, can_focus=True):
 
     @dataclass
     class Left(Message):
-        """The cursor would go on beyond the first line (-1) or the last one (1)."""
+        """The cursor left the text above (-1) or below (1)."""
 
         written: WrittenText
         by: int
@@ -87,7 +85,7 @@ class WrittenText(Widget, can_focus=True):
     def __init__(self, prefix: str, heads: Sequence[str] = (), id: str | None = None) -> None:
         super().__init__(id=id)
         self.details = TokenDetails()
-        self.copied_words = ""  # how much of it stands in the training text, in full
+        self.copied_words = ""  # the result of the copy meter, in full
         self._text = prefix
         self._prefix_length = len(prefix)
         self._heads = tuple(heads)
@@ -106,18 +104,18 @@ class WrittenText(Widget, can_focus=True):
 
     @property
     def continuation(self) -> str:
-        """What was written after the prefix."""
+        """The text after the prefix."""
         return self._text[self._prefix_length :]
 
     def append(self, piece: str) -> None:
-        """More of the text has been written; its ``details`` are told before it, or not at all."""
+        """Append a piece. Its ``details``, if any, have been added before."""
         if not piece:
             return
         before = len(self._lines)
         self._text += piece
         self._find_heads()
         if self._wrapped_at:
-            # The last two lines may break elsewhere now: what follows decides where a line ends.
+            # The last two lines may break elsewhere now.
             start = self._lines[-2][0] if len(self._lines) > 1 else 0
             self._lines[-2:] = wrapped(self._text, self._wrapped_at, start)
             if len(self._lines) == before:
@@ -126,7 +124,7 @@ class WrittenText(Widget, can_focus=True):
         self.refresh(layout=True)
 
     def replace(self, continuation: str) -> None:
-        """Put ``continuation`` in the place of what was written so far."""
+        """Replace the text after the prefix."""
         if continuation != self.continuation:
             self._text = self._text[: self._prefix_length] + continuation
             self._wrapped_at = 0
@@ -139,7 +137,7 @@ class WrittenText(Widget, can_focus=True):
         self.refresh()
 
     def _find_heads(self) -> None:
-        """Find the heads that have come since the last time: each stands where a line begins."""
+        """Find new heads, each at the beginning of a line."""
         while len(self._head_places) < len(self._heads):
             head = self._heads[len(self._head_places)]
             last = max(self._head_places.values(), default=self._prefix_length)
@@ -160,7 +158,7 @@ class WrittenText(Widget, can_focus=True):
         return max(1, len(self._lines))
 
     def _wrap(self, width: int) -> None:
-        room = max(2, width - self._gutter - 1)  # the last cell is for the sign of what ends a line
+        room = max(2, width - self._gutter - 1)  # the last cell is for the sign of a line end
         if room != self._wrapped_at and width > 0:
             self._lines = list(wrapped(self._text, room))
             self._wrapped_at = room
@@ -172,7 +170,7 @@ class WrittenText(Widget, can_focus=True):
         return max(0, bisect_right(self._lines, offset, key=lambda line: line[0]) - 1)
 
     def _offset_at(self, x: int, y: int) -> int:
-        """The character at a cell; behind a line what ends it, or its last character."""
+        """The character at a cell; behind a line, the character that ends it or its last."""
         first, end = self._lines[y]
         cells = self._gutter
         for offset in range(first, end):
@@ -193,7 +191,7 @@ class WrittenText(Widget, can_focus=True):
         return self._prefix_length + start, self._prefix_length + end
 
     def is_head(self, token: int) -> bool:
-        """Whether a token is the head of a verse, which nothing was drawn for."""
+        """Whether a token is the head of a verse, which was not sampled."""
         return self._prefix_length + self.details.span(token)[0] in self._head_places
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -207,7 +205,7 @@ class WrittenText(Widget, can_focus=True):
         self._go(index % len(self.details))
 
     def action_line(self, by: int) -> None:
-        """The token in the line below, or above; beyond the text the next text."""
+        """Move to the line below or above, or leave the text."""
         start, _ = self._cursor_span()
         y = self._line_of(start)
         x = self._gutter + sum(map(cells_of, self._text[self._lines[y][0] : start]))
@@ -235,12 +233,12 @@ class WrittenText(Widget, can_focus=True):
     # ------------------------------------------------------------------ painting
 
     def notify_style_update(self) -> None:
-        """Other colours (called by Textual)."""
+        """Forget the styles: the colours may have changed (called by Textual)."""
         super().notify_style_update()
         self._styles.clear()
 
     def render_line(self, y: int) -> Strip:
-        """One line: each stretch of it in its style."""
+        """One line (called by Textual)."""
         width, background = self.size.width, self.rich_style
         if y >= len(self._lines):
             return Strip.blank(width, background)
@@ -280,7 +278,7 @@ class WrittenText(Widget, can_focus=True):
         return out
 
     def _line_end(self, y: int, end: int) -> list[Segment]:
-        """The sign of a blank or line end that stands behind a line, where it has something to say."""
+        """The sign of a blank or line end behind a line, if it has a style to show."""
         following = self._lines[y + 1][0] if y + 1 < len(self._lines) else len(self._text)
         if not (self._prefix_length <= end < following and len(self.details)):
             return []
@@ -304,7 +302,7 @@ class WrittenText(Widget, can_focus=True):
         return style
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The text under a selection made with the mouse."""
+        """The selected text (called by Textual)."""
         lines = "\n".join(self._lead(first) + shown_text(self._text[first:end]) for first, end in self._lines)
         return selection.extract(lines), "\n"
 

@@ -1,4 +1,4 @@
-"""What is drawn of an experiment of the sequence laboratory: five views of the same numbers."""
+"""Five charts of an experiment of the sequence laboratory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from core.laboratory.outcome import (
     Curve,
     Experiment,
-    Outcome,
     ahead_words,
     errors_words,
     multi_step_words,
@@ -18,7 +17,7 @@ from core.laboratory.outcome import (
 from tui.charts import Drawing, ReferenceLine, Series, line_chart
 from tui.charts.widget import Draw
 
-# The data lies behind the predictions; each model keeps its colour and its marker in every view.
+# Each model has the same colour and marker in every view; the data is behind them.
 DATA = "$foreground 35%"
 LOOKS = (("$primary", "solid"), ("$text-secondary", "dashed"))
 NO_CHART = "no experiment yet"
@@ -26,18 +25,18 @@ NO_CHART = "no experiment yet"
 
 @dataclass(frozen=True)
 class View:
-    """One view: its id, its short name, what it shows and what to see in it."""
+    """One view: its id, its name, its chart and its explanation."""
 
     id: str
     name: str
     draw: Callable[[Experiment], Draw]
     words: Callable[[Experiment], str]
     is_ahead: bool = True
-    """Whether it looks farther than one step ahead."""
+    """Whether it shows predictions of more than one step ahead."""
 
 
 def nothing(width: int, height: int) -> Drawing:
-    """What is drawn before the first experiment is done."""
+    """The chart before the first experiment."""
     return line_chart((), width=width, height=height, placeholder=NO_CHART)
 
 
@@ -56,7 +55,7 @@ def multi_step(experiment: Experiment) -> Draw:
 
 
 def ahead(position: int) -> Callable[[Experiment], Draw]:
-    """Predictions of one model, several steps ahead, without the data: four curves are enough to tell apart."""
+    """Predictions of one model several steps ahead, without the data: four curves are enough."""
 
     def draw(experiment: Experiment) -> Draw:
         one = experiment.outcomes[position]
@@ -78,7 +77,7 @@ def errors(experiment: Experiment) -> Draw:
         lines.append(ReferenceLine(experiment.guess_error, "always the mean"))
         if experiment.config.noise:
             lines.append(ReferenceLine(experiment.config.noise, "the noise"))
-    none = "all points were trained on: none is left to measure errors on"
+    none = "all points are training points: none is left to measure errors on"
 
     def draw(width: int, height: int) -> Drawing:
         return line_chart(
@@ -90,14 +89,7 @@ def errors(experiment: Experiment) -> Draw:
 
 
 def _ahead_words(position: int) -> Callable[[Experiment], str]:
-    def words(experiment: Experiment) -> str:
-        return ahead_words(experiment, _outcome(experiment, position))
-
-    return words
-
-
-def _outcome(experiment: Experiment, position: int) -> Outcome:
-    return experiment.outcomes[position]
+    return lambda experiment: ahead_words(experiment, experiment.outcomes[position])
 
 
 VIEWS = (
@@ -138,5 +130,5 @@ def _over_time(
 
 
 def _within(value: float, limit: float) -> float:
-    """A value that runs away is drawn at the edge; what is no number is not drawn."""
+    """Values beyond the limit are drawn at the edge; NaN is not drawn."""
     return max(-limit, min(limit, value))

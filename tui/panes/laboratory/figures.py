@@ -1,4 +1,4 @@
-"""The figures of an experiment: losses after each epoch, published beside measured, and errors ahead."""
+"""The figures of an experiment: losses by epoch, published and measured, and errors by step."""
 
 from __future__ import annotations
 
@@ -19,13 +19,10 @@ LOSS_LINES, ERROR_LINES = 4, 3
 
 
 class LabFigures(Widget):
-    """Four lines of losses, three of errors; in less room than for both, those that belong to what is looked at.
-
-    While the training goes on, what is known of it so far.
-    """
+    """Four lines of losses and three of errors; on a short screen those that belong to the view."""
 
     ahead: reactive[bool] = reactive(False, layout=True)
-    """Whether one looks far ahead, where the losses do not matter."""
+    """Whether the view shows predictions of more than one step ahead."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -34,7 +31,7 @@ class LabFigures(Widget):
         self._experiment: Experiment | None = None
 
     def begin(self, config: SequenceConfig) -> None:
-        """Another experiment has begun; the errors of the last one stay until its own are there."""
+        """Begin another experiment; the errors of the last one stay until it is finished."""
         self._config, self._losses = config, {}
 
     def progress(self, losses: Mapping[str, Sequence[float]]) -> None:

@@ -1,4 +1,4 @@
-"""The Lab pane: the textbook's first sequence experiment, recomputed whenever a number changes."""
+"""The Lab pane: the textbook's first sequence experiment, recomputed at every change of a setting."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES = tuple(view.name for view in VIEWS)
 
 
 class LabView(LitVertical, can_focus=True):
-    """What encloses the charts; it takes the focus so that the keys of the pane work."""
+    """Contains the charts; it takes the focus so that the keys of the pane work."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right", "move_view(1)", "Next view", show=False),
@@ -42,20 +42,20 @@ class LabView(LitVertical, can_focus=True):
 
 
 class LabPane(Horizontal):
-    """Asks an engine for an experiment and shows what came of it."""
+    """Runs an experiment in an engine and shows its result."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "view", "View", tooltip="1 step, multi-step, k steps, errors", id="lab.view"),
-        Binding("n", "noise", "Noise", tooltip="The same with other noise and other first weights: the next seed",
+        Binding("n", "noise", "Noise", tooltip="The next seed: other noise and other initial weights",
                 id="lab.noise"),
-        Binding("b", "book", "Book", tooltip="Back to the settings of the book", id="lab.book"),
+        Binding("b", "book", "Book", tooltip="Use the settings of the book", id="lab.book"),
         Binding("e,ctrl+o", "settings", "Edit", tooltip="Edit the settings", id="lab.settings"),
         Binding("enter", "compute", "Compute", tooltip="Compute now", show=False, id="lab.compute"),
         Binding("escape", "charts", "Charts", tooltip="Back to the charts", show=False, id="lab.charts"),
     ]  # fmt: skip
 
     drawer: reactive[bool] = reactive(False, toggle_class="-drawer")
-    """Whether the settings are open where they are a drawer."""
+    """Whether the settings are open on a narrow screen."""
 
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -106,7 +106,7 @@ class LabPane(Horizontal):
             self._timer = self.set_timer(DEBOUNCE, self.action_compute)
 
     def action_compute(self) -> None:
-        """Compute with the settings as they stand; what is still being computed is dropped."""
+        """Compute with the current settings; a running experiment is cancelled."""
         config = self.form.value
         if config is not None:
             self._compute(config)
@@ -131,7 +131,7 @@ class LabPane(Horizontal):
         self._show_view()
 
     async def _experiment(self, config: SequenceConfig) -> Experiment:
-        """Ask for it; an engine that went away meanwhile (a run that it had taken was left) is replaced once."""
+        """Ask an engine for the experiment; one that has ended meanwhile is replaced once."""
         for attempt in (1, 2):
             client = await host(self).engines.laboratory()
             try:
@@ -143,7 +143,7 @@ class LabPane(Horizontal):
             except EngineError:
                 if attempt == 2 or not client.closed:
                     raise
-        raise EngineError("the engine gave no answer: enter asks it again")
+        raise EngineError("the engine gave no answer: enter asks again")
 
     def _progress(self, event: dict[str, Any], losses: dict[str, list[float]]) -> None:
         name, loss = str(event.get("model")), event.get("loss")
@@ -166,7 +166,7 @@ class LabPane(Horizontal):
         self._show_view()
 
     def _show_view(self) -> None:
-        """Show the chosen view, and say what is to be seen in it."""
+        """Show the chosen view and its explanation."""
         chosen = VIEWS[NAMES.index(self.query_one("#lab-views", Choice).value)]
         for view in VIEWS:
             self.query_one(f"#lab-chart-{view.id}").set_class(view is chosen, "-current")
@@ -192,7 +192,7 @@ class LabPane(Horizontal):
         self.action_compute()
 
     def action_settings(self) -> None:
-        """Open the drawer where there is one, and go to the settings; once there, leave them again."""
+        """Go to the settings, or back if the focus is there."""
         if self.form.has_focus_within:
             self.action_charts()
             return
@@ -205,8 +205,8 @@ class LabPane(Horizontal):
 
 
 def experiment_of(event: dict[str, Any]) -> Experiment:
-    """The experiment in an engine's answer. Raises EngineError for an answer that is none."""
+    """The experiment in an engine's answer. Raises EngineError for any other answer."""
     try:
         return Experiment.from_json(event)
     except (KeyError, TypeError, ValueError, AttributeError, UserError):
-        raise EngineError("the engine's answer is of an unknown form: it may be of another version") from None
+        raise EngineError("the engine's answer has an unknown form: the engine may be of another version") from None

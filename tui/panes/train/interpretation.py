@@ -1,4 +1,4 @@
-"""What the numbers of a run say, in words: on which text, in which unit, and what to make of it. No widgets."""
+"""The numbers of a run in words, with their text and unit, and what they mean. No widgets."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tui.engines.watched_run import WatchedRun
 from tui.text.safe import shown_text
 
 BIDIRECTIONAL = (
-    "it reads both ways and sees its own answer: its perplexity is no language-model perplexity, and generation is off"
+    "it reads both ways and sees the token that it predicts: its perplexity is not that of a language model, and it "
+    "cannot generate"
 )
-# Training perplexity below which a text is known by heart, and how much higher a held-out one is "far above" it: two
-# bits a token more.
+# Memorised: the training perplexity is below the first, the held-out one at least the second times as high (two bits).
 BY_HEART = 2.0
 FAR_ABOVE = 4.0
 
 
 def bits(perplexity: float | None) -> float | None:
-    """Bits per token: the binary logarithm of the perplexity, as far as that is within floating point."""
+    """Bits per token: the binary logarithm of a finite perplexity."""
     if perplexity is None or not 0 < perplexity < math.inf:
         return None
     return math.log2(perplexity)
 
 
 def figure_words(run: WatchedRun, short: bool = False) -> list[str]:
-    """``training   2.310 perplexity   1.21 bits/token``, and the same for the held-out text where there is one."""
+    """``training   2.310 perplexity   1.21 bits/token``, and the same for the held-out text if there is one."""
     if run.perplexity is None:
         return []
     if run.validation_perplexity is None:
@@ -59,24 +59,24 @@ def verdict_words(run: WatchedRun) -> list[tuple[str, bool]]:
 
 
 def exploding_words(run: WatchedRun) -> str:
-    """Said while nobody has given the run up: a loss far above the uniform line."""
+    """A loss far above that of guessing, unless the run has already been stopped as diverged."""
     loss, size = run.loss, run.vocabulary
     if loss is None or not size or run.state == State.DIVERGED or not is_exploding(loss, size):
         return ""
     return (
-        f"exploding: a loss of {loss_text(loss)} nats, where guessing among all {size:,} tokens has "
-        f"{math.log(size):.1f}; a lower lr or a tighter clip usually helps"
+        f"exploding: the loss is {loss_text(loss)} nats, guessing among {size:,} tokens has "
+        f"{math.log(size):.1f}; a lower learning rate or a tighter clip usually helps"
     )
 
 
 def memorised_words(run: WatchedRun) -> str:
-    """Said only where a held-out text shows it: the training text is known by heart and the other one is not."""
+    """The training text is known by heart, and the held-out text is not."""
     training, held_out = run.perplexity, run.validation_perplexity
     if training is None or held_out is None or not (training < BY_HEART and held_out >= FAR_ABOVE * training):
         return ""
-    better = "not at all better" if run.best is not None and held_out > run.best[1] else "far less well"
+    better = "no better" if run.best is not None and held_out > run.best[1] else "far less well"
     known, other = _short(training), _short(held_out)
-    return f"memorised: it knows the training text by heart ({known}) and the held-out text {better} ({other})"
+    return f"memorised: it knows the training text by heart ({known}), the held-out text {better} ({other})"
 
 
 def _short(perplexity: float) -> str:
@@ -96,9 +96,9 @@ def patience_words(run: WatchedRun) -> str:
 
 
 def nothing_written_words(config: RunConfig | None) -> str:
-    """What stands in the place of samples where there are none."""
+    """The sentence shown if there are no samples."""
     if config is not None and config.bidirectional:
-        return "Generation is off: a bidirectional model has to see what comes next."
+        return "No samples: a bidirectional model cannot generate, since it needs the next token."
     if config is not None and not config.sample_every:
         return "No samples: sample every is 0."
     return "Every few epochs the model writes a line here."

@@ -327,9 +327,9 @@ async def test_a_download_goes_on_while_other_texts_are_looked_at(
         assert not app.query_one("#data-download").display
         downloader.go.set()
         await until(pilot, lambda: app.of(TextsChanged))
-        await until(pilot, lambda: "not here yet" not in str(
+        await until(pilot, lambda: "not downloaded" not in str(
             app.query_one("#data-texts", OptionList).get_option_at_index(2).prompt))  # fmt: skip
-        assert describer.asked[-1][0] == "second" and "time-machine is here" in app.notices
+        assert describer.asked[-1][0] == "second" and "time-machine is downloaded" in app.notices
 
 
 async def test_a_download_can_be_cancelled(folder: Path, describer: Describer, downloader: Downloader) -> None:
@@ -340,7 +340,7 @@ async def test_a_download_can_be_cancelled(folder: Path, describer: Describer, d
         await until(pilot, lambda: downloader.asked)
         await pilot.press("x")
         await until(pilot, lambda: downloader.cancelled)
-        await until(pilot, lambda: "not here yet" in words(app, "#download-state"))
+        await until(pilot, lambda: "not downloaded" in words(app, "#download-state"))
         assert app.query_one("#download-go").display and not app.query_one("#download-cancel").display
 
 

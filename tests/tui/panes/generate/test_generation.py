@@ -153,7 +153,7 @@ async def test_the_end_of_a_long_beam_search_stays_said(saves: Path) -> None:
         app.query_one("#generate-strategy", Select).value = "beam"
         await pilot.pause()
         await pilot.press("enter")
-        await until(pilot, lambda: app.query(Generation) and "following 4 texts at once" in status(app))
+        await until(pilot, lambda: app.query(Generation) and "searching 4 texts at once" in status(app))
         client.hold.set()
         await until(pilot, lambda: not app.pane.writing)
         assert "2 characters in" in status(app)
@@ -186,7 +186,7 @@ async def test_what_is_copied_is_underlined_and_counted(saves: Path) -> None:
         note = str(app.query_one(".sample-note", Static).content)
         assert note == "2 of 3 copied, from character 1,203", "one short line below the text"
         beside = " ".join(token_words(app).split())
-        assert "2 of 3 characters, underlined, stand literally in the training text, from character 1,203" in beside
+        assert "2 of 3 characters, underlined, occur literally in the training text, from character 1,203" in beside
         lines = app.query_one(WrittenText).render_line(0)
         underlined = [segment.text for segment in lines if segment.style and segment.style.underline]
         assert underlined == ["很久"]
@@ -233,10 +233,10 @@ async def test_an_answer_of_another_version_is_told(saves: Path) -> None:
 def test_copy_words() -> None:
     assert (
         copy_words({"length": 0, "text_start": 0}, 9, "character")
-        == "none of its characters stands in the training text"
+        == "none of its characters occurs in the training text"
     )
     words = copy_words({"length": 9, "text_start": 0}, 9, "word")
-    assert words == "all 9 words, underlined, stand literally in the training text, from word 1"
+    assert words == "all 9 words, underlined, occur literally in the training text, from word 1"
 
 
 def test_unknown_words() -> None:

@@ -34,7 +34,7 @@ def watched(*epochs: EpochFinished, config: RunConfig = HELD_OUT, state: str = S
 def test_memorised() -> None:
     run = watched(epoch(1, 900, 700), epoch(2, 20, 96.1), epoch(3, 1.31, 812.4))
     assert memorised_words(run) == (
-        "memorised: it knows the training text by heart (1.3) and the held-out text not at all better (812)"
+        "memorised: it knows the training text by heart (1.3), the held-out text no better (812)"
     )
     assert "far less well (8.0)" in memorised_words(watched(epoch(1, 1.9, 8.0)))
 
@@ -66,7 +66,7 @@ def test_beyond_floating_point_the_loss_is_told() -> None:
         "training  >1e308 perplexity  loss 20,000,000 nats, 28,853,901 bits/token",
         "held out  >1e308 perplexity  loss 710.0 nats, 1,024.3 bits/token",
     ]
-    words = "exploding: a loss of 20,000,000 nats, where guessing among all 1,027 tokens has 6.9; a lower lr or a "
+    words = "exploding: the loss is 20,000,000 nats, guessing among 1,027 tokens has 6.9; a lower learning rate or a "
     assert verdict_words(run)[0] == (f"{words}tighter clip usually helps", True)
     run.apply([StateChanged(State.DIVERGED, 1, "why")])
     assert not any("exploding" in words for words, _ in verdict_words(run)), "then it is said above the curve"
@@ -100,8 +100,8 @@ def test_a_run_that_goes_on_has_all_its_patience_again() -> None:
 def test_a_bidirectional_model_is_not_praised() -> None:
     config = RunConfig(bidirectional=True, validation_fraction=0.1)
     (words, warns), *more = verdict_words(watched(epoch(1, 1.1, 900.0), config=config))
-    assert "sees its own answer" in words and "no language-model perplexity" in words and warns and not more
-    assert "off" in nothing_written_words(config)
+    assert "sees the token that it predicts" in words and "not that of a language model" in words and warns and not more
+    assert "cannot generate" in nothing_written_words(config)
     assert "sample every is 0" in nothing_written_words(RunConfig(sample_every=0))
     assert "writes a line" in nothing_written_words(None)
 

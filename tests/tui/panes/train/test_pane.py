@@ -641,8 +641,8 @@ async def test_a_bidirectional_run_says_what_it_is(playground: Make, saves: Path
     async with app.run_test(size=(120, 40)) as pilot:
         await app.open_run(run.path)
         await until(pilot, lambda: "training" in figures(app))
-        assert "sees its own answer" in figures(app)
-        assert "Generation is off" in str(app.query_one("#samples-text", Static).content)
+        assert "sees the token that it" in figures(app)
+        assert "No samples: a bidirectional model" in str(app.query_one("#samples-text", Static).content)
         assert train_pane(app).run is not None
         train_pane(app).run.apply_baselines(BaselinesAnswer("training", 1027.0, math.nan, 12.5, math.nan))
         train_pane(app).view.show_parts()
@@ -668,9 +668,9 @@ async def test_a_preset_whose_text_is_not_here_says_how_to_get_it(
         app.query_one("#preset", Select).value = name
         await until(pilot, lambda: train_pane(app).form.preset == name)
         facts = app.query_one("#form-facts", Static)
-        await until(pilot, lambda: f"{corpus} is not here yet: the Data pane (f2) downloads it" in str(facts.content))
+        await until(pilot, lambda: f"{corpus} is not downloaded: the Data pane (f2) downloads it" in str(facts.content))
         await pilot.press("ctrl+t")
-        await until(pilot, lambda: "is not here yet" in trouble(app))
+        await until(pilot, lambda: "is not downloaded" in trouble(app))
         assert app.focused is not None and app.focused.id == "edit-corpus"
         assert "create" not in fakes.asked and not app.query("#curve").first().display
         (data_dir / "downloads").mkdir()

@@ -200,7 +200,7 @@ async def test_a_bidirectional_model_is_explained_beside_the_setting() -> None:
         await pilot.press("right")
         await pilot.pause()
         words = str(app.query_one(".field-note", Static).content)
-        assert "sees its own answer" in words and "generation is off" in words
+        assert "sees the token that it predicts" in words and "cannot generate" in words
         await pilot.press("left")
         await pilot.pause()
         assert not app.query(".field-note")
