@@ -21,7 +21,7 @@ NOTHING = (
 )
 NO_DETAILS = "This text has no details of its tokens."
 TOO_LONG = "A text of this length has no details of its tokens: generate a shorter one."
-ONLY_BEST = "In a beam search only the first and best text has details of its tokens."
+ONLY_BEST = "In a beam search only the best text, the first, has details of its tokens."
 PALETTE = Palette(bar="$primary 70%")
 
 
