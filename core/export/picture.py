@@ -7,7 +7,7 @@ import io
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,14 +34,15 @@ class Chart:
     """What is drawn.
 
     Attributes:
-        metrics: figures of the journal, or columns of a file that another program wrote; each has its own dashes.
+        metrics: figures of the journal, or columns of a file that another program wrote; each has its own dashes. By
+            default the training perplexity, and the held-out one where a curve has it.
         axis: see ``curves.AXES``.
         log: whether y is logarithmic; None leaves it to the first metric.
         smoothing: the weight of ``curves.smoothed``; the raw line is then dimmed.
         title: above the chart; empty for none.
     """
 
-    metrics: tuple[str, ...] = ("perplexity",)
+    metrics: tuple[str, ...] = ()
     axis: str = "epoch"
     log: bool | None = None
     smoothing: float = 0.0
@@ -52,13 +53,13 @@ class Chart:
             raise UserError(f"the axis must be one of {', '.join(AXES)}, got {self.axis!r}")
         if not 0 <= self.smoothing < 1:
             raise UserError(f"the smoothing must be at least 0 and below 1, got {self.smoothing}")
-        if not 1 <= len(self.metrics) <= len(_DASHES):
-            raise UserError(f"a picture shows 1 to {len(_DASHES)} metrics, got {len(self.metrics)}")
+        if len(self.metrics) > len(_DASHES):
+            raise UserError(f"a picture shows up to {len(_DASHES)} metrics, got {len(self.metrics)}")
 
     @property
     def is_log(self) -> bool:
         """Whether y is logarithmic."""
-        return METRICS.get(self.metrics[0], Quantity("")).is_log if self.log is None else self.log
+        return METRICS.get((*self.metrics, "perplexity")[0], Quantity("")).is_log if self.log is None else self.log
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,6 @@ class _Line:
     metric: str
     x: Column
     y: Column
-
-
-def metrics_of(curves: Sequence[Curve]) -> tuple[str, ...]:
-    """What is drawn where nothing is asked for: the training perplexity, and the held-out one where a curve has it."""
-    held_out = "validation_perplexity"
-    has_it = any(held_out in curve.columns and np.isfinite(curve.columns[held_out]).any() for curve in curves)
-    return ("perplexity", held_out) if has_it else ("perplexity",)
 
 
 def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, list[str]]:
@@ -88,6 +82,7 @@ def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, li
     """
     matplotlib = library("matplotlib", "a picture")
     figures = library("matplotlib.figure", "a picture")
+    chart = chart if chart.metrics else replace(chart, metrics=_perplexities(curves))
     lines, remarks = _lines(curves, chart)
     words = "".join((chart.title, *(line.curve.name for line in lines), *chart.metrics))
     families, problem = families_for(words)
@@ -104,6 +99,11 @@ def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, li
         _draw(figure, lines, chart)
         figure.savefig(data, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return data.getvalue(), [*remarks, *filter(None, (problem,))]
+
+
+def _perplexities(curves: Sequence[Curve]) -> tuple[str, ...]:
+    names = ("perplexity", "validation_perplexity")
+    return names if any(_has(curve, names[1]) for curve in curves) else names[:1]
 
 
 def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,8 +33,8 @@ def test_every_format_is_written(export: Export, train: Callable[..., Printed], 
     """What is in the files is tested in tests/core/export."""
     assert train("--epochs=2", "--name=one", "--set=sample_every=1").code == 0
     for name, words in (
-        ("one.csv", "2 rows of 1 run"), ("one.txt", "2 samples"), ("one.png", "perplexity of 1 curve"),
-        ("one.svg", "perplexity of 1 curve"),
+        ("one.csv", "2 rows of 1 run"), ("one.txt", "2 samples"), ("one.png", "1 curve"),
+        ("one.svg", "1 curve"),
     ):  # fmt: skip
         printed = export("one", "--out", tmp_path / name)
         assert (printed.code, printed.err) == (0, "") and printed.out.startswith(f"{tmp_path / name}: {words}, "), name
@@ -61,7 +61,7 @@ def test_a_table_or_a_picture_can_be_printed(export: Export, trained: Run) -> No
     assert list(pd.read_csv(io.StringIO(printed.out)).run) == ["one"]
     assert export("one", "--to=svg", "--out=-").out.startswith("<?xml")
     refused(export("one", "--to=torch", "--out=-"), "torch is not printed: name a file with --out")
-    refused(export("one", "--to=tensorboard", "--out=-"), "name a folder of logs")
+    refused(export("one", "--to=tensorboard", "--out=-"), "tensorboard is not printed: name a folder")
 
 
 def test_other_programs_curves_are_drawn_beside_a_run(export: Export, trained: Run, tmp_path: Path) -> None:
@@ -77,10 +77,7 @@ def test_other_programs_curves_are_drawn_beside_a_run(export: Export, trained: R
 def test_runs_of_one_name_are_told_apart(export: Export, trained: Run, saves: Path, tmp_path: Path) -> None:
     twin = tmp_path / "elsewhere" / "one"
     twin.parent.mkdir()
-    os.rename(trained.path, twin)
-    (saves / "one").mkdir()
-    for file in twin.iterdir():
-        (saves / "one" / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(trained.path, twin)
     table = pd.read_csv(io.StringIO(export("one", twin, twin, "--to=csv", "--out=-").out))
     assert list(table.run) == ["saves/one", "elsewhere/one"]
     printed = export("one", twin, "--to=tensorboard", "--out", tmp_path / "logs")

@@ -17,7 +17,7 @@ from core.errors import UserError
 from core.export import extras
 from core.export.appearance import COLOURS, MARKERS, appearances
 from core.export.curves import AXES, Curve, read_run
-from core.export.picture import COLUMNS, DOTS_PER_INCH, INCHES, Chart, metrics_of, picture
+from core.export.picture import COLUMNS, DOTS_PER_INCH, INCHES, Chart, picture
 from tests.core.export.journalled import MakeRun, epoch
 
 
@@ -67,10 +67,10 @@ def test_every_axis_and_metric_is_drawn(make_run: MakeRun) -> None:
     ):
         svg, remarks = picture([run], chart, "svg")
         assert f"<!-- {AXES[chart.axis].label} -->" in svg.decode()
-        beyond = ["one: perplexity is 1 infinite of 3: left out"] if chart.metrics == ("perplexity",) else []
+        beyond = [] if chart.metrics else ["one: perplexity is 1 infinite of 3: left out"]
         assert remarks == beyond, chart
-    assert metrics_of([run]) == ("perplexity", "validation_perplexity")
-    assert metrics_of([curve("a", perplexity=[1.0])]) == ("perplexity",)
+        shown = svg.decode()
+        assert ("<!-- one, held-out perplexity -->" in shown) == ("<!-- perplexity -->" in shown) == bool(beyond)
     raw = svg_lines(picture([run], Chart(("loss",)), "svg")[0])
     assert svg_lines(picture([run], Chart(("loss",), smoothing=0.9), "svg")[0]) == raw + 1, "the raw line is dimmed"
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
     for curves, chart, words in refused:
         with pytest.raises(UserError, match=re.escape(words)):
             picture(curves, chart, "svg")
-    for wrong in ({"axis": "days"}, {"smoothing": 1.0}, {"smoothing": float("nan")}, {"metrics": ()}):
+    for wrong in ({"axis": "days"}, {"smoothing": 1.0}, {"smoothing": float("nan")}, {"metrics": tuple("abcde")}):
         with pytest.raises(UserError):
             Chart(**wrong)  # type: ignore[arg-type]
 
