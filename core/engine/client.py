@@ -109,7 +109,8 @@ class EngineClient:
         return last
 
     async def stream(self, name: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
-        """Send a request and yield its events up to the last one; left early, a ``generate`` or ``lab`` is cancelled.
+        """Send a request and yield its events up to the last one; left early, a generate, inspect or lab is
+        cancelled.
 
         Raises RunError or EngineError if the last one is an error.
         """
@@ -129,7 +130,7 @@ class EngineClient:
                 yield event
         finally:
             del self._waiting[number]
-            if not finished and not self.closed and name in ("generate", "lab"):
+            if not finished and not self.closed and name in ("generate", "inspect", "lab"):
                 with contextlib.suppress(EngineError):
                     await self._send({"id": next(self._ids), "request": "cancel", "target": number})
 

@@ -21,6 +21,7 @@ from core.engine import answers, requests
 from core.engine.answers import Answer
 from core.engine.description import describe
 from core.engine.failure import failure_words, write_failure
+from core.engine.inspecting import inspection_job
 from core.engine.jobs import Jobs, laboratory_job, writing_job
 from core.engine.loading import versions
 from core.engine.protocol import ENDING, error_event
@@ -175,6 +176,9 @@ class Engine:
         match asked:
             case requests.Generate(options):
                 self._jobs.begin(client, number, writing_job(self._session(), options))
+                return None
+            case requests.Inspect():
+                self._jobs.begin(client, number, inspection_job(self._session(), asked))
                 return None
             case requests.Lab(settings):
                 self._jobs.begin(client, number, laboratory_job(settings))

@@ -1,4 +1,4 @@
-"""Jobs: generations and laboratory experiments, done a few milliseconds at a time between training batches."""
+"""Jobs: generations, inspections and laboratory experiments, a few milliseconds at a time between batches."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The protocol between client and engine: JSON lines over a Unix socket that only the user can reach.
 
 A request is ``{"id": 7, "request": "generate", ...}``; every event that answers it carries ``"id": 7``, and the last of
-them is ``{"event": "done", ...}``, ``{"event": "error", "message": ...}`` or, for a generate or lab that was cancelled,
-``{"event": "cancelled"}``. A change of state is sent to all clients, without an id. The requests are in
+them is ``{"event": "done", ...}``, ``{"event": "error", "message": ...}`` or, for a generate, inspect or lab that was
+cancelled, ``{"event": "cancelled"}``. A change of state is sent to all clients, without an id. The requests are in
 ``core.engine.requests``, the answers in ``core.engine.answers``. No torch in this module.
 """
 

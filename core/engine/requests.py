@@ -16,6 +16,7 @@ from core.engine import answers
 from core.engine.answers import Answer, AnswerT
 from core.errors import UserError
 from core.generation.options import OPTIONS, GenerationRequest
+from core.inspection.options import LONGEST_CHARACTERS, InspectionOptions, LongText
 from core.record import of_type, read_record, record_as_json
 from core.settings.laboratory_config import SequenceConfig
 from core.settings.run_config import RunConfig
@@ -138,8 +139,17 @@ class Lab(Request[Answer]):
 
 
 @dataclass(frozen=True)
+class Inspect(Request[Answer], InspectionOptions):
+    """Look inside the model; the fields are those of ``core.inspection.options``.
+
+    Answered by ``progress`` events with the ``share`` that is done, and by ``done`` with the ``answer``, see
+    ``core.inspection.answers.read_inspection``.
+    """
+
+
+@dataclass(frozen=True)
 class Cancel(Request[Answer]):
-    """Cancel the generate or lab with the id ``target``."""
+    """Cancel the generate, inspect or lab with the id ``target``."""
 
     target: Id = None
 
@@ -150,12 +160,12 @@ class Quit(Request[Answer]):
 
 
 AnyRequest = (
-    Hello | Open | Create | Train | Pause | Resume | Stop | Step | Set | Baselines | Save | Generate | Lab | Cancel
-    | Quit
+    Hello | Open | Create | Train | Pause | Resume | Stop | Step | Set | Baselines | Save | Generate | Inspect | Lab
+    | Cancel | Quit
 )  # fmt: skip
 REQUESTS: dict[str, type[AnyRequest]] = {kind.__name__.lower(): kind for kind in get_args(AnyRequest)}
 # Requests that change nothing: they are dropped if their client has disconnected.
-QUESTIONS = (Hello, Baselines, Generate, Lab, Cancel)
+QUESTIONS = (Hello, Baselines, Generate, Inspect, Lab, Cancel)
 
 
 def read_id(message: Mapping[str, Any]) -> Id:
@@ -194,10 +204,10 @@ def _read(request: str, item: Field[Any], value: Any) -> Any:
         raise UserError(f"{request} needs {item.name}, {what}, got {given(value)}") from None
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, longest: int = LONGEST_TEXT) -> str:
     """A text that can be written to a file or a journal. Raises TypeError, ValueError."""
     text: str = of_type(value, str)
-    if "\0" in text or len(text) > LONGEST_TEXT:
+    if "\0" in text or len(text) > longest:
         raise ValueError
     text.encode("utf-8", "surrogateescape")  # raises for half a surrogate pair; escaped bytes are valid
     return text
@@ -220,6 +230,10 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "int": ("a whole number", _whole_number),
     "bool": ("true or false", lambda value: of_type(value, bool)),
     "str": (f"a text of up to {LONGEST_TEXT:,} characters without a zero byte", _text),
+    "LongText": (
+        f"a text of up to {LONGEST_CHARACTERS:,} characters without a zero byte",
+        lambda value: LongText(_text(value, LONGEST_CHARACTERS)),
+    ),
     "Path": ("a text, the path of a folder", _path),
     "Value": ("a number, a text, true or false", lambda value: of_type(value, get_args(Value))),
     "RunConfig": ("an object of settings", lambda value: RunConfig.from_dict(of_type(value, dict))),

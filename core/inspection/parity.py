@@ -1,0 +1,245 @@
+"""The model from scratch beside torch.nn: the same weights, one batch, and what differs.
+
+torch.nn computes as a textbook uses it, ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM`` on one-hot vectors or an ``nn.Embedding``
+and ``nn.Linear`` on top, without any kernel of ours. Its gates are in another order than ours, and it has two biases
+where the equations have one; a gate in the wrong place shows in the differences at once.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.inspection.answers import ParityView
+from core.models.implementations import build_model
+from core.models.language_model import LanguageModel
+from core.settings.run_config import RunConfig
+
+ROUNDS = 3
+# For each cell, where torch.nn's gates are among ours: r, z, n among z, r, h; i, f, g, o among o, i, f, c.
+_ORDER = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (1, 2, 3, 0)}
+_MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Of one forward pass: the logits (num_steps, batch, vocabulary) and the last states."""
+
+    logits: Tensor
+    states: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """Of one forward and backward pass: the gradients of the loss by torch.nn's names, and how long it took."""
+
+    gradients: dict[str, Tensor]
+    seconds: float
+
+
+def parity(model: LanguageModel, ids: Tensor, targets: Tensor) -> Generator[None, None, ParityView]:
+    """Compare a model with torch.nn over a batch.
+
+    Args:
+        model: any; one of torch.nn is compared as a model from scratch that has its weights.
+        ids, targets: (batch, num_steps), on the model's device.
+    """
+    scratch, reference = scratch_model(model), Reference(model)
+    yield
+    with torch.no_grad():  # left before a yield: between two slices a training computes gradients
+        ours = Outputs(*scratch(ids, scratch.begin_state(len(ids))))
+    yield
+    with torch.no_grad():
+        theirs = reference.outputs(ids)
+    yield
+    scratch_passes, torch_passes = [], []
+    for _ in range(ROUNDS):
+        scratch_passes.append(scratch_pass(scratch, ids, targets))
+        yield
+        torch_passes.append(reference.passed(ids, targets))
+        yield
+    gradients = {
+        name: difference(scratch_passes[-1].gradients[name], wanted)
+        for name, wanted in torch_passes[-1].gradients.items()
+    }
+    return ParityView(
+        output_difference=difference(ours.logits, theirs.logits),
+        state_difference=max(difference(*pair) for pair in zip(ours.states, theirs.states, strict=True)),
+        gradient_difference=max(gradients.values()),
+        scratch_seconds=statistics.median(found.seconds for found in scratch_passes),
+        torch_seconds=statistics.median(found.seconds for found in torch_passes),
+        batch_size=ids.shape[0],
+        num_steps=ids.shape[1],
+        device=str(ids.device),
+        precision=model.config.precision,
+        gradients=tuple(gradients.items()),
+    )
+
+
+def batch_of(ids: npt.NDArray[np.int64], config: RunConfig) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of the size of a run's batches, (batch, num_steps), from a text, repeated if need be."""
+    rows = np.resize(ids, (config.batch_size, config.num_steps + 1))
+    whole = torch.from_numpy(rows.astype(np.int64))
+    return whole[:, :-1], whole[:, 1:]
+
+
+def difference(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference, relative to the largest absolute value of ``theirs``."""
+    largest = float(theirs.abs().max())
+    return float((ours - theirs).abs().max()) / (largest or 1.0)
+
+
+def scratch_model(model: LanguageModel) -> LanguageModel:
+    """A model from scratch with the same weights, in evaluation mode; its weights are copies."""
+    config = model.config.replace(implementation="scratch")
+    bias = model.output_layer()[1]
+    with _undrawn(bias.device):
+        found = build_model(config, model.vocabulary_size, bias.device)
+    with torch.no_grad():
+        for row in range(model.num_layers * model.directions):
+            for own, given in zip(found.stored_layer(row), model.stored_layer(row), strict=True):
+                own.copy_(given)
+        vectors, own_vectors = model.input_vectors(), found.input_vectors()
+        if vectors is not None and own_vectors is not None:
+            own_vectors.copy_(vectors)
+        for own, given in zip(found.output_layer(), model.output_layer(), strict=True):
+            own.copy_(given)
+    return found.eval()
+
+
+def scratch_pass(model: LanguageModel, ids: Tensor, targets: Tensor) -> Passed:
+    """One pass of a model from scratch, with its gradients in the layout of torch.nn."""
+    state = model.begin_state(len(ids))
+    parameters = list(model.parameters())
+
+    def run() -> tuple[Tensor, ...]:
+        loss, _ = model.loss(ids, targets, state)
+        return torch.autograd.grad(loss, parameters)
+
+    gradients, seconds = _timed(run, ids.device)
+    by_parameter = dict(zip(map(id, parameters), gradients, strict=True))
+    found: dict[str, Tensor] = {}
+    for row in range(model.num_layers * model.directions):
+        given = [by_parameter[id(tensor)] for tensor in model.stored_layer(row)]
+        layout = torch_layout(model.config.cell, *given, is_gradient=True)
+        found |= {f"{name}{_suffix(row, model.directions)}": tensor for name, tensor in layout.items()}
+    W_hq, b_q = model.output_layer()
+    vectors = model.input_vectors()
+    if vectors is not None:
+        found["embedding"] = by_parameter[id(vectors)]
+    if not model.config.tied:
+        found["linear.weight"] = by_parameter[id(W_hq)].t()
+    found["linear.bias"] = by_parameter[id(b_q)]
+    return Passed(found, seconds)
+
+
+class Reference:
+    """torch.nn's modules with a model's weights."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        config, self._model = model.config, model
+        W_hq, b_q = model.output_layer()
+        vectors = model.input_vectors()
+        size = model.vocabulary_size if vectors is None else vectors.shape[1]
+        options = {"nonlinearity": "relu" if model.is_relu else "tanh"} if config.cell == "rnn" else {}
+        with _undrawn(b_q.device):
+            self.rnn: nn.RNNBase = _MODULES[config.cell](
+                size,
+                model.num_hiddens,
+                model.num_layers,
+                bidirectional=model.directions == 2,
+                device=b_q.device,
+                dtype=b_q.dtype,
+                **options,
+            )
+        with torch.no_grad():
+            for row in range(model.num_layers * model.directions):
+                layout = torch_layout(config.cell, *model.stored_layer(row))
+                for name, tensor in layout.items():
+                    getattr(self.rnn, f"{name}{_suffix(row, model.directions)}").copy_(tensor)
+        self.embedding = None if vectors is None else vectors.detach().clone().requires_grad_()
+        weight = W_hq.detach().t().clone().requires_grad_()
+        self.weight = self.embedding if config.tied and self.embedding is not None else weight
+        self.bias = b_q.detach().clone().requires_grad_()
+
+    def passed(self, ids: Tensor, targets: Tensor) -> Passed:
+        """One pass over (batch, num_steps) ids."""
+        named: dict[str, Tensor] = dict(self.rnn.named_parameters())
+        if self.embedding is not None:
+            named["embedding"] = self.embedding
+        if self.weight is not self.embedding:
+            named["linear.weight"] = self.weight
+        named["linear.bias"] = self.bias
+
+        def run() -> tuple[Tensor, ...]:
+            logits = self.outputs(ids).logits
+            loss = F.cross_entropy(logits.flatten(0, 1), targets.t().flatten())
+            return torch.autograd.grad(loss, list(named.values()))
+
+        gradients, seconds = _timed(run, ids.device)
+        return Passed(dict(zip(named, gradients, strict=True)), seconds)
+
+    def outputs(self, ids: Tensor) -> Outputs:
+        """The forward pass over (batch, num_steps) ids."""
+        zeros = self._model.begin_state(len(ids))
+        if self.embedding is None:
+            X = F.one_hot(ids.t(), self._model.vocabulary_size).to(self.bias.dtype)
+        else:
+            X = F.embedding(ids.t(), self.embedding)
+        H, last = self.rnn(X, zeros if len(zeros) > 1 else zeros[0])
+        return Outputs(F.linear(H, self.weight, self.bias), last if isinstance(last, tuple) else (last,))
+
+
+def torch_layout(
+    cell: str, W_x: Tensor, W_h: Tensor, b: Tensor, *extra: Tensor, is_gradient: bool = False
+) -> dict[str, Tensor]:
+    """The parameters of a layer, gates side by side in our order, as ``weight_ih, weight_hh, bias_ih, bias_hh``.
+
+    Our bias becomes ``bias_ih``, and ``bias_hh`` is zero but for the GRU's b_hn. The gradient with respect to each of
+    two biases that are added is that of their sum: with ``is_gradient`` both get it.
+    """
+    order = _ORDER[cell]
+
+    def ordered(tensor: Tensor) -> Tensor:
+        gates = tensor.chunk(len(order), dim=-1)
+        return torch.cat([gates[index] for index in order], dim=-1)
+
+    bias = ordered(b)
+    second = bias.clone() if is_gradient else torch.zeros_like(bias)
+    if extra:
+        second[-len(extra[0]) :] = extra[0]
+    return {"weight_ih": ordered(W_x).t(), "weight_hh": ordered(W_h).t(), "bias_ih": bias, "bias_hh": second}
+
+
+def _suffix(row: int, directions: int) -> str:
+    return f"_l{row // directions}{'_reverse' if row % directions else ''}"
+
+
+def _timed(run: Callable[[], tuple[Tensor, ...]], device: torch.device) -> tuple[tuple[Tensor, ...], float]:
+    _wait(device)
+    began = time.perf_counter()
+    with torch.enable_grad():
+        found = run()
+    _wait(device)
+    return found, time.perf_counter() - began
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def _undrawn(device: torch.device) -> Iterator[None]:
+    """A new module draws its initial weights: the random numbers of the process are as they were afterwards."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield

@@ -1,0 +1,168 @@
+"""A view of a model by its name, as requests and commands ask for it, in slices that fit between two batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from core.corpus.vocabulary import Vocabulary
+from core.errors import UserError
+from core.inspection.answers import InspectionAnswer, TextView
+from core.inspection.gradients import gradients
+from core.inspection.options import MOST_LAGS, QUANTITIES, InspectionOptions
+from core.inspection.parity import ROUNDS, batch_of, parity
+from core.inspection.passes import SEGMENT
+from core.inspection.saliency import saliency
+from core.inspection.step import step
+from core.inspection.text import Text, own_text, text_of
+from core.inspection.tokens import tokens
+from core.inspection.units import units
+from core.models.language_model import LanguageModel
+
+# Seconds of work between two training batches.
+SLICE_SECONDS = 0.02
+
+Ids = npt.NDArray[Any]
+"""Token ids of any whole type, (tokens,)."""
+
+
+class Inspection:
+    """One view in progress.
+
+    Attributes:
+        answer: None until it is finished.
+    """
+
+    def __init__(
+        self, model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None = None
+    ) -> None:
+        """``own`` are the ids of the run's whole text; None if it is missing. Raises UserError for a wrong option."""
+        self.answer: InspectionAnswer | None = None
+        self._view = options.view
+        self._slices, self._expected = _view(model, vocabulary, options, own)
+        self._done = 0
+
+    @property
+    def progress(self) -> float:
+        """The share of the work that is done, estimated, between 0 and 1."""
+        return 1.0 if self.answer is not None else min(self._done / max(self._expected, 1), 0.99)
+
+    def advance(self, seconds: float = SLICE_SECONDS) -> InspectionAnswer | None:
+        """Work for some milliseconds; returns the answer when it is finished. Raises UserError.
+
+        In one thread: products of one row with a matrix are too small for more, and threads that compete with those of
+        a training cost a hundred times as much as they gain. Only parity, which measures, uses those of the run.
+        """
+        until = time.perf_counter() + seconds
+        with nullcontext() if self._view == "parity" else one_thread():
+            while self.answer is None:
+                try:
+                    next(self._slices)
+                except StopIteration as end:
+                    self.answer = end.value
+                self._done += 1
+                if time.perf_counter() >= until:
+                    break
+        return self.answer
+
+
+def inspect(
+    model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None = None
+) -> InspectionAnswer:
+    """A whole view at once, for scripts and notebooks; see ``Inspection``."""
+    inspection = Inspection(model, vocabulary, options, own)
+    while (answer := inspection.advance()) is None:
+        pass
+    return answer
+
+
+def _view(
+    model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None
+) -> tuple[Generator[None, None, InspectionAnswer], int]:
+    """The view, and about how many pieces of work it has."""
+    if options.view == "tokens":
+        return tokens(model, vocabulary, options.token, vectors=options.vectors or "input"), 80
+    if options.view == "parity":
+        return _parity(model, vocabulary, options, own), 3 + 2 * ROUNDS
+    text = _text(model, vocabulary, options, own)
+    passes = model.num_layers * model.directions
+    read = 1 + (text.position(None, before_another=False) if options.at is None else options.at)
+    back = min(read, MOST_LAGS)
+    if options.view == "text":
+        return _text_view(model, text), 1
+    if options.view == "step":
+        found = step(model, text, options.at, layer=options.layer or 1, reverse=options.reverse)
+        return found, passes * read // SEGMENT
+    if options.view == "gradients":
+        pieces = passes * (read + 3 * back) // SEGMENT + 30
+        return gradients(
+            model, text, options.at, layer=options.layer, reverse=options.reverse, target=options.token
+        ), pieces
+    if options.view == "saliency":
+        return saliency(model, text, options.at, target=options.token), passes * (read + 3 * back) // SEGMENT
+    pieces = passes * len(text) // SEGMENT * (1 if options.quantity in (None, "H") else 2) + 40
+    return units(
+        model,
+        text,
+        layer=options.layer,
+        reverse=options.reverse,
+        quantity=options.quantity,
+        feature=options.feature,
+        unit=options.unit,
+    ), pieces
+
+
+def _text(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Text:
+    if options.text is not None:
+        return text_of(options.text, vocabulary, model.config)
+    if own is None:
+        raise UserError("the text of this run is missing or has changed: give a text to look at")
+    return own_text(own, vocabulary, model.config)
+
+
+def _text_view(model: LanguageModel, text: Text) -> Generator[None, None, TextView]:
+    yield
+    return TextView(
+        text=text.text,
+        tokens=text.tokens(),
+        ids=tuple(text.ids.tolist()),
+        starts=text.starts,
+        origin=text.origin,
+        unknown=text.unknown(),
+        at=text.position(None, before_another=len(text) > 1),
+        cell=model.config.cell,
+        quantities=QUANTITIES[model.config.cell],
+        layers=model.num_layers,
+        directions=model.directions,
+        hidden=model.num_hiddens,
+    )
+
+
+def _parity(
+    model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None
+) -> Generator[None, None, InspectionAnswer]:
+    """Over the given or the run's own text; the differences do not depend on which, so a missing one is replaced."""
+    if options.text is not None:
+        ids = text_of(options.text, vocabulary, model.config).ids
+    else:
+        ids = np.arange(len(vocabulary)) if own is None else own
+    config, device = model.config, model.output_layer()[1].device
+    inputs, targets = batch_of(ids[: config.batch_size * (config.num_steps + 1)].astype(np.int64), config)
+    return (yield from parity(model, inputs.to(device), targets.to(device)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch on one thread of the processor, and then on as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

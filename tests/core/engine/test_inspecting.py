@@ -1,0 +1,134 @@
+"""Inspections of a run in training: every view, the same numbers as without, checkpoints and other runs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.engine.inspecting import inspecting, inspection_job, stored_source, with_text
+from core.engine.session import Session
+from core.errors import UserError
+from core.events import EpochFinished, State
+from core.inspection.answers import GradientsView, TextView, read_inspection
+from core.inspection.options import VIEWS, InspectionOptions, LongText
+from core.runs.run import Run
+from core.settings.run_config import RunConfig
+from tests.core.engine.conftest import ForkedEngine
+from tests.core.outcomes import curve
+
+Tiny = Callable[..., RunConfig]
+Events = Iterator[list[dict[str, Any]]]
+
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {"dropout": 0.2, "validation_fraction": 0.2},
+    {"cell": "lstm", "num_layers": 2, "embedding_size": 6, "implementation": "torch.nn", "dropout": 0.1},
+    {"cell": "gru", "bidirectional": True},
+    {"cell": "gru", "documents": "lines", "cpu_path": "textbook"},
+)
+
+
+def done(job: Events) -> dict[str, Any]:
+    """The answer in the last event of a job."""
+    *_, (last,) = job
+    answer: dict[str, Any] = last["answer"]
+    return answer
+
+
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_a_training_that_is_looked_at_gives_the_same_numbers(
+    changes: dict[str, Any], tiny: Tiny, saves: Path, whole: Callable[..., list[EpochFinished]], one_thread: None
+) -> None:
+    expected = whole(**changes)
+    session = Session.create(tiny(**changes), saves)
+    session.train()
+    views = itertools.cycle(VIEWS)
+    job, answers = inspection_job(session, InspectionOptions("step")), 0
+    while session.state == State.TRAINING:
+        drawn, threads = torch.get_rng_state(), torch.get_num_threads()
+        for events in itertools.islice(job, 10):  # pieces of work between two batches
+            assert torch.equal(torch.get_rng_state(), drawn) and torch.get_num_threads() == threads
+            assert torch.is_grad_enabled()
+            if events[0]["event"] == "done":
+                assert json.dumps(events, allow_nan=False)
+                answers += 1
+                job = inspection_job(session, InspectionOptions(next(views)))
+                break
+        session.advance()
+    session.close()
+    assert answers > 7
+    assert [(event.loss, event.validation_loss, event.gradient_norm) for event in curve(session.run)] == [
+        (event.loss, event.validation_loss, event.gradient_norm) for event in expected
+    ]
+
+
+def test_the_views_are_answered_over_the_wire(tiny: Tiny, saves: Path, forked: Callable[..., ForkedEngine]) -> None:
+    engine = forked(lambda: Session.create(tiny(num_epochs=10**6), saves, "one"))
+    engine.talk.ask("train")
+    for view in VIEWS:
+        message = engine.talk.ask("inspect", view=view)
+        assert message["event"] == "done" and message["answer"]["view"] == view
+        assert read_inspection(message["answer"]).view == view
+    assert "at must be" in engine.talk.ask("inspect", view="step", at=10**6)["message"]
+    assert engine.talk.ask("inspect", view="more")["mendable"]
+    long = engine.talk.send("inspect", view="units", text="abc " * 20_000)
+    while (first := engine.talk.receive()).get("id") != long:
+        pass
+    assert first["event"] == "progress" and 0 <= first["share"] < 1
+    engine.talk.send("cancel", target=long)
+    assert engine.talk.last(long)["event"] == "cancelled"
+    assert engine.talk.ask("stop")["state"] == State.STOPPED
+
+
+def test_gradients_through_checkpoints_and_other_runs(tiny: Tiny, saves: Path, one_thread: None) -> None:
+    session = Session.create(tiny(validation_fraction=0.2), saves, "one")
+    first = inspection_job(session, InspectionOptions("gradients", at=40))
+    untrained = read_inspection(done(first))
+    session.train()
+    while session.state == State.TRAINING:
+        session.advance()
+    now, again, latest, other = (
+        read_inspection(done(inspection_job(session, InspectionOptions("gradients", at=40, **options))))
+        for options in (
+            {},
+            {"checkpoint": "first"},
+            {"checkpoint": "latest"},
+            {"run": session.run.path, "checkpoint": "best"},
+        )
+    )
+    for view in (untrained, now, again, latest, other):
+        assert isinstance(view, GradientsView) and view.run == "one"
+    assert again.norms == untrained.norms and (again.checkpoint, again.epoch) == ("first", 0)
+    assert latest.norms == now.norms and latest.epoch == now.epoch == 3
+    assert now.norms != untrained.norms and other.checkpoint == "best"
+    with pytest.raises(UserError, match=r"two"):
+        done(inspection_job(session, InspectionOptions("gradients", run=saves / "two")))
+    session.close()
+
+
+def test_a_run_without_its_text_needs_one(tiny: Tiny, saves: Path, text_path: Path, one_thread: None) -> None:
+    Session.create(tiny(), saves, "one").close()
+    run = Run(saves / "one")
+    run.corpus_path.unlink()
+    text_path.unlink()
+    session = Session.open(run)
+    with pytest.raises(UserError, match="the text of this run is missing"):
+        done(inspection_job(session, InspectionOptions("step")))
+    given = done(inspection_job(session, InspectionOptions("step", text=LongText("abc"))))
+    assert given["token"] == "b" and given["following"] == "c"
+    assert done(inspection_job(session, InspectionOptions("parity")))["output_difference"] < 1e-5
+    session.close()
+    assert with_text(stored_source(run, None)).own is None
+
+
+def test_a_stored_model_is_read_without_a_lock(tiny: Tiny, saves: Path, one_thread: None) -> None:
+    session = Session.create(tiny(), saves, "one")
+    source = with_text(stored_source(session.run, None))
+    view = read_inspection(done(inspecting(source, InspectionOptions("text"))))
+    assert isinstance(view, TextView) and view.origin == "training" and len(view.tokens) == 801
+    session.close()
