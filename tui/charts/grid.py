@@ -91,7 +91,8 @@ class Grid:
             runs: list[Run] = []
             start, current = 0, styles[0]
             for column, style in enumerate(styles):
-                if style != current and characters[column] != " ":  # blanks join the run before them
+                # Blanks join the run before them, unless it can be seen on a blank.
+                if style != current and (characters[column] != " " or "on " in current or "underline" in current):
                     if column > start:
                         runs.append(("".join(characters[start:column]), current))
                     start, current = column, style

@@ -14,6 +14,8 @@ from core.record import MALFORMED
 from tui.services import Engines
 
 UNKNOWN_FORM = "the engine's answer is of an unknown form: it may be of another version"
+BESIDE = "beside"
+"""The name of the question for the gradients of other weights."""
 Progress = Callable[[float], object]
 
 
@@ -38,14 +40,15 @@ async def answer_to(question: Question, engines: Engines, progress: Progress) ->
     Raises RunError, EngineError.
     """
     client = await engines.client(question.run)
-    events = client.stream("inspect", view=question.view, **dict(question.options))
+    view = "gradients" if question.view == BESIDE else question.view
+    events = client.stream("inspect", view=view, **dict(question.options))
     async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", events)):
         async for event in events:
             try:
                 if event["event"] == "progress":
                     progress(float(event["share"]))
                 elif event["event"] == "done":
-                    return read_inspection({"view": question.view, **event})
+                    return read_inspection({"view": view, **event})
             except MALFORMED:
                 raise EngineError(UNKNOWN_FORM) from None
     raise EngineError(UNKNOWN_FORM)

@@ -42,15 +42,23 @@ class Step(View[StepView]):
         """The layer, unless it is the first."""
         return {"layer": self.layer if self.layer > 1 else None, "reverse": self.reverse or None}
 
-    def next_layer(self) -> None:
+    def can(self, name: str) -> bool:
+        """Layers only where there are several, back only from the numbers."""
+        return {"layer": self.place.has_layers, "leave": self.zoomed}.get(name, super().can(name))
+
+    def do_layer(self) -> bool:
         """Show the next layer, or the other direction."""
         text = self.place.text
-        if text is None:
-            return
-        if text.directions > 1 and not self.reverse:
-            self.reverse = True
-        else:
-            self.layer, self.reverse = self.layer % text.layers + 1, False
+        if text is not None:
+            forward = text.directions == 1 or self.reverse
+            self.layer, self.reverse = (self.layer % text.layers + 1 if forward else self.layer), not forward
+        return True
+
+    def do_identity(self) -> bool:
+        """Show both ways of the identity, or not."""
+        self.identity = not self.identity
+        self.move(0)
+        return False
 
     # ------------------------------------------------------------------ what is said
 
@@ -73,13 +81,7 @@ class Step(View[StepView]):
 
     def note(self) -> str:
         """The layer and the direction where there are several."""
-        text = self.place.text
-        if text is None or self.answer is None:
-            return ""
-        parts = [f"layer {self.answer.layer} of {text.layers}"] if text.layers > 1 else []
-        if text.directions > 1:
-            parts.append("right to left" if self.answer.reverse else "left to right")
-        return ", ".join(parts)
+        return self.place.layer_words(self.answer.layer, self.answer.reverse) if self.answer is not None else ""
 
     # ------------------------------------------------------------------ rows
 
@@ -102,14 +104,15 @@ class Step(View[StepView]):
     def rows(self) -> int:
         return len(self.stages())
 
-    def enter(self) -> bool:
+    def do_enter(self) -> bool:
         """Show the numbers of the selected row, or all rows again."""
         self.zoomed = not self.zoomed
         return False
 
-    def leave(self) -> bool:
-        was, self.zoomed = self.zoomed, False
-        return was
+    def do_leave(self) -> bool:
+        """Show all rows again."""
+        self.zoomed = False
+        return False
 
     def click(self, x: int, y: int) -> bool:
         """Select the row; a second click shows its numbers."""
@@ -146,7 +149,9 @@ class Step(View[StepView]):
         rows: list[Row] = [((head, QUIET),)]
         has_legend = height >= 8
         room = height - 1 - has_legend
-        self._lines = max(1, min(4, room // max(1, len(stages))))
+        hidden = self.place.text.hidden if self.place.text else 1
+        needed = -(-hidden // cells) + 1  # for a cell a unit, and a blank line
+        self._lines = max(1, min(4, needed, room // max(1, len(stages))))
         left = 2 + name_cells + 1 + 6
         for place in self.window(room // self._lines):
             stage, chosen = stages[place], place == self.selected
@@ -162,8 +167,7 @@ class Step(View[StepView]):
             ))  # fmt: skip
             rows += [((" " * left, ""), *line) for line in more]
         if has_legend:
-            hidden = self.place.text.hidden if self.place.text else 0
-            words = f"   {per_cell_words(hidden, cells * self._strip_lines)}; each row has its own scale"
+            words = f"   {per_cell_words(hidden, cells * self._strip_lines)}, scaled by row"
             rows.append((("  ", ""), *legend(), (words, QUIET)))
         return rows
 
@@ -176,9 +180,7 @@ class Step(View[StepView]):
         """The strip of a stage in lines of exactly ``cells``; of a one-hot vector what it does."""
         lines = self._strip_lines
         if not stage.values and self.answer is not None:
-            words = f"one-hot: 1 at {self.answer.id:,}, which picks row {self.answer.id:,} of the weights"
-            if cell_len(words) > cells:
-                words = f"one-hot, 1 at {self.answer.id:,}"
+            words = f"one-hot, 1 at {self.answer.id:,}: picks row {self.answer.id:,} of W_x"
             return [[(pad_cells(words, cells), QUIET)], *[[(" " * cells, "")]] * (self._lines - 1)]
         scale = largest(stage.values) if scale_of(stage) is None else scale_of(stage)
         values = summary(stage.values, cells * lines)

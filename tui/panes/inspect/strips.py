@@ -78,6 +78,6 @@ def legend(low: str = "negative", high: str = "positive") -> list[Run]:
 
 
 def per_cell_words(count: int, cells: int, noun: str = "unit") -> str:
-    """How many values a cell stands for: ``a cell is the strongest of 4 units``; empty if it is one."""
+    """How many values a cell stands for: ``a cell: strongest of 4 units``; empty if it is one."""
     each = math.ceil(count / max(1, cells))
-    return f"a cell: the strongest of {each} {noun}s" if each > 1 else f"a cell: a {noun}"
+    return f"a cell: strongest of {each} {noun}s" if each > 1 else f"a cell: one {noun}"

@@ -111,7 +111,7 @@ class TokenText(Widget):
         if tokens != self._tokens:
             self._tokens, self._values = tokens, {}
             self._laid_out_at = self._first = 0
-            self.refresh()
+            self.refresh(layout=True)
 
     def colour(self, values: Mapping[int, float], scale: float) -> None:
         """Colour tokens by values, given by position; ``scale`` is the size of the strongest one."""
@@ -140,10 +140,11 @@ class TokenText(Widget):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """All lines."""
-        return max(1, len(placed_lines(self._tokens, max(2, width))))
+        self._lay_out(width)
+        return max(1, len(self._lines))
 
-    def _lay_out(self) -> None:
-        width = max(2, self.size.width)
+    def _lay_out(self, width: int | None = None) -> None:
+        width = max(2, self.size.width if width is None else width)
         if width != self._laid_out_at:
             self._lines = placed_lines(self._tokens, width)
             self._line_of = [row for row, line in enumerate(self._lines) for _ in line]
@@ -160,8 +161,8 @@ class TokenText(Widget):
         self.refresh()
 
     def on_resize(self) -> None:
-        self._laid_out_at = 0
         self._lay_out()
+        self._scroll()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         self._scroll_by(1, event)
@@ -213,9 +214,8 @@ class TokenText(Widget):
         of_level = level(value, self._scale) if value is not None else 0
         if of_level == 0:
             return SIGN_STYLE if self._tokens[one.token] in (" ", "\n") else TEXT_STYLES[0]
-        # Without colour: bold is strong, underlined is negative.
-        marks = (" bold" if abs(of_level) == 3 else "") + (" underline" if of_level < 0 else "")
-        return TEXT_STYLES[of_level] + marks
+        # Without colour: bold is strong and positive, underlined strong and negative.
+        return TEXT_STYLES[of_level] + {3: " bold", -3: " underline"}.get(of_level, "")
 
     def _style(self, name: str) -> Style:
         style = self._styles.get(name)

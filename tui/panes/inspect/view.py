@@ -34,10 +34,27 @@ class Place:
         """The token under the cursor; empty without a text."""
         return self.text.tokens[self.at] if self.text and self.at < len(self.text.tokens) else ""
 
-    def token_at(self, position: int) -> str | None:
-        """The token at a position of the text, if there is one."""
-        tokens = self.text.tokens if self.text else ()
-        return tokens[position] if 0 <= position < len(tokens) else None
+    @property
+    def has_layers(self) -> bool:
+        """Whether the model has several layers or directions."""
+        return self.text is not None and self.text.layers * self.text.directions > 1
+
+    def layer_words(self, layer: int, reverse: bool) -> str:
+        """The layer and the direction, where there are several."""
+        text = self.text
+        if text is None:
+            return ""
+        words = [f"layer {layer} of {text.layers}"] if text.layers > 1 else []
+        if text.directions > 1:
+            words.append("right to left" if reverse else "left to right")
+        return ", ".join(words)
+
+    def below(self, layer: int | None, reverse: bool) -> tuple[int | None, bool]:
+        """The other direction of a layer, or the layer below; None is the top one, which follows the first."""
+        if self.text is None or (self.text.directions > 1 and not reverse):
+            return layer, self.text is not None
+        layer = layer or self.text.layers
+        return (layer - 1 if layer > 1 else None), False
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,10 @@ class View(Generic[AnswerT]):
     """One of the views.
 
     ``name`` is that of the request, ``title`` that of the tab; ``help`` says what one sees in it. ``follows_cursor``
-    says whether another position needs another answer, ``is_live`` whether other weights do.
+    says whether another position needs another answer, ``is_live`` whether other weights do, ``colours_text`` whether
+    the text shows a part of it; ``sought`` is what can be typed after ``/``.
+
+    What only one view can do is a method ``do_...``, which returns whether it needs another answer.
     """
 
     name: ClassVar[str]
@@ -60,6 +80,8 @@ class View(Generic[AnswerT]):
     help: ClassVar[str]
     follows_cursor: ClassVar[bool] = True
     is_live: ClassVar[bool] = True
+    colours_text: ClassVar[bool] = False
+    sought: ClassVar[str] = ""
 
     def __init__(self) -> None:
         self.place = Place()
@@ -121,12 +143,21 @@ class View(Generic[AnswerT]):
         self.selected = max(0, min(self.selected + by, self.rows() - 1))
         return False
 
-    def enter(self) -> bool:
-        """Act on the selected row; returns whether that needs another answer."""
-        return False
+    def can(self, name: str) -> bool:
+        """Whether ``do(name)`` does something here."""
+        return hasattr(self, f"do_{name}")
 
-    def leave(self) -> bool:
-        """Go back from a detail; returns whether there was one."""
+    def do(self, name: str) -> bool:
+        """Do what this view can; returns whether that needs another answer."""
+        action = getattr(self, f"do_{name}", None)
+        return bool(action()) if action is not None else False
+
+    def scroll(self, by: int) -> bool:
+        """The wheel was turned; returns whether that needs another answer."""
+        return self.move(by)
+
+    def pan(self, x: int, y: int) -> bool:
+        """Move a plane; returns whether there is one."""
         return False
 
     def click(self, x: int, y: int) -> bool:

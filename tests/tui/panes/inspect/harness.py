@@ -10,7 +10,20 @@ from typing import Any
 
 from textual.widgets import Static
 
-from core.inspection.answers import InspectionAnswer, Stage, StepView, TextView
+from core.inspection.answers import (
+    Clipping,
+    Feature,
+    GradientsView,
+    InspectionAnswer,
+    ParityView,
+    SaliencyView,
+    Stage,
+    StepView,
+    TextView,
+    TokensView,
+    Unit,
+    UnitsView,
+)
 from core.record import record_as_json
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
 from tests.tui.waiting import until
@@ -52,6 +65,65 @@ def step_view(text: str, at: int, layer: int) -> StepView:
     )  # fmt: skip
 
 
+def gradients_view(text: str, at: int, factor: float = 0.8) -> GradientsView:
+    """A gradient that shrinks by the same factor at each step."""
+    lags = tuple(range(40))
+    half = math.log(0.5) / math.log(factor)
+    return GradientsView(
+        text, at, lags, tuple(0.1 * factor**lag for lag in lags), None, factor, 0.97, "W_hh", half,
+        math.ceil(math.log(0.01) / math.log(factor)), text[(at + 1) % len(text)], 1.5, 32, 1, False,
+        clipping=Clipping(1.0, 0.25, 0.5),
+    )  # fmt: skip
+
+
+def units_view(text: str, fields: dict[str, Any]) -> UnitsView:
+    """Four units, the first ones strongest; the activation of a unit grows with the position."""
+    strengths = [
+        (3, "position in the line", 0.9),
+        (0, "a blank", -0.6),
+        (7, "the token '了'", 0.2),
+        (5, "a blank", 0.0),
+    ]
+    units = tuple(
+        Unit(unit, fields.get("feature", feature), correlation, 0.1, 0.25, -1.0, 1.0, correlation == 0.0)
+        for unit, feature, correlation in strengths
+    )
+    features = (Feature("position in the line", 4.0, 3, 0.9), Feature("a blank", 0.1, 0, -0.6))
+    unit = fields.get("unit")
+    activations = None if unit is None else tuple(place / len(text) - 0.5 for place in range(len(text)))
+    correlations = None if unit is None else (("position in the line", 0.9), ("a blank", -0.1))
+    return UnitsView(
+        text, len(text), 1, False, fields.get("quantity", "H"), units, 0.25, 0.2, 0.05, 1, features,
+        fields.get("feature"), unit, activations, correlations,
+    )  # fmt: skip
+
+
+def saliency_view(text: str, at: int, target: str | None) -> SaliencyView:
+    """The token two steps before speaks for the target, the one before against it."""
+    shares = [0.0] * at
+    if at >= 2:
+        shares[at - 2], shares[at - 1] = 0.75, -0.25
+    likely = tuple(dict.fromkeys(text))[:10]
+    return SaliencyView(
+        text, at, 0, tuple(text[:at]), tuple(shares), tuple(map(abs, shares)), target or text[at], 1, text[at], 2.0,
+        0.125, tuple((token, 0.5 / 2**place) for place, token in enumerate(likely)),
+    )  # fmt: skip
+
+
+def tokens_view(text: str, token: str, vectors: str) -> TokensView:
+    """The characters of the text in a row, from the lower left to the upper right corner."""
+    known = tuple(dict.fromkeys(text))
+    points = tuple((one, float(place), float(place)) for place, one in enumerate(known))
+    near = tuple((one, 0.9 - 0.1 * place) for place, one in enumerate(known[:5]))
+    classes = tuple("CJK" if one > "z" else "letter" for one in known)
+    return TokensView(token, 1, near, near[::-1], vectors, (0.4, 0.2), points, classes, len(known))
+
+
+def parity_view() -> ParityView:
+    """Differences as rounding makes them."""
+    return ParityView(2e-7, 4e-7, 1e-6, 0.01, 0.02, 32, 35, "cpu", "fp32", (("weight_hh_l0", 1e-6), ("bias", 0.0)))
+
+
 class InspectClient(ScriptedClient):
     """Answers ``inspect``. ``held`` are views that answer only after ``hold``, with a progress of 40 % meanwhile."""
 
@@ -67,7 +139,14 @@ class InspectClient(ScriptedClient):
         at = fields.get("at", 2)
         if view == "text":
             return text_view(text, "given" if "text" in fields else "held out")
-        return step_view(text, at, fields.get("layer", 1))
+        return {
+            "step": lambda: step_view(text, at, fields.get("layer", 1)),
+            "gradients": lambda: gradients_view(text, at, 0.5 if "checkpoint" in fields or "run" in fields else 0.8),
+            "units": lambda: units_view(text, fields),
+            "saliency": lambda: saliency_view(text, at, fields.get("token")),
+            "tokens": lambda: tokens_view(text, fields.get("token", "了"), fields.get("vectors", "input")),
+            "parity": parity_view,
+        }[view]()
 
     async def stream(self, request: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
         """A progress where the view is held, then the answer."""

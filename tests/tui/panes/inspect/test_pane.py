@@ -62,7 +62,7 @@ async def test_the_rows_their_numbers_and_the_identity(tmp_path: Path) -> None:
         await until(pilot, lambda: "[X_t H_{t-1}]" in picture(app))
         assert "at most 1.2e-07" in sentence(app)
         await pilot.press("i", "l")
-        await until(pilot, lambda: "layer 2 of 2" in edges(app) and pane.view.answer.layer == 2)
+        await until(pilot, lambda: "layer 2 of 2" in edges(app) and pane.subject.view.answer.layer == 2)
 
 
 async def test_a_text_is_typed_pasted_or_taken_from_generate(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ async def test_a_text_is_typed_pasted_or_taken_from_generate(tmp_path: Path) -> 
         await pilot.press("x", "y", "z", "enter")
         await until(pilot, lambda: "given text, token 3 of 3" in edges(app) and "reads ‘z’" in sentence(app))
         pane.post_message(events.Paste("one\r\ntwo"))
-        await until(pilot, lambda: "token 3 of 7" in edges(app) and pane.source == "one\ntwo")
+        await until(pilot, lambda: "token 3 of 7" in edges(app) and pane.subject.source == "one\ntwo")
         app.written = (app.saves / "lyrics", "分开了")
         await pilot.press("w")
         await until(pilot, lambda: "token 3 of 3" in edges(app) and "reads ‘了’" in sentence(app))

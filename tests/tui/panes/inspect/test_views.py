@@ -1,0 +1,206 @@
+"""The views of the Inspect pane: what they draw and say of an answer, and what their keys ask for."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import RunError
+from tests.tui.pane_harness import make_run
+from tests.tui.panes.inspect.harness import (
+    TEXT,
+    InspectClient,
+    edges,
+    gradients_view,
+    inspect_app,
+    opened,
+    picture,
+    sentence,
+    stage,
+    step_view,
+    text_view,
+    units_view,
+    wave,
+)
+from tests.tui.waiting import until
+from tui.panes.inspect.gradient import Gradient
+from tui.panes.inspect.step import Step
+from tui.panes.inspect.strips import largest, level, strip, summary
+from tui.panes.inspect.token_text import TokenText
+from tui.panes.inspect.units import Units
+from tui.panes.inspect.view import Place
+from tui.text.cells import cell_len
+
+SIZES = [(40, 8), (78, 13), (116, 28), (196, 50)]
+
+
+def test_a_strip_keeps_the_strongest_value_of_each_cell() -> None:
+    values = [0.1, -0.9, 0.2, 0.3, 0.0, -0.1]
+    assert summary(values, 3) == [-0.9, 0.3, -0.1]
+    assert summary(values, 10) == values
+    assert largest([0.5, -2.0, math.nan, math.inf]) == 2.0
+    assert [level(value, 1.0) for value in (0.0, 0.1, -0.4, 0.9, -1.0)] == [0, 1, -2, 3, -3]
+    assert "".join(text for text, _ in strip([1.0, -1.0, 0.0, math.nan], 4)) == "▲▼·!"
+
+
+@pytest.mark.parametrize("zoomed", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_step_fits_every_size(size: tuple[int, int], zoomed: bool) -> None:
+    view = Step()
+    view.place = Place(text_view(TEXT, "given"), 2)
+    view.take(step_view(TEXT, 2, 1))
+    view.identity, view.zoomed = True, zoomed
+    for row in range(view.rows()):
+        view.selected = row
+        drawing = view.draw(*size)
+        assert drawing.height == size[1] and {cell_len(line) for line in drawing.lines} == {size[0]}
+        names = [one.name for one in view.stages()]
+        assert zoomed or names[row] in drawing.plain or "…" in drawing.plain
+
+
+def test_a_sum_is_named_by_what_it_adds() -> None:
+    answer = step_view(TEXT, 2, 1)
+    names = ("X_t W_xh", "H_{t-1} W_hh", "X_t W_xh + H_{t-1} W_hh", "X_t W_xh + H_{t-1} W_hh + b_h", "H_t")
+    view = Step()
+    view.take(type(answer)(**{**vars(answer), "stages": tuple(stage(name, wave(1.0)) for name in names)}))
+    drawn = view.draw(116, 28).plain
+    assert "… + H_{t-1} W_hh" in drawn and "… + b_h" in drawn
+
+
+def test_the_colours_of_a_gate_are_around_one_half() -> None:
+    view = Units()
+    answer = units_view("abcd", {"unit": 3, "quantity": "F"})
+    view.take(type(answer)(**{**vars(answer), "activations": (0.0, 0.5, 1.0, 0.75)}))
+    assert view.shades().values == {0: -1.0, 1: 0.0, 2: 1.0, 3: 0.5}
+
+
+async def go(pilot: Any, app: Any, number: str, words: str) -> Any:
+    """Open the pane and one of its views."""
+    await opened(pilot, app)
+    await pilot.press(number)
+    await until(pilot, lambda: words in sentence(app))
+    return app.pane.subject.view
+
+
+async def test_the_gradient_and_what_it_is_compared_with(tmp_path: Path) -> None:
+    client = InspectClient()
+    app = inspect_app(tmp_path, client)
+    other = make_run(tmp_path, "other", epochs=2)
+    async with app.run_test(size=(120, 40)) as pilot:
+        view = await go(pilot, app, "2", "halves every 3.1 steps: beyond 21 steps less than 1 % is left")
+        assert "training cuts it after 32 steps" in sentence(app)
+        await until(pilot, lambda: view.other is not None)
+        assert client.asked[-1] == {"view": "gradients", "at": 2, "checkpoint": "first"}
+        drawn = picture(app)
+        for words in ("0.800", "0.500", "spectral radius W_hh", "cut at 32", "initial weights", "25 % of the last"):
+            assert words in drawn, words
+        client.errors["gradients"] = RunError("there is no best checkpoint")
+        await pilot.press("c")
+        await until(pilot, lambda: "best checkpoint: there is no best checkpoint" in " ".join(picture(app).split()))
+        assert "halves" in sentence(app)
+        client.errors.clear()
+        await pilot.press("c")
+        await until(pilot, lambda: client.asked[-1].get("run") == str(other.path) and view.other is not None)
+        await pilot.press("c")
+        await until(pilot, lambda: view.compared == "" and "0.500" not in picture(app))
+
+
+def test_a_gradient_that_does_not_shrink_and_one_step() -> None:
+    view = Gradient()
+    grown = gradients_view(TEXT, 2)
+    view.take(type(grown)(**{**vars(grown), "factor": 1.1, "half_life": None, "negligible_after": None}))
+    assert "does not shrink: a step multiplies it by 1.100" in view.words()
+    view.take(type(grown)(**{**vars(grown), "lags": (0,), "norms": (0.1,), "factor": None, "half_life": None}))
+    assert "One step is too few" in view.words()
+    for size in SIZES:
+        assert view.draw(*size).height == size[1]
+
+
+async def test_the_units_colour_the_text(tmp_path: Path) -> None:
+    client = InspectClient()
+    app = inspect_app(tmp_path, client)
+    async with app.run_test(size=(120, 40)) as pilot:
+        view = await go(pilot, app, "3", "Unit 3 rises with ‘position in the line’: correlation +0.90")
+        await until(pilot, lambda: client.asked[-1] == {"view": "units", "unit": 3} and view.answer.unit == 3)
+        assert "1 of 4 units are dead" in sentence(app) and "dead" in picture(app)
+        text = app.query_one(TokenText)
+        await until(pilot, lambda: len(list(text.render_line(0))) > 3)
+        backgrounds = {str(segment.style.bgcolor) for segment in text.render_line(0) if segment.style}
+        assert len(backgrounds) > 3
+        await pilot.press("down")
+        await until(pilot, lambda: "Unit 0 falls with ‘a blank’" in sentence(app) and view.answer.unit == 0)
+        await pilot.press("slash", *"quotes", "enter")
+        await until(pilot, lambda: {"feature": "quotes", "unit": 3}.items() <= client.asked[-1].items())
+        await until(pilot, lambda: "ranked by ‘quotes’" in edges(app))
+        await pilot.press("slash", "7", "enter")
+        await until(pilot, lambda: view.answer.unit == 7 and "Unit 7" in sentence(app))
+        asked = len(client.asked)
+        await pilot.press("right")  # the list does not depend on the cursor
+        await pilot.pause(0.1)
+        assert len(client.asked) == asked
+
+
+async def test_why_and_why_not_another_one(tmp_path: Path) -> None:
+    client = InspectClient()
+    app = inspect_app(tmp_path, client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await go(pilot, app, "4", "Why ‘了’ here, with 12.5 %? ‘分’ 2 steps before speaks for it most (+75.0 %)")
+        assert "‘开’ 1 step before against it (-25.0 %)" in sentence(app)
+        assert view.shades().values == {0: 0.75, 1: -0.25}
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: client.asked[-1] == {"view": "saliency", "at": 2, "token": "分"})
+        await until(pilot, lambda: "Why ‘分’ instead of ‘了’ here" in sentence(app))
+        await pilot.press("slash", "久", "enter")
+        await until(pilot, lambda: "Why ‘久’ instead of ‘了’ here" in sentence(app))
+        await pilot.press("right")  # the other target is forgotten
+        await until(pilot, lambda: client.asked[-1] == {"view": "saliency", "at": 3})
+
+
+async def test_the_plane_of_tokens(tmp_path: Path) -> None:
+    client = InspectClient()
+    app = inspect_app(tmp_path, client)
+    async with app.run_test(size=(120, 40)) as pilot:
+        view = await go(pilot, app, "5", "‘了’ is read like ‘分’ (cosine 0.90)")
+        assert "60 % of the variance of the input vectors" in sentence(app)
+        everything = picture(app)
+        assert all(token in everything for token in "分开了很久我还在原地") and "CJK" in everything
+        await pilot.press("plus", "plus")
+        await until(pilot, lambda: "zoom 4" in edges(app) and "原" not in picture(app))
+        await pilot.press("shift+right", "shift+up")
+        moved = view.centre
+        assert moved[0] > 0.125 and moved[1] > 0.125
+        await pilot.press("z", "v")
+        await until(pilot, lambda: "output vectors" in edges(app) and "zoom" not in edges(app))
+        await pilot.press("slash", "久", "enter")
+        await until(pilot, lambda: client.asked[-1]["token"] == "久" and "‘久’ is read like" in sentence(app))
+
+
+async def test_parity_is_asked_for_once(tmp_path: Path) -> None:
+    client = InspectClient()
+    app = inspect_app(tmp_path, client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await go(pilot, app, "6", "Both compute the same: they differ by at most 1.0e-06")
+        assert "scratch is 2.0 times as fast as torch.nn" in sentence(app)
+        assert "equal in 6 digits" in picture(app) and "bias" in picture(app)
+        await pilot.press("right", "1")
+        await until(pilot, lambda: "The model reads" in sentence(app))
+        await pilot.press("6")
+        await until(pilot, lambda: "Both compute" in sentence(app))
+        assert client.views().count("parity") == 1
+
+
+async def test_every_view_fits_every_size(tmp_path: Path) -> None:
+    app = inspect_app(tmp_path, InspectClient())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        for number in range(6):
+            await pilot.press(str(number + 1))
+            view = app.pane.subject.view
+            await until(pilot, lambda view=view: view.answer is not None)
+            for size in SIZES:
+                drawing = view.draw(*size)
+                assert drawing.height == size[1], (view.name, size)
+                assert {cell_len(line) for line in drawing.lines} == {size[0]}, (view.name, size)

@@ -1,0 +1,225 @@
+"""Gradient: how far back a loss reaches, on a logarithmic axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.inspection.answers import GradientsView, InspectionAnswer
+from core.units import counted
+from tui.charts import Series, line_chart
+from tui.charts.drawing import Drawing, Row
+from tui.panes.inspect.rows import beside, drawn, number, paragraph
+from tui.panes.inspect.view import View
+from tui.text.cells import clip_cells, pad_cells
+from tui.text.safe import shown_text, token_name
+from tui.themes import QUIET
+
+WIDE = 92  # cells from which on the figures are beside the chart
+FIGURES_WIDTH = 44
+CHECKPOINTS = {"first": "initial weights", "best": "best checkpoint"}
+COMPARING = "c compares with the initial weights, the best checkpoint, another run or nothing."
+LEAST_LAGS = 12
+SMALLEST = 1e-9  # of the first norm: what is drawn of a gradient that vanishes
+
+
+class Gradient(View[GradientsView]):
+    """The norms over the lag; beside them those of other weights, which ``compared`` names."""
+
+    name = "gradients"
+    title = "Gradient"
+    help = "the gradient on its way back through time, now and with other weights"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer: int | None = None
+        self.reverse = False
+        self.compared = "first"
+        self.others: tuple[tuple[str, str], ...] = ()  # other runs: folder and name
+        self.other: GradientsView | None = None
+        self.other_failure = ""
+
+    # ------------------------------------------------------------------ asking
+
+    def options(self) -> dict[str, Any]:
+        """The layer, unless it is the top one."""
+        return {"layer": self.layer, "reverse": self.reverse or None}
+
+    def other_options(self) -> dict[str, Any] | None:
+        """Which weights are compared."""
+        if not self.compared:
+            return None
+        return {"checkpoint": self.compared} if self.compared in CHECKPOINTS else {"run": self.compared}
+
+    def take_other(self, answer: InspectionAnswer | None, failure: str = "") -> None:
+        """Keep the answer for the other weights, or why there is none."""
+        self.other = answer if isinstance(answer, GradientsView) else None
+        self.other_failure = failure
+
+    def forget(self) -> None:
+        super().forget()
+        self.layer, self.reverse, self.compared = None, False, "first"
+        self.take_other(None)
+
+    def do_compare(self) -> bool:
+        """Compare with the next other weights: initial, best, each other run, none."""
+        known = ["", *CHECKPOINTS, *(path for path, _ in self.others)]
+        self.compared = known[(known.index(self.compared) + 1) % len(known)] if self.compared in known else "first"
+        self.take_other(None)
+        return True
+
+    def can(self, name: str) -> bool:
+        """Layers only where there are several."""
+        return self.place.has_layers if name == "layer" else super().can(name)
+
+    def do_layer(self) -> bool:
+        """The layer below, or the other direction."""
+        self.layer, self.reverse = self.place.below(self.layer, self.reverse)
+        return True
+
+    # ------------------------------------------------------------------ what is said
+
+    def words(self) -> str:
+        """How fast the gradient shrinks, and what training leaves of it."""
+        answer = self.answer
+        if answer is None:
+            return ""
+        if answer.factor is None:
+            return "One step is too few to see how the gradient shrinks: move the cursor to the right."
+        cut = f"training cuts it after {answer.num_steps:,} steps"
+        if answer.half_life is None:
+            return f"The gradient does not shrink: a step multiplies it by {answer.factor:.3f}; {cut}."
+        far = answer.negligible_after
+        left = f"beyond {counted(far, 'step')} less than 1 % is left, {cut}" if far is not None else cut
+        if answer.half_life < 1:
+            return f"Each step leaves {100 * answer.factor:.0f} % of the gradient: {left}."
+        return f"The gradient halves every {_steps(answer.half_life)} steps: {left}."
+
+    def note(self) -> str:
+        """The layer and the direction where there are several."""
+        return self.place.layer_words(self.answer.layer, self.answer.reverse) if self.answer is not None else ""
+
+    @property
+    def compared_name(self) -> str:
+        """What is compared, in words."""
+        runs = {path: shown_text(name) for path, name in self.others}
+        return CHECKPOINTS.get(self.compared, runs.get(self.compared, "another run"))
+
+    @property
+    def _short_name(self) -> str:
+        return self.compared if self.compared in CHECKPOINTS else self.compared_name
+
+    # ------------------------------------------------------------------ drawing
+
+    def paint(self, answer: GradientsView, width: int, height: int) -> Drawing:
+        """The chart, and the figures beside or below it."""
+        if width >= WIDE:
+            side = FIGURES_WIDTH
+            left = width - side - 2
+            return beside(self._chart(answer, left, height), drawn(self._figures(answer, side), side, height))
+        lines = self._lines(answer, width)
+        chart = self._chart(answer, width, height - len(lines))
+        return Drawing([*chart.rows, *drawn(lines, width, len(lines)).rows], width)
+
+    def _chart(self, answer: GradientsView, width: int, height: int) -> Drawing:
+        lags = self._shown(answer)
+        series = [_series("|dL/dH| now", answer.norms, lags, "$accent", "solid")]
+        if answer.cell_norms is not None:
+            series.append(_series("|dL/dC| now", answer.cell_norms, lags, "$text-success", "dotted"))
+        if self.other is not None:
+            series.append(_series(clip_cells(self.compared_name, 20), self.other.norms, lags, "$secondary", "dashed"))
+        ends = [
+            norm
+            for one in ([answer] if self.other is None else [answer, self.other])
+            for norm in _kept(one.norms, lags)
+        ]
+        if answer.num_steps <= lags and ends:
+            ends = [min(ends), max(ends)]
+            cut = [float(answer.num_steps)] * 2
+            series.append(Series(f"cut at {answer.num_steps:,}", cut, ends, "$text-warning", "dotted"))
+        return line_chart(
+            series, width=width, height=height, log_y=True, x_label="steps back", y_label="gradient norm, log scale",
+            x_range=(0.0, float(max(LEAST_LAGS, lags))), integer_x=True,
+            placeholder="the gradient is zero",
+        )  # fmt: skip
+
+    @staticmethod
+    def _shown(answer: GradientsView) -> int:
+        """The last lag that is drawn: somewhat beyond the cut and beyond where next to nothing is left."""
+        far = max(answer.num_steps * 1.25, 2.0 * (answer.negligible_after or 0), LEAST_LAGS)
+        return min(answer.lags[-1] if answer.lags else 0, round(far)) if answer.half_life else len(answer.lags) - 1
+
+    def _figures(self, answer: GradientsView, width: int) -> list[Row]:
+        """The figures of these weights and of the others, in columns."""
+        other = self.other
+        columns = [answer] if other is None else [answer, other]
+        label = 22
+        cells = max(9, (width - label) // 2)
+        names = ["now", clip_cells(self._short_name, cells - 1)]
+        lines: list[tuple[str, list[str]]] = [
+            ("factor per step", [number(one.factor, 0) for one in columns]),
+            ("half-life, steps", [_steps(one.half_life) for one in columns]),
+            ("1 % left, steps", [_count(one.negligible_after) for one in columns]),
+            (f"spectral radius {answer.matrix}", [number(one.spectral_radius, 0) for one in columns]),
+            (f"loss of {token_name(answer.target)}, nats", [f"{one.loss:.2f}" for one in columns]),
+        ]
+        head = pad_cells("", label) + "".join(pad_cells(name, cells, "right") for name in names[: len(columns)])
+        rows: list[Row] = [((head, "bold"),)]
+        for name, values in lines:
+            shown = "".join(pad_cells(value, cells, "right") for value in values)
+            rows.append(((pad_cells(name, label), QUIET), (shown, "")))
+        rows += [(), *paragraph(self._clipping_words(answer), width)]
+        if self.other_failure:
+            rows += [(), *paragraph(f"{self.compared_name}: {self.other_failure}", width, "$text-warning")]
+        return [*rows, (), *paragraph(COMPARING, width)]
+
+    def _lines(self, answer: GradientsView, width: int) -> list[Row]:
+        """The figures in a line for each of the weights, and one for the clipping."""
+        named = [("now", answer), *([(self._short_name, self.other)] if self.other is not None else [])]
+        rows: list[Row] = []
+        for name, one in named:
+            words = (
+                f"factor {number(one.factor, 0)}, half-life {_steps(one.half_life)}, 1 % after "
+                f"{_count(one.negligible_after)}, radius {number(one.spectral_radius, 0)}, loss {one.loss:.2f}"
+            )
+            rows.append(((pad_cells(name, 10), "bold"), (words, QUIET)))
+        if self.other_failure:
+            rows.append(((f"{self.compared_name}: {self.other_failure}", "$text-warning"),))
+        rows.append(((self._clipping_words(answer), QUIET),))
+        return rows
+
+    @staticmethod
+    def _clipping_words(answer: GradientsView) -> str:
+        clipping = answer.clipping
+        if clipping is None:
+            return "Clipping: the norm has no limit, or no epoch has been measured."
+        if clipping.factor is None or not clipping.share:
+            return f"Clipping: no batch of the last epoch was over {clipping.limit:g}."
+        return (
+            f"Clipping: {100 * clipping.share:.0f} % of the last epoch's batches were over {clipping.limit:g}: "
+            f"scaled by {clipping.factor:.2f} on average."
+        )
+
+
+def _series(name: str, norms: Sequence[float], last: int, color: str, marker: Any) -> Series:
+    """The norms up to a lag, without those that have vanished beside the largest."""
+    kept = _kept(norms, last)
+    return Series(name, [float(lag) for lag in range(len(kept))], kept, color, marker)
+
+
+def _kept(norms: Sequence[float], last: int) -> list[float]:
+    """The norms up to the lag ``last``, up to the first that has vanished beside the largest."""
+    kept = list(norms[: last + 1])
+    floor = SMALLEST * max((norm for norm in kept if norm == norm), default=0.0)
+    end = next((lag for lag, norm in enumerate(kept) if not norm > floor), len(kept))
+    return kept[:end]
+
+
+def _steps(steps: float | None) -> str:
+    if steps is None:
+        return "never"
+    return f"{steps:.1f}" if steps < 100 else f"{steps:,.0f}"
+
+
+def _count(steps: int | None) -> str:
+    return "never" if steps is None else f"{steps:,}"

@@ -1,0 +1,210 @@
+"""What is inspected: a run, a text with a cursor, six views, and what the engine has said of them. No widgets here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from core.events import EpochFinished, Event, State, StateChanged
+from core.inspection.answers import InspectionAnswer, TextView
+from core.runs.summary import RunSummary
+from tui.panes.inspect.asking import BESIDE, Question
+from tui.panes.inspect.gradient import Gradient
+from tui.panes.inspect.parity import Parity
+from tui.panes.inspect.step import Step
+from tui.panes.inspect.tokens import Tokens
+from tui.panes.inspect.units import Units
+from tui.panes.inspect.view import Place, View
+from tui.panes.inspect.why import Why
+from tui.text.safe import token_name
+
+KINDS: tuple[type[View[Any]], ...] = (Step, Gradient, Units, Why, Tokens, Parity)
+"""The views, by number."""
+NO_RUN = (
+    "No run is open, so there is no model to look into.\n\n"
+    "f3 and ctrl+t train one; f6 lists the runs that were saved, enter opens one.\n"
+    "A model can be inspected from its first batch on, while it learns."
+)
+ASKING = "The engine is looking …"
+READING = "The engine reads the run and its text …"
+MOST_OTHERS = 8  # other runs that can be compared
+MOST_UNKNOWN = 5  # unknown tokens that are named
+
+
+class Subject:
+    """Takes in what happens, and knows what to ask next.
+
+    Attributes:
+        views: in the order of their numbers; ``number`` is that of the one that is shown, from 0.
+        run: its folder; None if no run is open.
+        source: the text that was given; None for the run's own.
+        text: the tokens of the text; None while they are not known. ``cursor`` is the position of one of them.
+        failure: a sentence if the last question failed; otherwise empty.
+    """
+
+    def __init__(self) -> None:
+        self.views: tuple[View[Any], ...] = tuple(kind() for kind in KINDS)
+        self.number = 0
+        self.open(None)
+
+    def open(self, run: Path | None) -> None:
+        """Look at another run, or at none."""
+        self.run = run
+        self.source: str | None = None
+        self.text: TextView | None = None
+        self.cursor = 0
+        self.failure = ""
+        self.state, self.epoch = State.IDLE, 0
+        self._weights = 0  # counts how often they were looked at anew
+        self._answered: dict[str, Question] = {}  # of each view the question whose answer or failure is shown
+        for view in self.views:
+            view.forget()
+        self._place()
+
+    @property
+    def view(self) -> View[Any]:
+        """The view that is shown."""
+        return self.views[self.number]
+
+    @property
+    def _gradient(self) -> Gradient:
+        return next(view for view in self.views if isinstance(view, Gradient))
+
+    def _place(self) -> None:
+        for view in self.views:
+            view.place = Place(self.text, self.cursor)
+
+    # ------------------------------------------------------------------ what happens
+
+    def apply(self, events: Iterable[Event]) -> bool:
+        """Take in events of the run's journal; returns whether the weights have moved on."""
+        moved = False
+        for event in events:
+            if isinstance(event, EpochFinished):
+                self.epoch, moved = event.epoch, True
+            elif isinstance(event, StateChanged):
+                self.state = event.state
+        return moved
+
+    def know(self, summary: RunSummary, others: Iterable[RunSummary]) -> None:
+        """Take in what the run's files say, and which other runs there are."""
+        self.state, self.epoch = summary.state, max(self.epoch, summary.epoch)
+        trained = [run for run in others if run.path != self.run and not run.problem and run.epoch]
+        self._gradient.others = tuple((str(run.path), run.name) for run in trained[:MOST_OTHERS])
+
+    def look_anew(self) -> None:
+        """Ask for the weights as they are now."""
+        self._weights += 1
+
+    def again(self) -> None:
+        """Ask for everything again."""
+        self._answered.clear()
+        self.failure = ""
+
+    def show(self, number: int) -> None:
+        """Show another view; a failure belongs to the one before, unless the text cannot be read."""
+        self.number = number
+        if self.text is not None:
+            self.failure = ""
+        if self.view.answer is None:
+            self._answered.pop(self.view.name, None)
+
+    def move_to(self, position: int) -> bool:
+        """Put the cursor on a position; returns whether it moved."""
+        last = len(self.text.tokens) - 1 if self.text is not None else 0
+        before, self.cursor = self.cursor, max(0, min(position, last))
+        self._place()
+        return self.cursor != before
+
+    # ------------------------------------------------------------------ asking
+
+    def wanted(self) -> Question | None:
+        """What is to be asked next: how the text is read, or the view that is shown; None if all is known."""
+        if self.run is None:
+            return None
+        given = () if self.source is None else (("text", self.source),)
+        question = Question(self.run, "text", given)
+        if self._answered.get("text") != question:
+            return question
+        view = self.view
+        if self.text is None:
+            return None
+        options: dict[str, Any] = dict(given)
+        if view.follows_cursor:
+            options["at"] = self.cursor
+        options |= view.options()
+        kept = tuple((name, value) for name, value in options.items() if value is not None)
+        question = Question(self.run, view.name, kept, self._weights if view.is_live else 0)
+        return question if self._answered.get(view.name) != question else self._wanted_beside(kept)
+
+    def _wanted_beside(self, options: tuple[tuple[str, Any], ...]) -> Question | None:
+        """The question for other weights, once that of the view is answered."""
+        other = self.view.other_options() if isinstance(self.view, Gradient) else None
+        if other is None or self.run is None or self.view.answer is None:
+            return None
+        question = Question(self.run, BESIDE, (*options, *other.items()))
+        return question if self._answered.get(BESIDE) != question else None
+
+    def take(self, question: Question, answer: InspectionAnswer) -> None:
+        """Take an answer."""
+        if question.run != self.run:
+            return
+        self._answered[question.view] = question
+        if question.view == BESIDE:
+            self._gradient.take_other(answer)
+            return
+        self.failure = ""
+        if isinstance(answer, TextView):
+            self.text, self.cursor = answer, answer.at
+            self._place()
+        else:
+            next(view for view in self.views if view.name == question.view).take(answer)
+
+    def fail(self, question: Question, sentence: str) -> None:
+        """Take the sentence with which a question was refused."""
+        if question.run != self.run:
+            return
+        self._answered[question.view] = question
+        if question.view == BESIDE:
+            self._gradient.take_other(None, sentence)
+            return
+        self.failure = sentence
+        if question.view == "text":
+            self.text = None
+            self._place()
+        for view in self.views:
+            if question.view in (view.name, "text"):
+                view.answer = None
+
+    # ------------------------------------------------------------------ words
+
+    def words(self) -> str:
+        """The sentence above the view."""
+        if self.run is None:
+            return NO_RUN
+        if self.failure:
+            return self.failure
+        if self.view.answer is not None:
+            return self.view.words()
+        return ASKING if self.text is not None else READING
+
+    def text_words(self) -> str:
+        """Where the text is from, what the model does not know of it, and where the cursor is."""
+        text = self.text
+        if text is None:
+            return ""
+        words = [f"{text.origin} text"]
+        if text.unknown:
+            more = " …" if len(text.unknown) > MOST_UNKNOWN else ""
+            words.append(f"unknown: {' '.join(map(token_name, text.unknown[:MOST_UNKNOWN]))}{more}")
+        words.append(f"token {self.cursor + 1:,} of {len(text.tokens):,}")
+        return ", ".join(words)
+
+    def weights_words(self) -> str:
+        """Which weights are looked at."""
+        if self.run is None:
+            return ""
+        if self.state in (State.TRAINING, State.PAUSED):
+            return f"live weights, epoch {self.epoch:,}"
+        return f"epoch {self.epoch:,}" if self.epoch else "untrained weights"

@@ -1,0 +1,178 @@
+"""Why: which tokens before it decided the token at the cursor, or another one in its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.inspection.answers import InspectionAnswer, SaliencyView
+from tui.charts.drawing import Drawing, Row, Run
+from tui.panes.inspect.rows import beside, drawn, heading, paragraph
+from tui.panes.inspect.strips import STYLES, legend
+from tui.panes.inspect.view import Shades, View
+from tui.text.cells import cell_len, pad_cells
+from tui.text.safe import token_name
+from tui.themes import QUIET
+
+TARGETS_WIDTH = 30
+MARK = "▸ "
+LEAST_SHARE = 0.0005  # of a token that is listed
+
+
+class Why(View[SaliencyView]):
+    """The strongest tokens as bars, and the tokens that could be explained instead."""
+
+    name = "saliency"
+    title = "Why"
+    help = "which tokens decided the one at the cursor: gradient times input"
+    colours_text = True
+    sought = "the token to explain instead; nothing explains the one at the cursor"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target: str | None = None  # the token that is explained; None for the one at the cursor
+        self._target_at = -1
+
+    # ------------------------------------------------------------------ asking
+
+    def options(self) -> dict[str, Any]:
+        """The other token, as long as the cursor stays where it was chosen."""
+        if self.place.at != self._target_at:
+            self.target = None
+        return {"token": self.target}
+
+    def choose(self, token: str | None) -> None:
+        """Explain another token at this place; None for the one that is there."""
+        self.target, self._target_at = token, self.place.at
+
+    def take(self, answer: InspectionAnswer) -> None:
+        super().take(answer)
+        names = self._targets()
+        assert self.answer is not None
+        self.selected = names.index(self.answer.target) if self.answer.target in names else 0
+
+    def forget(self) -> None:
+        super().forget()
+        self.target = None
+
+    def search(self, words: str) -> None:
+        """Explain the token that was typed."""
+        self.choose(words or None)
+
+    # ------------------------------------------------------------------ what is said
+
+    def words(self) -> str:
+        """The target, and the strongest tokens for and against it."""
+        answer = self.answer
+        if answer is None:
+            return ""
+        target = f"‘{token_name(answer.target)}’"
+        instead = f" instead of ‘{token_name(answer.actual)}’" if answer.target != answer.actual else ""
+        start = f"Why {target}{instead} here, with {_percent(answer.probability)}?"
+        if not any(answer.shares):
+            return f"{start} Its score depends on no token of the text."
+        places = range(len(answer.shares))
+        most, least = max(places, key=lambda place: answer.shares[place]), min(places, key=lambda p: answer.shares[p])
+        parts = []
+        if answer.shares[most] > 0:
+            parts.append(f"{self._named(answer, most)} speaks for it most ({_share(answer.shares[most])})")
+        if answer.shares[least] < 0:
+            parts.append(f"{self._named(answer, least)} against it ({_share(answer.shares[least])})")
+        return f"{start} {', '.join(parts)}."
+
+    @staticmethod
+    def _named(answer: SaliencyView, place: int) -> str:
+        lag = answer.at - answer.begin - place
+        where = f"{abs(lag)} {'step' if abs(lag) == 1 else 'steps'} {'before' if lag > 0 else 'after'}"
+        return f"‘{token_name(answer.tokens[place])}’ {where}"
+
+    def shades(self) -> Shades:
+        """Each token by its share; the strongest has the full colour."""
+        if self.answer is None:
+            return Shades()
+        values = dict(enumerate(self.answer.shares, self.answer.begin))
+        return Shades(values, max(self.answer.absolute, default=0.0))
+
+    # ------------------------------------------------------------------ drawing
+
+    def _targets(self) -> list[str]:
+        """The tokens that can be explained: the one that is, the one that is there, the likeliest."""
+        if self.answer is None:
+            return []
+        return list(dict.fromkeys((self.answer.actual, self.answer.target, *(token for token, _ in self.answer.next))))
+
+    def rows(self) -> int:
+        return len(self._targets())
+
+    def do_enter(self) -> bool:
+        """Explain the selected token."""
+        names = self._targets()
+        if not names:
+            return False
+        chosen = names[min(self.selected, len(names) - 1)]
+        self.choose(None if self.answer is not None and chosen == self.answer.actual else chosen)
+        return True
+
+    def click(self, x: int, y: int) -> bool:
+        """Explain the token under the pointer."""
+        row = y - 1
+        if x >= self.size[0] - TARGETS_WIDTH and 0 <= row < self.rows():
+            self.selected = row
+            return self.do_enter()
+        return False
+
+    def paint(self, answer: SaliencyView, width: int, height: int) -> Drawing:
+        """The strongest tokens at the left, the other targets at the right."""
+        left = width - TARGETS_WIDTH - 2
+        strongest, targets = self._strongest(answer, left, height), self._target_rows(answer, TARGETS_WIDTH, height)
+        return beside(drawn(strongest, left, height), drawn(targets, TARGETS_WIDTH, height))
+
+    def _strongest(self, answer: SaliencyView, width: int, height: int) -> list[Row]:
+        order = sorted(range(len(answer.shares)), key=lambda place: -answer.absolute[place])
+        rows: list[Row] = [((pad_cells("steps", 6, "right") + "  token        share of the whole", QUIET),)]
+        room = max(1, height - 3)
+        names = [token_name(answer.tokens[place]) for place in order[:room]]
+        cells = min(14, max(map(cell_len, names), default=2))
+        bar_room = max(2, width - 6 - 2 - cells - 1 - 9)
+        top = max(answer.absolute, default=0.0) or 1.0
+        for place, name in zip(order, names, strict=False):
+            share = answer.shares[place]
+            if abs(share) < LEAST_SHARE:
+                break
+            bar = max(1, round(bar_room * abs(share) / top))
+            style = STYLES[3 if share > 0 else -3]
+            rows.append((
+                (f"{place + answer.begin - answer.at:>+6,}  ", QUIET),
+                (pad_cells(name, cells + 1), ""),
+                (("+" if share > 0 else "-") * bar, style),
+                (" " * (bar_room - bar), ""),
+                (f"{_share(share):>9}", ""),
+            ))  # fmt: skip
+        rows += [(), (*legend("against", "for"), ("  in the text above", QUIET))]
+        return rows
+
+    def _target_rows(self, answer: SaliencyView, width: int, height: int) -> list[Row]:
+        rows: list[Row] = [heading("why not another one?")]
+        likely = dict(answer.next)
+        likely.setdefault(answer.target, answer.probability)
+        for place, token in enumerate(self._targets()):
+            is_target, chosen = token == answer.target, place == self.selected
+            probability = likely.get(token)
+            runs: list[Run] = [
+                (MARK if chosen else "  ", "$primary bold"),
+                ("● " if is_target else "○ ", "$primary bold" if is_target else QUIET),
+                (pad_cells(token_name(token), 12), "bold" if is_target else ""),
+                (f"{_percent(probability) if probability is not None else '':>8}", QUIET),
+                (" here" if token == answer.actual else "", QUIET),
+            ]
+            rows.append(tuple(runs))
+        rows += [(), *paragraph("enter explains the selected token, / another one.", width)]
+        return rows[:height]
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:+.1f} %"
+
+
+def _percent(probability: float) -> str:
+    percent = 100 * probability
+    return f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"
