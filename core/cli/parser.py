@@ -108,7 +108,11 @@ def _add_export_flags(export: argparse.ArgumentParser) -> None:
     words = "the file, written whole or not at all; for tensorboard a folder; - prints it (csv, text, png, svg)"
     export.add_argument("--out", required=True, metavar="PATH", help=words)
     export.add_argument("--force", action="store_true", help="replace a file that exists; without it, it is refused")
-    words = "what a chart shows, a figure of the journal; may be repeated; by default the perplexity"
+    words = (
+        "what a chart shows: perplexity, loss (nats), bits, each also with validation_ before it, gradient_norm, "
+        "learning_rate, tokens_per_second, seconds (of an epoch), or a column of a file; may be repeated; by default "
+        "the perplexities"
+    )
     export.add_argument("--metric", action="append", default=[], metavar="NAME", help=words)
     axes = ("epoch", "step", "tokens", "training", "time")
     words = "x of a chart: epoch, step, tokens seen, seconds of training, time of day"

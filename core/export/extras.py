@@ -7,7 +7,7 @@ from typing import Any
 
 from core.errors import UserError
 
-COMMAND = "pip install -c constraints.txt -e '.[export]'"
+COMMAND = "pip install -e '.[export]'"
 
 
 def library(module: str, purpose: str) -> Any:
@@ -18,4 +18,4 @@ def library(module: str, purpose: str) -> Any:
         package = module.partition(".")[0]
         missing = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package
         reason = "is not installed" if missing else f"cannot be imported ({str(error)[:200]})"
-        raise UserError(f"{purpose} needs {package}, which {reason}: {COMMAND}") from None
+        raise UserError(f"{purpose} needs {package}, which {reason}: run {COMMAND} in the project") from None

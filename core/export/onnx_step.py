@@ -101,7 +101,9 @@ def _program(model: LanguageModel) -> torch.onnx.ONNXProgram:
                 dynamic_shapes={"ids": {0: size}, "state": tuple({1: size} for _ in states)},
             )
     except ImportError as error:  # an onnxscript that is older than this torch
-        raise UserError(f"this torch cannot use the installed onnxscript ({str(error)[:200]}): {COMMAND}") from None
+        raise UserError(
+            f"this torch cannot use the installed onnxscript ({str(error)[:150]}): run {COMMAND} in the project"
+        ) from None
     assert program is not None  # it is written by us, not by torch
     return program
 

@@ -14,6 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.events import StateChanged
+from core.export.curves import AXES, METRICS
 from core.runs.run import Run
 from tests.core.cli.commands import REPOSITORY, Printed, refused
 from tests.core.export.journalled import epoch
@@ -107,6 +108,13 @@ def test_a_diverged_run_and_one_without_epochs(
     assert export("empty", "--to=torch", "--out", tmp_path / "empty.safetensors").code == 0, "it has weights"
     printed = export("one", "empty", "--to=csv", "--out", tmp_path / "both.csv")
     assert printed.code == 0 and printed.err == "empty has no epochs yet: it is left out\n"
+
+
+def test_the_help_names_every_metric_and_axis(run: Callable[..., Printed]) -> None:
+    """The parser imports none of them: they would bring numpy."""
+    words = " ".join(run("export", "--help").out.split())
+    for name in (*METRICS, "{" + ",".join(AXES) + "}"):
+        assert name.removeprefix("validation_") in words, name
 
 
 def test_bad_input_is_a_sentence(export: Export, trained: Run, text_path: Path, tmp_path: Path) -> None:

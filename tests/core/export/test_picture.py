@@ -134,5 +134,5 @@ def test_a_missing_font_and_a_missing_library_are_said_in_a_sentence(monkeypatch
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(extras, "import_module", missing)
-    with pytest.raises(UserError, match=r"needs matplotlib, which is not installed: pip install .*\[export\]"):
+    with pytest.raises(UserError, match=r"needs matplotlib, which is not installed: run pip install .*\[export\]"):
         picture([moon], Chart(("loss",)), "svg")
