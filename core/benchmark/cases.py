@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.benchmark.machine import MatrixRate, training_products, writing_products
+from core.benchmark.machine import MatrixRate, synchronise, training_products, writing_products
 from core.benchmark.measuring import Bout, Case, Contestant, Effort, rate_of
 from core.benchmark.opening import write_text
 from core.benchmark.references import LoopSettings, StockOnOneHot, TextbookRNN, text_tensor
@@ -44,11 +44,12 @@ MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 def cases() -> dict[str, Case]:
     """The cases of the CPU by name, in the order of the table; ``cuda.py`` has those of a GPU."""
     lyrics = preset("lyrics-scratch-sequential").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
+    bf16 = lyrics.replace(precision="bf16")
     stock = preset("lyrics-nn-rnn").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
     shape = "V 1,027, H 256, B 32, T 35"
     found = [
         Case("rnn", f"scratch RNN, {shape}, fp32", "tokens/s", partial(_scratch, lyrics), 4.0),
-        Case("rnn-bf16", f"scratch RNN, {shape}, bf16", "tokens/s", partial(_scratch, _bf16(lyrics)), 7.0),
+        Case("rnn-bf16", f"scratch RNN, {shape}, bf16", "tokens/s", partial(_scratch, bf16), 7.0),
         Case("nn-rnn", f"torch.nn RNN, {shape}, fp32", "tokens/s", partial(_stock, stock), 3.0),
         Case("gru", f"scratch GRU, {shape}, fp32", "tokens/s", partial(_gated, lyrics.replace(cell="gru")), 1.0),
         Case("lstm", f"scratch LSTM, {shape}, fp32", "tokens/s", partial(_gated, lyrics.replace(cell="lstm")), 1.0),
@@ -58,10 +59,6 @@ def cases() -> dict[str, Case]:
         ),
     ]  # fmt: skip
     return {case.name: case for case in found}
-
-
-def _bf16(config: RunConfig) -> RunConfig:
-    return config.replace(precision="bf16")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -118,29 +115,26 @@ def _loop_settings(config: RunConfig) -> LoopSettings:
     return LoopSettings(config.batch_size, config.num_steps, config.learning_rate, clip)
 
 
-class _Epochs:
-    """Trains an epoch a round, and remembers the last perplexity."""
-
-    def __init__(self, epoch: Callable[[], float], tokens: int) -> None:
-        self._epoch = epoch
-        self._tokens = tokens
-        self._perplexity = 0.0
-
-    def work(self) -> float:
-        self._perplexity = self._epoch()
-        return self._tokens
-
-    def contestant(self, name: str) -> Contestant:
-        return Contestant(name, rate_of(self.work), lambda: {"perplexity": self._perplexity})
+def our_epochs(trainer: Trainer, name: str, count: int = 1) -> Contestant:
+    """A trainer of ours, ``count`` epochs a round."""
+    return _epochs(name, partial(train_epoch, trainer), trainer, count)
 
 
-def _our_epochs(trainer: Trainer, name: str) -> Contestant:
-    return _Epochs(partial(train_epoch, trainer), trainer.batches.tokens_per_epoch).contestant(name)
+def twin_epochs(twin: TextbookRNN | StockOnOneHot, trainer: Trainer, name: str, count: int = 1) -> Contestant:
+    """A reference on the text of a trainer, ``count`` epochs a round."""
+    return _epochs(name, partial(twin.epoch, text_tensor(trainer.corpus.ids)), trainer, count)
 
 
-def _twin_epochs(twin: TextbookRNN | StockOnOneHot, trainer: Trainer, name: str) -> Contestant:
-    ids = text_tensor(trainer.corpus.ids)
-    return _Epochs(partial(twin.epoch, ids), trainer.batches.tokens_per_epoch).contestant(name)
+def _epochs(name: str, epoch: Callable[[], float], trainer: Trainer, count: int) -> Contestant:
+    perplexity = [0.0]
+
+    def work() -> float:
+        for _ in range(count):
+            perplexity[0] = epoch()
+        synchronise(trainer.device)
+        return count * trainer.batches.tokens_per_epoch
+
+    return Contestant(name, rate_of(work), lambda: {"perplexity": perplexity[0]})
 
 
 def training_limit(trainer: Trainer, effort: Effort, tokens_per_unit: float = 1.0) -> Contestant:
@@ -168,24 +162,24 @@ def _limit(rate: MatrixRate, units: float) -> Contestant:
 
 def _scratch(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
     trainer = our_trainer(config, effort)
-    reference = _twin_epochs(textbook_twin(trainer), trainer, "the textbook's loop, fp32")
-    return Bout(_our_epochs(trainer, "ours"), (reference,), training_limit(trainer, effort))
+    reference = twin_epochs(textbook_twin(trainer), trainer, "the textbook's loop, fp32")
+    return Bout(our_epochs(trainer, "ours"), (reference,), training_limit(trainer, effort))
 
 
 def _stock(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
     trainer = our_trainer(config, effort)
-    reference = _twin_epochs(stock_twin(trainer), trainer, f"nn.{config.cell.upper()} on one-hot")
-    return Bout(_our_epochs(trainer, "ours"), (reference,), training_limit(trainer, effort))
+    reference = twin_epochs(stock_twin(trainer), trainer, f"nn.{config.cell.upper()} on one-hot")
+    return Bout(our_epochs(trainer, "ours"), (reference,), training_limit(trainer, effort))
 
 
 def _gated(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
     trainer = our_trainer(config, effort)
     stock = our_trainer(config.replace(implementation="torch.nn"), effort)
     references = (
-        _our_epochs(stock, "our torch.nn model"),
-        _twin_epochs(stock_twin(stock), stock, f"nn.{config.cell.upper()} on one-hot"),
+        our_epochs(stock, "our torch.nn model"),
+        twin_epochs(stock_twin(stock), stock, f"nn.{config.cell.upper()} on one-hot"),
     )
-    return Bout(_our_epochs(trainer, "ours"), references, training_limit(trainer, effort))
+    return Bout(our_epochs(trainer, "ours"), references, training_limit(trainer, effort))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

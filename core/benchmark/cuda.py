@@ -1,7 +1,7 @@
 """The cases of a GPU: ``python -m core bench --cuda``, with the goals for an H100.
 
-Ours runs as it chooses by itself; beside it stand the textbook's loop on the same GPU and our own slower ways, so that
-one sees what the graph and the persistent kernel bring. ``python -m pytest -m cuda`` says whether all ways agree.
+Ours runs with its defaults. It is compared with the textbook's loop on the same GPU and with our own slower paths,
+which shows what the graph and the persistent kernel gain. ``python -m pytest -m cuda`` checks that all paths agree.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
-from core.benchmark.cases import ENDLESS, lyrics_like, our_trainer, textbook_twin, train_epoch, training_limit
+from core.benchmark.cases import (
+    ENDLESS,
+    lyrics_like,
+    our_epochs,
+    our_trainer,
+    textbook_twin,
+    train_epoch,
+    training_limit,
+    twin_epochs,
+)
 from core.benchmark.machine import synchronise
 from core.benchmark.measuring import Bout, Case, Contestant, Effort, rate_of
 from core.benchmark.references import text_tensor
@@ -24,7 +33,7 @@ from core.training.trainer import Trainer
 
 # An epoch takes a GPU a few milliseconds: a round has several, of the textbook's loop fewer.
 EPOCHS_A_ROUND = {"ours": 20, "textbook": 2}
-# What the best held-out loss is wanted in.
+# The time in which the best held-out loss is measured.
 SECONDS = 180.0
 
 
@@ -60,78 +69,55 @@ def _speed(name: str, title: str, config: RunConfig, goal: float | None = None) 
     return Case(name, title, "tokens/s", run, goal_rate=goal, rounds=7, needs_cuda=True)
 
 
-class _Ours:
-    """A trainer of ours in one of its ways, several epochs a round."""
-
-    def __init__(self, config: RunConfig, effort: Effort) -> None:
-        self.trainer = our_trainer(config, effort)
-        self._perplexity = 0.0
-
-    def work(self) -> float:
-        for _ in range(EPOCHS_A_ROUND["ours"]):
-            self._perplexity = train_epoch(self.trainer)
-        synchronise(self.trainer.device)
-        return EPOCHS_A_ROUND["ours"] * self.trainer.batches.tokens_per_epoch
-
-    def contestant(self, name: str) -> Contestant:
-        return Contestant(name, rate_of(self.work), lambda: {"perplexity": self._perplexity})
-
-
 def _training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
-    ours = _Ours(config, effort)
-    references = []
+    def ours(name: str, **changes: object) -> Contestant:
+        return our_epochs(our_trainer(config.replace(**changes), effort), name, EPOCHS_A_ROUND["ours"])
+
+    trainer = our_trainer(config, effort)
     if config.cell == "rnn":
-        references.append(_textbook(ours.trainer))
+        twin = textbook_twin(trainer)
+        reference = twin_epochs(twin, trainer, "the textbook's loop, fp32", EPOCHS_A_ROUND["textbook"])
     else:
-        module = config.replace(implementation="torch.nn")
-        references.append(_Ours(module, effort).contestant("our torch.nn model (cuDNN)"))
-    references += [
-        _Ours(config.replace(gpu_path="graph"), effort).contestant("ours, the graph alone"),
-        _Ours(config.replace(gpu_path="kernel"), effort).contestant("ours, the persistent kernel alone"),
-        _Ours(config.replace(gpu_path="plain"), effort).contestant("ours, call by call"),
-    ]
-    return Bout(ours.contestant("ours"), tuple(references), training_limit(ours.trainer, effort), _way(ours.trainer))
+        reference = ours("our torch.nn model (cuDNN)", implementation="torch.nn")
+    references = (
+        reference,
+        ours("ours, the graph alone", gpu_path="graph"),
+        ours("ours, the persistent kernel alone", gpu_path="kernel"),
+        ours("ours, call by call", gpu_path="plain"),
+    )
+    measured = our_epochs(trainer, "ours", EPOCHS_A_ROUND["ours"])
+    return Bout(measured, references, training_limit(trainer, effort), _way(trainer))
 
 
 def _way(trainer: Trainer) -> Callable[[], str]:
     return lambda: words(trainer.ways)
 
 
-def _textbook(trainer: Trainer) -> Contestant:
-    twin, ids, perplexity = textbook_twin(trainer), text_tensor(trainer.corpus.ids), [0.0]
-
-    def work() -> float:
-        for _ in range(EPOCHS_A_ROUND["textbook"]):
-            perplexity[0] = twin.epoch(ids)
-        return EPOCHS_A_ROUND["textbook"] * trainer.batches.tokens_per_epoch
-
-    return Contestant("the textbook's loop, fp32", rate_of(work), lambda: {"perplexity": perplexity[0]})
-
-
 def _whole_training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
-    """From the settings to the last epoch: what the device has to be told first is part of it."""
+    """From the settings to the last epoch: setting the device up is part of it."""
     corpus = lyrics_like(config, effort)
-    perplexity = {"ours": 0.0, "textbook": 0.0}
 
-    def ours() -> float:
-        trainer = Trainer(config, corpus)
-        for _ in range(effort.epochs):
-            perplexity["ours"] = train_epoch(trainer)
-        synchronise(trainer.device)
-        return effort.epochs
+    def trainings(name: str, epoch_of: Callable[[Trainer], Callable[[], float]]) -> Contestant:
+        perplexity = [0.0]
 
-    def textbook() -> float:
-        trainer = Trainer(config, corpus)
-        twin, ids = textbook_twin(trainer), text_tensor(corpus.ids)
-        for _ in range(effort.epochs):
-            perplexity["textbook"] = twin.epoch(ids)
-        synchronise(trainer.device)
-        return effort.epochs
+        def work() -> float:
+            trainer = Trainer(config, corpus)
+            epoch = epoch_of(trainer)
+            for _ in range(effort.epochs):
+                perplexity[0] = epoch()
+            synchronise(trainer.device)
+            return effort.epochs
+
+        return Contestant(name, rate_of(work), lambda: {"perplexity": perplexity[0]})
 
     trainer = Trainer(config, corpus)
     return Bout(
-        Contestant("ours", rate_of(ours), lambda: {"perplexity": perplexity["ours"]}),
-        (Contestant("the textbook's loop", rate_of(textbook), lambda: {"perplexity": perplexity["textbook"]}),),
+        trainings("ours", lambda trainer: partial(train_epoch, trainer)),
+        (
+            trainings(
+                "the textbook's loop", lambda trainer: partial(textbook_twin(trainer).epoch, text_tensor(corpus.ids))
+            ),
+        ),
         training_limit(trainer, effort, tokens_per_unit=trainer.batches.tokens_per_epoch),
         _way(trainer),
     )

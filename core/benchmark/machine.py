@@ -1,8 +1,8 @@
-"""The machine under the benchmark: what it is, and how fast it multiplies matrices of just these shapes.
+"""The machine under the benchmark: its description, and how fast it multiplies matrices of given shapes.
 
-The limit of a case is the time of the matrix products that it cannot do without, each at the rate measured here, in
-the same round as ours: same shapes, same number format, factors warm in the cache, the fastest routine that there is.
-On a GPU the products are replayed from a CUDA graph, so that the limit does not wait for Python.
+The limit of a case is the time of the matrix products that it needs, measured in the same round as ours: same shapes,
+same number format, factors in the cache, the fastest available routine. On a GPU the products are replayed from a CUDA
+graph, so that the limit does not wait for Python.
 """
 
 from __future__ import annotations
@@ -55,19 +55,14 @@ def writing_products(gates: int, hidden: int, vocabulary: int) -> list[Product]:
     return [Product(1, hidden, gates * hidden), Product(1, hidden, vocabulary)]
 
 
-@dataclass(frozen=True)
-class Routine:
-    """A way to compute a product; one call does it ``products`` times."""
-
-    call: Callable[[], object]
-    products: int = 1
+Routine = tuple[Callable[[], object], int]
+"""A way to compute a product, and how many times one call of it does."""
 
 
 class MatrixRate:
     """Measures the seconds that a list of products takes. The fastest routine for each shape is found once.
 
-    Each product is repeated for ``seconds``, short enough for many rounds and long enough for the clock, and for twice
-    as long while its routine is chosen.
+    Each product is repeated for ``seconds``, and for twice as long while its routine is chosen.
     """
 
     def __init__(
@@ -94,17 +89,18 @@ class MatrixRate:
     @torch.no_grad()
     def _seconds(self, routine: Routine, at_least: float) -> float:
         """Of one product: the best of four stretches of calls."""
-        routine.call()
+        call, products = routine
+        call()
         count = 1
-        while (spent := self._stretch(routine, count)) < at_least / 4:
+        while (spent := self._stretch(call, count)) < at_least / 4:
             count = max(2 * count, int(count * at_least / 4 / max(spent, 1e-9)))
-        return min(spent, *(self._stretch(routine, count) for _ in range(3))) / (count * routine.products)
+        return min(spent, *(self._stretch(call, count) for _ in range(3))) / (count * products)
 
-    def _stretch(self, routine: Routine, count: int) -> float:
+    def _stretch(self, call: Callable[[], object], count: int) -> float:
         synchronise(self._device)
         began = time.perf_counter()
         for _ in range(count):
-            routine.call()
+            call()
         synchronise(self._device)
         return time.perf_counter() - began
 
@@ -122,25 +118,25 @@ def _routines(item: Product, dtype: torch.dtype, device: torch.device) -> list[R
     ways.append(partial(packed.product, X))
     if dtype is torch.float32:  # for a single row torch takes longer to be called than to multiply
         ways += [partial(np.dot, left.numpy(), right.numpy()) for left, right in pairs]
-    return [Routine(way) for way in ways]
+    return [(way, 1) for way in ways]
 
 
 def _replayed(X: Tensor, W: Tensor, times: int = 50) -> Routine:
     """A product, several times in a row in one CUDA graph."""
     out = X.new_empty(X.shape[0], W.shape[1])
     stream = torch.cuda.Stream(X.device)  # type: ignore[no-untyped-call]
-    with torch.cuda.stream(stream):  # cuBLAS must be awake before a capture
+    with torch.cuda.stream(stream):  # cuBLAS must be set up before a capture
         torch.mm(X, W, out=out)
     stream.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         for _ in range(times):
             torch.mm(X, W, out=out)
-    return Routine(graph.replay, times)
+    return graph.replay, times
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all that it was asked for."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -1,4 +1,4 @@
-"""How a case is measured: all contestants in turn, round after round, and what is told of the rates."""
+"""How a case is measured: all contestants in turn, round after round, and the statistics of their rates."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Rate = Callable[[], float]
 
 @dataclass(frozen=True)
 class Contestant:
-    """One that is measured.
+    """What is measured against others.
 
-    ``run`` does one round's work and returns the rate, in the case's unit. ``figures`` are asked for after the last
-    round: what it came to, so that one can see that all did the same work.
+    ``run`` does one round's work and returns the rate, in the case's unit. ``figures`` returns results of the work
+    after the last round, which show that all contestants did the same.
     """
 
     name: str
@@ -28,9 +28,9 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Bout:
-    """Contestants ready to run: ours, those that we are compared with (the first has the goal), and the limit.
+    """Contestants ready to run: ours, the references (the goal is against the first), and the limit.
 
-    ``way`` says how ours computes, where there is more than one way; it is asked for after the last round.
+    ``way`` returns how ours computes, where that varies; it is called after the last round.
     """
 
     ours: Contestant
@@ -61,10 +61,10 @@ QUICK = Effort(rounds=2, tokens=2_300, characters=100, corpus_bytes=2_000_000, e
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison. ``prepare`` makes the contestants and leaves what must be cleaned up to the stack.
+    """One comparison. ``prepare`` makes the contestants and registers cleanup with the stack.
 
-    ``goal_ratio`` is against the first reference, ``goal_rate`` in the case's unit, ``goal_most`` what figures of ours
-    may be at most. A case that does not warm up counts its first run: what takes minutes runs once.
+    ``goal_ratio`` is against the first reference, ``goal_rate`` in the case's unit, ``goal_most`` the largest figures
+    allowed. A case that does not warm up counts its first run: what takes minutes runs once.
     """
 
     name: str
@@ -81,10 +81,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Rates:
-    """The rates of a contestant in all rounds, and how ours stood to it in each of them.
+    """The rates of a contestant in all rounds, and the ratios of ours to it.
 
-    ``ratio`` is the median over the rounds of ours / theirs in the same round: a machine that slows down for a while
-    slows both.
+    ``ratio`` is the median of ours / theirs in the same round: a machine that slows down for a while slows both.
     """
 
     name: str
@@ -115,7 +114,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a case; ``skipped`` says why nothing did."""
+    """The result of a case; ``skipped`` is the reason if it was not measured."""
 
     case: Case
     ours: Rates | None = None
@@ -164,12 +163,12 @@ def measure(case: Case, effort: Effort) -> Result:
             contestant.run()
         rounds: list[list[float]] = []
         for number in range(effort.rounds or case.rounds):
-            # forwards and backwards in turn: nobody always runs in the wake of the same neighbour
+            # in alternating order: the contestant before may leave the caches warm or the processor hot
             order = contestants if number % 2 == 0 else contestants[::-1]
             found = {contestant.name: contestant.run() for contestant in order}
             rounds.append([found[contestant.name] for contestant in contestants])
         columns = list(zip(*rounds, strict=True))
-        told = [
+        measured = [
             Rates(
                 contestant.name,
                 rates,
@@ -179,12 +178,12 @@ def measure(case: Case, effort: Effort) -> Result:
             for contestant, rates in zip(contestants, columns, strict=True)
         ]
         way = bout.way()
-    num_references = len(bout.references)
-    return Result(case, told[0], tuple(told[1 : 1 + num_references]), told[-1] if limit else None, way=way)
+    references = tuple(measured[1 : 1 + len(bout.references)])
+    return Result(case, measured[0], references, measured[-1] if limit else None, way=way)
 
 
 def rate_of(work: Callable[[], float]) -> Rate:
-    """A run out of a function that works and returns how many units it did; it must wait for its device itself."""
+    """A run from a function that returns the number of units done; it must wait for its device itself."""
 
     def run() -> float:
         began = time.perf_counter()

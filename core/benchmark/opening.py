@@ -19,7 +19,6 @@ import numpy as np
 
 Sizes = tuple[int, int]
 
-# Lines end at the same place in every block; so much of it is different characters.
 _BLOCK = 1 << 20
 DIFFERENT = 5_451
 
@@ -75,7 +74,7 @@ def whole_array(path: Path) -> Sizes:
 
 
 def passes(path: Path) -> Sizes:
-    """What cannot be left out: read the bytes, know their checksum, decode them."""
+    """The necessary work: read the bytes, compute their checksum, decode them."""
     digest, decoder, tokens = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")(), 0
     with path.open("rb") as file:
         while piece := file.read(1 << 19):
@@ -88,9 +87,9 @@ WAYS: dict[str, Callable[[Path], Sizes]] = {"ours": ours, "numpy": whole_array, 
 
 
 def peak_bytes() -> int:
-    """The most memory that was resident in this process."""
+    """The peak resident memory of this process."""
     try:
-        # Not getrusage: its maximum is handed down by whoever started the process, and a benchmark has torch in it.
+        # Not getrusage: a process inherits the maximum of its parent, and a benchmark has loaded torch.
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
