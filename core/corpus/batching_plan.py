@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
-from core.settings.run_config import END, PADDING, START
+from core.settings.run_config import END, PADDING, START, RunConfig
 from core.units import counted
 
 Starts = npt.NDArray[np.int64]
@@ -30,10 +30,14 @@ def require_one_batch(num_tokens: int, batch_size: int, num_steps: int) -> None:
     if batch_size < 1 or num_steps < 1:
         raise ValueError(f"batch_size and num_steps must be at least 1, got {batch_size} and {num_steps}")
     if num_batches(num_tokens, batch_size, num_steps) < 1:
-        raise CorpusError(
-            f"the text has {counted(num_tokens, 'token')}; batch_size {batch_size:,} with num_steps {num_steps:,} "
-            f"needs at least {batch_size * num_steps + 1:,}: choose a smaller batch_size or fewer num_steps"
+        words = (
+            "the text has {length}; {batch_size} {rows:,} with {num_steps} {steps:,} needs at least {needed:,}: "
+            "choose a smaller {batch_size} or fewer {num_steps}"
         )
+        needed = batch_size * num_steps + 1
+        sizes = {"length": counted(num_tokens, "token"), "rows": batch_size, "steps": num_steps, "needed": needed}
+        refused = RunConfig.refusal("batch_size", words, **sizes)
+        raise CorpusError(str(refused), refused.field, refused.labelled)
 
 
 def largest_offset(num_tokens: int, batch_size: int, num_steps: int) -> int:

@@ -1,4 +1,4 @@
-"""How a run computes: in words for a person, and as a record by which a resumed run is known to compute as before."""
+"""How a run computes: in words, and as a record by which a resumed run is known to compute as before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.models.recurrence.dispatch import path_of
 from core.settings.run_config import RunConfig
 from core.training.cuda_graph import unavailable_reason
 
-# What a record holds, in the order in which it is said, and how.
+# The entries of a record in the order of a sentence, and their phrases.
 _PHRASES = {
     "device": "device {}",
     "hardware": "{}",
@@ -30,11 +30,11 @@ _GPU_PATHS = {
 }  # fmt: skip
 
 
-def ways(config: RunConfig, device: torch.device, graph_unavailable: str) -> dict[str, str]:
+def ways(config: RunConfig, device: torch.device, graph_unavailable_reason: str) -> dict[str, str]:
     """What computes a run, in words: ``device``, ``precision``, ``threads``, ``step`` and ``recurrence``.
 
     Args:
-        graph_unavailable: why the step is no CUDA graph; empty where it is one.
+        graph_unavailable_reason: why the step is no CUDA graph; empty where it is one.
 
     On a GPU this may prove a persistent kernel, as the first batch would: a few seconds where Triton has to compile it.
     """
@@ -42,26 +42,26 @@ def ways(config: RunConfig, device: torch.device, graph_unavailable: str) -> dic
         "device": str(device),
         "precision": config.precision,
         "threads": str(threads_of(config)),
-        "step": f"call by call, because {graph_unavailable}" if graph_unavailable else "one CUDA graph",
+        "step": f"call by call, because {graph_unavailable_reason}" if graph_unavailable_reason else "one CUDA graph",
         "recurrence": path_of(config, device)[1],
     }
 
 
 def words(chosen: Mapping[str, str]) -> str:
-    """The same in a line. Of a CPU nobody expects a graph."""
+    """The same in a line; without the step on a CPU, which has no graphs."""
     threads = "1 thread" if chosen["threads"] == "1" else f"{chosen['threads']} threads"
     step = f"; the step: {chosen['step']}" if chosen["device"].startswith("cuda") else ""
     return f"computed in {chosen['precision']} with {threads}{step}; the recurrence: {chosen['recurrence']}"
 
 
-def record(config: RunConfig, device: torch.device, graph_unavailable: str) -> dict[str, str]:
+def record(config: RunConfig, device: torch.device, graph_unavailable_reason: str) -> dict[str, str]:
     """What the numbers of a run depend on beside its settings, for run.json and the journal. As costly as ``ways``."""
     return {
         "device": str(device),
         "hardware": hardware_of(device),
         "precision": config.precision,
         "threads": str(threads_of(config)),
-        "step": "in calls" if graph_unavailable else "captured",
+        "step": "in calls" if graph_unavailable_reason else "captured",
         "kernels": path_of(config, device)[0],
         "torch": torch.__version__,
     }

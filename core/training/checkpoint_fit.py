@@ -1,4 +1,4 @@
-"""Whether a checkpoint fits a trainer: what is checked before anything of the trainer is changed."""
+"""Whether a checkpoint fits a trainer: checked before the trainer is changed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def require_fit(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.
 def optimiser_state(
     tensors: Mapping[str, torch.Tensor], config: RunConfig, parameters: Sequence[torch.Tensor]
 ) -> dict[torch.Tensor, dict[str, Any]]:
-    """What the optimiser remembers of each weight; nothing before its first step. Raises RunError."""
+    """The optimiser's state for each weight; empty before its first step. Raises RunError."""
     found: dict[torch.Tensor, dict[str, Any]] = {}
     wanted = state_names(config)
     if not any(name.startswith("optimiser.") for name in tensors):
@@ -49,7 +49,7 @@ def optimiser_state(
                 raise RunError(
                     f"the checkpoint's optimiser.{index}.{key} is missing or does not fit its weight: it is damaged"
                 )
-            # As the weight lies in memory, transposed or not: the fused optimisers take it for granted.
+            # In the weight's memory layout, transposed or not: the fused optimisers assume it.
             like = torch.empty((), dtype=given.dtype, device=weight.device) if key == "step" else weight
             found[weight][key] = torch.empty_like(like, requires_grad=False).copy_(given)
     return found

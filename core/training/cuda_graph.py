@@ -1,23 +1,23 @@
 """The training step as one piece on the device: captured in a CUDA graph, and then replayed with a single call.
 
-A step of a small model is a hundred and more kernels of a few microseconds each, and Python takes longer to ask for
-them than a GPU to run them. A CUDA graph asks once. That has conditions, and ``StepGraph`` meets them:
+A step of a small model is more than a hundred kernels of a few microseconds each, and Python takes longer to launch
+them than a GPU to run them. A CUDA graph launches them all at once. ``StepGraph`` meets its conditions:
 
-- A graph knows addresses, not tensors. So all that a step reads and writes stands in buffers that never move: the plan
-  of the epoch and the place in it, the recurrent state, what each batch gave, the learning rate, weights and what the
-  optimiser remembers. The gradients live in the graph's own memory.
-- Nothing may ask the host. The place in the epoch is a counter on the device that each step moves on; loss and norm are
-  written to the place it says; clipping is a minimum on the device; whether all is finite is asked once an epoch.
+- A graph uses fixed addresses. So all that a step reads and writes is in buffers that never move: the plan of the epoch
+  and the place in it, the recurrent state, the results of each batch, the learning rate, weights and the optimiser's
+  state. The gradients are in the graph's own memory.
+- A step must not wait for the host. The place in the epoch is a counter on the device that each step increments; loss
+  and norm are written at that place; clipping is a minimum on the device; finiteness is checked once an epoch.
 - What changes between two replays is written into its buffer before: the learning rate (a scalar on the device, which
-  the optimisers take in their ``capturable`` form), the plan and a state of zeros where an epoch begins.
+  the optimisers take in their ``capturable`` form), and at the start of an epoch the plan and a state of zeros.
 - Dropout draws from CUDA's default generator, which every capture registers with its graph: a replay takes seed and
-  offset from the generator and moves the offset on by what the graph draws, exactly as the same calls would outside of
-  a graph. So ``torch.cuda.get_rng_state`` after any replay is what a resumed run needs, ``set_rng_state`` before any
-  replay or plain step is how it goes on, and both ways draw the same numbers.
-- What libraries set up at their first call must not be captured: the first steps run as they are, on a stream beside
-  the main one. They are steps of the training, so that nothing has to be undone.
+  offset from the generator and advances the offset as the same calls would outside a graph. So a checkpoint needs
+  ``torch.cuda.get_rng_state`` after any replay, ``set_rng_state`` restores it before any replay or plain step, and both
+  paths draw the same numbers.
+- What libraries set up at their first call must not be captured: the first steps run uncaptured, on a side stream. They
+  are steps of the training, so nothing has to be undone.
 
-Where the capture fails, ``StepGraph`` goes on with the same step, call by call, and ``unavailable_reason`` says why.
+If the capture fails, ``StepGraph`` runs the same step call by call, and ``unavailable_reason`` says why.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from torch import Tensor
 from core.models.language_model import LanguageModel
 from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
-from core.training.batches import Batches, LineBatches
+from core.training.batches import Plans
 from core.training.optimisation import clip_gradients
 
 # Steps before the capture, as many as PyTorch's own captures take.
@@ -42,7 +42,7 @@ Work = Callable[[], None]
 
 @dataclass(frozen=True)
 class Records:
-    """What each batch of an epoch gave, on the device, each (batches,): loss, gradient norm, how many targets count."""
+    """The results of each batch of an epoch, on the device, each (batches,); ``targets``: how many of them count."""
 
     losses: Tensor
     norms: Tensor
@@ -54,14 +54,14 @@ class StepGraph:
 
     Attributes:
         rate: the learning rate, a scalar on the device; the optimiser was made with it.
-        state: the recurrent state behind the last step, in memory that never moves.
-        unavailable_reason: why steps are taken call by call for good; empty while nothing is wrong.
+        state: the recurrent state after the last step, in memory that never moves.
+        unavailable_reason: why steps run call by call from now on; empty while they can be captured.
     """
 
     def __init__(
         self,
         model: LanguageModel,
-        batches: Batches | LineBatches,
+        batches: Plans,
         config: RunConfig,
         optimiser: torch.optim.Optimizer,
         rate: Tensor,
@@ -74,7 +74,7 @@ class StepGraph:
         self.state: HiddenState = model.begin_state(config.batch_size)
         self._plan = torch.empty_like(batches.plan(0))
         self._cursor = torch.zeros(1, dtype=torch.int64, device=rate.device)
-        self._place = (-1, -1)  # epoch and batch that plan and cursor are ready for
+        self._place = (-1, -1)  # epoch and batch of plan and cursor
         self._replay: Work | None = None
         self._warm = 0
         self.unavailable_reason = ""
@@ -85,16 +85,16 @@ class StepGraph:
         return self._replay is not None
 
     def forget(self) -> None:
-        """Capture anew: the optimiser's tensors are others now."""
+        """Capture again: the optimiser has new tensors."""
         self._replay, self._warm, self._place = None, 0, (-1, -1)
 
     def train(self, epoch: int, batch: int, rate: float, state: HiddenState) -> HiddenState:
-        """Train on one batch; return the state behind it.
+        """Train on one batch; return the state after it.
 
         Args:
             epoch, batch: from 0, as the batches count them.
             rate: the learning rate.
-            state: the one behind the batch before; at the beginning of an epoch it does not matter.
+            state: the one after the batch before; ignored at the beginning of an epoch.
         """
         if (epoch, batch) != self._place:
             self._plan.copy_(self._batches.plan(epoch))
@@ -120,18 +120,18 @@ class StepGraph:
                 return
             try:
                 self._replay = captured(self._work, self.rate)
-            except Exception as error:  # of CUDA, of an allocator, of a compiler: the same step works without
+            except Exception as error:  # from CUDA, an allocator or a compiler: the same step works without a graph
                 first = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 self.unavailable_reason = f"the training step could not be captured in a CUDA graph: {first[:200]}"
         (self._replay or self._work)()
 
     def _work(self) -> None:
-        """One step, on buffers that never move: this is what is captured, and what runs where nothing is."""
+        """One step on buffers that never move; captured, or run as it is."""
         inputs, targets, mask = self._batches.cut(self._plan.index_select(0, self._cursor)[0])
         state = self.state if self._config.carries_state else tuple(torch.zeros_like(tensor) for tensor in self.state)
         for weight in self._parameters:
             weight.grad = None
-        loss, behind = self._model.loss(inputs, targets, state, mask=mask)
+        loss, after = self._model.loss(inputs, targets, state, mask=mask)
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
         self._record(self._records.losses, loss.detach())
@@ -139,7 +139,7 @@ class StepGraph:
             self._record(self._records.targets, mask.sum())
         self._record(self._records.norms, clip_gradients(gradients, self._config.clipping, self._config.clip))
         self._optimiser.step()
-        for tensor, fresh in zip(self.state, behind, strict=True):
+        for tensor, fresh in zip(self.state, after, strict=True):
             tensor.copy_(fresh)
         self._cursor.add_(1)
 
@@ -148,7 +148,7 @@ class StepGraph:
 
 
 def run_beside(work: Work, near: Tensor) -> None:
-    """Run the work on another stream of the device of ``near``, behind what was asked for before."""
+    """Run the work on a side stream of the device of ``near``, after the work queued before."""
     main = torch.cuda.current_stream(near.device)
     side = _side_stream(near.device)
     side.wait_stream(main)
@@ -160,8 +160,8 @@ def run_beside(work: Work, near: Tensor) -> None:
 def captured(work: Work, near: Tensor) -> Work:
     """The work as a CUDA graph on the device of ``near``: a call that replays it. Raises what the capture raises.
 
-    A capture that fails leaves the generator in the middle of one, where plain dropout is refused, and the capture's
-    stream as the current one: both are put back.
+    A failed capture leaves the generator in capture mode, where plain dropout is refused, and the capture's stream as
+    the current one: both are restored.
     """
     device = near.device
     generator, main = torch.cuda.default_generators[device.index or 0], torch.cuda.current_stream(device)

@@ -1,4 +1,4 @@
-"""A training that goes astray: what counts as such, and what is said of it."""
+"""When a training has diverged, and the messages about it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 from core.events import EpochFinished
 from core.units import loss_text
 
-# A model that knows nothing has a loss of log(vocabulary); one that has learned nonsense has several times that.
+# Uniform guessing has a loss of log(vocabulary); a training that explodes has several times that.
 TIMES_UNIFORM = 3.0
-# Epochs in a row with such a loss after which a training has diverged, as one with NaN has. One may be a spike.
+# Epochs in a row with such a loss after which a training has diverged. A single one may be a spike.
 PATIENCE = 3
 WHAT_HELPS = "a lower learning rate or a tighter clip usually helps"
 
@@ -20,7 +20,7 @@ def is_exploding(loss: float, vocabulary_size: int) -> bool:
 
 
 def explosion_words(event: EpochFinished, vocabulary_size: int) -> str:
-    """What is said of the first epoch that explodes."""
+    """The message about the first epoch that explodes."""
     return (
         f"epoch {event.epoch:,} had {_beside(event.loss, vocabulary_size)}: the learning rate, "
         f"{event.learning_rate:g}, is probably too high, and a lower one or a tighter clip usually helps"
@@ -28,16 +28,16 @@ def explosion_words(event: EpochFinished, vocabulary_size: int) -> str:
 
 
 def exploded_words(event: EpochFinished, epochs: int, vocabulary_size: int) -> str:
-    """Why a training whose last ``epochs`` exploded has diverged, although all its numbers are finite."""
+    """Why a training whose last ``epochs`` exploded has diverged, although its numbers are finite."""
     since = f"in epochs {event.epoch - epochs + 1:,} to {event.epoch:,}" if epochs > 1 else f"in epoch {event.epoch:,}"
     return f"the loss exploded {since}, the last had {_beside(event.loss, vocabulary_size)}: {WHAT_HELPS}"
 
 
 def infinite_words(step: int, batch: int, epoch: int) -> str:
-    """Why a training whose numbers are none any more has diverged."""
+    """Why a training whose numbers became non-finite has diverged."""
     return (
-        f"the loss, its gradient or the weights are no finite numbers any more since step {step:,} (batch {batch:,} "
-        f"of epoch {epoch:,}): {WHAT_HELPS}"
+        f"the loss, its gradient or the weights became non-finite at step {step:,} (batch {batch:,} of epoch "
+        f"{epoch:,}): {WHAT_HELPS}"
     )
 
 

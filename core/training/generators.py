@@ -1,7 +1,7 @@
-"""The random numbers of one training, apart from those of its process.
+"""The random numbers of one training, separate from those of its process.
 
-PyTorch's layers draw from the global generators of their devices and know no others. So a training keeps the states of
-those generators, and puts them in place while it computes: 6 us.
+PyTorch's layers draw from the global generators of their devices. A training keeps its own states of those generators
+and installs them while it computes, which takes 6 us.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Generators:
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Whatever draws meanwhile draws from here; the numbers of the process go on afterwards as if nothing was."""
+        """Install these states; the states of the process are restored at the end."""
         others = self._now()
         self._set(self.states)
         try:
@@ -39,7 +39,7 @@ class Generators:
             self._set(others)
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Go on from the states in a checkpoint; one of another device may lack some."""
+        """Continue from the states in a checkpoint; a checkpoint of another device may lack some."""
         self.states = {name: tensors.get(name, state) for name, state in self.states.items()}
 
     def _now(self) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""How gradients change the weights: clipping, optimisers, and how the learning rate goes."""
+"""How gradients change the weights: clipping, optimisers, and the schedule of the learning rate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from core.settings.run_config import RunConfig
 def build_optimiser(
     config: RunConfig, parameters: Iterable[torch.nn.Parameter], rate: torch.Tensor | None = None
 ) -> torch.optim.Optimizer:
-    """The optimiser of a configuration, in torch's fastest form of it.
+    """The optimiser of a configuration, in torch's fastest implementation.
 
-    With ``rate``, a scalar on the weights' device, it reads the learning rate there at every step and keeps all that it
-    remembers on the device, as a CUDA graph needs it.
+    With ``rate``, a scalar on the weights' device, it reads the learning rate there at every step and keeps its whole
+    state on the device, as a CUDA graph requires.
     """
     weights, decay = list(parameters), config.weight_decay
     lr = config.learning_rate if rate is None else rate
@@ -34,12 +34,12 @@ def build_optimiser(
 
 
 def load_optimisers() -> None:
-    """Let torch load what it loads with the first optimiser, 0.7 s of imports: for a process that waits for a run."""
+    """Import what torch imports with the first optimiser, 0.7 s: for a process that waits for a run."""
     build_optimiser(RunConfig(), [torch.nn.Parameter(torch.zeros(1))])
 
 
 def state_names(config: RunConfig) -> tuple[str, ...]:
-    """What the optimiser remembers of each weight: ``step`` is a scalar, the rest has the weight's shape."""
+    """The optimiser's state for each weight: ``step`` is a scalar, the rest has the weight's shape."""
     momentum = ("momentum_buffer",) if config.momentum else ()
     return {
         "sgd": momentum,
@@ -54,7 +54,7 @@ def clip_gradients(gradients: list[torch.Tensor], clipping: str, limit: float) -
     """Limit the gradients in place; return their global norm before that, a scalar on the device.
 
     ``norm`` scales all gradients by limit / norm where the norm is over the limit (Pascanu, Mikolov and Bengio 2013);
-    ``value`` bounds each element. The host is never asked: the comparison is a minimum on the device.
+    ``value`` bounds each element. Nothing waits for the device: the comparison is a minimum there.
     """
     norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     if clipping == "norm":
@@ -69,8 +69,8 @@ def clip_gradients(gradients: list[torch.Tensor], clipping: str, limit: float) -
 class Schedule:
     """The learning rate at every moment of a run.
 
-    ``base`` is the rate that the person set; the schedule multiplies it. Only ``plateau`` has a memory: the best
-    perplexity so far, the epochs since, and the factor that has come of it.
+    ``base`` is the rate that the user set; the schedule multiplies it. Only ``plateau`` has a state: the best
+    perplexity so far, the epochs since, and the resulting factor.
     """
 
     config: RunConfig
@@ -95,7 +95,7 @@ class Schedule:
         return self.base
 
     def observe(self, perplexity: float) -> None:
-        """Take note of an epoch's perplexity (held out where there is a split, else of training)."""
+        """Update ``plateau`` with an epoch's perplexity: held out if there is a split, otherwise of training."""
         if perplexity < self.best * (1 - 1e-4):
             self.best, self.epochs_since_best = perplexity, 0
             return

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.device import Device
-from core.errors import ConfigError
 from core.settings.run_config import RunConfig, minimum_tokens, shown
 from core.units import bytes_text, counted
 
@@ -42,7 +41,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum."""
         return self.weights + self.gradients + self.optimiser + self.activations
 
 
@@ -148,12 +147,18 @@ def require_memory(config: RunConfig, vocabulary: int, name: str, memory: int | 
     needed = memory_of(config, vocabulary)
     lasting = needed.weights + needed.gradients + needed.optimiser
     if memory is not None and lasting > memory:
-        raise ConfigError(
-            f"num_hiddens {shown(config.num_hiddens)} makes a model of {shown(num_parameters(config, vocabulary))} "
-            f"parameters, which takes {bytes_text(lasting)} in training, and {name} has {bytes_text(memory)}: make "
-            "num_hiddens, num_layers or embedding_size smaller",
-            "num_hiddens",
+        words = (
+            "{num_hiddens} {hidden} makes a model of {parameters} parameters, which takes {needed} in training, and "
+            "{name} has {memory}: make {num_hiddens}, {num_layers} or {embedding_size} smaller"
         )
+        hidden, parameters = shown(config.num_hiddens), shown(num_parameters(config, vocabulary))
+        sizes = {
+            "hidden": hidden,
+            "parameters": parameters,
+            "needed": bytes_text(lasting),
+            "memory": bytes_text(memory),
+        }
+        raise RunConfig.refusal("num_hiddens", words, name=name, **sizes)
 
 
 def device_named(name: str, devices: Iterable[Device]) -> Device | None:

@@ -34,7 +34,7 @@ from core.training.optimisation import Schedule, build_optimiser, clip_gradients
 from core.training.preflight import require_memory
 from core.training.validation import HeldOut, divided
 
-# Seconds between reports of progress within a long epoch.
+# Seconds between progress reports within a long epoch.
 NEWS_EVERY = 0.5
 # Seconds for which one call measures a held-out text before it returns.
 MEASURING_SECONDS = 0.05
@@ -65,7 +65,7 @@ class Trainer:
         epoch: finished epochs; batch: finished batches of the epoch in progress; step: batches in all.
         num_epochs: where training ends; may be changed at any time, as may ``learning_rate``.
         exploding_epochs: how many epochs in a row, up to the last one, had a loss far above that of guessing.
-        graph_unavailable: why the step is not replayed from a CUDA graph; empty where it is.
+        graph_unavailable_reason: why the step is not replayed from a CUDA graph; empty where it is.
     """
 
     def __init__(self, config: RunConfig, corpus: Corpus | None = None) -> None:
@@ -87,8 +87,8 @@ class Trainer:
         self.model = build_model(config, len(self.corpus.vocabulary), self.device)
         self.model.train()
         self._parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.graph_unavailable = unavailable_reason(self.device, config)
-        rate = None if self.graph_unavailable else torch.tensor(config.learning_rate, device=self.device)
+        self.graph_unavailable_reason = unavailable_reason(self.device, config)
+        rate = None if self.graph_unavailable_reason else torch.tensor(config.learning_rate, device=self.device)
         self.optimiser = build_optimiser(config, self._parameters, rate)
         self.schedule = Schedule(config, config.learning_rate)
         self.num_epochs = config.num_epochs
@@ -99,10 +99,10 @@ class Trainer:
         self.diverged = ""
         self.exploding_epochs = 0
         self._state = self.model.begin_state(config.batch_size)
-        # What each batch of the epoch gave stays on the device until somebody wants to know: no waiting per batch.
+        # The results of each batch stay on the device until they are read: no waiting per batch.
         self._losses = torch.zeros(self.batches.per_epoch, device=self.device)
         self._norms = torch.zeros(self.batches.per_epoch, device=self.device)
-        # Batches of poems differ in how many targets they have, and count by it.
+        # Batches of poems differ in their number of targets, which weights them.
         self._targets = torch.ones(self.batches.per_epoch, device=self.device)
         self._graph: StepGraph | None = None
         if rate is not None:
@@ -115,7 +115,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
-        """The process as this trainer wants it, and its own random numbers where any are drawn."""
+        """Set up the process for this trainer, with its own random numbers where any are drawn."""
         draws = self.config.dropout > 0 or self.config.weight_dropout > 0
         with computing(self.config, self.device), self._generators.in_place() if draws else contextlib.nullcontext():
             yield
@@ -123,7 +123,7 @@ class Trainer:
     # ------------------------------------------------------------------ the loop
 
     def __iter__(self) -> Iterator[Event]:
-        """Train to the end; yield what happens."""
+        """Train to the end; yield the events."""
         while not self.finished:
             yield from self.advance()
 
@@ -141,22 +141,22 @@ class Trainer:
             return self._finish_epoch() if self.is_measuring else self._train()
 
     def _train(self) -> tuple[Event, ...]:
-        """Train one batch; the events include a note where it had to be computed in another way than before."""
+        """Train one batch; the events include a note if the CUDA graph is no longer used."""
         began = time.perf_counter()
-        rate, reason = self._rate(), self.graph_unavailable
+        rate, reason = self._rate(), self.graph_unavailable_reason
         if self._graph is None:
             self._step(rate)
         else:
             self._state = self._graph.train(self.epoch, self.batch, rate, self._state)
-            self.graph_unavailable = self._graph.unavailable_reason
+            self.graph_unavailable_reason = self._graph.unavailable_reason
         self.learning_rate_used = rate
         self.batch += 1
         self.step += 1
         notes: tuple[Event, ...] = ()
-        if self.graph_unavailable != reason:
-            notes = (Note(f"{self.graph_unavailable}; it runs call by call, which is slower"),)
+        if self.graph_unavailable_reason != reason:
+            notes = (Note(f"{self.graph_unavailable_reason}; it runs call by call, which is slower"),)
         if self.is_measuring:
-            float(self._losses[-1])  # what the device has still to do belongs to the time of this epoch
+            float(self._losses[-1])  # wait: the work queued on the device belongs to the time of this epoch
         seconds = time.perf_counter() - began
         self._seconds += seconds
         self._told += seconds
@@ -166,7 +166,7 @@ class Trainer:
 
     @property
     def is_measuring(self) -> bool:
-        """Whether all batches of the epoch are done, and what is left of it is to measure the held-out text."""
+        """Whether all batches of the epoch are done and the held-out text is being measured."""
         return self.batch == self.batches.per_epoch
 
     def _rate(self) -> float:
@@ -231,12 +231,12 @@ class Trainer:
         return float((self._losses[:batches].double() * weights).sum() / weights.sum())
 
     def _news(self) -> StepFinished | StateChanged:
-        """How a long epoch goes; that it goes nowhere is told before its end."""
+        """The progress of a long epoch; a divergence is reported before its end."""
         news = self.progress()
         return news if math.isfinite(news.loss) else self._diverge()
 
     def progress(self) -> StepFinished:
-        """Where the epoch in progress stands; between epochs, what the last one ended with."""
+        """The progress of the current epoch; between epochs, the end of the last one."""
         self._told = 0.0
         done = self.batch or self.batches.per_epoch
         loss = self._mean_loss(done)
@@ -253,7 +253,7 @@ class Trainer:
         )
 
     def _held_out_loss(self, text: HeldOut) -> float | None:
-        """In nats, measured for a while; None if that was not enough. A checkpoint in between has it begin again."""
+        """In nats; None if the time of one call was not enough. A checkpoint in between restarts the measuring."""
         self._measuring = self._measuring or text.measuring(self.model)
         until = time.perf_counter() + MEASURING_SECONDS
         while (measured := next(self._measuring)) is None:
@@ -288,7 +288,7 @@ class Trainer:
 
     def _diverge(self) -> StateChanged:
         bad = ~(torch.isfinite(self._losses) & torch.isfinite(self._norms))[: self.batch]
-        # Where all of them are finite, it was the last step that threw the weights out.
+        # If all of them are finite, the last step made the weights non-finite.
         first = int(bad.nonzero()[0]) if bool(bad.any()) else self.batch - 1
         step = self.step - self.batch + first + 1
         self.diverged = infinite_words(step, first + 1, self.epoch + 1)
@@ -298,13 +298,13 @@ class Trainer:
     def ways(self) -> dict[str, str]:
         """How this run computes, in words; see ``core.training.backend``."""
         with self._computing():
-            return ways(self.config, self.device, self.graph_unavailable)
+            return ways(self.config, self.device, self.graph_unavailable_reason)
 
     @property
     def backend(self) -> dict[str, str]:
         """How this run computes, to be compared; see ``core.training.backend``."""
         with self._computing():
-            return record(self.config, self.device, self.graph_unavailable)
+            return record(self.config, self.device, self.graph_unavailable_reason)
 
     # ------------------------------------------------------------------ settings that may change in mid-run
 
@@ -348,11 +348,11 @@ class Trainer:
         return tensors, facts
 
     def _records(self) -> dict[str, torch.Tensor]:
-        """What the epoch in progress has given so far."""
+        """The results of the batches of the current epoch."""
         return {"losses": self._losses, "norms": self._norms, "targets": self._targets}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
-        """Go back to a checkpoint. Raises RunError where it does not fit this model; then nothing is changed."""
+        """Restore a checkpoint. Raises RunError, and changes nothing, if it does not fit this model."""
         wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         wanted |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
         wanted |= self._records() | {"generator.cpu": self._generators.states["generator.cpu"]}
@@ -387,7 +387,7 @@ class Trainer:
         self.num_epochs, self.epochs_since_best = numbers["num_epochs"], numbers["epochs_since_best"]
         self.config, self.schedule, self.best_validation, self._seconds = config, schedule, best, seconds
         self.diverged, self._told, self._measuring = "", 0.0, None
-        self.exploding_epochs = 0  # of an explosion no checkpoint is taken
-        # Where only the measuring is left of an epoch, no batch comes that would say it.
+        self.exploding_epochs = 0  # a checkpoint is never taken during an explosion
+        # If only the measuring of an epoch is left, no batch sets it.
         before = max(0.0, self.epoch + (self.batch - 1) / self.batches.per_epoch)
         self.learning_rate_used = schedule.rate(before, self.num_epochs)

@@ -15,13 +15,13 @@ from core.corpus.reader import Corpus
 from core.errors import CorpusError
 from core.models.language_model import LanguageModel
 from core.settings.run_config import PADDING, RunConfig
-from core.training.batches import Batches, LineBatches
+from core.training.batches import Batches, LineBatches, Plans
 
-# Steps that a stream reads before its first counted token: enough for the state to be what a carried one would be.
+# Steps that a stream reads before its first counted token, so that its state is as good as a carried one.
 WARM_UP = 256
-# Logits that are held at once, in numbers: a measure of memory, not of the result.
+# Logits in memory at once; the result does not depend on it.
 LOGITS_AT_ONCE = 1 << 23
-# The n-gram baselines count so many tokens at most: the last ones of the training part, the first ones held out.
+# The most tokens that the n-gram baselines count: the last of the training part, the first of the held-out part.
 MOST_COUNTED = 1_000_000
 
 
@@ -42,7 +42,7 @@ class HeldOut(ABC):
         return found
 
 
-def divided(corpus: Corpus, config: RunConfig, device: torch.device) -> tuple[Batches | LineBatches, HeldOut | None]:
+def divided(corpus: Corpus, config: RunConfig, device: torch.device) -> tuple[Plans, HeldOut | None]:
     """The batches of the training part, and the held-out tail where the configuration wants one.
 
     Raises CorpusError where either is too short.
@@ -62,10 +62,12 @@ def _kept(length: int, config: RunConfig, noun: str) -> int:
     """How many of ``length`` are trained on. Two at least are held out, so that one can be predicted from another."""
     held_out = int(length * config.validation_fraction)
     if config.validation_fraction > 0 and held_out < 2:
-        raise CorpusError(
-            f"validation_fraction {config.validation_fraction:g} of {length:,} {noun} holds out nothing: "
-            "use a longer text or a larger fraction"
+        words = (
+            "{validation_fraction} {given:g} of {length:,} {noun} holds out nothing: use a longer text or hold out more"
         )
+        given = {"given": config.validation_fraction, "length": length, "noun": noun}
+        refused = RunConfig.refusal("validation_fraction", words, **given)
+        raise CorpusError(str(refused), refused.field, refused.labelled)
     return length - held_out
 
 
@@ -112,7 +114,7 @@ class HeldOutStream(HeldOut):
     """The tail of one long text, read with a state that is carried over all of it."""
 
     def __init__(self, ids: np.ndarray, begin: int, num_streams: int = 64) -> None:
-        """``ids[begin:]`` is the tail; what stands before it only warms the state up."""
+        """``ids[begin:]`` is the tail; the tokens before it only warm up the state."""
         self._ids, self._begin, self._num_streams = ids, max(begin, 1), num_streams
 
     def measuring(self, model: LanguageModel) -> Iterator[float | None]:
@@ -149,7 +151,7 @@ class HeldOutStream(HeldOut):
 
 @contextlib.contextmanager
 def _measured(model: LanguageModel) -> Iterator[None]:
-    """Without gradients and without dropout, for as long as a piece takes: nothing of it outlasts a suspended frame."""
+    """Without gradients and dropout while one piece is measured; the model's mode is restored before it is yielded."""
     was_training, _ = model.training, model.eval()
     try:
         with torch.no_grad():

@@ -182,7 +182,7 @@ def test_divergence_and_going_on_with_a_lower_rate(tiny: Tiny, saves: Path, runt
     run = Run(saves / "one")
     engine.talk.ask("train")
     told = until_state(engine.talk, State.DIVERGED)
-    assert "no finite numbers any more since step" in told["message"]
+    assert "became non-finite at step" in told["message"]
     assert "a lower learning rate or a tighter clip usually helps" in told["message"]
     assert told["message"].endswith(f"the weights are those of epoch {told['epoch']} again")
     assert run_summary(run).state == State.DIVERGED
@@ -226,7 +226,7 @@ def test_an_infinite_gradient_is_in_no_checkpoint(tiny: Tiny, saves: Path) -> No
     assert session.run.latest_path.read_bytes() == before
     while session.state == State.TRAINING:
         session.advance()
-    assert session.state == State.DIVERGED and "since step 15 (batch 2 of epoch 2)" in session.message
+    assert session.state == State.DIVERGED and "at step 15 (batch 2 of epoch 2)" in session.message
     session.set("learning_rate", 0.1)
     session.train()
     while session.state == State.TRAINING:

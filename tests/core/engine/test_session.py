@@ -550,7 +550,7 @@ def test_divergence_goes_back_to_the_last_good_checkpoint(tiny: Tiny, saves: Pat
     while session.state == State.TRAINING:
         session.advance()
     assert session.state == State.DIVERGED and states(session.run).count(State.DIVERGED) == 1
-    assert "since step 21 (batch 8 of epoch 2)" in session.message
+    assert "at step 21 (batch 8 of epoch 2)" in session.message
     assert session.message.endswith("the weights are those of epoch 1 again")
     assert all(bool(torch.isfinite(weight).all()) for weight in session.model.parameters())
     session.set("learning_rate", 0.1)

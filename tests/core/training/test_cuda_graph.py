@@ -81,7 +81,7 @@ def test_the_graphs_step_is_the_plain_one(
     close(advanced(ours, 1000), wanted)
     assert capture.captures == 1 and capture.beside == WARM_UP_STEPS
     assert capture.replays == ours.step - WARM_UP_STEPS > 0
-    assert ours.graph_unavailable == "" and plain.graph_unavailable != ""
+    assert ours.graph_unavailable_reason == "" and plain.graph_unavailable_reason != ""
     for name, tensor in plain.model.state_dict().items():
         torch.testing.assert_close(ours.model.state_dict()[name], tensor, rtol=2e-3, atol=2e-4, msg=name)
 
@@ -192,7 +192,7 @@ def test_where_the_capture_fails_training_goes_on_and_says_why(
         "the training step could not be captured in a CUDA graph: CUDA error: operation not permitted when stream is "
         "capturing; it runs call by call, which is slower"
     ]
-    assert ours.graph_unavailable.endswith("when stream is capturing")
+    assert ours.graph_unavailable_reason.endswith("when stream is capturing")
     assert without_clock([event for event in told if isinstance(event, EpochFinished)]) == without_clock(wanted)
 
 
@@ -216,7 +216,7 @@ def test_numbers_that_are_not_finite_end_the_training(
 ) -> None:
     ours = Trainer(tiny(activation="relu", learning_rate=1e6, clipping="none", num_epochs=50))
     list(ours)
-    assert "no finite numbers any more since step" in ours.diverged
+    assert "became non-finite at step" in ours.diverged
     assert not math.isfinite(float(ours._losses.sum() + ours._norms.sum())) or not ours._weights_are_finite()
 
 

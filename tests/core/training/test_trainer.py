@@ -234,7 +234,7 @@ def test_divergence_is_told_with_its_step(
     (event,) = last
     assert isinstance(event, StateChanged) and event.state == State.DIVERGED and trainer.finished
     batch = (poisoned - 1) % 13 + 1
-    assert f"since step {poisoned} (batch {batch} of epoch {(poisoned - 1) // 13 + 1})" in event.message
+    assert f"at step {poisoned} (batch {batch} of epoch {(poisoned - 1) // 13 + 1})" in event.message
     assert not trainer.is_finite()
     if news == 0.0:
         assert trainer.step == poisoned, "a long epoch does not go on to its end with numbers that are none"
@@ -252,7 +252,7 @@ def test_weights_thrown_out_by_the_last_step_of_all(tiny: Tiny, monkeypatch: pyt
 
     monkeypatch.setattr(trainer.optimiser, "step", last_step)
     *_, last = trainer
-    assert isinstance(last, StateChanged) and "since step 13 (batch 13 of epoch 1)" in last.message
+    assert isinstance(last, StateChanged) and "at step 13 (batch 13 of epoch 1)" in last.message
 
 
 def test_what_does_not_go_together_is_said_before_the_start(tiny: Tiny) -> None:
