@@ -78,10 +78,7 @@ def usable_device(config: RunConfig) -> torch.device:
 
 
 def prepare(config: RunConfig) -> torch.device:
-    """Set torch up as ``config`` says, in a process that has one run. Returns the device.
-
-    Raises ConfigError as ``usable_device`` does.
-    """
+    """Set torch up as ``config`` says, in a process with one run. Returns the device. Raises ConfigError."""
     device = usable_device(config)
     tf32 = config.precision == "tf32"
     _switch(threads_of(config), (tf32, tf32), device)
@@ -90,9 +87,9 @@ def prepare(config: RunConfig) -> torch.device:
 
 @contextlib.contextmanager
 def computing(config: RunConfig, device: torch.device) -> Iterator[None]:
-    """A context with torch's process-wide state as ``config`` wants it: threads, tf32, current GPU, default dtype.
+    """Set torch's process-wide state (threads, tf32, current GPU, default dtype) as ``config`` says, then restore it.
 
-    On leaving, the former state is restored, so that two trainings in one process do not affect each other.
+    So two trainings in one process do not affect each other.
     """
     tf32, on_gpu = config.precision == "tf32", device.type == "cuda"
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()

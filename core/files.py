@@ -1,7 +1,4 @@
-"""Opening files safely where a pipe, a device or a link may have taken their place.
-
-Every file that this program did not just create is opened here: opening never blocks.
-"""
+"""Opening files that may have been replaced by a pipe, a device or a link: opening never blocks."""
 
 from __future__ import annotations
 
@@ -80,7 +77,7 @@ def make_folders(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Sync the names in a folder to the disk, where the file system supports it."""
+    """Sync the names in a folder to the disk, if the file system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -18,7 +18,7 @@ from core.settings.setting import Settings
 
 RecordT = TypeVar("RecordT")
 Reader = Callable[[Any], Any]
-# What ``read_record`` raises for an object that is no such record.
+# The exceptions of ``read_record`` for an object of another form.
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 MOST_ENTRIES = 20  # of a table of texts
 

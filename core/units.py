@@ -50,7 +50,7 @@ def loss_text(nats: float) -> str:
 
 
 def loss_words(nats: float) -> str:
-    """``loss 17,468,927 nats, 25,202,334 bits/token``: shown where the perplexity overflowed."""
+    """``loss 17,468,927 nats, 25,202,334 bits/token``: shown if the perplexity overflowed."""
     return f"loss {loss_text(nats)} nats, {loss_text(nats / math.log(2))} bits/token"
 
 

@@ -23,7 +23,7 @@ from core.corpus.reader import Corpus, load_corpus
 from core.corpus.vocabulary import Vocabulary
 from core.devices import prepare
 from core.events import EpochFinished
-from core.generation.strategies import Sampling
+from core.generation.options import Sampling
 from core.generation.writer import write
 from core.models.language_model import LanguageModel
 from core.models.scratch import CELLS

@@ -68,7 +68,7 @@ def _training_text(run: Run) -> np.ndarray | None:
 
 
 async def _generate_live(run: Path, message: dict[str, Any], report: GenerationReport) -> bool:
-    """Generate with the live weights of the engine that holds ``run``. False where it cannot be reached."""
+    """Generate with the live weights of the engine that holds ``run``. False if it cannot be reached."""
     try:
         client = await EngineClient.attach(run)
     except (EngineError, UserError):

@@ -105,7 +105,7 @@ def duration_text(seconds: float) -> str:
 
 
 def perplexity_figure(perplexity: float, loss: float | None = None) -> str:
-    """``86.31``; an exploded one in scientific notation, or with its loss where it is beyond floating point."""
+    """``86.31``; an exploded one in scientific notation, or with its loss if it is beyond floating point."""
     if perplexity < 1e6:
         return f"{perplexity:.2f}"
     words = f" ({loss_words(loss)})" if math.isinf(perplexity) and loss is not None else ""

@@ -134,7 +134,7 @@ def _figures(event: EpochFinished) -> str:
 
 
 def _preflight_words(session: Session) -> tuple[str, tuple[str, ...]]:
-    """One line of estimates for the training of ``session``, and warnings; empty where it cannot train."""
+    """One line of estimates for the training of ``session``, and warnings; empty if it cannot train."""
     trainer = session.trainer
     if trainer is None:
         return "", ()

@@ -100,7 +100,7 @@ class _Counts:
 
 
 def _taken(counts: npt.NDArray[np.int64], place: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """``counts[place]``, also where there are no counts and every place is -1."""
+    """``counts[place]``, also without any counts, when every place is -1."""
     return counts[place] if len(counts) else np.zeros(len(place), dtype=np.int64)
 
 

@@ -19,8 +19,8 @@ _STEP = 1 << 20
 class Counter:
     """Collects the tokens of a text, up to ``capacity`` of them.
 
-    Until ``finish`` the ids are provisional, in order of first appearance. They are kept in one array of
-    the largest possible size, which is never copied: memory that is not written to costs nothing.
+    Until ``finish`` the ids are provisional, in order of first appearance, in one array of the largest possible size,
+    which is never copied: memory that is not written to costs nothing.
     """
 
     kind: ClassVar[TokenKind]

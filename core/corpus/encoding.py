@@ -35,9 +35,9 @@ def candidates(head: bytes) -> tuple[str, ...]:
 
 
 def _utf16_score(head: bytes, encoding: str) -> int:
-    """How many line ends, blanks and stops ``head`` has in this byte order; 0 where it is not valid text in it.
+    """The line ends, blanks and stops of ``head`` in this byte order; 0 if it is not valid text.
 
-    In the wrong order a line end is U+0A00 and a Chinese comma U+0CFF, which do not exist, so the right one wins.
+    In the wrong order a line end is U+0A00 and a Chinese comma U+0CFF, which do not exist.
     """
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head[: len(head) & ~1])
@@ -53,7 +53,7 @@ def _utf16_score(head: bytes, encoding: str) -> int:
 class Decoder:
     """Decodes a file piece by piece, with line ends (CRLF, CR) as LF, and checks that it is text.
 
-    ``feed`` raises ``UnicodeDecodeError`` where the bytes do not fit, with the position in the file as ``start``.
+    ``feed`` raises ``UnicodeDecodeError``, with the position in the file as ``start``.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -98,10 +98,10 @@ class Decoder:
 
 
 def _plausible_chinese(text: str) -> bool:
-    """Whether a text decoded as GB18030 looks Chinese, rather than misread Latin-1 or Big5.
+    """Whether a text decoded as GB18030 looks Chinese, rather than misread Latin-1 or Big5, which decode too.
 
-    Nearly any bytes decode as GB18030. In Latin-1, an umlaut and the letter after it become one rare
-    character among letters; Chinese text has runs, mostly of the common characters of the older GB2312 standard.
+    In Latin-1, an umlaut and the letter after it become one rare character among letters; Chinese text has runs, mostly
+    of the common characters of the older GB2312 standard.
     """
     runs = _NON_ASCII_RUNS.findall(text)
     count = sum(map(len, runs))

@@ -16,9 +16,9 @@ TokenKind = Literal["char", "word"]
 UNKNOWN = "<unk>"
 FORMAT = 1
 MAXIMUM_SIZE = 2**26
-"""More distinct tokens than any text that fits in memory has; a file that claims more is damaged."""
+"""A file with more tokens is damaged."""
 LONGEST_WORD = 100_000
-"""Characters. Longer stretches without white space are not words; the vocabulary would be as large as the text."""
+"""Characters; a longer stretch without white space is not a word."""
 
 _CODE_POINTS = 0x110000
 
@@ -118,7 +118,7 @@ class Vocabulary:
         return self._code_point_table()[code_points(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of a sequence of ids: characters side by side, words with blanks between. Raises ``IndexError``."""
+        """The text of some ids: characters side by side, words with blanks between. Raises ``IndexError``."""
         return ("" if self.kind == "char" else " ").join(self.id_to_token(int(index)) for index in ids)
 
     def unknown_tokens(self, text: str) -> list[str]:

@@ -20,7 +20,7 @@ from core.settings.setting import Value
 
 @dataclass(frozen=True)
 class Answer:
-    """The base of all answers; a request without a result is answered by this."""
+    """The base of all answers, and the answer to a request without a result."""
 
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
@@ -53,9 +53,8 @@ class BackendChange:
 class RunAnswer(Answer):
     """The run that an engine has opened or created.
 
-    ``shapes`` lists the parameters of the model with their shapes; ``ways`` is the backend report, see
-    ``core.training.backend``. ``no_training`` is a sentence if the run cannot be trained, ``save_problem`` one if its
-    last checkpoint could not be saved.
+    ``shapes`` lists the parameters of the model; ``ways`` is the backend report, see ``core.training.backend``.
+    ``no_training`` is a sentence if the run cannot be trained, ``save_problem`` one if its last save failed.
     """
 
     run: Path

@@ -50,15 +50,11 @@ def failure_words(error: BaseException, folder: HeldFolder | None = None) -> str
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
 def write_failure(error: BaseException, folder: HeldFolder | None) -> None:
-    """Append a traceback to a run's log, or write it to standard error if there is no run. Never raises.
-
-    A full disk causes no second failure.
-    """
+    """Append a traceback to a run's log, or write it to standard error without a run. Never raises."""
     with contextlib.suppress(OSError, ValueError, MemoryError):  # ValueError: standard error that was closed
         words = f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}"
         if folder is None:
@@ -74,4 +70,4 @@ def free_memory(model: torch.nn.Module) -> None:
     for weight in model.parameters():
         weight.grad = None
     gc.collect()
-    torch.cuda.empty_cache()  # nothing happens where there is no CUDA
+    torch.cuda.empty_cache()  # does nothing without CUDA

@@ -1,4 +1,4 @@
-"""The sample that a run generates after an epoch, a few milliseconds at a time."""
+"""The sample that a run generates after an epoch, in steps of a few milliseconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Preview:
         self._pieces: list[str] = []
 
     def advance(self) -> SampleWritten | None:
-        """Generate for some milliseconds; returns the event when all is written. Raises UserError as ``Writing``."""
+        """Generate for some milliseconds; returns the event at the end. Raises UserError as ``Writing``."""
         self._pieces += [piece.text for piece in self._writing.advance(WRITING_SECONDS)]
         if not self._writing.finished:
             return None

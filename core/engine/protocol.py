@@ -98,8 +98,7 @@ def _wrong_with(facts: os.stat_result) -> str:
 
 
 def run_socket(run: Path) -> Path:
-    """The socket of a run's engine. Its name is made from the folder's inode, not its path: a run that is renamed
-    while its engine runs is still found. Raises RunError if there is no such folder."""
+    """The socket of a run's engine, named after the folder's inode: a renamed run is still found. Raises RunError."""
     try:
         facts = run.stat()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The requests of an engine, as types: built by clients, read from messages in one place, and refused there.
+"""The requests of an engine, as types: built by clients, and read from messages or refused in one place.
 
 Each class names the type of its answer, see ``core.engine.answers``. The fields of ``Generate`` are those of
 ``core.generation.options`` and its events those of ``core.generation.response``; a ``Lab`` is answered by an epoch

@@ -2,8 +2,8 @@
 
 Training and saving must not be interrupted: they are done in small parts, and the engine checks between two parts
 whether it was asked to end. Work that leaves nothing half done (reading a text, copying a run, generating) is
-*interruptible*: the signal handler raises ``Ended`` inside it. If a part is not small after all, such as a batch that
-takes a minute on an old machine, a thread waits some seconds and then ends the process: the last checkpoint is whole.
+*interruptible*: the signal handler raises ``Ended`` inside it. If a part takes too long, such as a batch of a minute on
+an old machine, a thread ends the process after some seconds: the last checkpoint is whole.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ WORD_ENDS = ".!?。！？"
 def line_end(vocabulary: Vocabulary) -> str | None:
     """The token that ends a line, or None if the vocabulary has none.
 
-    If the normalisation replaced line breaks by spaces, a space ends a line in a text that has no spaces between words:
-    if more than half of it is Chinese, Japanese or Korean.
+    If the normalisation replaced line breaks by spaces, it is the space in a text without spaces between words: more
+    than half of it is Chinese, Japanese or Korean.
     """
     if START in vocabulary.reserved:
         return None  # each line is a separate text, and ends with a token that is never written
@@ -107,7 +107,7 @@ class Acrostic:
         return self._verse == len(self._initials)
 
     def forced(self) -> Initial | None:
-        """The token that must come next, or None where the model may choose."""
+        """The token that must come next, or None if the model may choose."""
         if self._written == 0:
             return self._initials[self._verse]
         if self._written == self._share - 1 and self._line_end is not None and not self.is_after_initial:

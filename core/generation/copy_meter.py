@@ -29,7 +29,7 @@ class Stretch:
 def longest_copy(text: Integers, output: Integers, block: int = BLOCK) -> Stretch:
     """The longest stretch of ``output`` (m,) that occurs in ``text`` (n,), the first of several; length 0 for none.
 
-    Id 0, the unknown token, stands for many different tokens and equals nothing, not even itself. By rolling hashes
+    Id 0, the unknown token, is many different tokens and equals nothing, not even itself. By rolling hashes
     (Karp & Rabin 1987, "Efficient randomized pattern-matching algorithms"): windows of the text one token longer than
     the best stretch so far are looked up among those of the output; from a match the length grows in doubling steps at
     the places that are left. Matches are compared token by token, so the result is exact. ``block``, the tokens that

@@ -35,11 +35,8 @@ def _option(name: str, kind: type, default: Value, label: str, help: str, **fact
 class Strategy:
     """A way to choose the next token.
 
-    Attributes:
-        name: its name in requests, flags and the form.
-        help: what it does, in one sentence.
-        defaults: its parameters, names of ``OPTIONS``, with their default values.
-        draws: whether it samples; then ``seed`` is one of its options.
+    ``defaults`` are its parameters, names of ``OPTIONS``, with their default values; ``draws`` says whether it samples:
+    then ``seed`` is one of its options.
     """
 
     name: str
@@ -154,8 +151,8 @@ class Filters:
 class Sampling:
     """How tokens are chosen: a strategy and its parameters. A wrong value raises ``ConfigError``.
 
-    None is the strategy's default, or no filter where the strategy has none of that kind. A filter that is given
-    applies to every strategy that samples; ``greedy`` uses only the repetition penalty, ``beam`` no filter.
+    None is the strategy's default, or no filter if the strategy has none of that kind. A given filter applies to every
+    strategy that samples; ``greedy`` uses only the repetition penalty, ``beam`` no filter.
     """
 
     strategy: str = "temperature"
@@ -173,16 +170,13 @@ class Sampling:
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> Sampling:
-        """The sampling of a request, with defaults for what it leaves out. Raises ``ConfigError``.
-
-        A request with ``beam`` and without a strategy is one for beam search.
-        """
+        """The sampling of a message, as in ``GenerationRequest``; ``beam`` without a strategy means beam search."""
         values = _given(cls, message)
         return cls(**({"strategy": "beam"} if "beam" in values else {}) | values)
 
     @property
     def filters(self) -> Filters:
-        """The filters, with the strategy's defaults where none is given."""
+        """The filters, with the strategy's defaults for missing ones."""
         values = {item.name: self._value(item.name) for item in fields(Filters)}
         return Filters(**{name: value for name, value in values.items() if value is not None})
 
@@ -244,10 +238,7 @@ class GenerationRequest:
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> GenerationRequest:
-        """The request in a message that has the options by name; null and missing ones take their defaults.
-
-        Other keys are ignored. Raises ``ConfigError``.
-        """
+        """The request in a message, with defaults for null and missing options. Raises ``ConfigError``."""
         return cls(sampling=Sampling.from_message(message), **_given(cls, message))
 
     @classmethod

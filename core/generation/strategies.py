@@ -3,8 +3,8 @@
 The filters apply in this order, each to the result of the previous one, as in most toolkits:
 
 1. masked tokens get the probability 0;
-2. repetition penalty: the score of each token of the last ``repetition_window`` ones is divided by the penalty where it
-   is positive and multiplied where it is negative (Keskar et al. 2019, "CTRL"; the sign as in Hugging Face's
+2. repetition penalty: the score of each token of the last ``repetition_window`` ones is divided by the penalty if it is
+   positive and multiplied if it is negative (Keskar et al. 2019, "CTRL"; the sign as in Hugging Face's
    transformers, without which a penalty would reward unlikely tokens);
 3. temperature: the scores are divided by it, and a softmax makes them probabilities;
 4. top-k: the k most likely tokens stay (Fan et al. 2018, "Hierarchical neural story generation");
@@ -27,8 +27,6 @@ import numpy.typing as npt
 
 from core.errors import UserError
 from core.generation.options import Filters, Sampling
-
-__all__ = ["Chooser", "Filters", "Sampling", "distribution", "draw", "likeliest", "surprise"]
 
 Logits = npt.NDArray[np.floating]
 Probabilities = npt.NDArray[np.float64]
@@ -135,10 +133,9 @@ def likeliest(probabilities: Probabilities, count: int) -> list[tuple[int, float
 class Chooser:
     """Chooses tokens by one sampling, with reused buffers.
 
-    Sampling by temperature alone, the most common case, would take most of the time of a small model. So it works on
-    the fp32 scores without subtracting the maximum first (and falls back to ``distribution`` on overflow), and searches
-    the cumulative sum in two stages, over blocks and within one: numpy's cumulative sum of a whole vocabulary takes
-    longer than all the rest.
+    Sampling by temperature alone, the most common case, would take most of the time of a small model. So it uses the
+    fp32 scores without subtracting their maximum (and falls back to ``distribution`` on overflow), and searches the
+    cumulative sum in two stages, over blocks and within one: numpy's cumulative sum of a whole vocabulary is slow.
     """
 
     def __init__(self, sampling: Sampling, vocabulary_size: int) -> None:

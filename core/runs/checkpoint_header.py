@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +62,9 @@ def read_header(path: Path, opened: Opened = open_to_read) -> Header:
 def checked_header(file: BinaryIO) -> Header:
     """The header at the beginning of ``file``. Raises OSError, and one of ``DAMAGE`` if it does not match the file."""
     size = os.fstat(file.fileno()).st_size
-    start = file.read(8)
-    if len(start) < 8:
+    if size < 8:
         raise ValueError("shorter than its header")
-    (length,) = struct.unpack("<Q", start)
+    length = int.from_bytes(file.read(8), "little")
     if length > size - 8:
         raise ValueError("its header is longer than the file")
     if length > LONGEST_HEADER:

@@ -13,7 +13,7 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from core.errors import RunError
 from core.files import open_new, open_to_append, open_to_read
@@ -121,7 +121,7 @@ class HeldFolder:
                 os.close(descriptor)
         self._lock = self._folder = -1
 
-    def __enter__(self) -> HeldFolder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
