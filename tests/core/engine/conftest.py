@@ -134,6 +134,7 @@ def _serve(session: Callable[[], Session] | None, prepare: Callable[[], object],
         # OpenMP's pool does not survive a fork: where this process has used one, its child would wait for it for ever.
         devices.cores = lambda: 1
         write_log_to(open_to_append(log))
+        sys.stderr = os.fdopen(2, "w", closefd=False)  # pytest's own writes to a number that a socket gets below
         os.closerange(3, told)  # whoever reads what the tests print must not wait for this process
         os.closerange(told + 1, 1024)
         engine = Engine(session() if session is not None else None)
