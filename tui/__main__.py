@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the playground; the exit code is 2 for what the user can mend."""
+    """Run the playground; the exit code is 2 for errors that the user can correct."""
     options = _parser().parse_args(arguments)
     try:
         require_open_files()
@@ -87,14 +87,14 @@ def _serve(options: argparse.Namespace) -> int:
 def _play(options: argparse.Namespace, run: Path | None) -> int:
     """Run the app in this terminal, or in a window of the browser; its exit code."""
     pause_collection()
-    # A screen over SSH is better off with fewer frames; whoever knows better says so in the environment.
+    # Fewer frames are better over SSH; the environment can override both.
     os.environ.setdefault("TEXTUAL_FPS", "30")
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-    # What asyncio has to remark on processes would be written across the screen.
+    # Remarks of asyncio would be written across the screen.
     logging.getLogger("asyncio").addHandler(logging.NullHandler())
     from tui.preferences import Preferences, preferences_path
 
-    preferences = Preferences(preferences_path())  # it reads while all else is imported
+    preferences = Preferences(preferences_path())  # reads during the imports below
     from tui.app import Playground
     from tui.shell.safety_net import SafetyNet
 
@@ -109,24 +109,24 @@ def _play(options: argparse.Namespace, run: Path | None) -> int:
     net = SafetyNet(app, app.leave)
     with net.spread():
         app.run(size=options.window)
-    output.guard()  # the terminal may have gone
+    output.guard()  # the terminal may be gone
     output.tolerate()
     for name in () if options.window else app.left_training:
-        print(f"{name} goes on training; python -m tui finds it again")
+        print(f"{name} continues training; python -m tui finds it again")
     if net.sentence:
         print(f"{PROGRAM}: {net.sentence}", file=sys.stderr)
     return app.return_code or 0
 
 
 def checked_folders(saves: Path, data: Path) -> tuple[Path, Path]:
-    """Both as absolute paths, ``saves`` made if it is missing. Raises UserError with what would be right."""
-    if not os.path.isdir(data):  # Path.is_dir raises where a folder above may not be entered
-        raise UserError(f"--data must be a folder of texts, {str(data)!r} is none")
+    """Both as absolute paths; creates ``saves`` if it is missing. Raises UserError."""
+    if not os.path.isdir(data):  # Path.is_dir raises if a parent folder may not be entered
+        raise UserError(f"--data must be a folder of texts, got {str(data)!r}")
     check_new_run(saves)
     try:
         saves.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"the folder of runs {saves} cannot be made: {error.strerror}") from None
+        raise UserError(f"the folder of runs {saves} cannot be created: {error.strerror}") from None
     return saves.resolve(), data.resolve()
 
 

@@ -1,7 +1,7 @@
-"""What is remembered of the user from one time to the next: the theme, in ``config.toml`` of the user's own folder.
+"""The user's preferences: the theme, in ``config.toml`` of the user's configuration folder.
 
-The file is read in a thread while the rest is imported, so that the first paint waits for no disk. What else stands in
-it is kept as it is.
+The file is read in a thread during the imports, so that the first paint does not wait for a disk. Its other contents
+are kept.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from core.files import make_folders, open_new, open_to_read, sync_folder
 from tui.text.safe import shown_text
 
 LARGEST = 1 << 20
-PATIENCE = 0.1  # seconds that the first paint waits at most for a slow disk
+PATIENCE = 0.1  # seconds that the first paint waits for a slow disk
 _LINE = re.compile(r"^theme[ \t]*=.*$", re.MULTILINE)
 
 
 def preferences_path() -> Path:
-    """Where the user's preferences are; ``XDG_CONFIG_HOME`` is heeded."""
+    """The path of the user's preferences; it follows ``XDG_CONFIG_HOME``."""
     from platformdirs import user_config_path
 
     return user_config_path("rnn-playground") / "config.toml"
@@ -36,8 +36,8 @@ class Preferences:
     """The preferences in the file at ``path``.
 
     Attributes:
-        theme: the name of the theme; empty where none is asked for.
-        problem: a sentence where the file is wrong, else empty. Then it is never written to.
+        theme: the name of the theme; empty for the default.
+        problem: a sentence if the file is invalid, else empty. An invalid file is never written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,20 +62,18 @@ class Preferences:
             self.problem = f"{self.path} is not used: {getattr(error, 'strerror', None) or error}"
 
     def begin(self, app: App[Any]) -> None:
-        """Give the app, which is not running yet, its theme."""
+        """Set the theme of the app, which is not running yet."""
         self._reading.join(PATIENCE)
         if self.theme in app.available_themes:
-            # As ``theme = ...`` does, but for reading all styles a second time: nothing is on screen yet.
+            # Like ``theme = ...``, but without parsing all styles a second time: nothing is on screen yet.
             app.set_reactive(App.theme, self.theme)
             app.stylesheet.set_variables(app.get_css_variables())
         elif self.theme:
-            self.problem = (
-                f"{self.path} asks for the theme {self.theme!r}, which there is not: ctrl+p, Theme has them all"
-            )
+            self.problem = f"{self.path} names an unknown theme {self.theme!r}: ctrl+p, Theme lists all themes"
         self._begun_with = app.theme
 
     def follow(self, app: App[Any]) -> None:
-        """Say what is wrong with the file, and remember each theme that is chosen from now on."""
+        """Show what is wrong with the file, and save each theme that is chosen from now on."""
         if self.problem:
             app.notify(shown_text(self.problem), severity="warning", markup=False)
 
@@ -87,22 +85,22 @@ class Preferences:
             changed(app.current_theme)
 
     async def _keep(self, app: App[Any]) -> None:
-        async with self._writing:  # one after the other, the last one last
+        async with self._writing:  # in order, so that the last theme is saved last
             if app.theme == self.theme:
                 return
             theme = app.theme
             try:
                 await asyncio.to_thread(remember_theme, self.path, theme)
             except (OSError, ValueError, RecursionError) as error:
-                words = f"the theme cannot be remembered in {self.path}: {getattr(error, 'strerror', None) or error}"
+                words = f"the theme cannot be saved in {self.path}: {getattr(error, 'strerror', None) or error}"
                 app.notify(shown_text(words), severity="warning", markup=False)
             self.theme = theme
 
 
 def remember_theme(path: Path, theme: str) -> None:
-    """Put the theme into the file, which is the old one or the new one, whole, at every moment.
+    """Write the theme into the file by an atomic replacement.
 
-    Raises OSError, and ValueError for a file that is no TOML: what the user wrote there is not touched.
+    Raises OSError, and ValueError for invalid TOML, which is left unchanged.
     """
     path = Path(os.path.realpath(path))  # a link stays one
     try:
@@ -112,7 +110,7 @@ def remember_theme(path: Path, theme: str) -> None:
     except FileNotFoundError:
         text = ""
     line = f'theme = "{theme}"'
-    # In TOML what stands before the first table is the file's own.
+    # In TOML top-level keys come before the first table.
     top = re.search(r"^\s*\[", text, re.MULTILINE)
     end = top.start() if top else len(text)
     head, rest = text[:end], text[end:]
@@ -135,11 +133,11 @@ def remember_theme(path: Path, theme: str) -> None:
 
 
 def _values(path: Path) -> dict[str, Any]:
-    """What the file says. Raises OSError, ValueError, RecursionError."""
+    """The contents of the file. Raises OSError, ValueError, RecursionError."""
     with open_to_read(path) as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise ValueError(f"it has more than {LARGEST:,} bytes")
-    import tomllib  # 3 ms that only a start with such a file takes
+    import tomllib  # takes 3 ms, only if there is a file
 
     return tomllib.loads(data.decode())

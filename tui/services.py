@@ -1,4 +1,4 @@
-"""What a pane may ask of the app that it is mounted in, and how it hears what happened. Tests implement the same."""
+"""The interface of the app for panes, and how they receive its messages. Tests implement the same."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Engines(Protocol):
         """The client of the engine of the run at ``path``, started if there is none. Raises RunError, EngineError."""
 
     def has_client(self, run: Path) -> bool:
-        """Whether there is an engine behind ``run`` that we talk to."""
+        """Whether this app is connected to an engine of ``run``."""
 
     async def laboratory(self) -> EngineClient:
-        """The client of an engine for what needs no run. Raises EngineError."""
+        """The client of an engine for requests without a run. Raises EngineError."""
 
     async def release(self, path: Path) -> None:
         """Disconnect from the run's engine, so that an idle one exits and its folder may be moved."""
@@ -53,7 +53,7 @@ class Host(Protocol):
 
     @property
     def engines(self) -> Engines:
-        """Where clients of engines come from."""
+        """The engines behind the runs."""
 
     async def open_run(self, path: Path) -> None:
         """Put a run on screen."""

@@ -1,11 +1,11 @@
-"""The playground's two themes: greys, a warm accent, a cool second colour for the second curve; shared styles."""
+"""The two themes of the playground: greys, a warm accent, a cool colour for the second curve."""
 
 from __future__ import annotations
 
 from textual.theme import Theme
 
 QUIET = "$foreground 60%"
-"""The style of names, units and explanations beside a value."""
+"""The style of names, units and explanations."""
 
 DARK = Theme(
     name="playground-dark",

@@ -48,7 +48,7 @@ async def test_what_is_wrong_is_said_and_left_as_it_is(playground: Make, tmp_pat
     for content, words in (
         (b"theme = ", "is not used"),
         (b"theme = 7", "theme must be a name in quotes"),
-        (b'theme = "no such"', "asks for the theme 'no such', which there is not"),
+        (b'theme = "no such"', "names an unknown theme 'no such'"),
         (b"\xff\xfe", "is not used"),
         (b"a = " + b"[" * 100_000, "is not used"),
         (b"#" * (1 << 21), "it has more than 1,048,576 bytes"),
@@ -63,7 +63,7 @@ async def test_what_is_wrong_is_said_and_left_as_it_is(playground: Make, tmp_pat
             assert words in next(iter(app._notifications)).message, content
             if content is not None and b"no such" not in content and b"7" not in content:
                 await pilot.press("f9")
-                await until(pilot, lambda app=app: "cannot be remembered" in str([*app._notifications]))
+                await until(pilot, lambda app=app: "cannot be saved" in str([*app._notifications]))
                 assert path.read_bytes() == content
 
 

@@ -1,4 +1,4 @@
-"""Fetching a known text: by ``python -m core download`` in a process of its own, which can be ended at any moment."""
+"""Downloads of known texts, by ``python -m core download`` in another process, which can be ended at any time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from core.units import bytes_text
 from tui.corpora.statistics import core_process, sentence_of
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are here and the bytes there will be."""
+"""Called with the bytes so far and the bytes in all."""
 
 
 async def download(name: str, *, data_dir: Path | None, progress: Progress) -> None:
-    """Fetch a text of the catalogue; from then on its name opens it. Raises CorpusError with the command's sentence.
+    """Download a text of the catalogue. Raises CorpusError with the command's sentence.
 
-    Cancelled, it ends the process; the next time goes on from what is here by then.
+    Cancelling ends the process; the next download continues from there.
     """
     arguments = ["download", "--json", *([f"--data={data_dir}"] if data_dir is not None else []), "--", name]
     async with core_process(arguments) as process:
@@ -31,7 +31,7 @@ async def download(name: str, *, data_dir: Path | None, progress: Progress) -> N
                     progress(int(told["bytes"]), int(told["total"]))
         words = (await process.stderr.read()).decode("utf-8", "replace")
         if await process.wait() != 0:
-            raise CorpusError(sentence_of(words, "the download ended without a word: try again"))
+            raise CorpusError(sentence_of(words, "the download ended without a reason: try again"))
 
 
 def not_here(corpus: str, data_dir: Path | None) -> Download | None:
@@ -45,5 +45,5 @@ def not_here(corpus: str, data_dir: Path | None) -> Download | None:
 
 
 def not_here_words(entry: Download) -> str:
-    """How to get it."""
+    """How to get a text that is not downloaded."""
     return f"{entry.name} is not downloaded: the Data pane (f2) downloads it, {bytes_text(entry.bytes).strip()}"

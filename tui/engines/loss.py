@@ -26,12 +26,12 @@ def loss_in_words(run: Path, state: str) -> str:
     except OSError:
         log = ""
     if any(words in log for words in ("out of memory", "allocate memory", "memoryerror", "bad_alloc")):
-        return "The engine ran out of memory: make batch, steps or hidden smaller, or take another device."
+        return "The engine ran out of memory: make batch, steps or hidden smaller, or use another device."
     if state in WORKING and not log:
         return (
-            "The engine was killed in the midst of training: train goes on from the last checkpoint. Where memory ran "
-            "short the system does that; a smaller batch, fewer steps or hidden units need less of it."
+            "The engine was killed during training: Train continues from the last checkpoint. The system does that if "
+            "memory runs out; a smaller batch, fewer steps or hidden units need less."
         )
     if state in WORKING:
-        return "The engine ended in the midst of training: train goes on from the last checkpoint."
-    return "The engine ended: what is asked next starts another one."
+        return "The engine ended during training: Train continues from the last checkpoint."
+    return "The engine ended: the next request starts another."

@@ -1,11 +1,11 @@
-"""A net under the screen: what fails in a handler is logged and said in one sentence, and the screen goes on.
+"""A net under the screen: an exception in a handler is logged and reported in one sentence, and the screen continues.
 
-Textual ends an app at the first exception in any handler, and with it goes all that the screen shows of trainings that
-run on. It has no public hook that keeps the app going: ``App._handle_exception`` hears of every exception (those of
-timers, workers, layout and composing too), but the message loop in which it arose has ended by then, and the widget
-is dead. Hence three seams: each message is dispatched under a guard, so that its widget's loop goes on to the next one;
-``_handle_exception`` is where all that Textual catches by itself comes in; and a widget that cannot be painted is left
-blank, for else nothing on its screen would be. Tests make apps without the net, and so fail at the first exception.
+Textual ends an app at the first exception in any handler, and with it the view of trainings that continue. It has no
+public hook that prevents that. ``App._handle_exception`` gets every exception (also those of timers, workers, layout
+and composing), but the message loop in which it was raised has ended by then, and its widget is dead. Hence three
+seams: each message is dispatched under a guard, so that the loop of its widget continues; ``_handle_exception`` gets
+what Textual catches itself; a widget that cannot be painted is left blank. Tests run apps without the net, so they fail
+at the first exception.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from textual.worker import WorkerFailed
 from core import files
 from tui.text.safe import shown_text
 
-LIMIT = 20  # failures within WINDOW and without a key or click between them: a screen that only fails
+LIMIT = 20  # failures within WINDOW, without a key or click between them, that end the screen
 WINDOW = 10.0  # seconds
-SAY_EVERY = 5.0  # seconds between two sentences
+SAY_EVERY = 5.0  # seconds between two notices
 LOG_BYTES = 1 << 20
 ENTRY_CHARACTERS = 20_000
 
 
 class SafetyNet:
-    """Catches what fails in ``app``. ``sentence`` says why the screen was ended after all; ``leave`` ends it."""
+    """Catches exceptions in ``app``. ``leave`` ends the screen if it only fails; ``sentence`` is the reason."""
 
     def __init__(self, app: App[Any], leave: Callable[[int], None], log: Path | None = None) -> None:
         self.log = log or default_log()
@@ -50,12 +50,12 @@ class SafetyNet:
         self._leave = leave
         self._failures: deque[float] = deque(maxlen=LIMIT)
         self._said = -SAY_EVERY
-        self._stands = False  # what fails before the first screen stands leaves nothing to go on with
+        self._is_ready = False  # before the first screen is ready there is nothing to continue with
         self._writer: threading.Thread | None = None
 
     @contextlib.contextmanager
     def spread(self) -> Iterator[None]:
-        """Be under the app inside the block."""
+        """Catch exceptions inside the block."""
         net, dispatch, paint = self, MessagePump._dispatch_message, Widget.render_lines
         blank: WeakSet[Widget] = WeakSet()
 
@@ -72,7 +72,7 @@ class SafetyNet:
             try:
                 strips = paint(widget, crop)
             except Exception as error:
-                if widget not in blank and not net._catch(error):  # once: it fails with each frame from now on
+                if widget not in blank and not net._catch(error):  # log it once: it fails with every frame from now on
                     raise
                 blank.add(widget)
                 return [Strip.blank(crop.width)] * crop.height
@@ -92,9 +92,9 @@ class SafetyNet:
 
     def _watch(self, message: Message) -> None:
         if isinstance(message, events.Ready):
-            self._stands = True
+            self._is_ready = True
         elif isinstance(message, events.InputEvent):
-            self._failures.clear()  # somebody is there, and may leave by a key
+            self._failures.clear()  # the user is there and can quit
 
     def _take(self, error: Exception) -> None:
         if not self._catch(error):
@@ -102,8 +102,8 @@ class SafetyNet:
             self._write(error)
 
     def _catch(self, error: Exception) -> bool:
-        """Whether the app goes on after ``error``. Whatever fails in here is let go: it must not come back."""
-        if not self._stands:
+        """Whether the app continues after ``error``. Exceptions in here are dropped: they would come back."""
+        if not self._is_ready:
             return False
         with contextlib.suppress(Exception):
             self._failures.append(time.monotonic())
@@ -114,14 +114,14 @@ class SafetyNet:
 
     def _end(self, error: Exception) -> None:
         if not self.sentence:
-            how = f"failed {LIMIT} times in a row" if self._stands else "could not be built"
+            how = f"failed {LIMIT} times in a row" if self._is_ready else "could not be built"
             self.sentence = (
-                f"the screen {how} ({_kind(error)}); trainings go on in their engines. What failed is in {self.log}"
+                f"the screen {how} ({_kind(error)}); trainings continue in their engines. The error is in {self.log}"
             )
             self._leave(1)
 
     def _write(self, error: Exception) -> None:
-        """In a thread, after the one before: no file is worth a screen that waits."""
+        """Log the error in a thread, after the previous one, so that the screen does not wait for a file."""
         error = error.error if isinstance(error, WorkerFailed) and isinstance(error.error, Exception) else error
         entry = "".join(traceback.format_exception(error))[-ENTRY_CHARACTERS:]
         now = time.monotonic()
@@ -140,8 +140,8 @@ class SafetyNet:
         self._writer.start()
 
     def _say(self, kind: str, problem: str) -> None:
-        where = f"its log could not be written: {problem}" if problem else f"what it was is in {self.log}"
-        words = f"Something on the screen failed ({kind}), the rest goes on; {where}"
+        where = f"the log could not be written: {problem}" if problem else f"the error is in {self.log}"
+        words = f"Part of the screen failed ({kind}), the rest continues; {where}"
         self._app.notify(shown_text(words), severity="error", timeout=10, markup=False)
 
 
@@ -153,7 +153,7 @@ def default_log() -> Path:
 
 
 def append(log: Path, entry: str) -> str:
-    """Write one entry, in place of all before it where the log has become long; what went wrong, or nothing."""
+    """Append one entry; a long log is emptied first. Returns the reason of a failure, or an empty text."""
     try:
         files.make_folders(log.parent)
         descriptor = files.open_to_append(log)

@@ -1,4 +1,4 @@
-"""What a terminal sends, read as what was typed, also where a slow line delivers it in one piece or damaged."""
+"""The input of a terminal, read as it was typed even if a slow line delivers it in one piece or damaged."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.driver import Driver
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key
 
-BEGIN_SEQUENCES = "[O]P_^X"  # escape and one of these begins what a terminal sends by itself
+BEGIN_SEQUENCES = "[O]P_^X"  # escape and one of these begins a sequence of the terminal
 
 
 def steady(driver: type[Driver]) -> type[Driver]:
-    """``driver``, which reads on after bytes that are no UTF-8: a noisy line sends such, and they are no keys.
-
-    Textual's ends the app at them.
-    """
+    """``driver``, but it ignores bytes that are not UTF-8, as a noisy line sends them: Textual would end the app."""
     if not hasattr(driver, "run_input_thread"):
         return driver
 
@@ -33,11 +30,10 @@ def steady(driver: type[Driver]) -> type[Driver]:
 
 
 def part_escape() -> None:
-    """Have escape and a key read as these two.
+    """Read escape followed by a key as these two keys.
 
-    Textual knows some such pairs as what Option and a key mean on some keyboards (``¡`` for escape and 1), and takes
-    the others for alt and a key, or for ``^`` and a key. Nothing in the playground is bound to those, and hands that
-    type over a slow line mean escape.
+    Textual reads such pairs as Option and a key (``¡`` for escape and 1), alt and a key, or ``^`` and a key. The
+    playground has no such keys, and over a slow line a quick user means escape.
     """
     table = cast("dict[str, Any]", ANSI_SEQUENCES_KEYS)
     for character in map(chr, range(1, 127)):
@@ -47,6 +43,6 @@ def part_escape() -> None:
             name = KEY_NAME_REPLACEMENTS.get(name, name)
             keys = (SimpleNamespace(value=name),)
         before = table.get(f"\x1b{character}")
-        # What are keys of their own stays: option with an arrow or with backspace, shift with tab.
+        # Existing keys stay: option with an arrow or with backspace, shift with tab.
         if keys and character not in "\x1b" + BEGIN_SEQUENCES and not isinstance(before, tuple):
             table[f"\x1b{character}"] = (Keys.Escape, *keys)

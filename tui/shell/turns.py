@@ -1,10 +1,8 @@
-"""Keys and clicks take turns: each one is for the screen that the one before it has left behind.
+"""Keys and clicks take turns: each one is handled once the one before has had all its effects.
 
-Textual puts a key into the queue of the widget that has the focus when it comes in; it goes from queue to queue up to
-the app, and only there it is looked up what it does, by the focus of that later moment. What it does is put off in
-turn: a focus moves with the next message, a dialog stands after some more. Keys that come in one piece, as a slow
-line delivers them, so reach widgets that the user has left with the key before. Here the next one is handed on when
-the one before has had all its effects.
+Textual queues a key at the widget that has the focus when it arrives; the key bubbles up to the app, which looks up its
+action by the focus at that later moment. Effects are delayed too: a focus moves with the next message, a dialog opens
+after several. Keys that arrive in one piece, as over a slow line, would reach widgets that the user has already left.
 """
 
 from __future__ import annotations
@@ -22,15 +20,16 @@ from textual.errors import NoWidget
 from textual.widgets import Input
 
 Way: TypeAlias = list[DOMNode]
+"""The widgets whose queues an event passes, from its target up to the app."""
 
-PATIENCE = 1.0  # seconds: after them a widget that is busy with something else does not hold the keys any more
-UNSEEN = 20  # keys at most between two pictures of the screen
-ROUNDS = 20  # of waiting; it takes two where nothing comes of a key, four where a dialog opens
+PATIENCE = 1.0  # seconds that a busy widget can delay the next key
+UNSEEN = 20  # keys at most between two paints of the screen
+ROUNDS = 20  # of waiting: a key without effect takes two, one that opens a dialog four
 _MOVES = frozenset(("up", "down", "left", "right", "pageup", "pagedown", "home", "end", "tab", "shift+tab"))
 
 
 class Turns:
-    """Hands what is typed and clicked to ``hand``, in the app's message loop, one at a time."""
+    """Passes keys and clicks to ``hand`` in the app's message loop, one at a time."""
 
     def __init__(self, app: App[Any], hand: Callable[[events.Event], Awaitable[None]]) -> None:
         self._app = app
@@ -38,16 +37,11 @@ class Turns:
         self._waiting: deque[events.Event] = deque()
         self._turn: asyncio.Task[None] | None = None
 
-    @property
-    def waiting(self) -> int:
-        """How many keys and clicks have not been handed on yet."""
-        return len(self._waiting)
-
     async def take(self, event: events.Event) -> None:
-        """Hand ``event`` on, at once or when it is its turn."""
+        """Pass ``event`` on, now or in its turn."""
         if self._turn is not None:
             if isinstance(event, events.MouseMove) and self._waiting and isinstance(self._waiting[-1], type(event)):
-                self._waiting.pop()  # only where the pointer has come to counts
+                self._waiting.pop()  # only the latest position of the pointer counts
             self._waiting.append(event)
         elif isinstance(event, events.MouseMove):
             await self._hand(event)
@@ -60,7 +54,7 @@ class Turns:
         try:
             await self._settled(event, way)
             while self._waiting and self._app.is_running:
-                # What is seen between two keys that have both been typed is worth no drawing; for a click it is.
+                # Nothing is painted between keys that wait already; a click needs what the user saw.
                 with self._app.batch_update():
                     for _ in range(UNSEEN):
                         event = self._waiting.popleft()
@@ -74,10 +68,10 @@ class Turns:
             self._turn = None
 
     def _way(self, event: events.Event | None = None) -> Way:
-        """Whose queues ``event`` goes through; without one, those that a key would go through now."""
+        """The way of ``event``, or that of a key if there is none."""
         app = self._app
         if not app.screen_stack:
-            return [app]  # on the way out
+            return [app]  # the app is closing
         target: DOMNode | None = app.focused
         if isinstance(event, events.MouseEvent):
             with contextlib.suppress(NoWidget, NoScreen):
@@ -85,7 +79,7 @@ class Turns:
         return [*(target or app.screen).ancestors_with_self, app]
 
     async def _settled(self, event: events.Event, way: Way) -> None:
-        """Wait until ``event`` has been on its whole ``way``, and has had its effects."""
+        """Wait until ``event`` has passed its ``way`` and has had its effects."""
         only_moves = isinstance(event, events.Paste) or (
             isinstance(event, events.Key)
             and (event.key in _MOVES or (event.is_printable and isinstance(way[0], Input)))
@@ -94,7 +88,7 @@ class Turns:
             async with asyncio.timeout(PATIENCE):
                 await _passed(way)
                 if only_moves:
-                    return  # not all that follows from it: a held key would run on after it was let go
+                    return  # a held key would continue after its release if each waited for all effects
                 for _ in range(ROUNDS):
                     before, way = way, self._way()
                     await _passed(way)
@@ -103,7 +97,7 @@ class Turns:
         await self._drawn()
 
     async def _drawn(self) -> None:
-        """Wait until the screen is drawn, or else would be, and for what was put off until then."""
+        """Wait until the screen has been refreshed, and for callbacks that wait for that."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 drawn = asyncio.Event()
@@ -113,7 +107,7 @@ class Turns:
 
 
 async def _passed(way: Way) -> None:
-    """Wait until all that is in the queues of ``way`` now has been dealt with, one after the other."""
+    """Wait until all messages that are in the queues of ``way`` now have been handled."""
     for node in way:
         passed = asyncio.Event()
         if node.call_later(passed.set):

@@ -40,7 +40,7 @@ async def test_what_went_wrong_is_the_sentence_of_the_command(tmp_path: Path, mo
     with pytest.raises(CorpusError, match=r"^the connection was cut$"):
         await download("time-machine", data_dir=None, progress=lambda done, total: None)
     program(tmp_path, monkeypatch, "exit 1")
-    with pytest.raises(CorpusError, match="ended without a word"):
+    with pytest.raises(CorpusError, match="ended without a reason"):
         await download("time-machine", data_dir=None, progress=lambda done, total: None)
 
 

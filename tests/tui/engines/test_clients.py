@@ -128,7 +128,7 @@ async def test_loss_is_told_with_the_log(engines: Engines, fakes: FakeEngines, h
     await until(None, lambda: heard.of(EngineLost))
     (lost,) = heard.of(EngineLost)
     assert isinstance(lost, EngineLost)
-    assert "in the midst of training" in lost.reason and lost.log == run / "engine.log"
+    assert "during training" in lost.reason and lost.log == run / "engine.log"
     assert engines.state(run) == State.INTERRUPTED
     with pytest.raises(EngineError):
         await client.request("pause")
@@ -167,11 +167,11 @@ async def test_close_leaves_a_training_engine_alive_and_no_idle_one(
         (
             "",
             State.TRAINING,
-            "killed in the midst of training: train goes on from the last checkpoint",
+            "killed during training: Train continues from the last checkpoint",
         ),
-        ("Segmentation fault", State.PAUSED, "ended in the midst of training"),
+        ("Segmentation fault", State.PAUSED, "ended during training"),
         ("terminate called after throwing an instance of 'std::bad_alloc'", State.TRAINING, "ran out of memory"),
-        ("", State.IDLE, "starts another one"),
+        ("", State.IDLE, "starts another"),
     ],
 )
 def test_loss_in_words(tmp_path: Path, log: str, state: str, words: str) -> None:
@@ -183,4 +183,4 @@ def test_an_old_log_is_not_why_an_engine_went(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     log.write_text("out of memory")
     os.utime(log, (1e9, 1e9))
-    assert "killed in the midst of training" in loss_in_words(tmp_path, State.TRAINING)
+    assert "killed during training" in loss_in_words(tmp_path, State.TRAINING)

@@ -82,7 +82,7 @@ class TextList(PagedList):
         if isinstance(entry, Text):
             return _two_lines(entry.name, bytes_text(entry.bytes), entry.description, width)
         if is_short(self):  # one line instead of two
-            return Content.styled(_line(entry.name, self._notes.get(entry.name, NOT_HERE), width), QUIET)
+            return Content.styled(_line(entry.name, self._notes.get(entry.name, "download"), width), QUIET)
         note = self._notes.get(entry.name, NOT_HERE)
         return _two_lines(entry.name, bytes_text(entry.bytes), f"{note} · {entry.title}", width, QUIET)
 
