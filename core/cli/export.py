@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.cli.printing import printable, put, safe_text
-from core.errors import RunError, UserError
+from core.errors import UserError
 from core.export import figures
 from core.export.destination import check_destination, write_file
 from core.export.extras import library
@@ -78,13 +79,12 @@ def _sources(options: argparse.Namespace) -> list[Run | Path]:
     """Runs, and the files of other programs: whatever each name means. Raises UserError."""
     found: dict[Path, Run | Path] = {}
     for name in options.runs:
-        try:
+        path = Path(name)
+        if os.path.exists(path) and not Run(options.saves / name).exists() and not Run(path).exists():
+            found[path.resolve()] = path
+        else:
             run = find_run(options.saves, name)
             found[run.path] = run
-        except RunError:
-            if not Path(name).exists():
-                raise
-            found[Path(name).resolve()] = Path(name)
     return list(found.values())
 
 

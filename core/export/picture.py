@@ -92,7 +92,9 @@ def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, li
         "legend.frameon": False, "lines.linewidth": 1.4, "lines.markersize": 4.5,
     }  # fmt: skip
     data = io.BytesIO()
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()  # a matplotlibrc of the user's would change the picture
+        matplotlib.rcParams.update(settings)
         warnings.filterwarnings("ignore", message="Glyph")  # the remark says it once for all
         size = (INCHES[0] + _legend_inches(lines), INCHES[1])
         figure = figures.Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")

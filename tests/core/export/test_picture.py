@@ -6,7 +6,6 @@ import io
 import re
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import matplotlib.font_manager
 import matplotlib.image
@@ -126,9 +125,13 @@ def test_a_long_curve_is_drawn_in_bounded_size() -> None:
 def test_a_missing_font_and_a_missing_library_are_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     moon = curve("月亮", epoch=[1.0, 2.0], loss=[2.0, 1.0])
     with monkeypatch.context() as patch:
-        patch.setattr(matplotlib.font_manager.fontManager, "ttflist", [SimpleNamespace(name="DejaVu Sans")])
+        fonts = [entry for entry in matplotlib.font_manager.fontManager.ttflist if entry.name == "DejaVu Sans"]
+        patch.setattr(matplotlib.font_manager.fontManager, "ttflist", fonts)
         (remark,) = picture([moon], Chart(("loss",)), "svg")[1]
         assert remark.startswith("no font of this machine has 亮月: the picture shows boxes; install one, such as")
+
+    (remark,) = picture([curve("\U00013000", epoch=[1.0], loss=[2.0])], Chart(("loss",)), "svg")[1] or [""]
+    assert remark in ("", "no font of this machine has \U00013000: the picture shows boxes; install one")
 
     def missing(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
