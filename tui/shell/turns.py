@@ -37,6 +37,11 @@ class Turns:
         self._waiting: deque[events.Event] = deque()
         self._turn: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many keys and clicks wait for their turn."""
+        return len(self._waiting)
+
     async def take(self, event: events.Event) -> None:
         """Pass ``event`` on, now or in its turn."""
         if self._turn is not None:
