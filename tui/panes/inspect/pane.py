@@ -10,29 +10,23 @@ from typing import ClassVar
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
-from textual.content import Content
+from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.widget import Widget
-from textual.widgets import Input, Static
 from textual.worker import Worker
 
 from core.errors import EngineError, UserError
 from core.runs.run import Run
 from core.runs.store import list_runs
 from core.runs.summary import RunSummary, run_summary
-from tui.charts.drawing import Drawing
 from tui.messages import EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
 from tui.panes.inspect.asking import Question, answer_to
+from tui.panes.inspect.boxes import TextBox, ViewBox
 from tui.panes.inspect.keys import KEYS
 from tui.panes.inspect.parts import Canvas, LineInput, ViewTabs, shown_lines, typed_lines
 from tui.panes.inspect.subject import KINDS, Subject
 from tui.panes.inspect.token_text import TokenText
 from tui.scheduling import schedule
 from tui.services import host, listen, stands
-from tui.shell.lit_box import LitVertical
-from tui.text.cells import clipped_middle
-from tui.text.safe import shown_text
 
 REFRESH_SECONDS = 1.0  # at least, between two looks at weights that are being trained
 SHARE = 0.03  # of the engine's time, at most, that these looks take
@@ -58,32 +52,31 @@ class InspectPane(Vertical):
         self._pause = REFRESH_SECONDS
 
     def compose(self) -> ComposeResult:
-        with LitVertical(id="inspect-source"):
-            yield TokenText(id="inspect-text")
-            yield LineInput(placeholder="type or paste a text", compact=True, id="inspect-edit")
+        yield TextBox(id="inspect-source")
         yield ViewTabs([kind.title for kind in KINDS], id="inspect-tabs")
-        with LitVertical(id="inspect-view"):
-            yield Static("", id="inspect-words", markup=False)
-            yield Canvas(self._draw, id="inspect-canvas")
-            yield LineInput(compact=True, id="inspect-search")
+        with Horizontal(id="inspect-views"):
+            yield ViewBox(is_main=True, id="inspect-view")
+            yield ViewBox(is_main=False, id="inspect-beside")
 
     def on_mount(self) -> None:
         listen(self, {
             JournalGrew: self._journal_grew, RunStateChanged: self._state_changed, RunOpened: self._run_opened,
             EngineLost: self._engine_lost, RunsChanged: self._runs_changed,
         })  # fmt: skip
-        for line, tooltip in (
-            ("#inspect-edit", "A text to look at; enter takes it"),
-            ("#inspect-search", "What to find"),
-        ):
-            self.query_one(line).display = False
-            self.query_one(line).tooltip = tooltip
         self.watch(self.app, "current_run", self._run_chosen)
         self._show()
 
     def on_show(self) -> None:
         self._show()
         self._look()
+
+    def on_resize(self) -> None:
+        """Show a second view where there is room for it."""
+        is_wide = self.screen.has_class("-wide")
+        if is_wide != self.subject.is_wide:
+            self.subject.is_wide = is_wide
+            self._show()
+            self._look()
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> InspectPane:
         """Put the focus on the view."""
@@ -94,6 +87,18 @@ class InspectPane(Vertical):
     def text(self) -> TokenText:
         """The text with the cursor."""
         return self.query_one(TokenText)
+
+    @property
+    def _box(self) -> TextBox:
+        return self.query_one(TextBox)
+
+    @property
+    def _main(self) -> ViewBox:
+        return self.query_one("#inspect-view", ViewBox)
+
+    @property
+    def _beside(self) -> ViewBox:
+        return self.query_one("#inspect-beside", ViewBox)
 
     # ------------------------------------------------------------------ the run
 
@@ -125,7 +130,7 @@ class InspectPane(Vertical):
 
     def _engine_lost(self, event: EngineLost) -> None:
         if event.path == self.subject.run:
-            self.subject.failure = event.reason
+            self.subject.lose(event.reason)
             self._show()
 
     def _state_changed(self, event: RunStateChanged) -> None:
@@ -170,9 +175,9 @@ class InspectPane(Vertical):
     @work(exclusive=True, group="inspect")
     async def _ask(self) -> None:
         """Ask until all that is shown is known."""
+        began = time.monotonic()
         while stands(self) and self.display and (question := self.subject.wanted()) is not None:
             self._question = question
-            began = time.monotonic()
             self._show_state()
             try:
                 answer = await answer_to(question, host(self).engines, self._progress)
@@ -193,38 +198,23 @@ class InspectPane(Vertical):
 
     # ------------------------------------------------------------------ showing
 
-    def _draw(self, width: int, height: int) -> Drawing:
-        return self.subject.view.draw(width, height)
-
     def _show(self) -> None:
-        """Show the text and its colours, the sentence, the picture and the state."""
-        subject, text = self.subject, self.text
-        text.show(subject.text.tokens if subject.text is not None else ())
-        text.cursor = subject.cursor
-        shades = subject.view.shades()
-        text.colour(shades.values, shades.scale)
-        words = "\n".join(map(shown_text, subject.words().split("\n")))
-        box, canvas = self.query_one("#inspect-words", Static), self.query_one(Canvas)
-        box.set_class(subject.run is None, "-empty")
-        box.set_class(bool(subject.failure), "-wrong")
-        if str(box.content) != words:
-            box.update(Content(words))
-        canvas.display = subject.run is not None
-        canvas.invalidate(at_once=True)
+        """Show the text and its colours, the sentences, the pictures and the state."""
+        subject = self.subject
+        self._box.show(subject)
+        self._main.show(subject, subject.view)
+        self._beside.show(subject, subject.companion)
         self._show_state()
         self.refresh_bindings()
 
     def _show_state(self) -> None:
         """Say in the frames what is looked at."""
-        subject = self.subject
-        source, box = self.query_one("#inspect-source"), self.query_one("#inspect-view")
-        name = clipped_middle(shown_text(subject.run.name), 40) if subject.run is not None else "Inspect"
-        set_edges(source, name, subject.text_words())
+        subject, beside = self.subject, self.subject.companion
+        self._box.show_state(subject)
         words = " · ".join(part for part in (subject.view.note(), subject.weights_words()) if part)
-        if self._share is not None:
-            cells = round(20 * self._share)
-            words = f"{'█' * cells}{'░' * (20 - cells)} {100 * self._share:3.0f} %, esc cancels"
-        set_edges(box, subject.view.title, words)
+        self._main.show_state(subject.view.title, words, self._share)
+        if beside is not None:
+            self._beside.show_state(f"{subject.views.index(beside) + 1} {beside.title}", beside.note())
 
     # ------------------------------------------------------------------ keys
 
@@ -260,7 +250,7 @@ class InspectPane(Vertical):
         return written[1] if written is not None and written[0] == self.subject.run else None
 
     def watch_number(self, number: int) -> None:
-        self.subject.show(number)
+        self.subject.number = number
         self.query_one(ViewTabs).chosen = number
         self.set_class(self.subject.view.colours_text, "-coloured")
         self._show()
@@ -367,49 +357,31 @@ class InspectPane(Vertical):
 
     def action_edit(self) -> None:
         """Type a text."""
-        self._open_line("#inspect-edit", shown_lines(self.subject.source or ""), "type or paste a text")
-        self.text.display = False
+        self._box.edit(self.subject.source or "")
+
+    @on(TextBox.Typed)
+    def _typed(self, event: TextBox.Typed) -> None:
+        self._close_lines()
+        if event.text:
+            self.take_text(event.text)
 
     def action_search(self) -> None:
         """Type what to find."""
-        self._open_line("#inspect-search", "", self.subject.view.sought)
+        self._main.seek(self.subject.view.sought)
 
-    def _open_line(self, selector: str, value: str, placeholder: str) -> None:
-        line = self.query_one(selector, LineInput)
-        line.value, line.placeholder, line.display = value, placeholder, True
-        line.focus()
-
-    @on(Input.Submitted, "#inspect-edit")
-    def _text_typed(self, event: Input.Submitted) -> None:
-        event.stop()
+    @on(ViewBox.Sought)
+    def _sought(self, event: ViewBox.Sought) -> None:
         self._close_lines()
-        if event.value:
-            self.take_text(typed_lines(event.value))
+        if event.words is not None:
+            self.subject.view.search(event.words)
+            self._acted(True)
 
-    @on(Input.Submitted, "#inspect-search")
-    def _searched(self, event: Input.Submitted) -> None:
-        event.stop()
-        self._close_lines()
-        self.subject.view.search(typed_lines(event.value))
-        self._acted(True)
-
-    @on(LineInput.Closed)
     def _close_lines(self) -> None:
-        lines = list(self.query(LineInput))
-        had_focus = any(line.has_focus for line in lines)
-        self.text.display = True
-        for line in lines:
-            line.display = False
+        had_focus = any(line.has_focus for line in self.query(LineInput))
+        self._box.close_line()
+        self._main.close_line()
         if had_focus:
             self.focus()
-
-
-def set_edges(box: Widget, title: str, note: str) -> None:
-    """The words in the edges of a box, set only when they change, since the whole box is then painted."""
-    if str(box.border_title or "") != title:
-        box.border_title = Content(title)
-    if str(box.border_subtitle or "") != note:
-        box.border_subtitle = Content(note)
 
 
 def read_files(path: Path, saves: Path) -> tuple[RunSummary, list[RunSummary]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,13 @@ class Subject:
         run: its folder; None if no run is open.
         source: the text that was given; None for the run's own.
         text: the tokens of the text; None while they are not known. ``cursor`` is the position of one of them.
-        failure: a sentence if the last question failed; otherwise empty.
+        is_wide: whether there is room for a second view beside the one that is shown.
     """
 
     def __init__(self) -> None:
         self.views: tuple[View[Any], ...] = tuple(kind() for kind in KINDS)
         self.number = 0
+        self.is_wide = False
         self.open(None)
 
     def open(self, run: Path | None) -> None:
@@ -54,7 +55,7 @@ class Subject:
         self.source: str | None = None
         self.text: TextView | None = None
         self.cursor = 0
-        self.failure = ""
+        self._failures: dict[str, str] = {}  # sentences, by the view that was asked for
         self.state, self.epoch = State.IDLE, 0
         self._weights = 0  # counts how often they were looked at anew
         self._answered: dict[str, Question] = {}  # of each view the question whose answer or failure is shown
@@ -66,6 +67,11 @@ class Subject:
     def view(self) -> View[Any]:
         """The view that is shown."""
         return self.views[self.number]
+
+    @property
+    def companion(self) -> View[Any] | None:
+        """The view beside it, where there is room: the gradient of a step, the step of all others."""
+        return self.views[int(self.number == 0)] if self.is_wide else None
 
     @property
     def _gradient(self) -> Gradient:
@@ -100,15 +106,7 @@ class Subject:
     def again(self) -> None:
         """Ask for everything again."""
         self._answered.clear()
-        self.failure = ""
-
-    def show(self, number: int) -> None:
-        """Show another view; a failure belongs to the one before, unless the text cannot be read."""
-        self.number = number
-        if self.text is not None:
-            self.failure = ""
-        if self.view.answer is None:
-            self._answered.pop(self.view.name, None)
+        self._failures.clear()
 
     def move_to(self, position: int) -> bool:
         """Put the cursor on a position; returns whether it moved."""
@@ -120,31 +118,29 @@ class Subject:
     # ------------------------------------------------------------------ asking
 
     def wanted(self) -> Question | None:
-        """What is to be asked next: how the text is read, or the view that is shown; None if all is known."""
-        if self.run is None:
-            return None
-        given = () if self.source is None else (("text", self.source),)
-        question = Question(self.run, "text", given)
-        if self._answered.get("text") != question:
-            return question
-        view = self.view
-        if self.text is None:
-            return None
-        options: dict[str, Any] = dict(given)
-        if view.follows_cursor:
-            options["at"] = self.cursor
-        options |= view.options()
-        kept = tuple((name, value) for name, value in options.items() if value is not None)
-        question = Question(self.run, view.name, kept, self._weights if view.is_live else 0)
-        return question if self._answered.get(view.name) != question else self._wanted_beside(kept)
+        """What is to be asked next: how the text is read, the views that are shown; None if all is known."""
+        return next((one for one in self._questions() if self._answered.get(one.view) != one), None)
 
-    def _wanted_beside(self, options: tuple[tuple[str, Any], ...]) -> Question | None:
-        """The question for other weights, once that of the view is answered."""
-        other = self.view.other_options() if isinstance(self.view, Gradient) else None
-        if other is None or self.run is None or self.view.answer is None:
-            return None
-        question = Question(self.run, BESIDE, (*options, *other.items()))
-        return question if self._answered.get(BESIDE) != question else None
+    def _questions(self) -> Iterator[Question]:
+        """All whose answers are shown, in the order in which they are asked."""
+        if self.run is None:
+            return
+        given = () if self.source is None else (("text", self.source),)
+        yield Question(self.run, "text", given)
+        if self.text is None:
+            return
+        for view in (self.view, self.companion):
+            if view is None:
+                continue
+            options: dict[str, Any] = dict(given)
+            if view.follows_cursor:
+                options["at"] = self.cursor
+            options |= view.options()
+            kept = tuple((name, value) for name, value in options.items() if value is not None)
+            yield Question(self.run, view.name, kept, self._weights if view.is_live else 0)
+            other = view.other_options() if isinstance(view, Gradient) and view.answer is not None else None
+            if other is not None:
+                yield Question(self.run, BESIDE, (*kept, *other.items()))
 
     def take(self, question: Question, answer: InspectionAnswer) -> None:
         """Take an answer."""
@@ -154,7 +150,8 @@ class Subject:
         if question.view == BESIDE:
             self._gradient.take_other(answer)
             return
-        self.failure = ""
+        for name in ("", question.view):
+            self._failures.pop(name, None)
         if isinstance(answer, TextView):
             self.text, self.cursor = answer, answer.at
             self._place()
@@ -169,7 +166,7 @@ class Subject:
         if question.view == BESIDE:
             self._gradient.take_other(None, sentence)
             return
-        self.failure = sentence
+        self._failures[question.view] = sentence
         if question.view == "text":
             self.text = None
             self._place()
@@ -179,14 +176,24 @@ class Subject:
 
     # ------------------------------------------------------------------ words
 
-    def words(self) -> str:
-        """The sentence above the view."""
+    def failure(self, view: View[Any] | None = None) -> str:
+        """Why nothing is known of a view, that is the one that is shown; empty if nothing failed."""
+        names = ("", "text", (view or self.view).name)
+        return next((self._failures[name] for name in names if name in self._failures), "")
+
+    def lose(self, reason: str) -> None:
+        """The engine ended: what is shown is the last that is known."""
+        self._failures[""] = reason
+
+    def words(self, view: View[Any] | None = None) -> str:
+        """The sentence above a view, that is the one that is shown."""
+        view = view or self.view
         if self.run is None:
             return NO_RUN
-        if self.failure:
-            return self.failure
-        if self.view.answer is not None:
-            return self.view.words()
+        if failure := self.failure(view):
+            return failure
+        if view.answer is not None:
+            return view.words()
         return ASKING if self.text is not None else READING
 
     def text_words(self) -> str:

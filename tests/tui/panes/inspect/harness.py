@@ -187,7 +187,7 @@ async def opened(pilot: Any, app: PaneApp, words: str = "The model reads") -> An
 
 def sentence(app: PaneApp) -> str:
     """What is said above the view."""
-    return str(app.query_one("#inspect-words", Static).content)
+    return str(app.query_one("#inspect-view .inspect-words", Static).content)
 
 
 def picture(app: PaneApp) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from textual import events
+from textual.widgets import Static
 
 from core.errors import EngineError
 from core.events import EpochFinished
@@ -133,11 +134,33 @@ async def test_an_error_is_one_sentence_and_the_next_answer_replaces_it(tmp_path
     app = inspect_app(tmp_path, client)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, app, "the run diverged")
-        assert app.query_one("#inspect-words").has_class("-wrong")
+        assert app.query_one("#inspect-view .inspect-words").has_class("-wrong")
         client.errors.clear()
         await pilot.press("r")
         await until(pilot, lambda: "The model reads" in sentence(app))
-        assert not app.query_one("#inspect-words").has_class("-wrong")
+        assert not app.query_one("#inspect-view .inspect-words").has_class("-wrong")
+
+
+async def test_a_wide_screen_shows_a_second_view(tmp_path: Path) -> None:
+    client = InspectClient()
+    app = inspect_app(tmp_path, client)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await opened(pilot, app)
+        beside, words = app.query_one("#inspect-beside"), app.query_one("#inspect-beside .inspect-words", Static)
+        await until(pilot, lambda: "The gradient halves" in str(words.content))
+        assert client.views() == ["text", "step", "gradients", "gradients"] and beside.border_title == "2 Gradient"
+        await pilot.press("3")
+        await until(pilot, lambda: "The model reads" in str(words.content) and "Unit 3" in sentence(app))
+        client.errors["step"] = EngineError("no step")  # of the second view alone
+        await pilot.press("right")
+        await until(pilot, lambda: "no step" in str(words.content))
+        assert "Unit 3" in sentence(app)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: not beside.display)
+        asked = len(client.asked)
+        await pilot.press("left")
+        await pilot.pause(0.1)
+        assert len(client.asked) == asked
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""The framed boxes of the pane: the text with its cursor, and a view with its sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from tui.charts.drawing import Drawing, blank
+from tui.charts.widget import Chart
+from tui.panes.inspect.parts import Canvas, LineInput, shown_lines, typed_lines
+from tui.panes.inspect.subject import Subject
+from tui.panes.inspect.token_text import TokenText
+from tui.panes.inspect.view import View
+from tui.shell.lit_box import LitVertical
+from tui.text.cells import clipped_middle
+from tui.text.safe import shown_text
+
+BAR = 20  # cells of a progress
+
+
+class TextBox(LitVertical):
+    """The tokens of a text, or a line to type another one."""
+
+    @dataclass
+    class Typed(Message):
+        """A text was typed; empty if it is to stay."""
+
+        text: str
+
+    def compose(self) -> ComposeResult:
+        yield TokenText(id="inspect-text")
+        line = LineInput(placeholder="type or paste a text", compact=True, id="inspect-edit")
+        line.display, line.tooltip = False, "A text to look at; enter takes it"
+        yield line
+
+    def show(self, subject: Subject) -> None:
+        """Show the text, its cursor, and the colours of the view."""
+        text = self.query_one(TokenText)
+        text.show(subject.text.tokens if subject.text is not None else ())
+        text.cursor = subject.cursor
+        shades = subject.view.shades()
+        text.colour(shades.values, shades.scale)
+
+    def show_state(self, subject: Subject) -> None:
+        """Say in the frame which run and which text it is."""
+        name = clipped_middle(shown_text(subject.run.name), 40) if subject.run is not None else "Inspect"
+        set_edges(self, name, subject.text_words())
+
+    def edit(self, text: str) -> None:
+        """Let a text be typed."""
+        line = self.query_one(LineInput)
+        line.value, line.display = shown_lines(text), True
+        self.query_one(TokenText).display = False
+        line.focus()
+
+    def close_line(self) -> None:
+        """Show the tokens again."""
+        self.query_one(LineInput).display = False
+        self.query_one(TokenText).display = True
+
+    @on(Input.Submitted)
+    def _line_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Typed(typed_lines(event.value)))
+
+    @on(LineInput.Closed)
+    def _line_closed(self, event: LineInput.Closed) -> None:
+        event.stop()
+        self.post_message(self.Typed(""))
+
+
+class ViewBox(LitVertical):
+    """A view: its sentence, its picture, and a line to type what to find."""
+
+    @dataclass
+    class Sought(Message):
+        """Something was typed after ``/``; None if the line was closed."""
+
+        words: str | None
+
+    def __init__(self, *, is_main: bool, id: str) -> None:
+        """``is_main``: it takes the focus and the mouse."""
+        super().__init__(id=id)
+        self._is_main = is_main
+        self._view: View[Any] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static("", classes="inspect-words", markup=False)
+        if self._is_main:
+            yield Canvas(self._draw)
+            line = LineInput(compact=True, id="inspect-search")
+            line.display, line.tooltip = False, "What to find; enter finds it"
+            yield line
+        else:
+            yield Chart(self._draw)
+
+    def _draw(self, width: int, height: int) -> Drawing:
+        return self._view.draw(width, height) if self._view is not None else blank(width, height)
+
+    def show(self, subject: Subject, view: View[Any] | None) -> None:
+        """Show a view of a subject; None hides the box."""
+        self._view = view
+        if not self._is_main:
+            self.display = view is not None and subject.run is not None
+        if view is None:
+            return
+        words = "\n".join(map(shown_text, subject.words(view).split("\n")))
+        line, chart = self.query_one(Static), self.query_one(Chart)
+        line.set_class(subject.run is None, "-empty")
+        line.set_class(bool(subject.failure(view)), "-wrong")
+        if str(line.content) != words:
+            line.update(Content(words))
+        chart.display = subject.run is not None
+        chart.invalidate(at_once=True)
+
+    def show_state(self, title: str, note: str, share: float | None = None) -> None:
+        """Say in the frame which weights are looked at, or how much of long work is done."""
+        if share is not None:
+            done = round(BAR * share)
+            note = f"{'█' * done}{'░' * (BAR - done)} {100 * share:3.0f} %, esc cancels"
+        set_edges(self, title, note)
+
+    def seek(self, placeholder: str) -> None:
+        """Let something be typed."""
+        line = self.query_one(LineInput)
+        line.value, line.placeholder, line.display = "", placeholder, True
+        line.focus()
+
+    def close_line(self) -> None:
+        """Hide the line."""
+        self.query_one(LineInput).display = False
+
+    @on(Input.Submitted)
+    def _line_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Sought(typed_lines(event.value)))
+
+    @on(LineInput.Closed)
+    def _line_closed(self, event: LineInput.Closed) -> None:
+        event.stop()
+        self.post_message(self.Sought(None))
+
+
+def set_edges(box: Widget, title: str, note: str) -> None:
+    """The words in the edges of a box, set only when they change, since the whole box is then painted."""
+    if str(box.border_title or "") != title:
+        box.border_title = Content(title)
+    if str(box.border_subtitle or "") != note:
+        box.border_subtitle = Content(note)
