@@ -1,4 +1,4 @@
-"""What stands before and after the recurrence, with gradients by hand: the input part, the output product, the loss."""
+"""The parts before and after the recurrence, with gradients by hand: input part, output product, loss."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class OutputLoss(torch.autograd.Function):
         dH, dW, db = [], None, None
         for start in range(0, max(1, H.shape[0]), max(1, size)):
             rows = slice(start, start + size)
-            if bf16:  # a bias rounded to bf16 would shift a token's score for good
+            if bf16:  # a bias rounded to bf16 would permanently shift a token's score
                 logits = product(H_factor[rows], W_factor).to(H.dtype)  # (size, vocabulary)
                 logits.add_(b)
             else:

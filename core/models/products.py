@@ -85,7 +85,7 @@ def _product(X: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
 
 
 class RightFactor:
-    """A matrix that stands on the right of many small products in a row: converted and packed once.
+    """The right factor of many small products, converted and packed once.
 
     Args:
         W: (inner, columns).

@@ -81,7 +81,7 @@ class StockLanguageModel(LanguageModel):
         """PyTorch's kernels over the layers from ``skip`` on: (num_steps, batch, inputs) -> outputs, new state."""
         if X.device.type == "cpu" or self.rnn.dropout == 0 or not self.training:
             return self._run_layers(X, state, skip, self.num_layers)
-        # cuDNN draws its dropout from numbers that no checkpoint holds, so on a GPU ours stands between the layers.
+        # cuDNN draws its dropout from numbers that are in no checkpoint, so on a GPU ours is between the layers.
         lasts = []
         for layer in range(skip, self.num_layers):
             begin = (layer - skip) * self.directions

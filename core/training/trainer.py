@@ -110,7 +110,7 @@ class Trainer:
             self._graph = StepGraph(self.model, self.batches, config, self.optimiser, rate, records)
         self._measuring: Iterator[float | None] | None = None
         self._seconds = 0.0
-        self._told = 0.0
+        self._since_report = 0.0
         self.learning_rate_used = config.learning_rate
 
     @contextlib.contextmanager
@@ -159,10 +159,10 @@ class Trainer:
             float(self._losses[-1])  # wait: the work queued on the device belongs to the time of this epoch
         seconds = time.perf_counter() - began
         self._seconds += seconds
-        self._told += seconds
+        self._since_report += seconds
         if self.is_measuring:
             return notes + self._finish_epoch()
-        return (*notes, self._news()) if self._told >= NEWS_EVERY else notes
+        return (*notes, self._news()) if self._since_report >= NEWS_EVERY else notes
 
     @property
     def is_measuring(self) -> bool:
@@ -199,7 +199,7 @@ class Trainer:
         held_out = None
         if self.held_out is not None and (held_out := self._held_out_loss(self.held_out)) is None:
             return ()
-        seconds, self._seconds, self._told = self._seconds, 0.0, 0.0
+        seconds, self._seconds, self._since_report = self._seconds, 0.0, 0.0
         self.epoch, self.batch = self.epoch + 1, 0
         self.schedule.observe(perplexity(loss if held_out is None else held_out))
         event = EpochFinished(
@@ -237,7 +237,7 @@ class Trainer:
 
     def progress(self) -> StepFinished:
         """The progress of the current epoch; between epochs, the end of the last one."""
-        self._told = 0.0
+        self._since_report = 0.0
         done = self.batch or self.batches.per_epoch
         loss = self._mean_loss(done)
         tokens = self.batches.tokens_per_epoch * done / self.batches.per_epoch
@@ -386,7 +386,7 @@ class Trainer:
         self.epoch, self.batch, self.step = numbers["epoch"], numbers["batch"], numbers["step"]
         self.num_epochs, self.epochs_since_best = numbers["num_epochs"], numbers["epochs_since_best"]
         self.config, self.schedule, self.best_validation, self._seconds = config, schedule, best, seconds
-        self.diverged, self._told, self._measuring = "", 0.0, None
+        self.diverged, self._since_report, self._measuring = "", 0.0, None
         self.exploding_epochs = 0  # a checkpoint is never taken during an explosion
         # If only the measuring of an epoch is left, no batch sets it.
         before = max(0.0, self.epoch + (self.batch - 1) / self.batches.per_epoch)

@@ -1,8 +1,8 @@
 """The recurrences derived by hand: forward and backward through time, one ``torch.autograd.Function`` per cell.
 
-What autograd would do step by step is done here once for all steps wherever the mathematics allows. The input part
-``A_t = X_t W_x + b`` comes in ready for all steps (a look-up or one product); only the product with ``W_h`` has to wait
-for the step before. In the backward pass everything local to a step (the derivatives of its gates) is linear in the
+What autograd does step by step is done here once for all steps where the mathematics allows it. The input part
+``A_t = X_t W_x + b`` is given for all steps (a look-up or one product); only the product with ``W_h`` has to wait for
+the step before. In the backward pass everything local to a step (the derivatives of its gates) is linear in the
 incoming gradient, so its coefficients ``K`` are computed for all steps before the loop, and the loop keeps a few calls:
 the gradient times ``K``, and the product with ``W_h`` transposed. The gradient of ``W_h`` is one product at the end,
 the sum over t of ``H_{t-1}^T dP_t``.
@@ -273,7 +273,7 @@ def run(layer: RecurrentLayer) -> tuple[Tensor, HiddenState]:
 def next_state(layer: RecurrentLayer) -> HiddenState:
     """The state one step later, for writing: A is (batch, gates * hidden), and no tensor has a gradient.
 
-    Without stacks over time and packed matrices, each of which costs more than the arithmetic of a single step.
+    Without stacks over time and packed matrices: they cost more than the arithmetic of a single step.
     """
     A, W_h, H = layer.A, layer.W_h, layer.state[0]
     assert isinstance(A, Tensor)

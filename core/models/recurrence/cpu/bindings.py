@@ -17,7 +17,7 @@ from core.models.recurrence.cpu.build import compiled_library
 
 @cache
 def unavailable_reason() -> str:
-    """Why nothing is compiled here, in a sentence; empty where it is."""
+    """Why there are no compiled kernels, in a sentence; empty if there are."""
     found = compiled_library()
     return found if isinstance(found, str) else ""
 
@@ -29,7 +29,7 @@ def multiplies_bf16() -> bool:
 
 
 def serves(X: Tensor, hidden: int, *, bf16: bool, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:
-    """Whether the compiled kernels can take such a tensor: single precision on a CPU, and pairs in bf16."""
+    """Whether the compiled kernels can compute such a tensor: single precision on a CPU; in bf16 pairs of units."""
     if X.device.type != "cpu" or X.dtype not in dtypes or unavailable_reason():
         return False
     return not bf16 or (hidden % 2 == 0 and multiplies_bf16())
@@ -54,7 +54,7 @@ class _Numbers:
 
 
 class _Count:
-    """An argument that is an int in C, and has to fit one: ctypes would cut it off."""
+    """An argument that is an int in C and must fit one: ctypes would truncate it."""
 
     def from_param(self, given: int) -> ctypes.c_int:
         if not -(2**31) <= given < 2**31:
@@ -86,7 +86,7 @@ def _library() -> ctypes.CDLL:
 
 
 def call(name: str, *arguments: Tensor | int | None) -> None:
-    """Call a C function with torch's number of threads. Releases the interpreter meanwhile."""
+    """Call a C function with torch's number of threads; releases the interpreter's lock."""
     getattr(_library(), name)(*arguments, torch.get_num_threads())
 
 

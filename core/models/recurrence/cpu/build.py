@@ -1,11 +1,10 @@
 """Compile the C files beside this one and load them, once for each machine.
 
-PyTorch runs a recurrence as some hundred small calls, each of which wakes its threads, waits for them, and sends its
-result through memory. One C function takes each thread's rows through all steps instead, and does not stall where
-other programs take the processor from one of the threads. It needs a C compiler (``cc``, as wherever Python packages
-are built), takes some seconds, and is kept (see ``kept.py``). What was compiled is kept only after another process has
-loaded it and proven it against the plain calls (``proof.py``). Where anything fails, the reason is kept and the plain
-calls are used.
+PyTorch runs a recurrence as some hundred small calls; each wakes its threads, waits for them, and writes its result to
+memory. One C function takes each thread's rows through all steps instead, and does not stall when other programs use
+one of the processors. Compiling needs ``cc`` and a few seconds; the library is kept (``kept.py``) after another process
+has loaded it and proven it against the plain calls (``proof.py``). If anything fails, the plain calls are used, and
+``compiled_library`` says why.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _given: ctypes.CDLL | None = None
 
 
 def use(library: ctypes.CDLL) -> None:
-    """Compute with this library in this process, whatever else there is: to prove it."""
+    """Compute with this library in this process, to prove it."""
     global _given
     _given = library
     compiled_library.cache_clear()
@@ -81,10 +80,10 @@ def _found() -> ctypes.CDLL:
 
 
 def load(data: bytes) -> ctypes.CDLL:
-    """Load exactly these bytes, from where nobody can cut or change them under a running process. Raises OSError."""
+    """Load exactly these bytes, from a place where they cannot change under a running process. Raises OSError."""
     if hasattr(os, "memfd_create"):
         with suppress(OSError):
-            # It stays open: the loader takes a second library of the same path for the first one.
+            # It stays open: the loader would mistake a second library of the same path for the first.
             handle = os.memfd_create("kernels")
             with open(handle, "wb", closefd=False) as file:
                 file.write(data)
@@ -119,7 +118,7 @@ def _identity(compiler: Sequence[str]) -> str:
 
 
 def _processor() -> list[str]:
-    """The lines in which Linux names the processor and its instructions; elsewhere the machine's name must do."""
+    """The lines of Linux that name the processor and its instructions; elsewhere the processor's name."""
     with suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
         wanted = ("model name", "flags", "Features")
         return sorted({line.strip() for line in lines if line.startswith(wanted)})
@@ -127,7 +126,7 @@ def _processor() -> list[str]:
 
 
 def _openmp() -> str | None:
-    """The OpenMP library whose threads PyTorch works with, if it is loaded and speaks GNU's tongue."""
+    """The OpenMP library whose threads PyTorch uses, if it is loaded and has the interface of GNU's."""
     with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             path = line.rstrip("\n").partition("/")[2]
@@ -174,7 +173,7 @@ def _compile(compiler: Sequence[str], native: str, openmp: str | None, target: P
 
 
 def _prove(target: Path) -> str:
-    """What is wrong with a library, found out in another process; empty where nothing is."""
+    """The failure of a library when another process proves it; empty if it passes."""
     command = [sys.executable, "-m", _PROOF, str(target)]
     failure = _run([command], target.parent, PYTHONPATH=os.pathsep.join(sys.path))
     return "" if failure is None else f"its library was not accepted ({failure or 'without a word'})"
@@ -219,5 +218,5 @@ def _run(commands: Sequence[Sequence[str]], place: Path, **environment: str) -> 
 
 
 def _shown(text: str) -> str:
-    """With escapes for what is no Unicode: the environment may hold any bytes."""
+    """With escapes for what is not Unicode: the environment may hold any bytes."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,8 +1,8 @@
-"""Where compiled libraries are kept, and what has to hold before one of them is believed.
+"""Where compiled libraries are kept, and the conditions for loading one.
 
-A library runs with all rights of its user. So it is read only where nobody else can have put or changed it: the file,
-the folder and every folder and link on the way to it belong to the user or to root, and others may not write there.
-Its sha256 stands behind its last byte: a file that was cut or damaged is compiled again.
+A library runs with all rights of its user. So it is read only if no other user can have written it: the file, the
+folder and every folder and link on the way to it belong to the user or to root, and others have no write permission.
+Its sha256 follows its last byte: a file that was cut or damaged is compiled again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_LINKS = 40
 
 
 def kept_library(name: str) -> bytes | None:
-    """The library of that name, or None where there is none to be believed."""
+    """The library of that name, or None if there is none that may be loaded."""
     for folder in _folders():
         data = _read(folder / name)
         if data is not None:
@@ -31,7 +31,7 @@ def kept_library(name: str) -> bytes | None:
 
 
 def keep_library(name: str, data: bytes) -> None:
-    """Keep a library for the next process, whole or not at all; where that cannot be had, it is compiled again."""
+    """Keep a library for the next process, whole or not at all. If that fails, the next process compiles it again."""
     for folder in _folders():
         with contextlib.suppress(OSError):
             _write(folder / name, data + hashlib.sha256(data).digest())
@@ -39,7 +39,7 @@ def keep_library(name: str, data: bytes) -> None:
 
 
 def _folders() -> list[Path]:
-    """The user's cache; then a temporary folder of theirs, for where the cache cannot be written to or trusted."""
+    """The user's cache, then their temporary folder, for a cache that is read-only or not safe."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     wanted = [Path(home) / "rnn-playground"]
     with contextlib.suppress(OSError):
@@ -58,7 +58,7 @@ def _is_usable(folder: Path) -> bool:
 
 
 def _is_out_of_reach(path: Path) -> bool:
-    """Whether nobody but the user and root can change what is at that path, by whatever links it leads there."""
+    """Whether only the user and root can change what is at that path, through any links on it."""
     here, ahead, links = Path("/"), list(reversed(path.parts[1:])), 0
     while ahead:
         part = ahead.pop()
@@ -75,7 +75,7 @@ def _is_out_of_reach(path: Path) -> bool:
             here = Path("/") if target.is_absolute() else here
             ahead += reversed(target.parts[1:] if target.is_absolute() else target.parts)
             continue
-        # In a folder like /tmp others may make files, but not move ours.
+        # In a folder like /tmp others may create files, but not move ours.
         if not found.st_mode & stat.S_ISVTX and _others_may_write(found):
             return False
         here = here / part
@@ -89,7 +89,7 @@ def _others_may_write(found: os.stat_result) -> bool:
 
 
 def _is_group_of_one(number: int) -> bool:
-    """Whether it is the user's own group, as many systems give each user one and a umask of 002 with it."""
+    """Whether it is the user's own group: many systems give each user one, with a umask of 002."""
     try:
         group, user = grp.getgrgid(number), pwd.getpwuid(os.getuid())
     except KeyError:
@@ -99,7 +99,7 @@ def _is_group_of_one(number: int) -> bool:
 
 def _read(path: Path) -> bytes | None:
     try:
-        # Neither a link nor a pipe that nobody writes to holds anybody up.
+        # A link is refused, and a pipe without a writer does not block.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(handle, "rb") as file:
             found = os.fstat(handle)
@@ -116,15 +116,8 @@ def _write(path: Path, content: bytes) -> None:
     try:
         with open(handle, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(handle)
-        os.replace(beside, path)
+        os.replace(beside, path)  # without a sync: the checksum finds what a crash of the machine has cut
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(beside)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

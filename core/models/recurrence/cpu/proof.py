@@ -1,8 +1,8 @@
 """Prove a compiled library against the plain calls: ``python -m core.models.recurrence.cpu.proof PATH``.
 
-What a broken compiler makes may crash or hang whoever loads it. So this process does, before anybody else: it computes
-everything once with the library and once without, on shapes that fill no tile and no vector, and ends with 0 where
-both agree.
+A library from a broken compiler may crash or hang the process that loads it. So this process loads it first: it
+computes everything with the library and without, on shapes that fill no tile and no vector, and exits with 0 if both
+agree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from core.models.recurrence.cpu import bindings, build
 from core.models.recurrence.dispatch import run
 from core.models.recurrence.layer import RecurrentLayer, Rows
 
-# As a share of the largest number: a wrong index or a lost row is far off.
+# As a share of the largest number: a wrong index or a lost row gives far more.
 _TOLERANCE = {False: 1e-4, True: 6e-2}
 _SHAPES = ((5, 7, 34), (3, 2, 16))
 _VOCABULARY = 9
@@ -44,7 +44,7 @@ def main(path: str) -> int:
 
 
 def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
-    """What is computed, whether in bfloat16, by the library, and plainly."""
+    """Each as name, whether in bfloat16, result of the library, and plain result."""
     for bf16 in (False, True) if bindings.multiplies_bf16() else (False,):
         for cell, gates, relu in (("rnn", 1, False), ("rnn", 1, True), ("gru", 3, False), ("lstm", 4, False)):
             for shape in _SHAPES:
@@ -64,7 +64,7 @@ def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
 def _recurrence(
     cell: str, gates: int, relu: bool, shape: tuple[int, int, int], bf16: bool
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Outputs, last states and gradients, by the library and plainly."""
+    """Outputs, last states and gradients: of the library, and plain."""
     num_steps, batch, hidden = shape
     ids = torch.randint(_VOCABULARY, (num_steps, batch))
     table, W = torch.randn(_VOCABULARY, gates * hidden), torch.randn(hidden, gates * hidden) / hidden**0.5

@@ -1,28 +1,21 @@
-"""The recurrence in one launch on a GPU: whether it can be had, how it is laid out, and its gradients.
+"""The recurrence in one launch on a GPU: whether it is available, its layout, and its proof.
 
 Launched step by step, a small recurrence spends its time between kernels: 35 steps of 512 units need some 70 launches
-forwards and as many backwards, 4 to 10 us each, for arithmetic that would take a few. Here one Triton kernel runs over
-all steps (``kernels.py``). Two layouts were weighed:
+forwards and as many backwards, 4 to 10 us each, for arithmetic of a few us. Here one Triton kernel runs over all steps
+(``kernels.py``), with the equations of ``eager.py``. Two layouts were considered:
 
-- A program keeps a few rows of the batch and walks alone through time. No program ever waits, but each has to read
-  the whole recurrent matrix every step: 1 MB for 512 units in fp32 does not fit beside one multiprocessor, and from
-  the second-level cache it takes 10 us a step, no better than the launches.
-- The programs share the matrix out: each keeps the columns of a few units in shared memory for all steps, and they
-  exchange the states, 32 kB a step, at a barrier of their group of rows. This one is here. Where a single program can
-  hold all units it is the first layout, and no barrier is needed.
+- A program keeps a few rows of the batch and runs alone through time. No program waits, but each has to read the whole
+  recurrent matrix every step: 1 MB for 512 units in fp32 does not fit into the shared memory of a multiprocessor, and
+  from the second-level cache it takes 10 us a step, no better than the launches.
+- The programs divide the matrix: each keeps the columns of a few units in shared memory for all steps, and they
+  exchange the states, 32 kB a step, at a barrier of their group of rows. This layout is used. Where a single program
+  can hold all units it is the first layout, without a barrier.
 
-The mathematics is that of ``eager.py``: the forward equations as they stand there, and backwards for the RNN
-
-    dZ_t = K_t * (dH_t + dZ_{t+1} W_hh^T),    dW_hh = sum_t H_{t-1}^T dZ_t,    dH_0 = dZ_1 W_hh^T
-
-where a program that owns the units n reads all of dZ_{t+1} and needs the rows n of W_hh. For the GRU and the LSTM the
-sum over the gates runs inside the same step. What waits for nobody (dW, db) is one product after the kernel, as there.
-
-Programs that wait for each other must all run at once: the grid has no more programs than the GPU has multiprocessors
-and is launched as a cooperative one, which the driver refuses rather than letting it hang. Before a shape is used, the
-kernel is proven on the spot: a few steps of random numbers, outputs, states and gradients, against ``eager.py`` on the
-same GPU. Whatever goes wrong, too old a GPU, no Triton, a shape that does not fit, numbers that differ, the plain scan
-is taken, and ``choice`` says why.
+Programs that wait for each other must all run at the same time: the grid has no more programs than the GPU has
+multiprocessors and is launched as a cooperative one, which the driver refuses instead of letting it hang. Before a
+shape is used, the kernel is proven on the same GPU: outputs, states and gradients of a few steps of random numbers
+against ``eager.py``. If anything fails (the GPU is too old, Triton is missing, the shape does not fit, the numbers
+differ), the plain scan is used, and ``choice`` says why.
 """
 
 from __future__ import annotations
@@ -76,7 +69,7 @@ def plan_of(shape: Shape, *, precision: str, processors: int, shared_bytes: int,
     gates = len(CELLS[cell].gates)
     padded = max(16, 1 << (hidden - 1).bit_length())
     chunks = min(8, padded // 16)
-    whole = (padded,) if padded <= 64 else ()  # one program for all units: nobody to wait for
+    whole = (padded,) if padded <= 64 else ()  # one program for all units: no barrier
     for rows in (16, 32) if gates == 1 else (16,):
         for units in (*whole, 16, 8, 32):
             needed = padded * (gates * units * WEIGHT_BYTES[precision] + 4 * rows)
@@ -102,7 +95,7 @@ choices: dict[tuple[object, ...], Choice] = {}
 
 
 def unavailable_reason(device: torch.device) -> str:
-    """Why no shape at all can run in a persistent kernel on ``device``; empty where nothing speaks against it."""
+    """Why no shape can run in a persistent kernel on ``device``; empty if shapes can."""
     if device.type != "cuda":
         return f"persistent kernels run on CUDA devices, not on {device.type}"
     if torch.version.hip is not None:
