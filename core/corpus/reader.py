@@ -19,6 +19,7 @@ from core.corpus.normalisation import normaliser
 from core.corpus.vocabulary import TokenKind, Vocabulary, code_points, text_of
 from core.errors import CorpusError
 from core.files import NotRegularError, open_to_read
+from core.settings.run_config import RunConfig
 
 Progress = Callable[[int, int], None]
 """Called with the bytes read and the bytes in all. An exception from it ends the reading."""
@@ -97,7 +98,9 @@ def load_corpus(
             encoding, lines, sha256, count = _counted(file, normalise, tokens, max_tokens, progress)
             ids, vocabulary = count.finish(min_freq, reserved)
     except MemoryError:
-        raise CorpusError(f"{_named(path)} is too large for the free memory: choose a smaller max_tokens") from None
+        words = "{path} is too large for the free memory: choose a smaller {max_tokens}"
+        refused = RunConfig.refusal("max_tokens", words, path=_named(path))
+        raise CorpusError(str(refused), refused.field, refused.labelled) from None
     except OSError as error:
         raise CorpusError(
             f"{_named(path)} cannot be read ({error.strerror or error}): choose a readable file"

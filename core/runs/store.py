@@ -30,6 +30,7 @@ from core.runs.run import LARGEST_VOCABULARY, METADATA, VOCABULARY, Run
 from core.runs.saves import check_saves
 from core.runs.summary import RunSummary, run_summary
 from core.runs.trash import is_deleted, remove_outdated
+from core.settings.run_config import RunConfig
 from core.units import counted
 
 LONGEST_NAME = 200  # bytes; most file systems permit 255
@@ -103,10 +104,9 @@ def write_description(folder: HeldFolder, metadata: RunMetadata, vocabulary: Map
     """Write ``run.json`` and ``vocabulary.json`` of a new run. Raises OSError, RunError."""
     words = vocabulary_bytes(vocabulary)
     if len(words) > LARGEST_VOCABULARY:
-        raise RunError(
-            f"the vocabulary takes {counted(len(words), 'byte')} and may take {LARGEST_VOCABULARY:,}: "
-            "choose a greater min_freq, or tokens=char"
-        )
+        sentence = "the vocabulary takes {size} and may take {limit:,}: choose a greater {min_freq}, or {tokens}=char"
+        refused = RunConfig.refusal("min_freq", sentence, size=counted(len(words), "byte"), limit=LARGEST_VOCABULARY)
+        raise RunError(str(refused), refused.field, refused.labelled)
     for name, data in ((METADATA, metadata.encoded()), (VOCABULARY, words)):
         with folder.open_new(name) as file:
             file.write(data)
