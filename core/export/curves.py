@@ -20,8 +20,6 @@ Column = npt.NDArray[np.float64]
 JOURNAL_COLUMNS = (*(field.name for field in fields(EpochFinished)), "time")
 """The figures of an epoch, as the journal has them; ``time`` is in seconds since 1970."""
 WHOLE_COLUMNS = frozenset({"epoch", "step"})
-# W&B's scale: the weight of the smoothing is that over a thousandth of the range of x.
-_SMOOTHING_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -172,16 +170,16 @@ def told_apart(curves: Iterable[Curve]) -> list[Curve]:
 
 
 def smoothed(x: Column, y: Column, weight: float) -> Column:
-    """The time-weighted exponential moving average of the points, as Weights & Biases computes it.
+    """The time-weighted exponential moving average of the points; for equal distances, as TensorBoard computes it.
 
     Args:
         x: ascending; the further apart two points are, the less the earlier one counts.
-        weight: from 0, no smoothing, to below 1.
+        weight: what a point counts at the next one, at the usual distance: from 0, no smoothing, to below 1.
     """
-    span = float(x[-1] - x[0]) if len(x) else 0.0
-    if weight <= 0 or span <= 0:
+    gaps = np.diff(x, prepend=x[:1])
+    if weight <= 0 or not (gaps > 0).any():
         return y
-    factors = min(math.sqrt(weight), 0.999) ** (np.diff(x, prepend=x[:1]) / span * _SMOOTHING_STEPS)
+    factors = weight ** (gaps / np.median(gaps[gaps > 0]))
     means, total, count = [], 0.0, 0.0
     for value, factor in zip(y.tolist(), factors.tolist(), strict=True):
         total, count = total * factor + value, count * factor + 1

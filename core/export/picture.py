@@ -168,7 +168,9 @@ def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:
         axes.set_yscale("log")
         _label_decades(axes, lines)
     if chart.axis == "time":
+        dates = library("matplotlib.dates", "a picture")
         axes.xaxis.axis_date()
+        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
     named = [METRICS.get(metric, Quantity(metric)).label for metric in chart.metrics]
     _text(axes.set_xlabel(AXES[chart.axis].label))
     _text(axes.set_ylabel(named[0] if len(named) == 1 else _shared(named)))

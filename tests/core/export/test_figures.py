@@ -158,9 +158,13 @@ def test_figures_that_follow_from_others(make_run: MakeRun) -> None:
 
 
 def test_smoothing_weighs_by_distance() -> None:
-    x, y = np.array([0.0, 1.0, 2.0, 1000.0]), np.array([0.0, 8.0, 0.0, 4.0])
+    x, y = np.array([0.0, 1.0, 2.0, 4.0, 1000.0]), np.array([0.0, 8.0, 0.0, 4.0, 6.0])
     assert smoothed(x, y, 0.0) is y
-    w = 0.25**0.5  # a thousandth of the range lies between the first points
-    expected = [0.0, 8 / (1 + w), 8 * w / (1 + w + w * w), 4.0]
-    assert smoothed(x, y, 0.25).tolist() == pytest.approx(expected, abs=1e-9)
+    expected = [0.0, 8 / 1.5, (8 / 2) / 1.75, (4 + 8 / 8) / (1 + 1.75 / 4), 6.0]
+    assert smoothed(x, y, 0.5).tolist() == pytest.approx(expected)
     assert smoothed(x[:1], y[:1], 0.9).tolist() == [0.0]
+    assert smoothed(np.zeros(3), np.array([1.0, 2.0, 3.0]), 0.9).tolist() == [1.0, 2.0, 3.0]
+    even, last = smoothed(np.arange(50.0), np.arange(50.0), 0.9), 0.0
+    for step in range(50):  # TensorBoard's, with its correction of the first points
+        last = last * 0.9 + 0.1 * step
+        assert even[step] == pytest.approx(last / (1 - 0.9 ** (step + 1)))
