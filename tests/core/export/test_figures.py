@@ -158,9 +158,9 @@ def test_figures_that_follow_from_others(make_run: MakeRun) -> None:
 
 
 def test_smoothing_weighs_by_distance() -> None:
-    x, y = np.array([0.0, 1.0, 2.0, 4.0, 1000.0]), np.array([0.0, 8.0, 0.0, 4.0, 6.0])
+    x, y = np.array([0.0, 1.0, 2.0, 3.0, 5.0, 1000.0]), np.array([0.0, 8.0, 0.0, 4.0, 6.0, 6.0])
     assert smoothed(x, y, 0.0) is y
-    expected = [0.0, 8 / 1.5, (8 / 2) / 1.75, (4 + 8 / 8) / (1 + 1.75 / 4), 6.0]
+    expected = [0.0, 8 / 1.5, 4 / 1.75, 6 / 1.875, 7.5 / 1.46875, 6.0]
     assert smoothed(x, y, 0.5).tolist() == pytest.approx(expected)
     assert smoothed(x[:1], y[:1], 0.9).tolist() == [0.0]
     assert smoothed(np.zeros(3), np.array([1.0, 2.0, 3.0]), 0.9).tolist() == [1.0, 2.0, 3.0]
