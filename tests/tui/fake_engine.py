@@ -34,6 +34,7 @@ from core.engine.requests import (
     Create,
     Generate,
     Hello,
+    Inspect,
     Open,
     Pause,
     Quit,
@@ -64,6 +65,7 @@ from core.runs.store import duplicate_run, free_name
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig, setting
 from tests.run_folders import create_run
+from tests.tui.inspections import inspection
 
 VOCABULARY = 1027
 TOKENS = 10_000
@@ -291,6 +293,9 @@ class FakeEngine:
         text = "分开了很久"
         sample = {"continuation": text, "tokens": len(text), "ended": "length", "score": None, "copy": None}
         return {"text": f"{asked.options.prefix}{text}", "unknown": [], "seed": 1, "samples": [sample]}
+
+    def _inspect(self, asked: Inspect) -> dict[str, Any]:
+        return {"answer": inspection(vars(asked), TEXT * 20).to_json()}
 
     def _cancel(self, asked: Cancel) -> Answer:
         return Answer()

@@ -73,6 +73,25 @@ async def generate(pilot: Any) -> None:
     await until(pilot, lambda: pilot.app.query("#pane-generate") and pilot.app.query_one("#pane-generate").run)
 
 
+async def inspect(pilot: Any) -> None:
+    await curve(pilot)
+    await pilot.press("f5")
+    words = "#inspect-view .inspect-words"
+    await until(pilot, lambda: pilot.app.query(words))
+    await holds(pilot, words, "The model reads")
+    if pilot.app.query_one("#inspect-beside").display:
+        await holds(pilot, "#inspect-beside .inspect-words", "The gradient halves")
+
+
+async def inspect_units(pilot: Any) -> None:
+    await pilot.press("f9")
+    await inspect(pilot)
+    await pilot.press("3")
+    await holds(pilot, "#inspect-view .inspect-words", "Unit 3")
+    view = pilot.app.query_one("#pane-inspect").subject.view
+    await until(pilot, lambda: view.answer.activations)
+
+
 async def runs(pilot: Any) -> None:
     await pilot.press("f6")
     await until(pilot, lambda: pilot.app.query("#runs-table") and pilot.app.query_one("#runs-table").row_count == 2)
@@ -122,6 +141,8 @@ SCENES: dict[str, Prepare] = {
     "diverged": diverged,
     "data": data,
     "generate": generate,
+    "inspect": inspect,
+    "inspect-units": inspect_units,
     "runs": runs,
     "trash": trash,
     "lab": lab,

@@ -48,7 +48,7 @@ async def answer_to(question: Question, engines: Engines, progress: Progress) ->
                 if event["event"] == "progress":
                     progress(float(event["share"]))
                 elif event["event"] == "done":
-                    return read_inspection({"view": view, **event})
+                    return read_inspection(event["answer"])
             except MALFORMED:
                 raise EngineError(UNKNOWN_FORM) from None
     raise EngineError(UNKNOWN_FORM)

@@ -30,6 +30,7 @@ from tui.services import host, listen, stands
 
 REFRESH_SECONDS = 1.0  # at least, between two looks at weights that are being trained
 SHARE = 0.03  # of the engine's time, at most, that these looks take
+LONG_SECONDS = 0.4  # after which work is long: it shows its progress, and a newer question takes its place
 LONGEST_PAUSE = 60.0  # seconds between two looks, at most
 CANCELLED = "Cancelled: r asks again."
 
@@ -47,6 +48,7 @@ class InspectPane(Vertical):
         self.subject = Subject()
         self._asking: Worker[None] | None = None
         self._question: Question | None = None  # in hand
+        self._asked_at = 0.0
         self._share: float | None = None  # of long work that is done
         self._refreshing = False
         self._pause = REFRESH_SECONDS
@@ -177,7 +179,7 @@ class InspectPane(Vertical):
         """Ask until all that is shown is known."""
         began = time.monotonic()
         while stands(self) and self.display and (question := self.subject.wanted()) is not None:
-            self._question = question
+            self._question, self._asked_at = question, time.monotonic()
             self._show_state()
             try:
                 answer = await answer_to(question, host(self).engines, self._progress)
@@ -192,8 +194,8 @@ class InspectPane(Vertical):
         self._question = None
 
     def _progress(self, share: float) -> None:
-        self._share = share
-        if stands(self):
+        if stands(self) and time.monotonic() - self._asked_at >= LONG_SECONDS:
+            self._share = share
             self._show_state()
 
     # ------------------------------------------------------------------ showing

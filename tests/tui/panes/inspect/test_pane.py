@@ -10,7 +10,8 @@ from textual.widgets import Static
 
 from core.errors import EngineError
 from core.events import EpochFinished
-from tests.tui.panes.inspect.harness import TEXT, InspectClient, edges, inspect_app, opened, picture, sentence
+from tests.tui.inspections import TEXT
+from tests.tui.panes.inspect.harness import InspectClient, edges, inspect_app, opened, picture, sentence
 from tests.tui.waiting import until
 from tui.messages import JournalGrew
 from tui.panes.inspect import pane as pane_module
@@ -109,8 +110,11 @@ def epoch(number: int) -> EpochFinished:
     return EpochFinished(number, 9 * number, 900.0, None, 6.8, 0.1, 100.0, 70_000.0, 0.1)
 
 
-async def test_long_work_shows_its_progress_and_can_be_cancelled(tmp_path: Path) -> None:
+async def test_long_work_shows_its_progress_and_can_be_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = InspectClient()
+    monkeypatch.setattr(pane_module, "LONG_SECONDS", 0.0)
     client.held.add("step")
     client.hold.clear()
     app = inspect_app(tmp_path, client)

@@ -9,22 +9,9 @@ from typing import Any
 import pytest
 
 from core.errors import RunError
+from tests.tui.inspections import TEXT, gradients_view, stage, step_view, text_view, units_view, wave
 from tests.tui.pane_harness import make_run
-from tests.tui.panes.inspect.harness import (
-    TEXT,
-    InspectClient,
-    edges,
-    gradients_view,
-    inspect_app,
-    opened,
-    picture,
-    sentence,
-    stage,
-    step_view,
-    text_view,
-    units_view,
-    wave,
-)
+from tests.tui.panes.inspect.harness import InspectClient, edges, inspect_app, opened, picture, sentence
 from tests.tui.waiting import until
 from tui.panes.inspect.gradient import Gradient
 from tui.panes.inspect.step import Step
