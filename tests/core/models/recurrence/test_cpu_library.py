@@ -261,7 +261,8 @@ def test_the_kernels_run_under_sanitizers(tmp_path: Path) -> None:
         pytest.skip("the compiler has no address sanitizer to load before Python")
     library = tmp_path / "kernels.so"
     sources = sorted(map(str, build.SOURCES.glob("*.c")))
-    options = ["-O1", "-march=native", "-std=gnu11", "-fPIC", "-pthread", "-shared", "-fno-sanitize-recover=undefined"]
+    # -O0: the sanitizers see every access, and the compiler takes 2 seconds instead of 15.
+    options = ["-O0", "-march=native", "-std=gnu11", "-fPIC", "-pthread", "-shared", "-fno-sanitize-recover=undefined"]
     made = subprocess.run(
         [compiler, *options, "-fsanitize=address,undefined", "-o", str(library), *sources, "-lm"],
         capture_output=True, text=True, timeout=110,
