@@ -263,7 +263,7 @@ async def test_a_training_outlives_its_client(tiny: Tiny, saves: Path, runtime: 
         "    await client.request('train')\n"
         "asyncio.run(main())\n"
     )
-    config = json.dumps(tiny(num_epochs=400).to_dict())
+    config = json.dumps(tiny(num_epochs=100).to_dict())
     ended = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", program, config, str(saves)], capture_output=True, text=True
     )
@@ -272,7 +272,7 @@ async def test_a_training_outlives_its_client(tiny: Tiny, saves: Path, runtime: 
     assert run_summary(run).state in (State.TRAINING, State.FINISHED)
     await until(lambda: run_summary(run).state == State.FINISHED and not run.is_held())
     await until(lambda: not list(runtime.iterdir()))
-    assert len(epochs(read_journal(run.journal_path))) == 400
+    assert len(epochs(read_journal(run.journal_path))) == 100
 
 
 async def test_signals(tiny: Tiny, saves: Path, runtime: Path, one_thread: None) -> None:

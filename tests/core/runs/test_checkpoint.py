@@ -36,8 +36,9 @@ FACTS: dict[str, Any] = {"epoch": 3, "name": "分开", "best": None, "list": [1.
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "latest.safetensors"
+def path(saves: Path) -> Path:
+    saves.mkdir()
+    return saves / "latest.safetensors"
 
 
 def files(path: Path) -> list[str]:
