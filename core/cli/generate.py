@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.cli.live import stream_live
 from core.cli.printing import printable, put, safe_text
-from core.engine.client import EngineClient
-from core.errors import CorpusError, EngineError, UserError
+from core.errors import CorpusError
 from core.generation.options import OPTIONS, GenerationRequest
 from core.process import resume_collection
 from core.runs.run import Run
@@ -20,9 +20,6 @@ from core.units import counted
 
 if TYPE_CHECKING:
     import numpy as np
-
-# Seconds after which an engine that has not answered is suspended or busy.
-LATE_SECONDS = 3.0
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -37,7 +34,7 @@ def generate(options: argparse.Namespace) -> int:
 
 
 def _generate(run: Run, request: GenerationRequest, report: GenerationReport) -> int:
-    if run.is_held() and asyncio.run(_generate_live(run.path, request.to_message(), report)):
+    if run.is_held() and asyncio.run(stream_live(run.path, "generate", request.to_message(), report.show)):
         return 0
 
     from core.engine.loading import load_model
@@ -65,34 +62,6 @@ def _training_text(run: Run) -> np.ndarray | None:
         return None
     is_same = corpus.sha256 == facts.corpus.sha256
     return training_part(corpus.ids, facts.config.validation_fraction) if is_same else None
-
-
-async def _generate_live(run: Path, message: dict[str, Any], report: GenerationReport) -> bool:
-    """Generate with the live weights of the engine that holds ``run``. False if it cannot be reached."""
-    try:
-        client = await EngineClient.attach(run)
-    except (EngineError, UserError):
-        return False
-    warning = asyncio.get_running_loop().call_later(LATE_SECONDS, _print_waiting, run.name, client)
-    try:
-        async for event in client.stream("generate", **message):
-            warning.cancel()
-            report.show(event)
-    finally:
-        warning.cancel()
-        await client.close()
-    return True
-
-
-def _print_waiting(name: str, client: EngineClient) -> None:
-    """Print why the engine of the run ``name`` has not answered."""
-    process = client.process
-    if client.is_suspended:
-        why = f"is suspended: fg where it was started, or kill -CONT {process}, lets it go on"
-    else:
-        why = "does not answer yet: it is busy with something long"
-    where = f" (process {process})" if process else ""
-    print(f"waiting for the engine of {printable(name)}{where}, which {why}; ctrl+c gives up", file=sys.stderr)
 
 
 class GenerationReport:

@@ -13,6 +13,7 @@ from typing import NoReturn
 from core.cli.printing import SAVES
 from core.errors import UserError
 from core.generation.options import OPTIONS
+from core.inspection.options import CHECKPOINTS, VIEWS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     _add_generation_flags(generate)
     runs = command("runs", "runs.list_all", "list the saved runs; rename, copy, delete and restore them")
     _add_runs_commands(runs)
+    inspect = command("inspect", "inspect.inspect", "look inside a run: a step, gradients, units, saliency, tokens")
+    inspect.add_argument("run", metavar="RUN")
+    _add_inspection_flags(inspect)
     export = command("export", "export.export", "export runs: figures, charts, samples, weights")
     _add_export_flags(export)
     presets = command("presets", "presets.presets", "list the presets with their published figures")
@@ -65,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     engine = command("engine", "engine.engine", "serve a run to the playground; without a run, wait for one")
     engine.add_argument("run", nargs="?", metavar="RUN")
     top.set_defaults(computes=False)
-    for made in (train, resume, generate, bench, lab, engine):
+    for made in (train, resume, generate, inspect, bench, lab, engine):
         made.set_defaults(computes=True)
     for made in (train, lab):
         made.add_argument(
@@ -73,11 +77,28 @@ def parser() -> argparse.ArgumentParser:
         )
     for made in (stats, train, download):
         made.add_argument("--data", type=Path, metavar="DIR", help="folder of the bundled and downloaded texts")
-    for made in (train, resume, generate, runs, export, engine):
+    for made in (train, resume, generate, runs, inspect, export, engine):
         made.add_argument("--saves", type=Path, default=SAVES, metavar="DIR", help="folder of the runs")
-    for made in (stats, train, resume, generate, runs, export, presets, bench, lab, download):
+    for made in (stats, train, resume, generate, runs, inspect, export, presets, bench, lab, download):
         made.add_argument("--json", action="store_true", help="one JSON object a line")
     return top
+
+
+def _add_inspection_flags(inspect: argparse.ArgumentParser) -> None:
+    inspect.add_argument("--view", required=True, choices=VIEWS)
+    inspect.add_argument("--text", help="text to look at; by default a stretch of the run's held-out or training text")
+    inspect.add_argument("--at", type=int, metavar="N", help="position of a token in the text, from 0")
+    inspect.add_argument("--unit", type=int, metavar="U", help="hidden unit, from 0, whose activations units shows")
+    words = "tokens: whose neighbours; gradients and saliency: a predicted token in place of the text's own"
+    inspect.add_argument("--token", metavar="X", help=words)
+    inspect.add_argument("--layer", type=int, metavar="L", help="layer, from 1")
+    inspect.add_argument("--reverse", action="store_true", help="the direction from right to left")
+    words = "units: H, C or a gate (R, Z, H~, I, F, O)"
+    inspect.add_argument("--quantity", metavar="Q", help=words)
+    inspect.add_argument("--feature", metavar="F", help="units: rank by this feature, part of its name is enough")
+    inspect.add_argument("--vectors", choices=("input", "output"), help="tokens: vectors that are shown on the plane")
+    words = "a checkpoint in place of the latest weights; first: the initial weights"
+    inspect.add_argument("--checkpoint", choices=CHECKPOINTS[1:], help=words)
 
 
 def _add_text_flags(stats: argparse.ArgumentParser) -> None:

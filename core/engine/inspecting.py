@@ -105,7 +105,7 @@ def with_text(source: Source) -> Source:
 def inspection_job(session: Session, options: InspectionOptions) -> Iterator[Events]:
     """A view of the session's model, or of a checkpoint. Raises UserError."""
     source = live_source(session)
-    if options.view == "gradients" and (options.run is not None or options.checkpoint):
+    if options.run is not None or options.checkpoint:
         is_own = options.run is None or os.path.realpath(options.run) == os.path.realpath(session.run.path)
         run = session.run if options.run is None or is_own else Run(options.run)
         opened = session.folder.open_to_read if is_own else open_to_read

@@ -248,6 +248,7 @@ class UnitsView(InspectionAnswer):
         feature: the feature searched for, or null.
         unit: the chosen unit, or null; then ``activations`` has its value at every token, and ``correlations`` its
             correlation with every feature, strongest first.
+        tokens: the text's, with ``activations``.
     """
 
     kind: ClassVar[str] = "units"
@@ -266,6 +267,7 @@ class UnitsView(InspectionAnswer):
     unit: int | None = None
     activations: tuple[float, ...] | None = None
     correlations: tuple[tuple[str, float], ...] | None = None
+    tokens: tuple[str, ...] | None = None
 
 
 # ---------------------------------------------------------------------------------------------------------------------

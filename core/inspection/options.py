@@ -50,9 +50,8 @@ class InspectionOptions:
         feature: ``units``: rank by the correlation with this feature; part of a name is enough. Null ranks each unit
             by the feature that it follows best.
         vectors: ``tokens``: ``input`` or ``output``, the vectors that are shown on the plane; null is input.
-        checkpoint: ``gradients``: one of ``CHECKPOINTS``, in place of the weights as they are now; ``first`` are the
-            initial weights.
-        run: ``gradients``: the folder of another run to look at, at ``checkpoint`` or its latest one.
+        checkpoint: one of ``CHECKPOINTS``, in place of the weights as they are now; ``first`` are the initial weights.
+        run: the folder of another run to look at, at ``checkpoint`` or its latest one, over the text of this one.
     """
 
     view: str

@@ -89,6 +89,7 @@ def units(
         unit=unit,
         activations=None if unit is None else tuple(np.round(A[:, unit].astype(np.float64), 4).tolist()),
         correlations=None if unit is None else _correlations_of(unit, names, r),
+        tokens=None if unit is None else text.tokens(),
     )
 
 

@@ -1,0 +1,76 @@
+"""``python -m core inspect``: look inside a run: at the live weights of its engine, or at its checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from core.cli.inspection_report import print_view
+from core.cli.live import stream_live
+from core.cli.printing import ProgressLine, put
+from core.errors import EngineError
+from core.inspection.answers import read_inspection
+from core.inspection.options import InspectionOptions
+from core.process import resume_collection
+from core.record import MALFORMED, record_as_json
+from core.runs.run import Run
+from core.runs.store import find_run
+
+FIELDS = ("view", "text", "at", "unit", "token", "layer", "reverse", "quantity", "feature", "vectors", "checkpoint")
+
+
+def inspect(options: argparse.Namespace) -> int:
+    """Print a view of a run."""
+    run = find_run(options.saves, options.run)
+    asked = InspectionOptions(**{name: getattr(options, name) for name in FIELDS})
+    report = _Report(as_json=options.json)
+    message = {name: value for name, value in record_as_json(asked).items() if value is not None}
+    try:
+        if not run.is_held() or not asyncio.run(stream_live(run.path, "inspect", message, report.show)):
+            _show_stored(run, asked, report)
+    finally:
+        report.progress.clear()
+    report.end()
+    return 0
+
+
+def _show_stored(run: Run, options: InspectionOptions, report: _Report) -> None:
+    """A view of the run's checkpoint."""
+    from core.devices import at_home, prepare
+    from core.engine.inspecting import inspecting, stored_source, with_text
+
+    resume_collection()
+    source = stored_source(run, options.checkpoint, prepare(at_home(run.metadata().config)))
+    if options.text is None:
+        source = with_text(source)
+    for events in inspecting(source, options):
+        for event in events:
+            report.show(event)
+
+
+class _Report:
+    """Shows the progress of a long view on a terminal, and at its end the answer."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.progress = ProgressLine(is_on=not as_json)
+        self._as_json = as_json
+        self._answer: dict[str, Any] = {}
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Take one event of ``core.engine.inspecting``."""
+        if event["event"] == "done":
+            self._answer = event["answer"]
+        elif self.progress.is_due():
+            self.progress.draw(f"{event['share']:.0%}")
+
+    def end(self) -> None:
+        """Print the answer. Raises EngineError for one of another version."""
+        if self._as_json:
+            put(self._answer)
+            return
+        try:
+            view = read_inspection(self._answer)
+        except MALFORMED:
+            raise EngineError("the engine's answer has an unknown form: the engine may be of another version") from None
+        print_view(view)

@@ -1,0 +1,287 @@
+"""The views of ``python -m core inspect`` as text: rows, strips and bars, and a sentence with the run's own numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from core.cli.printing import cells, print_table, printable
+from core.inspection import answers
+from core.units import counted
+
+STRIP_CELLS = 40
+BAR_CELLS = 30
+TEXT_CELLS = 72
+LISTED = 15
+MARKED = 1_000  # tokens that are printed with their marks
+PLANE_CELLS, PLANE_LINES = 76, 22
+# From the most negative value to the most positive one; the middle is zero.
+RAMP, NEAR_ZERO = "▁▂▃▄▅▆▇█", "·"
+
+
+def print_view(view: answers.InspectionAnswer) -> None:
+    """Print a view."""
+    match view:
+        case answers.TextView():
+            _print_text(view)
+        case answers.StepView():
+            _print_step(view)
+        case answers.GradientsView():
+            _print_gradients(view)
+        case answers.UnitsView():
+            _print_units(view)
+        case answers.SaliencyView():
+            _print_saliency(view)
+        case answers.TokensView():
+            _print_tokens(view)
+        case answers.ParityView():
+            _print_parity(view)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The views
+
+
+def _print_text(view: answers.TextView) -> None:
+    print(f"{counted(len(view.tokens), 'token')}, {view.origin}; --at {view.at} is {shown(view.tokens[view.at])}")
+    if view.unknown:
+        print(f"not in the vocabulary, read as <unk>: {', '.join(map(shown, view.unknown[:10]))}")
+    print_table([["at", "id", "token"], *_rows_of(view)], right=frozenset({0, 1}))
+
+
+def _rows_of(view: answers.TextView) -> list[list[str]]:
+    tokens = zip(view.ids, view.tokens, strict=True)
+    return [[f"{place:,}", str(index), shown(token)] for place, (index, token) in enumerate(tokens)]
+
+
+def _print_step(view: answers.StepView) -> None:
+    direction = ", from right to left" if view.reverse else ""
+    print(f"reading {shown(view.token)} (id {view.id}) at position {view.at:,}; layer {view.layer}{direction}")
+    rows = [["", "shape", "mean", "norm", f"{RAMP[0]} negative to {RAMP[-1]} positive"]]
+    if view.is_one_hot:
+        rows.append([*_stage_row(view.inputs)[:4], f"one-hot: picks row {view.id} of W_x"])
+    else:
+        rows.append(_stage_row(view.inputs))
+    rows += [_stage_row(stage) for stage in (*view.previous, *view.stages)]
+    print_table(rows, right=frozenset({1, 2, 3}))
+    print(f"\n{view.separate.name} and {view.concatenated.name} differ by at most {view.identity_difference:.1e}")
+    _print_next(view.next)
+    if view.following is not None and view.probability is not None and view.surprise_bits is not None:
+        print(
+            f"then comes {shown(view.following)}: probability {view.probability:.3g}, "
+            f"a surprise of {view.surprise_bits:.2f} bits"
+        )
+
+
+def _stage_row(stage: answers.Stage) -> list[str]:
+    shape = f"({', '.join(f'{size:,}' for size in stage.shape)})"
+    return [stage.name, shape, f"{stage.mean:.3g}", f"{stage.norm:.3g}", strip(stage.values)]
+
+
+def _print_next(next_tokens: Sequence[tuple[str, float]]) -> None:
+    print("most likely next:")
+    print_table([[f"  {shown(token)}", f"{share:.4f}", share_bar(share)] for token, share in next_tokens])
+
+
+def _print_gradients(view: answers.GradientsView) -> None:
+    of = f" of the weights at {view.checkpoint}" if view.checkpoint else ""
+    age = f", {counted(view.epoch, 'epoch')} trained" if view.epoch is not None else ""
+    print(f"gradient of the loss of {shown(view.target)} ({view.loss:.2f} nats) after position {view.at:,}{of}{age}")
+    print(f"with respect to H of layer {view.layer}, by steps before it, on a log scale:")
+    rows = [["lag", "norm", "", *(["C norm"] if view.cell_norms else [])]]
+    for lag in _lags_shown(len(view.lags), view.num_steps):
+        row = [f"{lag:,}", f"{view.norms[lag]:.3g}", log_bar(view.norms[lag], view.norms)]
+        if view.cell_norms:
+            row.append(f"{view.cell_norms[lag]:.3g}")
+        if lag == view.num_steps:
+            row[2] += " <- training cuts here"
+        rows.append(row)
+    print_table(rows, right=frozenset({0, 1, 3}))
+    print(gradient_sentence(view))
+    if view.spectral_radius is not None:
+        print(f"spectral radius of {view.matrix}: {view.spectral_radius:.3f}; num_steps: {view.num_steps}")
+    if view.clipping is not None:
+        by = f", on average to {view.clipping.factor:.0%} of their length" if view.clipping.factor is not None else ""
+        print(f"last epoch: {view.clipping.share:.0%} of the batches were clipped at norm {view.clipping.limit:g}{by}")
+
+
+def gradient_sentence(view: answers.GradientsView) -> str:
+    """What one sees, with the run's own numbers."""
+    if view.factor is None:
+        return "the gradient has no factor: too few steps, or it vanishes at once"
+    if view.half_life is None:
+        return f"the gradient grows by {view.factor:.3f} a step: it explodes instead of vanishing"
+    words = f"the gradient halves every {view.half_life:.1f} steps (factor {view.factor:.3f})"
+    if view.negligible_after is None:
+        return words
+    return f"{words}: beyond {counted(view.negligible_after, 'step')} less than 1 % is left"
+
+
+def _lags_shown(count: int, cut: int) -> list[int]:
+    """The first ten lags, then fewer and fewer, and the cut."""
+    lags, lag = list(range(min(count, 10))), 10
+    while lag < count:
+        lags.append(lag)
+        lag = max(lag + 1, round(lag * 1.25))
+    return sorted({*lags, *([cut] if cut < count else []), count - 1})
+
+
+def _print_units(view: answers.UnitsView) -> None:
+    direction = ", from right to left" if view.reverse else ""
+    print(f"{view.quantity} of layer {view.layer}{direction}, over {counted(view.num_tokens, 'token')}")
+    rows = [["unit", "follows", "correlation", "", "mean", "saturated"]]
+    for unit in view.units[:LISTED]:
+        correlation, share = f"{unit.correlation:+.3f}", f"{unit.saturated:.0%}"
+        dead = " dead" if unit.is_dead else ""
+        rows.append([
+            str(unit.unit), printable(unit.feature), correlation, share_bar(abs(unit.correlation)), f"{unit.mean:+.2f}",
+            share + dead,
+        ])  # fmt: skip
+    print_table(rows, right=frozenset({0, 2, 4, 5}))
+    print(
+        f"saturated: {view.saturated:.1%} of all values ({view.high:.1%} high, {view.low:.1%} low); "
+        f"{counted(view.dead, 'unit hardly changes', 'units hardly change')}"
+    )
+    if view.activations is not None and view.tokens is not None:
+        print(f"\nunit {view.unit}, {RAMP[0]} lowest to {RAMP[-1]} highest:")
+        middle = (min(view.activations) + max(view.activations)) / 2
+        _print_marked(view.tokens[:MARKED], ramp(view.activations, middle))
+        for name, value in (view.correlations or ())[:5]:
+            print(f"  {value:+.3f}  {printable(name)}")
+
+
+def _print_saliency(view: answers.SaliencyView) -> None:
+    instead = "" if view.target == view.actual else f" (the text has {shown(view.actual)})"
+    print(f"why {shown(view.target)} at position {view.at:,}{instead}: probability {view.probability:.3g}")
+    if not any(view.absolute):
+        print("its score depends on no token before it")
+        return
+    order = sorted(range(len(view.tokens)), key=lambda index: -view.absolute[index])[:LISTED]
+    rows = [["at", "token", "share", ""]]
+    for index in order:
+        sign = "for it" if view.shares[index] > 0 else "against it"
+        rows.append([
+            f"{view.begin + index:,}", shown(view.tokens[index]), f"{view.shares[index]:+.1%}",
+            f"{share_bar(view.absolute[index])} {sign}",
+        ])  # fmt: skip
+    print_table(rows, right=frozenset({0, 2}))
+    recent = max(0, view.at - view.begin - 4 * TEXT_CELLS)
+    print(f"\n{RAMP[0]} against it to {RAMP[-1]} for it:")
+    _print_marked(view.tokens[recent:], ramp(view.shares)[recent:])
+
+
+def _print_tokens(view: answers.TokensView) -> None:
+    print(f"nearest to {shown(view.token)} (id {view.id})")
+    rows = [["by input vectors", "cosine", "by output vectors", "cosine"]]
+    for (near, cosine), (other, other_cosine) in zip(view.neighbours, view.output_neighbours, strict=True):
+        rows.append([shown(near), f"{cosine:.3f}", shown(other), f"{other_cosine:.3f}"])
+    print_table(rows, right=frozenset({1, 3}))
+    print(
+        f"\nthe {view.vectors} vectors on their first two principal components "
+        f"({view.axes[0]:.1%} and {view.axes[1]:.1%} of the variance), the most frequent tokens:"
+    )
+    for line in plane_lines(view.points):
+        print(line)
+
+
+def plane_lines(points: Sequence[tuple[str, float, float]]) -> list[str]:
+    """The points as labels in a rectangle; where two would overlap, the more frequent one is shown."""
+    grid = [[" "] * PLANE_CELLS for _ in range(PLANE_LINES)]
+    shown_points = [(shown_short(token), x, y) for token, x, y in points if math.isfinite(x) and math.isfinite(y)]
+    wide, high = _reach([x for _, x, _ in shown_points]), _reach([y for _, _, y in shown_points])
+    for label, x, y in shown_points:
+        width = cells(label)
+        column = round((max(-1.0, min(x / wide, 1.0)) + 1) / 2 * (PLANE_CELLS - 1 - width))
+        line = grid[round((1 - max(-1.0, min(y / high, 1.0))) / 2 * (PLANE_LINES - 1))]
+        if width and all(cell == " " for cell in line[max(column - 1, 0) : column + width + 1]):
+            line[column : column + width] = [label, *[""] * (width - 1)]
+    return ["".join(line).rstrip() for line in grid]
+
+
+def _reach(values: Sequence[float]) -> float:
+    """The length of an axis to each side: nearly all points are within it, and the others are put at its end."""
+    distances = sorted(map(abs, values))
+    return (distances[int((len(distances) - 1) * 0.97)] or distances[-1] or 1.0) if distances else 1.0
+
+
+def _print_parity(view: answers.ParityView) -> None:
+    print(
+        f"the model from scratch beside torch.nn, with the same weights: {view.batch_size} x {view.num_steps} tokens, "
+        f"{view.device}, {view.precision}"
+    )
+    rows = [["largest difference, relative", ""]]
+    for name, value in (
+        ("outputs", view.output_difference), ("states", view.state_difference),
+        ("gradients", view.gradient_difference), *((f"  {part}", one) for part, one in view.gradients),
+    ):  # fmt: skip
+        rows.append([name, f"{value:.1e}"])
+    print_table(rows, right=frozenset({1}))
+    ratio = view.torch_seconds / view.scratch_seconds if view.scratch_seconds else math.nan
+    print(
+        f"forward and backward: from scratch {view.scratch_seconds * 1e3:.1f} ms, torch.nn "
+        f"{view.torch_seconds * 1e3:.1f} ms ({ratio:.2g} times as long)"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Strips, bars and tokens
+
+
+def strip(values: Sequence[float]) -> str:
+    """A vector in at most ``STRIP_CELLS`` cells: in each, the value of its part that is farthest from zero."""
+    size = max(1, -(-len(values) // STRIP_CELLS))
+    parts = [max(values[begin : begin + size], key=abs) for begin in range(0, len(values), size)]
+    return ramp(parts)
+
+
+def ramp(values: Sequence[float], around: float = 0.0) -> str:
+    """One character a value, between -largest and largest."""
+    finite = [abs(value - around) for value in values if math.isfinite(value)]
+    largest = max(finite, default=0.0)
+    return "".join(_level(value - around, largest) for value in values)
+
+
+def _level(value: float, largest: float) -> str:
+    if not math.isfinite(value):
+        return "?"
+    if abs(value) <= largest / 20:
+        return NEAR_ZERO
+    place = (value / largest + 1) / 2
+    return RAMP[min(int(place * len(RAMP)), len(RAMP) - 1)]
+
+
+def share_bar(share: float) -> str:
+    """A bar of up to ``BAR_CELLS`` for a share between 0 and 1."""
+    return "━" * round(min(max(share, 0.0), 1.0) * BAR_CELLS) if math.isfinite(share) else ""
+
+
+def log_bar(value: float, values: Iterable[float]) -> str:
+    """A bar on a log scale from 1e-6 of the largest value to that value."""
+    largest = max((one for one in values if math.isfinite(one)), default=0.0)
+    if not largest or not value > 0:
+        return ""
+    return share_bar(1 + math.log10(value / largest) / 6)
+
+
+def _print_marked(tokens: Sequence[str], marks: str) -> None:
+    """The tokens in lines, and below each of them its mark, as wide as it is."""
+    line = below = ""
+    for token, mark in zip(tokens, marks, strict=False):
+        label = shown_short(token)
+        if cells(line) + cells(label) > TEXT_CELLS:
+            print(f"  {line}\n  {below}")
+            line = below = ""
+        line += label
+        below += mark * cells(label)
+    if line:
+        print(f"  {line}\n  {below}")
+
+
+def shown(token: str) -> str:
+    """A token in quotes, on one line."""
+    return f"'{printable(token)}'"
+
+
+def shown_short(token: str) -> str:
+    """A token as short as it can be seen: blanks and line ends as signs."""
+    return {" ": "␣", "\n": "⏎"}.get(token, printable(token))
