@@ -1,4 +1,6 @@
-"""Compiles the persistent kernels for GPUs, without one: ``python persistent_compiled.py N``, N times three shapes.
+"""Compiles the persistent kernels for GPUs, without one.
+
+``python -m tests.core.models.recurrence.persistent_compiled N`` compiles N times three shapes.
 
 Looked at is what decides whether they can work at all: the barrier has a release and an acquire, no thread spills its
 registers to slow memory, no step is read ahead of its barrier, and shared memory takes what the plan reckons with.
@@ -12,8 +14,6 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 import triton
 import triton.language as tl

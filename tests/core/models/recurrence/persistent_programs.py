@@ -1,4 +1,6 @@
-"""Runs the programs of a persistent kernel at the same time, one process each: ``python persistent_programs.py``.
+"""Runs the programs of a persistent kernel at the same time, one process each.
+
+By hand: ``python -m tests.core.models.recurrence.persistent_programs``.
 
 Triton's interpreter runs one program after the other, and a barrier would wait for ever. Its atomic operations are real
 ones, though: so each process runs one program of the grid on tensors in shared memory, all of them at once. What comes
@@ -9,14 +11,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import traceback
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 os.environ["TRITON_INTERPRET"] = "1"
-sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 import torch
 import triton.language as tl

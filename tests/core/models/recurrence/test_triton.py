@@ -27,7 +27,7 @@ from core.models.recurrence.triton.launch import Plan
 from core.models.recurrence.triton.plan import TOLERANCE, Choice, choice, plan_of, proof, run
 from core.models.scratch import CELLS
 
-HERE = Path(__file__).parent
+REPOSITORY = Path(__file__).resolve().parents[4]
 PLAN = "core.models.recurrence.triton.plan"
 CPU = torch.device("cpu")
 H100 = {"processors": 132, "shared_bytes": 232_448}
@@ -243,8 +243,9 @@ def test_weights_that_lie_transposed_and_gradients_that_are_slices() -> None:
 def test_programs_that_run_at_the_same_time_wait_for_one_another() -> None:
     """One process for each program, over shared memory: the whole recurrence in one launch, barriers and all."""
     answer = subprocess.run(
-        [sys.executable, str(HERE / "persistent_programs.py")], capture_output=True, text=True, timeout=110
-    )
+        [sys.executable, "-m", "tests.core.models.recurrence.persistent_programs"],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=110,
+    )  # fmt: skip
     assert answer.returncode == 0, answer.stderr[-2000:]
     assert "all the same" in answer.stdout
 
@@ -257,7 +258,7 @@ def test_programs_that_run_at_the_same_time_wait_for_one_another() -> None:
 def test_they_compile_for_gpus_without_spilling(tmp_path: Path, trials: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     answer = subprocess.run(
-        [sys.executable, str(HERE / "persistent_compiled.py"), str(trials)],
+        [sys.executable, "-m", "tests.core.models.recurrence.persistent_compiled", str(trials)], cwd=REPOSITORY,
         env={**environment, "TRITON_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=110 * trials,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr[-2000:]
