@@ -11,7 +11,7 @@ from pathlib import Path
 from core import output
 from core.errors import UserError
 from core.process import pause_collection, require_open_files, speak_utf8, temporary_folder
-from core.runs.saves import check_new_run
+from core.runs.saves import check_new_run, check_saves
 from core.runs.store import find_run
 from tui.serving import require_packages
 
@@ -24,8 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         require_open_files()
-        temporary_folder()
-        options.saves, options.data = checked_folders(options.saves, options.data)
+        if options.read_only:
+            options.saves, options.data = readable_folders(options.saves, options.data)
+        else:
+            temporary_folder()
+            options.saves, options.data = checked_folders(options.saves, options.data)
         run = find_run(options.saves, options.run).path if options.run is not None else None
         if options.serve:
             return _serve(options)
@@ -48,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=HERE / "data", metavar="DIR", help="where the bundled texts are")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--run", metavar="NAME", help="open this run, by its name or its path")
+    parser.add_argument(
+        "--read-only", action="store_true",
+        help="show everything and change nothing, for the screen of a classroom: no training, writing, saving, "
+        "renaming, deleting or downloading, and nothing is remembered",
+    )  # fmt: skip
     parser.add_argument(
         "--serve", action="store_true",
         help="show the playground in a browser instead of this terminal: prints an address on this machine's loopback "
@@ -80,6 +88,7 @@ def _serve(options: argparse.Namespace) -> int:
     output.guard()
     arguments = [f"--saves={options.saves}", f"--data={options.data}", f"--device={options.device}"]
     arguments += [f"--run={options.run}"] if options.run is not None else []
+    arguments += ["--read-only"] if options.read_only else []
     serve(arguments, options.port or 0)
     return 0
 
@@ -98,13 +107,20 @@ def _play(options: argparse.Namespace, run: Path | None) -> int:
     from tui.app import Playground
     from tui.shell.safety_net import SafetyNet
 
-    app = Playground(saves=options.saves, data_dir=options.data, device=options.device, run=run)
+    kind = Playground
+    if options.read_only:
+        from tui.read_only import ReadOnlyPlayground, forbid_changes
+
+        kind = ReadOnlyPlayground
+        forbid_changes()
+    app = kind(saves=options.saves, data_dir=options.data, device=options.device, run=run)
     if options.window:
         from tui.serving.driver import KEYMAP, WindowDriver
 
         app.driver_class = WindowDriver
         app.update_keymap(KEYMAP)
-    app.preferences = preferences
+    if not options.read_only:
+        app.preferences = preferences
     preferences.begin(app)
     net = SafetyNet(app, app.leave)
     with net.spread():
@@ -120,14 +136,25 @@ def _play(options: argparse.Namespace, run: Path | None) -> int:
 
 def checked_folders(saves: Path, data: Path) -> tuple[Path, Path]:
     """Both as absolute paths; creates ``saves`` if it is missing. Raises UserError."""
-    if not os.path.isdir(data):  # Path.is_dir raises if a parent folder may not be entered
-        raise UserError(f"--data must be a folder of texts, got {str(data)!r}")
+    _check_data(data)
     check_new_run(saves)
     try:
         saves.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the folder of runs {saves} cannot be created: {error.strerror}") from None
     return saves.resolve(), data.resolve()
+
+
+def readable_folders(saves: Path, data: Path) -> tuple[Path, Path]:
+    """Both as absolute paths; creates nothing. Raises UserError."""
+    _check_data(data)
+    check_saves(saves)
+    return saves.resolve(), data.resolve()
+
+
+def _check_data(data: Path) -> None:
+    if not os.path.isdir(data):  # Path.is_dir raises if a parent folder may not be entered
+        raise UserError(f"--data must be a folder of texts, got {str(data)!r}")
 
 
 if __name__ == "__main__":

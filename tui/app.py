@@ -95,6 +95,7 @@ class Playground(App[None]):
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, system=True),
     ]  # fmt: skip
 
+    read_only: ClassVar[bool] = False
     current_run: reactive[Path | None] = reactive(None)
 
     def __init__(
@@ -261,7 +262,8 @@ class Playground(App[None]):
         if self._first_run is not None:
             await self.open_run(self._first_run)
         runs = await asyncio.to_thread(training_runs, self.saves)
-        await asyncio.to_thread(remove_outdated, self.saves)
+        if not self.read_only:
+            await asyncio.to_thread(remove_outdated, self.saves)
         if runs and self.current_run is None:
             await self.open_run(runs[0].path)
             words = f"{shown_text(runs[0].name)} is still {runs[0].state}"

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from core.settings.run_config import RunConfig
 
 
+READ_ONLY = "This playground is read-only: it shows everything and changes nothing"
+
+
 class Engines(Protocol):
     """The engines behind the runs, one each."""
 
@@ -44,6 +47,8 @@ class Host(Protocol):
     current_run: Path | None
     saves: Path
     data_dir: Path | None
+    read_only: bool
+    """Whether nothing may be changed: ``READ_ONLY`` says so."""
     device: str
     """The device that new runs train on, as given on the command line."""
     written: tuple[Path, str] | None

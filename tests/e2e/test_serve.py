@@ -96,6 +96,11 @@ async def test_a_window_paints_and_trains(serve: Callable[..., Server], tmp_path
             assert page.refused == [], "the page may load all that it needs"
             assert set(page.statuses.values()) == {200}
             assert all(address.startswith(server.address) for address in page.statuses)
+            columns = page.screen.columns
+            await page.call(
+                "Emulation.setDeviceMetricsOverride", width=800, height=500, deviceScaleFactor=1, mobile=False
+            )
+            await page.wait(lambda text: page.screen.columns < columns and "training · epoch" in text and "│" in text)
             (window,) = server.windows()
             async with chromium.page(
                 server.address

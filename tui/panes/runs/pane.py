@@ -41,7 +41,7 @@ from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
 from tui.panes.runs.actions import KEYS, LIST_ACTIONS, PURPOSES, TRASH_ACTIONS, action_button, refusal
 from tui.panes.runs.run_details import RunDetails
 from tui.panes.runs.run_table import RunTable, TrashTable
-from tui.services import host, listen, stands
+from tui.services import READ_ONLY, host, listen, stands
 from tui.shell.lit_box import LitVertical
 from tui.text.safe import shown_text
 
@@ -231,6 +231,8 @@ class RunsPane(Vertical):
         """Apply ``action`` to the run under the cursor, or say why it is not possible."""
         if self._act is not None and not self._act.is_finished:
             return  # keys typed before its dialog opened are not for the list
+        if host(self).read_only and action not in ("open", "generate"):
+            return self._complain(READ_ONLY)
         run = self.table.selected
         if action == "restore" and not self._in_trash:
             self._act = self._bring_back(self._deleted[-1])

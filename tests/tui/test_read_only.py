@@ -1,0 +1,197 @@
+"""``--read-only``: what would change something says so, and neither a file nor an engine notices anything."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from textual.binding import Binding
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Button
+from textual.widgets._footer import FooterKey
+from textual.widgets._toast import Toast
+
+import tui
+from core.engine.client import EngineClient
+from core.events import State, StateChanged
+from core.runs.trash import delete_run
+from core.settings.run_config import RunConfig
+from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
+from tests.tui.waiting import until
+from tui.app import Playground
+from tui.commands import described
+from tui.panes import PANES
+from tui.panes.runs.run_table import RunTable
+from tui.read_only import CHANGES, ReadOnlyPlayground
+from tui.services import READ_ONLY
+from tui.shell.frame import FrameEdge
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """All that is below a folder: mode, time of the last change, content."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        found[str(path)] = status.st_mode, status.st_mtime_ns, path.read_bytes() if path.is_file() else b""
+    return found
+
+
+@pytest.fixture
+def app(tmp_path: Path, saves: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Playground:
+    """A read-only playground on three runs, and one in the trash; it must ask no engine."""
+    for name in ("first", "second", "third", "gone"):
+        run = made_run(saves, RunConfig(num_hiddens=8), name)
+        write_journal(run, StateChanged(State.TRAINING, 0), *map(scripted_epoch, range(1, 9)))
+        write_journal(run, StateChanged(State.FINISHED, 8))
+    delete_run(run)
+
+    async def started(*_: object) -> EngineClient:
+        raise AssertionError("an engine was started or called")
+
+    for way in ("standby", "attach", "connect"):
+        monkeypatch.setattr(EngineClient, way, started)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return ReadOnlyPlayground(saves, data_dir, run=saves / "first")
+
+
+def all_bindings() -> dict[str, tuple[type[Widget], Binding]]:
+    """Every binding of the project that has an id, and its class."""
+    found = {}
+    for module in pkgutil.walk_packages(tui.__path__, "tui."):
+        if module.name != "tui.__main__":
+            for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+                if kind.__module__.startswith("tui.") and "BINDINGS" in vars(kind):
+                    found |= {item.id: (kind, item) for item in described(kind.BINDINGS) if item.id}
+    return found
+
+
+def notices(app: Playground) -> list[str]:
+    return [str(toast.render()) for toast in app.screen.query(Toast)]
+
+
+async def test_every_key_and_command_that_changes_something_says_so(app: Playground, tmp_path: Path) -> None:
+    known = all_bindings()
+    assert not CHANGES - set(known), "each is the id of a binding"
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: "8/250" in app.query_one("#run-status", FrameEdge).title)
+        before = snapshot(tmp_path)
+        for pane in PANES:
+            await pilot.press(pane.key)
+            await until(pilot, lambda pane=pane: bool(app.query(f"#{pane.id}")))
+        for name in sorted(CHANGES):
+            kind, binding = known[name]
+            app.clear_notifications()
+            await until(pilot, lambda: not notices(app))
+            await app.run_action(binding.action, app.query(kind).first())
+            await until(pilot, lambda: any(READ_ONLY in words for words in notices(app)))
+            assert not isinstance(app.screen, ModalScreen), name
+        assert snapshot(tmp_path) == before
+
+
+async def test_no_command_and_no_button_changes_anything(app: Playground, tmp_path: Path) -> None:
+    """Nothing is in the way here but what the person is told: the last barrier is tested below."""
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: "8/250" in app.query_one("#run-status", FrameEdge).title)
+        before = snapshot(tmp_path)
+        for pane in PANES:
+            await pilot.press(pane.key)
+            await until(pilot, lambda pane=pane: bool(app.query(f"#{pane.id}")))
+        await pilot.pause(1.0)
+        for command in list(app.get_system_commands(app.screen)):
+            if command.title == "Quit":
+                continue
+            command.callback()
+            await pilot.pause(0.05)
+            while isinstance(app.screen, ModalScreen):
+                await pilot.press("escape")
+        for pane in PANES:
+            await pilot.press("escape", pane.key)
+            for button in app.query_one(f"#{pane.id}").query(Button):
+                button.press()
+                await pilot.pause(0.05)
+                for key in ("left", "enter"):
+                    if isinstance(app.screen, ModalScreen):
+                        await pilot.press(key)
+        await pilot.pause(0.5)
+        assert snapshot(tmp_path) == before and app.engines.training() == []
+
+
+async def test_it_shows_that_it_is_read_only_and_opens_runs(app: Playground) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "read-only" in str(app.query_one("#header-device").render()))
+        await until(pilot, lambda: "first · finished" in app.query_one("#run-status", FrameEdge).title)
+        dimmed = {str(key.action): key.has_class("-disabled") for key in app.query(FooterKey)}
+        assert dimmed["train"] and dimmed["scale_rate(1)"] and not dimmed["settings"] and not dimmed["help"]
+        await pilot.press(next(pane.key for pane in PANES if pane.name == "runs"))
+        await until(pilot, lambda: app.query("#runs-table") and app.query_one(RunTable).row_count == 3)
+        while app.query_one(RunTable).selected.name != "third":  # type: ignore[union-attr]
+            await pilot.press("down")
+        await pilot.press("enter")
+        await until(pilot, lambda: "third · finished" in app.query_one("#run-status", FrameEdge).title)
+
+
+PROGRAM = """
+import os, pathlib, shutil, socket, subprocess, sys, tempfile
+from tui.read_only import forbid_changes
+os.chdir(sys.argv[1])
+listening = socket.socket(socket.AF_UNIX)
+listening.bind("socket")
+listening.listen()
+opened = open("old", "rb")
+forbid_changes()
+def tried(work):
+    try:
+        work()
+    except OSError as error:
+        return "read-only" in str(error)
+    return False
+old = pathlib.Path("old")
+ways = {
+    "write": lambda: open("new", "wb"), "append": lambda: open("old", "ab"), "update": lambda: open("old", "r+b"),
+    "create": lambda: open("old", "xb"), "os.open": lambda: os.open("old", os.O_RDWR),
+    "bytes": lambda: os.open(b"new", os.O_CREAT), "cut": lambda: os.open("old", os.O_TRUNC),
+    "rename": lambda: os.rename("old", "new"), "replace": lambda: old.replace("new"), "unlink": old.unlink,
+    "rmdir": lambda: os.rmdir("folder"), "rmtree": lambda: shutil.rmtree("folder"), "mkdir": lambda: os.mkdir("new"),
+    "symlink": lambda: os.symlink("old", "new"), "link": lambda: os.link("old", "new"),
+    "chmod": lambda: old.chmod(0o600), "utime": lambda: os.utime("old"), "truncate": lambda: os.truncate("old", 0),
+    "touch": lambda: pathlib.Path("new").touch(), "text": lambda: old.write_text("x"),
+    "copy": lambda: shutil.copy("old", "new"), "move": lambda: shutil.move("old", "new"),
+    "temporary": lambda: tempfile.mkdtemp(dir="."), "true": lambda: subprocess.run(["true"]), "fork": os.fork,
+    "engine": lambda: subprocess.run([sys.executable, "-m", "core", "engine"]),
+    "download": lambda: subprocess.run([sys.executable, "-m", "core", "download", "x"]),
+    "call": lambda: socket.socket(socket.AF_UNIX).connect("socket"),
+    "at": lambda: os.rename("old", "new", src_dir_fd=os.open(".", os.O_RDONLY)),
+}
+changed = [name for name, work in ways.items() if not tried(work)]
+assert not changed, changed
+assert opened.read() == open("old", "rb").read() == b"old"
+open(os.devnull, "w").write("x")
+told = subprocess.run([sys.executable, "-m", "core", "stats", "--corpus", sys.argv[2]], capture_output=True, text=True)
+assert told.returncode == 0, told.stderr
+print("held")
+"""
+
+
+def test_the_process_refuses_itself_every_change(tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "song.txt").write_text("分开了很久" * 100, "utf-8")
+    before = snapshot(tmp_path)
+    told = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), str(tmp_path / "song.txt")], cwd=ROOT, capture_output=True,
+        text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert told.stdout == "held\n", told.stderr
+    (tmp_path / "socket").unlink()
+    after = snapshot(tmp_path)
+    assert after == before

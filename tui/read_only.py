@@ -1,0 +1,143 @@
+"""``--read-only``: a playground that shows everything and changes nothing, for the screen of a classroom.
+
+It takes three things. The keys and commands in ``CHANGES`` show one sentence instead. No engine is started, asked or
+connected to: an idle engine exits with its last client, so even a connection would change something. And the process
+refuses itself to write a file, to rename or remove one and to start a program, so that nothing depends on ``CHANGES``
+being complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from textual.app import SystemCommand
+from textual.binding import ActiveBinding
+from textual.dom import DOMNode
+from textual.screen import Screen
+
+from core.engine.client import EngineClient
+from core.errors import EngineError
+from core.settings.run_config import RunConfig
+from tui.app import Playground
+from tui.commands import described
+from tui.engines.clients import Engines
+from tui.services import READ_ONLY
+from tui.shell.header import HeaderLine
+
+# The ids of the bindings whose key, or command, changes a run or the user's folders, or needs an engine.
+CHANGES = frozenset((
+    "data.cancel",
+    "train.train", "train.pause", "train.step", "train.stop", "train.rate_up", "train.rate_down", "train.tenth",
+    "train.half", "train.save", "train.new",
+    "generate.write",
+    "runs.resume", "runs.rename", "runs.duplicate", "runs.delete", "runs.restore", "runs.empty",
+    "lab.noise", "lab.book", "lab.compute",
+))  # fmt: skip
+
+
+class ReadOnlyScreen(Screen[None]):
+    """The screen of a read-only playground; its footer dims what changes something."""
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """The keys that are active now."""
+        return {
+            key: active._replace(enabled=active.enabled and active.binding.id not in CHANGES)
+            for key, active in super().active_bindings.items()
+        }
+
+
+class ReadOnlyPlayground(Playground):
+    """The app without its engines, and without what changes something."""
+
+    read_only = True
+
+    @cached_property
+    def engines(self) -> Engines:
+        """No engines: a run that trains is watched by its journal."""
+        return NoEngines(self.post_message, self.saves, self.data_dir)
+
+    async def on_mount(self) -> None:
+        """Say it where the device would be."""
+        self.call_after_refresh(self.query_one(HeaderLine).show_device, "read-only")
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The screen below all dialogs."""
+        return ReadOnlyScreen(id="_default")
+
+    async def run_action(
+        self, action: Any, default_namespace: DOMNode | None = None, namespaces: Mapping[str, DOMNode] | None = None
+    ) -> bool:
+        """Perform an action, or say why not."""
+        target = self if default_namespace is None else default_namespace
+        if any(binding.id in CHANGES and binding.action == action for binding in described(type(target).BINDINGS)):
+            self.refuse()
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """All commands; a screenshot would be a file."""
+        for item in super().get_system_commands(screen):
+            yield item._replace(callback=self.refuse) if item.title == "Screenshot" else item
+
+    def refuse(self) -> None:
+        """Say why nothing happens."""
+        self.notify(READ_ONLY, severity="warning", markup=False)
+
+
+class NoEngines(Engines):
+    """Starts no engine and connects to none; what needs one raises EngineError."""
+
+    def prepare(self, delay: float = 0.0) -> None:
+        """Prepare nothing."""
+
+    async def laboratory(self) -> EngineClient:
+        raise EngineError(READ_ONLY)
+
+    async def client(self, run: Path) -> EngineClient:
+        raise EngineError(READ_ONLY)
+
+    async def attached(self, run: Path) -> bool:
+        return False
+
+    async def create(self, config: RunConfig, name: str | None = None) -> Path:
+        raise EngineError(READ_ONLY)
+
+
+# ---------------------------------------------------------------------- the process
+
+# The statistics of a text are computed by a command, which only prints.
+_ALLOWED = ("-m", "core", "stats")
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_REFUSED = frozenset((
+    "os.chmod", "os.chown", "os.exec", "os.fork", "os.forkpty", "os.link", "os.mkdir", "os.posix_spawn", "os.remove",
+    "os.removexattr", "os.rename", "os.rmdir", "os.setxattr", "os.spawn", "os.symlink", "os.system", "os.truncate",
+    "os.utime", "socket.connect",
+))  # fmt: skip
+
+
+def forbid_changes() -> None:
+    """From now on, and until the process ends, raise OSError where it would change a file, start or call a program."""
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.addaudithook(_audit)
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open":
+        path, _, flags = arguments
+        # A number is a file that is open already. Nothing is kept in a device: the terminal, the null device.
+        is_kept = not isinstance(path, int) and not os.fsdecode(path).startswith("/dev/")
+        refused = is_kept and bool((flags or 0) & _WRITES)
+    elif event == "subprocess.Popen":
+        refused = tuple(arguments[1][1:4]) != _ALLOWED
+    else:
+        refused = event in _REFUSED
+    if refused:
+        raise OSError(errno.EROFS, READ_ONLY)
