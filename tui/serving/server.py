@@ -21,6 +21,7 @@ from tui.serving.window import is_size, show_playground
 
 HOST = "127.0.0.1"
 HEARTBEAT = 15.0  # seconds between two questions whether the browser is still there
+CLOSE_PATIENCE = 2.0  # seconds for the browser to agree that a window is closed
 SHUTDOWN_PATIENCE = 10.0  # seconds; a window's playground is ended by force before
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -78,7 +79,7 @@ class PlaygroundServer:
         return web.Response(text=self._javascript, content_type="text/javascript")
 
     async def _window(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT)
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT, timeout=CLOSE_PATIENCE)
         await socket.prepare(request)
         self._sockets.add(socket)
         try:
