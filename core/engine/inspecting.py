@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,9 +116,17 @@ def inspection_job(session: Session, options: InspectionOptions) -> Iterator[Eve
 
 
 def inspecting(source: Source, options: InspectionOptions) -> Iterator[Events]:
-    """A view, a few milliseconds at a time: ``progress`` events, and ``done`` with the ``answer``."""
-    inspection = Inspection(source.model, source.vocabulary, options, source.own)
-    while (answer := inspection.advance()) is None:
+    """A view, a few milliseconds at a time: ``progress`` events, and ``done`` with the ``answer``.
+
+    ``seconds`` of the last event is the time that it took from the training.
+    """
+    inspection, seconds = Inspection(source.model, source.vocabulary, options, source.own), 0.0
+    while True:
+        began = time.perf_counter()
+        answer = inspection.advance()
+        seconds += time.perf_counter() - began
+        if answer is not None:
+            break
         yield [{"event": "progress", "share": round(inspection.progress, 3)}]
     if isinstance(answer, GradientsView):
         answer = dataclasses.replace(
@@ -128,7 +137,7 @@ def inspecting(source: Source, options: InspectionOptions) -> Iterator[Events]:
             clipping=last_clipping(source.run, source.config),
         )
     # not among the keys of the event: a token's id is not the request's
-    yield [{"event": "done", "answer": answer.to_json()}]
+    yield [{"event": "done", "answer": answer.to_json(), "seconds": round(seconds, 4)}]
 
 
 def last_clipping(run: Run, config: RunConfig) -> Clipping | None:

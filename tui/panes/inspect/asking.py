@@ -34,8 +34,10 @@ class Question:
     weights: int = 0
 
 
-async def answer_to(question: Question, engines: Engines, progress: Progress) -> InspectionAnswer:
+async def answer_to(question: Question, engines: Engines, progress: Progress) -> tuple[InspectionAnswer, float]:
     """Ask; ``progress`` gets shares from 0 to 1 while long work is under way. Cancelled, it cancels the work.
+
+    Returns the answer, and the seconds of the engine's time that it took.
 
     Raises RunError, EngineError.
     """
@@ -48,7 +50,7 @@ async def answer_to(question: Question, engines: Engines, progress: Progress) ->
                 if event["event"] == "progress":
                     progress(float(event["share"]))
                 elif event["event"] == "done":
-                    return read_inspection(event["answer"])
+                    return read_inspection(event["answer"]), float(event.get("seconds", 0.0))
             except MALFORMED:
                 raise EngineError(UNKNOWN_FORM) from None
     raise EngineError(UNKNOWN_FORM)

@@ -177,18 +177,19 @@ class InspectPane(Vertical):
     @work(exclusive=True, group="inspect")
     async def _ask(self) -> None:
         """Ask until all that is shown is known."""
-        began = time.monotonic()
+        spent = 0.0
         while stands(self) and self.display and (question := self.subject.wanted()) is not None:
             self._question, self._asked_at = question, time.monotonic()
             self._show_state()
             try:
-                answer = await answer_to(question, host(self).engines, self._progress)
+                answer, seconds = await answer_to(question, host(self).engines, self._progress)
             except (UserError, EngineError) as error:
                 self.subject.fail(question, str(error))
             else:
                 self.subject.take(question, answer)
+                spent += seconds
             self._share = None
-            self._pause = min(LONGEST_PAUSE, max(REFRESH_SECONDS, (time.monotonic() - began) / SHARE))
+            self._pause = min(LONGEST_PAUSE, max(REFRESH_SECONDS, spent / SHARE))
             if stands(self):
                 self._show()
         self._question = None
@@ -375,7 +376,9 @@ class InspectPane(Vertical):
     def _sought(self, event: ViewBox.Sought) -> None:
         self._close_lines()
         if event.words is not None:
-            self.subject.view.search(event.words)
+            missing = self.subject.view.search(event.words)
+            if missing:
+                self.notify(missing, severity="warning", markup=False)
             self._acted(True)
 
     def _close_lines(self) -> None:

@@ -62,9 +62,10 @@ class Tokens(View[TokensView]):
         self.token = None
         self.do_whole()
 
-    def search(self, words: str) -> None:
+    def search(self, words: str) -> str:
         """Look at the token that was typed."""
         self.token, self._token_at = words or None, self.place.at
+        return ""
 
     def do_vectors(self) -> bool:
         """Input or output vectors on the plane."""

@@ -84,14 +84,18 @@ class Units(View[UnitsView]):
         self._rank_anew()
         return True
 
-    def search(self, words: str) -> None:
+    def search(self, words: str) -> str:
         """Rank by a feature, part of its name is enough; a number chooses that unit; nothing ranks by the best."""
         words = words.strip()
+        names = [feature.name for feature in self.answer.features] if self.answer is not None else []
         if words.isdecimal() and self.place.text is not None:
             self.unit = min(int(words), self.place.text.hidden - 1)
-        else:
+        elif any(words.casefold() in name.casefold() for name in names) or not words:
             self.feature = words or None
             self._rank_anew()
+        else:
+            return f"This text has no feature ‘{shown_text(words)}’, only: {shown_text(', '.join(names)) or 'none'}."
+        return ""
 
     # ------------------------------------------------------------------ what is said
 

@@ -164,8 +164,9 @@ class View(Generic[AnswerT]):
         """Select the row under the pointer; returns whether that needs another answer."""
         return False
 
-    def search(self, words: str) -> None:
-        """Take what was typed after ``/``."""
+    def search(self, words: str) -> str:
+        """Take what was typed after ``/``; returns a sentence if there is no such thing."""
+        return ""
 
     def window(self, height: int) -> range:
         """The rows that are visible in ``height``, the selected one among them."""

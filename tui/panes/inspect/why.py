@@ -54,9 +54,10 @@ class Why(View[SaliencyView]):
         super().forget()
         self.target = None
 
-    def search(self, words: str) -> None:
+    def search(self, words: str) -> str:
         """Explain the token that was typed."""
         self.choose(words or None)
+        return ""
 
     # ------------------------------------------------------------------ what is said
 

@@ -119,9 +119,14 @@ async def test_the_units_colour_the_text(tmp_path: Path) -> None:
         assert len(backgrounds) > 3
         await pilot.press("down")
         await until(pilot, lambda: "Unit 0 falls with ‘a blank’" in sentence(app) and view.answer.unit == 0)
+        await pilot.press("slash", *"blank", "enter")
+        await until(pilot, lambda: {"feature": "blank", "unit": 3}.items() <= client.asked[-1].items())
+        await until(pilot, lambda: "ranked by ‘blank’" in edges(app))
         await pilot.press("slash", *"quotes", "enter")
-        await until(pilot, lambda: {"feature": "quotes", "unit": 3}.items() <= client.asked[-1].items())
-        await until(pilot, lambda: "ranked by ‘quotes’" in edges(app))
+        await until(
+            pilot, lambda: app.notices == ["This text has no feature ‘quotes’, only: position in the line, a blank."]
+        )
+        assert view.feature == "blank" and view.answer is not None
         await pilot.press("slash", "7", "enter")
         await until(pilot, lambda: view.answer.unit == 7 and "Unit 7" in sentence(app))
         asked = len(client.asked)
