@@ -28,7 +28,7 @@ KEYS: list[BindingType] = [
     Binding("r", "act('resume')", "Resume", tooltip=HELP["resume"], id="runs.resume"),
     Binding("n", "act('rename')", "Rename", tooltip=HELP["rename"], id="runs.rename"),
     Binding("d", "act('duplicate')", "Duplicate", tooltip=HELP["duplicate"], id="runs.duplicate"),
-    # Not backspace: that is what one types after a mistake.
+    # Not backspace: that is the key for a typing mistake.
     Binding("delete", "act('delete')", "Delete", key_display="del", tooltip=HELP["delete"], id="runs.delete"),
     Binding("u", "act('restore')", "Restore", tooltip=HELP["restore"], id="runs.restore"),
     Binding("e", "act('empty')", "Empty trash", tooltip=HELP["empty"], id="runs.empty"),
@@ -48,12 +48,12 @@ PURPOSES = {"open": "watch", "generate": "generate", "resume": "resume"}
 
 
 def refusal(run: RunSummary, action: str) -> str:
-    """Why ``action`` cannot be done with ``run``, in a sentence; empty where it can."""
+    """Why ``action`` cannot be done with ``run``, in a sentence; empty if it can."""
     if run.problem and action in (*PURPOSES, "duplicate"):
         return run.problem
     if run.state in (State.TRAINING, State.PAUSED) and not run.problem and action in ("rename", "delete"):
         verb = {"rename": "renamed", "delete": "deleted"}[action]
         return f"{run.name} is {run.state}: stop it in Train first, then it can be {verb}"
     if run.state == State.TRAINING and action == "resume":
-        return f"{run.name} is training already: open it to watch"
+        return f"{run.name} is already training: open it to watch"
     return ""

@@ -67,7 +67,7 @@ class RunsPane(Vertical):
         self._select: Path | None = None  # the run that gets the cursor when the list is read next
         self._in_trash = False
         self._deleted: list[Path] = []  # folders in the trash of the runs deleted here, to be restored one by one
-        self._notices: dict[Path, Notification] = {}  # what is said of them
+        self._notices: dict[Path, Notification] = {}  # the notice of each
 
     def compose(self) -> ComposeResult:
         with LitVertical(id="runs-list", classes="box"):
@@ -308,10 +308,10 @@ class RunsPane(Vertical):
     async def _bring_back(self, path: Path) -> None:
         with self._complaining():
             if path in self._deleted:
-                self._deleted.remove(path)  # also if it was restored in another way
+                self._deleted.remove(path)  # even if it was restored in another way
             restored = await self._try(lambda: restore_run(path))
             if path in self._notices:
-                self._notices.pop(path).timeout = 0.0  # it goes when the next notice comes
+                self._notices.pop(path).timeout = 0.0  # it disappears when the next notice appears
             self._done(restored_words(path.name, restored.name), restored.path)
 
     @work

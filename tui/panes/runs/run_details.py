@@ -1,4 +1,4 @@
-"""What is known of one run, beside the list: its text, the settings that are not the usual ones, and its curve."""
+"""The details of one run, beside the list: its text, the settings that differ from their defaults, and its curve."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Known:
 
 
 def perplexities(path: Path, places: int = PLACES) -> list[Point]:
-    """The perplexities of a run: all of a short journal, those at so many places and at the end of a long one."""
+    """The perplexities of a run: all of a short journal; of a long one, those at ``places`` places and at its end."""
     found: dict[int, Point] = {}
     try:
         with open_to_read(path) as file:
@@ -92,7 +92,7 @@ def _point(line: bytes) -> Point | None:
 
 
 def curve_of(curve: tuple[Point, ...]) -> Draw:
-    """The perplexity over the epochs, as a logarithm; held out beside training where there is such."""
+    """The chart of perplexity by epoch on a logarithmic axis: of training, and held out if text is held out."""
     epochs = [point.epoch for point in curve]
     series = [Series("training", epochs, [point.training for point in curve])]
     if any(point.held_out is not None for point in curve):
@@ -109,7 +109,7 @@ def curve_of(curve: tuple[Point, ...]) -> Draw:
 
 
 class RunDetails(Container):
-    """Shows one run. Its folder is read in a thread; what the summary knows is there at once."""
+    """Shows one run: its summary at once, the rest when a thread has read its folder."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -198,11 +198,11 @@ def _known(path: Path) -> _Known:
 
 def _changed(facts: RunMetadata) -> list[tuple[str, str]]:
     """The settings that differ from their defaults, as label and value."""
-    told = {"corpus", "cell", "implementation", "num_hiddens", "num_layers", "num_epochs"}
+    shown_above = {"corpus", "cell", "implementation", "num_hiddens", "num_layers", "num_epochs"}
     changed = []
     for setting in settings():
         value = getattr(facts.config, setting.name)
-        if value != setting.default and setting.name not in told and setting.relevant(facts.config):
+        if value != setting.default and setting.name not in shown_above and setting.relevant(facts.config):
             words = ("yes" if value else "no") if isinstance(value, bool) else shown(value)
             changed.append((setting.label, words))
     return changed

@@ -37,7 +37,7 @@ LOUD = (State.FAILED, State.DIVERGED, State.INTERRUPTED)
 
 
 def state_words(run: RunSummary) -> str:
-    """The state of a run with its sign; a damaged folder is told apart from a failed training."""
+    """The state of a run with its sign; ``damaged``, not ``failed``, for a folder that cannot be read."""
     if run.problem:
         return "✗ damaged"
     return f"{SIGNS.get(run.state, '?')} {run.state}"
@@ -57,7 +57,7 @@ def age_text(created: str, now: datetime.datetime) -> str:
 
 @dataclass(frozen=True)
 class _Column:
-    """``rank`` orders the columns by how soon they are left out: the highest goes first."""
+    """A column of the table. On a narrow screen, the columns with the highest ``rank`` are left out first."""
 
     key: str
     label: str
@@ -119,7 +119,7 @@ class RunTable(DataTable[Text]):
         self.app.theme_changed_signal.subscribe(self, lambda _: self.show(self._runs, repaint=True))
 
     def on_click(self, event: events.Click) -> None:
-        """Textual's table opens a row at a single click where the cursor is on it already: half of a double click."""
+        """Textual opens the row under the cursor at a single click, which is the first half of a double click."""
         row = event.style.meta.get("row", -1)
         if row >= 0:
             event.prevent_default().stop()
@@ -132,7 +132,7 @@ class RunTable(DataTable[Text]):
             self.show(self._runs)
 
     def show(self, runs: Sequence[RunSummary], repaint: bool = False) -> None:
-        """Show ``runs``; only what has changed is painted, and the cursor stays on its run, or else where it was."""
+        """Show ``runs``, painting only what has changed. The cursor stays on its run, or on its row without it."""
         same_rows = [run.path for run in runs] == [run.path for run in self._runs]
         before, old_runs = self.cursor_row, self._runs
         self._runs = tuple(runs)
@@ -226,7 +226,7 @@ _LEFT = _Column("left", "in the trash", 12, 1, lambda *_: "")
 
 
 class TrashTable(RunTable):
-    """Shows deleted runs, and how long each stays; there is nothing to open."""
+    """Shows deleted runs and how long each is kept. Enter does nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Open", show=False, id="trash.none")]
     columns_known = (COLUMNS[0], _LEFT, *(column for column in COLUMNS if column.key not in ("name", "state")))
