@@ -152,7 +152,7 @@ class GradientsView(InspectionAnswer):
     Attributes:
         lags: 0, 1, 2, ...: steps before position ``at``, back to the beginning of the text or ``MOST_LAGS``.
         norms: the Euclidean norm of dLoss/dH, H the hidden state so many steps before; Loss in nats.
-        cell_norms: the same for the cell state C of an LSTM, else null.
+        cell_norms: the same for the cell state C of an LSTM, counting its way through H of the same step; else null.
         factor: the geometric mean ratio of a norm to the one before it; null if there is none.
         spectral_radius: the largest absolute eigenvalue of ``matrix``: W_hh, of the LSTM W_hc.
         half_life: steps in which the norm halves, log(1/2) / log(factor); null if it does not shrink.

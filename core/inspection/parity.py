@@ -53,7 +53,15 @@ def parity(model: LanguageModel, ids: Tensor, targets: Tensor) -> Generator[None
         model: any; one of torch.nn is compared as a model from scratch that has its weights.
         ids, targets: (batch, num_steps), on the model's device.
     """
-    scratch, reference = scratch_model(model), Reference(model)
+    scratch = scratch_model(model)
+    yield
+    return (yield from compared(scratch, Reference(model), ids, targets))
+
+
+def compared(
+    scratch: LanguageModel, reference: Reference, ids: Tensor, targets: Tensor
+) -> Generator[None, None, ParityView]:
+    """Compare a model from scratch with torch.nn's modules over a batch, see ``parity``."""
     yield
     with torch.no_grad():  # left before a yield: between two slices a training computes gradients
         ours = Outputs(*scratch(ids, scratch.begin_state(len(ids))))
@@ -80,7 +88,7 @@ def parity(model: LanguageModel, ids: Tensor, targets: Tensor) -> Generator[None
         batch_size=ids.shape[0],
         num_steps=ids.shape[1],
         device=str(ids.device),
-        precision=model.config.precision,
+        precision=scratch.config.precision,
         gradients=tuple(gradients.items()),
     )
 
@@ -103,7 +111,7 @@ def scratch_model(model: LanguageModel) -> LanguageModel:
     config = model.config.replace(implementation="scratch")
     bias = model.output_layer()[1]
     with _undrawn(bias.device):
-        found = build_model(config, model.vocabulary_size, bias.device)
+        found = build_model(config, model.vocabulary_size, bias.device).to(bias.dtype)
     with torch.no_grad():
         for row in range(model.num_layers * model.directions):
             for own, given in zip(found.stored_layer(row), model.stored_layer(row), strict=True):

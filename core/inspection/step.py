@@ -47,7 +47,7 @@ def step(
         stages, names = _recorded(weights, inputs[0], state, p, reverse)
         Y, scores = _scores(weights, trace.outputs[index])
         probabilities = torch.softmax(Y, dim=-1)
-        separate, concatenated, difference = _identity(inputs[0], state[0], p, names)
+        separate, concatenated, difference = _identity(inputs[0], state[0], p, names, _state_names(reverse)[0])
     following = text.tokens(place + 1, place + 2)[0] if place + 1 < text.span(place)[1] else None
     probability = float(probabilities[text.ids[place + 1]]) if following is not None else None
     is_one_hot = layer == 1 and weights.embedding is None
@@ -130,7 +130,7 @@ def _scores(weights: Weights, H: Tensor) -> tuple[Tensor, list[Stage]]:
     return Y.flatten(), [stage(name, tensor) for name, tensor in recording.stages]
 
 
-def _identity(X: Tensor, H: Tensor, p: Parameters, names: list[str]) -> tuple[Stage, Stage, float]:
+def _identity(X: Tensor, H: Tensor, p: Parameters, names: list[str], H_name: str) -> tuple[Stage, Stage, float]:
     """X W_xh + H W_hh and [X H] [W_xh; W_hh] of the first equation's gate, and the largest difference over all gates.
 
     One-hot rows are those of the token that is read: the others multiply zeros.
@@ -143,7 +143,6 @@ def _identity(X: Tensor, H: Tensor, p: Parameters, names: list[str]) -> tuple[St
         separate, concatenated = X @ W_x + H @ W_h, XH @ torch.cat((W_x, W_h))  # (1, hidden)
         difference = max(difference, float((separate - concatenated).abs().max()))
         both = (separate, concatenated) if gate == first else both
-    H_name = "H_{t-1}"
     left = f"X_t W_x{first} + {H_name} W_h{first}"
     right = f"[X_t {H_name}] [W_x{first}; W_h{first}]"
     return stage(left, both[0]), stage(right, both[1]), difference
