@@ -74,12 +74,12 @@ def listen(widget: Widget, handlers: Mapping[type[Any], Callable[[Any], object]]
 
     def hear(message: Message) -> object:
         handler = handlers.get(type(message))
-        return handler(message) if handler is not None and stands(widget) else None
+        return handler(message) if handler is not None and is_alive(widget) else None
 
     host(widget).news.subscribe(widget, hear)
 
 
-def stands(widget: Widget) -> bool:
+def is_alive(widget: Widget) -> bool:
     """Whether ``widget`` is mounted and its app runs.
 
     Check it after every ``await`` of a worker and at every tick: while an app closes, a widget outlives its children.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
 
-from tui.services import stands
+from tui.services import is_alive
 
 LIT = "-lit"
 
@@ -25,7 +25,7 @@ class LitBorder(Widget):
         self.call_later(self._light)
 
     def _light(self) -> None:
-        if stands(self) and self.has_focus_within != self.has_class(LIT):
+        if is_alive(self) and self.has_focus_within != self.has_class(LIT):
             self.set_class(self.has_focus_within, LIT, update=False)
             for node in (self, *self.children):
                 self.app.stylesheet.apply(node)

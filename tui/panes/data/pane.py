@@ -32,7 +32,7 @@ from tui.panes.data.download_card import DownloadCard, Fetch, facts_of
 from tui.panes.data.ngram_charts import bars_of, zipf_of
 from tui.panes.data.path_input import PathInput
 from tui.panes.data.text_list import TextList
-from tui.services import host, stands
+from tui.services import host, is_alive
 from tui.shell.lit_box import LitScroll, LitVertical
 from tui.text.cells import clip_cells
 from tui.text.safe import shown_text
@@ -119,7 +119,7 @@ class DataPane(Horizontal):
     @work(exclusive=True, group="texts")
     async def _list_texts(self, highlight: str = "") -> None:
         found = await asyncio.to_thread(texts, host(self).data_dir)
-        if not stands(self):
+        if not is_alive(self):
             return
         here = {text.name for text in found}
         self.query_one(TextList).show(found, [entry for entry in DOWNLOADS if entry.name not in here], highlight)
@@ -184,14 +184,14 @@ class DataPane(Horizontal):
         try:
             facts = await describe(source, data_dir=host(self).data_dir, **values)  # type: ignore[arg-type]
         except CorpusError as error:
-            if not stands(self):
+            if not is_alive(self):
                 return
             view.border_title = Content(name)
             self._facts, self._is_reading, self._use_soon = None, False, False
             self._say(str(error), error=True)
             return
         beginning = await asyncio.to_thread(head, Path(str(facts["path"])), str(facts["encoding"]))
-        if not stands(self):
+        if not is_alive(self):
             return
         self._show(facts, beginning)
         self._set_usable({"corpus": source, **{name: values[name] for name in TEXT_SETTINGS}})
@@ -266,7 +266,7 @@ class DataPane(Horizontal):
     @work(exclusive=True, group="question")
     async def _ask_and_download(self, entry: Download) -> None:
         question = ConfirmDialog(f"Download {entry.name}?", facts_of(entry), "Download")
-        if await self.app.push_screen_wait(question) and stands(self):
+        if await self.app.push_screen_wait(question) and is_alive(self):
             self._fetches[entry.name] = Fetch()
             self._show_fetches()
             self.run_worker(self._download(entry), group=f"download-{entry.name}", exclusive=True, exit_on_error=False)
@@ -274,21 +274,21 @@ class DataPane(Horizontal):
     async def _download(self, entry: Download) -> None:
         def progress(done: int, _total: int) -> None:
             self._fetches[entry.name] = Fetch(done)
-            if stands(self):
+            if is_alive(self):
                 self._show_fetches()
 
         try:
             await download(entry.name, data_dir=host(self).data_dir, progress=progress)
         except CorpusError as error:
             self._fetches[entry.name] = Fetch(running=False, error=str(error))
-            if stands(self):
+            if is_alive(self):
                 self._show_fetches()
             return
         except asyncio.CancelledError:
             self._fetches.pop(entry.name, None)
             raise
         self._fetches.pop(entry.name, None)
-        if not stands(self):
+        if not is_alive(self):
             return
         self.post_message(TextsChanged())
         self.notify(f"{entry.name} is downloaded", markup=False)

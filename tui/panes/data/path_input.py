@@ -19,7 +19,7 @@ from textual.widgets.option_list import Option
 from tui.corpora.statistics import matches
 from tui.forms.drop_down import PagedList
 from tui.forms.plain_input import PlainInput
-from tui.services import stands
+from tui.services import is_alive
 from tui.text.safe import shown_text
 
 SHOWN = 40
@@ -183,7 +183,7 @@ class PathInput(Vertical):
     @work(exclusive=True, group="path")
     async def _look_up(self, typed: str) -> None:
         self._matches = await asyncio.to_thread(matches, typed, SHOWN) if typed else []
-        if not stands(self):
+        if not is_alive(self):
             return
         if self._matches == [typed]:
             self._matches = []

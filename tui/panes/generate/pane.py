@@ -32,7 +32,7 @@ from tui.panes.generate.run_choice import RunChoice
 from tui.panes.generate.token_details import SHADINGS
 from tui.panes.generate.token_view import TokenView, legend
 from tui.panes.generate.written_text import WrittenText
-from tui.services import host, listen, stands
+from tui.services import host, is_alive, listen
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
 from tui.text.safe import shown_text
@@ -143,7 +143,7 @@ class GeneratePane(Horizontal):
             self.choose(event.path)
 
     def _look(self) -> None:
-        if self.display and stands(self):
+        if self.display and is_alive(self):
             self._choice.look()
 
     def _current_run_changed(self, path: Path | None) -> None:
@@ -229,25 +229,25 @@ class GeneratePane(Horizontal):
                     # Many pieces may be ready: let the screen work between them.
                     await asyncio.sleep(0)
         except asyncio.CancelledError:
-            if stands(self):
+            if is_alive(self):
                 generation.stop()
             raise
         except (UserError, EngineError) as error:
-            if stands(self):
+            if is_alive(self):
                 self._fail(generation, str(error))
         except (KeyError, TypeError, ValueError, AttributeError):
-            if stands(self):
+            if is_alive(self):
                 generation.fail(UNKNOWN_FORM)
         finally:
             painter.stop()
             self._writing = None
-            if stands(self):
+            if is_alive(self):
                 self._show_activity()
 
     async def _take(self, event: dict[str, Any], generation: Generation) -> None:
         if event.get("event") == "text":
             generation.add(event)
-        elif event.get("event") == "done" and stands(self):
+        elif event.get("event") == "done" and is_alive(self):
             self._paint(generation)
             await generation.finish(event)
             self.form.note_prefix(unknown_words([str(token) for token in event.get("unknown") or ()]))
@@ -262,7 +262,7 @@ class GeneratePane(Horizontal):
 
     def _paint(self, generation: Generation) -> None:
         """Show new pieces. The view follows the end, unless the user has scrolled away or is in a text."""
-        if not stands(self):
+        if not is_alive(self):
             return
         history = self.query_one("#generate-history", VerticalScroll)
         at_end = history.scroll_y >= history.max_scroll_y - 1 and not self.reading
@@ -357,7 +357,7 @@ class GeneratePane(Horizontal):
 
     def _show_cursor(self, written: WrittenText) -> None:
         """Scroll to the cursor."""
-        if not stands(self) or not written.is_attached:
+        if not is_alive(self) or not written.is_attached:
             return
         history = self.query_one("#generate-history", VerticalScroll)
         top = written.region.y - history.scrollable_content_region.y + round(history.scroll_y)

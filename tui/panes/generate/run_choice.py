@@ -19,7 +19,7 @@ from core.runs.store import list_runs
 from core.runs.summary import RunSummary, run_summary
 from tui.forms.drop_down import DropDown
 from tui.panes.generate.writer_facts import WriterFacts, writer_facts
-from tui.services import host, stands
+from tui.services import host, is_alive
 from tui.text.cells import distinct_labels
 from tui.text.safe import shown_text
 
@@ -71,7 +71,7 @@ class RunChoice(Vertical):
     def look(self) -> None:
         """Read the chosen run again; the whole list only at every fifth call."""
         # On a slow disk a reading that is restarted at every call would never finish.
-        if not stands(self) or (self._reading is not None and not self._reading.is_finished):
+        if not is_alive(self) or (self._reading is not None and not self._reading.is_finished):
             return
         self._looks += 1
         if self._looks % LIST_EVERY and self.run is not None:
@@ -82,7 +82,7 @@ class RunChoice(Vertical):
     @work(exclusive=True, group="runs")
     async def _reload(self) -> None:
         runs = tuple(run for run in await asyncio.to_thread(list_runs, host(self).saves) if not run.problem)
-        if not stands(self):
+        if not is_alive(self):
             return
         select = self.query_one(Select)
         # The choice is kept until a list that contains it has been read.
@@ -109,7 +109,7 @@ class RunChoice(Vertical):
     async def _look_at(self, path: Path) -> None:
         """Read the state and the epoch of one run."""
         summary = await asyncio.to_thread(run_summary, Run(path))
-        if not summary.problem and stands(self):
+        if not summary.problem and is_alive(self):
             self._runs = tuple(summary if run.path == path else run for run in self._runs)
             self.post_message(self.Changed(self))
 
@@ -127,6 +127,6 @@ class RunChoice(Vertical):
     @work(exclusive=True, group="facts")
     async def _know(self, path: Path) -> None:
         facts = await asyncio.to_thread(writer_facts, path)
-        if stands(self):
+        if is_alive(self):
             self.facts, self.has_facts = facts, True
             self.post_message(self.Changed(self))

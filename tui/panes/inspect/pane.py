@@ -26,7 +26,7 @@ from tui.panes.inspect.parts import Canvas, LineInput, ViewTabs, shown_lines, ty
 from tui.panes.inspect.subject import KINDS, Subject
 from tui.panes.inspect.token_text import TokenText
 from tui.scheduling import schedule
-from tui.services import host, listen, stands
+from tui.services import host, is_alive, listen
 
 REFRESH_SECONDS = 1.0  # at least, between two looks at weights that are being trained
 SHARE = 0.03  # of the engine's time, at most, that these looks take
@@ -118,7 +118,7 @@ class InspectPane(Vertical):
         path = self.subject.run
         if path is not None:
             known = await asyncio.to_thread(read_files, path, host(self).saves)
-            if stands(self) and path == self.subject.run:
+            if is_alive(self) and path == self.subject.run:
                 self.subject.know(*known)
                 self._show_state()
 
@@ -155,7 +155,7 @@ class InspectPane(Vertical):
 
     def _refresh_view(self) -> None:
         self._refreshing = False
-        if stands(self):
+        if is_alive(self):
             self.subject.look_anew()
             self._show_state()
             self._look()
@@ -164,7 +164,7 @@ class InspectPane(Vertical):
 
     def _look(self) -> None:
         """Ask for what is shown, unless it is known. What is asked already is waited for, unless it takes long."""
-        if not self.display or not stands(self):
+        if not self.display or not is_alive(self):
             return
         wanted, asked = self.subject.wanted(), self._question
         if wanted is None:
@@ -178,7 +178,7 @@ class InspectPane(Vertical):
     async def _ask(self) -> None:
         """Ask until all that is shown is known."""
         spent = 0.0
-        while stands(self) and self.display and (question := self.subject.wanted()) is not None:
+        while is_alive(self) and self.display and (question := self.subject.wanted()) is not None:
             self._question, self._asked_at = question, time.monotonic()
             self._show_state()
             try:
@@ -190,12 +190,12 @@ class InspectPane(Vertical):
                 spent += seconds
             self._share = None
             self._pause = min(LONGEST_PAUSE, max(REFRESH_SECONDS, spent / SHARE))
-            if stands(self):
+            if is_alive(self):
                 self._show()
         self._question = None
 
     def _progress(self, share: float) -> None:
-        if stands(self) and time.monotonic() - self._asked_at >= LONG_SECONDS:
+        if is_alive(self) and time.monotonic() - self._asked_at >= LONG_SECONDS:
             self._share = share
             self._show_state()
 

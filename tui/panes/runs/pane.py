@@ -41,7 +41,7 @@ from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
 from tui.panes.runs.actions import KEYS, LIST_ACTIONS, PURPOSES, TRASH_ACTIONS, action_button, refusal
 from tui.panes.runs.run_details import RunDetails
 from tui.panes.runs.run_table import RunTable, TrashTable
-from tui.services import READ_ONLY, host, listen, stands
+from tui.services import READ_ONLY, host, is_alive, listen
 from tui.shell.lit_box import LitVertical
 from tui.text.safe import shown_text
 
@@ -133,7 +133,7 @@ class RunsPane(Vertical):
                 places = len(await asyncio.to_thread(deleted_places, saves))
         except RunError as error:
             problem = shown_text(str(error))
-        if not stands(self) or in_trash != self._in_trash:
+        if not is_alive(self) or in_trash != self._in_trash:
             return
         if in_trash:
             self._show_trash(deleted, problem)

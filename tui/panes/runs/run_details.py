@@ -27,7 +27,7 @@ from core.units import bytes_text, counted, date_text
 from tui.charts import Drawing, Series, line_chart
 from tui.charts.widget import Chart, Draw
 from tui.panes.runs.run_table import state_words
-from tui.services import stands
+from tui.services import is_alive
 from tui.text.cells import clip_cells
 from tui.text.safe import shown_text
 from tui.themes import QUIET
@@ -140,7 +140,7 @@ class RunDetails(Container):
         if self._known is not None or run.problem:
             await asyncio.sleep(0.2)
         self._known = await asyncio.to_thread(_known, run.path)
-        if not stands(self):
+        if not is_alive(self):
             return
         self._paint()
         chart = self.query_one(Chart)

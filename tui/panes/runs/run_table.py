@@ -132,7 +132,7 @@ class RunTable(DataTable[Text]):
             self.show(self._runs)
 
     def show(self, runs: Sequence[RunSummary], repaint: bool = False) -> None:
-        """Show ``runs``, painting only what has changed. The cursor stays on its run, or on its row without it."""
+        """Show ``runs``, painting only what has changed. The cursor stays on its run, or in its row."""
         same_rows = [run.path for run in runs] == [run.path for run in self._runs]
         before, old_runs = self.cursor_row, self._runs
         self._runs = tuple(runs)

@@ -19,7 +19,7 @@ from core.training.preflight import TextFacts, device_named, preflight
 from tui.corpora.downloads import not_here, not_here_words
 from tui.corpora.statistics import describe
 from tui.panes.train.preflight import CUT, preflight_lines
-from tui.services import stands
+from tui.services import is_alive
 from tui.shell.breakpoints import is_short, when_short_changes
 from tui.text.safe import shown_text
 
@@ -65,7 +65,7 @@ class FormFacts(Static):
     async def learn_paces(self, saves: Path) -> None:
         """Read the speed of earlier runs."""
         found = await asyncio.to_thread(paces, saves)
-        if stands(self):
+        if is_alive(self):
             self._paces = found
             self._paint()
 
@@ -113,7 +113,7 @@ class FormFacts(Static):
         if config is None or _key(config) in self._counted:
             return
         found = await counted(config, self._data_dir)
-        if stands(self):
+        if is_alive(self):
             self._counted[_key(config)] = found
             self._paint()
 

@@ -40,7 +40,7 @@ from tui.panes.train.plan import LIVE, differs, kept_texts
 from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.run_view import CurvePanel
 from tui.panes.train.settings_form import SettingsForm
-from tui.services import host, listen, stands
+from tui.services import host, is_alive, listen
 from tui.text.safe import shown_text
 
 if TYPE_CHECKING:
@@ -374,7 +374,7 @@ class TrainPane(TrainParts):
             return
         body = "The same name saves now; another name saves a copy."
         name = await self.app.push_screen_wait(NameDialog("Save", run.name, "Save", check_name, body))
-        if name is not None and stands(self):
+        if name is not None and is_alive(self):
             await self._training.guarded(self._training.save(run, name))
 
     def _show_errors(self) -> None:

@@ -29,7 +29,7 @@ from tui.panes.train.recovery import Recovery
 from tui.panes.train.samples import Samples
 from tui.panes.train.status_line import BETWEEN, model_words, status_words
 from tui.scheduling import schedule
-from tui.services import stands
+from tui.services import is_alive
 from tui.shell.frame import FrameEdge
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import cell_len
@@ -227,7 +227,7 @@ class RunView(LitVertical):
             self._paint()
 
     def _paint(self, everything: bool = False) -> None:
-        if not stands(self):
+        if not is_alive(self):
             return
         self._painted_at = time.monotonic()
         run, before = self._run, self._painted

@@ -19,7 +19,7 @@ from tui.engines.watched_run import WatchedRun
 from tui.messages import RunsChanged
 from tui.panes.train.parts import TrainParts
 from tui.panes.train.plan import live_edits
-from tui.services import Engines, host, stands
+from tui.services import Engines, host, is_alive
 from tui.text.safe import shown_text
 
 NO_ENGINE = "starting an engine: loading its libraries takes a few seconds …"
@@ -47,7 +47,7 @@ class Training:
         try:
             await work
         except (UserError, EngineError) as error:
-            if not stands(pane):
+            if not is_alive(pane):
                 return
             words = error.labelled if isinstance(error, UserError) else str(error)
             name = (error.field if isinstance(error, UserError) else None) or pane.form.schema.named(words)
@@ -58,7 +58,7 @@ class Training:
                 await pane.form.focus_error()
             pane.view.show_failure(shown_text(words))
         finally:
-            if stands(pane):
+            if is_alive(pane):
                 pane.view.busy = ""
 
     def forget_refusal(self) -> None:
@@ -100,10 +100,10 @@ class Training:
         if missing is not None:
             raise ConfigError(not_here_words(missing), "corpus")
         path = await self._engines.create(config)
-        if not stands(pane):
+        if not is_alive(pane):
             return None
         await host(pane).open_run(path)
-        return path if stands(pane) else None
+        return path if is_alive(pane) else None
 
     def _config(self) -> RunConfig:
         config = self._pane.form.value
@@ -134,7 +134,7 @@ class Training:
         change = (await self.ask(run.path, Open(run.path))).change
         if change is None:
             return False
-        if not stands(self._pane):
+        if not is_alive(self._pane):
             return None
         answer = await self._pane.app.push_screen_wait(OtherBackendDialog(change))
         return None if answer is None else answer == "before"
@@ -160,7 +160,7 @@ class Training:
         """Put the live settings of the form into a run that trains or is paused."""
         pane = self._pane
         await self._put(run, self._config())
-        if stands(pane) and pane.run is run:
+        if is_alive(pane) and pane.run is run:
             pane.view.show_failure("")
             pane.show_curve()
 
@@ -169,7 +169,7 @@ class Training:
             if only is None or name in only:
                 await self.ask(run.path, Set(name, value))
                 run.apply_setting(name, value)  # the journal says it later
-        if stands(self._pane):
+        if is_alive(self._pane):
             self._pane.settings_changed()
 
     async def step(self) -> None:
@@ -183,7 +183,7 @@ class Training:
         if as_before is None:
             return
         answer = await self.ask(path, Step(1, as_before))
-        if stands(pane) and pane.run is not None and pane.run.path == path:
+        if is_alive(pane) and pane.run is not None and pane.run.path == path:
             pane.run.apply_step(answer)
             pane.view.changed()
             if is_new and run is not None:
@@ -193,7 +193,7 @@ class Training:
     async def save(self, run: WatchedRun, name: str) -> None:
         """Save a run, or a copy of it under another name."""
         await self.ask(run.path, Save(None if name == run.name else name))
-        if stands(self._pane):
+        if is_alive(self._pane):
             words = f"{run.name} is saved" if name == run.name else f"{name} is a copy of {run.name}"
             self._pane.notify(shown_text(f"{words}, after epoch {run.epoch:,}"), markup=False)
             self._pane.post_message(RunsChanged())
@@ -208,7 +208,7 @@ class Training:
         """Ask for the perplexities of n-gram models on the same text, drawn as lines in the chart."""
         with contextlib.suppress(UserError, EngineError):
             run.apply_baselines(await self.ask(run.path, Baselines()))
-        if stands(self._pane):
+        if is_alive(self._pane):
             self._pane.view.changed()
 
 
