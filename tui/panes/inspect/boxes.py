@@ -117,7 +117,7 @@ class ViewBox(LitVertical):
         line.set_class(bool(subject.failure(view)), "-wrong")
         if str(line.content) != words:
             line.update(Content(words))
-        chart.display = subject.run is not None
+        chart.set_class(subject.run is None, "-empty")  # still shown: the focus must be on something visible
         chart.invalidate(at_once=True)
 
     def show_state(self, title: str, note: str, share: float | None = None) -> None:
