@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psutil
 import pytest
 
@@ -196,6 +197,27 @@ def test_a_signal_ends_the_server(serve: Callable[..., Server], number: int) -> 
     server.process.send_signal(number)
     assert server.process.wait(10) == 0
     assert server.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_a_server_that_is_killed_leaves_no_playground(serve: Callable[..., Server], is_stopped: bool) -> None:
+    """Also where the playground was stopped meanwhile, and goes on later."""
+    server = serve()
+    origin = server.address[: server.address.index("/", 7)]
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{server.address}ws", headers={"Origin": origin}) as socket,
+    ):
+        while (await socket.receive()).type is not aiohttp.WSMsgType.BINARY:
+            pass
+        (window,) = server.windows()
+        if is_stopped:
+            window.suspend()
+        server.process.kill()
+        if is_stopped:
+            await asyncio.sleep(0.5)
+            window.resume()
+        await asyncio.to_thread(wait_for, lambda: not window.is_running(), "the end of the playground", 20)
 
 
 def tui(*arguments: str, **options: Any) -> tuple[int, str, str]:
