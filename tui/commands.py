@@ -18,6 +18,11 @@ MORE_KEYS = {
         ("← → ↑ ↓", "In a text: the token whose details are shown; a click does the same"),
         ("home end", "In a text: its first token, its last one"),
     ),
+    "inspect": (
+        ("home end", "The first token of the text, the last one"),
+        ("pgup pgdn", "Ten rows of the view"),
+        ("mouse", "A click takes a token, a tab or a row; the wheel turns rows and zooms the plane"),
+    ),
 }
 
 

@@ -79,6 +79,32 @@ def test_a_newcomer_trains_writes_saves_loses_the_connection_and_comes_back(
     assert len(perplexities(run)) == stopped_at
 
 
+def test_a_newcomer_looks_inside_a_model_that_is_being_trained(playground: Callable[..., Any], tmp_path: Path) -> None:
+    run = tmp_path / "saves" / "lyrics-zh-0001"
+    terminal = playground(columns=80, lines=24)
+    terminal.wait("Train")
+    terminal.press("ctrl+t")
+    wait_for(lambda: len(perplexities(run)) >= 2, "two epochs")
+    terminal.press("f5")
+    terminal.wait(lambda text: "The model reads" in text and "H_{t-1} W_hh" in text and "live weights" in text)
+    first = terminal.text
+    terminal.press("right")
+    terminal.wait(lambda text: "The model reads" in text and "token 202 of" in text and text != first)
+    views = {
+        "2": "of the gradient|gradient halves", "3": r"Unit \d+ (rises|falls|follows)", "4": "Why ‘",
+        "5": "is read like", "6": "Both compute the same",
+    }  # fmt: skip
+    for key, words in views.items():
+        terminal.press(key)
+        terminal.wait(lambda text, words=words: re.search(words, text) is not None)
+    terminal.press("1")
+    before = re.search(r"live weights, epoch (\d+)", terminal.wait("The model reads"))
+    assert before is not None
+    terminal.wait(lambda text: (now := re.search(r"live weights, epoch (\d+)", text)) and int(now[1]) > int(before[1]))
+    terminal.press("f3", "x")
+    terminal.wait("stopped")
+
+
 def test_killed_without_a_word_the_training_goes_on(playground: Callable[..., Any], tmp_path: Path) -> None:
     run = tmp_path / "saves" / "lyrics-zh-0001"
     terminal = playground()

@@ -7,7 +7,7 @@ from typing import Any
 from core.inspection.answers import InspectionAnswer, Stage, StepView
 from tui.charts.bars import Bar, bar_chart
 from tui.charts.drawing import Drawing, Palette, Row, Run
-from tui.panes.inspect.rows import beside, drawn, heading, number, paragraph
+from tui.panes.inspect.rows import beside, drawn, heading, number
 from tui.panes.inspect.strips import TEXT_STYLES, largest, legend, level, per_cell_words, strip, summary
 from tui.panes.inspect.view import View
 from tui.text.cells import cell_len, pad_cells
@@ -37,6 +37,7 @@ class Step(View[StepView]):
         self.layer = 1
         self.reverse = False
         self._lines = 1  # of the drawing for each stage
+        self._numbers_from = 0  # the first line of numbers that is visible
 
     def options(self) -> dict[str, Any]:
         """The layer, unless it is the first."""
@@ -55,9 +56,11 @@ class Step(View[StepView]):
         return True
 
     def do_identity(self) -> bool:
-        """Show both ways of the identity, or not."""
+        """Show both ways of the identity, or not; the same row stays selected."""
+        chosen = self._selected()
         self.identity = not self.identity
-        self.move(0)
+        stages = self.stages()
+        self.selected = next((place for place, stage in enumerate(stages) if stage is chosen), len(stages) - 2)
         return False
 
     # ------------------------------------------------------------------ what is said
@@ -107,6 +110,14 @@ class Step(View[StepView]):
     def do_enter(self) -> bool:
         """Show the numbers of the selected row, or all rows again."""
         self.zoomed = not self.zoomed
+        self._numbers_from = 0
+        return False
+
+    def move(self, by: int) -> bool:
+        """Select another row, or scroll the numbers of this one."""
+        if not self.zoomed:
+            return super().move(by)
+        self._numbers_from = max(0, self._numbers_from + by)
         return False
 
     def do_leave(self) -> bool:
@@ -127,7 +138,7 @@ class Step(View[StepView]):
     def paint(self, answer: StepView, width: int, height: int) -> Drawing:
         """The stages, and the likeliest tokens beside or below them."""
         if self.zoomed:
-            return drawn(self._number_rows(width, height), width, height)
+            return drawn(self._numbers(width, height), width, height)
         if width < WIDE:
             chart = next_tokens(answer, width, min(11, height - self.rows() - 2))
             chart = chart if len(chart) > 3 else [next_line(answer, width)]
@@ -135,13 +146,13 @@ class Step(View[StepView]):
         left = width - TOKENS_WIDTH - 2
         side = next_tokens(answer, TOKENS_WIDTH, 11)
         if height - len(side) > 6:
-            side += [(), *self._number_rows(TOKENS_WIDTH, height - len(side) - 1)]
+            side += [(), *self._strongest(TOKENS_WIDTH, height - len(side) - 1)]
         return beside(drawn(self._table(left, height), left, height), drawn(side, TOKENS_WIDTH, height))
 
     def _table(self, width: int, height: int) -> list[Row]:
         """A heading, the stages that have room, a legend."""
         stages, names = self.stages(), self._names()
-        name_cells = min(max(map(cell_len, names), default=8), max(17, width // 4))
+        name_cells = min(max(map(cell_len, names), default=8), max(18, width // 4))
         figures = 3 if width >= 90 else 2
         cells = max(4, width - 2 - name_cells - 1 - 6 - 8 * figures - 1)
         head = pad_cells("", 2 + name_cells + 1) + pad_cells("shape", 6) + pad_cells("values", cells)
@@ -181,6 +192,8 @@ class Step(View[StepView]):
         lines = self._strip_lines
         if not stage.values and self.answer is not None:
             words = f"one-hot, 1 at {self.answer.id:,}: picks row {self.answer.id:,} of W_x"
+            if cell_len(words) > cells:
+                words = f"one-hot: row {self.answer.id:,} of W_x"
             return [[(pad_cells(words, cells), QUIET)], *[[(" " * cells, "")]] * (self._lines - 1)]
         scale = largest(stage.values) if scale_of(stage) is None else scale_of(stage)
         values = summary(stage.values, cells * lines)
@@ -193,7 +206,8 @@ class Step(View[StepView]):
 
     def _names(self) -> list[str]:
         """The names of the rows; of a sum whose first part has a row of its own, what is added."""
-        names = [stage.name for stage in self.stages()]
+        both = [self.answer.separate, self.answer.concatenated] if self.answer is not None else []
+        names = [_timeless(stage.name) if stage in both else stage.name for stage in self.stages()]
         short = []
         for place, name in enumerate(names):
             known = max((one for one in names[:place] if name.startswith(f"{one} + ")), key=len, default="")
@@ -202,32 +216,52 @@ class Step(View[StepView]):
 
     # ------------------------------------------------------------------ numbers
 
-    def _number_rows(self, width: int, height: int) -> list[Row]:
-        """All numbers of the selected row that have room; the strongest ones where there are too many."""
-        stages = self.stages()
-        if not stages:
+    def _numbers(self, width: int, height: int) -> list[Row]:
+        """All numbers of the selected row, unit by unit, as far as there is room; up and down scroll."""
+        stage = self._selected()
+        if stage is None:
             return []
-        stage = stages[min(self.selected, len(stages) - 1)]
-        if stage is stages[-1] and self.answer is not None and self.zoomed:
+        if stage is self.stages()[-1] and self.answer is not None:
             return next_tokens(self.answer, width, height)
-        shape = _shape(stage)
-        title = f"{stage.name}  {shape}  mean {number(stage.mean).strip()}  norm {number(stage.norm).strip()}"
-        rows: list[Row] = [heading(title)]
-        if not stage.values:
-            return [*rows, *paragraph("A vector of zeros with a one at the token's place.", width)]
+        columns, lines = max(1, (width + 2) // NUMBER_CELLS), max(1, height - 1)
+        count = -(-len(stage.values) // columns)
+        self._numbers_from = max(0, min(self._numbers_from, count - lines))
+        first = self._numbers_from * columns
+        units = range(first, min(len(stage.values), first + lines * columns))
+        shown = f", units {first:,} to {units[-1]:,}" if units and len(units) < len(stage.values) else ""
+        return [self._title(stage, shown), *self._table_of(stage, list(units), columns, across=True)]
+
+    def _strongest(self, width: int, height: int) -> list[Row]:
+        """The strongest numbers of the selected row, in the order of the units."""
+        stage = self._selected()
+        if stage is None:
+            return []
         columns = max(1, (width + 2) // NUMBER_CELLS)
         room = max(1, height - 2) * columns
         order = sorted(range(len(stage.values)), key=lambda unit: -_size(stage.values[unit]))[:room]
-        if len(stage.values) > room:
-            rows.append(((f"the {len(order):,} of the largest magnitude, by unit", QUIET),))
-        else:
-            rows.append((("unit and value", QUIET),))
-        order.sort()
+        few = f"the {len(order):,} of the largest magnitude" if len(order) < len(stage.values) else "by unit"
+        return [self._title(stage), ((few, QUIET),), *self._table_of(stage, sorted(order), columns, across=False)]
+
+    def _selected(self) -> Stage | None:
+        stages = self.stages()
+        return stages[min(self.selected, len(stages) - 1)] if stages else None
+
+    @staticmethod
+    def _title(stage: Stage, more: str = "") -> Row:
+        figures = f"mean {number(stage.mean, 0)}, norm {number(stage.norm, 0)}"
+        return (*heading(f"{stage.name}  "), (f"{_shape(stage)}, {figures}{more}", QUIET))
+
+    @staticmethod
+    def _table_of(stage: Stage, units: list[int], columns: int, *, across: bool) -> list[Row]:
+        """Units with their values, in columns; ``across``: one after the other in a line, else down the columns."""
+        if not stage.values:
+            return [(("a vector of zeros with a one at the token's place", QUIET),)]
         scale = scale_of(stage) or largest(stage.values)
-        lines = -(-len(order) // columns)
+        lines = -(-len(units) // columns)
+        rows: list[Row] = []
         for line in range(lines):
             runs: list[Run] = []
-            for unit in order[line::lines]:
+            for unit in units[line * columns : (line + 1) * columns] if across else units[line::lines]:
                 value = stage.values[unit]
                 style = TEXT_STYLES[level(value, scale)]
                 runs += [(f"{unit:>6,} ", QUIET), (f"{value:+.4f}"[:8].rjust(8), style), ("  ", "")]
@@ -274,6 +308,11 @@ def next_line(answer: StepView, width: int) -> Row:
 def surprise_words(bits: float) -> str:
     """``a surprise of 3.2 bits, one in 9``."""
     return f"a surprise of {bits:.2f} bits" + (f", one in {2**bits:,.0f}" if 1 <= bits < 40 else "")
+
+
+def _timeless(name: str) -> str:
+    """A name without the steps: ``X W_xh + H W_hh``."""
+    return name.replace("_{t-1}", "").replace("_{t+1}", "").replace("_t", "")
 
 
 def _size(value: float) -> float:

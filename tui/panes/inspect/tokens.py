@@ -18,6 +18,7 @@ from tui.themes import QUIET
 LIST_WIDTH = 26
 LARGEST_ZOOM = 64.0
 PAN = 0.2  # of the plane that is visible
+OUTLIERS = 0.01  # of the points at each end of an axis: they are drawn at the edge, else all others would be one heap
 LABEL = 12  # cells of a label at most
 POINT = "·"
 STYLES = {
@@ -185,7 +186,7 @@ class Tokens(View[TokensView]):
         for of_class in CLASSES:
             if counts[of_class]:
                 runs += [(of_class, STYLES[of_class]), ("  ", "")]
-        runs.append((f"{POINT} no room for the label", QUIET))
+        runs.append((f"{POINT} no room for the label; outliers at the edges", QUIET))
         return tuple(runs)
 
     @staticmethod
@@ -209,14 +210,16 @@ def _kind(token: str, chosen: str, near: set[str]) -> str:
 
 
 def _places(answer: TokensView) -> Iterator[tuple[str, tuple[float, float]]]:
-    """The points in shares of the plane, from 0 to 1 in each direction."""
+    """The points in shares of the plane, from 0 to 1 in each direction; outliers are at its edges."""
     xs, ys = [x for _, x, _ in answer.points], [y for _, _, y in answer.points]
     (left, across), (low, up) = _span(xs), _span(ys)
     for token, x, y in answer.points:
-        yield token, ((x - left) / across, (y - low) / up)
+        yield token, (min(1.0, max(0.0, (x - left) / across)), min(1.0, max(0.0, (y - low) / up)))
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
-    """The smallest value, and how far the largest is from it; never zero."""
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    return low, (high - low) or 1.0
+    """The smallest value, and how far the largest is from it, without outliers; never zero."""
+    if not values:
+        return 0.0, 1.0
+    ordered, out = sorted(values), int(OUTLIERS * len(values))
+    return ordered[out], (ordered[-1 - out] - ordered[out]) or 1.0

@@ -58,10 +58,12 @@ async def test_the_rows_their_numbers_and_the_identity(tmp_path: Path) -> None:
         assert "+▼▼-▲▲▴▾▼▾▴▲" in row  # sin(3), sin(4), ...: at each cell the sign and the size
         assert "one-hot" in lines[1] and any("分" in line and "50.00 %" in line for line in lines)
         await pilot.press("up", "enter")
-        await until(pilot, lambda: "H_{t-1} W_hh  12" in picture(app))
+        await until(pilot, lambda: "H_{t-1} W_hh  12, mean" in picture(app))
         assert "+0.1411" in picture(app)  # sin(3)
         await pilot.press("escape", "i")
-        await until(pilot, lambda: "[X_t H_{t-1}]" in picture(app))
+        await until(pilot, lambda: "[X H] [W_xh; W_hh]" in picture(app))
+        chosen = next(line for line in picture(app).splitlines() if line.startswith("▸"))
+        assert "H_{t-1} W_hh" in chosen
         assert "at most 1.2e-07" in sentence(app)
         await pilot.press("i", "l")
         await until(pilot, lambda: "layer 2 of 2" in edges(app) and pane.subject.view.answer.layer == 2)

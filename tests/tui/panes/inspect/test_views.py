@@ -45,7 +45,19 @@ def test_a_step_fits_every_size(size: tuple[int, int], zoomed: bool) -> None:
         drawing = view.draw(*size)
         assert drawing.height == size[1] and {cell_len(line) for line in drawing.lines} == {size[0]}
         names = [one.name for one in view.stages()]
-        assert zoomed or names[row] in drawing.plain or "…" in drawing.plain
+        assert zoomed or names[row] in drawing.plain or "…" in drawing.plain or "[X H]" in drawing.plain
+
+
+def test_all_numbers_of_a_row_can_be_scrolled_to() -> None:
+    view = Step()
+    answer = step_view(TEXT, 2, 1)
+    long = stage("H_t", [unit / 1000 for unit in range(300)])
+    view.take(type(answer)(**{**vars(answer), "stages": (long, *answer.stages[-1:])}))
+    view.do("enter")
+    assert "units 0 to 39 of" not in view.draw(78, 11).plain and "+0.0390" in view.draw(78, 11).plain
+    assert "+0.2990" not in view.draw(78, 11).plain
+    view.move(1000)
+    assert "+0.2990" in view.draw(78, 11).plain and "299" in view.draw(78, 11).plain
 
 
 def test_a_sum_is_named_by_what_it_adds() -> None:
