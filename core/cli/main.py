@@ -23,9 +23,18 @@ Command = Callable[[argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     try:
-        code = _run(arguments)
+        options = parser().parse_args(arguments)
+        require_open_files()
+        if options.computes:
+            temporary_folder()
+        command = command_named(options.command)
+        if not options.computes:  # the others import torch first
+            resume_collection()
+        code = command(options)
         sys.stdout.flush()
         return code
+    except SystemExit as help_shown:
+        return int(help_shown.code or 0)
     except OutputError as error:
         return 0 if error.reader_left else fail(str(error), 2)  # a pipe into head is no error
     except UserError as error:
@@ -40,20 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(failure_words(error), 1)
     except KeyboardInterrupt:
         return fail("stopped", 130)
-
-
-def _run(arguments: Sequence[str] | None) -> int:
-    try:
-        options = parser().parse_args(arguments)
-    except SystemExit as help_shown:
-        return int(help_shown.code or 0)
-    require_open_files()
-    if options.computes:
-        temporary_folder()
-    command = command_named(options.command)
-    if not options.computes:  # the others import torch first
-        resume_collection()
-    return command(options)
 
 
 def command_named(path: str) -> Command:

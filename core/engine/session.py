@@ -271,7 +271,15 @@ class Session:
         """
         events: list[Event] = []
         try:
-            self._advance(events)
+            trainer = self._trainer()
+            if self._preview is None and not trainer.finished:  # num_epochs may have been lowered just now
+                self._checkpointing.is_current = False
+                new = self._record(*(event for event in trainer.advance() if not isinstance(event, StateChanged)))
+                events += new
+                for event in new:
+                    if isinstance(event, EpochFinished):
+                        self._after_epoch(event, events)
+            self._after_batch(trainer, events)
             if time.monotonic() - self._checked_at >= LOOK_SECONDS:
                 self._check_folder()
             if not self.folder.lost:
@@ -291,16 +299,8 @@ class Session:
         with contextlib.suppress(FolderLostError):
             self.folder.check()
 
-    def _advance(self, events: list[Event]) -> None:
-        """``advance``, adding each event to ``events`` as it happens."""
-        trainer = self._trainer()
-        if self._preview is None and not trainer.finished:  # num_epochs may have been lowered just now
-            self._checkpointing.is_current = False
-            new = self._record(*(event for event in trainer.advance() if not isinstance(event, StateChanged)))
-            events += new
-            for event in new:
-                if isinstance(event, EpochFinished):
-                    self._after_epoch(event, events)
+    def _after_batch(self, trainer: Trainer, events: list[Event]) -> None:
+        """Write a part of the preview, and save what is due; each event goes to ``events`` as it happens."""
         if self._preview is not None:
             done = self._preview.advance()
             if done is not None:

@@ -156,7 +156,8 @@ class TextbookLanguageModel(ScratchLanguageModel):
     def loss(
         self, ids: Tensor, targets: Tensor, state: HiddenState, *, mask: Tensor | None = None
     ) -> tuple[Tensor, HiddenState]:
-        Y, state = self(ids, state)
+        H, state = self.outputs(ids.t(), state)
+        Y = output_layer(self.dropped(H), *self.output_layer())  # (num_steps, batch, vocabulary)
         loss = cross_entropy(Y, targets.t(), None if mask is None else mask.t())
         return loss, tuple(tensor.detach() for tensor in state)
 

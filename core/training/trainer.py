@@ -135,34 +135,33 @@ class Trainer:
     def advance(self) -> tuple[Event, ...]:
         """Train one batch; return the events, most often none.
 
-        After the last batch of an epoch a held-out text is measured, a long one over several calls.
+        One may be a note that the CUDA graph is no longer used. After the last batch of an epoch a held-out text is
+        measured, a long one over several calls.
         """
         with self._computing():
-            return self._finish_epoch() if self.is_measuring else self._train()
-
-    def _train(self) -> tuple[Event, ...]:
-        """Train one batch; the events include a note if the CUDA graph is no longer used."""
-        began = time.perf_counter()
-        rate, reason = self._rate(), self.graph_unavailable_reason
-        if self._graph is None:
-            self._step(rate)
-        else:
-            self._state = self._graph.train(self.epoch, self.batch, rate, self._state)
-            self.graph_unavailable_reason = self._graph.unavailable_reason
-        self.learning_rate_used = rate
-        self.batch += 1
-        self.step += 1
-        notes: tuple[Event, ...] = ()
-        if self.graph_unavailable_reason != reason:
-            notes = (Note(f"{self.graph_unavailable_reason}; it runs call by call, which is slower"),)
-        if self.is_measuring:
-            float(self._losses[-1])  # wait: the work queued on the device belongs to the time of this epoch
-        seconds = time.perf_counter() - began
-        self._seconds += seconds
-        self._since_report += seconds
-        if self.is_measuring:
-            return notes + self._finish_epoch()
-        return (*notes, self._news()) if self._since_report >= NEWS_EVERY else notes
+            if self.is_measuring:
+                return self._finish_epoch()
+            began = time.perf_counter()
+            rate, reason = self._rate(), self.graph_unavailable_reason
+            if self._graph is None:
+                self._step(rate)
+            else:
+                self._state = self._graph.train(self.epoch, self.batch, rate, self._state)
+                self.graph_unavailable_reason = self._graph.unavailable_reason
+            self.learning_rate_used = rate
+            self.batch += 1
+            self.step += 1
+            notes: tuple[Event, ...] = ()
+            if self.graph_unavailable_reason != reason:
+                notes = (Note(f"{self.graph_unavailable_reason}; it runs call by call, which is slower"),)
+            if self.is_measuring:
+                float(self._losses[-1])  # wait: the work queued on the device belongs to the time of this epoch
+            seconds = time.perf_counter() - began
+            self._seconds += seconds
+            self._since_report += seconds
+            if self.is_measuring:
+                return notes + self._finish_epoch()
+            return (*notes, self._news()) if self._since_report >= NEWS_EVERY else notes
 
     @property
     def is_measuring(self) -> bool:
