@@ -19,7 +19,7 @@ from aiohttp import WSMsgType, web
 
 from tui.text.safe import shown_text
 
-PATIENCE = 8.0  # seconds that a playground may take to quit
+PATIENCE = 6.0  # seconds that a playground may take to quit
 BEGINNING = b"__GANGLION__\n"  # after it the packets begin
 LAST_BYTES = 4096  # of what a playground says on standard error
 MOST_CELLS = 1000  # in one direction
@@ -125,13 +125,15 @@ async def _last_words(process: Process) -> str:
 
 
 async def _end(process: Process) -> None:
-    """Have the playground quit, by force if it does not."""
+    """Have the playground quit, by force if it does not, or if this is cancelled."""
     assert process.stdin is not None
     process.stdin.close()
     try:
-        async with asyncio.timeout(PATIENCE):
-            await process.wait()
+        await asyncio.wait_for(process.wait(), PATIENCE)
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        pass
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+    await process.wait()

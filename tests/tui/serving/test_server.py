@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
+from aiohttp import web
 
 from tui.serving import window
 from tui.serving.access import new_token
@@ -275,6 +276,21 @@ async def test_a_playground_that_does_not_quit_is_ended(
         await asyncio.sleep(0.3)
         await socket.close()
         await gone(process)
+
+
+async def test_a_cancelled_handler_leaves_no_playground(session: aiohttp.ClientSession) -> None:
+    """With ``handler_cancellation``, aiohttp cancels the handler of a connection that is lost."""
+    server = PlaygroundServer([sys.executable, "-c", PLAYGROUND], TOKEN)
+    runner = web.AppRunner(server.application(), handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with session.ws_connect(f"{address}/{TOKEN}/ws", headers={"Origin": address}) as socket:
+        _, process = await begun(socket)
+        await socket.send_json(["stdin", "deaf"])
+        await asyncio.sleep(0.3)
+    await gone(process)
+    await runner.cleanup()
 
 
 async def test_the_window_closes_with_its_playground_and_says_why_it_failed(
