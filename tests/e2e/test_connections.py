@@ -122,7 +122,7 @@ def test_every_way_to_lose_the_screen(
     again.wait_exit()
     again.wait(lambda text: True)
     output = bytes(again.output).decode(errors="replace")
-    assert "song goes on training" in output and "verse goes on training" in output, "it had found both"
+    assert "song continues training" in output and "verse continues training" in output, "it had found both"
     assert again.is_sane
 
 
@@ -155,7 +155,7 @@ def test_stopped_and_in_the_foreground_again(
         shell.wait(part, 5)  # all is drawn again
 
     shell.press("q")
-    shell.wait("song goes on training")
+    shell.wait("song continues training")
     shell.type(f"stty -g > {tmp_path / 'after'}; echo done\r")
     shell.wait("\ndone")
     assert (tmp_path / "after").read_text() == (tmp_path / "before").read_text()

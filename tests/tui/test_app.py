@@ -143,7 +143,7 @@ async def test_help_tells_every_key_of_every_pane(playground: Make) -> None:
         words = str(app.screen.query_one("#help-text", Static).content)
         for pane in PANES:
             assert f"Keys in {pane.title}" in words
-        for word in ("ctrl+t", "Pause, and go on", "perplexity", "f9", "First steps"):
+        for word in ("ctrl+t", "Pause, or resume", "perplexity", "f9", "First steps"):
             assert word in words
         await pilot.press("f1")
         await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
@@ -153,7 +153,7 @@ async def test_palette_has_every_act(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
-        assert {"Show Runs", "Train: Pause, and go on", "Help", "Quit", "Theme"} <= set(commands)
+        assert {"Show Runs", "Train: Pause, or resume", "Help", "Quit", "Theme"} <= set(commands)
         commands["Show Runs"].callback()
         await until(pilot, lambda: shown(app) == "runs")
         commands["Train: Edit the settings"].callback()

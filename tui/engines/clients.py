@@ -1,6 +1,6 @@
 """The engines of the app: one client for each open run, a standby engine, and the journals of the runs on screen.
 
-Everything here runs on the app's event loop and waits for nothing but asyncio; files are read in threads. Events are
+Everything here runs on the app's event loop and blocks on nothing; files are read in threads. Events are
 posted as messages (see tui/messages.py); nothing here touches a widget.
 """
 
@@ -34,7 +34,7 @@ RELEASE_PATIENCE = 5.0  # seconds that an idle engine may take to release its ru
 class Engines:
     """Clients of engines, by run folder.
 
-    ``post`` posts a message; ``standby`` starts an engine and ``attach`` finds the one of a run; tests have their own.
+    ``post`` posts a message; ``standby`` starts an engine, ``attach`` finds the engine of a run; tests replace both.
     """
 
     def __init__(

@@ -11,11 +11,11 @@ from core.files import open_to_read
 from core.runs.run import Run
 
 WORKING = (State.TRAINING, State.PAUSED)
-RECENT_SECONDS = 60.0  # age up to which the end of the log is taken for the reason
+RECENT_SECONDS = 60.0  # a log changed within this time may hold the reason
 
 
 def loss_in_words(run: Path, state: str) -> str:
-    """The reason, as far as the engine's log has it. Reads a file."""
+    """The reason, from the engine's log if it has one. Reads a file."""
     try:
         with open_to_read(Run(run).log_path) as file:
             status = os.fstat(file.fileno())

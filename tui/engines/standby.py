@@ -43,7 +43,7 @@ class Standby:
         return await self._wait(keep=True)
 
     async def _wait(self, keep: bool) -> EngineClient:
-        for _ in range(2):  # one that died on standby is replaced once
+        for _ in range(2):  # an engine that died on standby is replaced once
             self.prepare()
             task = self._task
             if task is None:
@@ -51,7 +51,7 @@ class Standby:
             await asyncio.wait((task,))
             if self._task is task and (not keep or self.client is None or self.client.closed):
                 self._task = None
-            client = task.result()  # raises what kept it from starting
+            client = task.result()  # raises the error of its start
             if not client.closed:
                 return client
         raise EngineError(DIED)

@@ -1,4 +1,4 @@
-"""The run on screen: what its journal and its engine have said so far. No widgets here."""
+"""The run on screen: the state that its journal and its engine have reported so far. No widgets here."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from core.runs.summary import RunSummary
     from core.settings.run_config import RunConfig
 
-# Of a run whose files have not been read yet, in the place of a state.
+# The state of a run whose files have not been read yet.
 OPENING = "opening"
 KEPT_SAMPLES = 100
 KEPT_EPOCHS = 60
-# A figure of one epoch jumps; one over this many has settled, and still follows.
+# The pace of one epoch is noisy; the mean over this many is steady and still follows a change.
 SMOOTHED_EPOCHS = 8
 
 
 class WatchedRun:
-    """Grows by ``apply``; memory stays bounded however long the run goes on.
+    """Grows by ``apply``; memory stays bounded however long the run trains.
 
-    ``best`` is the epoch with the lowest held-out perplexity, and that; ``baselines`` are perplexities of n-gram models
-    on the text that ``baselines_on`` names.
+    ``best`` is the epoch with the lowest held-out perplexity, and that perplexity; ``baselines`` are the perplexities
+    of n-gram models on the text that ``baselines_on`` names.
 
-    ``losses`` are the training and held-out curves in nats, where a perplexity is beyond floating point; else None.
+    ``losses`` are the training and held-out curves in nats if a perplexity is beyond floating point; otherwise None.
 
-    ``told_epoch`` is how far the run's summary says that it is, as long as its curve has not been read.
+    ``summary_epoch`` is the last epoch by the run's summary, until the curve is read; 0 after that.
 
-    ``curve_version`` and ``sample_version`` change whenever there is something new to draw.
+    ``curve_version`` and ``sample_version`` change at each change that has to be drawn.
     """
 
     def __init__(self, path: Path, state: str = State.IDLE) -> None:
@@ -54,7 +54,7 @@ class WatchedRun:
         self.name = path.name
         self.state = state
         self.message = ""
-        self.told_epoch = 0
+        self.summary_epoch = 0
         self.config: RunConfig | None = None
         self.vocabulary: int | None = None
         self.parameters: int | None = None
@@ -75,28 +75,28 @@ class WatchedRun:
         self.sample_version = 0
         self._epoch_began = time.monotonic()
 
-    # ------------------------------------------------------------------ what comes in
+    # ------------------------------------------------------------------ changes
 
-    def know(self, facts: RunMetadata, summary: RunSummary | None = None) -> None:
-        """What ``run.json`` says; later changes in the journal stand above it, and what the engine has said."""
+    def set_metadata(self, facts: RunMetadata, summary: RunSummary | None = None) -> None:
+        """Set what ``run.json`` says. Values from the journal and from the engine are newer, and are kept."""
         if summary is not None and self.state == OPENING:
             self.apply_state(summary.state)
-            self.told_epoch = summary.epoch
+            self.summary_epoch = summary.epoch
         self.config = facts.config
         self.vocabulary = facts.corpus.vocabulary
         self.parameters = facts.parameters
         self.num_epochs = self.num_epochs or facts.config.num_epochs
         self.learning_rate = self.learning_rate or facts.config.learning_rate
         self.curve_version += 1
-        self.sample_version += 1  # what is said where there are no samples follows from the settings
+        self.sample_version += 1  # the words shown without samples depend on the settings
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Take in events of the journal, oldest first."""
+        """Apply events of the journal, oldest first."""
         new: list[EpochFinished] = []
         for event in events:
             match event:
                 case EpochFinished():
-                    self.told_epoch = 0
+                    self.summary_epoch = 0
                     new.append(event)
                 case SampleWritten():
                     self.samples.append(event)
@@ -117,7 +117,7 @@ class WatchedRun:
         self._add(new)
 
     def apply_state(self, state: str, message: str = "") -> None:
-        """The run is in another state."""
+        """Set the state of the run."""
         self.state = state
         self.message = message
         self._epoch_began = time.monotonic()
@@ -138,7 +138,7 @@ class WatchedRun:
         self.curve_version += 1
 
     def apply_setting(self, name: str, value: float) -> None:
-        """A live setting is another one now."""
+        """Change a live setting."""
         if name == "learning_rate":
             self.learning_rate = float(value)
         elif name == "num_epochs":
@@ -164,7 +164,7 @@ class WatchedRun:
         self.curve_version += 1
 
     def _add_losses(self, epochs: list[EpochFinished]) -> None:
-        """Follow the losses from the first perplexity on that is beyond floating point."""
+        """Record the losses, from the first perplexity that is beyond floating point."""
         pairs = [(nats_of(epoch.perplexity, epoch.loss), nats_of(epoch.validation_perplexity, epoch.validation_loss))
                  for epoch in epochs]  # fmt: skip
         if self.losses is None:
@@ -172,24 +172,24 @@ class WatchedRun:
                 return
             self.losses = _logarithm(self.training), _logarithm(self.held_out)
         for which, curve in enumerate(self.losses):
-            told = [(epoch.epoch, pair[which]) for epoch, pair in zip(epochs, pairs, strict=True)]
-            known = [(number, nats) for number, nats in told if nats is not None]
+            measured = [(epoch.epoch, pair[which]) for epoch, pair in zip(epochs, pairs, strict=True)]
+            known = [(number, nats) for number, nats in measured if nats is not None]
             curve.extend([number for number, _ in known], [nats for _, nats in known])
 
     def _note_best(self, measured: Iterable[tuple[int, float]]) -> None:
-        """As the trainer has it: the first epoch of those with the lowest perplexity."""
+        """As in the trainer: of the epochs with the lowest perplexity, the first."""
         for epoch, perplexity in measured:
             if math.isfinite(perplexity) and (self.best is None or perplexity < self.best[1]):
                 self.best = (epoch, perplexity)
 
     def _resume_patience(self, event: RunResumed) -> None:
-        """A run that had run out of patience and goes on all the same has all of it again."""
+        """If the run had stopped early and is continued, count its patience from zero."""
         patience = self.config.patience if self.config is not None else 0
         if event.batch == 0 and 0 < patience <= (self.epochs_since_best or 0):
             self._patience_from = event.epoch
 
     def _undo(self, last: int) -> None:
-        """Forget what is later than epoch ``last``: no checkpoint kept it, and it will come again."""
+        """Remove what is later than epoch ``last``: no checkpoint has it, so it will be trained again."""
         if self.epoch <= last:
             return
         for curve in (self.training, self.held_out, *(self.losses or ())):
@@ -210,11 +210,11 @@ class WatchedRun:
         self.curve_version += 1
         self.sample_version += 1
 
-    # ------------------------------------------------------------------ what can be asked
+    # ------------------------------------------------------------------ figures
 
     @property
     def epoch(self) -> int:
-        """The last epoch that is finished."""
+        """The last finished epoch."""
         return self.epochs[-1].epoch if self.epochs else 0
 
     @property
@@ -231,7 +231,7 @@ class WatchedRun:
 
     @property
     def loss(self) -> float | None:
-        """The logarithm of ``perplexity``, in nats; known also where that is beyond floating point."""
+        """The logarithm of ``perplexity``, in nats; also known if that is beyond floating point."""
         last = self.step if self.step is not None and not self.epochs else self.epochs[-1] if self.epochs else None
         return nats_of(last.perplexity, last.loss) if last is not None else None
 
@@ -243,12 +243,12 @@ class WatchedRun:
 
     @property
     def epochs_since_best(self) -> int | None:
-        """Epochs without a better held-out perplexity, as patience counts them; None where nothing is held out."""
+        """Epochs without a better held-out perplexity, as patience counts them; None if no text is held out."""
         return None if self.best is None else self.epoch - max(self.best[0], self._patience_from)
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Over the last epochs."""
+        """The mean over the last epochs."""
         if self.step is not None and self.step.tokens_per_second > 0:
             return self.step.tokens_per_second
         last = list(self.epochs)[-SMOOTHED_EPOCHS:]
@@ -257,7 +257,7 @@ class WatchedRun:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the last epoch is finished, by the pace of the last epochs."""
+        """Seconds until the last epoch is finished, at the pace of the last epochs."""
         last = list(self.epochs)[-SMOOTHED_EPOCHS:]
         if not last or self.num_epochs is None:
             return None
@@ -266,7 +266,7 @@ class WatchedRun:
 
 
 def nats_of(perplexity: float | None, loss: float | None) -> float | None:
-    """The logarithm of a perplexity; of one beyond floating point its ``loss``, as far as that is known."""
+    """The logarithm of a perplexity; ``loss``, which may be None, if the perplexity is beyond floating point."""
     if perplexity is None or not perplexity > 0:
         return None
     return math.log(perplexity) if math.isfinite(perplexity) else loss

@@ -13,7 +13,7 @@ DIVISORS = {"r": 10, "h": 2}
 _WORDS = {
     State.FAILED: "The training failed",
     State.DIVERGED: "The training diverged",
-    State.INTERRUPTED: "The training was interrupted: ctrl+t goes on from the last checkpoint.",
+    State.INTERRUPTED: "The training was interrupted: ctrl+t continues from the last checkpoint.",
 }
 
 
@@ -27,7 +27,7 @@ def failure_words(run: WatchedRun) -> str:
         "" if "learning rate" in why or run.state == State.FAILED else " A lower learning rate or clip usually helps."
     )
     log = "" if "engine.log" in why else f" Log: {shown_text(str(Run(run.path).log_path))}"
-    same = "" if run.state == State.DIVERGED else " ctrl+t goes on from the last checkpoint with the same settings."
+    same = "" if run.state == State.DIVERGED else " ctrl+t continues from the last checkpoint with the same settings."
     return f"{words}: {why}.{advice}{same}{log}"
 
 
@@ -40,5 +40,5 @@ def lower_rates(run: WatchedRun | None) -> dict[str, float]:
 
 
 def offer_words(key: str, rate: float) -> str:
-    """``r: go on with lr 10``: what a button says."""
-    return f"{key}: go on with lr {shown(rate)}"
+    """``r: continue with lr 10``: what a button says."""
+    return f"{key}: continue with lr {shown(rate)}"

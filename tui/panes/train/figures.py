@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.engines.watched_run import WatchedRun
-from tui.panes.train.interpretation import figure_words, verdict_words
+from tui.panes.train.interpretation import figure_words, interpretation_words
 from tui.shell.breakpoints import is_short
 from tui.text.cells import cell_len
 from tui.text.wrapping import wrapped_lines
@@ -47,6 +47,6 @@ def lines_of(run: WatchedRun, width: int) -> list[Line]:
     if any(cell_len(line) > width for line in words):
         words = figure_words(run, short=True)
     lines = [(wrapped_lines(line, width)[0], "") for line in words]
-    for sentence, warns in verdict_words(run):
+    for sentence, warns in interpretation_words(run):
         lines += [(line, WARNING if warns else QUIET) for line in wrapped_lines(sentence, width)]
     return lines

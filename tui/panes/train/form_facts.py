@@ -43,15 +43,15 @@ class FormFacts(Static):
     def on_mount(self) -> None:
         when_short_changes(self, self._paint)
 
-    # ------------------------------------------------------------------ what changed
+    # ------------------------------------------------------------------ changes
 
-    def know(self, config: RunConfig, tokens: int, vocabulary: int) -> None:
-        """Take the numbers of a run's text; the number of its lines is not among them."""
+    def set_text(self, config: RunConfig, tokens: int, vocabulary: int) -> None:
+        """Set the sizes of a run's text, as a run has them: without the number of lines."""
         if config.documents == "stream":
             self._counted[_key(config)] = TextFacts(tokens, vocabulary)
 
-    def know_devices(self, devices: Sequence[Device]) -> None:
-        """Take the devices and their memory."""
+    def set_devices(self, devices: Sequence[Device]) -> None:
+        """Set the devices and their memory."""
         self._devices = devices
         self._paint()
 
@@ -62,7 +62,7 @@ class FormFacts(Static):
             self.show(self._config, self._data_dir)
 
     @work(exclusive=True, group="paces", exit_on_error=False)
-    async def learn_paces(self, saves: Path) -> None:
+    async def read_paces(self, saves: Path) -> None:
         """Read the speed of earlier runs."""
         found = await asyncio.to_thread(paces, saves)
         if is_alive(self):
@@ -86,7 +86,7 @@ class FormFacts(Static):
             return self._say(Content("the settings above have errors"), wrong=True)
         text = self._counted.get(_key(config))
         if text is None:
-            # As high as before, so that the form above does not move with every key.
+            # The height stays, so that the form above does not move at every key.
             return self._say(Content("counting the text …" + "\n" * max(0, self.size.height - 1)))
         if isinstance(text, str):
             return self._say(Content(text), wrong=True)

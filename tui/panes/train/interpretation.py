@@ -48,14 +48,14 @@ def _figures(name: str, perplexity: float, loss: float | None, short: bool) -> s
     return f"{first}  {words:>5} {units[1]}"
 
 
-def verdict_words(run: WatchedRun) -> list[tuple[str, bool]]:
+def interpretation_words(run: WatchedRun) -> list[tuple[str, bool]]:
     """Sentences about the run, each with whether it is a warning."""
     config = run.config
     if config is not None and config.bidirectional:
         return [(f"bidirectional: {BIDIRECTIONAL}", True)]
-    told = [(words, True) for words in (exploding_words(run), memorised_words(run)) if words]
+    warnings = [(words, True) for words in (exploding_words(run), memorised_words(run)) if words]
     patience = patience_words(run)
-    return [*told, (patience, False)] if patience else told
+    return [*warnings, (patience, False)] if patience else warnings
 
 
 def exploding_words(run: WatchedRun) -> str:

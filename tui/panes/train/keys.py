@@ -9,7 +9,7 @@ from tui.panes.train.plan import Plan
 KEYS: list[BindingType] = [
     Binding("ctrl+t", "train", "Train", tooltip="Train a new run with these settings, or continue the open run",
             id="train.train"),
-    Binding("space", "pause", "Pause", tooltip="Pause, and go on", id="train.pause"),
+    Binding("space", "pause", "Pause", tooltip="Pause, or resume", id="train.pause"),
     Binding("s", "step", "Step", tooltip="Train one batch, of a new run if the settings were changed", id="train.step"),
     Binding("x", "stop", "Stop", tooltip="Stop training and save", id="train.stop"),
     Binding("plus,equals_sign", "scale_rate(1)", "lr up", key_display="+", tooltip="Learning rate x 1.25",
@@ -31,6 +31,6 @@ KEYS: list[BindingType] = [
 ]  # fmt: skip
 
 LABELS: dict[Plan, str] = {
-    "new": "Train new run", "go on": "Go on", "resume": "Resume", "apply": "Apply", "watch": "Training …",
+    "new": "Train new run", "continue": "Continue", "resume": "Resume", "apply": "Apply", "watch": "Training …",
     "wait": "Opening …",
 }  # fmt: skip

@@ -104,9 +104,9 @@ class TrainPane(TrainParts):
         run, metadata = self.run, event.metadata
         if run is None or run.path != event.path:
             return
-        run.know(metadata, event.summary)
+        run.set_metadata(metadata, event.summary)
         self.form.fill(metadata.config)
-        self.panel.facts.know(metadata.config, metadata.corpus.tokens, metadata.corpus.vocabulary)
+        self.panel.facts.set_text(metadata.config, metadata.corpus.tokens, metadata.corpus.vocabulary)
         self.form.change(kept_texts(run, self.form.texts))
         self.view.show_parts()
         self.show_plan()
@@ -171,7 +171,7 @@ class TrainPane(TrainParts):
         self.notify(f"{name} is now the text in the settings: ctrl+t trains on it", markup=False)
 
     def _devices_found(self, event: DevicesFound) -> None:
-        self.panel.facts.know_devices(event.devices)
+        self.panel.facts.set_devices(event.devices)
 
     def _texts_changed(self, _event: TextsChanged) -> None:
         self.form.clear_outside_errors()
@@ -203,10 +203,10 @@ class TrainPane(TrainParts):
         self.show_plan()
 
     def _read_paces(self) -> None:
-        self.panel.facts.learn_paces(host(self).saves)
+        self.panel.facts.read_paces(host(self).saves)
 
     def show_plan(self) -> None:
-        """Show what Train does now; check the keys again where the state of the run is another one."""
+        """Show what Train does now; check the keys again if the state of the run has changed."""
         super().show_plan()
         state = self.run.state if self.run is not None else None
         if state != self._bound_state:  # the footer is rebuilt each time
@@ -241,17 +241,17 @@ class TrainPane(TrainParts):
     @on(SettingsForm.Submitted)
     def _submitted(self, event: SettingsForm.Submitted) -> None:
         plan = self.plan
-        is_target = event.name == "num_epochs" and plan == "go on" and event.name in self.form.pending
+        is_target = event.name == "num_epochs" and plan == "continue" and event.name in self.form.pending
         if is_target or (event.name in LIVE and plan == "apply"):
             self.action_train()
         else:
             self.screen.focus_next()
 
-    # ------------------------------------------------------------------ acts
+    # ------------------------------------------------------------------ actions
 
     @on(Button.Pressed, "#train-go")
     def action_train(self) -> None:
-        """Train: a new run, or on with the open one."""
+        """Train a new run, or continue the open one."""
         plan, run = self.plan, self.run
         if self.form.value is None:
             self._show_errors()
@@ -263,8 +263,8 @@ class TrainPane(TrainParts):
             self._training.pause_or_resume(run)
         elif plan == "apply":
             self._training.do(self._training.apply(run))
-        elif plan == "go on":
-            self._training.do(self._training.go_on(run))
+        elif plan == "continue":
+            self._training.do(self._training.continue_run(run))
 
     @on(Button.Pressed, "#train-pause")
     def action_pause(self) -> None:
@@ -292,7 +292,7 @@ class TrainPane(TrainParts):
             self._training.do(self._training.step())
 
     def action_scale_rate(self, direction: int) -> None:
-        """Learning rate up or down by a quarter: in the run that trains, or else in the form."""
+        """Raise or lower the learning rate by a quarter: in the run that trains, otherwise in the form."""
         run, config = self.run, self.form.value
         moving = run is not None and run.state in (State.TRAINING, State.PAUSED) and self.plan != "new"
         rate = self._wanted_rate or (run.learning_rate if run is not None and moving else None)
@@ -307,7 +307,7 @@ class TrainPane(TrainParts):
         self.show_plan()
 
     def action_settings(self) -> None:
-        """Open the drawer where there is one, and go to the settings; once there, leave them again."""
+        """Open the drawer, if there is one, and focus the settings; if they have the focus, go back to the curve."""
         settings_box = self.query_one("#settings")
         if settings_box.has_focus_within and self.drawer:
             self.action_curve()
@@ -316,14 +316,14 @@ class TrainPane(TrainParts):
         self.call_after_refresh(self.form.focus_first)
 
     def action_curve(self) -> None:
-        """Back to the curve: edits that were not applied to a run that trains are taken back."""
+        """Go back to the curve, and undo the edits that were not applied to a run that trains."""
         run = self.run
         if run is not None and run.state in (State.TRAINING, State.PAUSED) and not self._is_of_new_run(run):
             kept = kept_texts(run, self.form.texts)
             if kept:
                 self.form.change(kept)
                 words = " and ".join(f"{setting(name).label} {text}" for name, text in kept.items())
-                self.notify(f"The edit is taken back: {words} again. Enter applies one.", markup=False)
+                self.notify(f"The edit is taken back: {words} again. Enter applies an edit.", markup=False)
                 self.show_plan()
         self.show_curve()
 
@@ -342,24 +342,24 @@ class TrainPane(TrainParts):
         self.view.next_window()
 
     def action_new_run(self) -> None:
-        """A new run with the settings that stand here; the open one stays as it is, and goes on if it trains."""
+        """Prepare a new run with the settings of the form. The open run is unchanged, and continues if it trains."""
         run, config = self.run, self.form.value
         self.fresh = True
-        # What a run was changed to in mid-run is its own: a new one begins as the preset does.
+        # A change while a run trains is for that run only: a new one begins with the values of its preset.
         preset = preset_of(config, but_for=(*LIVE, "corpus")) if not self.form.preset else None
         if preset is not None:
             self.form.change({name: typed(getattr(preset.config, name)) for name in LIVE})
         if run is not None and run.state == State.TRAINING:
-            self.notify(f"{shown_text(run.name)} goes on training meanwhile", markup=False)
+            self.notify(f"{shown_text(run.name)} continues training", markup=False)
         self.show_plan()
 
     def action_about(self) -> None:
-        """All about the preset: source, published figures, traps."""
+        """Show the preset: source, published figures, traps."""
         run, name = self.run, self.form.preset
         of_run = preset_of(run.config) if run is not None else None
         preset = PRESETS.get(name or "") or of_run
         if preset is None:
-            self.notify("These settings are those of no preset: choose one in the form.", markup=False)
+            self.notify("These settings are not those of a preset: choose one in the form.", markup=False)
             return
         if run is None or of_run is not preset:
             self.app.push_screen(PresetScreen(preset))

@@ -10,17 +10,17 @@ from core.settings.run_config import RunConfig, settings, shown
 from tui.engines.watched_run import OPENING, WatchedRun
 from tui.forms.schema import texts_of, typed
 
-Plan = Literal["new", "go on", "resume", "apply", "watch", "wait"]
+Plan = Literal["new", "continue", "resume", "apply", "watch", "wait"]
 LIVE = tuple(setting.name for setting in settings() if setting.live)
 
 
 def plan_of(run: WatchedRun | None, texts: Mapping[str, str], config: RunConfig | None, fresh: bool) -> Plan:
-    """``new``: train a new run; ``go on``: continue the open run; ``resume``: resume a paused run; ``apply``: change
+    """``new``: train a new run; ``continue``: continue the open run; ``resume``: resume a paused run; ``apply``: change
     the live settings of a run in training; ``watch``: nothing, it is already training; ``wait``: nothing, the run is
     being opened.
 
     ``texts`` and ``config`` are the form's; ``fresh`` says that a new run was asked for. A setting that cannot change
-    in mid-run and differs from the open run's makes it a new one.
+    while a run trains and differs from the open run's makes the plan ``new``.
     """
     if run is not None and run.state == OPENING:
         return "wait"
@@ -28,11 +28,11 @@ def plan_of(run: WatchedRun | None, texts: Mapping[str, str], config: RunConfig 
         return "new"
     if run.state in (State.TRAINING, State.PAUSED) and live_edits(run, config):
         return "apply"
-    return "resume" if run.state == State.PAUSED else "watch" if run.state == State.TRAINING else "go on"
+    return "resume" if run.state == State.PAUSED else "watch" if run.state == State.TRAINING else "continue"
 
 
 def differs(config: RunConfig, texts: Mapping[str, str]) -> bool:
-    """Whether the form has another value in a setting that cannot change in mid-run."""
+    """Whether the form has another value in a setting that cannot change while a run trains."""
     return any(texts[name] != text for name, text in texts_of(config).items() if name not in LIVE)
 
 
@@ -45,7 +45,7 @@ def live_edits(run: WatchedRun, config: RunConfig | None) -> dict[str, float | i
 
 
 def live_values(run: WatchedRun) -> dict[str, float | int | None]:
-    """The live settings of the run; None for what is not known yet."""
+    """The live settings of the run; None for those not known yet."""
     return {"learning_rate": run.learning_rate, "num_epochs": run.num_epochs}
 
 
@@ -56,8 +56,8 @@ def kept_texts(run: WatchedRun, texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def pending_words(plan: Plan, run: WatchedRun | None, texts: Mapping[str, str]) -> str:
-    """One line about settings that are not those of the run on screen; empty where there are none, or no run."""
-    if run is None or run.config is None or plan not in ("new", "go on"):
+    """One line about the settings that differ from those of the run on screen; empty if none do, or without a run."""
+    if run is None or run.config is None or plan not in ("new", "continue"):
         return ""
     if plan == "new":
         own = texts_of(run.config)
@@ -72,10 +72,10 @@ def pending_words(plan: Plan, run: WatchedRun | None, texts: Mapping[str, str]) 
 
 def pending_notes(plan: Plan, run: WatchedRun | None, config: RunConfig | None) -> dict[str, str]:
     """Notes below the live settings whose value in the form differs from the run's, by name."""
-    if run is None or plan not in ("apply", "go on"):
+    if run is None or plan not in ("apply", "continue"):
         return {}
     known = live_values(run)
-    how = "not applied: enter applies it, esc takes it back" if plan == "apply" else "ctrl+t goes on with it"
+    how = "not applied: enter applies it, esc takes it back" if plan == "apply" else "ctrl+t continues with it"
     return {
         name: f"{how}; the run has {shown(value)}"
         for name in live_edits(run, config) if (value := known[name]) is not None

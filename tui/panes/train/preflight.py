@@ -1,4 +1,4 @@
-"""What a training will be before it starts, as a few short lines. Estimates, told as such."""
+"""The estimates before a training starts, as a few short lines."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ CUT = "of a longer text; max tokens 0 uses all"
 def preflight_lines(facts: Preflight, pace: Pace | None = None, brief: bool = False) -> list[str]:
     """A few short lines for the foot of the form; ``brief`` where the screen is low."""
     text = facts.text
-    told = [f"{'first ' if facts.cut else ''}{counted(text.tokens, 'token')} · vocabulary {text.vocabulary:,}"]
-    told += [CUT] if facts.cut else []
+    lines = [f"{'first ' if facts.cut else ''}{counted(text.tokens, 'token')} · vocabulary {text.vocabulary:,}"]
+    lines += [CUT] if facts.cut else []
     if text.lines is not None and not brief:
-        told.append(f"{counted(text.lines, 'line')}, the longest of {counted(text.longest, 'token')}")
+        lines.append(f"{counted(text.lines, 'line')}, the longest of {counted(text.longest, 'token')}")
     if facts.problem:
-        return told
+        return lines
     batches = "1 batch" if facts.batches == 1 else f"{count_text(facts.batches)} batches"
     memory, parameters = facts.memory, f"{count_text(facts.parameters)} parameters"
-    told.append(f"{batches} an epoch · {parameters}")
-    told.append(f"memory about {bytes_text(memory.total)}" + ("" if brief else ":"))
+    lines.append(f"{batches} an epoch · {parameters}")
+    lines.append(f"memory about {bytes_text(memory.total)}" + ("" if brief else ":"))
     if not brief:
-        told.append(f"weights and gradients {bytes_text(memory.weights + memory.gradients)}")
-        told.append(f"optimiser {bytes_text(memory.optimiser)}, activations {bytes_text(memory.activations)}")
+        lines.append(f"weights and gradients {bytes_text(memory.weights + memory.gradients)}")
+        lines.append(f"optimiser {bytes_text(memory.optimiser)}, activations {bytes_text(memory.activations)}")
     if pace is not None:
         seconds = facts.tokens_per_epoch / pace.tokens_per_second
-        told.append(f"about {seconds_text(seconds)} an epoch, {clock_text(seconds * facts.num_epochs)} in all")
+        lines.append(f"about {seconds_text(seconds)} an epoch, {clock_text(seconds * facts.num_epochs)} in all")
         if not brief:
-            told.append(f"as measured in {shown_text(pace.run)}")
-    return told
+            lines.append(f"as measured in {shown_text(pace.run)}")
+    return lines
 
 
 def seconds_text(seconds: float) -> str:

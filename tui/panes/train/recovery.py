@@ -1,4 +1,4 @@
-"""Ways to go on with a run that ended badly: one button for each lower learning rate."""
+"""The buttons that continue a failed run: one for each lower learning rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.panes.train.failure import DIVISORS, offer_words
 
 
 class Recovery(Horizontal):
-    """Buttons ``#recover-r`` and ``#recover-h``; not there where there is nothing to go on from."""
+    """The buttons ``#recover-r`` and ``#recover-h``; hidden if no lower learning rate is offered."""
 
     def on_mount(self) -> None:
         self.display = False
@@ -21,7 +21,7 @@ class Recovery(Horizontal):
     def compose(self) -> ComposeResult:
         for key in DIVISORS:
             yield Button("", compact=True, id=f"recover-{key}", classes="recover",
-                         tooltip="Go on from the last good checkpoint with a smaller learning rate")  # fmt: skip
+                         tooltip="Continue from the last good checkpoint with a smaller learning rate")  # fmt: skip
 
     def show(self, rates: Mapping[str, float]) -> None:
         self.display = bool(rates)

@@ -206,7 +206,7 @@ class RunView(LitVertical):
             welcome.update(words)
 
     def _waiting_words(self, run: WatchedRun) -> str:
-        if run.state == OPENING or run.told_epoch:
+        if run.state == OPENING or run.summary_epoch:
             return f"Reading {shown_text(run.name)} …"
         if run.state == State.TRAINING:
             return "The first epoch is running."

@@ -19,7 +19,7 @@ NOTHING = "Every few epochs the model writes a line here."
 
 
 class Samples(VerticalScroll):
-    """A list of samples that scrolls; a long one goes on below its own beginning, beside its epoch."""
+    """A list of samples that scrolls. A long sample is wrapped below its own beginning, to the right of its epoch."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -39,7 +39,7 @@ class SettingsPanel(LitVertical):
             yield Button("Pause", compact=True, id="train-pause",
                          tooltip="Pause or resume this training")  # fmt: skip
             yield Button("Stop", compact=True, id="train-stop",
-                         tooltip="Stop this training; the run is saved and can go on later")  # fmt: skip
+                         tooltip="Stop this training; the run is saved and can be continued later")  # fmt: skip
 
     @property
     def form(self) -> SettingsForm:

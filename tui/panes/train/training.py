@@ -51,7 +51,7 @@ class Training:
                 return
             words = error.labelled if isinstance(error, UserError) else str(error)
             name = (error.field if isinstance(error, UserError) else None) or pane.form.schema.named(words)
-            self._refused = isinstance(error, UserError) and pane.plan in ("new", "apply", "go on")
+            self._refused = isinstance(error, UserError) and pane.plan in ("new", "apply", "continue")
             if self._refused and name:
                 pane.form.show_outside_error(name, words)
                 pane.drawer = True
@@ -110,12 +110,12 @@ class Training:
         assert config is not None
         return config
 
-    async def go_on(self, run: WatchedRun) -> None:
+    async def continue_run(self, run: WatchedRun) -> None:
         """Continue a run up to the epochs in the form."""
         pane, config = self._pane, self._config()
-        done = run.epoch or run.told_epoch
+        done = run.epoch or run.summary_epoch
         if config.num_epochs <= done:
-            words = f"{_epochs_are(done)} done: to go on, type how many in all, such as {2 * done:,}, then enter"
+            words = f"{_epochs_are(done)} done: to continue, type how many in all, such as {2 * done:,}, then enter"
             raise ConfigError(words, "num_epochs")
         pane.view.show_failure("")
         if not self._engines.has_client(run.path):

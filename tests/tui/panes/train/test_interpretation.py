@@ -14,7 +14,13 @@ from tests.tui.fake_engine import made_run, scripted_epoch
 from tui.engines.watched_run import WatchedRun
 from tui.panes.train.epochs import HEADING, epoch_words
 from tui.panes.train.figures import lines_of
-from tui.panes.train.interpretation import bits, figure_words, memorised_words, nothing_written_words, verdict_words
+from tui.panes.train.interpretation import (
+    bits,
+    figure_words,
+    interpretation_words,
+    memorised_words,
+    nothing_written_words,
+)
 from tui.text.cells import cell_len
 
 HELD_OUT = RunConfig(validation_fraction=0.1, patience=5)
@@ -67,9 +73,9 @@ def test_beyond_floating_point_the_loss_is_told() -> None:
         "held out  >1e308 perplexity  loss 710.0 nats, 1,024.3 bits/token",
     ]
     words = "exploding: the loss is 20,000,000 nats, guessing among 1,027 tokens has 6.9; a lower learning rate or a "
-    assert verdict_words(run)[0] == (f"{words}tighter clip usually helps", True)
+    assert interpretation_words(run)[0] == (f"{words}tighter clip usually helps", True)
     run.apply([StateChanged(State.DIVERGED, 1, "why")])
-    assert not any("exploding" in words for words, _ in verdict_words(run)), "then it is said above the curve"
+    assert not any("exploding" in words for words, _ in interpretation_words(run)), "then it is said above the curve"
     assert len(epoch_words(exploded)) == len(HEADING) and ">1e308" in epoch_words(exploded)
 
 
@@ -84,9 +90,11 @@ def test_the_best_epoch_is_the_first_of_the_lowest() -> None:
 
 def test_early_stopping_in_words() -> None:
     run = watched(*(epoch(number, 9, 10 + number) for number in range(1, 4)))
-    assert verdict_words(run) == [("stops early after 5 epochs without a better held-out perplexity; 2 so far", False)]
+    assert interpretation_words(run) == [
+        ("stops early after 5 epochs without a better held-out perplexity; 2 so far", False)
+    ]
     run.apply([StateChanged(State.FINISHED, 6, "no better held-out perplexity for 5 epochs: stopped early")])
-    assert verdict_words(run) == [("no better held-out perplexity for 5 epochs: stopped early", False)]
+    assert interpretation_words(run) == [("no better held-out perplexity for 5 epochs: stopped early", False)]
 
 
 def test_a_run_that_goes_on_has_all_its_patience_again() -> None:
@@ -99,7 +107,7 @@ def test_a_run_that_goes_on_has_all_its_patience_again() -> None:
 
 def test_a_bidirectional_model_is_not_praised() -> None:
     config = RunConfig(bidirectional=True, validation_fraction=0.1)
-    (words, warns), *more = verdict_words(watched(epoch(1, 1.1, 900.0), config=config))
+    (words, warns), *more = interpretation_words(watched(epoch(1, 1.1, 900.0), config=config))
     assert "sees the token that it predicts" in words and "not that of a language model" in words and warns and not more
     assert "cannot generate" in nothing_written_words(config)
     assert "sample every is 0" in nothing_written_words(RunConfig(sample_every=0))

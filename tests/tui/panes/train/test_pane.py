@@ -83,7 +83,7 @@ async def test_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
         await until(pilot, lambda: "training" in status(app))
         await pilot.press("x")
         await until(pilot, lambda: "stopped" in status(app))
-        assert label(app) == "Go on"
+        assert label(app) == "Continue"
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "training" in status(app))
         assert fakes.asked.count("create") == 1
@@ -207,7 +207,7 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
             await pilot.press("escape")
             assert train_pane(app).form.texts["num_epochs"] == "250" and notes(app) == ""
             assert [toast.message for toast in app._notifications][-1] == (
-                "The edit is taken back: epochs 250 again. Enter applies one."
+                "The edit is taken back: epochs 250 again. Enter applies an edit."
             )
             await edit("learning_rate", "abc")
             await pilot.press("escape")
@@ -437,7 +437,7 @@ async def test_a_run_that_ended_badly_goes_on_with_a_lower_learning_rate(
         assert f"Log: {run.log_path}" in trouble(app)
         await until(pilot, lambda: app.query_one("#recovery").display)
         labels = [str(app.query_one(f"#recover-{name}", Button).label) for name in "rh"]
-        assert labels == ["r: go on with lr 10", "h: go on with lr 50"], "what will be is shown before"
+        assert labels == ["r: continue with lr 10", "h: continue with lr 50"], "what will be is shown before"
         await app.open_run(run.path)
         await until(pilot, lambda: "it broke" in trouble(app))
         await pilot.press(key)
@@ -564,13 +564,13 @@ async def test_done_offers_more_epochs(playground: Make, fakes: FakeEngines) -> 
         train_pane(app).form.change(app_config)
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "finished" in status(app) and "12/12" in status(app))
-        assert label(app) == "Go on"
+        assert label(app) == "Continue"
         await pilot.press("ctrl+t")
         await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-num_epochs")
-        words = "all 12 epochs are done: to go on, type how many in all, such as 24, then enter"
+        words = "all 12 epochs are done: to continue, type how many in all, such as 24, then enter"
         assert trouble(app) == words and notes(app, ".field-error") == words
         await pilot.press(*"20")
-        assert trouble(app) == "" and "ctrl+t goes on with it; the run has 12" in notes(app)
+        assert trouble(app) == "" and "ctrl+t continues with it; the run has 12" in notes(app)
         await pilot.press("enter")
         await until(pilot, lambda: "20/20" in status(app))
 

@@ -247,5 +247,5 @@ def test_plan() -> None:
     run.state = "paused"
     assert plan_of(run, texts, config, False) == "resume"
     run.state = "finished"
-    assert plan_of(run, texts, config, False) == "go on"
+    assert plan_of(run, texts, config, False) == "continue"
     assert plan_of(run, texts_of(config.replace(batch_size=8)), config, False) == "new"
