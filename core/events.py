@@ -53,7 +53,9 @@ class EpochFinished(Event):
     ``perplexity`` is exp(``loss``), the mean cross-entropy in nats over all training tokens of the epoch, and
     ``validation_perplexity`` exp(``validation_loss``), over the held-out text. Beyond the range of floating point they
     are infinite here and null in JSON. ``step`` counts batches since the beginning of the run; ``seconds`` is the
-    training time of the epoch; ``gradient_norm`` is the mean global norm before clipping.
+    training time of the epoch; ``gradient_norm`` is the mean global norm before clipping, ``clipped`` the share of the
+    batches that were clipped, and ``clip_factor`` the mean factor that their gradients were multiplied by; the last two
+    are null where nothing is clipped by norm, and in journals of older versions.
     """
 
     kind: ClassVar[str] = "epoch"
@@ -67,6 +69,8 @@ class EpochFinished(Event):
     tokens_per_second: float
     seconds: float
     validation_loss: float | None = None
+    clipped: float | None = None
+    clip_factor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,20 @@ class SampleWritten(Event):
     epoch: int
     prefix: str
     text: str
+
+
+@dataclass(frozen=True)
+class Measured(Event):
+    """What ``inspect_every`` measured at the end of ``epoch``, over the text that ``core.inspection`` takes by default.
+
+    ``gradient_factor`` is that of the top layer, see ``GradientsView``; null if it has none. ``saturated`` is the share
+    of the top layer's hidden states that are saturated, see ``UnitsView``.
+    """
+
+    kind: ClassVar[str] = "measured"
+    epoch: int
+    gradient_factor: float | None
+    saturated: float
 
 
 @dataclass(frozen=True)
@@ -137,7 +155,7 @@ class Note(Event):
 
 
 EVENTS: tuple[type[Event], ...] = (
-    EpochFinished, StepFinished, SampleWritten, StateChanged, SettingChanged, RunResumed, Note,
+    EpochFinished, StepFinished, SampleWritten, Measured, StateChanged, SettingChanged, RunResumed, Note,
 )  # fmt: skip
 _BY_KIND = {event.kind: event for event in EVENTS}
 

@@ -304,8 +304,9 @@ class Session:
         if self._preview is not None:
             done = self._preview.advance()
             if done is not None:
-                self._preview = None
                 events += self._record(done)
+            if self._preview.finished:
+                self._preview = None
         if trainer.diverged:
             events += self._after_divergence()
         elif self._preview is None and trainer.finished:

@@ -40,7 +40,8 @@ _FIELDS = {
 }  # fmt: skip
 _EPOCH = re.compile(
     rb'^\{"event": "epoch"' + b"".join(b', "%b": %b' % (name.encode(), form) for name, form in _FIELDS.items())
-    + b'(?:, "validation_loss": %b)?, "time": %b}\n' % (_OPTIONAL, _NUMBER),
+    + b'(?:, "validation_loss": %b)?' % _OPTIONAL
+    + b'(?:, "clipped": %b, "clip_factor": %b)?, "time": %b}\n' % (_OPTIONAL, _OPTIONAL, _NUMBER),
     re.MULTILINE,
 )  # fmt: skip
 
@@ -180,7 +181,8 @@ def _moment(value: Any) -> float:
 
 def _epoch(
     epoch: bytes, step: bytes, perplexity: bytes, held_out: bytes | None, loss: bytes, norm: bytes, rate: bytes,
-    pace: bytes, seconds: bytes, held_out_loss: bytes | None, time: bytes,
+    pace: bytes, seconds: bytes, held_out_loss: bytes | None, clipped: bytes | None, factor: bytes | None,
+    time: bytes,
 ) -> tuple[EpochFinished, float]:  # fmt: skip
     """The event and the time of an epoch's line, from the texts of its numbers; None for null."""
     loss_there = None if held_out_loss is None else float(held_out_loss)
@@ -192,6 +194,8 @@ def _epoch(
         "validation_perplexity": math.inf if is_beyond else None if held_out is None else float(held_out),
         "validation_loss": loss_there, "gradient_norm": float(norm), "learning_rate": float(rate),
         "tokens_per_second": float(pace), "seconds": float(seconds),
+        "clipped": None if clipped is None else float(clipped),
+        "clip_factor": None if factor is None else float(factor),
     }  # fmt: skip
     object.__setattr__(event, "__dict__", values)
     return event, _moment(float(time))

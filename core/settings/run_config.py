@@ -215,6 +215,11 @@ class RunConfig(Settings):
         50, "machine", "sample length", "tokens in each sample", unit="tokens", minimum=1, maximum=10_000,
         relevant=lambda config: config.sample_every > 0,
     )  # fmt: skip
+    inspect_every: int = described(
+        0, "machine", "inspect every",
+        "epochs between measurements of the gradient's factor through time and of the saturated units; 0 measures none",
+        unit="epochs", minimum=0, maximum=10**9,
+    )  # fmt: skip
     checkpoint_seconds: float = described(
         30.0, "machine", "save every", "seconds between checkpoints: the most that a crash can cost", unit="seconds",
         minimum=0.0, maximum=86_400.0,

@@ -65,6 +65,18 @@ def clip_gradients(gradients: list[torch.Tensor], clipping: str, limit: float) -
     return norm
 
 
+def norm_figures(norms: torch.Tensor, config: RunConfig) -> tuple[float, float | None, float | None]:
+    """Of the gradient norms of an epoch's batches: the mean, the share that was clipped, by what factor on average.
+
+    The last two are None if nothing is clipped by norm; the factor also if no batch was. One wait for the device.
+    """
+    norms, limit = norms.double(), config.clip
+    over = norms > limit
+    factor = torch.where(over, limit / norms, 0.0).sum() / over.sum()
+    mean, clipped, by = torch.stack([norms.mean(), over.double().mean(), factor]).tolist()
+    return (mean, clipped, by if clipped else None) if config.clipping == "norm" else (mean, None, None)
+
+
 @dataclass
 class Schedule:
     """The learning rate at every moment of a run.

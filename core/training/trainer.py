@@ -30,7 +30,7 @@ from core.training.checkpoint_fit import finite_or_none, none_as_infinity, optim
 from core.training.cuda_graph import Records, StepGraph, unavailable_reason
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.generators import Generators
-from core.training.optimisation import Schedule, build_optimiser, clip_gradients
+from core.training.optimisation import Schedule, build_optimiser, clip_gradients, norm_figures
 from core.training.preflight import require_memory
 from core.training.validation import HeldOut, divided
 
@@ -192,7 +192,7 @@ class Trainer:
 
     def _finish_epoch(self) -> tuple[Event, ...]:
         loss = self._mean_loss(self.batch)
-        norm = float(self._norms.double().mean())
+        norm, clipped, clip_factor = norm_figures(self._norms, self.config)
         if not (math.isfinite(loss) and math.isfinite(norm) and self._weights_are_finite()):
             return (self._diverge(),)
         held_out = None
@@ -212,6 +212,8 @@ class Trainer:
             tokens_per_second=self.batches.tokens_per_epoch / seconds if seconds > 0 else 0.0,
             seconds=seconds,
             validation_loss=held_out,
+            clipped=clipped,
+            clip_factor=clip_factor,
         )
         return event, *self._explosion(event)
 

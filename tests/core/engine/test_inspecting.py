@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from core.engine.inspecting import inspecting, inspection_job, stored_source, with_text
-from core.engine.session import Session
+from core.engine.session import Session, train_to_end
 from core.errors import UserError
-from core.events import EpochFinished, State
-from core.inspection.answers import GradientsView, TextView, read_inspection
+from core.events import EpochFinished, Measured, State
+from core.inspection.answers import Clipping, GradientsView, TextView, read_inspection
 from core.inspection.options import VIEWS, InspectionOptions, LongText
+from core.runs.journal import read_journal
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.core.engine.conftest import ForkedEngine
@@ -132,3 +133,38 @@ def test_a_stored_model_is_read_without_a_lock(tiny: Tiny, saves: Path, one_thre
     view = read_inspection(done(inspecting(source, InspectionOptions("text"))))
     assert isinstance(view, TextView) and view.origin == "training" and len(view.tokens) == 801
     session.close()
+
+
+def test_the_journal_has_what_inspect_every_asks_for(
+    tiny: Tiny, saves: Path, whole: Callable[..., list[EpochFinished]], one_thread: None
+) -> None:
+    for changes in ({}, {"documents": "lines"}, {"bidirectional": True, "cell": "gru", "sample_every": 2}):
+        session = Session.create(tiny(inspect_every=2, num_epochs=5, **changes), saves)
+        list(train_to_end(session))
+        measured = [event for event in read_journal(session.run.journal_path) if isinstance(event, Measured)]
+        assert [event.epoch for event in measured] == [1, 2, 4]
+        now = read_inspection(done(inspection_job(session, InspectionOptions("gradients"))))
+        assert isinstance(now, GradientsView) and now.factor is not None and 0 < now.factor < 2
+        assert all(event.gradient_factor and 0 <= event.saturated <= 1 for event in measured)
+        assert len({event.gradient_factor for event in measured}) == 3
+        session.close()
+        unmeasured = whole(num_epochs=5, **changes)
+        assert [event.loss for event in curve(session.run)] == [event.loss for event in unmeasured]
+
+
+def test_the_journal_says_how_often_and_by_how_much_was_clipped(tiny: Tiny, saves: Path, one_thread: None) -> None:
+    for clip, clipping, expected in ((1e-3, "norm", 1.0), (1e3, "norm", 0.0), (1e-3, "value", None)):
+        session = Session.create(tiny(clip=clip, clipping=clipping, learning_rate=1e-6, num_epochs=2), saves)
+        list(train_to_end(session))
+        last = curve(session.run)[-1]
+        assert last.clipped == expected
+        view = read_inspection(done(inspection_job(session, InspectionOptions("gradients"))))
+        assert isinstance(view, GradientsView)
+        if expected is None:
+            assert view.clipping is None and last.clip_factor is None
+        elif expected:  # the weights hardly move: the mean of the factors is near that of the mean norm
+            assert view.clipping is not None and view.clipping.factor == last.clip_factor
+            assert last.clip_factor == pytest.approx(clip / last.gradient_norm, rel=0.1)
+        else:
+            assert view.clipping == Clipping(clip, 0.0, None)
+        session.close()

@@ -23,7 +23,19 @@ from tests.run_folders import journal_at
 
 
 def epoch(number: int, perplexity: float = 5.0) -> EpochFinished:
-    return EpochFinished(number, number * 9, perplexity, None, 1.6, 0.4, 100.0, 69_000.0, 0.13)
+    return EpochFinished(
+        number,
+        number * 9,
+        perplexity,
+        None,
+        1.6,
+        0.4,
+        100.0,
+        69_000.0,
+        0.13,
+        clipped=0.5,
+        clip_factor=0.25 if number % 2 else None,
+    )
 
 
 @pytest.fixture
