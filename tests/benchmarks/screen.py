@@ -21,6 +21,12 @@ PRESET = "lyrics-scratch-sequential"
 NAME = "measured"
 # Characters that no text here has and each key press a new one: an echo cannot be mistaken.
 RARE = [chr(point) for point in range(0x9B00, 0x9B00 + 600)]
+INSPECT_KEY = "\x1b[15~"  # f5
+LIVE_VIEWS = {
+    "Step": "The model reads", "Gradient": "training cuts it", "Units": "correlation", "Why": "speaks for it",
+    "Tokens": "is read like",
+}  # fmt: skip
+"""The views of Inspect that follow a training, in the order of their keys, each with words that are on its screen."""
 
 
 def has_all(*words: str) -> Callable[[str], bool]:
@@ -36,7 +42,7 @@ def has_curve(text: str) -> bool:
 
 
 is_painted = has_all("Playground", "settings of a new run", "hidden", "Train new run", "f1 Help")
-is_ready = has_all("Playground", " cores")  # the standby engine has told which devices there are
+is_ready = has_all("Playground", " GB")  # the standby engine has told which devices there are
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -169,6 +175,33 @@ def speed_with_screen(effort: Effort) -> Outcome:
     )  # fmt: skip
     goal = Goal("share, %", "median", 98, "%", at_least=True)
     return Outcome("speed-with-screen", "training speed with the playground open over without it", "", (goal,), rows)
+
+
+def speed_with_inspect(effort: Effort) -> Outcome:
+    """One training all the time, without a screen and with Inspect open in each of the views that follow it."""
+    shares: dict[str, list[float]] = {name: [] for name in LIVE_VIEWS}
+    with workplace() as (folder, environment):
+        saves = folder / "saves"
+        with training(saves, environment, effort.rounds * (len(LIVE_VIEWS) + 1) * (effort.window + 10)) as journal:
+            for _ in range(effort.rounds):
+                before = _rate(journal, effort.window)
+                with playground(saves, environment) as terminal:
+                    terminal.wait_screen(lambda text: is_ready(text) and has_curve(text))
+                    terminal.type(INSPECT_KEY)
+                    terminal.wait_screen(has_all("The model reads"))
+                    rates = {}
+                    for number, (name, words) in enumerate(LIVE_VIEWS.items(), 1):
+                        terminal.type(str(number))
+                        terminal.wait_screen(has_all(words))
+                        time.sleep(1.0)
+                        rates[name] = _rate(journal, effort.window)
+                time.sleep(1.0)
+                alone = (before + _rate(journal, effort.window)) / 2
+                for name, rate in rates.items():
+                    shares[name].append(100 * rate / alone)
+    rows = tuple(Row(name, tuple(values)) for name, values in shares.items())
+    goals = tuple(Goal(name, "median", 97, "%", at_least=True) for name in LIVE_VIEWS)
+    return Outcome("speed-with-inspect", "training speed with Inspect open over without a screen", "%", goals, rows)
 
 
 def bytes_per_second(effort: Effort) -> Outcome:
@@ -312,6 +345,7 @@ CASES: dict[str, Callable[[Effort], Outcome]] = {
     "first-point": first_point,
     "key-to-screen": key_to_screen,
     "speed-with-screen": speed_with_screen,
+    "speed-with-inspect": speed_with_inspect,
     "bytes": bytes_per_second,
     "long-journal": long_journal,
 }

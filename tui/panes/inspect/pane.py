@@ -29,7 +29,7 @@ from tui.scheduling import schedule
 from tui.services import host, is_alive, listen
 
 REFRESH_SECONDS = 1.0  # at least, between two looks at weights that are being trained
-SHARE = 0.03  # of the engine's time, at most, that these looks take
+SHARE = 0.02  # of the engine's time, at most, that these looks take
 LONG_SECONDS = 0.4  # after which work is long: it shows its progress, and a newer question takes its place
 LONGEST_PAUSE = 60.0  # seconds between two looks, at most
 CANCELLED = "Cancelled: r asks again."
