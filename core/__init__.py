@@ -13,18 +13,22 @@ if TYPE_CHECKING:
     from core.corpus.reader import load_corpus
     from core.generation.options import Sampling
     from core.generation.writer import write
+    from core.inspection.options import InspectionOptions
+    from core.inspection.view import inspect
     from core.runs.run import Run
     from core.settings.run_config import RunConfig
     from core.training.trainer import Trainer
 
 __version__ = "0.1.0"
-__all__ = ["Run", "RunConfig", "Sampling", "Trainer", "load_corpus", "write"]
+__all__ = ["InspectionOptions", "Run", "RunConfig", "Sampling", "Trainer", "inspect", "load_corpus", "write"]
 
 _MODULES = {
+    "InspectionOptions": "core.inspection.options",
     "Run": "core.runs.run",
     "RunConfig": "core.settings.run_config",
     "Sampling": "core.generation.options",
     "Trainer": "core.training.trainer",
+    "inspect": "core.inspection.view",
     "load_corpus": "core.corpus.reader",
     "write": "core.generation.writer",
 }
