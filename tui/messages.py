@@ -30,7 +30,7 @@ class Fact(Message):
 
 
 class Latest(Fact):
-    """A fact of which only the latest counts: it replaces one that waits to be handled."""
+    """A message whose latest instance counts: it replaces one that waits to be handled."""
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, type(self))

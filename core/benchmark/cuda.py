@@ -90,7 +90,7 @@ def _training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
 
 
 def _way(trainer: Trainer) -> Callable[[], str]:
-    return lambda: words(trainer.ways)
+    return lambda: words(trainer.backend_report)
 
 
 def _whole_training(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
@@ -141,4 +141,4 @@ def _best_in_time(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
             if trainer.finished or time.perf_counter() - began >= SECONDS:
                 return trainer.step * config.batch_size * config.num_steps
 
-    return Bout(Contestant("ours", rate_of(ours), lambda: found), (), None, lambda: words(trainers[0].ways))
+    return Bout(Contestant("ours", rate_of(ours), lambda: found), (), None, lambda: words(trainers[0].backend_report))

@@ -34,7 +34,7 @@ class LoopSettings:
 
 
 def sequential_batches(ids: Tensor, batch_size: int, num_steps: int) -> Pairs:
-    """Inputs and targets, each (batch, num_steps): every batch goes on where the one before it ended."""
+    """Inputs and targets, each (batch, num_steps): every batch continues where the one before it ended."""
     num_tokens = ((len(ids) - 1) // batch_size) * batch_size
     Xs = ids[:num_tokens].reshape(batch_size, -1)
     Ys = ids[1 : num_tokens + 1].reshape(batch_size, -1)

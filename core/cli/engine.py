@@ -1,4 +1,4 @@
-"""``python -m core engine``: serve a run to the playground, or stand by for one."""
+"""``python -m core engine``: serve a run to the playground, or wait for one."""
 
 from __future__ import annotations
 

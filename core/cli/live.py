@@ -40,7 +40,7 @@ def _print_waiting(name: str, client: EngineClient) -> None:
     """Print why the engine of the run ``name`` has not answered."""
     process = client.process
     if client.is_suspended:
-        why = f"is suspended: fg where it was started, or kill -CONT {process}, lets it go on"
+        why = f"is suspended: fg where it was started, or kill -CONT {process}, lets it continue"
     else:
         why = "does not answer yet: it is busy with something long"
     where = f" (process {process})" if process else ""

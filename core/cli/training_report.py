@@ -40,9 +40,9 @@ class TrainingReport:
     def _introduce(self) -> None:
         run = describe(self._session)
         if self._as_json:
-            names = ("name", "run", "parameters", "vocabulary", "device", "ways")
             values = record_as_json(run)
-            put({"event": "run", **{name: values[name] for name in names}})
+            facts = {name: values[name] for name in ("name", "run", "parameters", "vocabulary", "device")}
+            put({"event": "run", **facts, "ways": values["backend_report"]})
             return
         config, corpus = run.config, self._session.metadata.corpus
         print(
@@ -51,8 +51,8 @@ class TrainingReport:
             f"{counted(corpus.tokens, 'token')}, vocabulary {shown(corpus.vocabulary)}, "
             f"{counted(run.batches_per_epoch, 'batch', 'batches')} an epoch"
         )
-        if run.ways:
-            print(printable(backend_words(run.ways)))
+        if run.backend_report:
+            print(printable(backend_words(run.backend_report)))
         estimates, warnings = _preflight_words(self._session)
         if estimates:
             print(printable(estimates))

@@ -53,7 +53,7 @@ class BackendChange:
 class RunAnswer(Answer):
     """The run that an engine has opened or created.
 
-    ``shapes`` lists the parameters of the model; ``ways`` is the backend report, see ``core.training.backend``.
+    ``shapes`` lists the parameters of the model; for ``backend_report`` see ``core.training.backend``.
     ``no_training`` is a sentence if the run cannot be trained, ``save_problem`` one if its last save failed.
     """
 
@@ -71,7 +71,7 @@ class RunAnswer(Answer):
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     device: str = ""
     threads: int = 0
-    ways: Mapping[str, str] = field(default_factory=dict)
+    backend_report: Mapping[str, str] = field(default_factory=dict)
     change: BackendChange | None = None
     no_training: str = ""
     save_problem: str = ""

@@ -131,7 +131,7 @@ class Checkpointing:
             reason, remedy = "out of memory", "close other programs, its copy needs room"
         problem = f"the {what} could not be saved ({reason}): {remedy}"
         if problem != self.problem:
-            self._record(Note(f"{problem}; training goes on in memory, and saving is tried again"))
+            self._record(Note(f"{problem}; training continues in memory, and the next save tries again"))
         self.problem, self._unsaved = problem, what
 
     def restore(self, trainer: Trainer) -> str:

@@ -29,7 +29,7 @@ def describe(session: Session) -> RunAnswer:
         shapes=tuple(session.model.describe()),
         device=str(next(session.model.parameters()).device),
         threads=torch.get_num_threads(),
-        ways=trainer.ways if trainer is not None else {},
+        backend_report=trainer.backend_report if trainer is not None else {},
         change=backend_change or None,
         no_training=session.no_training,
         save_problem=session.save_problem,

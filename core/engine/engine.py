@@ -290,7 +290,7 @@ def open_log(session: Session) -> int:
     try:
         return session.folder.open_to_append(path, os.O_WRONLY | os.O_APPEND)
     except OSError as error:
-        session.note(f"{path} cannot be written to ({error.strerror or error}): the run goes on without")
+        session.note(f"{path} cannot be written to ({error.strerror or error}): the run continues without it")
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 

@@ -43,7 +43,7 @@ def failure_words(error: BaseException, folder: HeldFolder | None = None) -> str
     if isinstance(error, UserError):
         return _first_line(error)
     if is_out_of_memory(error):
-        words = "out of memory: choose a smaller batch_size, num_steps or num_hiddens, or another device"
+        words = "out of memory: make batch, steps or hidden smaller, or use another device"
     else:
         words = f"the engine failed ({type(error).__name__}: {_first_line(error)})"
     return f"{words}; the log is {folder.path / LOG}" if folder is not None else words

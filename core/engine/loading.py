@@ -78,7 +78,7 @@ def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder) -> LoadedRun:
     config = at_home(metadata.config)
     if config != metadata.config:
         notes.append(
-            f"this machine has no {metadata.config.device} with {metadata.config.precision}: the run goes on with "
+            f"this machine has no {metadata.config.device} with {metadata.config.precision}: the run continues with "
             f"device {config.device} and {config.precision}, so its numbers will not be the same to the last bit"
         )
     trainer = new_trainer(run, config, corpus)

@@ -158,7 +158,7 @@ class Session:
         self._preview = None
         wrong = self._checkpointing.restore(trainer)
         if wrong:
-            self.note(f"{wrong}; the run goes on from its best checkpoint, epoch {trainer.epoch}")
+            self.note(f"{wrong}; the run continues from its best checkpoint, epoch {trainer.epoch}")
 
     def _compute_as_before(self) -> None:
         """Compute as before the run was opened here. Raises RunError if this machine cannot."""

@@ -155,7 +155,7 @@ def distinct_names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def told_apart(curves: Iterable[Curve]) -> list[Curve]:
+def with_distinct_names(curves: Iterable[Curve]) -> list[Curve]:
     """The curves with distinct names: a name that is taken gets the folder's before it, or a number behind it."""
     found: dict[str, Curve] = {}
     for curve in curves:

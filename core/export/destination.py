@@ -82,7 +82,7 @@ def _target(path: Path, replace: bool) -> Path:
     if found is not None and stat.S_ISDIR(found.st_mode):
         raise UserError(f"{path} is a folder: name a file")
     if found is not None and not stat.S_ISREG(found.st_mode):
-        raise UserError(f"{path} is no regular file: name another, or - for standard output")
+        raise UserError(f"{path} is not a regular file: name another, or - for standard output")
     if found is not None and not replace:
         raise _taken(path)
     if not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=True):

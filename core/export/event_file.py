@@ -1,9 +1,9 @@
 """TensorBoard's event files, written and read: scalars with their steps and times.
 
 A file is a sequence of records (TFRecord): the length of the data, a checksum of the length, the data, a checksum of
-the data. The data of each is a protocol buffer, ``Event`` of tensorboard/compat/proto/event.proto, of which scalars use
-five fields. Written here and not by a library: TensorBoard's own writer is declared experimental, works in a thread
-and names its files itself, so that a half-written one could not be told from a whole one, and brings 50 MB of packages.
+the data. The data of each is a protocol buffer, ``Event`` of tensorboard/compat/proto/event.proto; scalars use five
+of its fields. Written here and not by a library: TensorBoard's own writer is declared experimental, works in a thread
+and names its files itself, so that a half-written one would look like a whole one, and brings 50 MB of packages.
 A test reads these files with TensorBoard's own reader.
 """
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError
-from core.export.curves import Curve, distinct_names, read_run, read_samples, require_rows, told_apart
+from core.export.curves import Curve, distinct_names, read_run, read_samples, require_rows, with_distinct_names
 from core.export.destination import check_destination, make_folder, write_file
 from core.export.picture import Chart, picture
 from core.export.reading import read_curves
@@ -55,7 +55,7 @@ def chart(sources: Sequence[Run | Path], what: Chart, form: str) -> Exported:
     curves: list[Curve] = []
     for source in sources:
         curves += [read_run(source, next(named))] if isinstance(source, Run) else read_curves(source)
-    curves, remarks = require_rows(told_apart(curves))
+    curves, remarks = require_rows(with_distinct_names(curves))
     data, more = picture(curves, what, form)
     return Exported(data, counted(len(curves), "curve"), (*remarks, *more))
 

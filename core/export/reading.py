@@ -53,7 +53,7 @@ def read_curves(path: Path) -> list[Curve]:
     if is_event_file(data):
         return [_of_events(path, _events(path, data))]
     if b"\0" in data[:4096] or FILE_MARK in path.name:
-        raise UserError(f"{path} is no event file of TensorBoard, and no CSV either")
+        raise UserError(f"{path} is neither an event file of TensorBoard nor a CSV file")
     return _of_table(path, data)
 
 
@@ -93,7 +93,7 @@ def _event_files(folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror or error}") from None
     if not names:
-        raise UserError(f"{folder} holds no run and no event file: name a run, or the file of a curve")
+        raise UserError(f"{folder} contains neither a run nor an event file: name a run, or the file of a curve")
     if len(names) > MOST_FILES:
         raise UserError(f"{folder} holds {counted(len(names), 'event file')}: name one of them")
     return [folder / name for name in names]
@@ -113,7 +113,7 @@ def _events(path: Path, data: bytes) -> list[Scalars]:
 
 
 def _of_events(path: Path, events: list[Scalars]) -> Curve:
-    """One row a step; of figures that were written twice for a step, the last stands, as in TensorBoard."""
+    """One row a step; if a figure was written twice for a step, the last one counts, as in TensorBoard."""
     rows: dict[int, tuple[float, dict[str, float]]] = {}
     for event in events:
         _, values = rows.get(event.step, (0.0, {}))
@@ -212,7 +212,7 @@ def _rows(path: Path, lines: Iterator[list[str]], is_cut: bool) -> Iterator[list
                 return
     except csv.Error as error:
         short = f"{error}"
-    raise UserError(f"{path} is no CSV that can be read: {short}")
+    raise UserError(f"{path} is not a readable CSV file: {short}")
 
 
 def _is_number(text: str) -> bool:

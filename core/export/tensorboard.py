@@ -30,7 +30,7 @@ def events_of(curve: Curve) -> bytes:
 
 
 def event_path(folder: Path, curve: Curve) -> Path:
-    """The event file of a run in a folder of logs: a folder of its own, as TensorBoard tells runs apart.
+    """The event file of a run in a folder of logs: a folder of its own, by which TensorBoard distinguishes runs.
 
     The file's name follows from the run alone, so exporting again replaces it.
     """

@@ -90,7 +90,7 @@ def forward(
 
 
 def state_before(weights: Weights, ids: Tensor, block: int = 1024) -> Generator[None, None, list[list[HiddenState]]]:
-    """The state after a stretch of text, (steps, batch), of which nothing else is kept; of one direction only."""
+    """The state after a stretch of text, (steps, batch); keeps nothing else. Of one direction only."""
     state = [[weights.begin_state(ids.shape[1])] for _ in weights.layers]
     for begin in range(0, len(ids), block):
         trace = yield from forward(weights, ids[begin : begin + block], state)

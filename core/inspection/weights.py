@@ -1,4 +1,4 @@
-"""A copy of a model's weights for one inspection: training goes on under it and does not change it."""
+"""A copy of a model's weights for one inspection: training continues and does not change it."""
 
 from __future__ import annotations
 

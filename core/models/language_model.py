@@ -170,7 +170,7 @@ class LanguageModel(nn.Module):
         return RecurrentLayer(self.config.cell, A, W_h, extra, state, self.is_relu, self.bf16, self.fused)
 
     def step_weights(self) -> StepWeights:
-        """The parameters as ``step`` uses them: they share their memory, so training goes on under them."""
+        """The parameters as ``step`` uses them: they share their memory, so training changes them."""
         if self._step_weights is None:
             vectors, (W, b) = self.input_vectors(), self.output_layer()
             self._step_weights = StepWeights(

@@ -69,10 +69,10 @@ def read_checkpoint(path: Path, opened: Opened = open_to_read) -> tuple[dict[str
 
 
 def _facts(words: str) -> dict[str, Any]:
-    """The trainer's facts. Raises ValueError if they are no object, or a number is out of range."""
+    """The trainer's facts. Raises ValueError if they are not an object, or a number is out of range."""
     facts = json.loads(words)
     if not isinstance(facts, dict):
-        raise ValueError("its facts are no object")
+        raise ValueError("its facts are not an object")
     for name, value in facts.items():
         for number in value if isinstance(value, list) else [value]:
             # A perplexity may be as large as a float can be; a count may not.

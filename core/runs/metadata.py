@@ -94,7 +94,7 @@ def read_object(path: Path, largest: int = LARGEST_RUN_FILE) -> dict[str, Any]:
 
 
 def _parsed(data: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError, RecursionError. A long text that is no object is not parsed."""
+    """The value of a JSON text. Raises ValueError, RecursionError. A long text that is not an object is not parsed."""
     if data[:1] != b"{" or data[-16:].rstrip()[-1:] != b"}":
         return json.loads(data) if len(data) <= LARGEST_RUN_FILE else json.loads(data[:1])
     # Texts and numbers take a dozen times their bytes in memory; lists and objects take more, and our files have few.

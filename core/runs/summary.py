@@ -132,7 +132,7 @@ def _end_of_checkpoint(run: Run) -> _End:
 
 
 def _remark(run: Run, epoch: int) -> str:
-    """What is wrong with the checkpoints, by their headers; empty if the last one looks whole."""
+    """The damage of the checkpoints, by their headers; empty if the last one looks whole."""
     has_best = os.path.lexists(run.best_path)
     if not has_best and not os.path.lexists(run.latest_path):
         return ""  # killed before its first checkpoint: it starts again
@@ -146,7 +146,7 @@ def _remark(run: Run, epoch: int) -> str:
     except RunError as error:
         wrong, best = f"{wrong}; {error}", None
     if best is not None:
-        return f"{wrong}; the run goes on from its best checkpoint, epoch {str(best)[:20]}"
+        return f"{wrong}; the run continues from its best checkpoint, epoch {str(best)[:20]}"
     return f"{wrong}; its curve is still there, up to epoch {epoch:,}" if epoch else wrong
 
 

@@ -283,11 +283,11 @@ settings, setting = RunConfig.settings, RunConfig.setting
 
 
 def live_setting(name: str) -> Setting:
-    """A setting that may change in mid-run. Raises ConfigError for any other."""
+    """A setting that may change while a run trains. Raises ConfigError for any other."""
     known = setting(name)
     if not known.live:
         live = " and ".join(f"{{{item.name}}}" for item in settings() if item.live)
-        raise RunConfig.refusal(name, f"{{{name}}} cannot be changed in mid-run, only {live} can")
+        raise RunConfig.refusal(name, f"{{{name}}} cannot change after a run is created, only {live} can")
     return known
 
 

@@ -1,4 +1,4 @@
-"""How a run computes: in words, and as a record by which a resumed run is known to compute as before."""
+"""How a run computes: in words, and as a record that shows whether a resumed run computes as before."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _GPU_PATHS = {
 }  # fmt: skip
 
 
-def ways(config: RunConfig, device: torch.device, graph_unavailable_reason: str) -> dict[str, str]:
+def report(config: RunConfig, device: torch.device, graph_unavailable_reason: str) -> dict[str, str]:
     """What computes a run, in words: ``device``, ``precision``, ``threads``, ``step`` and ``recurrence``.
 
     Args:
-        graph_unavailable_reason: why the step is no CUDA graph; empty where it is one.
+        graph_unavailable_reason: why the step is not a CUDA graph; empty if it is.
 
-    On a GPU this may prove a persistent kernel, as the first batch would: a few seconds where Triton has to compile it.
+    On a GPU this may prove a persistent kernel, as the first batch would: a few seconds if Triton has to compile it.
     """
     return {
         "device": str(device),
@@ -48,14 +48,14 @@ def ways(config: RunConfig, device: torch.device, graph_unavailable_reason: str)
 
 
 def words(chosen: Mapping[str, str]) -> str:
-    """The same in a line; without the step on a CPU, which has no graphs."""
+    """The same in one line; on a CPU without the step, which is never a graph there."""
     threads = "1 thread" if chosen["threads"] == "1" else f"{chosen['threads']} threads"
     step = f"; the step: {chosen['step']}" if chosen["device"].startswith("cuda") else ""
     return f"computed in {chosen['precision']} with {threads}{step}; the recurrence: {chosen['recurrence']}"
 
 
 def record(config: RunConfig, device: torch.device, graph_unavailable_reason: str) -> dict[str, str]:
-    """What the numbers of a run depend on beside its settings, for run.json and the journal. As costly as ``ways``."""
+    """What the numbers of a run depend on besides its settings, for run.json and the journal; as slow as ``report``."""
     return {
         "device": str(device),
         "hardware": hardware_of(device),
@@ -69,12 +69,12 @@ def record(config: RunConfig, device: torch.device, graph_unavailable_reason: st
 
 @dataclass(frozen=True)
 class Change:
-    """A run would compute otherwise than it did.
+    """A run would compute differently than before.
 
     Attributes:
         words: a sentence that says how.
-        as_before: the configuration with which it computes as it did, or nearer to it; None where there is none.
-        remains: what is different with that all the same, or why there is none; may be empty.
+        as_before: the configuration with which it computes as before, or nearly so; None if there is none.
+        remains: what differs even with ``as_before``; may be empty.
     """
 
     words: str
@@ -83,12 +83,12 @@ class Change:
 
 
 def change_of(before: Mapping[str, str], wanted: RunConfig, config: RunConfig, now: Mapping[str, str]) -> Change | None:
-    """What is different, or None where nothing is.
+    """What differs, or None if nothing does.
 
     Args:
-        before: the record of how the run has computed; what it lacks is not compared.
+        before: the record of how the run has computed; entries that it lacks are not compared.
         wanted: the run's settings as they were saved.
-        config, now: the settings that it would go on with here, and the record of those.
+        config, now: the settings with which it would continue here, and their record.
     """
     changed = _different(before, now)
     if not changed:
@@ -120,7 +120,7 @@ def _phrases(found: Mapping[str, str], names: list[str]) -> str:
 
 
 def _as_before(before: Mapping[str, str], changed: list[str], config: RunConfig) -> RunConfig | None:
-    """The settings that ask for what is recorded; None where this machine does not have it."""
+    """The settings that ask for what is recorded; None if this machine does not have it."""
     device, used = before.get("device", config.device), before.get("kernels", "")
     changes: dict[str, object] = {name: before[name] for name in ("device", "precision") if name in changed}
     if "threads" in changed and before["threads"].isdecimal():

@@ -29,7 +29,7 @@ def require_fit(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.
     try:
         torch.Generator().set_state(tensors["generator.cpu"])
     except RuntimeError:
-        raise RunError("the checkpoint's generator.cpu is no generator's state: it is damaged") from None
+        raise RunError("the checkpoint's generator.cpu is not the state of a generator: it is damaged") from None
 
 
 def optimiser_state(

@@ -13,16 +13,16 @@ from core.settings.run_config import RunConfig, minimum_tokens, shown
 from core.units import bytes_text, counted
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-# Copies of the weights that an optimiser keeps, besides the weights and their gradient.
+# Copies of the weights that an optimiser keeps, in addition to the weights and their gradient.
 KEPT = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}
-WITH_MOMENTUM = ("sgd", "rmsprop")  # momentum is one copy more
+WITH_MOMENTUM = ("sgd", "rmsprop")  # momentum adds one copy
 BYTES = 4
-LITTLE_HELD_OUT = 200  # tokens; the perplexity of fewer is mostly chance
+FEW_HELD_OUT = 200  # tokens; the perplexity of fewer is mostly noise
 
 
 @dataclass(frozen=True)
 class TextFacts:
-    """Sizes of a text; ``lines`` and the ``longest`` line, in tokens, where each line is a document."""
+    """Sizes of a text; if each line is a document, also the number of ``lines``, and the tokens of the ``longest``."""
 
     tokens: int
     vocabulary: int
@@ -32,7 +32,7 @@ class TextFacts:
 
 @dataclass(frozen=True)
 class Memory:
-    """Estimated bytes of a training."""
+    """Estimated memory of a training, in bytes."""
 
     weights: int
     gradients: int
@@ -41,16 +41,16 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """The sum."""
+        """The sum of the four."""
         return self.weights + self.gradients + self.optimiser + self.activations
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """Numbers of a training.
+    """Estimates of a training.
 
-    ``cut`` is a sentence where only a part of the text is used, ``problem`` one where the training cannot start;
-    ``warnings`` are sentences where it can.
+    ``cut`` is a sentence if only a part of the text is used, ``problem`` one if the training cannot start;
+    ``warnings`` are sentences about a training that can.
     """
 
     text: TextFacts
@@ -65,7 +65,7 @@ class Preflight:
 
 
 def preflight(config: RunConfig, text: TextFacts, device: Device | None = None) -> Preflight:
-    """The numbers and warnings for ``config`` on a text."""
+    """The estimates and warnings for ``config`` on a text."""
     if config.documents == "lines":
         batches, tokens, problem, warnings = _poems(config, text)
     else:
@@ -98,7 +98,7 @@ def _stream(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str
             f"too short for one batch: batch x steps needs {counted(minimum_tokens(config), 'token')} to train on, "
             f"there are {shown(training)}: make batch or steps smaller{less}"
         )
-    if 2 <= held_out < LITTLE_HELD_OUT:
+    if 2 <= held_out < FEW_HELD_OUT:
         warnings.append(
             f"only {counted(held_out, 'token is', 'tokens are')} held out: too few for a reliable perplexity"
         )
@@ -110,7 +110,7 @@ def _poems(config: RunConfig, text: TextFacts) -> tuple[int, int, str, list[str]
     lines = text.lines or 0
     held_out = int(lines * config.validation_fraction)
     training, warnings = lines - held_out, []
-    problem = "the text has no lines that are not empty: each would be a poem" if not lines else ""
+    problem = "all lines of the text are empty: each line would be a document" if not lines else ""
     problem = problem or _nothing_held_out(config, held_out, lines, "lines")
     if text.longest > config.num_steps - 1:
         warnings.append(
@@ -125,7 +125,7 @@ def _nothing_held_out(config: RunConfig, held_out: int, length: int, noun: str) 
         return ""
     return (
         f"too short for the split: held out {config.validation_fraction:g} of {shown(length)} {noun} is "
-        f"{shown(held_out)}, and 2 are needed: hold out more, or nothing"
+        f"{shown(held_out)}, and 2 are needed: hold out more or nothing"
     )
 
 
@@ -162,28 +162,28 @@ def require_memory(config: RunConfig, vocabulary: int, name: str, memory: int | 
 
 
 def device_named(name: str, devices: Iterable[Device]) -> Device | None:
-    """The device that a configuration's ``device`` means; the best one for ``auto`` and for names not known."""
+    """The device of a configuration; the best device for ``auto`` and for an unknown name."""
     known = list(devices)
     wanted = {"cuda": "cuda:0"}.get(name, name)
     return next((device for device in known if device.name == wanted), known[0] if known else None)
 
 
 def memory_of(config: RunConfig, vocabulary: int) -> Memory:
-    """The memory of a training, four bytes a number."""
+    """The memory of a training, with four bytes a number."""
     weights = BYTES * num_parameters(config, vocabulary)
     copies = KEPT[config.optimiser] + (config.optimiser in WITH_MOMENTUM and config.momentum > 0)
     width = config.num_hiddens * (2 if config.bidirectional else 1)
     a_token = 2 * vocabulary + config.num_layers * width * (GATES[config.cell] + 2)
-    if config.cpu_path == "textbook":  # one-hot vectors, and what autograd keeps of each gate: a product and a sum
+    if config.cpu_path == "textbook":  # one-hot vectors; autograd keeps a product and a sum of each gate
         a_token += 2 * vocabulary + config.num_layers * width * 2 * GATES[config.cell]
     return Memory(weights, weights, copies * weights, BYTES * config.batch_size * config.num_steps * a_token)
 
 
 def num_parameters(config: RunConfig, vocabulary: int) -> int:
-    """Weights and biases of the model."""
+    """The number of weights and biases of the model."""
     directions = 2 if config.bidirectional else 1
     hidden, gates = config.num_hiddens, GATES[config.cell]
-    # torch.nn has two bias vectors, one redundant; a GRU from scratch has b_hn besides the biases of its gates.
+    # torch.nn has two bias vectors, one redundant; a GRU from scratch has b_hn and the biases of its gates.
     biases = 2 * gates if config.implementation == "torch.nn" else gates + (config.cell == "gru")
     width = config.embedding_size or vocabulary
     total = vocabulary * config.embedding_size

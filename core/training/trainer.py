@@ -25,7 +25,7 @@ from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.implementations import build_model
 from core.settings.run_config import RunConfig, live_setting, shown
-from core.training.backend import record, ways
+from core.training.backend import record, report
 from core.training.checkpoint_fit import finite_or_none, none_as_infinity, optimiser_state, require_fit
 from core.training.cuda_graph import Records, StepGraph, unavailable_reason
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
@@ -41,7 +41,7 @@ MEASURING_SECONDS = 0.05
 
 
 def corpus_of(config: RunConfig, data_dir: Path | None = None, source: Path | None = None, at_most: int = 0) -> Corpus:
-    """The text that a configuration names (or the one at ``source``), read as it says; see ``load_corpus``.
+    """The text of a configuration (or the one at ``source``), read with its settings; see ``load_corpus``.
 
     Raises CorpusError.
     """
@@ -61,15 +61,15 @@ class Trainer:
     """One model in training.
 
     Attributes:
-        model: the ``LanguageModel``, live: it may be used between batches.
+        model: the ``LanguageModel`` in training; it may be used between batches.
         epoch: finished epochs; batch: finished batches of the epoch in progress; step: batches in all.
-        num_epochs: where training ends; may be changed at any time, as may ``learning_rate``.
-        exploding_epochs: how many epochs in a row, up to the last one, had a loss far above that of guessing.
-        graph_unavailable_reason: why the step is not replayed from a CUDA graph; empty where it is.
+        num_epochs: the epoch after which training ends; may change at any time, as may ``learning_rate``.
+        exploding_epochs: the number of consecutive epochs, up to the last, with a loss far above that of guessing.
+        graph_unavailable_reason: why the step is not replayed from a CUDA graph; empty if it is.
     """
 
     def __init__(self, config: RunConfig, corpus: Corpus | None = None) -> None:
-        """Raises ConfigError or CorpusError where the settings, the text and the machine do not go together."""
+        """Raises ConfigError or CorpusError if the settings do not fit the text or the machine."""
         self.config = config
         self.corpus = corpus = corpus if corpus is not None else corpus_of(config)
         self.device = usable_device(config)
@@ -82,7 +82,7 @@ class Trainer:
                 self._build()
 
     def _build(self) -> None:
-        """The model, its optimiser and what the loop remembers."""
+        """Build the model, the optimiser and the state of the loop."""
         config = self.config
         self.model = build_model(config, len(self.corpus.vocabulary), self.device)
         self.model.train()
@@ -115,7 +115,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
-        """Set up the process for this trainer, with its own random numbers where any are drawn."""
+        """Set up the process for this trainer, with its own random numbers if it draws any."""
         draws = self.config.dropout > 0 or self.config.weight_dropout > 0
         with computing(self.config, self.device), self._generators.in_place() if draws else contextlib.nullcontext():
             yield
@@ -218,7 +218,7 @@ class Trainer:
         return event, *self._explosion(event)
 
     def _explosion(self, event: EpochFinished) -> tuple[StateChanged, ...]:
-        """A loss far above guessing, of several epochs in a row or at the end of all of them, is a divergence too."""
+        """A loss far above that of guessing, for several epochs or at the end of training, is a divergence too."""
         size = len(self.corpus.vocabulary)
         self.exploding_epochs = self.exploding_epochs + 1 if is_exploding(event.loss, size) else 0
         if not self.exploding_epochs or not (self.exploding_epochs >= PATIENCE or self.finished):
@@ -296,10 +296,10 @@ class Trainer:
         return StateChanged(State.DIVERGED, self.epoch, self.diverged)
 
     @property
-    def ways(self) -> dict[str, str]:
+    def backend_report(self) -> dict[str, str]:
         """How this run computes, in words; see ``core.training.backend``."""
         with self._computing():
-            return ways(self.config, self.device, self.graph_unavailable_reason)
+            return report(self.config, self.device, self.graph_unavailable_reason)
 
     @property
     def backend(self) -> dict[str, str]:
@@ -307,7 +307,7 @@ class Trainer:
         with self._computing():
             return record(self.config, self.device, self.graph_unavailable_reason)
 
-    # ------------------------------------------------------------------ settings that may change in mid-run
+    # ------------------------------------------------------------------ settings that may change while a run trains
 
     def set(self, name: str, value: Any) -> SettingChanged:
         """Change ``learning_rate`` or ``num_epochs`` from the next batch on. Raises ConfigError."""
@@ -327,7 +327,7 @@ class Trainer:
     # ------------------------------------------------------------------ checkpoints
 
     def checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """All that an exact resume needs, as tensors and JSON-able facts. The tensors are the live ones, not copies."""
+        """All that an exact resume needs, as tensors and JSON-able facts. The tensors are not copies."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for index, weight in enumerate(self._parameters):
             for key, value in self.optimiser.state.get(weight, {}).items():

@@ -134,10 +134,10 @@ def test_the_paths_that_were_asked_for_are_taken(on_gpu: Callable[..., RunConfig
     trainer = Trainer(on_gpu(gpu_path=path, optimiser="adam", learning_rate=0.01, dropout=0.2))
     notes = [event.text for event in trainer if isinstance(event, Note)]
     assert notes == []
-    ways = trainer.ways
-    assert (ways["step"] == "one CUDA graph") == (path in ("auto", "graph"))
+    report = trainer.backend_report
+    assert (report["step"] == "one CUDA graph") == (path in ("auto", "graph"))
     if has_tensor_cores() and has_triton():
-        assert ways["recurrence"].startswith("persistent kernel") == (path in ("auto", "kernel")), ways
+        assert report["recurrence"].startswith("persistent kernel") == (path in ("auto", "kernel")), report
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_out_of_memory_is_told_in_words(on_gpu: Callable[..., RunConfig], saves:
         session = Session.create(on_gpu(num_hiddens=6_000, num_epochs=1), saves)
         list(train_to_end(session))
         assert session.state == State.FAILED
-        assert "out of memory: choose a smaller batch_size, num_steps or num_hiddens" in session.message
+        assert "out of memory: make batch, steps or hidden smaller" in session.message
         session.close()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

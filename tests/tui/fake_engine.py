@@ -204,7 +204,8 @@ class FakeEngine:
         return RunAnswer(
             self.run.path, self.state, self.epoch, self.config, metadata.parameters, VOCABULARY, self.run.name,
             num_epochs=self.config.num_epochs, corpus=metadata.corpus, batches_per_epoch=BATCHES,
-            shapes=(("W_hh", (256, 256)),), device="cpu", threads=1, ways={"device": "cpu"}, change=self.family.change,
+            shapes=(("W_hh", (256, 256)),), device="cpu", threads=1, backend_report={"device": "cpu"},
+            change=self.family.change,
         )  # fmt: skip
 
     def _create(self, asked: Create) -> RunAnswer:

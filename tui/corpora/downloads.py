@@ -26,9 +26,9 @@ async def download(name: str, *, data_dir: Path | None, progress: Progress) -> N
         assert process.stdout is not None and process.stderr is not None
         while line := await process.stdout.readline():
             with contextlib.suppress(ValueError, TypeError, KeyError):
-                told = json.loads(line)
-                if told["event"] == "progress":
-                    progress(int(told["bytes"]), int(told["total"]))
+                report = json.loads(line)
+                if report["event"] == "progress":
+                    progress(int(report["bytes"]), int(report["total"]))
         words = (await process.stderr.read()).decode("utf-8", "replace")
         if await process.wait() != 0:
             raise CorpusError(sentence_of(words, "the download ended without a reason: try again"))

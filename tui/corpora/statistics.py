@@ -1,4 +1,4 @@
-"""Texts as the screen needs them: which there are, what is to be told of one, and how one begins.
+"""Texts as the screen needs them: their list, and the statistics and the beginning of one.
 
 The statistics are computed by ``python -m core stats`` in a process of its own: a large text keeps neither the screen
 waiting nor its memory, and a choice that has been changed meanwhile is simply killed.
@@ -37,7 +37,7 @@ async def describe(
     documents: str = "stream",
     data_dir: Path | None = None,
 ) -> dict[str, Any]:
-    """What ``core.corpus.statistics.describe`` tells of a text. Raises CorpusError with the sentence of the command.
+    """What ``core.corpus.statistics.describe`` returns for a text. Raises CorpusError with the sentence of the command.
 
     Cancelled, it kills the process.
     """
@@ -51,7 +51,7 @@ async def describe(
     async with core_process(arguments) as process:
         out, words = await process.communicate()
     if process.returncode != 0:
-        raise CorpusError(sentence_of(words.decode("utf-8", "replace"), "its statistics ended without a word"))
+        raise CorpusError(sentence_of(words.decode("utf-8", "replace"), "its process ended without a message"))
     try:
         facts = json.loads(out)
     except ValueError:
@@ -92,7 +92,7 @@ def sentence_of(words: str, otherwise: str) -> str:
 
 
 def head(path: Path, encoding: str) -> str:
-    """The beginning of a text file as it stands there; empty where it cannot be read. It waits for the disk."""
+    """The beginning of a text file, unchanged; empty if it cannot be read. Waits for the disk."""
     try:
         with open_to_read(path) as file:
             text = file.read(HEAD_BYTES).decode(encoding, "ignore")

@@ -25,7 +25,7 @@ _POLICY = (
 
 
 def new_token() -> str:
-    """A random token of 256 bits, which can stand in an address."""
+    """A random token of 256 bits, which is valid in an address."""
     return secrets.token_urlsafe(32)
 
 

@@ -34,11 +34,11 @@ class WindowDriver(WebDriver):
             os._exit(1)
 
     def write(self, data: str) -> None:
-        """Write to the window; what nobody will see is dropped."""
+        """Write to the window; dropped once the window is closed."""
         with contextlib.suppress(BrokenPipeError):
             super().write(data)
 
     def write_meta(self, data: dict[str, object]) -> None:
-        """Write a message to the server; what nobody will read is dropped."""
+        """Write a message to the server; dropped once the server is gone."""
         with contextlib.suppress(BrokenPipeError):
             super().write_meta(data)

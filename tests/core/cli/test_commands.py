@@ -144,7 +144,10 @@ def test_the_advice_after_a_divergence_leads_to_a_training_that_ends(
     assert Run(saves / "one").metadata().config.learning_rate == rates[-1]
     assert "epoch    20/20" in printed.out and run_summary(Run(saves / "one")).state == State.FINISHED
     for words, sentence in (
-        ("--set=num_hiddens=5", "num_hiddens cannot be changed in mid-run, only num_epochs and learning_rate can"),
+        (
+            "--set=num_hiddens=5",
+            "num_hiddens cannot change after a run is created, only num_epochs and learning_rate can",
+        ),
         ("--set=learning_rate=0", "learning_rate must be above 0"),
         ("--set=rate=1", "there is no setting 'rate'"),
         ("--set=learning_rate", "--set takes KEY=VALUE, for example --set learning_rate=0.5"),

@@ -215,7 +215,4 @@ def test_a_model_larger_than_the_memory(
     monkeypatch.setattr("core.training.trainer.build_model", none_left)
     printed = train()
     assert (printed.code, printed.out) == (1, "") and not saves.exists()
-    assert (
-        printed.err
-        == "error: out of memory: choose a smaller batch_size, num_steps or num_hiddens, or another device\n"
-    )
+    assert printed.err == "error: out of memory: make batch, steps or hidden smaller, or use another device\n"

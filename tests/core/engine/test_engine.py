@@ -176,7 +176,7 @@ async def test_requests_that_are_wrong(tiny: Tiny, saves: Path) -> None:
     for name, fields, sentence in (
         ("set", {"name": "learning_rate", "value": "fast"}, "learning_rate must be above 0"),
         ("set", {"name": "learning_rate"}, "set needs value, a number, a text, true or false, got nothing"),
-        ("set", {"name": "num_hiddens", "value": 3}, "num_hiddens cannot be changed in mid-run"),
+        ("set", {"name": "num_hiddens", "value": 3}, "num_hiddens cannot change after a run is created"),
         ("set", {"value": 3}, "set needs name, a text"),
         ("train", {"num_epochs": "many"}, "train needs num_epochs, a whole number, got 'many'"),
         ("train", {"num_epochs": True}, "train needs num_epochs, a whole number, got True"),

@@ -25,7 +25,7 @@ from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]
-OUT_OF_MEMORY = "out of memory: choose a smaller batch_size, num_steps or num_hiddens, or another device"
+OUT_OF_MEMORY = "out of memory: make batch, steps or hidden smaller, or use another device"
 
 
 def until_state(talk: Any, state: str) -> dict[str, Any]:

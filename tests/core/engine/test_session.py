@@ -300,7 +300,7 @@ def test_training_goes_on_where_saving_fails(tiny: Tiny, saves: Path, whole: Any
     assert not list(session.run.path.glob(".*")), "and nothing half-written is left"
     assert notes(session.run) == [
         f"the checkpoint could not be saved (No space left on device): make room or permit writing in "
-        f"{session.run.path}; training goes on in memory, and saving is tried again"
+        f"{session.run.path}; training continues in memory, and the next save tries again"
     ]
     session.save()
     with pytest.raises(RunError, match="could not be saved"):
@@ -394,7 +394,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_best(stopped: Run, whole: Any, da
         stopped.latest_path.unlink()
     session = Session.open(stopped)
     (note,) = notes(stopped)
-    assert str(stopped.latest_path) in note and note.endswith("; the run goes on from its best checkpoint, epoch 1")
+    assert str(stopped.latest_path) in note and note.endswith("; the run continues from its best checkpoint, epoch 1")
     list(train_to_end(session))
     session.close()
     assert curve(stopped) == whole(validation_fraction=0.2)
@@ -568,8 +568,8 @@ def test_divergence_goes_back_to_the_last_good_checkpoint(tiny: Tiny, saves: Pat
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (MemoryError(), "out of memory: choose a smaller batch_size, num_steps or num_hiddens, or another device"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "out of memory: choose a smaller"),
+        (MemoryError(), "out of memory: make batch, steps or hidden smaller, or use another device"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "out of memory: make batch"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory"),
         (ValueError("strange\nthings"), "the engine failed (ValueError: strange); the log is "),
     ],

@@ -22,7 +22,7 @@ from core.export.curves import (
     read_samples,
     require_rows,
     smoothed,
-    told_apart,
+    with_distinct_names,
 )  # fmt: skip
 from core.export.event_file import EventFileError, Scalars, event_file, scalars_of
 from core.export.reading import read_curves
@@ -142,11 +142,11 @@ def test_runs_without_epochs_are_left_out_and_said(make_run: MakeRun) -> None:
         read_run(missing)
 
 
-def test_names_are_told_apart(make_run: MakeRun, tmp_path: Path) -> None:
+def test_names_are_with_distinct_names(make_run: MakeRun, tmp_path: Path) -> None:
     runs = [make_run("one", [], tmp_path / place) for place in ("a/saves", "b/saves", "c")] + [make_run("two", [])]
     assert distinct_names(runs) == ["a/saves/one", "b/saves/one", "c/one", "two"]
     curves = [Curve("loss", {}, tmp_path / place / "loss.csv") for place in ("a", "b", "b")]
-    assert [curve.name for curve in told_apart(curves)] == ["loss", "b/loss", "loss (2)"]
+    assert [curve.name for curve in with_distinct_names(curves)] == ["loss", "b/loss", "loss (2)"]
 
 
 def test_figures_that_follow_from_others(make_run: MakeRun) -> None:

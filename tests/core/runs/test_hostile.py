@@ -216,14 +216,14 @@ def test_a_pipe_in_the_place_of_the_log_is_waited_for_by_nobody(run: Run) -> Non
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     session.close()
-    assert notes(run) == [f"{run.log_path} cannot be written to (it is a pipe, no file): the run goes on without"]
+    assert notes(run) == [f"{run.log_path} cannot be written to (it is a pipe, no file): the run continues without it"]
 
 
 def test_what_can_be_had_is_offered(run: Run) -> None:
     """A curve and a best checkpoint are told of in the list, wherever the last checkpoint is broken."""
     assert run_summary(run).remark == ""
     os.truncate(run.latest_path, 500)
-    assert run_summary(run).remark.endswith("; the run goes on from its best checkpoint, epoch 1")
+    assert run_summary(run).remark.endswith("; the run continues from its best checkpoint, epoch 1")
     assert str(run.latest_path) in run_summary(run).remark and not run_summary(run).problem
     os.truncate(run.best_path, 500)
     remark = run_summary(run).remark

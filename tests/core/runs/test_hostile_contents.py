@@ -65,7 +65,7 @@ TENSORS: dict[str, Callable[[Tensors], Any]] = {
     "truth values": changed(WEIGHT, lambda weight: weight > 0),
     "not a number": changed(WEIGHT, lambda weight: weight.fill_(math.nan)),
     "infinite": changed(WEIGHT, lambda weight: weight.fill_(-math.inf)),
-    "no generator's state": changed("generator.cpu", lambda state: torch.full_like(state, 255)),
+    "not the state of a generator": changed("generator.cpu", lambda state: torch.full_like(state, 255)),
     "a short generator": changed("generator.cpu", lambda state: state[:7]),
     "many more": lambda tensors: tensors.update({f"../../{number}": torch.ones(1) for number in range(2000)}),
 }
@@ -167,7 +167,7 @@ def test_crafted_headers(run: Run, data: bytes) -> None:
     said(lambda: read_header(run.latest_path))
     assert not said(lambda: load_model(run)), "the best checkpoint is still there"
     assert not said(lambda: train_a_little(run))
-    assert str(run.latest_path) in notes(run)[0] and "goes on from its best checkpoint, epoch 1" in notes(run)[0]
+    assert str(run.latest_path) in notes(run)[0] and "continues from its best checkpoint, epoch 1" in notes(run)[0]
 
 
 def test_a_missing_sha_is_no_sha(tmp_path: Path) -> None:

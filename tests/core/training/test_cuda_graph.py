@@ -207,7 +207,7 @@ def test_the_reason_stands_in_the_journal_and_in_what_the_session_says(
     list(train_to_end(session))
     assert session.state == State.FINISHED
     assert "no graphs today" in session.run.journal_path.read_text("utf-8")
-    assert "no graphs today" in describe(session).ways["step"]
+    assert "no graphs today" in describe(session).backend_report["step"]
     session.close()
 
 

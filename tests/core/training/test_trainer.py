@@ -177,7 +177,7 @@ def test_settings_change_in_mid_run(tiny: Tiny) -> None:
         ("learning_rate", math.nan, "got nan"),
         ("num_epochs", 0, "num_epochs must be between 1"),
         ("num_epochs", True, "num_epochs must be between 1"),
-        ("num_hiddens", 5, "num_hiddens cannot be changed in mid-run"),
+        ("num_hiddens", 5, "num_hiddens cannot change after a run is created"),
         ("speed", 5, "there is no setting 'speed'"),
     ],
 )

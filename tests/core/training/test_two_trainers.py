@@ -38,7 +38,7 @@ def test_a_second_trainer_changes_nothing_of_the_first(tiny: Callable[..., RunCo
         config = tiny(num_epochs=2, **case)
         wanted = outcome(Trainer(config))
         first = Trainer(config)
-        ways = first.ways
+        report = first.backend_report
         plain = "auto" if config.cpu_path == "plain" else "plain"
         others = [
             Trainer(tiny(seed=5, threads=3, cell="gru", dropout=0.5, cpu_path=plain, num_epochs=1000)),
@@ -46,8 +46,8 @@ def test_a_second_trainer_changes_nothing_of_the_first(tiny: Callable[..., RunCo
         ]
         found = outcome(first, lambda others=others: [other.advance() for other in others])  # type: ignore[misc]
         assert found == wanted, case
-        assert first.ways == ways, case
-        assert (others[0].ways["recurrence"] == "compiled kernels") == (
+        assert first.backend_report == report, case
+        assert (others[0].backend_report["recurrence"] == "compiled kernels") == (
             plain == "auto" and not bindings.unavailable_reason()
         )
 

@@ -22,7 +22,7 @@ SETTINGS = RunConfig(
     threads=1, sample_every=0,
 )  # fmt: skip
 # Tables whose keys are not part of the contract: versions of libraries, the backend report.
-TABLES = ("versions", "ways", "backend")
+TABLES = ("versions", "backend_report", "backend")
 
 
 @pytest.fixture

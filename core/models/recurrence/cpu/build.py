@@ -68,7 +68,7 @@ def compiled_library() -> ctypes.CDLL | str:
 def _found() -> ctypes.CDLL:
     compiler = _compiler()
     if not compiler:
-        raise Unavailable("there is no C compiler: with one (cc) the recurrences run compiled, half as fast again")
+        raise Unavailable("there is no C compiler: with one (cc) the recurrences run compiled, 1.5 times as fast")
     name = f"kernels-{_identity(compiler)}.so"
     kept = kept_library(name)
     if kept is not None:
@@ -100,7 +100,7 @@ def _compiler() -> tuple[str, ...]:
         named = shlex.split(os.environ.get("CC", ""))
     except ValueError:
         words = _shown(os.environ["CC"])
-        raise Unavailable(f"CC is no command: {words} has a quotation mark without its partner") from None
+        raise Unavailable(f"CC is not a command: {words} has a quotation mark without its partner") from None
     found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     return tuple(named) or ((found,) if found else ())
 
@@ -169,14 +169,14 @@ def _compile(compiler: Sequence[str], native: str, openmp: str | None, target: P
         failure = _run([[*compiler, *_LINK, "-o", str(target), *objects, *library, "-lm"]], target.parent)
     if failure is not None:
         return failure or "it printed nothing"
-    return "" if target.is_file() else "it ended well, but made no library"
+    return "" if target.is_file() else "it succeeded without making a library"
 
 
 def _prove(target: Path) -> str:
     """The failure of a library when another process proves it; empty if it passes."""
     command = [sys.executable, "-m", _PROOF, str(target)]
     failure = _run([command], target.parent, PYTHONPATH=os.pathsep.join(sys.path))
-    return "" if failure is None else f"its library was not accepted ({failure or 'without a word'})"
+    return "" if failure is None else f"its library was not accepted ({failure or 'it printed nothing'})"
 
 
 def _run(commands: Sequence[Sequence[str]], place: Path, **environment: str) -> str | None:

@@ -1,8 +1,8 @@
-"""Prove a compiled library against the plain calls: ``python -m core.models.recurrence.cpu.proof PATH``.
+"""Compare a compiled library with the plain calls: ``python -m core.models.recurrence.cpu.proof PATH``.
 
-A library from a broken compiler may crash or hang the process that loads it. So this process loads it first: it
-computes everything with the library and without, on shapes that fill no tile and no vector, and exits with 0 if both
-agree.
+A library from a broken compiler may crash or hang the process that loads it, so this process loads it first. It
+computes everything with and without the library, on shapes that are not multiples of a tile or a vector, and exits with
+0 if the results agree.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from core.models.recurrence.cpu import bindings, build
 from core.models.recurrence.dispatch import run
 from core.models.recurrence.layer import RecurrentLayer, Rows
 
-# As a share of the largest number: a wrong index or a lost row gives far more.
+# Relative to the largest number. A wrong index or a lost row gives far more.
 _TOLERANCE = {False: 1e-4, True: 6e-2}
 _SHAPES = ((5, 7, 34), (3, 2, 16))
 _VOCABULARY = 9
 
 
 def main(path: str) -> int:
-    """Prove the library at ``path``; print what is wrong with it."""
+    """Check the library at ``path``; print the first difference or error."""
     try:
         build.use(build.load(Path(path).read_bytes()))
         torch.set_num_threads(3)
@@ -44,7 +44,7 @@ def main(path: str) -> int:
 
 
 def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
-    """Each as name, whether in bfloat16, result of the library, and plain result."""
+    """Each comparison: name, whether in bfloat16, result of the library, plain result."""
     for bf16 in (False, True) if bindings.multiplies_bf16() else (False,):
         for cell, gates, relu in (("rnn", 1, False), ("rnn", 1, True), ("gru", 3, False), ("lstm", 4, False)):
             for shape in _SHAPES:
@@ -64,7 +64,7 @@ def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
 def _recurrence(
     cell: str, gates: int, relu: bool, shape: tuple[int, int, int], bf16: bool
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Outputs, last states and gradients: of the library, and plain."""
+    """Outputs, last states and gradients, of the library and of the plain calls."""
     num_steps, batch, hidden = shape
     ids = torch.randint(_VOCABULARY, (num_steps, batch))
     table, W = torch.randn(_VOCABULARY, gates * hidden), torch.randn(hidden, gates * hidden) / hidden**0.5
