@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from core.engine.failure import is_out_of_memory
 from core.errors import RunError
 from core.events import Event, Note
+from core.runs.annotation import annotated, write_annotated
 from core.runs.atomic_write import Disk, write_whole
 from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
@@ -93,6 +94,13 @@ class Checkpointing:
         """Whether the folder contains a checkpoint, damaged or not."""
         run = Run(self._folder.path)
         return run.latest_path.exists() or run.best_path.exists()
+
+    def annotate(self, tags: Iterable[str] | None, note: str | None) -> None:
+        """Change the tags and the note in ``run.json``; None keeps them. Raises RunError."""
+        metadata = annotated(self.metadata, tags, note)
+        if metadata != self.metadata:
+            write_annotated(self._folder, metadata, self.disk)
+            self.metadata = metadata
 
     def _write(self, trainer: Trainer) -> None:
         """Write a checkpoint. If that fails, ``problem`` and the journal say why, and the next save tries again."""

@@ -271,6 +271,10 @@ class Engine:
                 path = session.copy(asked.name)
         return answers.SaveAnswer(path, path.name)
 
+    def _on_annotate(self, asked: requests.Annotate) -> Answer:
+        self._session().annotate(asked.tags, asked.note)
+        return Answer()
+
     def _on_quit(self, asked: requests.Quit) -> Answer:
         self.ending.ask()
         return Answer()

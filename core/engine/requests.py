@@ -125,6 +125,14 @@ class Save(Request[answers.SaveAnswer]):
 
 
 @dataclass(frozen=True)
+class Annotate(Request[Answer]):
+    """Change the tags and the note of the run, see ``core.runs.annotation``; null keeps them."""
+
+    tags: tuple[str, ...] | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
 class Generate(Request[Answer]):
     """Generate text."""
 
@@ -160,8 +168,8 @@ class Quit(Request[Answer]):
 
 
 AnyRequest = (
-    Hello | Open | Create | Train | Pause | Resume | Stop | Step | Set | Baselines | Save | Generate | Inspect | Lab
-    | Cancel | Quit
+    Hello | Open | Create | Train | Pause | Resume | Stop | Step | Set | Baselines | Save | Annotate | Generate
+    | Inspect | Lab | Cancel | Quit
 )  # fmt: skip
 REQUESTS: dict[str, type[AnyRequest]] = {kind.__name__.lower(): kind for kind in get_args(AnyRequest)}
 # Requests that change nothing: they are dropped if their client has disconnected.
@@ -230,6 +238,7 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "int": ("a whole number", _whole_number),
     "bool": ("true or false", lambda value: of_type(value, bool)),
     "str": (f"a text of up to {LONGEST_TEXT:,} characters without a zero byte", _text),
+    "tuple[str, ...]": ("a list of texts", lambda value: tuple(_text(item) for item in of_type(value, list))),
     "LongText": (
         f"a text of up to {LONGEST_CHARACTERS:,} characters without a zero byte",
         lambda value: LongText(_text(value, LONGEST_CHARACTERS)),

@@ -45,6 +45,7 @@ class Session:
         trainer: None if the text is missing or has changed; ``no_training`` is then the reason, and the model can
             still generate.
         state: see ``core.events.State``; ``message`` is the reason for it, or empty.
+        annotate: changes the tags and the note of the run, see ``Checkpointing.annotate``.
         change: how training would compute differently than before the run was opened here, or None.
     """
 
@@ -59,6 +60,7 @@ class Session:
         self.vocabulary: Vocabulary
         self._journal = JournalWriter(folder)
         self._checkpointing = Checkpointing(folder, metadata, self._journal, self._record)
+        self.annotate = self._checkpointing.annotate
         if disk is not None:
             self._checkpointing.disk = disk
         self._preview: Preview | None = None

@@ -18,6 +18,7 @@ from core.settings.run_config import RunConfig
 FORMAT = 1
 LARGEST_RUN_FILE = 4 << 20
 _LONGEST_TEXT = 10_000
+_MOST_TAGS = 1000
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 
 
@@ -38,7 +39,10 @@ class CorpusIdentity:
 
 @dataclass(frozen=True)
 class RunMetadata:
-    """The contents of ``run.json``; ``backend`` is how the last checkpoint was computed, empty in older files."""
+    """The contents of ``run.json``; ``backend`` is how the last checkpoint was computed, empty in older files.
+
+    ``tags`` and ``note`` are the user's, see ``core.runs.annotation``.
+    """
 
     config: RunConfig
     corpus: CorpusIdentity
@@ -46,11 +50,13 @@ class RunMetadata:
     created: str
     versions: Mapping[str, str]
     backend: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As stored."""
         values = {"format": FORMAT, **record_as_json(self)}
-        return values if self.backend else {name: value for name, value in values.items() if name != "backend"}
+        return {name: value for name, value in values.items() if value or name not in ("backend", "tags", "note")}
 
     def encoded(self) -> bytes:
         """The bytes of ``run.json``. A path that is not UTF-8 contains surrogates, which are kept."""
@@ -111,5 +117,8 @@ def _check(metadata: RunMetadata) -> None:
     corpus = metadata.corpus
     if min(metadata.parameters, corpus.tokens, corpus.vocabulary, corpus.bytes) < 0:
         raise ValueError("a count is negative")
-    if max(map(len, (metadata.created, corpus.name, corpus.sha256, corpus.path))) > _LONGEST_TEXT:
+    texts = (metadata.created, corpus.name, corpus.sha256, corpus.path, metadata.note, *metadata.tags)
+    if max(map(len, texts)) > _LONGEST_TEXT:
         raise ValueError(f"a text has more than {_LONGEST_TEXT:,} characters")
+    if len(metadata.tags) > _MOST_TAGS:
+        raise ValueError(f"there are more than {_MOST_TAGS:,} tags")
