@@ -146,6 +146,13 @@ def _add_export_flags(export: argparse.ArgumentParser) -> None:
 
 
 def _add_runs_commands(runs: argparse.ArgumentParser) -> None:
+    words = "only runs with these words in name, corpus, model, state, tags or note, or with cell:lstm, tag=best, ppl<3"
+    runs.add_argument("--filter", default="", metavar="TEXT", help=words)
+    words = (
+        "name, corpus, cell, model, state, tag, note, ppl, held, epochs, hidden, layers, weights, size, age or created"
+    )
+    runs.add_argument("--sort", default="created", metavar="KEY", help=f"order: {words}; by default the newest first")
+    runs.add_argument("--reverse", action="store_true", help="the other way round")
     actions = runs.add_subparsers(metavar="ACTION")
 
     def action(name: str, help: str) -> argparse.ArgumentParser:
@@ -159,6 +166,13 @@ def _add_runs_commands(runs: argparse.ArgumentParser) -> None:
     for made in (action("rename", "rename a run"), action("duplicate", "copy a run under another name")):
         made.add_argument("run", metavar="RUN")
         made.add_argument("name", metavar="NAME")
+    tag = action("tag", "give runs tags, which --filter tag:TAG finds, or take them away")
+    tag.add_argument("runs", nargs="+", metavar="RUN")
+    tag.add_argument("--add", action="append", default=[], metavar="TAG", help="a tag to add; may be repeated")
+    tag.add_argument("--remove", action="append", default=[], metavar="TAG", help="a tag to remove; may be repeated")
+    note = action("note", "write a note about a run; without a text, remove it")
+    note.add_argument("run", metavar="RUN")
+    note.add_argument("text", nargs="?", default="", metavar="TEXT")
     delete = action("delete", "move runs to the trash, where they can be restored for 30 days")
     delete.add_argument("runs", nargs="+", metavar="RUN")
     action("trash", "list the runs in the trash")

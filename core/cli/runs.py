@@ -1,14 +1,17 @@
-"""``python -m core runs``: list the runs; rename, copy, delete and restore them."""
+"""``python -m core runs``: list the runs; rename, copy, tag, delete and restore them."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from core.cli.printing import perplexity_figure, print_table, printable, put, saves_flag
 from core.errors import UserError
+from core.runs.annotation import annotate, check_note, check_tags
+from core.runs.filter import parse_filter, shown_state, sorted_runs
+from core.runs.run import Run
 from core.runs.saves import check_saves
 from core.runs.store import duplicate_run, find_run, list_runs, rename_run
 from core.runs.summary import RunSummary
@@ -28,21 +31,24 @@ from core.units import bytes_text, counted, date_text
 
 def list_all(options: argparse.Namespace) -> int:
     """List the runs."""
+    is_shown = parse_filter(options.filter)
     check_saves(options.saves)
-    summaries = list_runs(options.saves)
+    every = list_runs(options.saves)
+    summaries = sorted_runs([run for run in every if is_shown(run)], options.sort, options.reverse)
     if options.json:
         for summary in summaries:
             put(summary.to_json())
     else:
-        _print_runs(summaries, options.saves)
+        _print_runs(summaries, options, len(every))
     return 0
 
 
-def _print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
+def _print_runs(summaries: list[RunSummary], options: argparse.Namespace, count: int) -> None:
+    has_words = any(run.tags or run.note for run in summaries)
     rows = [["name", "state", "epoch", "perplexity", "model", "corpus", "parameters", "size", "created"]]
     for run in summaries:
         if run.problem:
-            rows.append([printable(run.name), "damaged", "", "", "", "", "", bytes_text(run.bytes), ""])
+            rows.append([printable(run.name), shown_state(run), "", "", "", "", "", bytes_text(run.bytes), ""])
             continue
         figure = "" if run.perplexity is None else perplexity_figure(run.perplexity)
         if run.validation_perplexity is not None:
@@ -51,9 +57,15 @@ def _print_runs(summaries: Iterable[RunSummary], saves: Path) -> None:
             printable(run.name), run.state, f"{run.epoch}/{run.num_epochs}", figure, run.model, printable(run.corpus),
             shown(run.parameters), bytes_text(run.bytes), date_text(run.created),
         ])  # fmt: skip
-    if len(rows) == 1:
-        print(f"no runs in {printable(str(saves))} yet: python -m core train makes one")
+    if not summaries:
+        print(printable(
+            f"none of {counted(count, 'run')} in {options.saves} matches {options.filter!r}" if count else
+            f"no runs in {options.saves} yet: python -m core train makes one"
+        ))  # fmt: skip
         return
+    if has_words:
+        words = [" ".join([*(f"#{tag}" for tag in run.tags), run.note]).strip() for run in summaries]
+        rows = [[*row, text] for row, text in zip(rows, ["tags, note", *map(printable, words)], strict=True)]
     print_table(rows, right=frozenset({2, 3, 6, 7}))
     for run in summaries:
         if run.problem or run.remark:
@@ -71,27 +83,54 @@ def duplicate(options: argparse.Namespace) -> int:
     """Copy a run under another name."""
     run = find_run(options.saves, options.run)
     if run.is_held():
-        _save_as(run.path, options.name)  # only its engine can copy a run that it may be writing
+        _ask_engine(run.path, "save", name=options.name)  # only its engine can copy a run that it may be writing
     else:
         duplicate_run(run, options.name)
     copy = run.path.with_name(options.name)
     return _done(options, "duplicated", copy, f"{copy.name} is a copy of {run.name}")
 
 
-def _save_as(run: Path, name: str) -> None:
-    """Let the engine that holds ``run`` save a copy."""
+def tag(options: argparse.Namespace) -> int:
+    """Add and remove tags."""
+    added, removed = check_tags(options.add), {tag.casefold() for tag in check_tags(options.remove)}
+    if not added and not removed:
+        raise UserError("say which tag: --add TAG or --remove TAG")
+    for run in [find_run(options.saves, name) for name in options.runs]:
+        tags = check_tags([*(tag for tag in run.metadata().tags if tag.casefold() not in removed), *added])
+        _annotate(run, tags=tags)
+        words = f"has the tags {', '.join(tags)}" if tags else "has no tags"
+        _done(options, "tagged", run.path, f"{run.name} {words}", tags=tags)
+    return 0
+
+
+def note(options: argparse.Namespace) -> int:
+    """Write or remove the note of a run."""
+    run, text = find_run(options.saves, options.run), check_note(options.text)
+    _annotate(run, note=text)
+    return _done(options, "noted", run.path, f"{run.name}: {text}" if text else f"{run.name} has no note", note=text)
+
+
+def _annotate(run: Run, **words: Any) -> None:
+    if run.is_held():
+        _ask_engine(run.path, "annotate", **words)
+    else:
+        annotate(run, **words)
+
+
+def _ask_engine(run: Path, request: str, **fields: Any) -> None:
+    """Let the engine that holds ``run`` do something."""
     import asyncio  # here, because it would slow the list down
 
     from core.engine.client import EngineClient
 
-    async def save() -> None:
+    async def ask() -> None:
         client = await EngineClient.attach(run)
         try:
-            await client.request("save", name=name)
+            await client.request(request, **fields)
         finally:
             await client.close()
 
-    asyncio.run(save())
+    asyncio.run(ask())
 
 
 def delete(options: argparse.Namespace) -> int:
@@ -148,7 +187,7 @@ def empty(options: argparse.Namespace) -> int:
     return 0
 
 
-def _done(options: argparse.Namespace, event: str, path: Path, sentence: str) -> int:
+def _done(options: argparse.Namespace, event: str, path: Path, sentence: str, **facts: Any) -> int:
     """Report what was done with the run at ``path``."""
-    put({"event": event, "name": path.name, "path": str(path)}) if options.json else print(printable(sentence))
+    put({"event": event, "name": path.name, "path": str(path), **facts}) if options.json else print(printable(sentence))
     return 0

@@ -250,7 +250,13 @@ def last_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
 
     A missing journal has none. Raises OSError if it cannot be read.
     """
-    lines: list[dict[str, Any]] = []
+    lines, are_all = last_raw_lines(path)
+    return [value for line in lines if (value := parsed_line(line)) is not None], are_all
+
+
+def last_raw_lines(path: Path) -> tuple[list[bytes], bool]:
+    """The same as bytes, damaged lines included: the list of runs needs two or three of the hundreds that these are."""
+    lines: list[bytes] = []
     for size in END_SIZES:
         try:
             with open_to_read(path) as file:
@@ -259,10 +265,9 @@ def last_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
                 pieces = file.read(size).split(b"\n")
         except FileNotFoundError:
             return [], True
-        whole = pieces if end <= size else pieces[1:]
-        lines = [value for line in whole if line.strip() and (value := parsed_line(line)) is not None]
+        lines = list(filter(bytes.strip, pieces if end <= size else pieces[1:]))
         if end <= size:
             return lines, True
-        if any(line.get("event") == "epoch" for line in lines):
+        if any((parsed_line(line) or {}).get("event") == "epoch" for line in reversed(lines)):
             break
     return lines, False

@@ -28,7 +28,8 @@ from core.runs.held_folder import HeldFolder
 from core.runs.metadata import RunMetadata
 from core.runs.run import LARGEST_VOCABULARY, METADATA, VOCABULARY, Run
 from core.runs.saves import check_saves
-from core.runs.summary import RunSummary, run_summary
+from core.runs.summaries import summaries_of
+from core.runs.summary import RunSummary
 from core.runs.trash import is_deleted, remove_outdated
 from core.settings.run_config import RunConfig
 from core.units import counted
@@ -142,9 +143,7 @@ def free_name(saves: Path, stem: str) -> str:
 
 def list_runs(saves: Path) -> list[RunSummary]:
     """The runs in ``saves``, newest first; folders without any file of a run are ignored."""
-    runs = [Run(entry) for entry in _entries(saves) if not entry.name.startswith(".")]
-    summaries = [run_summary(run) for run in runs if run.exists()]
-    return sorted(summaries, key=lambda summary: (summary.created_at, summary.name), reverse=True)
+    return list(summaries_of(saves).look())
 
 
 def find_run(saves: Path, name: str) -> Run:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import RunError
 from core.events import PERPLEXITIES, State, number_in, perplexity_in
 from core.runs.checkpoint_header import read_header
-from core.runs.journal import last_lines
+from core.runs.journal import last_raw_lines, parsed_line
 from core.runs.run import Run
 from core.units import moment_of
 
@@ -42,6 +42,11 @@ class RunSummary:
     remark: str = ""
     loss: float | None = None
     validation_loss: float | None = None
+    cell: str = ""
+    num_hiddens: int = 0
+    num_layers: int = 0
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def created_at(self) -> float:
@@ -51,7 +56,7 @@ class RunSummary:
 
     def to_json(self) -> dict[str, Any]:
         """As ``runs --json`` prints it; a perplexity beyond floating point is null, and its loss is known."""
-        values = {**asdict(self), "path": str(self.path)}
+        values = {**vars(self), "path": str(self.path)}
         return values | {name: None for name, _ in PERPLEXITIES if values[name] == math.inf}
 
 
@@ -67,8 +72,28 @@ class _End:
     validation_loss: float | None = None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the files of a run say: its summary if no process holds the run, and ``held``, the one if a process does.
+
+    ``held`` is None if that makes no difference.
+    """
+
+    summary: RunSummary
+    held: RunSummary | None = None
+
+    def now(self, run: Run) -> RunSummary:
+        """The summary that is true now: the lock is asked, the files are not read."""
+        return self.held if self.held is not None and run.is_held() else self.summary
+
+
 def run_summary(run: Run) -> RunSummary:
     """The summary of a run; of a damaged one, what is wrong with it. Never raises RunError."""
+    return read_summary(run).now(run)
+
+
+def read_summary(run: Run) -> Reading:
+    """Read the files of a run. Never raises RunError."""
     unreadable = ""
     try:
         end = _end_of_journal(run.journal_path)
@@ -76,49 +101,62 @@ def run_summary(run: Run) -> RunSummary:
             end, unreadable = checkpoint, "journal missing"
     except OSError as error:
         end, unreadable = _end_of_checkpoint(run), f"journal unreadable: {error.strerror or error}"
-    known: dict[str, Any] = {"name": run.name, "path": run.path, "bytes": _folder_size(run.path), **asdict(end)}
+    known: dict[str, Any] = {"name": run.name, "path": run.path, "bytes": _folder_size(run.path), **vars(end)}
     try:
         metadata = run.metadata()
     except RunError as error:
         curve = f"its curve is still there, up to epoch {end.epoch:,}" if end.epoch else ""
         known |= {"state": State.FAILED, "problem": "; ".join(filter(None, (str(error), unreadable or curve)))}
-        return RunSummary(**known, num_epochs=0, model="?", corpus="?", parameters=0, created="")
-    is_held = end.state in (State.TRAINING, State.PAUSED) and run.is_held()
+        return Reading(RunSummary(**known, num_epochs=0, model="?", corpus="?", parameters=0, created=""))
     config = metadata.config
-    if end.state in (State.TRAINING, State.PAUSED) and not is_held:
-        is_complete = unreadable and end.epoch >= config.num_epochs
-        known["state"] = State.FINISHED if is_complete else State.INTERRUPTED
-    remark = "" if is_held else _remark(run, 0 if unreadable else end.epoch)
     layers = f" x {config.num_layers}" if config.num_layers > 1 else ""
-    return RunSummary(
+    summary = RunSummary(
         **known,
         num_epochs=config.num_epochs,
         model=f"{config.implementation} {config.cell} {config.num_hiddens}{layers}",
         corpus=metadata.corpus.name,
         parameters=metadata.parameters,
         created=metadata.created,
-        remark="; ".join(filter(None, (unreadable, remark))),
+        remark="; ".join(filter(None, (unreadable, _remark(run, 0 if unreadable else end.epoch)))),
+        cell=config.cell,
+        num_hiddens=config.num_hiddens,
+        num_layers=config.num_layers,
+        tags=metadata.tags,
+        note=metadata.note,
     )
+    if end.state not in (State.TRAINING, State.PAUSED):
+        return Reading(summary)
+    is_complete = unreadable and end.epoch >= config.num_epochs
+    free = replace(summary, state=State.FINISHED if is_complete else State.INTERRUPTED)
+    return Reading(free, held=replace(summary, remark=unreadable))
 
 
 def _end_of_journal(path: Path) -> _End:
-    lines, are_all = last_lines(path)
-    # Every change of state is in the journal: a long end without one is that of a training.
-    state = next(
-        (line["state"] for line in reversed(lines) if line.get("event") == "state" and line.get("state") in State.ALL),
-        State.IDLE if are_all else State.TRAINING,
-    )
-    undone_from, resumed_at = math.inf, 0  # read from the end: epochs after that of a later resume were undone
-    for line in reversed(lines):
-        event, number = line.get("event"), line.get("epoch")
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
+    lines, are_all = last_raw_lines(path)
+    state, undone_from, resumed_at = "", math.inf, 0
+    end: _End | None = None
+    # From the end: epochs after that of a later resume were undone.
+    for raw in reversed(lines):
+        # A name in JSON can be written with escapes: such a line is parsed too.
+        if end is not None and b'"state"' not in raw and b"\\" not in raw:
             continue
-        if event == "epoch" and number <= undone_from:
+        if (line := parsed_line(raw)) is None:
+            continue
+        event, number = line.get("event"), line.get("epoch")
+        if event == "state" and not state and line.get("state") in State.ALL:
+            state = line["state"]
+        if end is not None or not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
+            number = -1
+        if event == "epoch" and 0 <= number <= undone_from:
             perplexities = [perplexity_in(line, name, loss) for name, loss in PERPLEXITIES]
-            return _End(state, number, *perplexities, *(number_in(line, loss) for _, loss in PERPLEXITIES))
-        if event == "resumed" and number < undone_from:
+            end = _End("", number, *perplexities, *(number_in(line, loss) for _, loss in PERPLEXITIES))
+        if event == "resumed" and 0 <= number < undone_from:
             undone_from, resumed_at = number, number
-    return _End(state, resumed_at)
+        if end is not None and state:
+            break
+    end = end or _End("", resumed_at)
+    # Every change of state is in the journal: a long end without one is that of a training.
+    return replace(end, state=state or (State.IDLE if are_all else State.TRAINING))
 
 
 def _end_of_checkpoint(run: Run) -> _End:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from core.cli.main import main
+from core.runs.filter import SORT_KEYS
 from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.run import Run
 from core.runs.store import list_runs, now
@@ -76,6 +77,53 @@ def test_the_trash_is_emptied_only_with_a_yes(act: Act, make: Any, saves: Path) 
     code, out, _ = act("empty --yes --json")
     assert code == 0 and [json.loads(line)["event"] for line in out.splitlines()] == ["removed", "removed"]
     assert act("empty --yes") == (0, "the trash is empty\n", "")
+
+
+def test_the_list_is_filtered_and_sorted(act: Act, make: Any) -> None:
+    for name in ("one", "two", "月亮"):
+        make(name)
+
+    def listed(words: str) -> list[str]:
+        code, out, err = act(f"{words} --json")
+        assert (code, err) == (0, "")
+        return [json.loads(line)["name"] for line in out.splitlines()]
+
+    assert listed("") == ["月亮", "two", "one"]
+    assert listed("--filter 月") == ["月亮"] and listed("--filter '!月 cell:rnn'") == ["two", "one"]
+    assert listed("--sort name") == ["one", "two", "月亮"] and listed("--sort name --reverse") == ["月亮", "two", "one"]
+    code, out, _ = act("--filter moon")
+    assert code == 0 and out.startswith("none of 3 runs in ") and "matches 'moon'" in out
+    assert act("--filter 'ppl<'")[2] == "error: ppl needs a number, as in ppl<3, got ''\n"
+    assert "no column 'colour' to sort by, only name, corpus" in act("--sort colour")[2]
+
+
+def test_tags_and_a_note(act: Act, make: Any, saves: Path) -> None:
+    for name in ("one", "two"):
+        make(name)
+    assert act("tag one two --add best --add 论文") == (
+        0, "one has the tags best, 论文\ntwo has the tags best, 论文\n", ""
+    )  # fmt: skip
+    assert act("tag two --remove BEST")[1] == "two has the tags 论文\n"
+    assert act("note one 'the first that rhymes'")[1] == "one: the first that rhymes\n"
+    assert "#best #论文 the first that rhymes" in act("--filter tag:best")[1]
+    tagged = json.loads(act("tag one --remove best --remove 论文 --json")[1])
+    assert (tagged["event"], tagged["tags"]) == ("tagged", [])
+    assert act("note one")[1] == "one has no note\n"
+    assert "tags" not in (saves / "one" / "run.json").read_text("utf-8")
+    for words, sentence in (
+        ("tag one", "say which tag: --add TAG or --remove TAG"),
+        ("tag one --add 'a b'", "'a b' cannot be a tag"),
+        ("tag one three --add a", "there is no run 'three'"),
+        ("note one 'a\nb'", "must be one line"),
+    ):
+        code, out, err = act(words)
+        assert (code, out) == (2, "") and sentence in err, words
+
+
+def test_the_help_names_every_column(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["runs", "--help"])
+    words = capsys.readouterr().out.translate({ord(sign): " " for sign in ",;"}).split()
+    assert set(SORT_KEYS) <= set(words)
 
 
 def test_what_cannot_be_done_is_a_sentence(act: Act, make: Any, saves: Path) -> None:

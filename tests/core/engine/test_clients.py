@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from core.cli.main import main
 from core.engine.answers import HelloAnswer
 from core.engine.client import EngineClient
 from core.engine.jobs import MOST_JOBS
@@ -256,6 +257,26 @@ def test_more_clients_than_there_may_be(runtime: Path) -> None:
     until(lambda: server.num_clients == 1)
     last.close()
     server.close()
+
+
+def test_a_training_run_is_annotated_by_its_engine(engine: Any, saves: Path) -> None:
+    run = Run(saves / "one")
+    assert main(["runs", "--saves", str(saves), "tag", "one", "--add", "best"]) == 0
+    assert engine.talk.ask("annotate", note="it rhymes")["event"] == "done"
+    wanted = (("best",), "it rhymes")
+    assert (run.metadata().tags, run.metadata().note) == wanted
+    engine.talk.ask("set", name="learning_rate", value=0.5)
+    assert engine.talk.ask("save")["event"] == "done" and engine.talk.ask("save", name="copy")["event"] == "done"
+    for name in ("one", "copy"):  # a checkpoint, which writes run.json again, keeps them
+        metadata = Run(saves / name).metadata()
+        assert (metadata.config.learning_rate, metadata.tags, metadata.note) == (0.5, *wanted)
+    for fields, sentence in (
+        ({"tags": ["a b"]}, "cannot be a tag"), ({"tags": "best"}, "annotate needs tags, a list of texts"),
+        ({"tags": [5]}, "annotate needs tags"), ({"note": "a\nb"}, "must be one line"),
+    ):  # fmt: skip
+        answer = engine.talk.ask("annotate", **fields)
+        assert answer["event"] == "error" and sentence in answer["message"], fields
+    assert (run.metadata().tags, run.metadata().note) == wanted
 
 
 def test_an_answer_that_is_no_json_is_an_error(engine: Any, tiny: Tiny, saves: Path, forked: Any) -> None:
