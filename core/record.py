@@ -51,8 +51,12 @@ def _reader(hint: Any) -> Reader:
     if hint in _SCALARS:
         return _SCALARS[hint]
     if origin is tuple and arguments[-1] is ...:
-        read = _reader(arguments[0])
-        return lambda value: tuple(read(item) for item in of_type(value, list))
+        read, plain = _reader(arguments[0]), {arguments[0]} & {str, float}
+        return lambda value: (
+            tuple(value)
+            if isinstance(value, list) and set(map(type, value)) == plain
+            else tuple(read(item) for item in of_type(value, list))
+        )
     if origin is tuple:
         readers = [_reader(argument) for argument in arguments]
         return lambda value: tuple(read(item) for read, item in zip(readers, of_type(value, list), strict=True))
@@ -111,6 +115,9 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (tuple, list)):
+        kinds = set(map(type, value))
+        if kinds <= {int, str} or (kinds == {float} and all(map(math.isfinite, value))):
+            return list(value)  # a hundred thousand at once, without a call for each
         return [_as_json(item) for item in value]
     if isinstance(value, Path):
         return str(value)

@@ -355,7 +355,7 @@ class ParityView(InspectionAnswer):
         output_difference, state_difference, gradient_difference: the largest difference between the logits, the last
             states, and the gradients of all parameters, divided by the largest absolute value of torch.nn's; a gradient
             by the largest of its own parameter.
-        scratch_seconds, torch_seconds: forward and backward pass, median.
+        scratch_seconds, torch_seconds: forward and backward pass, median; on a processor, of one thread.
         batch_size, num_steps, device, precision: what was computed, and where.
         gradients: the difference by parameter.
     """

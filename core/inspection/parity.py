@@ -71,10 +71,8 @@ def compared(
     yield
     scratch_passes, torch_passes = [], []
     for _ in range(ROUNDS):
-        scratch_passes.append(scratch_pass(scratch, ids, targets))
-        yield
-        torch_passes.append(reference.passed(ids, targets))
-        yield
+        scratch_passes.append((yield from scratch_pass(scratch, ids, targets)))
+        torch_passes.append((yield from reference.passed(ids, targets)))
     gradients = {
         name: difference(scratch_passes[-1].gradients[name], wanted)
         for name, wanted in torch_passes[-1].gradients.items()
@@ -124,16 +122,12 @@ def scratch_model(model: LanguageModel) -> LanguageModel:
     return found.eval()
 
 
-def scratch_pass(model: LanguageModel, ids: Tensor, targets: Tensor) -> Passed:
+def scratch_pass(model: LanguageModel, ids: Tensor, targets: Tensor) -> Generator[None, None, Passed]:
     """One pass of a model from scratch, with its gradients in the layout of torch.nn."""
     state = model.begin_state(len(ids))
-    parameters = list(model.parameters())
+    parameters: list[Tensor] = list(model.parameters())
 
-    def run() -> tuple[Tensor, ...]:
-        loss, _ = model.loss(ids, targets, state)
-        return torch.autograd.grad(loss, parameters)
-
-    gradients, seconds = _timed(run, ids.device)
+    gradients, seconds = yield from _timed(lambda: model.loss(ids, targets, state)[0], parameters, ids.device)
     by_parameter = dict(zip(map(id, parameters), gradients, strict=True))
     found: dict[str, Tensor] = {}
     for row in range(model.num_layers * model.directions):
@@ -179,7 +173,7 @@ class Reference:
         self.weight = self.embedding if config.tied and self.embedding is not None else weight
         self.bias = b_q.detach().clone().requires_grad_()
 
-    def passed(self, ids: Tensor, targets: Tensor) -> Passed:
+    def passed(self, ids: Tensor, targets: Tensor) -> Generator[None, None, Passed]:
         """One pass over (batch, num_steps) ids."""
         named: dict[str, Tensor] = dict(self.rnn.named_parameters())
         if self.embedding is not None:
@@ -188,12 +182,10 @@ class Reference:
             named["linear.weight"] = self.weight
         named["linear.bias"] = self.bias
 
-        def run() -> tuple[Tensor, ...]:
-            logits = self.outputs(ids).logits
-            loss = F.cross_entropy(logits.flatten(0, 1), targets.t().flatten())
-            return torch.autograd.grad(loss, list(named.values()))
+        def loss() -> Tensor:
+            return F.cross_entropy(self.outputs(ids).logits.flatten(0, 1), targets.t().flatten())
 
-        gradients, seconds = _timed(run, ids.device)
+        gradients, seconds = yield from _timed(loss, list(named.values()), ids.device)
         return Passed(dict(zip(named, gradients, strict=True)), seconds)
 
     def outputs(self, ids: Tensor) -> Outputs:
@@ -232,13 +224,23 @@ def _suffix(row: int, directions: int) -> str:
     return f"_l{row // directions}{'_reverse' if row % directions else ''}"
 
 
-def _timed(run: Callable[[], tuple[Tensor, ...]], device: torch.device) -> tuple[tuple[Tensor, ...], float]:
+def _timed(
+    loss: Callable[[], Tensor], parameters: list[Tensor], device: torch.device
+) -> Generator[None, None, tuple[tuple[Tensor, ...], float]]:
+    """The gradients of the loss, forward and backward pass as two pieces of work, and the seconds of both."""
     _wait(device)
     began = time.perf_counter()
     with torch.enable_grad():
-        found = run()
+        found = loss()
     _wait(device)
-    return found, time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    yield
+    began = time.perf_counter()
+    gradients = torch.autograd.grad(found, parameters)
+    _wait(device)
+    seconds += time.perf_counter() - began
+    yield
+    return gradients, seconds
 
 
 def _wait(device: torch.device) -> None:

@@ -57,7 +57,8 @@ class Trace:
 
 def in_order(layer: list[Layer]) -> Tensor:
     """The hidden states of both directions side by side, in the order of the text."""
-    return torch.cat([part.H.flip(0) if direction else part.H for direction, part in enumerate(layer)], dim=-1)
+    parts = [part.H.flip(0) if direction else part.H for direction, part in enumerate(layer)]
+    return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
 def forward(
@@ -101,7 +102,7 @@ def state_before(weights: Weights, ids: Tensor, block: int = 1024) -> Generator[
 def _run(
     weights: Weights, layer: int, direction: int, X: Tensor, state: HiddenState, resets: Tensor | None
 ) -> Generator[None, None, Layer]:
-    outputs: list[Tensor] = []
+    H = weights.b_q.new_empty(len(X), X.shape[1], weights.hidden)  # filled in place: stacking a long text takes long
     begins = []
     again = set() if resets is None else set(resets.nonzero().flatten().tolist())
     zeros = weights.begin_state(X.shape[1])
@@ -114,9 +115,9 @@ def _run(
             p = weights.parameters(layer, direction, rows)
             for step, X_t in enumerate(inputs, begin):
                 state = weights.step(X_t, zeros if step in again else state, p)
-                outputs.append(state[0])
+                H[step] = state[0]
         yield
-    return Layer(X, torch.stack(outputs), begins, state)
+    return Layer(X, H, begins, state)
 
 
 @dataclass(eq=False)

@@ -145,26 +145,31 @@ def _facts(
     A: npt.NDArray[np.float32], named: dict[str, Matrix], quantity: str, is_relu: bool
 ) -> Generator[None, None, _Facts]:
     """Sums over the tokens, block by block: over a long text a single product would take too long."""
-    F = np.stack([*named.values(), np.ones(len(A))])  # (features + 1, tokens): the last one sums the activations
-    F[:-1] -= F[:-1].mean(axis=1, keepdims=True)
-    products, squares, high, low = np.zeros((len(F), A.shape[1])), *np.zeros((3, A.shape[1]))
-    for begin in range(0, len(A), BLOCK):
+    means, sizes = np.zeros(len(named)), np.zeros(len(named))  # of each feature; sizes: the norm about its mean
+    for index, values in enumerate(named.values()):
+        means[index] = values.mean()
+        sizes[index] = np.linalg.norm(values - means[index])
+        yield
+    hidden, count = A.shape[1], len(A)
+    products, total, squares, high, low = np.zeros((len(named), hidden)), *np.zeros((4, hidden))
+    minimum, maximum = np.full(hidden, np.inf), np.full(hidden, -np.inf)
+    for begin in range(0, count, BLOCK):
         block = A[begin : begin + BLOCK].astype(np.float64)
         is_high, is_low = _saturation(block, quantity, is_relu)
         high, low = high + is_high.sum(axis=0), low + is_low.sum(axis=0)
+        minimum, maximum = np.minimum(minimum, block.min(axis=0)), np.maximum(maximum, block.max(axis=0))
         block = block - A[0]  # the sums of squares of a unit that hardly changes keep their digits
-        # by torch, which keeps to the threads of this process: numpy's own would compete with a training
-        F_block = torch.from_numpy(F[:, begin : begin + BLOCK])
-        products += (F_block @ torch.from_numpy(block)).numpy()
-        squares += (block * block).sum(axis=0)
+        if named:
+            F = np.stack([values[begin : begin + BLOCK] for values in named.values()]) - means[:, None]
+            # by torch, which keeps to the threads of this process: numpy's own would compete with a training
+            products += (torch.from_numpy(F) @ torch.from_numpy(block)).numpy()
+        total, squares = total + block.sum(axis=0), squares + (block * block).sum(axis=0)
         yield
-    count, means = len(A), products[-1] / len(A)
-    deviations = np.sqrt(np.maximum(squares - count * means * means, 0.0))  # (hidden,)
-    norms = np.outer(np.sqrt((F[:-1] * F[:-1]).sum(axis=1)), deviations)
-    # below this a unit's changes are rounding
-    moves = deviations > 1e-7 * np.sqrt(count)
-    r = np.where(moves & (norms > 0), products[:-1] / np.where(norms > 0, norms, 1.0), 0.0)
-    return _Facts(r, means + A[0], A.min(axis=0), A.max(axis=0), high / count, low / count)
+    deviations = np.sqrt(np.maximum(squares - total * total / count, 0.0))  # (hidden,)
+    norms = np.outer(sizes, deviations)
+    moves = deviations > 1e-7 * np.sqrt(count)  # below this a unit's changes are rounding
+    r = np.where(moves & (norms > 0), products / np.where(norms > 0, norms, 1.0), 0.0)
+    return _Facts(r, total / count + A[0], minimum, maximum, high / count, low / count)
 
 
 def _saturation(A: Matrix, quantity: str, is_relu: bool) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
