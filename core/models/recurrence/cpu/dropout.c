@@ -1,8 +1,8 @@
 /* Dropout: y = x / (1 - share) where a random number of 16 bits is at least share * 2^16, else 0.
  *
- * The random numbers are Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"):
- * a function of the seed and the place alone. So threads need no order among themselves, and the backward pass, which is
- * the same function of the gradient, draws them again instead of keeping a mask.
+ * The random numbers are Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2,
+ * 3"): a function of the seed and the index only. So the order of the threads does not matter, and the backward pass,
+ * which is the same function of the gradient, draws the numbers again instead of keeping a mask.
  */
 
 #include "threads.h"
@@ -20,7 +20,7 @@ typedef struct {
     long count;
 } Dropout;
 
-/* The product of the lower halves: one instruction where the processor has it, which a compiler cannot know to suffice. */
+/* The product of the lower halves: one instruction with AVX512, which a compiler does not choose by itself. */
 INLINE wide product_of(wide x, uint32_t y) {
 #if defined(__AVX512F__)
     return (wide)_mm512_mul_epu32((__m512i)x, _mm512_set1_epi64(y));

@@ -26,7 +26,8 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
     for (int r = 0; r < rows; r++) {
         float *gates = job->gates + (first + r) * GATES * hidden + column;
         const long here = (first + r) * hidden + column, next = here + (long)batch * hidden;
-        const vec Z = sigmoid_of(P[r * GATES + Z_GATE]), R = sigmoid_of(P[r * GATES + R_GATE]), N = P[r * GATES + H_GATE];
+        const vec Z = sigmoid_of(P[r * GATES + Z_GATE]), R = sigmoid_of(P[r * GATES + R_GATE]);
+        const vec N = P[r * GATES + H_GATE];
         const vec A_h = input_at(job, first + r, GATES * hidden, column + H_GATE * hidden, width);
         const vec H_tilda = tanh_of(A_h + R * N);
         const vec H = H_tilda + Z * (load(job->H + here, width) - H_tilda);
@@ -39,14 +40,17 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
     }
 }
 
-void gru_forward(const void *job, int begin, int end) { forward_rows(job, forward_tile, ROWS, GATES, LANES, begin, end); }
+void gru_forward(const void *job, int begin, int end) {
+    forward_rows(job, forward_tile, ROWS, GATES, LANES, begin, end);
+}
 
 /* D_{t-1} = dH_{t-1} + D_t * Z_t + [dA^z_t dA^r_t dN_t] W^T; the tile that gives it gives dP_{t-1} as well. */
 INLINE void local(const Backward *job, int t, int row, int column, int width, vec D, int bf16) {
     const int hidden = job->shape.hidden;
     const long index = (long)t * job->shape.batch + row, here = index * hidden + column;
     const long wide = index * GATES * hidden + column;
-    const vec Z = load(job->gates + wide + Z_GATE * hidden, width), R = load(job->gates + wide + R_GATE * hidden, width);
+    const vec Z = load(job->gates + wide + Z_GATE * hidden, width);
+    const vec R = load(job->gates + wide + R_GATE * hidden, width);
     const vec H_tilda = load(job->gates + wide + H_GATE * hidden, width);
     const vec N = load(job->inner + here, width), H_before = load(job->H + here, width);
     const vec K_h = (1.0f - Z) * (1.0f - H_tilda * H_tilda), K_n = K_h * R;

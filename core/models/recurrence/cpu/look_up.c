@@ -23,14 +23,15 @@ static void add_rows_part(const void *given, int begin, int end) {
         const long place = (long)row * job->columns;
         for (int i = first; i < last; i += LANES) {
             const int width = least(LANES, last - i);
-            const vec gradient =
-                job->gradient16 ? load_bf16(job->gradient16 + place + i, width) : load(job->gradient + place + i, width);
+            const vec gradient = job->gradient16 ? load_bf16(job->gradient16 + place + i, width)
+                                                 : load(job->gradient + place + i, width);
             store(sum + i, load(sum + i, width) + gradient, width);
         }
     }
 }
 
-void add_rows(float *table, const int64_t *ids, const float *gradient, const uint16_t *gradient16, int rows, int columns, int threads) {
+void add_rows(float *table, const int64_t *ids, const float *gradient, const uint16_t *gradient16, int rows,
+              int columns, int threads) {
     const LookUp job = {table, ids, gradient, gradient16, rows, columns};
     share(add_rows_part, &job, (columns + COLUMNS_OF_A_PART - 1) / COLUMNS_OF_A_PART, threads);
 }

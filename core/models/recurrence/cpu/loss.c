@@ -11,11 +11,11 @@
 #include "threads.h"
 
 typedef struct {
-    float *logits;         /* (rows, columns); dlogits take their place, unless they go to logits16 */
-    uint16_t *logits16;    /* dlogits in bfloat16, or NULL */
+    float *logits;      /* (rows, columns); dlogits take their place, unless they go to logits16 */
+    uint16_t *logits16; /* dlogits in bfloat16, or NULL */
     const int64_t *targets;
-    const float *weights;  /* (rows,) or NULL for ones */
-    float *surprises;      /* (rows,), in nats */
+    const float *weights; /* (rows,) or NULL for ones */
+    float *surprises;     /* (rows,), in nats */
     int columns, differentiate;
 } Loss;
 

@@ -36,14 +36,17 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
     }
 }
 
-void lstm_forward(const void *job, int begin, int end) { forward_rows(job, forward_tile, ROWS, GATES, LANES, begin, end); }
+void lstm_forward(const void *job, int begin, int end) {
+    forward_rows(job, forward_tile, ROWS, GATES, LANES, begin, end);
+}
 
 /* The tile that gives D_{t-1} = dH_{t-1} + dA_t W^T gives dA_{t-1} and E_{t-2} as well. */
 INLINE void local(const Backward *job, int t, int row, int column, int width, vec D, int bf16) {
     const int hidden = job->shape.hidden;
     const long index = (long)t * job->shape.batch + row, here = index * hidden + column;
     const long wide = index * GATES * hidden + column;
-    const vec O = load(job->gates + wide + O_GATE * hidden, width), I = load(job->gates + wide + I_GATE * hidden, width);
+    const vec O = load(job->gates + wide + O_GATE * hidden, width);
+    const vec I = load(job->gates + wide + I_GATE * hidden, width);
     const vec F = load(job->gates + wide + F_GATE * hidden, width);
     const vec C_tilda = load(job->gates + wide + C_GATE * hidden, width);
     const vec tanh_C = load(job->inner + here, width), C_before = load(job->C + here, width);

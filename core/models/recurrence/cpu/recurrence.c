@@ -1,9 +1,9 @@
 /* The entry points of all cells: pack the recurrent matrix, and take every row through all steps.
  *
- * Packing: the right factor M (inner, columns), element (k, j) at source[k * down + j * right], cut into panels. One of
- * the strides is 1: that of a matrix and that of its transpose. Panel p holds, for each k, `vecs` vectors: vector v begins
- * at column p * panel_step + v * vec_step. Columns past the end of a vec_step's range, and past `columns`, are zeros. In
- * bf16 two neighbouring k lie side by side; `inner` is even.
+ * Packing: the right factor M (inner, columns), element (k, j) at source[k * down + j * right], is cut into panels. One
+ * stride is 1: `right` for a matrix, `down` for its transpose. Panel p has, for each k, `vecs` vectors; vector v begins
+ * at column p * panel_step + v * vec_step. Columns past the end of a vec_step's range, and past `columns`, are zeros.
+ * In bf16 the numbers of two neighbouring k are adjacent; `inner` is even.
  */
 
 #include "recurrence.h"
@@ -51,7 +51,8 @@ static void pack_panels(const void *given, int begin, int end) {
     for (int p = begin; p < end; p++) {
         char *panel = job->panels + p * panel_size(job->inner, vecs, job->bf16);
         for (int v = 0; v < vecs; v++) {
-            const int width = least(LANES, job->columns - p * job->panel_step - (job->panel_step > LANES ? v * LANES : 0));
+            const int width =
+                least(LANES, job->columns - p * job->panel_step - (job->panel_step > LANES ? v * LANES : 0));
             const float *source = job->source + ((long)p * job->panel_step + (long)v * job->vec_step) * job->right;
             if (job->bf16)
                 pack_bf16(job, (uint32_t *)panel + v * LANES, source, width);
@@ -79,9 +80,18 @@ void recurrence_forward(int cell, const float *A, const int64_t *ids, const floa
                         int steps, int batch, int hidden, int relu, int bf16, int threads) {
     const Forward job = {{steps, batch, hidden, relu, bf16, panels}, A, ids, b, gates, H, C, inner, H16, b_hn};
     const int count = CELLS[cell].gates, neighbours = count == 1; /* or a panel has one vector of each gate */
-    const Packing packing = {.source = W, .down = (long)count * hidden, .right = 1, .inner = hidden, .columns = hidden,
-                             .vecs = neighbours ? 2 : count, .vec_step = neighbours ? LANES : hidden,
-                             .panel_step = neighbours ? 2 * LANES : LANES, .bf16 = bf16, .panels = panels};
+    const Packing packing = {
+        .source = W,
+        .down = (long)count * hidden,
+        .right = 1,
+        .inner = hidden,
+        .columns = hidden,
+        .vecs = neighbours ? 2 : count,
+        .vec_step = neighbours ? LANES : hidden,
+        .panel_step = neighbours ? 2 * LANES : LANES,
+        .bf16 = bf16,
+        .panels = panels,
+    };
     pack(&packing, threads);
     share(CELLS[cell].forward, &job, batch, threads);
 }
@@ -90,11 +100,21 @@ void recurrence_backward(int cell, const float *gates, const float *H, const flo
                          const float *dH, const float *dH_last, float *dP, uint16_t *dP16, float *D_0, float *dA_h,
                          float *E, const float *W, void *panels, int steps, int batch, int hidden, int relu, int bf16,
                          int threads) {
-    const Backward job = {{steps, batch, hidden, relu, bf16, panels}, gates, H, C, inner, dH, dH_last, dP, dP16, D_0,
-                          dA_h, E};
+    const Backward job = {
+        {steps, batch, hidden, relu, bf16, panels}, gates, H, C, inner, dH, dH_last, dP, dP16, D_0, dA_h, E};
     const int wide = CELLS[cell].gates * hidden;
-    const Packing packing = {.source = W, .down = 1, .right = wide, .inner = wide, .columns = hidden, .vecs = 2,
-                             .vec_step = LANES, .panel_step = 2 * LANES, .bf16 = bf16, .panels = panels};
+    const Packing packing = {
+        .source = W,
+        .down = 1,
+        .right = wide,
+        .inner = wide,
+        .columns = hidden,
+        .vecs = 2,
+        .vec_step = LANES,
+        .panel_step = 2 * LANES,
+        .bf16 = bf16,
+        .panels = panels,
+    };
     pack(&packing, threads);
     share(CELLS[cell].backward, &job, batch, threads);
 }

@@ -4,8 +4,8 @@
  * The recurrent matrix is packed into panels that the cache holds; a tile, a few rows times one panel, stays in
  * registers from the product to the gates, so no intermediate goes to memory. Mathematics and names are eager.py's.
  *
- * All arrays are row-major, contiguous and in single precision. Their twins in bfloat16 (H16, dP16) are the left factors
- * of the products where bf16 is set, and NULL otherwise.
+ * All arrays are row-major, contiguous and in single precision. Their copies in bfloat16 (H16, dP16) are the left
+ * factors of the products if bf16 is set, and NULL otherwise.
  */
 
 #pragma once

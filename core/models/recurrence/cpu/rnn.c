@@ -20,7 +20,9 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
     }
 }
 
-void rnn_forward(const void *job, int begin, int end) { forward_rows(job, forward_tile, MOST_ROWS, 2, 2 * LANES, begin, end); }
+void rnn_forward(const void *job, int begin, int end) {
+    forward_rows(job, forward_tile, MOST_ROWS, 2, 2 * LANES, begin, end);
+}
 
 /* dZ_t = K_t * D_t with D_t = dH_t + dZ_{t+1} W^T: the tile that gives D_{t-1} gives dZ_{t-1} as well. */
 INLINE void local(const Backward *job, int t, int row, int column, int width, vec D, int bf16) {

@@ -1,6 +1,6 @@
-/* PyTorch's own threads where the library is linked with theirs: they are awake from the call before, and do not have to
- * share the processors with others. Otherwise threads are started for the call, which costs about 0.1 ms; where one
- * cannot be started, its part is done here.
+/* PyTorch's own threads if the library is linked with its OpenMP: they are still awake from the call before, and no
+ * other threads compete for the processors. Otherwise threads are started for the call, which costs about 0.1 ms; if
+ * one cannot be started, this thread does its part.
  */
 
 #include <pthread.h>

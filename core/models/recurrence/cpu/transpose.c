@@ -1,7 +1,7 @@
-/* A matrix the other way round: Y (columns, rows) from X (rows, columns).
+/* The transpose of a matrix: Y (columns, rows) from X (rows, columns).
  *
- * Read along a column, rows whose length is a power of two fall on one another's places in the cache. Small squares do not:
- * each is read by rows, turned where it fits the nearest cache, and written by rows.
+ * Read along a column, rows whose length is a power of two evict one another from the cache. Small squares do not: each
+ * is read by rows, transposed in the nearest cache, and written by rows.
  */
 
 #include "threads.h"
@@ -14,13 +14,13 @@ typedef struct {
     int rows, columns, bytes; /* of a number: 4 or 2 */
 } Transpose;
 
-#define TURN(TYPE)                                                                                   \
-    do {                                                                                             \
-        const TYPE *x = (const TYPE *)job->x + (long)row * job->columns + column;                    \
-        TYPE *y = (TYPE *)job->y + (long)column * job->rows + row;                                   \
-        TYPE square[SIDE][SIDE];                                                                     \
-        for (int r = 0; r < height; r++)                                                             \
-            for (int c = 0; c < width; c++) square[c][r] = x[(long)r * job->columns + c];            \
+#define TURN(TYPE)                                                                                         \
+    do {                                                                                                   \
+        const TYPE *x = (const TYPE *)job->x + (long)row * job->columns + column;                          \
+        TYPE *y = (TYPE *)job->y + (long)column * job->rows + row;                                         \
+        TYPE square[SIDE][SIDE];                                                                           \
+        for (int r = 0; r < height; r++)                                                                   \
+            for (int c = 0; c < width; c++) square[c][r] = x[(long)r * job->columns + c];                  \
         for (int c = 0; c < width; c++) memcpy(y + (long)c * job->rows, square[c], sizeof(TYPE) * height); \
     } while (0)
 

@@ -55,9 +55,7 @@ INLINE vec load_bf16(const uint16_t *from, int width) {
     return (vec)(__builtin_convertvector(x, mask) << 16);
 }
 
-INLINE vec either(mask condition, vec yes, vec no) {
-    return (vec)((condition & (mask)yes) | (~condition & (mask)no));
-}
+INLINE vec either(mask condition, vec yes, vec no) { return (vec)((condition & (mask)yes) | (~condition & (mask)no)); }
 
 /* Both keep a NaN of x: a model that diverges must be seen to. */
 INLINE vec positive(vec x) { return either(x < 0.0f, splat(0.0f), x); }
