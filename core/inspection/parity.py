@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,7 +107,7 @@ def scratch_model(model: LanguageModel) -> LanguageModel:
     """A model from scratch with the same weights, in evaluation mode; its weights are copies."""
     config = model.config.replace(implementation="scratch")
     bias = model.output_layer()[1]
-    with _undrawn(bias.device):
+    with torch.random.fork_rng([]):
         found = build_model(config, model.vocabulary_size, bias.device).to(bias.dtype)
     with torch.no_grad():
         for row in range(model.num_layers * model.directions):
@@ -153,16 +152,14 @@ class Reference:
         vectors = model.input_vectors()
         size = model.vocabulary_size if vectors is None else vectors.shape[1]
         options = {"nonlinearity": "relu" if model.is_relu else "tanh"} if config.cell == "rnn" else {}
-        with _undrawn(b_q.device):
+        with torch.random.fork_rng([]):  # modules draw initial weights, on the CPU: the process draws as before
             self.rnn: nn.RNNBase = _MODULES[config.cell](
                 size,
                 model.num_hiddens,
                 model.num_layers,
                 bidirectional=model.directions == 2,
-                device=b_q.device,
-                dtype=b_q.dtype,
                 **options,
-            )
+            ).to(b_q.device, b_q.dtype)
         with torch.no_grad():
             for row in range(model.num_layers * model.directions):
                 layout = torch_layout(config.cell, *model.stored_layer(row))
@@ -246,10 +243,3 @@ def _timed(
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-@contextmanager
-def _undrawn(device: torch.device) -> Iterator[None]:
-    """A new module draws its initial weights: the random numbers of the process are as they were afterwards."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
