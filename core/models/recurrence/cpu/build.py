@@ -169,7 +169,7 @@ def _compile(compiler: Sequence[str], native: str, openmp: str | None, target: P
         failure = _run([[*compiler, *_LINK, "-o", str(target), *objects, *library, "-lm"]], target.parent)
     if failure is not None:
         return failure or "it printed nothing"
-    return "" if target.is_file() else "it succeeded without making a library"
+    return "" if target.is_file() else "it succeeded, but made no library"
 
 
 def _prove(target: Path) -> str:
