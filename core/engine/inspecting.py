@@ -134,7 +134,7 @@ def inspecting(source: Source, options: InspectionOptions) -> Iterator[Events]:
             epoch=source.epoch,
             checkpoint=source.checkpoint,
             run=source.run.name,
-            clipping=last_clipping(source.run, source.config),
+            clipping=None if source.checkpoint == "first" else last_clipping(source.run, source.config),
         )
     # not among the keys of the event: a token's id is not the request's
     yield [{"event": "done", "answer": answer.to_json(), "seconds": round(seconds, 4)}]

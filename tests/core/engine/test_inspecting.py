@@ -105,6 +105,7 @@ def test_gradients_through_checkpoints_and_other_runs(tiny: Tiny, saves: Path, o
     for view in (untrained, now, again, latest, other):
         assert isinstance(view, GradientsView) and view.run == "one"
     assert again.norms == untrained.norms and (again.checkpoint, again.epoch) == ("first", 0)
+    assert again.clipping is None and now.clipping is not None
     assert latest.norms == now.norms and latest.epoch == now.epoch == 3
     assert now.norms != untrained.norms and other.checkpoint == "best"
     with pytest.raises(UserError, match=r"two"):
