@@ -17,8 +17,8 @@ from tui.themes import QUIET
 WIDE = 104  # cells from which on the likeliest tokens are beside the rows
 TOKENS_WIDTH = 38
 GATES = ("R_t", "Z_t", "I_t", "F_t", "O_t")
-"""Stages between 0 and 1: their strips have the scale 1."""
-UP_TO_ONE = ("H~_t", "C~_t", "softmax(Y_t)")
+"""Stages between 0 and 1."""
+SCALED = ", scaled by row"
 MARK = "▸ "
 BARS = Palette(bar="$primary 70%")
 
@@ -178,8 +178,11 @@ class Step(View[StepView]):
             ))  # fmt: skip
             rows += [((" " * left, ""), *line) for line in more]
         if has_legend:
-            words = f"   {per_cell_words(hidden, cells * self._strip_lines)}, scaled by row"
-            rows.append((("  ", ""), *legend(), (words, QUIET)))
+            words = f"   {per_cell_words(hidden, cells * self._strip_lines)}"
+            has_gates = any(stage.name in GATES for stage in stages)
+            signs = legend("negative, closed", "positive, open") if has_gates else legend()
+            used = 2 + sum(cell_len(text) for text, _ in signs) + cell_len(words)
+            rows.append((("  ", ""), *signs, (words + (SCALED if used + len(SCALED) <= width else ""), QUIET)))
         return rows
 
     @property
@@ -195,8 +198,10 @@ class Step(View[StepView]):
             if cell_len(words) > cells:
                 words = f"one-hot: row {self.answer.id:,} of W_x"
             return [[(pad_cells(words, cells), QUIET)], *[[(" " * cells, "")]] * (self._lines - 1)]
-        scale = largest(stage.values) if scale_of(stage) is None else scale_of(stage)
-        values = summary(stage.values, cells * lines)
+        # Of a gate, open is positive and closed is negative: most are positive numbers of about one half.
+        values = [2 * value - 1 for value in stage.values] if stage.name in GATES else list(stage.values)
+        scale = 1.0 if stage.name in GATES else largest(values)
+        values = summary(values, cells * lines)
         each = -(-len(values) // lines)
         rows = []
         for line in range(self._lines):
@@ -207,7 +212,7 @@ class Step(View[StepView]):
     def _names(self) -> list[str]:
         """The names of the rows; of a sum whose first part has a row of its own, what is added."""
         both = [self.answer.separate, self.answer.concatenated] if self.answer is not None else []
-        names = [_timeless(stage.name) if stage in both else stage.name for stage in self.stages()]
+        names = [_timeless(stage.name) if any(stage is one for one in both) else stage.name for stage in self.stages()]
         short = []
         for place, name in enumerate(names):
             known = max((one for one in names[:place] if name.startswith(f"{one} + ")), key=len, default="")

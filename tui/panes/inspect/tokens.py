@@ -186,7 +186,9 @@ class Tokens(View[TokensView]):
         for of_class in CLASSES:
             if counts[of_class]:
                 runs += [(of_class, STYLES[of_class]), ("  ", "")]
-        runs.append((f"{POINT} no room for the label; outliers at the edges", QUIET))
+        for words in (f"{POINT} a token without room  ", "outliers at the edges"):
+            if sum(cell_len(text) for text, _ in runs) + len(words) <= width:
+                runs.append((words, QUIET))
         return tuple(runs)
 
     @staticmethod

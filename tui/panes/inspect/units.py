@@ -16,7 +16,7 @@ from tui.themes import QUIET
 
 WIDE = 100  # cells from which on the features of the unit are beside the list
 MARK = "▸ "
-BAR = 10
+BAR = 6
 SMALL = 0.5  # a state below it is coloured on its own scale
 
 
@@ -174,7 +174,7 @@ class Units(View[UnitsView]):
         """The list, and beside it what the unit follows."""
         if width < WIDE:
             return drawn(self._list(answer, width, height), width, height)
-        left = width * 3 // 5
+        left = width * 5 // 8
         right = width - left - 2
         return beside(
             drawn(self._list(answer, left, height), left, height),
