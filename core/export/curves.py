@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from core.errors import RunError, UserError
 from core.events import EpochFinished, Event, SampleWritten
+from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, Column, finite_in_order
 from core.runs.journal import JournalReader, last_lines, standing
 from core.runs.run import Run
 
-Column = npt.NDArray[np.float64]
-
-JOURNAL_COLUMNS = (*(field.name for field in fields(EpochFinished)), "time")
-"""The figures of an epoch, as the journal has them; ``time`` is in seconds since 1970."""
 WHOLE_COLUMNS = frozenset({"epoch", "step"})
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A figure that can be drawn: its label with the unit, and whether its axis is logarithmic by default."""
-
-    label: str
-    is_log: bool = False
-
-
-METRICS = {
-    "perplexity": Quantity("training perplexity", is_log=True),
-    "validation_perplexity": Quantity("held-out perplexity", is_log=True),
-    "loss": Quantity("training loss (nats/token)"),
-    "validation_loss": Quantity("held-out loss (nats/token)"),
-    "bits": Quantity("training loss (bits/token)"),
-    "validation_bits": Quantity("held-out loss (bits/token)"),
-    "gradient_norm": Quantity("gradient norm", is_log=True),
-    "learning_rate": Quantity("learning rate"),
-    "tokens_per_second": Quantity("tokens/s"),
-    "seconds": Quantity("seconds per epoch"),
-}
-AXES = {
-    "epoch": Quantity("epoch"),
-    "step": Quantity("step (batches)"),
-    "tokens": Quantity("tokens seen"),
-    "training": Quantity("seconds of training"),
-    "time": Quantity("time of day"),
-}
 
 
 @dataclass(frozen=True)
@@ -74,28 +41,16 @@ class Curve:
         """A column by its name, also one that follows from others. Raises UserError with the names that there are."""
         if name in self.columns:
             return self.columns[name]
-        derived, sources = _DERIVED.get(name, (None, ()))
+        derived, sources = DERIVED.get(name, (None, ()))
         if derived is not None and all(source in self.columns for source in sources):
             return derived(*(self.columns[source] for source in sources))
-        there = [*self.columns, *(key for key, (_, needed) in _DERIVED.items() if set(needed) <= set(self.columns))]
+        there = [*self.columns, *(key for key, (_, needed) in DERIVED.items() if set(needed) <= set(self.columns))]
         named = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
         raise UserError(f"{self.name} has no {name}; it has {named}")
 
     def points(self, metric: str, axis: str) -> tuple[Column, Column]:
         """The points that can be drawn, in the order of ``axis``: those whose figures are finite. Raises UserError."""
-        x, y = self.column(axis), self.column(metric)
-        is_finite = np.isfinite(x) & np.isfinite(y)
-        x, y = x[is_finite], y[is_finite]
-        order = np.argsort(x, kind="stable")
-        return x[order], y[order]
-
-
-_DERIVED: dict[str, tuple[Callable[..., Column], tuple[str, ...]]] = {
-    "bits": (lambda loss: loss / math.log(2), ("loss",)),
-    "validation_bits": (lambda loss: loss / math.log(2), ("validation_loss",)),
-    "tokens": (lambda pace, seconds: np.cumsum(pace * seconds), ("tokens_per_second", "seconds")),
-    "training": (np.cumsum, ("seconds",)),
-}
+        return finite_in_order(self.column(axis), self.column(metric))
 
 
 def read_run(run: Run, name: str = "") -> Curve:
@@ -167,24 +122,6 @@ def with_distinct_names(curves: Iterable[Curve]) -> list[Curve]:
             name = f"{curve.name} ({number})"
         found[name] = replace(curve, name=name)
     return list(found.values())
-
-
-def smoothed(x: Column, y: Column, weight: float) -> Column:
-    """The time-weighted exponential moving average of the points; for equal distances, as TensorBoard computes it.
-
-    Args:
-        x: ascending; the further apart two points are, the less the earlier one counts.
-        weight: what a point counts at the next one, at the usual distance: from 0, no smoothing, to below 1.
-    """
-    gaps = np.diff(x, prepend=x[:1])
-    if weight <= 0 or not (gaps > 0).any():
-        return y
-    factors = weight ** (gaps / np.median(gaps[gaps > 0]))
-    means, total, count = [], 0.0, 0.0
-    for value, factor in zip(y.tolist(), factors.tolist(), strict=True):
-        total, count = total * factor + value, count * factor + 1
-        means.append(total / count)
-    return np.array(means)
 
 
 def require_rows(curves: Iterable[Curve]) -> tuple[list[Curve], list[str]]:

@@ -14,9 +14,11 @@ import numpy as np
 
 from core.errors import UserError
 from core.export.appearance import appearances
-from core.export.curves import AXES, METRICS, Column, Curve, Quantity, smoothed
+from core.export.curves import Curve
 from core.export.extras import library
 from core.export.fonts import families_for
+from core.runs.comparison import Column, smoothed
+from core.runs.quantities import AXES, METRICS, Quantity
 
 INCHES = (6.4, 4.0)
 DOTS_PER_INCH = 200
@@ -36,9 +38,9 @@ class Chart:
     Attributes:
         metrics: figures of the journal, or columns of a file that another program wrote; each has its own dashes. By
             default the training perplexity, and the held-out one where a curve has it.
-        axis: see ``curves.AXES``.
+        axis: see ``quantities.AXES``.
         log: whether y is logarithmic; None leaves it to the first metric.
-        smoothing: the weight of ``curves.smoothed``; the raw line is then dimmed.
+        smoothing: the weight of ``comparison.smoothed``; the raw line is then dimmed.
         title: above the chart; empty for none.
     """
 

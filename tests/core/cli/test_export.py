@@ -14,7 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.events import StateChanged
-from core.export.curves import AXES, METRICS
+from core.runs.quantities import AXES, METRICS
 from core.runs.run import Run
 from tests.core.cli.commands import REPOSITORY, Printed, refused
 from tests.core.export.journalled import epoch

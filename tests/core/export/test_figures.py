@@ -15,19 +15,18 @@ from tensorboard.summary import Writer
 from core.errors import RunError, UserError
 from core.events import RunResumed, SampleWritten
 from core.export.curves import (
-    JOURNAL_COLUMNS,
     Curve,
     distinct_names,
     read_run,
     read_samples,
     require_rows,
-    smoothed,
     with_distinct_names,
 )  # fmt: skip
 from core.export.event_file import EventFileError, Scalars, event_file, scalars_of
 from core.export.reading import read_curves
 from core.export.table import csv_text, samples_text
 from core.export.tensorboard import TAGS, event_path, events_of
+from core.runs.comparison import JOURNAL_COLUMNS, smoothed
 from core.runs.journal import JournalReader
 from tests.core.export.journalled import MakeRun, epoch
 

@@ -15,8 +15,9 @@ import pytest
 from core.errors import UserError
 from core.export import extras
 from core.export.appearance import COLOURS, MARKERS, appearances
-from core.export.curves import AXES, Curve, read_run
+from core.export.curves import Curve, read_run
 from core.export.picture import COLUMNS, DOTS_PER_INCH, INCHES, Chart, picture
+from core.runs.quantities import AXES
 from tests.core.export.journalled import MakeRun, epoch
 
 

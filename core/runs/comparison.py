@@ -1,0 +1,250 @@
+"""Runs compared: curves that follow their journals, the settings that differ, and the figures of each. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from core.events import EpochFinished, Measured, RunResumed
+from core.runs.journal import JournalReader
+from core.runs.run import Run
+from core.settings.run_config import RunConfig, settings
+from core.settings.setting import Setting, shown
+
+Column = npt.NDArray[np.float64]
+
+JOURNAL_COLUMNS = (*(field.name for field in fields(EpochFinished)), "time")
+"""The figures of an epoch, as the journal has them; ``time`` is in seconds since 1970."""
+MEASURED_COLUMNS = tuple(field.name for field in fields(Measured) if field.name != "epoch")
+DERIVED: Mapping[str, tuple[Callable[..., Column], tuple[str, ...]]] = {
+    "bits": (lambda loss: loss / math.log(2), ("loss",)),
+    "validation_bits": (lambda loss: loss / math.log(2), ("validation_loss",)),
+    "tokens": (lambda pace, seconds: np.cumsum(pace * seconds), ("tokens_per_second", "seconds")),
+    # The sum of the epochs' own seconds: pauses and the time between two sessions are not in it.
+    "training": (np.cumsum, ("seconds",)),
+}
+"""The columns that follow from others."""
+# Fifty journals of 100,000 epochs fit into 300 MB. A perplexity may be larger than a float of 32 bits.
+_SHORT = frozenset((
+    "loss", "validation_loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds", "clipped",
+    "clip_factor",
+))  # fmt: skip
+
+
+class RunCurve:
+    """The epochs of a run as columns, without those that a resume has undone; it grows by ``read``.
+
+    Attributes:
+        rows: epochs that are known.
+        version: changes whenever the curve does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows = 0
+        self.version = 0
+        self._reader = JournalReader(Run(path).journal_path)
+        self._columns: dict[str, npt.NDArray[np.floating]] = {}
+        self._measured: dict[int, Measured] = {}
+
+    def read(self, at_most: int = 1 << 22) -> bool:
+        """Read what the journal has had added, ``at_most`` so many bytes. Returns whether there was anything to read.
+
+        A journal that is missing or cannot be read has no epochs. One whose epochs begin again was replaced: the later
+        lines count.
+        """
+        before = self._reader.offset
+        new: list[tuple[EpochFinished, float]] = []
+        last = self._last_epoch
+        for event, time in self._reader.poll(at_most):
+            if type(event) is EpochFinished:
+                if event.epoch <= last:
+                    self._append(new)
+                    self._cut(event.epoch - 1)
+                    new = []
+                new.append((event, time))
+                last = event.epoch
+            elif isinstance(event, RunResumed):
+                self._append(new)
+                self._cut(event.epoch)
+                new, last = [], self._last_epoch
+            elif isinstance(event, Measured):
+                self._measured[event.epoch] = event
+                self.version += 1
+        self._append(new)
+        return self._reader.offset != before
+
+    def column(self, name: str) -> Column | None:
+        """A column by its name, also one that follows from others; None if the run has no such figure."""
+        if name in self._columns:
+            return self._columns[name][: self.rows].astype(np.float64, copy=False)
+        if name in MEASURED_COLUMNS:
+            return self._measured_column(name)
+        derive, sources = DERIVED.get(name, (None, ()))
+        columns = [column for source in sources if (column := self.column(source)) is not None]
+        return derive(*columns) if derive is not None and len(columns) == len(sources) else None
+
+    def points(self, metric: str, axis: str) -> tuple[Column, Column]:
+        """The points that can be drawn, in the order of ``axis``: those whose figures are finite."""
+        x, y = self.column(axis), self.column(metric)
+        return finite_in_order(x, y) if x is not None and y is not None else (np.empty(0), np.empty(0))
+
+    @property
+    def _last_epoch(self) -> float:
+        return float(self._columns["epoch"][self.rows - 1]) if self.rows else -math.inf
+
+    def _append(self, new: list[tuple[EpochFinished, float]]) -> None:
+        if not new:
+            return
+        events = [event for event, _ in new]
+        end = self.rows + len(new)
+        for name in JOURNAL_COLUMNS:
+            # None becomes NaN.
+            values = [time or None for _, time in new] if name == "time" else [getattr(event, name) for event in events]
+            added = np.array(values, np.float64)
+            column = self._columns.get(name)
+            if column is None:
+                if np.isnan(added).all():
+                    continue  # most runs clip nothing and many hold nothing out
+                column = np.full(max(64, end), np.nan, np.float32 if name in _SHORT else np.float64)
+            elif column.size < end:
+                more = np.full(end // 2 + end - column.size, np.nan, column.dtype)
+                column = np.concatenate((column, more))
+            self._columns[name] = column
+            with np.errstate(over="ignore"):
+                column[self.rows : end] = added
+        for name, column in self._columns.items():
+            if column.size < end:
+                self._columns[name] = np.concatenate((column, np.full(end - column.size, np.nan, column.dtype)))
+        self.rows = end
+        self.version += 1
+
+    def _cut(self, last: int) -> None:
+        """Forget the epochs after ``last``."""
+        if self.rows:
+            kept = int(np.searchsorted(self._columns["epoch"][: self.rows], last, "right"))
+            for column in self._columns.values():
+                column[kept : self.rows] = np.nan
+            self.rows = kept
+        self._measured = {epoch: event for epoch, event in self._measured.items() if epoch <= last}
+        self.version += 1
+
+    def _measured_column(self, name: str) -> Column | None:
+        if not self._measured or not self.rows:
+            return None
+        found = np.full(self.rows, np.nan)
+        epochs = self._columns["epoch"][: self.rows]
+        rows = np.searchsorted(epochs, list(self._measured))
+        for row, event in zip(rows.tolist(), self._measured.values(), strict=True):
+            value = getattr(event, name)
+            if row < self.rows and epochs[row] == event.epoch and value is not None:
+                found[row] = value
+        return found
+
+
+def finite_in_order(x: Column, y: Column) -> tuple[Column, Column]:
+    """The points with finite figures, in the order of ``x``."""
+    is_finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[is_finite], y[is_finite]
+    if x.size > 1 and (np.diff(x) < 0).any():
+        order = np.argsort(x, kind="stable")
+        x, y = x[order], y[order]
+    return x, y
+
+
+def smoothed(x: Column, y: Column, weight: float) -> Column:
+    """The time-weighted exponential moving average of the points; for equal distances, as TensorBoard computes it.
+
+    Args:
+        x: ascending; the further apart two points are, the less the earlier one counts.
+        weight: what a point counts at the next one, at the usual distance: from 0, no smoothing, to below 1.
+    """
+    gaps = np.diff(x, prepend=x[:1])
+    if weight <= 0 or not (gaps > 0).any():
+        return y
+    factors = weight ** (gaps / np.median(gaps[gaps > 0]))
+    # total[i] = total[i-1] * factors[i] + y[i] for all i at once: each pass doubles the points behind that are summed.
+    total, count, span = np.array(y, np.float64), np.ones(y.size), 1
+    factors[0] = 0.0
+    while span < y.size and factors.max() > 1e-20:
+        total[span:] += factors[span:] * total[:-span]
+        count[span:] += factors[span:] * count[:-span]
+        factors[span:] *= factors[:-span].copy()
+        factors[:span] = 0.0
+        span *= 2
+    return total / count
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one run: perplexities on the text that ``on`` names, epochs, seconds of training.
+
+    A perplexity is None if there is none, infinite if all are beyond floating point.
+    """
+
+    on: str
+    best: float | None
+    best_epoch: int | None
+    last: float | None
+    epochs: int
+    seconds: float
+
+
+def figures(curve: RunCurve) -> Figures:
+    """The figures of a run: on the held-out text if it has one."""
+    name, values = _perplexities(curve)
+    known = np.flatnonzero(~np.isnan(values))
+    best = known[np.argmin(values[known])] if known.size else None
+    seconds, epochs = curve.column("seconds"), curve.column("epoch")
+    return Figures(
+        "training" if name == "perplexity" else "held out",
+        float(values[best]) if best is not None else None,
+        int(epochs[best]) if best is not None and epochs is not None else None,
+        float(values[known[-1]]) if known.size else None,
+        int(epochs[-1]) if epochs is not None and epochs.size else 0,
+        float(np.nansum(seconds)) if seconds is not None else 0.0,
+    )
+
+
+def seconds_to(curve: RunCurve, perplexity: float) -> float | None:
+    """Seconds of training until the perplexity that ``figures`` is about was first ``perplexity`` or lower, or None."""
+    _, values = _perplexities(curve)
+    seconds = curve.column("training")
+    reached = np.flatnonzero(values <= perplexity)
+    return float(seconds[reached[0]]) if reached.size and seconds is not None else None
+
+
+def _perplexities(curve: RunCurve) -> tuple[str, Column]:
+    for name in ("validation_perplexity", "perplexity"):
+        values = curve.column(name)
+        if values is not None and not np.isnan(values).all():
+            return name, values
+    return "perplexity", np.empty(0)
+
+
+def differing_settings(configs: Sequence[RunConfig | None]) -> list[tuple[Setting, list[str]]]:
+    """The settings that are not the same in all runs, in the order of the form, with the value of each run.
+
+    A setting without effect in a run, and those of a run whose settings cannot be read (None), are dashes.
+    """
+    found = []
+    for setting in settings():
+        words = [
+            "–" if config is None or not setting.relevant(config) else value_words(getattr(config, setting.name))
+            for config in configs
+        ]
+        if len({word for word, config in zip(words, configs, strict=True) if config is not None}) > 1:
+            found.append((setting, words))
+    return found
+
+
+def value_words(value: object) -> str:
+    """The value of a setting for display."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return shown(value) if isinstance(value, (int, float, str)) else str(value)

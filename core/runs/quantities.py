@@ -1,0 +1,42 @@
+"""What a chart of runs can show: the figures of a journal and the axes they are drawn over. Names only, no numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A figure that can be drawn: its label with the unit, and whether its axis is logarithmic by default."""
+
+    label: str
+    is_log: bool = False
+
+
+METRICS = {
+    "perplexity": Quantity("training perplexity", is_log=True),
+    "validation_perplexity": Quantity("held-out perplexity", is_log=True),
+    "loss": Quantity("training loss (nats/token)"),
+    "validation_loss": Quantity("held-out loss (nats/token)"),
+    "bits": Quantity("training loss (bits/token)"),
+    "validation_bits": Quantity("held-out loss (bits/token)"),
+    "gradient_norm": Quantity("gradient norm", is_log=True),
+    "learning_rate": Quantity("learning rate"),
+    "tokens_per_second": Quantity("tokens/s"),
+    "seconds": Quantity("seconds per epoch"),
+}
+"""The figures of an epoch."""
+RARE_METRICS = {
+    "clipped": Quantity("share of batches clipped"),
+    "clip_factor": Quantity("factor of clipping"),
+    "gradient_factor": Quantity("gradient's factor through time"),
+    "saturated": Quantity("share of units saturated"),
+}
+"""Figures that only some runs have: of clipping, and of ``inspect_every``."""
+AXES = {
+    "epoch": Quantity("epoch"),
+    "step": Quantity("step (batches)"),
+    "tokens": Quantity("tokens seen"),
+    "training": Quantity("seconds of training"),
+    "time": Quantity("time of day"),
+}
