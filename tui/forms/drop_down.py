@@ -1,14 +1,14 @@
-"""Textual's lists, on screens without room for them and for keys that come before their layout."""
+"""Textual's lists, on screens without room for them, and with keys typed before their first layout."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Size
 from textual.widgets import OptionList, Select
-from textual.widgets._select import SelectCurrent, SelectOverlay
 
 Chosen = TypeVar("Chosen")
 LEAST_WIDTH = 8
@@ -32,7 +32,7 @@ class AnySize:
             OptionList.action_page_down(self)  # type: ignore[no-untyped-call]
 
     def on_click(self: Any, event: events.Click) -> None:
-        """Let no click through to a line that has gone since it was painted."""
+        """Ignore a click on a line that was removed after it was painted."""
         if (event.style.meta.get("option") or 0) >= self.option_count:
             event.prevent_default()
 
@@ -44,14 +44,18 @@ class PagedList(AnySize, OptionList):
     """Textual's list, of any size."""
 
 
-class _Values(AnySize, SelectOverlay):
-    """The list that a drop-down opens."""
+@cache
+def _any_size(kind: type[OptionList]) -> type[OptionList]:
+    return type(kind.__name__, (AnySize, kind), {})
 
 
 class DropDown(Select[Chosen]):
     """Textual's ``Select`` with a list of any size."""
 
     def compose(self) -> ComposeResult:
-        """As in Textual, but with our list."""
-        yield SelectCurrent(self.prompt)
-        yield _Values().data_bind(compact=Select.compact)
+        """As in Textual, but with a list of any size. Its class has no public name, so it is taken from the list."""
+        for widget in super().compose():
+            if isinstance(widget, OptionList):
+                yield _any_size(type(widget))().data_bind(compact=Select.compact)
+            else:
+                yield widget

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from types import SimpleNamespace
 from typing import Any, cast
 
+# There is no public way: a driver gets the keys after they were looked up here, when escape and 1 are the key of a
+# typed ``¡`` already.
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.driver import Driver
-from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 
 BEGIN_SEQUENCES = "[O]P_^X"  # escape and one of these begins a sequence of the terminal
 
@@ -29,6 +32,12 @@ def steady(driver: type[Driver]) -> type[Driver]:
     return SteadyDriver
 
 
+def _key_name(character: str) -> str:
+    """Textual's name of a printable key: ``a``, ``exclamation_mark``."""
+    name = character if character.isalnum() else unicodedata.name(character).lower().replace("-", "_").replace(" ", "_")
+    return KEY_NAME_REPLACEMENTS.get(name, name)
+
+
 def part_escape() -> None:
     """Read escape followed by a key as these two keys.
 
@@ -39,9 +48,7 @@ def part_escape() -> None:
     for character in map(chr, range(1, 127)):
         keys: tuple[object, ...] = table.get(character, ())
         if not keys and character.isprintable():
-            name = character if character.isalnum() else _character_to_key(character)
-            name = KEY_NAME_REPLACEMENTS.get(name, name)
-            keys = (SimpleNamespace(value=name),)
+            keys = (SimpleNamespace(value=_key_name(character)),)
         before = table.get(f"\x1b{character}")
         # Existing keys stay: option with an arrow or with backspace, shift with tab.
         if keys and character not in "\x1b" + BEGIN_SEQUENCES and not isinstance(before, tuple):
