@@ -133,6 +133,41 @@ class SettingChanged(Event):
 
 
 @dataclass(frozen=True)
+class BudgetFitted(Event):
+    """Epochs and schedule are fitted to the time budget of ``minutes``, ``elapsed`` seconds of which are spent.
+
+    Training ends after ``last_batches`` of the ``num_batches`` of epoch ``num_epochs``; see ``core.settings.fit``.
+    ``epoch`` counts the finished epochs and ``step`` the batches so far; ``seconds_per_batch`` is the measured pace.
+    """
+
+    kind: ClassVar[str] = "fit"
+    epoch: int
+    step: int
+    minutes: float
+    elapsed: float
+    seconds_per_batch: float
+    num_epochs: int
+    last_batches: int
+    num_batches: int
+    warmup_epochs: float
+    decay_epochs: float
+
+    @property
+    def end(self) -> float:
+        """The end in epochs, fractional."""
+        return self.num_epochs - 1 + self.last_batches / self.num_batches
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds of the budget that were left."""
+        return max(0.0, self.minutes * 60 - self.elapsed)
+
+    def words(self) -> str:
+        """``fitted to 9.4 epochs``, with the time that was left."""
+        return f"fitted to {self.end:.4g} epochs: {self.elapsed:.0f} s of {self.minutes:g} min are spent"
+
+
+@dataclass(frozen=True)
 class RunResumed(Event):
     """Training continues from a checkpoint taken ``batch`` batches after ``epoch`` finished epochs.
 
@@ -155,7 +190,7 @@ class Note(Event):
 
 
 EVENTS: tuple[type[Event], ...] = (
-    EpochFinished, StepFinished, SampleWritten, Measured, StateChanged, SettingChanged, RunResumed, Note,
+    EpochFinished, StepFinished, SampleWritten, Measured, StateChanged, SettingChanged, BudgetFitted, RunResumed, Note,
 )  # fmt: skip
 _BY_KIND = {event.kind: event for event in EVENTS}
 

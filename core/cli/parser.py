@@ -37,6 +37,12 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--preset", metavar="P", help="a named configuration: python -m core presets lists them")
     train.add_argument("--corpus", metavar="NAME|PATH", help="a bundled or downloaded text, or a file")
     train.add_argument("--epochs", metavar="N", help="passes over the text")
+    words = (
+        "time budget in place of --epochs: epochs and schedule are fitted to it once the pace is measured. Counts from "
+        "the start of the command, compilation included; not while the run is paused or closed. A run that is killed "
+        "before the fit is fitted to the rest when it is resumed; after it, the fit is kept"
+    )
+    train.add_argument("--minutes", metavar="M", help=words)
     train.add_argument("--seed", metavar="N", help="seed of the random numbers")
     train.add_argument("--device", metavar="D", help="auto, cuda, cuda:1, mps or cpu")
     train.add_argument("--name", metavar="RUN", help="name of the run; by default made from the name of the text")

@@ -8,13 +8,15 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from core.cli.printing import fail
+from core.errors import ConfigError
 from core.output import tolerate
 from core.process import resume_collection
 from core.settings.presets import preset
-from core.settings.run_config import RunConfig, live_setting
+from core.settings.run_config import RunConfig, live_setting, setting
 from core.settings.setting import key_values
 
 if TYPE_CHECKING:
@@ -23,9 +25,19 @@ if TYPE_CHECKING:
 
 def train(options: argparse.Namespace) -> int:
     """Train a new run."""
+    began = time.monotonic()  # before the imports: they count into a time budget
     config = preset(options.preset).config if options.preset else RunConfig()
-    texts = {"corpus": options.corpus, "num_epochs": options.epochs, "seed": options.seed, "device": options.device}
+    texts = {
+        "corpus": options.corpus, "num_epochs": options.epochs, "minutes": options.minutes, "seed": options.seed,
+        "device": options.device,
+    }  # fmt: skip
     chosen = {name: text for name, text in texts.items() if text is not None}
+    if "minutes" in chosen and not setting("minutes").parse(chosen["minutes"]):
+        raise ConfigError("--minutes must be above 0: without a time budget, --epochs says where training ends")
+    if "minutes" in chosen and "num_epochs" in chosen:
+        raise ConfigError("--epochs and --minutes exclude each other: the epochs are fitted to the minutes")
+    if "num_epochs" in chosen:
+        chosen["minutes"] = "0"  # in place of a preset's budget
     config = config.with_texts(chosen | key_values(options.set, "num_hiddens=512"))
 
     from core.engine.protocol import runtime_folder
@@ -34,7 +46,7 @@ def train(options: argparse.Namespace) -> int:
 
     from core.engine.session import Session
 
-    return _train(Session.create(config, options.saves, options.name, options.data), options.json)
+    return _train(Session.create(config, options.saves, options.name, options.data, began=began), options.json)
 
 
 def resume(options: argparse.Namespace) -> int:

@@ -11,7 +11,17 @@ from core.corpus.batching_plan import line_spans
 from core.devices import devices
 from core.engine.description import describe
 from core.engine.session import Session
-from core.events import EpochFinished, Event, Note, SampleWritten, SettingChanged, State, StateChanged, StepFinished
+from core.events import (
+    BudgetFitted,
+    EpochFinished,
+    Event,
+    Note,
+    SampleWritten,
+    SettingChanged,
+    State,
+    StateChanged,
+    StepFinished,
+)
 from core.record import record_as_json
 from core.runs.pace import paces, shape_of
 from core.settings.run_config import shown
@@ -84,6 +94,8 @@ class TrainingReport:
             self._progress.print(f"  epoch {event.epoch:>5}  {printable(event.prefix + event.text)}")
         elif isinstance(event, Note):
             self._progress.print(printable(event.text))
+        elif isinstance(event, BudgetFitted):
+            self._progress.print(event.words())
         elif isinstance(event, SettingChanged):
             self._progress.print(printable(f"{event.name} is {shown(event.value)} from now on"))
         elif isinstance(event, StateChanged) and event.message and event.state not in (State.FAILED, State.DIVERGED):
@@ -91,11 +103,15 @@ class TrainingReport:
 
     def _show_epoch(self, event: EpochFinished) -> None:
         trainer = self._session.trainer
-        total = trainer.num_epochs if trainer is not None else 1
-        heading = f"epoch {event.epoch:>5}/{total}"
+        assert trainer is not None
+        budget, total = trainer.budget, trainer.num_epochs
+        heading = f"epoch {event.epoch:>5}/{'?' if budget.is_waiting else total}"
+        if budget.is_waiting:
+            total = max(total, event.epoch + 1)
+        seconds = (total - event.epoch) * event.seconds if budget.left is None else max(0.0, budget.left)
         if self._progress.is_on:
             if self._progress.is_due() or event.epoch == total:
-                left = duration_text((total - event.epoch) * event.seconds)
+                left = duration_text(seconds)
                 self._progress.draw(f"{heading} {bar(event.epoch, total)} {_figures(event)} · {left} left")
         elif event.epoch * 10 // total > self._milestone or event.epoch == total:
             self._milestone = event.epoch * 10 // total

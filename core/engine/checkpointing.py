@@ -45,10 +45,13 @@ class Checkpointing:
         self._checkpoints = Checkpoints(folder)
         self._folder, self._journal, self._record = folder, journal, record
         self._saved_at = time.monotonic()
+        self._saved_fit = metadata.fit
 
-    def is_due(self, seconds: float) -> bool:
-        """Whether the last checkpoint is ``seconds`` old."""
-        return time.monotonic() - self._saved_at >= seconds
+    def is_due(self, trainer: Trainer) -> bool:
+        """Whether the last checkpoint is old enough, or from before the last fit to a time budget."""
+        if trainer.budget.fit != self._saved_fit:
+            return True
+        return time.monotonic() - self._saved_at >= trainer.config.checkpoint_seconds
 
     def soon(self, seconds: float) -> None:
         """Save ``SAVE_SOON`` after a change; not at once, because a key held down makes thirty changes a second.
@@ -60,10 +63,12 @@ class Checkpointing:
 
     def save(self, trainer: Trainer | None) -> None:
         """Save a checkpoint, unless there is nothing new or the run has diverged."""
-        self._saved_at = time.monotonic()
+        self._saved_at = began = time.monotonic()
         if trainer is not None and not self.is_current and trainer.is_sound():
             self._write(trainer)
             self.is_current = not self.problem
+            trainer.budget.saving = time.monotonic() - began
+        self._saved_fit = trainer.budget.fit if trainer is not None else None
 
     def keep_best(self, trainer: Trainer) -> None:
         """Keep a copy of the best epoch so far; it is written with the next checkpoint."""
@@ -113,7 +118,9 @@ class Checkpointing:
         try:
             self._checkpoints.write(*trainer.checkpoint(), self.disk)
             backend = trainer.backend if self.has_trained else self.metadata.backend
-            metadata = dataclasses.replace(self.metadata, config=trainer.config, backend=backend)
+            metadata = dataclasses.replace(
+                self.metadata, config=trainer.config, backend=backend, fit=trainer.budget.fit
+            )
             if metadata != self.metadata:
                 write_whole(self._folder, METADATA, metadata.encoded(), self.disk)
                 self.metadata = metadata

@@ -28,6 +28,7 @@ from core.runs.store import check_name, duplicate_run, refuse_taken, run_in_maki
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig, setting, shown
 from core.training.backend import Change, change_of
+from core.training.budget import early_stop_words
 from core.training.divergence import explosion_words
 from core.training.trainer import Trainer, corpus_of
 from core.training.validation import n_gram_baselines
@@ -90,8 +91,9 @@ class Session:
         name: str | None = None,
         data_dir: Path | None = None,
         disk: Disk | None = None,
+        began: float | None = None,
     ) -> Session:
-        """Create an untrained run and save it. Raises UserError, and then leaves no folder."""
+        """Create an untrained run; its time budget counts from ``began``. Raises UserError, and leaves no folder."""
         if name:
             refuse_taken(saves / check_name(name))  # a model may take minutes to build: refuse before
         check_new_run(saves)
@@ -105,6 +107,7 @@ class Session:
                 session._adopt(LoadedRun(trainer.model, corpus.vocabulary, trainer))
                 session._record(StateChanged(State.IDLE, 0))
                 session._checkpointing.save_first(trainer)
+                trainer.budget.hold(True, began)
             except BaseException:
                 session._release()
                 raise
@@ -147,7 +150,9 @@ class Session:
             if trainer.step:
                 self.change = change_of(self.metadata.backend, self.metadata.config, trainer.config, trainer.backend)
         if trainer is not None and self.state == State.INTERRUPTED and trainer.finished:
-            self._change_state(State.FINISHED, early_stop_words(trainer))  # killed just before it was recorded
+            self._change_state(
+                State.FINISHED, early_stop_words(trainer.epoch, trainer.config)
+            )  # killed just before it was recorded
 
     def _adopt(self, loaded: LoadedRun) -> None:
         if loaded.trainer is not None:
@@ -213,7 +218,7 @@ class Session:
         """Raise UserError if there is nothing to train, or the folder was deleted."""
         if trainer.diverged:
             raise UserError("the run diverged and its last checkpoint cannot be read: start a new one")
-        if trainer.epoch >= num_epochs and trainer.batch == 0:
+        if trainer.epoch >= num_epochs and trainer.batch == 0 and not trainer.budget.is_waiting:
             raise UserError(
                 f"{counted(trainer.epoch, 'epoch is', 'epochs are')} done and {shown(num_epochs)} were asked for: "
                 f"ask for more than {shown(trainer.epoch)} to train on"
@@ -313,8 +318,8 @@ class Session:
             events += self._after_divergence()
         elif self._preview is None and trainer.finished:
             self.save()
-            events += self._change_state(State.FINISHED, early_stop_words(trainer))
-        elif self._preview is None and self._checkpointing.is_due(trainer.config.checkpoint_seconds):
+            events += self._change_state(State.FINISHED, early_stop_words(trainer.epoch, trainer.config))
+        elif self._preview is None and self._checkpointing.is_due(trainer):
             self.save()
 
     def _after_epoch(self, event: EpochFinished, events: list[Event]) -> None:
@@ -378,6 +383,8 @@ class Session:
 
     def _change_state(self, state: str, message: str = "") -> list[Event]:
         self.state, self.message = state, message
+        if self.trainer is not None:
+            self.trainer.budget.hold(state != State.TRAINING)
         return self._record(StateChanged(state, self.trainer.epoch if self.trainer is not None else 0, message))
 
     def _record(self, *events: Event) -> list[Event]:
@@ -385,13 +392,6 @@ class Session:
         for event in events:
             self._journal.append(event)
         return list(events)
-
-
-def early_stop_words(trainer: Trainer) -> str:
-    """Why a finished training has fewer epochs than asked for; empty if it has all."""
-    if trainer.epoch < trainer.num_epochs:
-        return f"no better held-out perplexity for {counted(trainer.config.patience, 'epoch')}: stopped early"
-    return ""
 
 
 def train_to_end(session: Session) -> Iterator[Event]:

@@ -13,6 +13,7 @@ from typing import Any
 from core.errors import ConfigError, RunError
 from core.files import open_to_read
 from core.record import MALFORMED, read_record, record_as_json
+from core.settings.fit import Fit
 from core.settings.run_config import RunConfig
 
 FORMAT = 1
@@ -41,7 +42,8 @@ class CorpusIdentity:
 class RunMetadata:
     """The contents of ``run.json``; ``backend`` is how the last checkpoint was computed, empty in older files.
 
-    ``tags`` and ``note`` are the user's, see ``core.runs.annotation``.
+    ``fit`` is how epochs and schedule were fitted to a time budget, None without one. ``tags`` and ``note`` are the
+    user's, see ``core.runs.annotation``.
     """
 
     config: RunConfig
@@ -52,11 +54,13 @@ class RunMetadata:
     backend: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     note: str = ""
+    fit: Fit | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As stored."""
         values = {"format": FORMAT, **record_as_json(self)}
-        return {name: value for name, value in values.items() if value or name not in ("backend", "tags", "note")}
+        optional = ("backend", "tags", "note", "fit")
+        return {name: value for name, value in values.items() if value or name not in optional}
 
     def encoded(self) -> bytes:
         """The bytes of ``run.json``. A path that is not UTF-8 contains surrogates, which are kept."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from core.errors import RunError
+from core.errors import ConfigError, RunError
+from core.record import MALFORMED
 from core.settings.run_config import RunConfig
-from core.training.optimisation import state_names
+from core.training.budget import Budget
+from core.training.optimisation import Schedule, state_names
 
 
 def require_fit(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
@@ -61,3 +64,44 @@ def finite_or_none(value: float) -> float | None:
 
 def none_as_infinity(value: Any) -> float:
     return math.inf if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of a checkpoint: the place in the text, and what the training remembers besides tensors."""
+
+    epoch: int
+    batch: int
+    step: int
+    seconds: float
+    epochs_since_best: int
+    best_validation: float
+    config: RunConfig
+    schedule: Schedule
+    budget: Budget
+
+
+def read_facts(facts: Mapping[str, Any], config: RunConfig, per_epoch: int) -> Facts:
+    """The facts of a checkpoint of a run with the settings ``config``. Raises RunError."""
+    try:
+        config = config.replace(learning_rate=float(facts["learning_rate"]), num_epochs=int(facts["num_epochs"]))
+        best, epochs_since_best, factor = facts["plateau"]
+        budget = Budget.restored(config, per_epoch, facts.get("budget"))
+        found = Facts(
+            epoch=int(facts["epoch"]),
+            batch=int(facts["batch"]),
+            step=int(facts["step"]),
+            seconds=float(facts["seconds"]),
+            epochs_since_best=int(facts["epochs_since_best"]),
+            best_validation=none_as_infinity(facts["best_validation"]),
+            config=config,
+            schedule=Schedule(
+                config, config.learning_rate, none_as_infinity(best), int(epochs_since_best), float(factor), budget.fit
+            ),
+            budget=budget,
+        )
+    except (*MALFORMED, ConfigError) as error:
+        raise RunError(f"the checkpoint's facts are damaged: {type(error).__name__} {str(error)[:100]}") from None
+    if not (0 <= found.batch <= per_epoch and found.epoch >= 0):
+        raise RunError("the checkpoint's place in the text does not exist: it belongs to another text or is damaged")
+    return found

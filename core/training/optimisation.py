@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from core.settings.fit import Fit
 from core.settings.run_config import RunConfig
 
 
@@ -82,7 +83,7 @@ class Schedule:
     """The learning rate at every moment of a run.
 
     ``base`` is the rate that the user set; the schedule multiplies it. Only ``plateau`` has a state: the best
-    perplexity so far, the epochs since, and the resulting factor.
+    perplexity so far, the epochs since, and the resulting factor. ``fit`` has the lengths that fit a time budget.
     """
 
     config: RunConfig
@@ -90,19 +91,26 @@ class Schedule:
     best: float = math.inf
     epochs_since_best: int = 0
     factor: float = 1.0
+    fit: Fit | None = None
 
-    def rate(self, epoch: float, num_epochs: int) -> float:
-        """The learning rate at ``epoch`` (fractional, from 0) of ``num_epochs``."""
+    def rate(self, epoch: float, end: float) -> float:
+        """The learning rate at ``epoch`` (from 0) of ``end`` epochs, both fractional.
+
+        ``end`` is infinite as long as a time budget is not fitted: the rate then stays as before any decay.
+        """
         config = self.config
+        warmup_epochs = config.warmup_epochs if self.fit is None else self.fit.warmup_epochs
         if config.schedule == "step":
-            return self.base * config.decay_factor ** math.floor(epoch / config.decay_epochs)
+            decay_epochs = config.decay_epochs if self.fit is None else self.fit.decay_epochs
+            decays = math.floor(epoch / decay_epochs) if math.isfinite(end) else 0
+            return self.base * config.decay_factor**decays
         if config.schedule == "plateau":
             return self.base * self.factor
         if config.schedule == "cosine":
-            if epoch < config.warmup_epochs:
-                return self.base * max(epoch, 0.01) / max(config.warmup_epochs, 0.01)
-            span = max(num_epochs - config.warmup_epochs, 1e-9)
-            progress = min(1.0, (epoch - config.warmup_epochs) / span)
+            if epoch < warmup_epochs:
+                return self.base * max(epoch, 0.01) / max(warmup_epochs, 0.01)
+            span = max(end - warmup_epochs, 1e-9)
+            progress = min(1.0, (epoch - warmup_epochs) / span)
             return self.base * 0.5 * (1.0 + math.cos(math.pi * progress))
         return self.base
 

@@ -21,12 +21,12 @@ import torch
 
 from core.corpus.reader import Corpus, load_corpus
 from core.devices import computing, device_facts, usable_device
-from core.errors import ConfigError, RunError
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.implementations import build_model
 from core.settings.run_config import RunConfig, live_setting, shown
 from core.training.backend import record, report
-from core.training.checkpoint_fit import finite_or_none, none_as_infinity, optimiser_state, require_fit
+from core.training.budget import Budget
+from core.training.checkpoint_fit import finite_or_none, optimiser_state, read_facts, require_fit
 from core.training.cuda_graph import Records, StepGraph, unavailable_reason
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.generators import Generators
@@ -63,7 +63,7 @@ class Trainer:
     Attributes:
         model: the ``LanguageModel`` in training; it may be used between batches.
         epoch: finished epochs; batch: finished batches of the epoch in progress; step: batches in all.
-        num_epochs: the epoch after which training ends; may change at any time, as may ``learning_rate``.
+        budget: where training ends: after ``num_epochs``, or with the time budget.
         exploding_epochs: the number of consecutive epochs, up to the last, with a loss far above that of guessing.
         graph_unavailable_reason: why the step is not replayed from a CUDA graph; empty if it is.
     """
@@ -91,7 +91,7 @@ class Trainer:
         rate = None if self.graph_unavailable_reason else torch.tensor(config.learning_rate, device=self.device)
         self.optimiser = build_optimiser(config, self._parameters, rate)
         self.schedule = Schedule(config, config.learning_rate)
-        self.num_epochs = config.num_epochs
+        self.budget = Budget(config, self.batches.per_epoch)
         self.epoch = self.batch = self.step = 0
         self.best_validation = math.inf
         self.epochs_since_best = 0
@@ -120,6 +120,11 @@ class Trainer:
         with computing(self.config, self.device), self._generators.in_place() if draws else contextlib.nullcontext():
             yield
 
+    @property
+    def num_epochs(self) -> int:
+        """Where training ends; before the fit of a time budget a number without a meaning."""
+        return self.config.num_epochs
+
     # ------------------------------------------------------------------ the loop
 
     def __iter__(self) -> Iterator[Event]:
@@ -130,7 +135,7 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to do: all epochs done, diverged, or out of patience."""
-        return bool(self.diverged) or (self.batch == 0 and (self.epoch >= self.num_epochs or self._out_of_patience()))
+        return bool(self.diverged) or (self.batch == 0 and (self.epoch >= self.budget.end or self._out_of_patience()))
 
     def advance(self) -> tuple[Event, ...]:
         """Train one batch; return the events, most often none.
@@ -139,10 +144,14 @@ class Trainer:
         measured, a long one over several calls.
         """
         with self._computing():
+            notes = self._fit_to_budget()
+            if notes and self.finished:
+                return notes
             if self.is_measuring:
-                return self._finish_epoch()
+                return notes + self._finish_epoch()
             began = time.perf_counter()
-            rate, reason = self._rate(), self.graph_unavailable_reason
+            rate = self.schedule.rate(self.epoch + self.batch / self.batches.per_epoch, self.budget.end)
+            reason = self.graph_unavailable_reason
             if self._graph is None:
                 self._step(rate)
             else:
@@ -151,11 +160,10 @@ class Trainer:
             self.learning_rate_used = rate
             self.batch += 1
             self.step += 1
-            notes: tuple[Event, ...] = ()
             if self.graph_unavailable_reason != reason:
-                notes = (Note(f"{self.graph_unavailable_reason}; it runs call by call, which is slower"),)
+                notes += (Note(f"{self.graph_unavailable_reason}; it runs call by call, which is slower"),)
             if self.is_measuring:
-                float(self._losses[-1])  # wait: the work queued on the device belongs to the time of this epoch
+                float(self._losses[self.batch - 1])  # wait: the work queued on the device is this epoch's
             seconds = time.perf_counter() - began
             self._seconds += seconds
             self._since_report += seconds
@@ -163,13 +171,19 @@ class Trainer:
                 return notes + self._finish_epoch()
             return (*notes, self._news()) if self._since_report >= NEWS_EVERY else notes
 
+    def _fit_to_budget(self) -> tuple[Event, ...]:
+        """The event of a new fit of epochs and schedule to the time budget, if there is one."""
+        event = self.budget.observe(self.epoch, self.batch, self.step)
+        if event is None:
+            return ()
+        self.schedule.fit = self.budget.fit
+        self.config = self.config.replace(num_epochs=event.num_epochs)
+        return (event,)
+
     @property
     def is_measuring(self) -> bool:
         """Whether all batches of the epoch are done and the held-out text is being measured."""
-        return self.batch == self.batches.per_epoch
-
-    def _rate(self) -> float:
-        return self.schedule.rate(self.epoch + self.batch / self.batches.per_epoch, self.num_epochs)
+        return self.batch == self.budget.batches_of(self.epoch)
 
     def _step(self, rate: float) -> None:
         """One step call by call: the plain twin of ``StepGraph``."""
@@ -191,8 +205,8 @@ class Trainer:
         self.optimiser.step()
 
     def _finish_epoch(self) -> tuple[Event, ...]:
-        loss = self._mean_loss(self.batch)
-        norm, clipped, clip_factor = norm_figures(self._norms, self.config)
+        batches, loss = self.batch, self._mean_loss(self.batch)
+        norm, clipped, clip_factor = norm_figures(self._norms[:batches], self.config)
         if not (math.isfinite(loss) and math.isfinite(norm) and self._weights_are_finite()):
             return (self._diverge(),)
         held_out = None
@@ -209,7 +223,7 @@ class Trainer:
             loss=loss,
             gradient_norm=norm,
             learning_rate=self.learning_rate_used,
-            tokens_per_second=self.batches.tokens_per_epoch / seconds if seconds > 0 else 0.0,
+            tokens_per_second=self._tokens(batches) / seconds if seconds > 0 else 0.0,
             seconds=seconds,
             validation_loss=held_out,
             clipped=clipped,
@@ -226,6 +240,9 @@ class Trainer:
         self.diverged = exploded_words(event, self.exploding_epochs, size)
         return (StateChanged(State.DIVERGED, self.epoch, self.diverged),)
 
+    def _tokens(self, batches: int) -> float:
+        return self.batches.tokens_per_epoch * batches / self.batches.per_epoch
+
     def _mean_loss(self, batches: int) -> float:
         """The mean cross-entropy over all targets of the epoch's first ``batches``."""
         weights = self._targets[:batches].double()
@@ -239,9 +256,8 @@ class Trainer:
     def progress(self) -> StepFinished:
         """The progress of the current epoch; between epochs, the end of the last one."""
         self._since_report = 0.0
-        done = self.batch or self.batches.per_epoch
+        done = self.batch or self.budget.batches_of(self.epoch - 1)
         loss = self._mean_loss(done)
-        tokens = self.batches.tokens_per_epoch * done / self.batches.per_epoch
         return StepFinished(
             epoch=self.epoch + 1 if self.batch else self.epoch,
             batch=done,
@@ -250,7 +266,7 @@ class Trainer:
             perplexity=perplexity(loss),
             loss=loss,
             learning_rate=self.learning_rate_used,
-            tokens_per_second=tokens / self._seconds if self._seconds > 0 and self.batch else 0.0,
+            tokens_per_second=self._tokens(done) / self._seconds if self._seconds > 0 and self.batch else 0.0,
         )
 
     def _held_out_loss(self, text: HeldOut) -> float | None:
@@ -320,7 +336,9 @@ class Trainer:
         if name == "learning_rate":
             self.schedule.base = float(checked)
         else:
-            self.num_epochs = int(checked)
+            self.budget.end_after(int(checked))
+            self.schedule.fit = None
+            self._measuring = self._measuring if self.is_measuring else None
         self.config = self.config.replace(**{name: checked})
         return SettingChanged(self.epoch, name, checked)
 
@@ -344,6 +362,7 @@ class Trainer:
             "num_epochs": self.num_epochs,
             "best_validation": finite_or_none(self.best_validation),
             "epochs_since_best": self.epochs_since_best,
+            "budget": self.budget.facts(),
             "plateau": [finite_or_none(self.schedule.best), self.schedule.epochs_since_best, self.schedule.factor],
         }
         return tensors, facts
@@ -358,21 +377,7 @@ class Trainer:
         wanted |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
         wanted |= self._records() | {"generator.cpu": self._generators.states["generator.cpu"]}
         require_fit(tensors, wanted)
-        try:
-            numbers = {name: int(facts[name]) for name in ("epoch", "batch", "step", "num_epochs", "epochs_since_best")}
-            seconds, rate = float(facts["seconds"]), float(facts["learning_rate"])
-            best, (plateau_best, plateau_epochs, plateau_factor) = facts["best_validation"], facts["plateau"]
-            config = self.config.replace(learning_rate=rate, num_epochs=numbers["num_epochs"])
-            schedule = Schedule(
-                config, rate, none_as_infinity(plateau_best), int(plateau_epochs), float(plateau_factor)
-            )
-            best = none_as_infinity(best)
-        except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
-            raise RunError(f"the checkpoint's facts are damaged: {type(error).__name__} {str(error)[:100]}") from None
-        if not (0 <= numbers["batch"] <= self.batches.per_epoch and numbers["epoch"] >= 0):
-            raise RunError(
-                "the checkpoint's place in the text does not exist: it belongs to another text or is damaged"
-            )
+        read = read_facts(facts, self.config, self.batches.per_epoch)
         remembered = optimiser_state(tensors, self.config, self._parameters)
         self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
         self.optimiser.state.clear()
@@ -384,11 +389,12 @@ class Trainer:
         self._generators.restore(tensors)
         if self._graph is not None:
             self._graph.forget()
-        self.epoch, self.batch, self.step = numbers["epoch"], numbers["batch"], numbers["step"]
-        self.num_epochs, self.epochs_since_best = numbers["num_epochs"], numbers["epochs_since_best"]
-        self.config, self.schedule, self.best_validation, self._seconds = config, schedule, best, seconds
-        self.diverged, self._since_report, self._measuring = "", 0.0, None
+        self.epoch, self.batch, self.step = read.epoch, read.batch, read.step
+        self.config, self.schedule, self.budget = read.config, read.schedule, read.budget
+        self.best_validation, self.epochs_since_best = read.best_validation, read.epochs_since_best
+        self.diverged, self._seconds, self._since_report, self._measuring = "", read.seconds, 0.0, None
         self.exploding_epochs = 0  # a checkpoint is never taken during an explosion
         # If only the measuring of an epoch is left, no batch sets it.
-        before = max(0.0, self.epoch + (self.batch - 1) / self.batches.per_epoch)
-        self.learning_rate_used = schedule.rate(before, self.num_epochs)
+        last = (read.epoch, read.batch) if read.batch else (read.epoch - 1, read.budget.batches_of(read.epoch - 1))
+        before = max(0.0, last[0] + (last[1] - 1) / self.batches.per_epoch)
+        self.learning_rate_used = read.schedule.rate(before, read.budget.end)
