@@ -30,9 +30,9 @@ from core.models.recurrence.cpu.kept import keep_library, kept_library
 
 SOURCES = Path(__file__).parent
 _FLAGS = ("-O3", "-fno-math-errno", "-ffp-contract=fast", "-fPIC", "-pthread", "-std=gnu11")
-_NATIVE = ("-march=native", "-mcpu=native")  # this processor's instructions, as one compiler or another calls them
+NATIVE_FLAGS = ("-march=native", "-mcpu=native")  # the instructions of this processor: gcc and clang differ in the name
 _LINK = ("-shared", "-pthread", *(("-Wl,-z,defs",) if sys.platform == "linux" else ()))
-_PATIENCE = 60.0  # seconds, for each command
+TIMEOUT_SECONDS = 60.0  # seconds, for each command
 _PROOF = "core.models.recurrence.cpu.proof"
 
 
@@ -69,12 +69,12 @@ def _found() -> ctypes.CDLL:
     compiler = _compiler()
     if not compiler:
         raise Unavailable("there is no C compiler: with one (cc) the recurrences run compiled, 1.5 times as fast")
-    name = f"kernels-{_identity(compiler)}.so"
+    name = f"kernels-{identity(compiler)}.so"
     kept = kept_library(name)
     if kept is not None:
         with suppress(OSError):
             return load(kept)
-    made = _made(compiler)
+    made = make_library(compiler)
     keep_library(name, made)
     return load(made)
 
@@ -105,14 +105,14 @@ def _compiler() -> tuple[str, ...]:
     return tuple(named) or ((found,) if found else ())
 
 
-def _identity(compiler: Sequence[str]) -> str:
+def identity(compiler: Sequence[str]) -> str:
     """What the library depends on: the sources, how they are compiled, and the instructions of the processor."""
     digest = hashlib.sha256()
     for source in sorted(SOURCES.glob("*.[ch]")):
         digest.update(source.read_bytes())
     with suppress(OSError):
         digest.update(str(os.stat(shutil.which(compiler[0]) or compiler[0]).st_mtime_ns).encode())
-    facts = (*compiler, *_FLAGS, *_NATIVE, *_LINK, _openmp() or "", *platform.uname()[4:], *_processor())
+    facts = (*compiler, *_FLAGS, *NATIVE_FLAGS, *_LINK, openmp_library() or "", *platform.uname()[4:], *_processor())
     digest.update(_shown(" ".join(facts)).encode())
     return digest.hexdigest()[:16]
 
@@ -125,7 +125,7 @@ def _processor() -> list[str]:
     return [platform.processor()]
 
 
-def _openmp() -> str | None:
+def openmp_library() -> str | None:
     """The OpenMP library whose threads PyTorch uses, if it is loaded and has the interface of GNU's."""
     with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
@@ -135,14 +135,14 @@ def _openmp() -> str | None:
     return None
 
 
-def _made(compiler: Sequence[str]) -> bytes:
+def make_library(compiler: Sequence[str]) -> bytes:
     """All C files as one library that has proven itself. Raises Unavailable."""
-    openmp, problem = _openmp(), ""
+    openmp, problem = openmp_library(), ""
     with _workplace() as place:
         target = Path(place) / "kernels.so"
         for threads in (openmp, None) if openmp else (None,):
-            for native in _NATIVE:
-                said = _compile(compiler, native, threads, target) or _prove(target)
+            for native in NATIVE_FLAGS:
+                said = compile_sources(compiler, native, threads, target) or prove(target)
                 if not said:
                     return target.read_bytes()
                 problem = problem or said
@@ -156,7 +156,7 @@ def _workplace() -> tempfile.TemporaryDirectory[str]:
         raise Unavailable(f"the recurrences cannot be compiled without a temporary folder: {error.strerror}") from None
 
 
-def _compile(compiler: Sequence[str], native: str, openmp: str | None, target: Path) -> str:
+def compile_sources(compiler: Sequence[str], native: str, openmp: str | None, target: Path) -> str:
     """Compile the files side by side and link; the first line that the compiler prints where it fails, else nothing."""
     sources = sorted(SOURCES.glob("*.c"))
     # Linking by hand: with -fopenmp the linker would take its own OpenMP library beside PyTorch's.
@@ -172,7 +172,7 @@ def _compile(compiler: Sequence[str], native: str, openmp: str | None, target: P
     return "" if target.is_file() else "it succeeded, but made no library"
 
 
-def _prove(target: Path) -> str:
+def prove(target: Path) -> str:
     """The failure of a library when another process proves it; empty if it passes."""
     command = [sys.executable, "-m", _PROOF, str(target)]
     failure = _run([command], target.parent, PYTHONPATH=os.pathsep.join(sys.path))
@@ -194,7 +194,7 @@ def _run(commands: Sequence[Sequence[str]], place: Path, **environment: str) -> 
                     stderr=output, start_new_session=True,
                 )  # fmt: skip
                 running.append((process, output))
-            until = time.monotonic() + _PATIENCE
+            until = time.monotonic() + TIMEOUT_SECONDS
             for process, _ in running:
                 process.wait(max(0.0, until - time.monotonic()))
         except BaseException as error:
@@ -205,7 +205,7 @@ def _run(commands: Sequence[Sequence[str]], place: Path, **environment: str) -> 
             if isinstance(error, OSError):
                 return f"it cannot be run: {error.strerror}"
             if isinstance(error, subprocess.TimeoutExpired):
-                return f"it took longer than {_PATIENCE:.0f} seconds"
+                return f"it took longer than {TIMEOUT_SECONDS:.0f} seconds"
             raise
         for process, output in running:
             if process.returncode < 0:

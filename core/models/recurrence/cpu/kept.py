@@ -52,12 +52,12 @@ def _is_usable(folder: Path) -> bool:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
         ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and found.st_mode & 0o022 == 0
-        return ours and _is_out_of_reach(folder) and os.access(folder, os.W_OK | os.X_OK)
+        return ours and is_out_of_reach(folder) and os.access(folder, os.W_OK | os.X_OK)
     except OSError:
         return False
 
 
-def _is_out_of_reach(path: Path) -> bool:
+def is_out_of_reach(path: Path) -> bool:
     """Whether only the user and root can change what is at that path, through any links on it."""
     here, ahead, links = Path("/"), list(reversed(path.parts[1:])), 0
     while ahead:
@@ -85,10 +85,10 @@ def _is_out_of_reach(path: Path) -> bool:
 def _others_may_write(found: os.stat_result) -> bool:
     if found.st_mode & 0o002:
         return True
-    return bool(found.st_mode & 0o020) and not _is_group_of_one(found.st_gid)
+    return bool(found.st_mode & 0o020) and not is_private_group(found.st_gid)
 
 
-def _is_group_of_one(number: int) -> bool:
+def is_private_group(number: int) -> bool:
     """Whether it is the user's own group: many systems give each user one, with a umask of 002."""
     try:
         group, user = grp.getgrgid(number), pwd.getpwuid(os.getuid())

@@ -301,7 +301,7 @@ import torch
 from core.models.recurrence import eager
 from core.models.recurrence.cpu import bindings, build, compiled
 from core.models.recurrence.layer import RecurrentLayer
-build._NATIVE = ("-march={}",)
+build.NATIVE_FLAGS = ("-march={}",)
 assert bindings.unavailable_reason() == "" and not bindings.multiplies_bf16(), bindings.unavailable_reason()
 torch.manual_seed(0)
 A, W, H_0 = torch.randn(5, 7, 40), torch.randn(40, 40) / 6, torch.randn(7, 40)

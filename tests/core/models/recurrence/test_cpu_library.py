@@ -19,10 +19,10 @@ IS_ROOT = os.geteuid() == 0
 # No torch, and no proof where {prove} says so: quick.
 WHY = """
 from core.models.recurrence.cpu import build
-build._NATIVE = build._NATIVE[:1]
-build._PATIENCE = {patience}
+build.NATIVE_FLAGS = build.NATIVE_FLAGS[:1]
+build.TIMEOUT_SECONDS = {patience}
 if not {prove}:
-    build._prove = lambda target: ""
+    build.prove = lambda target: ""
 found = build.compiled_library()
 print(found if isinstance(found, str) else "compiled")
 """
@@ -160,13 +160,13 @@ def test_who_can_reach_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     folder.mkdir(parents=True)
     for mode, reaches in ((0o755, False), (0o700, False), (0o757, True), (0o1777, False)):
         folder.parent.chmod(mode)
-        assert kept._is_out_of_reach(folder) is not reaches, oct(mode)
+        assert kept.is_out_of_reach(folder) is not reaches, oct(mode)
     folder.parent.chmod(0o775)
-    monkeypatch.setattr(kept, "_is_group_of_one", lambda number: False)
-    assert not kept._is_out_of_reach(folder)
-    monkeypatch.setattr(kept, "_is_group_of_one", lambda number: True)
-    assert kept._is_out_of_reach(folder)
-    assert kept._is_out_of_reach(tmp_path / "a" / ".." / "a" / "b")
+    monkeypatch.setattr(kept, "is_private_group", lambda number: False)
+    assert not kept.is_out_of_reach(folder)
+    monkeypatch.setattr(kept, "is_private_group", lambda number: True)
+    assert kept.is_out_of_reach(folder)
+    assert kept.is_out_of_reach(tmp_path / "a" / ".." / "a" / "b")
 
 
 def test_compilers_that_do_not_do_what_they_should(compiler: Compiler) -> None:
@@ -226,10 +226,10 @@ def test_without_threads_of_torch_it_makes_its_own(compiler: Compiler, monkeypat
         target.write_bytes(compiler.good.read_bytes() if openmp is None else b"no library")
         return ""
 
-    monkeypatch.setattr(build, "_openmp", lambda: "/nowhere/libgomp.so.1")
-    monkeypatch.setattr(build, "_compile", compile_)
-    monkeypatch.setattr(build, "_NATIVE", build._NATIVE[:1])
-    assert build._made(["cc"]) == compiler.good.read_bytes()
+    monkeypatch.setattr(build, "openmp_library", lambda: "/nowhere/libgomp.so.1")
+    monkeypatch.setattr(build, "compile_sources", compile_)
+    monkeypatch.setattr(build, "NATIVE_FLAGS", build.NATIVE_FLAGS[:1])
+    assert build.make_library(["cc"]) == compiler.good.read_bytes()
     assert calls == ["/nowhere/libgomp.so.1", None]
 
 
@@ -247,8 +247,8 @@ def test_a_cache_where_nothing_may_be_executed(compiler: Compiler) -> None:
 
 
 def test_the_library_is_named_after_its_sources() -> None:
-    name = build._identity(["cc"])
-    assert name == build._identity(["cc"]) and name != build._identity(["another-cc"])
+    name = build.identity(["cc"])
+    assert name == build.identity(["cc"]) and name != build.identity(["another-cc"])
 
 
 def test_the_kernels_run_under_sanitizers(tmp_path: Path) -> None:
