@@ -208,6 +208,8 @@ class Playground(App[None]):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Textual delays focus changes: one may reach a widget that has been hidden since, such as a closed list."""
+        if not self.screen_stack:  # the app is closing
+            return
         hidden = [node for node in event.widget.ancestors_with_self if not node.display]
         if hidden and self.focused is event.widget and not isinstance(self.screen, ModalScreen):
             outside = (node for node in hidden[-1].ancestors if isinstance(node, Widget) and not node.is_dom_root)
