@@ -6,6 +6,7 @@ from typing import Any
 
 from core.inspection.answers import InspectionAnswer, Unit, UnitsView
 from core.inspection.options import GATES
+from core.units import counted
 from tui.charts.drawing import Drawing, Row, Run
 from tui.panes.inspect.rows import beside, drawn, heading, number
 from tui.panes.inspect.strips import STYLES, largest
@@ -107,7 +108,9 @@ class Units(View[UnitsView]):
         if not unit.feature:
             first = "The text is too uniform to say what a unit follows."
         elif abs(unit.correlation) < 0.1:
-            first = f"Unit {unit.unit} follows ‘{shown_text(unit.feature)}’ hardly: {unit.correlation:+.2f}."
+            first = (
+                f"Unit {unit.unit} hardly follows ‘{shown_text(unit.feature)}’: correlation {unit.correlation:+.2f}."
+            )
         else:
             way = "rises with" if unit.correlation > 0 else "falls with"
             first = f"Unit {unit.unit} {way} ‘{shown_text(unit.feature)}’: correlation {unit.correlation:+.2f}."
@@ -116,8 +119,11 @@ class Units(View[UnitsView]):
 
     @staticmethod
     def _saturation(answer: UnitsView) -> str:
-        low = "below 0.1" if answer.quantity in GATES else "below -0.9"
-        return f"{_percent(answer.high)} are beyond 0.9 and {_percent(answer.low)} {low}"
+        if answer.quantity in GATES:
+            return f"{_percent(answer.high)} are beyond 0.9 and {_percent(answer.low)} below 0.1"
+        if answer.low and all(unit.minimum >= 0 for unit in answer.units):  # relu
+            return f"{_percent(answer.low)} are 0"
+        return f"{_percent(answer.high)} are beyond 0.9 and {_percent(answer.low)} below -0.9"
 
     def note(self) -> str:
         """What is listed."""
@@ -125,7 +131,7 @@ class Units(View[UnitsView]):
         if answer is None:
             return ""
         words = [
-            f"{answer.quantity} over {answer.num_tokens:,} tokens",
+            f"{answer.quantity} over {counted(answer.num_tokens, 'token')}",
             self.place.layer_words(answer.layer, answer.reverse),
         ]
         words.append(f"ranked by ‘{shown_text(answer.feature)}’" if answer.feature else "")

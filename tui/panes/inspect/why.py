@@ -14,6 +14,7 @@ from tui.text.safe import token_name
 from tui.themes import QUIET
 
 TARGETS_WIDTH = 30
+NARROW = 56  # cells below which only the strongest tokens are drawn
 MARK = "▸ "
 LEAST_SHARE = 0.0005  # of a token that is listed
 
@@ -83,6 +84,8 @@ class Why(View[SaliencyView]):
     @staticmethod
     def _named(answer: SaliencyView, place: int) -> str:
         lag = answer.at - answer.begin - place
+        if lag == 0:  # of a bidirectional model
+            return "the token itself"
         where = f"{abs(lag)} {'step' if abs(lag) == 1 else 'steps'} {'before' if lag > 0 else 'after'}"
         return f"‘{token_name(answer.tokens[place])}’ {where}"
 
@@ -116,13 +119,15 @@ class Why(View[SaliencyView]):
     def click(self, x: int, y: int) -> bool:
         """Explain the token under the pointer."""
         row = y - 1
-        if x >= self.size[0] - TARGETS_WIDTH and 0 <= row < self.rows():
+        if self.size[0] >= NARROW and x >= self.size[0] - TARGETS_WIDTH and 0 <= row < self.rows():
             self.selected = row
             return self.do_enter()
         return False
 
     def paint(self, answer: SaliencyView, width: int, height: int) -> Drawing:
         """The strongest tokens at the left, the other targets at the right."""
+        if width < NARROW:
+            return drawn(self._strongest(answer, width, height), width, height)
         left = width - TARGETS_WIDTH - 2
         strongest, targets = self._strongest(answer, left, height), self._target_rows(answer, TARGETS_WIDTH, height)
         return beside(drawn(strongest, left, height), drawn(targets, TARGETS_WIDTH, height))

@@ -21,7 +21,7 @@ from tui.panes.inspect.units import Units
 from tui.panes.inspect.view import Place
 from tui.text.cells import cell_len
 
-SIZES = [(40, 8), (78, 13), (116, 28), (196, 50)]
+SIZES = [(24, 5), (40, 8), (78, 13), (116, 28), (196, 50)]
 
 
 def test_a_strip_keeps_the_strongest_value_of_each_cell() -> None:
