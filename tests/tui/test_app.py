@@ -12,7 +12,6 @@ from textual import events
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static, Tooltip
-from textual.widgets._toast import Toast
 
 from core.device import Device
 from core.events import State, StateChanged
@@ -77,8 +76,8 @@ async def test_a_click_on_the_notice_of_a_deletion_brings_that_run_back(playgrou
             await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
             await pilot.press("left", "enter")
             await until(pilot, lambda left=left: len(list_runs(saves)) == left and len(app.screen_stack) == 1)
-        await until(pilot, lambda: len(app.screen.query(Toast)) == 2)
-        notice = app.screen.query(Toast).first()
+        await until(pilot, lambda: len(app.screen.query("Toast")) == 2)
+        notice = app.screen.query("Toast").first()
         assert f"{first} is in the trash" in str(notice.render())
         await pilot.click(notice, offset=(5, 1))
         await until(pilot, lambda: [run.name for run in list_runs(saves)] == [first])

@@ -15,7 +15,6 @@ from textual.binding import Binding
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button
-from textual.widgets._footer import FooterKey
 
 import tui
 from core.engine.client import EngineClient
@@ -129,7 +128,7 @@ async def test_it_shows_that_it_is_read_only_and_opens_runs(app: Playground) -> 
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "read-only" in str(app.query_one("#header-device").render()))
         await until(pilot, lambda: "first · finished" in app.query_one("#run-status", FrameEdge).title)
-        dimmed = {str(key.action): key.has_class("-disabled") for key in app.query(FooterKey)}
+        dimmed = {str(key.action): key.has_class("-disabled") for key in app.query("FooterKey")}
         assert dimmed["train"] and dimmed["scale_rate(1)"] and not dimmed["settings"] and not dimmed["help"]
         await pilot.press(next(pane.key for pane in PANES if pane.name == "runs"))
         await until(pilot, lambda: app.query("#runs-table") and app.query_one(RunTable).row_count == 3)
