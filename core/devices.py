@@ -86,6 +86,17 @@ def prepare(config: RunConfig) -> torch.device:
 
 
 @contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread of the processor, then restore their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
 def computing(config: RunConfig, device: torch.device) -> Iterator[None]:
     """Set torch's process-wide state (threads, tf32, current GPU, default dtype) as ``config`` says, then restore it.
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from core.corpus.vocabulary import Vocabulary
+from core.devices import one_thread
 from core.errors import UserError
 from core.inspection.answers import InspectionAnswer, TextView
 from core.inspection.gradients import gradients
@@ -154,14 +153,3 @@ def _parity(
     config, device = model.config, model.output_layer()[1].device
     inputs, targets = batch_of(ids[: config.batch_size * (config.num_steps + 1)].astype(np.int64), config)
     return (yield from parity(model, inputs.to(device), targets.to(device)))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch on one thread of the processor, and then on as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from tui.charts.drawing import Drawing, Palette, Row, Run, blank, message
+from tui.charts.drawing import Drawing, Palette, Row, Run, blank, fitted, message
 from tui.charts.ticks import number_label
 from tui.text.cells import pad_cells
 from tui.text.safe import shown_text, token_name
@@ -69,7 +69,7 @@ def bar_chart(
             runs.append((" " + pad_cells(number, number_cells, "right"), palette.text))
         if note_cells:
             runs.append((" " + pad_cells(note, note_cells, "right"), palette.label))
-        rows.append(_exact([run for run in runs if run[0]], width))
+        rows.append(fitted(runs, width))
     return Drawing([*rows, *blank(width, height - len(rows)).rows], width)
 
 
@@ -83,21 +83,6 @@ def _columns(labels: list[str], numbers: list[str], notes: list[str], width: int
     if width - label_cells - number_cells - 2 < 4:
         number_cells = 0
     return label_cells, number_cells, note_cells
-
-
-def _exact(runs: list[Run], width: int) -> Row:
-    """The runs, cut to ``width`` if the chart is too narrow for all of them."""
-    out: list[Run] = []
-    used = 0
-    for text, style in runs:
-        cells = cell_len(text)
-        if used + cells > width:
-            text = pad_cells(text, width - used)
-            cells = width - used
-        if text:
-            out.append((text, style))
-        used += cells
-    return tuple(out)
 
 
 def _bar(fraction: float, cells: int) -> str:

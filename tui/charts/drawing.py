@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,7 +12,7 @@ from textual.content import Content, Span
 from textual.strip import Strip
 from textual.visual import Visual
 
-from tui.text.cells import pad_cells
+from tui.text.cells import cell_len, pad_cells
 from tui.text.safe import shown_text
 
 if TYPE_CHECKING:
@@ -116,6 +116,25 @@ class Drawing(Visual):
     def get_height(self, rules: RulesMap, width: int) -> int:
         """Its own height (part of the Visual protocol)."""
         return self.height
+
+
+def fitted(runs: Iterable[Run], width: int) -> Row:
+    """The runs in exactly ``width`` cells: cut where too long, filled with blanks where too short."""
+    out: list[Run] = []
+    used = 0
+    for text, style in runs:
+        cells = cell_len(text)
+        if used + cells > width:
+            text = pad_cells(text, width - used)
+            cells = width - used
+        if text:
+            out.append((text, style))
+        used += cells
+        if used >= width:
+            break
+    if used < width:
+        out.append((" " * (width - used), ""))
+    return tuple(out)
 
 
 def blank(width: int, height: int) -> Drawing:

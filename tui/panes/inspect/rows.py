@@ -4,32 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tui.charts.drawing import Drawing, Row, Run, blank
-from tui.text.cells import cell_len, pad_cells
+from tui.charts.drawing import Drawing, Row, Run, blank, fitted
 from tui.text.wrapping import wrapped_lines
 from tui.themes import QUIET
 
 BETWEEN = 2
 """Blank cells between two drawings side by side."""
-
-
-def fitted(runs: Iterable[Run], width: int) -> Row:
-    """The runs in exactly ``width`` cells: cut where too long, filled with blanks where too short."""
-    out: list[Run] = []
-    used = 0
-    for text, style in runs:
-        cells = cell_len(text)
-        if used + cells > width:
-            text = pad_cells(text, width - used)
-            cells = width - used
-        if text:
-            out.append((text, style))
-        used += cells
-        if used >= width:
-            break
-    if used < width:
-        out.append((" " * (width - used), ""))
-    return tuple(out)
 
 
 def drawn(rows: Sequence[Iterable[Run]], width: int, height: int) -> Drawing:
