@@ -111,7 +111,7 @@ def sorted_runs(runs: Sequence[RunSummary], key: str = "created", reverse: bool 
 
 
 def shown_state(run: RunSummary) -> str:
-    """The state of a run in a word; a damaged folder is told apart from a failed training."""
+    """The state of a run in a word; ``damaged``, not ``failed``, for a folder that cannot be read."""
     return "damaged" if run.problem else run.state
 
 

@@ -72,7 +72,7 @@ class Summaries:
         self._working: set[str] = set()  # the runs whose lock was held then
         self._sorted: tuple[RunSummary, ...] = ()
         self._names: list[str] = []
-        self._place = 0  # in ``_names``: where the next ``look`` goes on
+        self._place = 0  # in ``_names``: where the next ``look`` continues
         self._folder: Stamp = ()
         self._is_loaded = False
         self._unsaved: set[str] = set()

@@ -1,4 +1,4 @@
-"""Long curves: what is kept of a series that grows all night, and which of its points are drawn."""
+"""Long curves: which points of a growing series are kept, and which of them are drawn."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tui.text.cells import cell_len, pad_cells
 
 
 class Choice(Widget, can_focus=True):
-    """``● scratch  ○ torch.nn``, or ``‹ spaces ›`` where that is too wide; arrows, space and clicks change it."""
+    """``● scratch  ○ torch.nn``, or ``‹ spaces ›`` if that is too wide; arrows, space and clicks change it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,space,enter", "move(1)", "Next value", show=False),

@@ -43,7 +43,7 @@ class Form(Vertical, Generic[Result]):
 
     @dataclass
     class Edited(Message):
-        """The person changed the text of the setting ``name``; empty where several were changed at once."""
+        """The person changed the text of the setting ``name``; empty if several were changed at once."""
 
         name: str
 
@@ -118,7 +118,7 @@ class Form(Vertical, Generic[Result]):
             self.call_after_refresh(self._show_opened, event.fold)
 
     def _show_opened(self, fold: Fold) -> None:
-        """Scroll to the fields that were folded, with their fold still visible; not where the focus has gone on."""
+        """Scroll to the fields that were folded, with their fold still visible, unless the focus has moved."""
         if fold.has_focus:
             self.query_one(f"#more-{fold.group}").scroll_visible(animate=False)
             fold.scroll_visible(animate=False)
@@ -138,7 +138,7 @@ class Form(Vertical, Generic[Result]):
         next(iter(self._fields.values())).focus_editor()
 
     async def focus_error(self) -> None:
-        """Move the focus to the first wrong field, or else to the first one; a fold before it opens."""
+        """Move the focus to the first wrong field, or else to the first field; its fold is opened."""
         wrong = next((setting.name for setting in self.schema.settings if setting.name in self.errors), None)
         if wrong is None:
             self.focus_first()
@@ -146,7 +146,7 @@ class Form(Vertical, Generic[Result]):
             await self.focus_setting(wrong)
 
     async def focus_setting(self, name: str) -> None:
-        """Move the focus to a setting; a fold before it opens."""
+        """Move the focus to a setting; its fold is opened."""
         if name in self.schema.folded:
             await self.open_fold(self.schema.setting(name).group)
         if name in self._fields:
@@ -172,7 +172,7 @@ class Form(Vertical, Generic[Result]):
         self.read()
 
     def change_defaults(self, texts: Mapping[str, str]) -> None:
-        """Put other defaults into the form; a text that the person has edited stays."""
+        """Set other defaults; a text that the person has edited stays."""
         before, self._original = self._original, {**self._original, **texts}
         self.change({name: text for name, text in texts.items() if self.texts[name] == before[name]})
 
@@ -217,7 +217,7 @@ class Form(Vertical, Generic[Result]):
     # ------------------------------------------------------------------ showing
 
     def read(self) -> None:
-        """Read the texts and show what they mean."""
+        """Read the texts and show their values and errors."""
         self.reading = self.schema.read(self.texts)
         self.refresh_fields()
 
@@ -268,11 +268,11 @@ class Form(Vertical, Generic[Result]):
                 line.update(words)
 
     def setting_help(self, setting: Setting) -> Content:
-        """The help of a setting; first why it has no effect, where it has none."""
+        """The help of a setting; first the reason if it has no effect."""
         return help_of(setting, self.schema.no_effect_reason(setting, self.texts))
 
     def show_other_help(self, widget: Widget) -> None:
-        """Show the help of a focused widget that is no field of the schema."""
+        """Show the help of a focused widget that is not a field of the schema."""
 
 
 def help_of(setting: Setting, no_effect: str = "", default: Value | None = None) -> Content:

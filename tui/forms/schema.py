@@ -99,7 +99,7 @@ class Schema(Generic[Result]):
         return Reading(None if errors else result, errors, relevant)
 
     def no_effect_reason(self, setting: Setting, texts: Mapping[str, str]) -> str:
-        """Why a setting has no effect, found by changing the others one at a time; empty where it has one."""
+        """Why a setting has no effect, found by changing the others one at a time; empty if it has one."""
         values, _ = self._parse(texts)
 
         def has_effect(**changes: Value) -> bool:
