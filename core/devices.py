@@ -23,7 +23,7 @@ def devices() -> tuple[Device, ...]:
     found = [_cuda_device(index) for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     if torch.backends.mps.is_available():
         found.append(Device("mps", "Apple GPU", None, None, ("fp32",)))
-    used, total = _main_memory()
+    used, total = main_memory()
     found.append(Device("cpu", f"{_processor()} · {counted(cores(), 'core')}", used, total, ("fp32", "bf16")))
     return tuple(found)
 
@@ -142,7 +142,7 @@ def memory_used(device: torch.device) -> tuple[int | None, int | None]:
     """Bytes used by all processes on ``device``, and its total; None if unknown."""
     if device.type == "cuda":
         return _nvml_memory(device.index or 0)
-    return _main_memory() if device.type == "cpu" else (None, None)
+    return main_memory() if device.type == "cpu" else (None, None)
 
 
 def cores() -> int:
@@ -179,8 +179,8 @@ def _nvml_memory(index: int) -> tuple[int | None, int | None]:
     return None, None
 
 
-def _main_memory() -> tuple[int | None, int | None]:
-    """From /proc on Linux, or the limit of the container where that is lower."""
+def main_memory() -> tuple[int | None, int | None]:
+    """Bytes of memory used and in all: from /proc on Linux, or the limit of the container if that is lower."""
     facts: dict[str, int] = {}
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text().splitlines():

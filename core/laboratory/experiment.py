@@ -156,10 +156,10 @@ _END: Final = object()
 
 def _steps(config: SequenceConfig) -> Iterator[EpochDone | Experiment | None]:
     began = time.perf_counter()
-    data = sequence(config, _random(config, 0))
+    data = sequence(config, random_stream(config, 0))
     outcomes = []
     for position, kind in enumerate(KINDS, 1):
-        random = _random(config, position)
+        random = random_stream(config, position)
         weights = Weights(kind, config, random)
         losses = []
         for event in fit(kind, weights, config, data, random):
@@ -177,7 +177,8 @@ def _steps(config: SequenceConfig) -> Iterator[EpochDone | Experiment | None]:
     yield Experiment(config, tuple(data.tolist()), tuple(outcomes), time.perf_counter() - began)
 
 
-def _random(config: SequenceConfig, stream: int) -> torch.Generator:
+def random_stream(config: SequenceConfig, stream: int) -> torch.Generator:
+    """The random numbers of the data, stream 0, or of the model at position 1, 2, 3."""
     return torch.Generator().manual_seed(4 * config.seed + stream)
 
 

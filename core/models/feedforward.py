@@ -14,7 +14,7 @@ from core.models.recurrence.cpu import bindings
 
 # The logits live in blocks of whole rows of about so many numbers: they stay in a CPU's cache from product to product,
 # and a large vocabulary does not need memory for all steps at once.
-_BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
+BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
 def dropped(H: Tensor, share: float, *, fused: bool = True) -> Tensor:
@@ -121,7 +121,7 @@ class OutputLoss(torch.autograd.Function):
         fused = fused and bindings.serves(H, W.shape[1], bf16=False)
         if fused:
             bindings.require_ids(targets, W.shape[1], "targets")
-        blocks = max(1, -(-H.shape[0] * W.shape[1] // _BLOCK.get(H.device.type, 1 << 24)))
+        blocks = max(1, -(-H.shape[0] * W.shape[1] // BLOCK.get(H.device.type, 1 << 24)))
         size = -(-H.shape[0] // blocks)  # rows in a block: all of about one size
         weights = None if mask is None else mask.to(H.dtype)
         factor = torch.bfloat16 if bf16 else H.dtype

@@ -56,7 +56,7 @@ class HeldFolder:
     def path(self) -> Path:
         """The path of the folder now, if the system knows it, else the last known one."""
         if self._folder >= 0 and not self._is_at(self._path):
-            path = _path_of(self._folder)
+            path = path_of(self._folder)
             if path is not None and self._is_at(path):
                 self._path = path
         return self._path
@@ -145,7 +145,7 @@ class HeldFolder:
         return os.path.samestat(os.fstat(self._lock), found)
 
 
-def _path_of(folder: int) -> Path | None:
+def path_of(folder: int) -> Path | None:
     """The path of an open folder, if the system knows it."""
     with contextlib.suppress(OSError, ValueError):
         if sys.platform == "darwin":

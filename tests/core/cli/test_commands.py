@@ -219,7 +219,7 @@ def test_before_the_first_batch_it_says_what_the_training_takes(train: Callable[
 def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(
     train: Callable[..., Printed], saves: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.devices._main_memory", lambda: (0, 1_000_000))
+    monkeypatch.setattr("core.devices.main_memory", lambda: (0, 1_000_000))
     assert train("--device=cpu", "--epochs=1").code == 0
     printed = train("--device=cpu", "--set", "num_hiddens=16384", "--set", "num_layers=8", "--name=larger")
     refused(printed, "num_hiddens 16,384 makes a model of", "GB in training, and cpu has 1.0 MB: make num_hiddens")

@@ -29,7 +29,7 @@ def run(config: SequenceConfig) -> Experiment:
 
 
 def data_of(config: SequenceConfig) -> Tensor:
-    return experiment.sequence(config, experiment._random(config, 0))
+    return experiment.sequence(config, experiment.random_stream(config, 0))
 
 
 def plain_net(config: SequenceConfig, weights: Weights) -> nn.Module:

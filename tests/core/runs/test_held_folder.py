@@ -101,7 +101,7 @@ def test_the_lock_goes_with_the_folder(place: Path) -> None:
 
 
 def test_where_the_system_tells_no_paths(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.runs.held_folder._path_of", lambda folder: None)
+    monkeypatch.setattr("core.runs.held_folder.path_of", lambda folder: None)
     with HeldFolder(place) as folder:
         moved = place.rename(place.with_name("B"))
         write_whole(folder, "latest", b"new")

@@ -45,7 +45,7 @@ def test_the_loss_in_several_blocks_is_the_loss_in_one(monkeypatch: pytest.Monke
     mask = torch.rand(10) > 0.3
     whole = OutputLoss.apply(H, W, b, ids, mask, False, True)
     expected = torch.autograd.grad(whole, (H, W, b))
-    monkeypatch.setattr("core.models.feedforward._BLOCK", {"cpu": 15})
+    monkeypatch.setattr("core.models.feedforward.BLOCK", {"cpu": 15})
     blocks = OutputLoss.apply(H, W, b, ids, mask, False, True)
     torch.testing.assert_close(blocks, whole)
     for ours, reference in zip(torch.autograd.grad(blocks, (H, W, b)), expected, strict=True):
