@@ -78,7 +78,8 @@ class Why(View[SaliencyView]):
         if answer.shares[most] > 0:
             parts.append(f"{self._named(answer, most)} speaks for it most ({_share(answer.shares[most])})")
         if answer.shares[least] < 0:
-            parts.append(f"{self._named(answer, least)} against it ({_share(answer.shares[least])})")
+            verb = "" if parts else "speaks "
+            parts.append(f"{self._named(answer, least)} {verb}against it ({_share(answer.shares[least])})")
         return f"{start} {', '.join(parts)}."
 
     @staticmethod
