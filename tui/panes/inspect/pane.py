@@ -69,8 +69,13 @@ class InspectPane(Vertical):
         self._show()
 
     def on_show(self) -> None:
-        self._show()
-        self._look()
+        self._acted(True)
+
+    def on_hide(self) -> None:
+        """Cancel long work: nobody sees it."""
+        if self._share is not None and self._asking is not None:
+            self._asking.cancel()
+            self._share = None
 
     def on_resize(self) -> None:
         """Show a second view where there is room for it."""
@@ -256,8 +261,7 @@ class InspectPane(Vertical):
         self.subject.number = number
         self.query_one(ViewTabs).chosen = number
         self.set_class(self.subject.view.colours_text, "-coloured")
-        self._show()
-        self._look()
+        self._acted(True)
 
     def action_view(self, number: int) -> None:
         """Show another view."""
@@ -332,8 +336,7 @@ class InspectPane(Vertical):
     def action_again(self) -> None:
         """Ask again."""
         self.subject.again()
-        self._show()
-        self._look()
+        self._acted(True)
 
     # ------------------------------------------------------------------ the text
 

@@ -15,7 +15,7 @@ from tests.tui.panes.inspect.harness import InspectClient, edges, inspect_app, o
 from tests.tui.waiting import until
 from tui.messages import JournalGrew
 from tui.panes.inspect import pane as pane_module
-from tui.panes.inspect.parts import LineInput
+from tui.panes.inspect.parts import Canvas, LineInput
 from tui.panes.inspect.token_text import TokenText, placed_lines
 from tui.text.cells import cell_len
 
@@ -132,6 +132,39 @@ async def test_long_work_shows_its_progress_and_can_be_cancelled(
         await until(pilot, lambda: client.views().count("step") == 3 and client.cancels == 2)
         client.hold.set()
         await until(pilot, lambda: "The model reads ‘久’" in sentence(app) and "%, esc" not in edges(app))
+
+
+async def test_long_work_ends_when_the_pane_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pane_module, "LONG_SECONDS", 0.0)
+    client = InspectClient()
+    client.held.add("step")
+    client.hold.clear()
+    app = inspect_app(tmp_path, client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.current_run = app.saves / "lyrics"
+        await until(pilot, lambda: "40 %, esc cancels" in edges(app))
+        app.pane.display = False
+        await until(pilot, lambda: client.cancels == 1)
+        client.hold.set()
+        app.pane.display = True
+        await until(pilot, lambda: "The model reads" in sentence(app))
+
+
+async def test_what_the_mouse_does(tmp_path: Path) -> None:
+    app = inspect_app(tmp_path, InspectClient())
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await opened(pilot, app)
+        step = pane.subject.view
+        await pilot.click(Canvas, offset=(5, 1))  # the first row below the heading
+        await until(pilot, lambda: step.selected == 0 and not step.zoomed)
+        app.query_one(Canvas).post_message(Canvas.Scrolled(1))
+        await until(pilot, lambda: step.selected == 1)
+        await pilot.click("#inspect-tabs", offset=(12, 0))
+        await until(pilot, lambda: pane.number == 1 and "The gradient halves" in sentence(app))
+        await pilot.click("#inspect-tabs", offset=(48, 0))
+        await until(pilot, lambda: pane.number == 4 and "is read like" in sentence(app))
+        app.query_one(Canvas).post_message(Canvas.Scrolled(-1))
+        await until(pilot, lambda: "zoom 2" in edges(app))
 
 
 async def test_an_error_is_one_sentence_and_the_next_answer_replaces_it(tmp_path: Path) -> None:
