@@ -158,6 +158,11 @@ class BudgetFitted(Event):
         return self.num_epochs - 1 + self.last_batches / self.num_batches
 
     @property
+    def num_steps(self) -> int:
+        """The end in batches."""
+        return (self.num_epochs - 1) * self.num_batches + self.last_batches
+
+    @property
     def seconds_left(self) -> float:
         """Seconds of the budget that were left."""
         return max(0.0, self.minutes * 60 - self.elapsed)

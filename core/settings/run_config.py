@@ -130,7 +130,7 @@ class RunConfig(Settings):
         250, "training", "epochs", "passes over the text", unit="epochs", minimum=1, maximum=10**9, live=True
     )
     minutes: float = described(
-        0.0, "training", "minutes",
+        0.0, "training", "time budget",
         "time budget: once the pace is measured, epochs and schedule are fitted to the time that is left, and the last "
         "epoch may be cut; 0: none, train all epochs",
         unit="minutes", minimum=0.0, maximum=525_600.0,

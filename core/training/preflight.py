@@ -62,6 +62,7 @@ class Preflight:
     cut: str = ""
     problem: str = ""
     warnings: tuple[str, ...] = ()
+    minutes: float = 0.0
 
 
 def preflight(config: RunConfig, text: TextFacts, device: Device | None = None) -> Preflight:
@@ -74,7 +75,8 @@ def preflight(config: RunConfig, text: TextFacts, device: Device | None = None) 
     memory = memory_of(config, text.vocabulary)
     all_warnings = (*warnings, *_memory_warnings(memory.total, device))
     cut = _cut_words(config, text)
-    return Preflight(text, batches, tokens, parameters, memory, config.num_epochs, cut, problem, all_warnings)
+    length = config.num_epochs, cut, problem, all_warnings, config.minutes
+    return Preflight(text, batches, tokens, parameters, memory, *length)
 
 
 def _cut_words(config: RunConfig, text: TextFacts) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.events import (
     LARGEST_LOSS,
+    BudgetFitted,
     EpochFinished,
     Event,
     RunResumed,
@@ -59,6 +60,8 @@ class WatchedRun:
         self.vocabulary: int | None = None
         self.parameters: int | None = None
         self.num_epochs: int | None = None
+        self.fit: BudgetFitted | None = None
+        self._has_budget = True
         self.learning_rate: float | None = None
         self.training = Curve()
         self.held_out = Curve()
@@ -105,6 +108,9 @@ class WatchedRun:
                     self.apply_state(event.state, event.message)
                 case SettingChanged():
                     self.apply_setting(event.name, event.value)
+                case BudgetFitted():
+                    self.fit = event
+                    self.num_epochs = event.num_epochs
                 case StepFinished():
                     self.step = event
                 case RunResumed():
@@ -142,7 +148,7 @@ class WatchedRun:
         if name == "learning_rate":
             self.learning_rate = float(value)
         elif name == "num_epochs":
-            self.num_epochs = int(value)
+            self.num_epochs, self.fit, self._has_budget = int(value), None, False
 
     def _add(self, epochs: list[EpochFinished]) -> None:
         if not epochs:
@@ -257,12 +263,26 @@ class WatchedRun:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until the last epoch is finished, at the pace of the last epochs."""
+        """Seconds until the last epoch is finished, by the fit to the time budget or the pace of the last epochs."""
+        if self.fit is not None:
+            steps = self.fit.num_steps - self.fit.step
+            return self.fit.seconds_left * max(0, self.fit.num_steps - self._step_done) / max(1, steps)
         last = list(self.epochs)[-SMOOTHED_EPOCHS:]
         if not last or self.num_epochs is None:
             return None
         pace = sum(epoch.seconds for epoch in last) / len(last)
         return max(0.0, (self.num_epochs - self.epoch) * pace)
+
+    @property
+    def minutes(self) -> float | None:
+        """The time budget; None without one, and once the number of epochs was changed instead."""
+        return (self.config.minutes or None) if self.config is not None and self._has_budget else None
+
+    @property
+    def _step_done(self) -> int:
+        """Batches so far."""
+        steps = [self.step.step] if self.step is not None else []
+        return max(steps + [epoch.step for epoch in list(self.epochs)[-1:]], default=0)
 
 
 def nats_of(perplexity: float | None, loss: float | None) -> float | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.events import (
+    BudgetFitted,
     EpochFinished,
     Note,
     RunResumed,
@@ -19,7 +20,10 @@ from core.events import (
     StateChanged,
     StepFinished,
 )
+from core.runs.metadata import CorpusIdentity, RunMetadata
+from core.settings.run_config import RunConfig
 from tui.engines.watched_run import WatchedRun
+from tui.panes.train.status_line import status_words
 
 BATCH = 500
 
@@ -78,3 +82,22 @@ def test_losses_are_followed_from_the_first_that_no_perplexity_can_tell(tmp_path
     assert run.losses is not None and run.losses[0].points()[1].tolist() == pytest.approx([math.log(20), 2e7])
     run.apply([RunResumed(1, 0)])
     assert run.losses is None and run.training.points()[1].tolist() == [20.0]
+
+
+def test_the_time_that_is_left_of_a_budget(tmp_path: Path) -> None:
+    run = WatchedRun(tmp_path, State.TRAINING)
+    identity = CorpusIdentity("tale-en", "0" * 64, 10_000, 70, "/tale-en.txt")
+    run.set_metadata(RunMetadata(RunConfig(minutes=3.0, num_epochs=250), identity, 1000, "2026-01-01", {}))
+    assert run.minutes == 3 and run.seconds_left is None
+    words, _ = status_words(run, 200)
+    assert "epoch 0 " in words and "fitting the epochs to 3 min" in words, "250 epochs mean nothing yet"
+    fit = BudgetFitted(0, 20, 3.0, 20.0, 0.1, 11, 50, 100, 0.3, 7.5)
+    run.apply([StepFinished(1, 20, 100, 20, 9.0, 2.2, 0.1, 7e4), fit])
+    assert (run.num_epochs, run.seconds_left) == (11, 160.0)
+    words, _ = status_words(run, 200)
+    assert "epoch  0/11" in words and "2:40 left of 3 min" in words and "fitted to 10.5 epochs" in words
+    run.apply([StepFinished(6, 35, 100, 535, 9.0, 2.2, 0.1, 7e4)])
+    assert run.seconds_left == pytest.approx(80.0), "half of the batches that were left"
+    run.apply([SettingChanged(6, "num_epochs", 30)])
+    assert run.minutes is None and run.num_epochs == 30
+    assert "left of" not in status_words(run, 200)[0], "the epochs were changed: the budget is over"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textual import events, on, work
 from textual.widgets import Button
 
-from core.events import Note, SettingChanged, State
+from core.events import BudgetFitted, Note, SettingChanged, State
 from core.runs.store import check_name
 from core.settings.presets import PRESETS
 from core.settings.run_config import setting
@@ -148,6 +148,8 @@ class TrainPane(TrainParts):
         before = run.state, run.message
         run.apply(events)
         changed = {event.name: typed(event.value) for event in events if isinstance(event, SettingChanged)}
+        if run.num_epochs is not None and any(isinstance(event, BudgetFitted) for event in events):
+            changed["num_epochs"] = typed(run.num_epochs)
         if changed and run.config is not None:
             self._wanted_rate = None
             if not self.fresh:  # otherwise the form has the settings of the next run

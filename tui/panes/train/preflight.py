@@ -29,10 +29,17 @@ def preflight_lines(facts: Preflight, pace: Pace | None = None, brief: bool = Fa
         lines.append(f"optimiser {bytes_text(memory.optimiser)}, activations {bytes_text(memory.activations)}")
     if pace is not None:
         seconds = facts.tokens_per_epoch / pace.tokens_per_second
-        lines.append(f"about {seconds_text(seconds)} an epoch, {clock_text(seconds * facts.num_epochs)} in all")
+        lines.append(f"about {seconds_text(seconds)} an epoch, {_length(facts, seconds)}")
         if not brief:
             lines.append(f"as measured in {shown_text(pace.run)}")
     return lines
+
+
+def _length(facts: Preflight, seconds: float) -> str:
+    """How long training takes, or with a time budget how many epochs of ``seconds`` it has."""
+    if facts.minutes:
+        return f"{facts.minutes * 60 / seconds:.3g} in {facts.minutes:g} min"
+    return f"{clock_text(seconds * facts.num_epochs)} in all"
 
 
 def seconds_text(seconds: float) -> str:

@@ -44,7 +44,9 @@ def about(preset: Preset, measured: Mapping[int, float], run: str) -> Content:
     """What there is to say, as paragraphs."""
     config = preset.config
     training = f"{config.optimiser} {config.learning_rate:g}, {config.sampling} batches of {config.batch_size} x "
-    training += f"{counted(config.num_steps, 'token')}, {counted(config.num_epochs, 'epoch')}"
+    training += f"{counted(config.num_steps, 'token')}, "
+    training += f"as many epochs as {config.minutes:g} minutes allow" if config.minutes else \
+        counted(config.num_epochs, "epoch")  # fmt: skip
     parts = [
         Content.styled(shown_text(preset.title), "bold"),
         Content(f"{model_name(config)} on {config.corpus}; {training}"),

@@ -284,7 +284,8 @@ class RunView(LitVertical):
         chart, in_nats = self.query_one(CurveChart), run.losses is not None
         chart.log_y, chart.window = self.log_scale, self.window or None
         chart.y_label = "loss in nats" if in_nats else "perplexity"
-        chart.end = float(run.num_epochs) if run.num_epochs else None
+        is_waiting = run.minutes is not None and run.fit is None
+        chart.end = float(run.num_epochs) if run.num_epochs and not is_waiting else None
         chart.references = self._references(run, chart.size.height)
         preset = preset_of(run.config)
         figures = preset.published if preset is not None else {}

@@ -24,7 +24,7 @@ from tui.text.safe import shown_text
 BASICS = frozenset(
     (
         "corpus", "normalise", "max_tokens", "validation_fraction", "implementation", "cell", "num_hiddens",
-        "num_layers", "embedding_size", "batch_size", "num_steps", "sampling", "num_epochs", "optimiser",
+        "num_layers", "embedding_size", "batch_size", "num_steps", "sampling", "num_epochs", "minutes", "optimiser",
         "learning_rate", "clip", "seed", "device",
     )
 )  # fmt: skip

@@ -120,3 +120,9 @@ def test_damaged_runs_tell_no_pace(saves: Path) -> None:
     write_journal(run, scripted_epoch(1))
     run.metadata_path.write_text("{")
     assert paces(saves) == {} and paces(saves / "nowhere") == {}
+
+
+def test_a_budget_is_told_in_epochs() -> None:
+    facts = preflight(RunConfig(minutes=3.0), TEXT)
+    pace = Pace(facts.tokens_per_epoch / 2.0, "earlier")
+    assert "about 2 s an epoch, 90 in 3 min" in preflight_lines(facts, pace)
