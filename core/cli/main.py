@@ -23,7 +23,11 @@ Command = Callable[[argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     try:
-        options = parser().parse_args(arguments)
+        try:
+            options = parser().parse_args(arguments)
+        except SystemExit as help_shown:
+            sys.stdout.flush()
+            return int(help_shown.code or 0)
         require_open_files()
         if options.computes:
             temporary_folder()
@@ -33,8 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = command(options)
         sys.stdout.flush()
         return code
-    except SystemExit as help_shown:
-        return int(help_shown.code or 0)
     except OutputError as error:
         return 0 if error.reader_left else fail(str(error), 2)  # a pipe into head is no error
     except UserError as error:
