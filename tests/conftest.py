@@ -3,6 +3,11 @@
 import gc
 import os
 import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +48,27 @@ def trials(pytestconfig: pytest.Config) -> int:
     """By how much a breaking test multiplies its own short number of tries; see tests/README.md."""
     factor: int = pytestconfig.getoption("--trials")
     return factor
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[dict[str, str]]:
+    """Variables with which ``python -m core`` is forked from a process that has torch, instead of importing it."""
+    tests = Path(__file__).resolve().parent
+    forked = tests / "forked"
+    with tempfile.TemporaryDirectory(prefix="rnn-", dir="/tmp") as folder:
+        path = f"{folder}/forks.sock"
+        with subprocess.Popen(
+            [sys.executable, str(forked / "server.py"), path], cwd=tests.parent, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as server:  # fmt: skip
+            assert server.stdin is not None and server.stdout is not None
+            assert server.stdout.readline() == b"listening\n"
+            yield {"PYTHONPATH": str(forked), "RNN_PLAYGROUND_FORK_SERVER": path}
+            server.stdin.close()
+
+
+@pytest.fixture
+def forked_programs(fork_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """``python -m core`` that this test starts is forked: see ``fork_server``."""
+    for name, value in fork_server.items():
+        monkeypatch.setenv(name, value)

@@ -63,7 +63,7 @@ def test_the_playground_without_a_terminal_is_one_sentence() -> None:
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
-def test_a_training_goes_on_whatever_its_streams_do(saves: Path, text_path: Path) -> None:
+def test_a_training_goes_on_whatever_its_streams_do(saves: Path, text_path: Path, fork_server: dict[str, str]) -> None:
     closed, full = (
         "standard output cannot be written (it is closed)",
         "standard output cannot be written (No space left",
@@ -75,7 +75,7 @@ def test_a_training_goes_on_whatever_its_streams_do(saves: Path, text_path: Path
         ("five", "| true; exit ${PIPESTATUS[0]}", broken),
     ):  # fmt: skip
         options = shlex.join([f"--corpus={text_path}", f"--saves={saves}", f"--name={name}", "--epochs=3", *SMALL])
-        told = shell(f"core train {options} {streams}")
+        told = shell(f"core train {options} {streams}", **fork_server)
         assert told.returncode == 0 and "Traceback" not in told.stderr, (name, told.stderr)
         run = Run(saves / name)
         events = read_journal(run.journal_path)
@@ -86,7 +86,9 @@ def test_a_training_goes_on_whatever_its_streams_do(saves: Path, text_path: Path
 
 
 @pytest.mark.skipif(not os.path.ismount("/dev/shm") or os.getuid() != 0, reason="needs to mount a small disk")
-def test_a_log_on_a_disk_that_fills_up(saves: Path, text_path: Path, tmp_path: Path) -> None:
+def test_a_log_on_a_disk_that_fills_up(
+    saves: Path, text_path: Path, tmp_path: Path, fork_server: dict[str, str]
+) -> None:
     """A real disk with room for some lines; the training goes on and is stopped as any other."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -96,7 +98,9 @@ def test_a_log_on_a_disk_that_fills_up(saves: Path, text_path: Path, tmp_path: P
         options = [f"--corpus={text_path}", f"--saves={saves}", "--name=one", "--epochs=100000", "--json", *SMALL]
         with (
             open(disk / "log", "wb") as log,
-            started("-m", "core", "train", *options, stdout=log, stderr=subprocess.PIPE) as process,
+            started(
+                "-m", "core", "train", *options, stdout=log, stderr=subprocess.PIPE, env={**os.environ, **fork_server}
+            ) as process,
         ):
             run = Run(saves / "one")
             deadline = time.monotonic() + 90

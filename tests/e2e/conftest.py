@@ -19,10 +19,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def environment() -> Iterator[dict[str, str]]:
+def environment(fork_server: dict[str, str]) -> Iterator[dict[str, str]]:
     """Variables for the program: sockets in a folder of this test alone; its engines are ended afterwards."""
     runtime = tempfile.mkdtemp(prefix="rnn-", dir="/tmp")
-    yield {**os.environ, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8",
+    yield {**os.environ, **fork_server, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8",
            "XDG_CONFIG_HOME": f"{runtime}/config"}  # fmt: skip
     for process in psutil.process_iter():
         try:

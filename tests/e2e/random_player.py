@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def _mouse(chance: random.Random, columns: int, lines: int) -> str:
 class Game:
     """One playground that is played with, in folders of its own."""
 
-    def __init__(self, seed: int, size: tuple[int, int], folder: Path) -> None:
+    def __init__(self, seed: int, size: tuple[int, int], folder: Path, forks: Mapping[str, str] | None = None) -> None:
         self.seed = seed
         self.size = size
         self.folder = folder
@@ -97,7 +97,7 @@ class Game:
         nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
         self.environment = {
             **os.environ, **nowhere, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "LANG": "C.UTF-8",
-            "RNN_PLAYGROUND_RUNTIME": self.runtime, "OMP_NUM_THREADS": "1",
+            "RNN_PLAYGROUND_RUNTIME": self.runtime, "OMP_NUM_THREADS": "1", **(forks or {}),
         }  # fmt: skip
         self.environment.setdefault("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))  # compiled kernels
         self.terminal: Any = None
@@ -118,7 +118,8 @@ class Game:
         columns, lines = self.size
         command = [sys.executable, str(HERE / "observed.py"), str(self.folder / "seen.json")]
         command += ["--saves", str(self.saves), "--data", str(self.data)]
-        environment = {**self.environment, "PYTHONPATH": str(PROJECT)}
+        paths = (str(PROJECT), self.environment.get("PYTHONPATH"))
+        environment = {**self.environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         if self.terminal is not None:
             self.terminal.close()
         ready = self.folder / "seen.ready"
@@ -318,9 +319,9 @@ def _runs(saves: Path) -> Iterator[Path]:
                 yield path.parent
 
 
-def play(seed: int, seconds: float, size: tuple[int, int], folder: Path) -> str:
-    """One game; what it came to. Raises ``Failure``."""
-    game = Game(seed, size, folder)
+def play(seed: int, seconds: float, size: tuple[int, int], folder: Path, forks: Mapping[str, str] | None = None) -> str:
+    """One game; what it came to. Raises ``Failure``. ``forks``: variables for engines that start quickly."""
+    game = Game(seed, size, folder, forks)
     try:
         game.begin()
         game.play(seconds)

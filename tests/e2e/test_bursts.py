@@ -23,9 +23,9 @@ HOME = "\x1bOR\x1b"  # the curve, from anywhere
 
 
 @pytest.fixture
-def game(tmp_path: Path) -> Iterator[Game]:
+def game(tmp_path: Path, fork_server: dict[str, str]) -> Iterator[Game]:
     """A playground that is asked what it shows."""
-    game = Game(0, (120, 40), tmp_path)
+    game = Game(0, (120, 40), tmp_path, fork_server)
     game.saves.mkdir()
     game.start()
     yield game

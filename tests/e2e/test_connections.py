@@ -24,9 +24,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def training(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+def training(
+    environment: dict[str, str], tmp_path: Path, forked_programs: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Run]:
     """Begin a training without end, in an engine that no client is left with."""
     monkeypatch.setenv("RNN_PLAYGROUND_RUNTIME", environment["RNN_PLAYGROUND_RUNTIME"])
+    monkeypatch.setenv("RNN_PLAYGROUND_FORK_PACE", "0.02")  # seconds a batch
     config = RunConfig(num_hiddens=64, num_epochs=10**6, threads=1, device="cpu", sample_every=20)
 
     async def begin(name: str) -> Run:

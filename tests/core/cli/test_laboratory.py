@@ -61,7 +61,7 @@ def test_bad_input_is_a_sentence(pair: str, words: str, capsys: pytest.CaptureFi
     assert words in capsys.readouterr().err
 
 
-async def test_an_engine_answers_it(runtime: Path) -> None:
+async def test_an_engine_answers_it(runtime: Path, forked_programs: None) -> None:
     client = await EngineClient.standby()
     pid = (await client.request("hello"))["pid"]
     try:

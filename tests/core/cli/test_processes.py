@@ -56,7 +56,7 @@ async def paused_by_a_screen(run: Run) -> None:
     await client.close()
 
 
-def test_interrupted_in_the_midst(saves: Path, text_path: Path) -> None:
+def test_interrupted_in_the_midst(saves: Path, text_path: Path, forked_programs: None) -> None:
     with start(
         "train", f"--corpus={text_path}", f"--saves={saves}", "--name=one", "--epochs=100000", *SMALL
     ) as process:
@@ -107,7 +107,7 @@ def test_what_cannot_write_is_refused_before_the_prefix(
     refused(printed, "a bidirectional model cannot write")
 
 
-def test_what_is_said_of_a_text_stands_on_a_line_of_its_own(trained: Run, saves: Path) -> None:
+def test_what_is_said_of_a_text_stands_on_a_line_of_its_own(trained: Run, saves: Path, forked_programs: None) -> None:
     """Where both streams go to one place, and where a text is interrupted in its midst."""
     options = (f"--saves={saves}", "--prefix=45a", "--seed=1")
     with start("generate", "one", "--length=5", *options, stderr=subprocess.STDOUT) as writing:
@@ -122,7 +122,7 @@ def test_what_is_said_of_a_text_stands_on_a_line_of_its_own(trained: Run, saves:
     assert head.startswith("45a") and out.endswith("\nerror: stopped\n"), out[-100:]
 
 
-def test_a_reader_that_goes_away(saves: Path, text_path: Path) -> None:
+def test_a_reader_that_goes_away(saves: Path, text_path: Path, forked_programs: None) -> None:
     arguments = ("train", f"--corpus={text_path}", f"--saves={saves}", "--name=one", "--epochs=100000", "--json")
     with start(*arguments, *SMALL) as process:
         assert process.stdout is not None and process.stderr is not None

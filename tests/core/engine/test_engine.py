@@ -36,7 +36,7 @@ ENDLESS = {"num_epochs": 10**6, "checkpoint_seconds": 0.2}
 
 
 @pytest.fixture(autouse=True)
-async def _nothing_is_left(runtime: Path, saves: Path) -> AsyncIterator[None]:
+async def _nothing_is_left(runtime: Path, forked_programs: None, saves: Path) -> AsyncIterator[None]:
     """Every engine of a test is gone at its end, and its socket and its hold on the run with it."""
     yield
     mine = [
@@ -307,7 +307,7 @@ async def test_a_killed_engine_is_noticed_and_its_run_goes_on(tiny: Tiny, saves:
     await client.request("train")
     await until(lambda: len(epochs(read_journal(run.journal_path))) > 3)
     os.kill(pid, signal.SIGKILL)
-    await until(lambda: lost == ["lost"] and client.closed)
+    await until(lambda: lost == ["lost"] and client.closed and not run.is_held())
     await client.close()
     assert run_summary(run).state == State.INTERRUPTED and list(runtime.iterdir()) == [run_socket(run.path)]
     again = await EngineClient.standby()

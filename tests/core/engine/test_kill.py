@@ -87,7 +87,9 @@ def end(child: int, after: float) -> bool:
     return code != 0
 
 
-def test_killed_and_resumed_from_the_command_line(tiny: Tiny, saves: Path, one_thread: None, runtime: Path) -> None:
+def test_killed_and_resumed_from_the_command_line(
+    tiny: Tiny, saves: Path, one_thread: None, runtime: Path, forked_programs: None
+) -> None:
     config = tiny(num_epochs=120, checkpoint_seconds=0.05, dropout=0.2, sampling="random", seed=5)
     session = Session.create(config, saves, "whole")
     list(train_to_end(session))

@@ -168,13 +168,15 @@ def test_what_a_machine_has_and_lacks(as_it_was: None) -> None:
 
 @compiled
 def test_on_the_command_line(
-    tiny: Callable[..., RunConfig], saves: Path, runtime: Path, as_it_was: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny: Callable[..., RunConfig], saves: Path, runtime: Path, as_it_was: None, monkeypatch: pytest.MonkeyPatch,
+    fork_server: dict[str, str],
+) -> None:  # fmt: skip
     run = half_trained(tiny(num_epochs=20), saves, monkeypatch, plain=True)
 
     def resume(*words: str, **environment: str) -> Any:
         command = [sys.executable, "-m", "core", "resume", "a", "--saves", str(saves), *words]
-        environment = {"RNN_PLAYGROUND_RUNTIME": str(runtime), "PATH": "/usr/bin:/bin", "HOME": "/root", **environment}
+        environment = {"RNN_PLAYGROUND_RUNTIME": str(runtime), "PATH": "/usr/bin:/bin", "HOME": "/root",
+                       **fork_server, **environment}  # fmt: skip
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
 
     refused = resume("--as-before", "--epochs", "4", RNN_PLAYGROUND_COMPILED="0")

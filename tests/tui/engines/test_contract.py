@@ -26,7 +26,7 @@ TABLES = ("versions", "backend_report", "backend")
 
 
 @pytest.fixture
-async def real_engine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
+async def real_engine(forked_programs: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
     """The socket of a real engine process; the script ends it."""
     with tempfile.TemporaryDirectory(prefix="rnn-") as runtime:
         sockets = Path(runtime) / "sockets"

@@ -1,0 +1,137 @@
+"""``python server.py SOCKET``: starts ``python -m core ...`` by forking, past the imports of torch, which take seconds.
+
+``sitecustomize.py`` beside it asks for each program, and stays until it ends. The code of the program is unchanged.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+STREAMS = 3
+
+
+def _slow_down(seconds: float) -> None:
+    """Wait before each batch: a training without end, beside which a test does something else, takes no processor."""
+    from core.engine.session import Session
+
+    advance = Session.advance
+
+    def slowly(session: Session) -> Any:
+        time.sleep(seconds)
+        return advance(session)
+
+    Session.advance = slowly  # type: ignore[method-assign]
+
+
+def _become(facts: dict[str, Any], streams: list[int]) -> None:
+    """In the child: run the program as a new process would, and end."""
+    code = 1
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for target, stream in enumerate(streams):
+            os.dup2(stream, target)
+        os.closerange(STREAMS, 1024)
+        os.environ.clear()
+        os.environ.update(facts["environment"])
+        os.chdir(facts["folder"])
+        if pace := os.environ.get("RNN_PLAYGROUND_FORK_PACE"):
+            _slow_down(float(pace))
+        sys.argv = facts["arguments"]
+        sys.stdin, sys.stdout, sys.stderr = (
+            os.fdopen(number, "w" if number else "r", closefd=False) for number in range(STREAMS)
+        )
+        runpy.run_module(facts["arguments"][0], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+
+
+class Server:
+    """One connection for each program; a connection that is lost ends its program, and so does the end of stdin."""
+
+    def __init__(self, path: str) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._programs: dict[int, socket.socket] = {}
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listening.bind(path)
+        self._listening.listen(64)
+        ended, woken = os.pipe()
+        os.set_blocking(woken, False)
+        signal.set_wakeup_fd(woken)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a ctrl+c at the suite is the suite's
+        self._ended = ended
+        for file in (self._listening, ended, sys.stdin):
+            self._selector.register(file, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Serve until stdin ends."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is sys.stdin:
+                    for pid in self._programs:
+                        os.kill(pid, signal.SIGKILL)
+                    return
+                if key.fileobj is self._listening:
+                    self._start(self._listening.accept()[0])
+                elif key.fd == self._ended:
+                    os.read(self._ended, 4096)
+                    self._reap()
+                elif key.data in self._programs:
+                    os.kill(key.data, signal.SIGKILL)
+                    self._selector.unregister(key.fileobj)
+
+    def _start(self, connection: socket.socket) -> None:
+        data, streams, _, _ = socket.recv_fds(connection, 1 << 20, STREAMS)
+        while not data.endswith(b"\n"):
+            data += connection.recv(1 << 20)
+        pid = os.fork()
+        if pid == 0:
+            _become(json.loads(data), streams)
+        for stream in streams:
+            os.close(stream)
+        self._programs[pid] = connection
+        connection.sendall(b"%d\n" % pid)
+        self._selector.register(connection, selectors.EVENT_READ, pid)
+
+    def _reap(self) -> None:
+        while self._programs:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            connection = self._programs.pop(pid)
+            try:
+                self._selector.unregister(connection)
+                connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+            except (OSError, KeyError):
+                pass  # whoever asked has gone
+            connection.close()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.getcwd())
+    for module in ("core.cli.main", "core.cli.training_report", "core.engine.engine"):
+        importlib.import_module(module)
+    importlib.import_module("core.training.optimisation").load_optimisers()
+    server = Server(sys.argv[1])
+    print("listening", flush=True)
+    server.run()
