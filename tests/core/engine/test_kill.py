@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -70,6 +71,36 @@ def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, trials: int
                 assert_same(run, whole)
                 run.path.rename(saves / f"finished-{killed}-{time.monotonic_ns()}")
     assert killed >= kills
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fitted_budget_survives_kills(tiny: Tiny, saves: Path, one_thread: None, trials: int) -> None:
+    config = tiny(minutes=0.03, checkpoint_seconds=0.02, schedule="cosine", optimiser="adam", learning_rate=0.01)
+    run = Run(saves / "first")
+    child = os.fork()
+    if child == 0:
+        train_in_child(config, run)
+    while not run.exists() or run.metadata().fit is None:
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it ended before its fit was saved"
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    for name in ("whole", "killed"):
+        shutil.copytree(run.path, saves / name)
+    began = time.monotonic()
+    session = Session.open(Run(saves / "whole"))
+    if session.state != State.FINISHED:
+        list(train_to_end(session))
+    session.close()
+    seconds, draw, killed = time.monotonic() - began, random.Random(1), Run(saves / "killed")
+    kills = KILLS * trials
+    while run_summary(killed).state != State.FINISHED:
+        child = os.fork()
+        if child == 0:
+            train_in_child(config, killed)
+        kills -= end(child, after=draw.uniform(0, 0.6 * seconds) if kills > 0 else 60.0)
+    assert_same(killed, session.run)
+    assert killed.metadata().fit == session.run.metadata().fit is not None
 
 
 def end(child: int, after: float) -> bool:

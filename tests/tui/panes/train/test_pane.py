@@ -11,7 +11,16 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.engine.answers import BackendChange, BaselinesAnswer
 from core.errors import EngineError
-from core.events import EpochFinished, Note, RunResumed, SampleWritten, SettingChanged, State, StateChanged
+from core.events import (
+    BudgetFitted,
+    EpochFinished,
+    Note,
+    RunResumed,
+    SampleWritten,
+    SettingChanged,
+    State,
+    StateChanged,
+)
 from core.runs.summary import run_summary
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig, settings
@@ -782,6 +791,21 @@ async def test_a_new_run_does_not_inherit_what_another_was_changed_to(playground
         app.news.publish(JournalGrew(run.path, (change,)))
         await pilot.pause()
         assert train_pane(app).form.texts["learning_rate"] == "100"
+
+
+async def test_the_fit_of_a_budget_is_no_edit(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(200, 60)) as pilot:
+        train_pane(app).form.change({"minutes": "3"})
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "epoch 5 " in status(app) and "fitting the epochs to 3 min" in status(app))
+        run = train_pane(app).run
+        assert run is not None
+        fit = BudgetFitted(5, 40, 3.0, 20.0, 0.1, 30, 4, 8, 0.0, 1.2)
+        app.news.publish(JournalGrew(run.path, (fit,)))
+        await until(pilot, lambda: "5/30" in status(app) and "2:40 left of 3 min" in status(app))
+        assert train_pane(app).form.texts["num_epochs"] == "30" and train_pane(app).plan == "watch"
 
 
 async def test_an_error_that_comes_back_at_once_is_shown(playground: Make) -> None:
