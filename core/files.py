@@ -76,6 +76,32 @@ def make_folders(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def replace_whole(path: Path, data: bytes) -> None:
+    """Write a file by an atomic replacement, and create its folders. Raises OSError; the old file is then unchanged."""
+    make_folders(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()  # of a killed process with the same number
+    try:
+        with open_new(temporary) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def configuration_folder() -> Path:
+    """The user's folder for the files that configure the playground; it follows ``XDG_CONFIG_HOME``."""
+    from platformdirs import user_config_path
+
+    return user_config_path("rnn-playground")
+
+
 def sync_folder(path: Path) -> None:
     """Sync the names in a folder to the disk, if the file system supports it."""
     with contextlib.suppress(OSError):

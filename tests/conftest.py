@@ -14,6 +14,14 @@ import pytest
 # Read by libgomp when torch is loaded, hence before any test imports it: else two test processes slow each other down.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+# The order of the presets follows the user's language. The screens of the tests begin with the lyrics.
+os.environ.pop("LC_ALL", None)
+os.environ["LC_MESSAGES"] = "zh_CN.UTF-8"
+
+# The preferences and presets of the person who runs the tests have no part in them.
+_nobody = tempfile.TemporaryDirectory(prefix="rnn-nobody-")
+os.environ["XDG_CONFIG_HOME"], os.environ["XDG_STATE_HOME"] = f"{_nobody.name}/config", f"{_nobody.name}/state"
+
 # A suite that a script starts in the background is born with SIGINT ignored, and whatever it starts would inherit that:
 # a test that interrupts a training would wait for ever.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -63,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     _add_inspection_flags(inspect)
     export = command("export", "export.export", "export runs: figures, charts, samples, weights")
     _add_export_flags(export)
-    presets = command("presets", "presets.presets", "list the presets with their published figures")
+    presets = command("presets", "presets.presets", "list the presets with their published figures; save your own")
+    _add_presets_commands(presets)
     bench = command("bench", "bench.bench", "measure this machine: the textbook's loops, ours and the limit, in turn")
     bench.add_argument("--case", action="append", default=[], metavar="NAME", help="only this case; may be repeated")
     bench.add_argument("--rounds", type=int, metavar="N", help="number of measurements of each contestant")
@@ -149,6 +150,24 @@ def _add_export_flags(export: argparse.ArgumentParser) -> None:
     words = "smooth the lines of a chart by a time-weighted average, from 0 to below 1; the raw lines are dimmed"
     export.add_argument("--smoothing", type=float, default=0.0, metavar="W", help=words)
     export.add_argument("--title", default="", help="title of a chart")
+
+
+def _add_presets_commands(presets: argparse.ArgumentParser) -> None:
+    actions = presets.add_subparsers(metavar="ACTION")
+
+    def action(name: str, help: str) -> argparse.ArgumentParser:
+        made = actions.add_parser(name, help=help, description=help)
+        made.set_defaults(command=f"presets.{name}")
+        made.add_argument("name", metavar="NAME")
+        made.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object a line")
+        return made
+
+    save = action("save", "save settings as a preset of your own, for train --preset and the playground")
+    save.add_argument("--preset", metavar="P", help="the preset whose settings --set changes")
+    save.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; may be repeated")
+    save.add_argument("--description", default="", metavar="TEXT", help="one line for the list")
+    save.add_argument("--force", action="store_true", help="replace a preset of yours with this name")
+    action("delete", "delete a preset of your own")
 
 
 def _add_runs_commands(runs: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from core.cli.printing import fail
 from core.errors import ConfigError
 from core.output import tolerate
 from core.process import resume_collection
-from core.settings.presets import preset
+from core.settings.own_presets import preset_named
 from core.settings.run_config import RunConfig, live_setting, setting
 from core.settings.setting import key_values
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def train(options: argparse.Namespace) -> int:
     """Train a new run."""
     began = time.monotonic()  # before the imports: they count into a time budget
-    config = preset(options.preset).config if options.preset else RunConfig()
+    config = preset_named(options.preset).config if options.preset else RunConfig()
     texts = {
         "corpus": options.corpus, "num_epochs": options.epochs, "minutes": options.minutes, "seed": options.seed,
         "device": options.device,

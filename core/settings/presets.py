@@ -5,6 +5,7 @@ No torch in this module: the screen lists them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,8 @@ D2L_2 = "Dive into Deep Learning, 2nd Chinese edition, chapters 8 and 9"
 class Preset:
     """A configuration with a name.
 
-    ``published`` is the training perplexity by epoch, as printed in ``source``; ``note`` is about comparing with it.
+    ``title`` describes it in one line. ``published`` is the training perplexity by epoch, as printed in ``source``;
+    ``note`` is about comparing with it. ``own``: the user saved it.
     """
 
     name: str
@@ -29,13 +31,14 @@ class Preset:
     source: str
     published: Mapping[int, float] = field(default_factory=dict)
     note: str = ""
+    own: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As ``presets --json`` prints it."""
         published = {str(epoch): value for epoch, value in self.published.items()}
         return {
             "name": self.name, "title": self.title, "source": self.source, "published": published, "note": self.note,
-            "config": self.config.to_dict(),
+            "own": self.own, "config": self.config.to_dict(),
         }  # fmt: skip
 
 
@@ -43,6 +46,12 @@ _LYRICS = RunConfig(
     corpus="lyrics-zh", normalise="spaces", max_tokens=10_000, num_hiddens=256, batch_size=32, num_steps=35,
     optimiser="sgd", learning_rate=100.0, clipping="norm", clip=0.01, num_epochs=250, sample_prefix="分开",
     random_offset=False,
+)  # fmt: skip
+_TALE = RunConfig(
+    corpus="tale-en", normalise="spaces", max_tokens=0, validation_fraction=0.1, cell="gru", num_hiddens=256,
+    embedding_size=64, dropout=0.25, initialisation="uniform", batch_size=16, num_steps=48, optimiser="adamw",
+    learning_rate=0.005, schedule="cosine", warmup_epochs=1.0, clipping="norm", clip=1.0, num_epochs=24,
+    sample_every=2, sample_prefix="The ", sample_length=120,
 )  # fmt: skip
 _LYRICS_NN = _LYRICS.replace(
     implementation="torch.nn", optimiser="adam", learning_rate=0.001, clipping="none", sampling="sequential"
@@ -148,11 +157,28 @@ def _more() -> tuple[Preset, ...]:
     )  # fmt: skip
 
 
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*_lyrics(), *_time_machine(), *_more())}
+def _tale() -> tuple[Preset, ...]:
+    return (
+        Preset(
+            "tale-en", "GRU on an English tale: readable words within a minute", _TALE, "this project",
+            note="Measured with seed 1: held-out perplexity 9.19, 4.31, 4.01 and 4.05 after 1, 5, 10 and 24 epochs, "
+            "training 19.6, 4.50, 3.46 and 2.37; words from epoch 4 on. It takes 34 s of one core; 105 s on two busy "
+            "ones.",
+        ),
+    )  # fmt: skip
+
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*_lyrics(), *_tale(), *_time_machine(), *_more())}
+
+
+def offered_presets() -> dict[str, Preset]:
+    """The bundled presets in the order of a list: ``tale-en`` first for a user whose language is not Chinese."""
+    language = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return PRESETS if language.startswith("zh") else {"tale-en": PRESETS["tale-en"], **PRESETS}
 
 
 def preset(name: str) -> Preset:
-    """The preset of that name. Raises ConfigError with the known names."""
+    """The bundled preset of that name. Raises ConfigError with the known names."""
     if name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]

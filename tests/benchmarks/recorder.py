@@ -118,8 +118,11 @@ def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
     runtime = str(folder / "sockets")
     try:
         # As on the machine of a person: Python keeps what it compiled, and finds it at the next start.
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        yield folder, {**kept, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8"}
+        left_out = ("PYTHONDONTWRITEBYTECODE", "LC_ALL")
+        kept = {name: value for name, value in os.environ.items() if name not in left_out}
+        chinese = {"LANG": "C.UTF-8", "LC_MESSAGES": "zh_CN.UTF-8"}  # the playground opens on the lyrics
+        yield folder, {**kept, **chinese, "RNN_PLAYGROUND_RUNTIME": runtime, "XDG_STATE_HOME": str(folder / "state"),
+                       "XDG_CONFIG_HOME": str(folder / "config")}  # fmt: skip
     finally:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):

@@ -224,3 +224,25 @@ def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(
     printed = train("--device=cpu", "--set", "num_hiddens=16384", "--set", "num_layers=8", "--name=larger")
     refused(printed, "num_hiddens 16,384 makes a model of", "GB in training, and cpu has 1.0 MB: make num_hiddens")
     assert not (saves / "larger").exists()
+
+
+def test_own_presets(run: Callable[..., Printed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    flags = ("--preset=lyrics-nn-gru", "--set=num_hiddens=16", "--description=a small one")
+    assert "saved mine" in run("presets", "save", "mine", *flags).out
+    assert "mine: a small one (your own)" in run("presets").out
+    listed = {line["name"]: line for line in run("presets", "--json").json()}
+    assert listed["mine"]["own"] and listed["mine"]["config"]["num_hiddens"] == 16
+    assert listed["mine"]["config"]["cell"] == "gru" and not listed["lyrics-nn-gru"]["own"]
+    refused = run("presets", "save", "mine", "--set=num_hiddens=8")
+    assert refused.code == 2 and "--force" in refused.err
+    assert run("presets", "save", "mine", "--set=num_hiddens=8", "--force").code == 0
+    text = tmp_path / "text.txt"
+    text.write_text("abcdefgh " * 300)
+    trained = run(
+        "train", "--preset=mine", f"--corpus={text}", f"--saves={tmp_path}/saves", "--epochs=1", "--name=one", "--json"
+    )
+    assert trained.code == 0, trained.err
+    assert Run(tmp_path / "saves/one").metadata().config.num_hiddens == 8
+    assert run("presets", "delete", "mine").code == 0 and "mine" not in run("presets").out
+    assert run("presets", "delete", "lyrics-512").code == 2

@@ -8,7 +8,7 @@ import pytest
 
 from core.corpus.catalogue import DOWNLOADS, texts
 from core.errors import ConfigError
-from core.settings.presets import PRESETS, preset
+from core.settings.presets import PRESETS, offered_presets, preset
 from core.settings.run_config import RunConfig, minimum_tokens
 
 
@@ -48,3 +48,20 @@ def test_the_three_of_the_reference() -> None:
 def test_an_unknown_preset_gets_the_names() -> None:
     with pytest.raises(ConfigError, match="there is no preset 'x': choose one of lyrics-scratch-sequential, "):
         preset("x")
+
+
+def test_the_english_tale_is_first_except_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variables, first in (
+        ({}, "tale-en"),
+        ({"LANG": "C.UTF-8"}, "tale-en"),
+        ({"LANG": "de_DE.UTF-8"}, "tale-en"),
+        ({"LANG": "zh_CN.UTF-8"}, "lyrics-scratch-sequential"),
+        ({"LANG": "en_GB.UTF-8", "LC_MESSAGES": "zh_TW"}, "lyrics-scratch-sequential"),
+        ({"LC_ALL": "en_GB.UTF-8", "LC_MESSAGES": "zh_TW", "LANG": "zh_TW"}, "tale-en"),
+    ):
+        for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert next(iter(offered_presets())) == first, variables
+        assert sorted(offered_presets()) == sorted(PRESETS)

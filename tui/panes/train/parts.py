@@ -10,7 +10,7 @@ from textual.reactive import reactive
 
 from core.corpus.catalogue import DOWNLOADS, texts
 from core.errors import UserError
-from core.settings.presets import PRESETS
+from core.settings.presets import offered_presets
 from core.settings.run_config import RunConfig
 from tui.engines.watched_run import WatchedRun
 from tui.messages import DeviceChosen
@@ -41,7 +41,7 @@ class TrainParts(Horizontal):
         yield RunView(id="run-view")
 
     def _first_config(self) -> RunConfig:
-        config = next(iter(PRESETS.values())).config
+        config = host(self).first_settings or next(iter(offered_presets().values())).config
         try:
             return config.replace(device=host(self).device)
         except UserError:
