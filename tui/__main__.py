@@ -6,29 +6,42 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from core import output
 from core.errors import UserError
 from core.process import pause_collection, require_open_files, speak_utf8, temporary_folder
 from core.runs.saves import check_new_run, check_saves
 from core.runs.store import find_run
+from tui.preferences.configuration import Configuration, preferences_path, read_configuration
 from tui.serving import require_packages
+
+if TYPE_CHECKING:
+    from textual.binding import Binding
 
 PROGRAM = "python -m tui"
 HERE = Path(__file__).resolve().parent.parent
+EXAMPLE = "config.toml"
+Folders: TypeAlias = Callable[[Path, Path], tuple[Path, Path]]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the playground; the exit code is 2 for errors that the user can correct."""
     options = _parser().parse_args(arguments)
+    if options.example_config:
+        return _print_example()
+    configuration = read_configuration(preferences_path())
+    options.device = options.device or configuration.device or "auto"
     try:
         require_open_files()
         if options.read_only:
-            options.saves, options.data = readable_folders(options.saves, options.data)
+            configuration = _set_folders(options, configuration, readable_folders)
         else:
             temporary_folder()
-            options.saves, options.data = checked_folders(options.saves, options.data)
+            configuration = _set_folders(options, configuration, checked_folders)
         run = find_run(options.saves, options.run).path if options.run is not None else None
         if options.serve:
             return _serve(options)
@@ -42,14 +55,14 @@ def main(arguments: list[str] | None = None) -> int:
         output.guard()
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
-    return _play(options, run)
+    return _play(options, run, configuration)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
-    parser.add_argument("--saves", type=Path, default=HERE / "saves", metavar="DIR", help="where the runs are kept")
-    parser.add_argument("--data", type=Path, default=HERE / "data", metavar="DIR", help="where the bundled texts are")
-    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--saves", type=Path, metavar="DIR", help="where the runs are kept")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where the bundled texts are")
+    parser.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--run", metavar="NAME", help="open this run, by its name or its path")
     parser.add_argument(
         "--read-only", action="store_true",
@@ -63,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         "continue when it is closed. From another machine: ssh -L PORT:127.0.0.1:PORT HOST, then open the same address",
     )  # fmt: skip
     parser.add_argument("--port", type=_port, metavar="PORT", help="the port of --serve; a free one by default")
+    parser.add_argument(
+        "--example-config", action="store_true", help=f"print an example of {EXAMPLE}, with every key that can be set"
+    )
     # What the server starts for each window; its screen goes through standard output.
     parser.add_argument("--window", type=_size, metavar="WIDTHxHEIGHT", help=argparse.SUPPRESS)
     return parser
@@ -93,7 +109,7 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _play(options: argparse.Namespace, run: Path | None) -> int:
+def _play(options: argparse.Namespace, run: Path | None, configuration: Configuration) -> int:
     """Run the app in this terminal, or in a window of the browser; its exit code."""
     pause_collection()
     # Fewer frames are better over SSH; the environment can override both.
@@ -101,9 +117,9 @@ def _play(options: argparse.Namespace, run: Path | None) -> int:
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     # Remarks of asyncio would be written across the screen.
     logging.getLogger("asyncio").addHandler(logging.NullHandler())
-    from tui.preferences import Preferences, preferences_path
+    from tui.preferences.preferences import Preferences
 
-    preferences = Preferences(preferences_path())  # reads during the imports below
+    preferences = Preferences(preferences_path(), configuration=configuration)  # reads during the imports below
     from tui.app import Playground
     from tui.shell.safety_net import SafetyNet
 
@@ -121,7 +137,7 @@ def _play(options: argparse.Namespace, run: Path | None) -> int:
         app.update_keymap(KEYMAP)
     if not options.read_only:
         app.preferences = preferences
-    preferences.begin(app)
+    preferences.begin(app, _all_bindings, dict(app.keymap))
     net = SafetyNet(app, app.leave)
     with net.spread():
         app.run(size=options.window)
@@ -132,6 +148,41 @@ def _play(options: argparse.Namespace, run: Path | None) -> int:
     if net.sentence:
         print(f"{PROGRAM}: {net.sentence}", file=sys.stderr)
     return app.return_code or 0
+
+
+def _set_folders(options: argparse.Namespace, configuration: Configuration, checked: Folders) -> Configuration:
+    """Set the folders: those of the command line, of ``config.toml``, or of the project. Raises UserError.
+
+    Folders of ``config.toml`` that cannot be used are replaced by those of the project, and become a sentence.
+    """
+    asked = {"saves": options.saves, "data": options.data}
+    own = {name: path for name, path in configuration.folders.items() if asked[name] is None}
+    named = {name: path or own.get(name) or HERE / name for name, path in asked.items()}
+    try:
+        options.saves, options.data = checked(named["saves"], named["data"])
+    except UserError as error:
+        if not own:
+            raise
+        words = str(error).replace("--data", "folders.data")
+        options.saves, options.data = checked(*(asked[name] or HERE / name for name in ("saves", "data")))
+        problem = f"{preferences_path()}: folders are not used: {words}"
+        return replace(configuration, problems=(*configuration.problems, problem))
+    return configuration
+
+
+def _all_bindings() -> list[Binding]:
+    from tui.app import Playground
+    from tui.commands import all_bindings
+
+    return all_bindings(Playground)
+
+
+def _print_example() -> int:
+    from tui.preferences.example import example
+
+    output.guard()
+    print(example(_all_bindings()), end="")
+    return 0
 
 
 def checked_folders(saves: Path, data: Path) -> tuple[Path, Path]:

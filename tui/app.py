@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on, work
 from textual.app import App, ComposeResult, SystemCommand
@@ -50,7 +50,8 @@ from tui.messages import (
     TextWritten,
 )
 from tui.panes import PANES
-from tui.preferences import Preferences
+from tui.preferences.preferences import Preferences
+from tui.services import Remembered
 from tui.shell.breakpoints import HORIZONTAL, VERTICAL
 from tui.shell.footer import KeyLine
 from tui.shell.header import HeaderLine, PaneTab, device_words
@@ -62,6 +63,7 @@ from tui.text.safe import shown_text
 from tui.themes import DARK, LIGHT
 
 if TYPE_CHECKING:
+    from core.settings.run_config import RunConfig
     from tui.engines.clients import Engines
 
 FIRST_PANE = "train"
@@ -115,6 +117,7 @@ class Playground(App[None]):
         self._first_run = run
         self.left_training: list[str] = []
         self.preferences: Preferences | None = None  # what is remembered between two sessions
+        self.keymap: Mapping[str, str] = {}
         self.written: tuple[Path, str] | None = None
         self.news: Signal[Message] = Signal(self, "news")
         self._make_engines = engines
@@ -143,9 +146,32 @@ class Playground(App[None]):
         yield KeyLine(compact=True)
         yield TooSmall()
 
+    @property
+    def first_settings(self) -> RunConfig | None:
+        """What the settings of a new run begin with; None for the first preset."""
+        return self.preferences.first_settings if self.preferences is not None else None
+
+    @property
+    def remembered(self) -> Remembered:
+        """What is remembered of the last session."""
+        return self.preferences.remembered if self.preferences is not None else Remembered()
+
+    def remember(self, **changes: Any) -> None:
+        """Remember other fields of ``Remembered``."""
+        if self.preferences is not None:
+            self.preferences.memory.remember(**changes)
+
+    def update_keymap(self, keymap: Mapping[str, str]) -> None:
+        """Change keys, by binding id."""
+        self.keymap = {**self.keymap, **keymap}
+        super().update_keymap(self.keymap)
+
     async def on_mount(self) -> None:
         """Show the first pane, then do everything that takes time."""
+        last = self.remembered.pane
         await self.action_pane(FIRST_PANE)
+        if self._first_run is None and any(pane.name == last for pane in PANES):
+            await self.action_pane(last)
         self.call_after_refresh(self._settle)
 
     def _settle(self) -> None:
@@ -173,6 +199,8 @@ class Playground(App[None]):
     async def on_unmount(self) -> None:
         """Disconnect from the engines: those that train continue."""
         await self.engines.close()
+        if self.preferences is not None:
+            await asyncio.to_thread(self.preferences.memory.finish)
 
     async def action_pane(self, name: str) -> None:
         """Show the pane called ``name``. It is created when first shown; the focus returns to where it was in it."""
@@ -188,6 +216,7 @@ class Playground(App[None]):
             await panes.add_content(kind.widget_class(id=kind.id))
         panes.current = kind.id
         header.current = name
+        self.remember(pane=name)
         last = self._last_focus.get(name)
         if last is not None and last.is_attached and last.focusable:
             last.focus(scroll_visible=False)

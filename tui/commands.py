@@ -8,6 +8,7 @@ from typing import Any
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 
 from tui.panes import PANES, PaneKind
 from tui.shell.screenshot import screenshot_soon
@@ -70,6 +71,24 @@ def _keys(bindings: Iterable[Binding]) -> list[tuple[str, str]]:
 def described(bindings: Iterable[BindingType]) -> list[Binding]:
     """The bindings as ``Binding`` objects; one for all keys of an action."""
     return [binding if isinstance(binding, Binding) else Binding(*binding) for binding in bindings]
+
+
+def all_bindings(app: type[App[Any]]) -> list[Binding]:
+    """All bindings with an id, of panes, their parts and dialogs, and all of the app."""
+    import tui.dialogs.confirm
+    import tui.dialogs.help
+    import tui.dialogs.name
+    import tui.dialogs.other_backend  # noqa: F401
+
+    bindings = [*described(app.BINDINGS), Binding(app.COMMAND_PALETTE_BINDING, "", "Commands")]
+    for pane in PANES:
+        _ = pane.widget_class
+    kinds: list[type[DOMNode]] = [DOMNode]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        if kind.__module__.startswith("tui.") and kind is not app:
+            bindings += [binding for binding in described(vars(kind).get("BINDINGS", ())) if binding.id]
+    return bindings
 
 
 _NAMES = {"plus": "+", "minus": "-", "equals_sign": "=", "escape": "esc", "delete": "del"}

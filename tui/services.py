@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -16,6 +17,25 @@ if TYPE_CHECKING:
 
 
 READ_ONLY = "This playground is read-only: it shows everything and changes nothing"
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What is remembered from one session to the next.
+
+    Attributes:
+        pane: the name of the last pane.
+        log_scale: whether the perplexity of the Train pane is on a logarithmic axis.
+        window: the number of latest epochs on that chart; 0 is all.
+        files: the paths of texts that were opened by path, the last one first.
+        settings: those of the last training that was started.
+    """
+
+    pane: str = ""
+    log_scale: bool = True
+    window: int = 0
+    files: tuple[str, ...] = ()
+    settings: RunConfig | None = None
 
 
 class Engines(Protocol):
@@ -56,9 +76,21 @@ class Host(Protocol):
     news: Signal[Message]
     """The messages of ``tui.messages``, published after the app has acted on them."""
 
+    first_settings: RunConfig | None
+    """What the settings of a new run begin with; None for the first preset."""
+    keymap: Mapping[str, str]
+    """The keys that differ from those of the bindings, by binding id."""
+
     @property
     def engines(self) -> Engines:
         """The engines behind the runs."""
+
+    @property
+    def remembered(self) -> Remembered:
+        """What is remembered of the last session."""
+
+    def remember(self, **changes: Any) -> None:
+        """Remember other fields of ``Remembered``; nothing is kept in a read-only playground."""
 
     async def open_run(self, path: Path) -> None:
         """Put a run on screen."""

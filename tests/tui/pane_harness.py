@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
 from tui import messages
+from tui.services import Remembered
 from tui.shell.breakpoints import HORIZONTAL, VERTICAL
 from tui.shell.footer import KeyLine
 from tui.themes import DARK, LIGHT
@@ -102,6 +104,9 @@ class PaneApp(App[None]):
         self.engines = ScriptedEngines(self.script)
         self.messages: list[Message] = []
         self.written: tuple[Path, str] | None = None
+        self.first_settings: RunConfig | None = None
+        self.keymap: Mapping[str, str] = {}
+        self.remembered = Remembered()
         self.news: Signal[Message] = Signal(self, "news")
         self.register_theme(DARK)
         self.register_theme(LIGHT)
@@ -110,6 +115,10 @@ class PaneApp(App[None]):
     def compose(self) -> ComposeResult:
         yield self.pane
         yield KeyLine()
+
+    def remember(self, **changes: Any) -> None:
+        """Remember it until the test ends."""
+        self.remembered = replace(self.remembered, **changes)
 
     async def _on_message(self, message: Message) -> None:
         if type(message).__module__ == messages.__name__:

@@ -40,6 +40,7 @@ from tui.text.safe import shown_text
 TEXT_SETTINGS = ("normalise", "tokens", "documents", "max_tokens", "min_freq")
 BATCH_SETTINGS = ("batch_size", "num_steps")
 DEBOUNCE = 0.25
+RECENT = 10  # paths that are remembered
 GRAMS = (("1", "Tokens"), ("2", "Pairs"), ("3", "Triples"))
 
 
@@ -194,6 +195,9 @@ class DataPane(Horizontal):
         if not is_alive(self):
             return
         self._show(facts, beginning)
+        if os.path.isabs(source):
+            others = (path for path in host(self).remembered.files if path != source)
+            host(self).remember(files=(source, *others)[:RECENT])
         self._set_usable({"corpus": source, **{name: values[name] for name in TEXT_SETTINGS}})
         is_wanted = self._use_soon
         self._is_reading = self._use_soon = False

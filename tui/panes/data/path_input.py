@@ -19,7 +19,7 @@ from textual.widgets.option_list import Option
 from tui.corpora.statistics import matches
 from tui.forms.drop_down import PagedList
 from tui.forms.plain_input import PlainInput
-from tui.services import is_alive
+from tui.services import host, is_alive
 from tui.text.safe import shown_text
 
 SHOWN = 40
@@ -172,6 +172,11 @@ class PathInput(Vertical):
                 self._list.display = False
             self.post_message(self.Submitted(path, picked=True))
 
+    def on_descendant_focus(self) -> None:
+        """Offer the recent files before anything is typed."""
+        if not self._line.value and self._line.has_focus:
+            self._look_up("")
+
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
         """Hide the matches when the focus leaves."""
         self.call_after_refresh(self._close_unless_focused)
@@ -182,7 +187,8 @@ class PathInput(Vertical):
 
     @work(exclusive=True, group="path")
     async def _look_up(self, typed: str) -> None:
-        self._matches = await asyncio.to_thread(matches, typed, SHOWN) if typed else []
+        recent = list(host(self).remembered.files)
+        self._matches = await asyncio.to_thread(matches, typed, SHOWN) if typed else recent
         if not is_alive(self):
             return
         if self._matches == [typed]:

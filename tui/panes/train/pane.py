@@ -339,9 +339,11 @@ class TrainPane(TrainParts):
 
     def action_log(self) -> None:
         self.view.log_scale = not self.view.log_scale
+        host(self).remember(log_scale=self.view.log_scale)
 
     def action_window(self) -> None:
         self.view.next_window()
+        host(self).remember(window=self.view.window)
 
     def action_new_run(self) -> None:
         """Prepare a new run with the settings of the form. The open run is unchanged, and continues if it trains."""

@@ -29,7 +29,7 @@ from tui.panes.train.recovery import Recovery
 from tui.panes.train.samples import Samples
 from tui.panes.train.status_line import BETWEEN, model_words, status_words
 from tui.scheduling import schedule
-from tui.services import is_alive
+from tui.services import host, is_alive
 from tui.shell.frame import FrameEdge
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import cell_len
@@ -109,6 +109,9 @@ class RunView(LitVertical):
 
     def on_mount(self) -> None:
         self.query_one("#curve").display = False
+        remembered = host(self).remembered
+        self.set_reactive(RunView.log_scale, remembered.log_scale)
+        self.set_reactive(RunView.window, remembered.window if remembered.window in WINDOWS else 0)
         self.show_parts()
 
     def on_show(self) -> None:

@@ -102,6 +102,7 @@ class Training:
         path = await self._engines.create(config)
         if not is_alive(pane):
             return None
+        host(pane).remember(settings=config)
         await host(pane).open_run(path)
         return path if is_alive(pane) else None
 
