@@ -23,7 +23,7 @@ def environment(fork_server: dict[str, str]) -> Iterator[dict[str, str]]:
     """Variables for the program: sockets in a folder of this test alone; its engines are ended afterwards."""
     runtime = tempfile.mkdtemp(prefix="rnn-", dir="/tmp")
     yield {**os.environ, **fork_server, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8",
-           "XDG_CONFIG_HOME": f"{runtime}/config"}  # fmt: skip
+           "XDG_CONFIG_HOME": f"{runtime}/config", "XDG_STATE_HOME": f"{runtime}/state"}  # fmt: skip
     for process in psutil.process_iter():
         try:
             if process.environ().get("RNN_PLAYGROUND_RUNTIME") == runtime:
