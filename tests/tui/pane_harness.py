@@ -91,6 +91,7 @@ class PaneApp(App[None]):
     ]
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = HORIZONTAL
     VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = VERTICAL
+    read_only: ClassVar[bool] = False
     current_run: reactive[Path | None] = reactive(None)
 
     def __init__(

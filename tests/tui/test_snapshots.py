@@ -24,7 +24,7 @@ from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.name import NameDialog
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.clients import Engines
-from tui.panes.runs import run_table
+from tui.panes.runs import columns
 from tui.panes.train.preset_dialog import PresetScreen
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
@@ -184,7 +184,7 @@ def test_snapshot(
     snap_compare: Any, playground: object, folder: Path, fakes: FakeEngines, monkeypatch: pytest.MonkeyPatch,
     scene: str, size: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(run_table, "age_text", lambda created, now: "9 d")
+    monkeypatch.setattr(columns, "age_text", lambda created, now: "9 d")
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     saves, texts = folder / "saves", folder / "data"

@@ -14,26 +14,39 @@ HELP = {
     "resume": "Continue training this run",
     "rename": "Give this run another name",
     "duplicate": "Copy this run under another name",
-    "delete": "Move this run into the trash; in the trash, delete it permanently",
-    "restore": "Restore the run deleted last; in the trash, the run under the cursor",
+    "annotate": "Give this run tags and a note; several marked runs get tags",
+    "delete": "Move this run or the marked ones into the trash; in the trash, delete it permanently",
+    "restore": "Restore what was deleted last; in the trash, the run under the cursor",
     "remove": "Delete this run permanently",
     "empty": "Delete everything in the trash permanently",
     "trash": "Show the deleted runs, or go back to the list",
+    "filter": "Show only the runs with these words, or with cell:lstm, ppl<3, tag:best, ...",
 }
 LIST_ACTIONS = ("open", "generate", "resume", "rename", "duplicate", "delete")
+WIDE_ACTIONS = {"annotate": "Tags", "filter": "Filter"}  # buttons where there is room for them
 TRASH_ACTIONS = {"restore": "Restore", "remove": "Delete permanently", "empty": "Empty trash", "trash": "Back"}
 
 KEYS: list[BindingType] = [
+    Binding("slash", "filter", "Filter", key_display="/", tooltip=HELP["filter"], id="runs.filter"),
+    Binding("space", "mark", "Mark", tooltip="Mark this run, or not any more: delete and tags act on the marked runs",
+            id="runs.mark"),
+    Binding("asterisk", "mark_all", "Mark all", key_display="*", show=False, id="runs.mark_all",
+            tooltip="Mark all runs that are shown, or none"),
+    Binding("s", "sort", "Sort", show=False, tooltip="Sort by the next column; a click on a heading does too",
+            id="runs.sort"),
+    Binding("S", "sort_reverse", "Reverse", show=False, tooltip="Sort the other way round", id="runs.sort_reverse"),
+    Binding("a", "act('annotate')", "Tags", show=False, tooltip=HELP["annotate"], id="runs.annotate"),
     Binding("g", "act('generate')", "Generate", tooltip=HELP["generate"], id="runs.generate"),
     Binding("r", "act('resume')", "Resume", tooltip=HELP["resume"], id="runs.resume"),
-    Binding("n", "act('rename')", "Rename", tooltip=HELP["rename"], id="runs.rename"),
-    Binding("d", "act('duplicate')", "Duplicate", tooltip=HELP["duplicate"], id="runs.duplicate"),
+    Binding("n", "act('rename')", "Rename", show=False, tooltip=HELP["rename"], id="runs.rename"),
+    Binding("d", "act('duplicate')", "Duplicate", show=False, tooltip=HELP["duplicate"], id="runs.duplicate"),
     # Not backspace: that is the key for a typing mistake.
     Binding("delete", "act('delete')", "Delete", key_display="del", tooltip=HELP["delete"], id="runs.delete"),
     Binding("u", "act('restore')", "Restore", tooltip=HELP["restore"], id="runs.restore"),
     Binding("e", "act('empty')", "Empty trash", tooltip=HELP["empty"], id="runs.empty"),
     Binding("t", "trash", "Trash", show=False, tooltip=HELP["trash"], id="runs.trash"),
-    Binding("escape", "runs", "Runs", key_display="esc", id="runs.list"),
+    Binding("escape", "back", "Back", key_display="esc", id="runs.list",
+            tooltip="From the trash to the list; in the list, end the filter, or the marks"),
 ]  # fmt: skip
 
 

@@ -26,15 +26,17 @@ from core.settings.run_config import settings, shown
 from core.units import bytes_text, counted, date_text
 from tui.charts import Drawing, Series, line_chart
 from tui.charts.widget import Chart, Draw
-from tui.panes.runs.run_table import state_words
+from tui.panes.runs.columns import state_words
 from tui.services import is_alive
 from tui.text.cells import clip_cells
 from tui.text.safe import shown_text
+from tui.text.wrapping import wrapped_lines
 from tui.themes import QUIET
 
 # Read at this many places of a journal, whatever its length: enough for a thumbnail.
 PLACES = 120
 SHORT_JOURNAL = 1 << 18
+NAME_WIDTH = 14
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,9 @@ class RunDetails(Container):
         if run.remark:
             lines += [Content.styled(shown_text(run.remark), "$text-warning"), Content("")]
         known = self._known
-        pairs = [
+        pairs = [("tags", ", ".join(run.tags))] if run.tags else []
+        pairs += [("note", line) for line in wrapped_lines(run.note, max(8, width - NAME_WIDTH))] if run.note else []
+        pairs += [
             ("created", date_text(run.created)),
             ("weights", f"{run.parameters:,}, {bytes_text(run.bytes)} on disk"),
         ]
@@ -180,10 +184,9 @@ class RunDetails(Container):
             ]
         elif known:
             pairs.append(("problem", known.problem))
-        name_width = 14
         for name, value in pairs:
-            shown_value = clip_cells(shown_text(value), max(8, width - name_width))
-            lines.append(Content.assemble((f"{name[: name_width - 1]:<{name_width}}", QUIET), shown_value))
+            shown_value = clip_cells(shown_text(value), max(8, width - NAME_WIDTH))
+            lines.append(Content.assemble((f"{name[: NAME_WIDTH - 1]:<{NAME_WIDTH}}", QUIET), shown_value))
         return Content("\n").join(lines)
 
 

@@ -1,110 +1,90 @@
-"""The table of runs: fixed-width columns, as many as there is room for, and a cursor that stays on its run."""
+"""The table of runs: fixed-width columns, as many as there is room for, and a cursor that stays on its run.
+
+Only the rows on the screen are drawn, so that a list of 20,000 runs costs no more than one of twenty.
+"""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
 from core.events import State
 from core.runs.summary import RunSummary
 from core.runs.trash import DeletedRun, kept_words
-from core.settings.run_config import shown
-from core.units import bytes_text, count_text, date_text, moment_of, perplexity_text
-from tui.text.cells import cell_len, clip_cells, distinct_labels
+from tui.panes.runs.columns import COLUMNS, GAP, Column, layout
+from tui.text.cells import cell_len, distinct_labels, pad_cells
 from tui.text.safe import shown_text
 
-# A sign beside the word, so that colour is never the only difference.
-SIGNS = {
-    State.IDLE: "○",
-    State.TRAINING: "●",
-    State.PAUSED: "‖",
-    State.FINISHED: "✓",
-    State.STOPPED: "■",
-    State.FAILED: "✗",
-    State.DIVERGED: "!",
-    State.INTERRUPTED: "?",
-}
 LOUD = (State.FAILED, State.DIVERGED, State.INTERRUPTED)
+MARK = "◆"
+MARK_CELLS = 2
+NAMES_AT_ONCE = 200  # rows whose names are told apart from each other
 
 
-def state_words(run: RunSummary) -> str:
-    """The state of a run with its sign; ``damaged``, not ``failed``, for a folder that cannot be read."""
-    if run.problem:
-        return "✗ damaged"
-    return f"{SIGNS.get(run.state, '?')} {run.state}"
-
-
-def age_text(created: str, now: datetime.datetime) -> str:
-    """``just now``, ``5 min``, ``3 h``, ``12 d``, ``2 y``: the time since an ISO date; empty for an invalid one."""
-    moment = moment_of(created)
-    if moment is None:
-        return ""
-    seconds = (now - moment).total_seconds()
-    for size, unit in ((31_557_600, "y"), (86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return "just now"
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A column of the table. On a narrow screen, the columns with the highest ``rank`` are left out first."""
-
-    key: str
-    label: str
-    width: int
-    rank: int
-    text: Callable[[RunSummary, datetime.datetime], str]
-    to_the_right: bool = False
-
-
-def _epochs(run: RunSummary, _: datetime.datetime) -> str:
-    return "" if run.problem else f"{shown(run.epoch)}/{shown(run.num_epochs)}"
-
-
-COLUMNS = (
-    _Column("name", "name", 16, 0, lambda run, _: run.name),
-    _Column("state", "state", 13, 0, lambda run, _: state_words(run)),
-    _Column("epochs", "epochs", 11, 1, _epochs, True),
-    _Column("training", "ppl train", 9, 1, lambda run, _: perplexity_text(run.perplexity), True),
-    _Column("held", "held out", 8, 4, lambda run, _: perplexity_text(run.validation_perplexity), True),
-    _Column("model", "model", 22, 3, lambda run, _: run.model),
-    _Column("corpus", "corpus", 12, 5, lambda run, _: run.corpus),
-    _Column("parameters", "weights", 7, 6, lambda run, _: count_text(run.parameters) if run.parameters else "", True),
-    _Column("size", "size", 8, 7, lambda run, _: bytes_text(run.bytes), True),
-    _Column("age", "age", 8, 2, lambda run, now: age_text(run.created, now), True),
-    _Column("created", "created", 16, 8, lambda run, _: date_text(run.created)),
-)
-LONGEST_NAME = 40
-
-
-class RunTable(DataTable[Text]):
-    """Shows summaries of runs. Rows are keyed by the run's path. A click moves the cursor, a double click opens."""
+class RunTable(ScrollView, can_focus=True):
+    """Shows summaries of runs. A click moves the cursor, a double click opens, one on a heading sorts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "Open", tooltip="Show the run's curve and follow it", id="runs.open"),
-        # Textual's table scrolls sideways with them, where a cursor that is a row cannot go.
-        Binding("home", "scroll_top", "First", show=False),
-        Binding("end", "scroll_bottom", "Last", show=False),
+        Binding("enter", "open", "Open", tooltip="Show the run's curve and follow it", id="runs.open"),
+        Binding("up", "move(-1)", "Up", show=False),
+        Binding("down", "move(1)", "Down", show=False),
+        Binding("pageup", "move_page(-1)", "Page up", show=False),
+        Binding("pagedown", "move_page(1)", "Page down", show=False),
+        Binding("home,ctrl+home", "move_to_row(0)", "First", show=False),
+        Binding("end,ctrl+end", "move_to_row(-1)", "Last", show=False),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"run-table--active", "run-table--loud", "run-table--quiet"}
-    columns_known: ClassVar[tuple[_Column, ...]] = COLUMNS
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "run-table--active", "run-table--loud", "run-table--quiet", "run-table--header", "run-table--cursor",
+        "run-table--mark",
+    }  # fmt: skip
+    columns_known: ClassVar[tuple[Column, ...]] = COLUMNS
+
+    cursor_row: reactive[int] = reactive(0, repaint=False)
+    marked: reactive[Collection[Path]] = reactive(())
+    order: reactive[tuple[str, bool]] = reactive(("created", False))
+    """The key that the list is sorted by, and whether it is reversed: only shown here."""
+
+    @dataclass
+    class Highlighted(Message):
+        """The cursor is on another run, or on none."""
+
+    @dataclass
+    class Opened(Message):
+        """The run under the cursor was opened by a key or a double click."""
+
+    @dataclass
+    class SortAsked(Message):
+        """A heading was clicked."""
+
+        key: str
+
+    @dataclass
+    class MarkAsked(Message):
+        """The place of the mark of a run was clicked."""
+
+        path: Path
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(cursor_type="row", id=id)
+        super().__init__(id=id)
         self._runs: tuple[RunSummary, ...] = ()
-        self._layout: tuple[tuple[str, int], ...] = ()
-        self._ages: dict[Path, str] = {}
-        self._names: dict[Path, str] = {}
+        self._columns: tuple[tuple[Column, int], ...] = ()
+        self._longest_name = 0
+        self._has_annotations = False
+        self._names: dict[int, list[str]] = {}
+        self._minute = 0
 
     @property
     def runs(self) -> tuple[RunSummary, ...]:
@@ -112,134 +92,216 @@ class RunTable(DataTable[Text]):
         return self._runs
 
     @property
+    def row_count(self) -> int:
+        return len(self._runs)
+
+    @property
     def selected(self) -> RunSummary | None:
         return self._runs[self.cursor_row] if 0 <= self.cursor_row < len(self._runs) else None
 
-    def on_mount(self) -> None:
-        self.app.theme_changed_signal.subscribe(self, lambda _: self.show(self._runs, repaint=True))
+    @property
+    def on_screen(self) -> tuple[RunSummary, ...]:
+        """The runs whose rows are on the screen."""
+        top = round(self.scroll_y)
+        return self._runs[top : top + max(0, self.size.height - 1)]
 
-    def on_click(self, event: events.Click) -> None:
-        """Textual opens the row under the cursor at a single click, which is the first half of a double click."""
-        row = event.style.meta.get("row", -1)
-        if row >= 0:
-            event.prevent_default().stop()
-            self.move_cursor(row=row, scroll=False)
-            if event.chain == 2:
-                self.action_select_cursor()
+    @property
+    def columns_shown(self) -> tuple[str, ...]:
+        """The keys of the columns that fit."""
+        return tuple(column.key for column, _ in self._columns)
 
-    def on_resize(self, event: events.Resize) -> None:
-        if self._chosen_layout() != self._layout:
-            self.show(self._runs)
+    @property
+    def sort_keys(self) -> list[str]:
+        """The keys that the columns on the screen sort by, from the left."""
+        return list(dict.fromkeys(column.sort for column, _ in self._columns if column.sort))
 
-    def show(self, runs: Sequence[RunSummary], repaint: bool = False) -> None:
-        """Show ``runs``, painting only what has changed. The cursor stays on its run, or in its row."""
-        same_rows = [run.path for run in runs] == [run.path for run in self._runs]
-        before, old_runs = self.cursor_row, self._runs
-        self._runs = tuple(runs)
-        layout, now = self._chosen_layout(), datetime.datetime.now().astimezone()
-        if same_rows and layout == self._layout and self.row_count == len(runs) and not repaint:
-            for run, old in zip(runs, old_runs, strict=True):
-                if run != old or self._ages.get(run.path) != age_text(run.created, now):
-                    self._update_row(run, self._cells(run, layout, now))
+    def show(self, runs: Sequence[RunSummary]) -> None:
+        """Show ``runs``. The cursor stays on its run, or in its row."""
+        minute = datetime.datetime.now().minute
+        if runs is self._runs and minute == self._minute:
             return
-        self._layout = layout
-        shown_names = distinct_labels([shown_text(run.name) for run in runs], dict(layout)["name"])
-        self._names = {run.path: name for run, name in zip(runs, shown_names, strict=True)}
-        scroll = self.scroll_y
-        with self.app.batch_update(), self.prevent(DataTable.RowHighlighted):
-            self.clear(columns=True)
-            labels = {column.key: column for column in self.columns_known}
-            for key, width in layout:
-                label = labels[key].label
-                text = Text(label.rjust(width) if labels[key].to_the_right else label)
-                self.add_column(text, key=key, width=width)
-            for run in runs:
-                self.add_row(*self._cells(run, layout, now), key=str(run.path))
-            path = old_runs[before].path if 0 <= before < len(old_runs) else None
-            self.move_cursor(row=self._row_of(path, before), scroll=False)
-            self.scroll_to(y=scroll, animate=False)
-        if self._runs:
-            row = self.ordered_rows[self.cursor_row]
-            self.post_message(DataTable.RowHighlighted(self, self.cursor_row, row.key))
+        before, old = self.selected, self.cursor_row
+        self._runs, self._minute = tuple(runs) if not isinstance(runs, tuple) else runs, minute
+        self._longest_name = max((_cells(run.name) for run in self._runs), default=0)
+        self._has_annotations = any(run.tags or run.note for run in self._runs)
+        self._fit_columns()
+        if before is None or not (old < len(self._runs) and self._runs[old].path == before.path):
+            at = self._row_of(before.path) if before else None
+            self.set_reactive(RunTable.cursor_row, max(0, min(old if at is None else at, len(self._runs) - 1)))
+            if at is not None and at != old:  # the list keeps its place around the cursor
+                self.scroll_to(y=self.scroll_y + at - old, animate=False, immediate=True)
+        self.post_message(self.Highlighted())
 
     def move_to(self, path: Path) -> None:
-        """Put the cursor on the run at ``path``, where it is shown."""
-        self.move_cursor(row=self._row_of(path, self.cursor_row), animate=False)
+        """Put the cursor on the run at ``path``, if it is shown."""
+        row = self._row_of(path)
+        if row is not None:
+            self.cursor_row = row
 
-    def _row_of(self, path: Path | None, otherwise: int) -> int:
-        for index, run in enumerate(self._runs):
-            if run.path == path:
-                return index
-        return max(0, min(otherwise, len(self._runs) - 1))
+    def row_texts(self, row: int) -> list[str]:
+        """What a row shows, column by column."""
+        now = datetime.datetime.now().astimezone()
+        return [self._cell_text(column, width, row, now).strip() for column, width in self._columns]
 
-    def _update_row(self, run: RunSummary, cells: list[Text]) -> None:
-        row = str(run.path)
-        for (key, _), cell in zip(self._layout, cells, strict=True):
-            old = self.get_cell(row, key)
-            if old.plain != cell.plain or old.style != cell.style:
-                self.update_cell(row, key, cell)
+    def _row_of(self, path: Path) -> int | None:
+        return next((row for row, run in enumerate(self._runs) if run.path == path), None)
 
-    def _chosen_layout(self) -> tuple[tuple[str, int], ...]:
-        """The columns that fit, with their widths; what is left over goes to the name."""
-        room = max(self.container_size.width, self.size.width) - 2
-        columns = sorted(self.columns_known, key=lambda column: column.rank)
-        total, kept = 0, set()
-        for column in columns:
-            total += column.width + 2 * self.cell_padding
-            if total > room and column.rank > 1:
-                total -= column.width + 2 * self.cell_padding
-                break
-            kept.add(column.key)
-        longest = max((cell_len(shown_text(run.name)) for run in self._runs), default=0)
-        name = min(16 + max(0, room - total), LONGEST_NAME, max(16, longest))
-        return tuple((column.key, name if column.key == "name" else column.width)
-                     for column in self.columns_known if column.key in kept)  # fmt: skip
+    # ------------------------------------------------------------------ keys and mouse
 
-    def _cells(self, run: RunSummary, layout: tuple[tuple[str, int], ...], now: datetime.datetime) -> list[Text]:
-        columns = {column.key: column for column in self.columns_known}
-        self._ages[run.path] = age_text(run.created, now)
-        cells = []
-        for key, width in layout:
-            text = shown_text(self._text(columns[key], run, now))
-            text = self._names[run.path] if key == "name" else clip_cells(text, width)
-            cell = Text(text, no_wrap=True, end="", style=self._style(key, run))
-            if columns[key].to_the_right:
-                cell.pad_left(max(0, width - cell.cell_len))
-            cells.append(cell)
-        return cells
+    def action_open(self) -> None:
+        if self.selected is not None:
+            self.post_message(self.Opened())
 
-    def _text(self, column: _Column, run: RunSummary, now: datetime.datetime) -> str:
-        return column.text(run, now)
+    def action_move(self, rows: int) -> None:
+        self.cursor_row += rows
 
-    def _style(self, key: str, run: RunSummary) -> Style:
-        name = ""
-        if key == "state" and (run.problem or run.state in LOUD):
-            name = "run-table--loud"
-        elif key == "state" and run.state in (State.TRAINING, State.PAUSED):
-            name = "run-table--active"
-        elif key not in ("name", "training", "state"):
-            name = "run-table--quiet"
-        return Style(color=self.get_component_rich_style(name).color) if name else Style.null()
+    def action_move_page(self, pages: int) -> None:
+        self.cursor_row += pages * max(1, self.size.height - 2)
+
+    def action_move_to_row(self, row: int) -> None:
+        self.cursor_row = row if row >= 0 else len(self._runs) - 1
+
+    def validate_cursor_row(self, row: int) -> int:
+        return max(0, min(row, len(self._runs) - 1))
+
+    def watch_cursor_row(self, old: int, row: int) -> None:
+        self._show_row(row)
+        self._refresh_row(old)
+        self._refresh_row(row)
+        self.post_message(self.Highlighted())
+
+    def _show_row(self, row: int) -> None:
+        top, rows = round(self.scroll_y), max(1, self.size.height - 1)
+        if not top <= row < top + rows:
+            self.scroll_to(y=row if row < top else row - rows + 1, animate=False, immediate=True)
+
+    def _refresh_row(self, row: int) -> None:
+        self.refresh(Region(0, 1 + row - round(self.scroll_y), self.size.width, 1))
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        place = event.get_content_offset(self)
+        if place is None:
+            return
+        if place.y == 0:
+            self._click_heading(place.x)
+            return
+        row = place.y - 1 + round(self.scroll_y)
+        if row < len(self._runs):
+            self.cursor_row = row
+            if place.x < MARK_CELLS:
+                self.post_message(self.MarkAsked(self._runs[row].path))
+            elif event.chain == 2:
+                self.action_open()
+
+    def _click_heading(self, x: int) -> None:
+        start = MARK_CELLS
+        for column, width in self._columns:
+            if start <= x < start + width + GAP and column.sort:
+                self.post_message(self.SortAsked(column.sort))
+            start += width + GAP
+
+    # ------------------------------------------------------------------ drawing
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.refresh())
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self.refresh()
+
+    def on_resize(self) -> None:
+        self._fit_columns()
+        self._show_row(self.cursor_row)
+
+    def _fit_columns(self) -> None:
+        """Choose the columns for the size and the runs, and draw."""
+        width = self.scrollable_content_region.width or self.container_size.width
+        room = width - MARK_CELLS - 1  # one for the arrow of the last column
+        self._columns = layout(self.columns_known, room, self._longest_name, self._has_annotations)
+        self._names = {}
+        self.virtual_size = Size(self.size.width, len(self._runs) + 1)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        row = y - 1 + round(self.scroll_y)
+        if y == 0:
+            return Strip(self._heading()).adjust_cell_length(width, self._style_of("run-table--header"))
+        if row >= len(self._runs):
+            return Strip.blank(width, self.rich_style)
+        run, cursor = self._runs[row], row == self.cursor_row
+        base = self._style_of("run-table--cursor") if cursor else self.rich_style
+        mark = MARK if run.path in self.marked else " "
+        segments = [Segment(f"{mark} ", base if cursor else self._style_of("run-table--mark"))]
+        now = datetime.datetime.now().astimezone()
+        for column, cells in self._columns:
+            style = base if cursor else self._style_of(_class_of(column.key, run))
+            segments += [Segment(self._cell_text(column, cells, row, now), style), Segment(" " * GAP, base)]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _heading(self) -> list[Segment]:
+        style, (key, reverse) = self._style_of("run-table--header"), self.order
+        segments = [Segment(" " * MARK_CELLS, style)]
+        for column, cells in self._columns:
+            label = pad_cells(column.label, cells, "right" if column.to_the_right else "left")
+            is_sorted = bool(column.sort) and column.sort == key
+            arrow = column.arrow(reverse) if is_sorted else " "
+            if is_sorted and not column.to_the_right:  # beside the word, and not far away from it
+                label = pad_cells(f"{column.label} {arrow}", cells)
+                arrow = " "
+            segments.append(Segment(f"{label}{arrow} ", style + Style(bold=True) if is_sorted else style))
+        return segments
+
+    def _cell_text(self, column: Column, cells: int, row: int, now: datetime.datetime) -> str:
+        text = self._cut_name(row, cells) if column.key == "name" else shown_text(column.text(self._runs[row], now))
+        return pad_cells(text, cells, "right" if column.to_the_right else "left")
+
+    def _cut_name(self, row: int, cells: int) -> str:
+        """The name in a row, told apart from the others nearby where it is cut."""
+        block, place = divmod(row, NAMES_AT_ONCE)
+        if block not in self._names:
+            runs = self._runs[block * NAMES_AT_ONCE : (block + 1) * NAMES_AT_ONCE]
+            self._names[block] = distinct_labels([shown_text(run.name) for run in runs], cells)
+        return self._names[block][place]
+
+    def _style_of(self, name: str) -> Style:
+        return self.get_component_rich_style(name) if name else self.rich_style
 
 
-_LEFT = _Column("left", "in the trash", 12, 1, lambda *_: "")
+def _cells(name: str) -> int:
+    return len(name) if name.isascii() else cell_len(shown_text(name))
+
+
+def _class_of(key: str, run: RunSummary) -> str:
+    """The component class of a cell."""
+    if key == "state" and (run.problem or run.state in LOUD):
+        return "run-table--loud"
+    if key == "state" and run.state in (State.TRAINING, State.PAUSED):
+        return "run-table--active"
+    return "run-table--quiet" if key not in ("name", "ppl", "state", "tag") else ""
+
+
+_LEFT = Column("left", "in the trash", 12, 1, lambda *_: "")
 
 
 class TrashTable(RunTable):
     """Shows deleted runs and how long each is kept. Enter does nothing."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Open", show=False, id="trash.none")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Open", show=False, id="trash.none")]
     columns_known = (COLUMNS[0], _LEFT, *(column for column in COLUMNS if column.key not in ("name", "state")))
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._left: dict[Path, str] = {}
+        self.set_reactive(RunTable.order, ("", False))
 
     def show_deleted(self, deleted: Sequence[DeletedRun]) -> None:
         """Show what is in the trash."""
-        left = {run.path: kept_words(run.deleted) for run in deleted}
-        changed, self._left = left != self._left, left
-        self.show([run.summary for run in deleted], repaint=changed)
+        self._left = {run.path: kept_words(run.deleted) for run in deleted}
+        self.show([run.summary for run in deleted])
 
-    def _text(self, column: _Column, run: RunSummary, now: datetime.datetime) -> str:
-        return self._left.get(run.path, "") if column is _LEFT else super()._text(column, run, now)
+    def _cell_text(self, column: Column, cells: int, row: int, now: datetime.datetime) -> str:
+        if column is _LEFT:
+            return pad_cells(self._left.get(self._runs[row].path, ""), cells)
+        return super()._cell_text(column, cells, row, now)

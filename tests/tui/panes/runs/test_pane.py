@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.widgets import Button, Input, Static
 
 from core.errors import EngineError
-from core.runs.store import list_runs
+from core.runs.run import Run
+from core.runs.store import list_runs, rename_run
 from core.runs.trash import deleted_runs
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
 from tests.tui.waiting import until
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.name import NameDialog
 from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
+from tui.panes.runs.annotation_dialog import AnnotationDialog
 from tui.panes.runs.pane import RunsPane
 from tui.panes.runs.run_details import perplexities
 from tui.panes.runs.run_table import RunTable, TrashTable
@@ -34,7 +37,7 @@ def saves(tmp_path: Path) -> Path:
 def rows(app: PaneApp) -> list[list[str]]:
     """What stands in the table."""
     table = app.query_one(RunTable)
-    return [[cell.plain.strip() for cell in table.get_row_at(index)] for index in range(table.row_count)]
+    return [table.row_texts(row) for row in range(table.row_count)]
 
 
 async def listed(pilot: object, app: PaneApp, count: int = 3) -> None:
@@ -84,10 +87,10 @@ async def test_little_room_keeps_what_matters(saves: Path, size: tuple[int, int]
         await listed(pilot, app)
 
         def keys() -> set[str]:
-            return {str(key.value) for key in app.query_one(RunTable).columns}
+            return set(app.query_one(RunTable).columns_shown)
 
         await until(pilot, lambda: ("model" in keys()) is there)  # once it knows its width
-        assert {"name", "state", "epochs", "training"} <= keys()
+        assert {"name", "state", "epochs", "ppl"} <= keys()
         assert app.query_one(RunTable).virtual_size.width <= app.query_one(RunTable).size.width
 
 
@@ -97,7 +100,7 @@ async def test_names_are_text(saves: Path) -> None:
     app = PaneApp(RunsPane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app, 4)
-        assert rows(app)[0][0] == name
+        await until(pilot, lambda: rows(app)[0][0] == name)  # once it knows its width
         await until(pilot, lambda: app.query_one("#run-details")._border_title is not None)
         assert app.query_one("#run-details")._border_title.plain == name
         await pilot.press("delete")
@@ -234,14 +237,14 @@ async def test_the_trash_shows_restores_and_removes(saves: Path) -> None:
         await listed(pilot, app)
         for _ in "cb":
             await deleted(pilot, app)
-            await until(pilot, lambda: not app.pane._act or app.pane._act.is_finished)
+            await until(pilot, lambda: not app.pane.acts.is_busy)
             await until(pilot, lambda: len(rows(app)) == len(list_runs(saves)))
         make_run(saves, "b", created="2028-01-01T00:00:00+00:00")
         await pilot.press("t")
         trash = app.query_one(TrashTable)
         await until(pilot, lambda: trash.row_count == 2 and trash.has_focus)
-        assert [trash.get_row_at(row)[0].plain for row in (0, 1)] == ["b", "c"]
-        assert trash.get_row_at(0)[1].plain == "30 days left"
+        assert [trash.row_texts(row)[0] for row in (0, 1)] == ["b", "c"]
+        assert trash.row_texts(0)[1] == "30 days left"
         await pilot.press("enter", "g", "r", "n", "d")
         await pilot.pause(0.1)
         assert not app.of(RunChosen) and len(app.screen_stack) == 1, "nothing of the list's"
@@ -363,16 +366,22 @@ async def test_the_cursor_stays_on_its_run(saves: Path) -> None:
         assert app.query_one(RunTable).cursor_row == 2
 
 
-async def test_only_what_changed_is_painted(saves: Path) -> None:
-    pane = RunsPane()
-    app = PaneApp(pane, saves)
+async def test_only_the_rows_on_the_screen_are_drawn(saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = PaneApp(RunsPane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app)
         table = app.query_one(RunTable)
-        before = table.get_row_at(0)
-        runs = list_runs(saves)
-        table.show(runs)
-        assert all(new is old for new, old in zip(table.get_row_at(0), before, strict=True))
+        run = table.runs[0]
+        drawn: list[int] = []
+        original = table._cut_name
+        monkeypatch.setattr(table, "_cut_name", lambda row, cells: drawn.append(row) or original(row, cells))
+        table.show(tuple(replace(run, name=f"run-{number}", path=Path(f"run-{number}")) for number in range(20_000)))
+        await until(pilot, lambda: drawn)
+        await pilot.press("end")
+        await until(pilot, lambda: 19_999 in drawn)
+        await pilot.press("pageup")
+        assert len(drawn) < 10 * SIZE[1], "not one line for each run"
+        assert table.selected is not None and table.selected.name.startswith("run-199")
 
 
 async def test_details_name_what_is_unusual(saves: Path) -> None:
@@ -400,7 +409,166 @@ async def test_colours_follow_the_theme(saves: Path) -> None:
     app = PaneApp(RunsPane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app)
-        dark = app.query_one(RunTable).get_row_at(0)[2].style
+        table = app.query_one(RunTable)
+
+        def colours() -> list[object]:
+            return [segment.style.color for segment in table.render_line(1) if segment.style]
+
+        dark = colours()
         app.theme = "playground-light"
-        await until(pilot, lambda: app.query_one(RunTable).get_row_at(0)[2].style != dark)
+        await until(pilot, lambda: colours() != dark)
         assert app.query_one(RunTable).cursor_row == 0
+
+
+async def typed(pilot: object, text: str) -> None:
+    """Type into the line that has the focus."""
+    names = {" ": "space", ":": "colon", "<": "less_than_sign", "!": "exclamation_mark"}
+    await pilot.press(*[names.get(character, character) for character in text])
+
+
+def title(app: PaneApp) -> str:
+    """The title of the list."""
+    return app.query_one("#runs-list")._border_title.plain
+
+
+async def test_a_filter_is_applied_as_it_is_typed(saves: Path) -> None:
+    make_run(saves, "月亮", created="2027-01-01T00:00:00+00:00", cell="lstm")
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app, 4)
+        await pilot.press("slash")
+        await typed(pilot, "cell:lstm")
+        await until(pilot, lambda: [row[0] for row in rows(app)] == ["月亮"])
+        assert title(app) == "Runs · 1 of 4"
+        await typed(pilot, " ppl<")
+        error = app.query_one("#filter-error", Static)
+        await until(pilot, lambda: error.display and "ppl needs a number, as in ppl<3" in str(error.content))
+        assert [row[0] for row in rows(app)] == ["月亮"], "the last good filter counts"
+        await typed(pilot, "3")
+        await until(pilot, lambda: not error.display and not app.query_one(RunTable).display)
+        assert "None of 4 runs matches the filter" in str(app.query_one("#runs-notice", Static).content)
+        await pilot.press("ctrl+u")
+        await typed(pilot, "ce")
+        await until(pilot, lambda: len(rows(app)) == 4 and app.pane.filter_line.text == "")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.pane.filter_line.text == "ce")
+        await pilot.press("slash", "ctrl+u")
+        await typed(pilot, "!月")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.query_one(RunTable).has_focus and len(rows(app)) == 3)
+        await pilot.press("t")
+        await until(pilot, lambda: not app.pane.filter_line.display)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.pane.filter_line.display and app.query_one(RunTable).has_focus)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(rows(app)) == 4 and not app.pane.filter_line.display)
+        assert "escape" not in {key for key, binding in app.screen.active_bindings.items() if binding.enabled}
+
+
+async def test_any_column_sorts_by_key_and_click(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        table = app.query_one(RunTable)
+        await until(pilot, lambda: "model" in table.columns_shown)
+        seen = []
+        for _ in table.sort_keys:
+            await pilot.press("s")
+            seen.append(app.pane.order[0])
+        assert sorted(seen) == sorted(table.sort_keys) and len(set(seen)) == len(seen), "each column has its turn"
+        for key, names in (("name", "abc"), ("S", "cba"), ("epochs", "cba"), ("ppl", "cba"), ("S", "abc")):
+            if key == "S":
+                await pilot.press("S")
+            else:
+                x = 3 + sum(width + 2 for column, width in table._columns[: table.columns_shown.index(key)])
+                await pilot.click(RunTable, offset=(x, 0))
+            await until(pilot, lambda names=names: [row[0] for row in rows(app)] == list(names))
+        assert "▲" in table.render_line(0).text or "▼" in table.render_line(0).text
+        await pilot.press("down")
+        before = table.selected.name
+        await pilot.press("S")
+        await until(pilot, lambda: [row[0] for row in rows(app)] == list("cba"))
+        assert table.selected.name == before
+
+
+async def test_marks_act_on_many_and_one_undo_brings_all_back(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        await pilot.press("space", "down")
+        await pilot.click(RunTable, offset=(0, 3))
+        await until(pilot, lambda: [path.name for path in app.pane.marked] == ["c", "a"])
+        assert title(app) == "Runs · 3 · 2 marked" and app.query_one(RunTable).render_line(1).text.startswith("◆ c")
+        await pilot.press("space")
+        assert [path.name for path in app.pane.marked] == ["c"]
+        await pilot.press("asterisk")
+        assert [path.name for path in app.pane.marked] == ["c", "b", "a"]
+        await pilot.press("asterisk")
+        assert app.pane.marked == ()
+        await pilot.press("home", "space", "down", "space", "end", "delete")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        words = str(app.screen.query_one(".dialog-body", Static).content)
+        assert "c, b (" in words and app.screen.focused is app.screen.query_one("#no")
+        await pilot.press("left", "enter")
+        await until(pilot, lambda: [row[0] for row in rows(app)] == ["a"] and not app.pane.acts.is_busy)
+        await until(pilot, lambda: app.pane.marked == ())
+        assert [event.path.name for event in app.of(RunDeleted)] == ["c", "b"]
+        assert app.engines.released == [saves / "c", saves / "b"]
+        await until(pilot, lambda: "u" in app.screen.active_bindings)
+        await pilot.press("u")
+        await until(pilot, lambda: {row[0] for row in rows(app)} == {"a", "b", "c"})
+        assert app.notices[-1] == "2 runs are back" and app.pane.acts.deleted == []
+
+
+async def test_a_mark_follows_its_run_and_leaves_with_it(saves: Path) -> None:
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app)
+        await pilot.press("space", "n")
+        await until(pilot, lambda: isinstance(app.screen, NameDialog))
+        app.screen.query_one(Input).value = "月亮"
+        await pilot.pause()
+        await pilot.press("enter")
+        await until(pilot, lambda: rows(app)[0][0] == "月亮")
+        assert [path.name for path in app.pane.marked] == ["月亮"]
+        rename_run(Run(saves / "月亮"), "elsewhere")
+        app.pane.reload()
+        await until(pilot, lambda: app.pane.marked == ())
+
+
+async def test_tags_and_a_note(saves: Path) -> None:
+    lock = make_run(saves, "busy", state="training", created="2027-01-01T00:00:00+00:00").lock()
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app, 4)
+        await pilot.press("down", "a")
+        await until(pilot, lambda: isinstance(app.screen, AnnotationDialog))
+        await typed(pilot, "best, #论文")
+        await pilot.press("down")
+        await typed(pilot, "it rhymes")
+        await pilot.press("enter")
+        await until(pilot, lambda: "#best #论文 it rhymes" in rows(app)[1])
+        assert (list_runs(saves)[1].tags, list_runs(saves)[1].note) == (("best", "论文"), "it rhymes")
+        details = app.query_one("#run-details-text", Static)
+        await until(pilot, lambda: "best, 论文" in str(details.content) and "it rhymes" in str(details.content))
+        await pilot.press("space", "down", "space", "a")
+        await until(pilot, lambda: isinstance(app.screen, AnnotationDialog))
+        assert app.screen.query_one("#tags-input", Input).value == "", "c and b have no tag in common"
+        await typed(pilot, 'a"b')
+        await until(pilot, lambda: app.screen.query_one("#yes", Button).disabled)
+        await pilot.press("enter")
+        assert isinstance(app.screen, AnnotationDialog)
+        await pilot.press("backspace", "backspace", "backspace")
+        await typed(pilot, "best paper")
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.pane.acts.is_busy)
+        assert {run.name: run.tags for run in list_runs(saves)} == {
+            "busy": (), "c": ("best", "论文", "paper"), "b": ("best", "paper"), "a": (),
+        }  # fmt: skip
+        await pilot.press("escape", "home", "a")
+        await until(pilot, lambda: isinstance(app.screen, AnnotationDialog))
+        await typed(pilot, "live")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.script.asked)
+        assert app.script.asked == [{"request": "annotate", "tags": ["live"], "note": ""}]
+    lock.close()

@@ -1,0 +1,116 @@
+"""The dialog for tags and note of a run, or the tags of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Input, Static
+
+from core.errors import UserError
+from core.runs.annotation import LONGEST_NOTE, check_note, parse_tags
+from core.runs.summary import RunSummary
+from core.units import counted
+from tui.dialogs.dialog import Dialog
+from tui.forms.plain_input import PlainInput
+from tui.text.safe import shown_text
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What was typed: the tags in place of ``common``, those that all runs had, and the note, None for several runs."""
+
+    tags: tuple[str, ...]
+    common: tuple[str, ...]
+    note: str | None
+
+    def tags_of(self, run: RunSummary) -> tuple[str, ...]:
+        """The tags that a run has from now on: its own ones, which others lack, stay."""
+        common, typed = ({tag.casefold() for tag in tags} for tags in (self.common, self.tags))
+        kept = [tag for tag in run.tags if tag.casefold() in typed or tag.casefold() not in common]
+        return (*kept, *(tag for tag in self.tags if tag.casefold() not in {old.casefold() for old in kept}))
+
+
+def common_tags(runs: Sequence[RunSummary]) -> tuple[str, ...]:
+    """The tags that all runs have."""
+    others = [{tag.casefold() for tag in run.tags} for run in runs[1:]]
+    return tuple(tag for tag in runs[0].tags if all(tag.casefold() in tags for tags in others))
+
+
+class AnnotationDialog(Dialog[Annotation | None]):
+    """The result is what was typed, or None if the dialog was cancelled."""
+
+    AUTO_FOCUS = "#tags-input"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
+        Binding("up", "app.focus_previous", "Up", show=False),
+        Binding("down", "app.focus_next", "Down", show=False),
+    ]
+
+    def __init__(self, runs: Sequence[RunSummary]) -> None:
+        super().__init__()
+        self._common = common_tags(runs)
+        is_one = len(runs) == 1
+        what = shown_text(runs[0].name) if is_one else counted(len(runs), "run")
+        self._title = Content(f"{'Tags and note' if is_one else 'Tags'} of {what}")
+        self._tags = PlainInput(", ".join(self._common), placeholder="best, paper", max_length=900, id="tags-input")
+        self._note = PlainInput(runs[0].note, placeholder="what to remember of it", max_length=2 * LONGEST_NOTE,
+                                id="note-input") if is_one else None  # fmt: skip
+        self._error = Static("", classes="field-error", markup=False)
+        self._yes = Button("Save", variant="primary", id="yes", compact=True)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog", id="annotation") as dialog:
+            dialog.border_title = self._title
+            yield Static("tags, with blanks or commas between them", classes="quiet")
+            yield self._tags
+            if self._note is not None:
+                yield Static("note", classes="quiet")
+                yield self._note
+            else:
+                yield Static("These are the tags that all of them have; each keeps its other tags.", classes="quiet")
+            yield self._error
+            with Horizontal(classes="buttons dialog-buttons"):
+                yield self._yes
+                yield Button("Cancel", id="no", compact=True)
+            yield Static("enter save   esc cancel", classes="dialog-keys", markup=False)
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+    @on(Input.Changed)
+    def _changed(self) -> None:
+        self._typed()
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self._finish()
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "yes":
+            self._finish()
+        else:
+            self.dismiss(None)
+
+    def _typed(self) -> Annotation | None:
+        """What is typed; None if it cannot be saved, and the reason is shown."""
+        try:
+            note = check_note(self._note.value) if self._note is not None else None
+            typed, problem = Annotation(parse_tags(self._tags.value), self._common, note), ""
+        except UserError as error:
+            typed, problem = None, str(error)
+        self._error.update(shown_text(problem))
+        self._yes.disabled = bool(problem)
+        return typed
+
+    def _finish(self) -> None:
+        typed = self._typed()
+        if typed is not None:
+            self.dismiss(typed)
