@@ -66,6 +66,10 @@ class Tokens(View[TokensView]):
 
     def search(self, words: str) -> str:
         """Look at the token that was typed."""
+        answer = self.answer
+        has_all = answer is not None and len(answer.points) == answer.num_tokens
+        if words and answer is not None and has_all and words not in {token for token, _, _ in answer.points}:
+            return f"The vocabulary has no token ‘{token_name(words)}’."
         self.token, self._token_at = words or None, self.place.at
         return ""
 

@@ -180,6 +180,9 @@ async def test_the_plane_of_tokens(tmp_path: Path) -> None:
         await until(pilot, lambda: "output vectors" in edges(app) and "zoom" not in edges(app))
         await pilot.press("slash", "久", "enter")
         await until(pilot, lambda: client.asked[-1]["token"] == "久" and "‘久’ is read like" in sentence(app))
+        await pilot.press("slash", "x", "enter")
+        await until(pilot, lambda: app.notices == ["The vocabulary has no token ‘x’."])
+        assert "‘久’ is read like" in sentence(app)
 
 
 async def test_parity_is_asked_for_once(tmp_path: Path) -> None:
