@@ -279,6 +279,11 @@ class WatchedRun:
         return (self.config.minutes or None) if self.config is not None and self._has_budget else None
 
     @property
+    def is_fitting(self) -> bool:
+        """Whether the epochs are not fitted to the time budget yet; their number means nothing then."""
+        return self.minutes is not None and self.fit is None
+
+    @property
     def _step_done(self) -> int:
         """Batches so far."""
         steps = [self.step.step] if self.step is not None else []

@@ -15,8 +15,8 @@ from tui.themes import QUIET
 
 # A run is comparable with a book's whatever these are; on another text it is not.
 NO_MATTER = (
-    "seed", "num_epochs", "device", "threads", "sample_every", "sample_prefix", "sample_length", "inspect_every",
-    "checkpoint_seconds",
+    "seed", "num_epochs", "minutes", "device", "threads", "sample_every", "sample_prefix", "sample_length",
+    "inspect_every", "checkpoint_seconds",
 )  # fmt: skip
 
 

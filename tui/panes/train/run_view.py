@@ -287,8 +287,7 @@ class RunView(LitVertical):
         chart, in_nats = self.query_one(CurveChart), run.losses is not None
         chart.log_y, chart.window = self.log_scale, self.window or None
         chart.y_label = "loss in nats" if in_nats else "perplexity"
-        is_waiting = run.minutes is not None and run.fit is None
-        chart.end = float(run.num_epochs) if run.num_epochs and not is_waiting else None
+        chart.end = float(run.num_epochs) if run.num_epochs and not run.is_fitting else None
         chart.references = self._references(run, chart.size.height)
         preset = preset_of(run.config)
         figures = preset.published if preset is not None else {}

@@ -78,7 +78,10 @@ class SettingsForm(Form[RunConfig]):
         config = self.value
         if config is not None:
             for name, preset in PRESETS.items():
-                if config == preset.config.replace(device=config.device, threads=config.threads):
+                # The machine is not the preset's, nor are the epochs that were fitted to its time budget.
+                own = {"device": config.device, "threads": config.threads}
+                own |= {"num_epochs": config.num_epochs} if config.minutes else {}
+                if config == preset.config.replace(**own):
                     return name
         return CUSTOM
 

@@ -30,8 +30,7 @@ def status_words(run: WatchedRun, width: int) -> tuple[str, str]:
 def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
     """The pieces of the line, each with a rank: the highest is the least important."""
     pieces = [(3, clipped_middle(shown_text(run.name), 30)), (1, run.state)]
-    is_waiting = run.minutes is not None and run.fit is None
-    total = f"/{run.num_epochs}" if run.num_epochs and not is_waiting else ""
+    total = f"/{run.num_epochs}" if run.num_epochs and not run.is_fitting else ""
     epoch = f"{run.epoch:>{max(1, len(total) - 1)}}{total}"
     long_epochs = not run.epochs or run.epochs[-1].seconds > SLOW_EPOCH
     if run.step is not None and run.step.epoch > run.epoch and (long_epochs or run.state == State.PAUSED):
@@ -47,7 +46,7 @@ def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
         pieces.append((2, f"held out {perplexity_text(run.validation_perplexity):<5}"))
     if run.state == State.TRAINING and run.tokens_per_second is not None:
         pieces.append((5, f"{count_text(round(run.tokens_per_second)):>6} tokens/s"))
-    if run.state == State.TRAINING and is_waiting:
+    if run.state == State.TRAINING and run.is_fitting:
         pieces.append((4, f"fitting the epochs to {run.minutes:g} min"))
     elif run.state == State.TRAINING and run.seconds_left is not None:
         budget = f" left of {run.minutes:g} min" if run.minutes is not None else ""

@@ -115,7 +115,7 @@ class Training:
         """Continue a run up to the epochs in the form."""
         pane, config = self._pane, self._config()
         done = run.epoch or run.summary_epoch
-        if config.num_epochs <= done:
+        if config.num_epochs <= done and not run.is_fitting:
             words = f"{_epochs_are(done)} done: to continue, type how many in all, such as {2 * done:,}, then enter"
             raise ConfigError(words, "num_epochs")
         pane.view.show_failure("")

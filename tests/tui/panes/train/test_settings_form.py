@@ -249,3 +249,9 @@ def test_plan() -> None:
     run.state = "finished"
     assert plan_of(run, texts, config, False) == "continue"
     assert plan_of(run, texts_of(config.replace(batch_size=8)), config, False) == "new"
+
+
+def test_the_epochs_that_fit_a_budget_are_no_settings_of_ones_own() -> None:
+    config = PRESETS["shakespeare-fast"].config
+    assert SettingsForm(config.replace(num_epochs=7)).preset == "shakespeare-fast"
+    assert SettingsForm(config.replace(num_epochs=7, minutes=0.0)).preset is None
