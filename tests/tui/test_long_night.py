@@ -21,7 +21,7 @@ from core.settings.run_config import RunConfig
 from tests.tui.fake_engine import made_run
 from tui.app import Playground
 from tui.charts import widget as chart_module
-from tui.charts.widget import CurveChart
+from tui.charts.curve_chart import CurveChart
 from tui.messages import JournalGrew
 from tui.panes.train import run_view
 

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from tui.charts.curve import LARGEST
-from tui.charts.ticks import count_labels, linear_range, linear_ticks, log_range, log_ticks, tick_labels
+from tui.charts.ticks import (
+    count_labels,
+    linear_range,
+    linear_ticks,
+    log_range,
+    log_ticks,
+    tick_labels,
+    time_labels,
+    time_ticks,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +50,21 @@ class Axis:
 
         span = self.high - self.low
         return np.clip((np.asarray(values, np.float64) - self.low) / span, 0.0, 1.0) * (cells - 1)
+
+
+@dataclass(frozen=True)
+class XScale:
+    """Where x is on a drawing: ``cells`` columns from ``left`` on, from ``low`` to ``high``."""
+
+    left: int
+    cells: int
+    low: float
+    high: float
+
+    def value_at(self, column: int) -> float:
+        """The x in the middle of a column; of one beside the canvas, that at the nearer edge."""
+        place = min(max(0, column - self.left), self.cells - 1)
+        return self.low + (self.high - self.low) * place / max(1, self.cells - 1)
 
 
 def scaled(value: float, log: bool) -> float:
@@ -76,9 +100,12 @@ def x_limits(low: float, high: float, wanted: Range | None, log: bool) -> tuple[
     return low, high
 
 
-def x_axis(low: float, high: float, log: bool, integers: bool, cells: int) -> Axis:
-    """The x axis over ``cells`` cells, with as many ticks as have room."""
+def x_axis(low: float, high: float, log: bool, integers: bool, cells: int, time: bool = False) -> Axis:
+    """The x axis over ``cells`` cells, with as many ticks as have room; ``time``: in seconds since 1970."""
     most = max(1, min(10, cells // 9))
+    if time:
+        ticks = time_ticks(low, high, max(1, cells // 12))
+        return Axis(low, high, tuple(ticks), tuple(time_labels(ticks)))
     if log:
         ticks = log_ticks(10**low, 10**high, most)
         return Axis(low, high, tuple(math.log10(tick) for tick in ticks), tuple(count_labels(ticks, cells)))

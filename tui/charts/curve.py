@@ -94,6 +94,20 @@ def decimate(x: NDArray[np.float64], y: NDArray[np.float64], low: float, high: f
     return inner_x, inner_y
 
 
+def condensed(points: Points, size: int) -> Points:
+    """The lowest and the highest of each ``size`` points; always two, even if they are the same point."""
+    import numpy as np
+
+    x, y = points
+    if size <= 2:
+        return points
+    whole = y.size // size * size
+    table = y[:whole].reshape(-1, size)
+    pairs = np.stack([table.argmin(axis=1), table.argmax(axis=1)], axis=1) + np.arange(0, whole, size)[:, None]
+    kept = np.append(np.sort(pairs, axis=1).ravel(), np.arange(whole, y.size))
+    return x[kept], y[kept]
+
+
 class Curve:
     """A series that grows without end in bounded memory.
 
@@ -162,26 +176,12 @@ class Curve:
         new = (np.array(self._pending[0][:whole]), np.array(self._pending[1][:whole]))
         for kept in self._pending:
             del kept[:whole]
-        new = self._condensed(new, self._stretch)
+        new = condensed(new, self._stretch)
         past = new if self._past is None else tuple(np.concatenate(pair) for pair in zip(self._past, new, strict=True))
         while past[0].size > 2 * self._capacity:
-            past = self._condensed((past[0], past[1]), 4)
+            past = condensed((past[0], past[1]), 4)
             self._stretch *= 2
         self._past = (past[0], past[1])
-
-    @staticmethod
-    def _condensed(points: Points, size: int) -> Points:
-        """The lowest and the highest of each ``size`` points; always two, even if they are the same point."""
-        import numpy as np
-
-        x, y = points
-        if size <= 2:
-            return points
-        whole = y.size // size * size
-        table = y[:whole].reshape(-1, size)
-        pairs = np.stack([table.argmin(axis=1), table.argmax(axis=1)], axis=1) + np.arange(0, whole, size)[:, None]
-        kept = np.append(np.sort(pairs, axis=1).ravel(), np.arange(whole, y.size))
-        return x[kept], y[kept]
 
     def points(self, since: float | None = None) -> Points:
         """The points to draw: all, or those from ``since`` on and the one before, so that the line enters."""

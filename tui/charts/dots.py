@@ -6,12 +6,15 @@ takes 0.2 ms. Each curve is drawn by itself: in one picture, curves that share a
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from tui.charts.grid import Grid
 
 Marker: TypeAlias = Literal["solid", "dashed", "dotted", "points"]
 MARKERS: tuple[Marker, ...] = ("solid", "dashed", "dotted", "points")
@@ -58,19 +61,56 @@ def strokes(x: NDArray[np.float64], y: NDArray[np.float64], marker: Marker, colu
     return Strokes(np.interp(places[kept], length, x), np.interp(places[kept], length, y), connected)
 
 
-def braille(curve: Strokes, width: int, height: int) -> list[str]:
-    """A picture of a curve: ``height`` lines of ``width`` braille characters."""
+def braille(curve: Strokes, width: int, height: int) -> NDArray[np.uint8]:
+    """A picture of a curve, ``height`` by ``width`` cells: the dots of each as bits, 0 where the curve is not."""
     import numpy as np
 
     x, y, ends = curve.x, curve.y, curve.connected
-    spans = np.maximum(np.abs(np.diff(x.astype(np.intp))), np.abs(np.diff(y.astype(np.intp))))
+    whole_x, whole_y = x.astype(np.intp), y.astype(np.intp)
+    spans = np.maximum(np.abs(np.diff(whole_x)), np.abs(np.diff(whole_y)))
     steps = np.maximum(spans[ends - 1], 1)
     end = np.repeat(ends, steps)
     part = (np.arange(end.size) - np.repeat(np.cumsum(steps) - steps, steps)) / np.repeat(steps, steps)
-    columns = np.append(x, x[end - 1] + (x[end] - x[end - 1]) * part).astype(np.intp)
-    rows = np.append(y, y[end - 1] + (y[end] - y[end - 1]) * part).astype(np.intp)
-    dots = np.zeros((ROWS * height, COLUMNS * width), np.uint8)
-    dots[rows, columns] = 1
-    codes = 0x2800 + np.einsum("yrxc,rc->yx", dots.reshape(height, ROWS, width, COLUMNS), np.array(_BITS))
-    text = codes.astype("<u4").tobytes().decode("utf-32-le")
-    return [text[start : start + width] for start in range(0, len(text), width)]
+    columns = np.append(whole_x, (x[end - 1] + (x[end] - x[end - 1]) * part).astype(np.intp))
+    rows = np.append(whole_y, (y[end - 1] + (y[end] - y[end - 1]) * part).astype(np.intp))
+    dots = np.zeros((ROWS, COLUMNS, height, width), np.bool_)
+    dots[rows % ROWS, columns % COLUMNS, rows // ROWS, columns // COLUMNS] = True
+    cells = np.zeros((height, width), np.uint8)
+    for bits, row in zip(_BITS, dots, strict=True):
+        for bit, column in zip(bits, row, strict=True):
+            cells |= column.view(np.uint8) * np.uint8(bit)
+    return cells
+
+
+class Canvas:
+    """Curves laid over one another in one array, of which a grid gets the result: many curves cost little more."""
+
+    def __init__(self, width: int, height: int) -> None:
+        import numpy as np
+
+        self._width, self._height = width, height
+        self._cells = np.zeros((height, width), np.uint8)
+        self._styles = np.zeros((height, width), np.intp)
+        self._names: list[str] = []
+
+    def draw(self, curve: Strokes, style: str) -> None:
+        """Lay a curve over those that are there: in one cell there is one colour."""
+        cells = braille(curve, self._width, self._height)
+        is_ink = cells > 0
+        self._cells[is_ink] = cells[is_ink]
+        self._styles[is_ink] = len(self._names)
+        self._names.append(style)
+
+    def lay(self, grid: Grid, left: int) -> None:
+        """Lay the curves over a grid, from its column ``left`` on; blanks are transparent."""
+        import numpy as np
+
+        for row in np.flatnonzero(self._cells.any(axis=1)).tolist():
+            inked = np.flatnonzero(self._cells[row])
+            styles = self._styles[row, inked]
+            cuts = np.flatnonzero((np.diff(inked) != 1) | (np.diff(styles) != 0)) + 1
+            bounds = [0, *cuts.tolist(), inked.size]
+            text = "".join(map(chr, (0x2800 + self._cells[row, inked].astype(np.intp)).tolist()))
+            columns, names = inked.tolist(), styles.tolist()
+            for start, end in itertools.pairwise(bounds):
+                grid.put(row, left + columns[start], text[start:end], self._names[names[start]])

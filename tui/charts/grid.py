@@ -32,15 +32,16 @@ class Grid:
         room = max(0, self.width - column)
         if cells[room:] and not cells[room]:  # half a character
             cells[room - 1] = " "
-        self._put(row, column, cells[:room], style)
+        self.put(row, column, cells[:room], style)
 
     def lay(self, lines: Sequence[str], column: int, style: str) -> None:
         """Lay a picture of narrow characters over the grid; its blanks are transparent."""
         for row, line in enumerate(lines[: self.height]):
             for ink in _INK.finditer(line):
-                self._put(row, column + ink.start(), ink.group()[: self.width - column - ink.start()], style)
+                self.put(row, column + ink.start(), ink.group()[: self.width - column - ink.start()], style)
 
-    def _put(self, row: int, column: int, cells: Sequence[str], style: str) -> None:
+    def put(self, row: int, column: int, cells: Sequence[str], style: str) -> None:
+        """Put characters into the cells from this place on, which are there."""
         characters, end = self._characters[row], column + len(cells)
         if cells and not characters[column]:  # of a wide character that is half covered, the rest is blank
             characters[column - 1] = " "

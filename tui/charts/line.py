@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tui.charts.axis import DECADES, Axis, Range, scaled, scaled_ends, x_axis, x_limits, y_axis
+from tui.charts.axis import DECADES, Axis, Range, XScale, scaled, scaled_ends, x_axis, x_limits, y_axis
 from tui.charts.curve import LARGEST, decimate, finite_points
-from tui.charts.dots import COLUMNS, MARKERS, ROWS, Marker, braille, strokes
+from tui.charts.dots import COLUMNS, MARKERS, ROWS, Canvas, Marker, strokes
 from tui.charts.drawing import Drawing, Palette, blank, message
 from tui.charts.frame import Ticks, frame
 from tui.charts.grid import REFERENCE, Grid, header
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _SAMPLES: dict[Marker, str] = {"solid": "⠒⠒⠒", "dashed": "⠒ ⠒", "dotted": "⠂⠂⠂", "points": "• •"}
 _POINT = "•"
+_CROSS = "│"
+SIGNS = 5
+"""Places across a chart at which the sign of a curve is put on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,7 @@ class Series:
         x, y: equally long; values that are not finite (or not positive on a logarithmic axis) are not drawn.
         color: a number in the palette, or a style string such as ``$success``.
         marker: how the line is drawn; "points" draws no line at all.
+        sign: a character that is put on the line at a few places, beside colour what tells many lines apart.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Series:
     y: ArrayLike
     color: int | str | None = None
     marker: Marker | None = None
+    sign: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,12 @@ class _Curve:
     y: NDArray[np.float64]
     style: str
     marker: Marker
+    sign: str = ""
+
+    @property
+    def sample(self) -> str:
+        """The line as the legend shows it."""
+        return f"⠒{self.sign}⠒" if self.sign else _SAMPLES[self.marker]
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,8 @@ def line_chart(
     y_range: Range | None = None,
     reference_lines: Sequence[ReferenceLine] = (),
     integer_x: bool = False,
+    time_x: bool = False,
+    cross: float | None = None,
     placeholder: str = "nothing to draw yet",
 ) -> Drawing:
     """Curves over a common x, in exactly ``width`` by ``height`` cells.
@@ -104,6 +117,8 @@ def line_chart(
         x_range: the exact ends of the x axis; None for an end that follows the data and is a round number.
         y_range: values that the y axis must include; it is extended to include all data.
         integer_x: ticks of x at whole numbers only (epochs, ranks).
+        time_x: x is in seconds since 1970 and its ticks are times of day.
+        cross: an x at which a vertical line is drawn.
         placeholder: the sentence shown when there is nothing to draw.
     """
     palette = palette or Palette()
@@ -125,22 +140,31 @@ def line_chart(
     y = y_axis(*_y_extent(curves, references, y_range, log_y), log_y, canvas_height)
     gutter = max(5, *map(len, y.labels)) if with_labels else 0
     left = gutter + with_axes
-    plane = _Plane(left, width - left, canvas_height, x_axis(low, high, log_x, integer_x, width - left), y)
+    plane = _Plane(left, width - left, canvas_height, x_axis(low, high, log_x, integer_x, width - left, time_x), y)
 
     if with_axes:
         _draw_axes(grid, plane, with_labels, palette)
     names = _draw_references(grid, plane, references, log_y, palette.reference)
+    if cross is not None:
+        _draw_cross(grid, plane, scaled(cross, log_x), palette.cross)
+    canvas = Canvas(plane.width, plane.height)
     for curve in curves:
-        _draw_curve(grid, plane, curve)
+        _draw_line(canvas, plane, curve)
+    canvas.lay(grid, left)
+    for curve in curves:
+        _draw_points(grid, plane, curve)
+    for number, curve in enumerate(curves):
+        _draw_signs(grid, plane, curve, number / len(curves))
     if with_labels:
         for row, name in names:
             grid.write_name(row, left, name, palette.reference)
         grid.write_x_name(gutter, x_label, palette.label)
     rows = grid.rows()
     if with_header:
-        legend = [(_SAMPLES[curve.marker], curve.style, curve.name) for curve in curves if curve.name]
+        legend = [(curve.sample, curve.style, curve.name) for curve in curves if curve.name]
         rows.insert(0, header(y_label, legend, width, palette.label))
-    return Drawing(rows, width)
+    x_scale = None if log_x else XScale(left, plane.width, plane.x.low, plane.x.high)
+    return Drawing(rows, width, x_scale)
 
 
 def _curve(series: Series, position: int, palette: Palette, log_x: bool, log_y: bool) -> _Curve:
@@ -153,7 +177,7 @@ def _curve(series: Series, position: int, palette: Palette, log_x: bool, log_y: 
     if log_y:
         y = np.clip(np.log10(y), -DECADES, DECADES)
     marker = series.marker or MARKERS[position % len(MARKERS)]
-    return _Curve(series.name, x, y, palette.style(series.color, position), marker)
+    return _Curve(series.name, x, y, palette.style(series.color, position), marker, series.sign)
 
 
 def _decimated(curve: _Curve, low: float, high: float, columns: int) -> _Curve:
@@ -206,16 +230,48 @@ def _draw_references(
     return names
 
 
-def _draw_curve(grid: Grid, plane: _Plane, curve: _Curve) -> None:
-    """One curve over what is there; a point that is alone is a whole cell, because a dot is easily overlooked."""
+def _draw_cross(grid: Grid, plane: _Plane, x: float, style: str) -> None:
+    """A vertical line, behind the curves."""
+    if plane.x.low <= x <= plane.x.high:
+        column = plane.left + int(0.5 + plane.x.places(x, plane.width))
+        for row in range(plane.height):
+            grid.write(row, column, _CROSS, style)
+
+
+def _draw_signs(grid: Grid, plane: _Plane, curve: _Curve, phase: float) -> None:
+    """The sign of a curve at its end and at a few places, elsewhere on each curve, since ``phase`` differs."""
     import numpy as np
 
-    if not curve.x.size:
+    if not curve.sign or not curve.x.size:
         return
+    every = max(1, plane.width // SIGNS)
+    places = (np.arange(SIGNS) + phase) * every
+    x = plane.x.low + (plane.x.high - plane.x.low) * places / max(1, plane.width - 1)
+    x = np.append(x[(x > curve.x[0]) & (x < curve.x[-1])], curve.x[-1])
+    columns = (plane.x.places(x, plane.width) + 0.5).astype(int)
+    rows = plane.height - 1 - (plane.y.places(np.interp(x, curve.x, curve.y), plane.height) + 0.5).astype(int)
+    for column, row in zip(columns.tolist(), rows.tolist(), strict=True):
+        grid.write(row, plane.left + column, curve.sign, curve.style)
+
+
+def _has_points(plane: _Plane, curve: _Curve) -> bool:
+    """Whether a curve is drawn as points: a line that is not longer than a cell is easily overlooked."""
+    import numpy as np
+
+    if curve.marker == "points" or not curve.x.size:
+        return True
     x, y = plane.dots(curve.x, curve.y)
-    if curve.marker == "points" or (np.ptp(x) < COLUMNS and np.ptp(y) < ROWS):
+    return bool(np.ptp(x) < COLUMNS and np.ptp(y) < ROWS)
+
+
+def _draw_line(canvas: Canvas, plane: _Plane, curve: _Curve) -> None:
+    if not _has_points(plane, curve):
+        canvas.draw(strokes(*plane.dots(curve.x, curve.y), curve.marker, COLUMNS * plane.width), curve.style)
+
+
+def _draw_points(grid: Grid, plane: _Plane, curve: _Curve) -> None:
+    """The points of a curve, each a whole cell; over the lines."""
+    if curve.x.size and _has_points(plane, curve):
+        x, y = plane.dots(curve.x, curve.y)
         for column, row in zip((x // COLUMNS).astype(int).tolist(), (y // ROWS).astype(int).tolist(), strict=True):
             grid.write(row, plane.left + column, _POINT, curve.style)
-    else:
-        line = strokes(x, y, curve.marker, COLUMNS * plane.width)
-        grid.lay(braille(line, plane.width, plane.height), plane.left, curve.style)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Sequence
 
@@ -150,3 +151,35 @@ def count_labels(ticks: Sequence[float], cells: int) -> list[str]:
         if sum(len(label) + 2 for label in labels) <= cells:
             return labels
     return tick_labels(ticks)
+
+
+_DAY = 86_400
+_CLOCK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
+
+
+def time_ticks(low: float, high: float, most: int) -> list[float]:
+    """About ``most`` round times at most, from ``low`` to ``high`` in seconds since 1970, in this machine's zone."""
+    wanted = (high - low) / max(1, most)
+    step = next((step for step in _CLOCK_STEPS if step >= wanted), 0) or _DAY * math.ceil(wanted / _DAY)
+    try:
+        zone = datetime.datetime.fromtimestamp(low).astimezone().utcoffset()
+    except (ValueError, OverflowError, OSError):  # the year 1 or 10,000
+        return [low]
+    offset = zone.total_seconds() if zone is not None else 0.0
+    first, last = math.ceil((low + offset) / step), math.floor((high + offset) / step)
+    return [index * step - offset for index in range(first, last + 1)] or [low]
+
+
+def time_labels(ticks: Sequence[float]) -> list[str]:
+    """``14:05``, with seconds if the ticks need them; the date at the first tick of each day."""
+    labels: list[str] = []
+    day: datetime.date | None = None
+    form = "%H:%M:%S" if any(tick % 60 for tick in ticks) else "%H:%M"
+    for tick in ticks:
+        try:
+            moment = datetime.datetime.fromtimestamp(tick)
+        except (ValueError, OverflowError, OSError):
+            return ["" for _ in ticks]
+        is_new, day = moment.date() != day, moment.date()
+        labels.append(moment.strftime("%m-%d" if is_new and len(labels) else form))
+    return labels

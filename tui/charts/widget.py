@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from textual.geometry import Region, Size
-from textual.reactive import reactive
 from textual.strip import Strip
 from textual.visual import Visual
 from textual.widget import Widget
 
-from tui.charts import Curve, Drawing, Marker, ReferenceLine, Series, blank, line_chart
-from tui.charts.ticks import linear_range
+from tui.charts import Drawing, blank
 from tui.scheduling import schedule
 
 if TYPE_CHECKING:
     from textual.theme import Theme
+
+    from tui.charts.axis import XScale
 
 Draw: TypeAlias = Callable[[int, int], Drawing]
 """Returns the drawing for a width and a height."""
@@ -54,6 +53,11 @@ class Chart(Widget):
     def draw(self, width: int, height: int) -> Drawing:
         """The drawing in exactly this size."""
         return self._draw(width, height) if self._draw is not None else blank(width, height)
+
+    @property
+    def x_scale(self) -> XScale | None:
+        """Where x is on the drawing that is shown."""
+        return self._drawing.x_scale if self._drawing is not None else None
 
     def invalidate(self, at_once: bool = False) -> None:
         """Schedule a redraw because the data changed. ``at_once`` if a person waits for it, as after a key."""
@@ -137,85 +141,3 @@ def changed_regions(before: Drawing, after: Drawing) -> list[Region]:
         if differing:
             regions.append(Region(differing[0], y, differing[-1] + 1 - differing[0], 1))
     return regions
-
-
-@dataclass(frozen=True, eq=False)
-class LiveSeries:
-    """A ``Series`` whose points are read from a ``Curve`` each time the chart is drawn."""
-
-    name: str
-    curve: Curve
-    color: int | str | None = None
-    marker: Marker | None = None
-
-    def points(self, since: float | None) -> Series:
-        """The series as it is now, from ``since`` on."""
-        return Series(self.name, *self.curve.points(since), self.color, self.marker)
-
-
-class CurveChart(Chart):
-    """Curves over epochs: perplexity in training and on held-out text, with reference lines.
-
-    The x axis extends to the end of the run if that is known, else to a round number beyond the latest point, so that
-    a new point changes a few cells and not the whole picture. Each change is drawn after the pending messages: whoever
-    sets ``series`` decides how often.
-    """
-
-    series: reactive[tuple[LiveSeries, ...]] = reactive((), repaint=False, always_update=True)
-    """What is drawn. Set it again after a curve has grown."""
-    references: reactive[tuple[ReferenceLine, ...]] = reactive((), repaint=False)
-    """Horizontal lines."""
-    end: reactive[float | None] = reactive(None, repaint=False)
-    """The epoch that the x axis includes; None if the end of the run is not known."""
-    log_y: reactive[bool] = reactive(True, repaint=False)
-    """Logarithmic y axis."""
-    window: reactive[int | None] = reactive(None, repaint=False)
-    """Number of latest epochs that are shown; None for all."""
-
-    def __init__(
-        self,
-        *,
-        x_label: str = "epoch",
-        y_label: str = "perplexity",
-        placeholder: str = "no epoch yet",
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.x_label = x_label
-        self.y_label = y_label
-        self.placeholder = placeholder
-
-    def _changed(self) -> None:
-        self.invalidate(at_once=True)
-
-    watch_series = watch_references = watch_end = watch_log_y = watch_window = _changed
-
-    def draw(self, width: int, height: int) -> Drawing:
-        """The curves with the points that they have now."""
-        low, high = self._x_range(max((one.curve.latest for one in self.series), default=0.0))
-        near = self.window is not None
-        references = [replace(line, stretch=line.stretch and self.log_y and not near) for line in self.references]
-        title = self.y_label + (", log scale" if self.log_y else "")
-        return line_chart(
-            [one.points(low if near else None) for one in self.series],
-            width=width,
-            height=height,
-            log_y=self.log_y,
-            x_label=self.x_label,
-            y_label=f"{title}, last {self.window:,}" if self.window is not None else title,
-            x_range=(low, high),
-            y_range=(1.0, None) if self.log_y and not near else None,
-            reference_lines=references,
-            integer_x=True,
-            placeholder=self.placeholder,
-        )
-
-    def _x_range(self, latest: float) -> tuple[float, float]:
-        """The ends of the x axis. They change seldom, because the whole picture changes with them."""
-        if self.window is not None:
-            step = max(1, self.window // 10)
-            high = max(float(self.window), math.ceil(latest / step) * step)
-            return high - self.window, high
-        if self.end is not None and self.end >= latest:
-            return 0.0, max(1.0, self.end)
-        return 0.0, max(10.0, linear_range(0.0, latest)[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from core.events import (
     BudgetFitted,
     EpochFinished,
     Event,
+    Measured,
     RunResumed,
     SampleWritten,
     SettingChanged,
@@ -35,6 +36,8 @@ KEPT_SAMPLES = 100
 KEPT_EPOCHS = 60
 # The pace of one epoch is noisy; the mean over this many is steady and still follows a change.
 SMOOTHED_EPOCHS = 8
+EPOCH_FIGURES = ("gradient_norm", "learning_rate", "tokens_per_second", "clipped", "seconds")
+MEASURED_FIGURES = ("gradient_factor", "saturated")
 
 
 class WatchedRun:
@@ -42,6 +45,8 @@ class WatchedRun:
 
     ``best`` is the epoch with the lowest held-out perplexity, and that perplexity; ``baselines`` are the perplexities
     of n-gram models on the text that ``baselines_on`` names.
+
+    ``figures`` are the curves of the other figures of an epoch, by their names in the journal; some stay empty.
 
     ``losses`` are the training and held-out curves in nats if a perplexity is beyond floating point; otherwise None.
 
@@ -66,6 +71,7 @@ class WatchedRun:
         self.training = Curve()
         self.held_out = Curve()
         self.losses: tuple[Curve, Curve] | None = None
+        self.figures = {name: Curve() for name in (*EPOCH_FIGURES[:3], *MEASURED_FIGURES, *EPOCH_FIGURES[3:])}
         self.epochs: deque[EpochFinished] = deque(maxlen=KEPT_EPOCHS)
         self.samples: deque[SampleWritten] = deque(maxlen=KEPT_SAMPLES)
         self.step: StepFinished | None = None
@@ -96,6 +102,7 @@ class WatchedRun:
     def apply(self, events: Iterable[Event]) -> None:
         """Apply events of the journal, oldest first."""
         new: list[EpochFinished] = []
+        measured: list[Measured] = []
         for event in events:
             match event:
                 case EpochFinished():
@@ -104,6 +111,8 @@ class WatchedRun:
                 case SampleWritten():
                     self.samples.append(event)
                     self.sample_version += 1
+                case Measured():
+                    measured.append(event)
                 case StateChanged():
                     self.apply_state(event.state, event.message)
                 case SettingChanged():
@@ -114,13 +123,13 @@ class WatchedRun:
                 case StepFinished():
                     self.step = event
                 case RunResumed():
-                    self._add(new)
-                    new = []
+                    self._add(new, measured)
+                    new, measured = [], []
                     self._undo(event.epoch)
                     self._resume_patience(event)
                 case _:
                     pass
-        self._add(new)
+        self._add(new, measured)
 
     def apply_state(self, state: str, message: str = "") -> None:
         """Set the state of the run."""
@@ -150,24 +159,36 @@ class WatchedRun:
         elif name == "num_epochs":
             self.num_epochs, self.fit, self._has_budget = int(value), None, False
 
-    def _add(self, epochs: list[EpochFinished]) -> None:
+    def _add(self, epochs: list[EpochFinished], measured: list[Measured]) -> None:
+        if measured:
+            self._add_figures(MEASURED_FIGURES, measured)
         if not epochs:
             return
         numbers = [epoch.epoch for epoch in epochs]
         self._add_losses(epochs)
         self.training.extend(numbers, [epoch.perplexity for epoch in epochs])
+        self._add_figures(EPOCH_FIGURES, epochs)
         if any(epoch.validation_perplexity is not None for epoch in epochs):
-            measured = [
+            held_out = [
                 (epoch.epoch, epoch.validation_perplexity)
                 for epoch in epochs
                 if epoch.validation_perplexity is not None
             ]
-            self.held_out.extend([epoch for epoch, _ in measured], [perplexity for _, perplexity in measured])
-            self._note_best(measured)
+            self.held_out.extend([epoch for epoch, _ in held_out], [perplexity for _, perplexity in held_out])
+            self._note_best(held_out)
         self.epochs.extend(epochs)
         self.step = None
         self._epoch_began = time.monotonic()
         self.curve_version += 1
+
+    def _add_figures(self, names: Iterable[str], events: Sequence[EpochFinished | Measured]) -> None:
+        import numpy as np
+
+        numbers = [event.epoch for event in events]
+        for name in names:
+            values = np.array([getattr(event, name) for event in events], np.float64)  # None becomes NaN
+            if not np.isnan(values).all():
+                self.figures[name].extend(numbers, values)
 
     def _add_losses(self, epochs: list[EpochFinished]) -> None:
         """Record the losses, from the first perplexity that is beyond floating point."""
@@ -198,7 +219,7 @@ class WatchedRun:
         """Remove what is later than epoch ``last``: no checkpoint has it, so it will be trained again."""
         if self.epoch <= last:
             return
-        for curve in (self.training, self.held_out, *(self.losses or ())):
+        for curve in (self.training, self.held_out, *self.figures.values(), *(self.losses or ())):
             x, y = curve.points()
             keep = x <= last
             curve.clear()

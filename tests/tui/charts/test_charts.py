@@ -6,6 +6,7 @@ import itertools
 import math
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,11 +141,16 @@ def test_a_peak_among_a_hundred_thousand_points_is_drawn() -> None:
     assert highest <= 1
 
 
+def pictured(cells: Any) -> list[str]:
+    """Cells of dots as lines of braille."""
+    return ["".join(chr(0x2800 + bits) for bits in row) for row in cells.tolist()]
+
+
 def test_a_line_is_drawn_dot_by_dot() -> None:
     x, y = np.array([0.5, 3.5]), np.array([3.5, 0.5])
-    assert braille(strokes(x, y, "solid", 4), 2, 1) == ["⡠⠊"]
+    assert pictured(braille(strokes(x, y, "solid", 4), 2, 1)) == ["⡠⠊"]
     corner = strokes(np.array([0.0, 0.0, 39.0]), np.array([7.0, 0.0, 0.0]), "dashed", 40)  # six dots on, four off
-    assert braille(corner, 20, 2) == ["⡄⠈⠉⠉⠁⠀⠈⠉⠉⠁⠀⠈⠉⠉⠁⠀⠈⠉⠉⠁", "⡇" + "⠀" * 19]
+    assert pictured(braille(corner, 20, 2)) == ["⡄⠈⠉⠉⠁⠀⠈⠉⠉⠁⠀⠈⠉⠉⠁⠀⠈⠉⠉⠁", "⡇" + "⠀" * 19]
 
 
 def test_series_differ_without_colour() -> None:

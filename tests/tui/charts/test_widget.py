@@ -7,7 +7,8 @@ from textual.geometry import Region
 
 from tui.charts import Curve, Drawing, ReferenceLine
 from tui.charts import widget as chart_module
-from tui.charts.widget import Chart, CurveChart, LiveSeries, changed_regions
+from tui.charts.curve_chart import CurveChart, LiveSeries
+from tui.charts.widget import Chart, changed_regions
 
 
 class Counter:

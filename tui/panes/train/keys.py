@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+from tui.charts.explorer import explorer_keys
 from tui.panes.train.plan import Plan
 
 KEYS: list[BindingType] = [
@@ -25,9 +26,14 @@ KEYS: list[BindingType] = [
             id="train.new"),
     Binding("i", "about", "About", tooltip="About the preset: source, published beside measured, traps", show=False,
             id="train.about"),
-    Binding("l", "log", "Log", tooltip="Logarithmic or linear perplexity", show=False, id="train.log"),
-    Binding("w", "window", "Window", tooltip="All epochs, or the last 200, 50, 20", show=False, id="train.window"),
-    Binding("escape", "curve", "Curve", tooltip="Back to the curve", show=False, id="train.curve"),
+    Binding("m", "figure", "Figure", tooltip="Chart: the next figure: perplexity, loss, gradient norm, learning rate, "
+            "tokens/s, …", show=False, id="train.figure"),
+    Binding("o", "smooth", "Smooth", tooltip="Chart: smooth the curve, or smooth it more", show=False,
+            id="train.smooth"),
+    Binding("l", "log", "Log", tooltip="Chart: logarithmic or linear", show=False, id="train.log"),
+    Binding("w", "window", "Window", tooltip="Chart: all epochs, the last 200, 50, 20", show=False, id="train.window"),
+    *explorer_keys("train"),
+    Binding("escape", "curve", "Curve", tooltip="Back to the curve; hide its crosshair", show=False, id="train.curve"),
 ]  # fmt: skip
 
 LABELS: dict[Plan, str] = {

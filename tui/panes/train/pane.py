@@ -345,6 +345,15 @@ class TrainPane(TrainParts):
         self.view.next_window()
         host(self).remember(window=self.view.window)
 
+    def action_explore(self, move: str) -> None:
+        self.view.chart.explore(move)
+
+    def action_figure(self) -> None:
+        self.view.next_figure()
+
+    def action_smooth(self) -> None:
+        self.view.next_smoothing()
+
     def action_new_run(self) -> None:
         """Prepare a new run with the settings of the form. The open run is unchanged, and continues if it trains."""
         run, config = self.run, self.form.value

@@ -9,7 +9,9 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -17,11 +19,11 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from core.events import State
-from core.units import loss_text, perplexity_text
-from tui.charts import Curve, ReferenceLine
-from tui.charts.widget import CurveChart, LiveSeries
+from tui.charts.curve_chart import CurveChart
+from tui.charts.explorer import Explorer
 from tui.engines.watched_run import OPENING, WatchedRun
 from tui.panes.train.comparison import Comparison, preset_of
+from tui.panes.train.curves import ON_BOTH_TEXTS, PERPLEXITY, SMALL, SMOOTHINGS, figures_of, is_log, show_figure
 from tui.panes.train.epochs import EpochTable
 from tui.panes.train.figures import Figures
 from tui.panes.train.interpretation import nothing_written_words
@@ -39,7 +41,6 @@ from tui.text.safe import shown_text
 # from the training, and a number that appears twice must be the same in both places.
 PAINT_SECONDS = 0.5
 WRITING_SECONDS = 1.5  # between two changes of the samples, which must stay long enough to be read
-ROOM_FOR_BASELINES = 16  # lines of chart below which n-gram lines would only be in the way
 WINDOWS = (0, 200, 50, 20)  # number of latest epochs in the chart; 0 shows all
 WELCOME = Content.from_markup(
     "No run is open.\n\n"
@@ -83,6 +84,10 @@ class RunView(LitVertical):
     """Whether the y axis is logarithmic."""
     window: reactive[int] = reactive(0, init=False)
     """Number of latest epochs in the chart; 0 shows all."""
+    figure: reactive[str] = reactive(PERPLEXITY, init=False)
+    """What the large chart shows; see ``figures_of``."""
+    smoothing: reactive[float] = reactive(0.0, init=False)
+    """The weight of the moving average that is drawn; 0 for none."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -100,6 +105,9 @@ class RunView(LitVertical):
             yield Static("", id="pending", markup=False)
             yield Static(WELCOME, id="welcome", classes="notice")
             yield CurveChart(id="curve")
+            with Horizontal(id="small-charts"):
+                for _ in range(SMALL):
+                    yield CurveChart(classes="small")
             yield Figures(id="figures")
             yield Comparison(id="comparison")
         yield FrameEdge("middle", "the model writes", id="writing-edge")
@@ -129,6 +137,7 @@ class RunView(LitVertical):
     def watch_run(self, run: WatchedRun | None) -> None:
         self._run = run
         self._painted = NOTHING_PAINTED
+        self.chart.view = None
         self.query_one(Figures).show(None)
         self.query_one(Samples).show(())
         self.query_one(EpochTable).rows = ()
@@ -171,8 +180,37 @@ class RunView(LitVertical):
     def watch_window(self) -> None:
         self._paint(everything=True)
 
+    def watch_smoothing(self) -> None:
+        self._paint(everything=True)
+
+    def watch_figure(self, figure: str) -> None:
+        self.set_reactive(RunView.log_scale, is_log(figure) or figure == PERPLEXITY)
+        self._paint(everything=True)
+
+    def next_figure(self) -> None:
+        """Show the next figure that the run has."""
+        if self._run is not None:
+            figures = figures_of(self._run)
+            self.figure = figures[(figures.index(self.figure) + 1) % len(figures)]
+
+    def next_smoothing(self) -> None:
+        self.smoothing = SMOOTHINGS[(SMOOTHINGS.index(self.smoothing) + 1) % len(SMOOTHINGS)]
+
+    @property
+    def chart(self) -> CurveChart:
+        """The large chart."""
+        return self.query_one("#curve", CurveChart)
+
+    @on(Explorer.Explored)
+    def _explored(self, event: Explorer.Explored) -> None:
+        """All charts show the same epochs."""
+        event.stop()
+        for chart in self.query(CurveChart):
+            chart.view, chart.cross = event.chart.view, event.chart.cross
+
     def focus_curve(self) -> None:
         """Put the focus where the keys of the pane work."""
+        self.chart.cross = None
         self.query_one(CurvePanel).focus()
 
     def next_window(self) -> None:
@@ -199,6 +237,7 @@ class RunView(LitVertical):
             self._show_waiting(run)
         welcome.display = not has_curve
         self.query_one("#curve").display = has_curve
+        self.query_one("#small-charts").set_class(has_curve, "-there")
         if not has_curve:
             self.query_one(Comparison).display = False
         self._paint(everything=True)
@@ -284,42 +323,16 @@ class RunView(LitVertical):
     def _draw(self, run: WatchedRun) -> None:
         if not len(run.training):
             return
-        chart, in_nats = self.query_one(CurveChart), run.losses is not None
-        chart.log_y, chart.window = self.log_scale, self.window or None
-        chart.y_label = "loss in nats" if in_nats else "perplexity"
-        chart.end = float(run.num_epochs) if run.num_epochs and not run.is_fitting else None
-        chart.references = self._references(run, chart.size.height)
+        chart, figures = self.query_one("#curve", CurveChart), figures_of(run)
+        if self.figure not in figures:
+            self.set_reactive(RunView.figure, figures[0])
+        chart.log_y, chart.window, chart.smoothing = self.log_scale, self.window or None, self.smoothing
+        show_figure(chart, run, self.figure)
         preset = preset_of(run.config)
-        figures = preset.published if preset is not None else {}
-        self.query_one(Comparison).show(figures, run.training)
-        training, held_out = run.losses or (run.training, run.held_out)
-        series = [LiveSeries("training", training, "$accent", "solid")]
-        if len(run.held_out):
-            best = Curve.of([run.best[0]], [_height(run.best[1], in_nats)]) if run.best is not None else Curve()
-            series.append(LiveSeries("held out", held_out, "$secondary", "dashed"))
-            series.append(LiveSeries("best", best, "$text-warning", "points"))
-        if figures:
-            published = Curve.of(list(figures), [_height(value, in_nats) for value in figures.values()])
-            series.append(LiveSeries("published", published, "$success", "points"))
-        chart.series = tuple(series)
-
-    @staticmethod
-    def _references(run: WatchedRun, height: int) -> tuple[ReferenceLine, ...]:
-        """The perplexities of guessing and of n-gram models, on the text that their labels name."""
-        in_nats = run.losses is not None
-        lines = []
-        if run.vocabulary:
-            value = _height(run.vocabulary, in_nats)
-            lines.append(ReferenceLine(value, f"uniform {loss_text(value) if in_nats else f'{run.vocabulary:,}'}"))
-        # A model that sees the answer cannot be compared with them.
-        if height >= ROOM_FOR_BASELINES and not (run.config is not None and run.config.bidirectional):
-            for name, perplexity in run.baselines:
-                value = _height(perplexity, in_nats)
-                shown = loss_text(value) if in_nats else perplexity_text(value)
-                lines.append(ReferenceLine(value, f"{name}, {run.baselines_on} {shown}"))
-        return tuple(lines)
-
-
-def _height(perplexity: float, in_nats: bool) -> float:
-    """The value of a perplexity on the chart: all are drawn as losses if one is beyond floating point."""
-    return math.log(perplexity) if in_nats else float(perplexity)
+        self.query_one(Comparison).show(preset.published if preset is not None else {}, run.training)
+        others = [name for name in figures if name not in ON_BOTH_TEXTS and name != self.figure]
+        for small, name in zip_longest(self.query(".small").results(CurveChart), others[:SMALL]):
+            small.display = name is not None
+            if name is not None:
+                small.log_y, small.window, small.smoothing = is_log(name), self.window or None, self.smoothing
+                show_figure(small, run, name)

@@ -28,7 +28,7 @@ from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_j
 from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
-from tui.charts.widget import CurveChart
+from tui.charts.curve_chart import CurveChart
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.watched_run import WatchedRun
 from tui.forms.field import SettingField

@@ -1,0 +1,89 @@
+"""The charts of the Train pane: figures, smoothing, crosshair and zoom, and several charts where there is room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from core.events import Measured, RunResumed, State, StateChanged
+from core.settings.run_config import RunConfig
+from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
+from tests.tui.parts import train_pane
+from tests.tui.waiting import until
+from tui.app import Playground
+from tui.charts.curve_chart import CurveChart
+from tui.engines.watched_run import WatchedRun
+from tui.panes.train.curves import figures_of
+
+Make = Callable[[], Playground]
+
+
+def trained(saves: Path) -> Path:
+    run = made_run(saves, RunConfig(validation_fraction=0.1), "one")
+    write_journal(run, StateChanged(State.TRAINING, 0), *(scripted_epoch(epoch, 100.0, True) for epoch in range(1, 51)))
+    write_journal(run, Measured(50, 0.9, 0.2), StateChanged(State.STOPPED, 50))
+    return run.path
+
+
+async def test_keys_choose_the_figure_and_read_it(playground: Make, saves: Path) -> None:
+    path = trained(saves)
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(path)
+        chart = app.query_one("#curve", CurveChart)
+        await until(pilot, lambda: chart.display and chart.x_scale and train_pane(app).run.epoch == 50)
+
+        def heading() -> str:
+            return chart.render_line(0).text
+
+        await until(pilot, lambda: heading().startswith("perplexity, log scale"))
+        await pilot.press("right", "ctrl+right")
+        await until(pilot, lambda: heading().startswith("epoch ") and "held out" in heading())
+        await pilot.press("escape")
+        await until(pilot, lambda: chart.cross is None)
+        seen = []
+        for _ in figures_of(train_pane(app).run):
+            seen.append(heading().split("  ")[0])
+            await pilot.press("m")
+            await pilot.pause(0.05)
+        assert seen == [
+            "perplexity, log scale", "loss in nats", "loss in bits", "gradient norm, log scale", "learning rate",
+            "tokens/s", "gradient's factor through time", "share of units saturated", "seconds per epoch",
+        ]  # fmt: skip
+        await until(pilot, lambda: heading().startswith("perplexity, log scale"))
+        await pilot.press("o", "up")
+        await until(pilot, lambda: "smoothed 0.6" in heading() and chart.view == (62.5, 187.5))
+        await pilot.press("home")
+        await until(pilot, lambda: chart.view is None)
+
+
+async def test_a_large_screen_has_several_charts_of_the_same_epochs(playground: Make, saves: Path) -> None:
+    path = trained(saves)
+    app = playground()
+    async with app.run_test(size=(200, 60)) as pilot:
+        await app.open_run(path)
+        small = list(app.query(".small").results(CurveChart))
+        await until(pilot, lambda: all(chart.x_scale for chart in small))
+        titles = [chart.render_line(0).text.split(",")[0].strip() for chart in small]
+        assert titles == ["gradient norm", "learning rate", "tokens/s", "gradient's factor through time"]
+        await pilot.press("right", "up")
+        charts = list(app.query(CurveChart))
+        await until(pilot, lambda: all(chart.view and chart.cross == charts[0].cross for chart in charts))
+        small[1].explore("whole")
+        await until(pilot, lambda: not any(chart.view for chart in charts))
+        await pilot.press("home", "m", "m", "m")
+        await until(pilot, lambda: small[0].render_line(0).text.startswith(("learning rate", "epoch")))
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: not any(chart.is_on_screen for chart in small))
+
+
+def test_figures_are_undone_by_a_resume() -> None:
+    run = WatchedRun(Path("one"))
+    run.apply([*(scripted_epoch(epoch, rate=10.0 * epoch) for epoch in range(1, 6)), Measured(4, None, 0.5)])
+    assert figures_of(run)[3:] == ["gradient_norm", "learning_rate", "tokens_per_second", "saturated", "seconds"]
+    assert "clipped" not in figures_of(run), "nothing was clipped"
+    run.apply([RunResumed(2, 0), scripted_epoch(3, rate=7.0)])
+    assert run.figures["learning_rate"].points()[1].tolist() == [10.0, 20.0, 7.0]
+    assert not len(run.figures["saturated"].points()[0])
+    assert math.isclose(run.figures["seconds"].points()[1].sum(), 3 * 0.125)

@@ -1,0 +1,149 @@
+"""The chart of a run that is watched: figures over epochs, live, with reference lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from textual.reactive import reactive
+
+from tui.charts import Curve, Drawing, Marker, ReferenceLine, Series, line_chart
+from tui.charts.explorer import Explorer, Range
+from tui.charts.ticks import linear_range
+
+
+@dataclass(frozen=True, eq=False)
+class LiveSeries:
+    """A ``Series`` whose points are read from a ``Curve`` each time the chart is drawn."""
+
+    name: str
+    curve: Curve
+    color: int | str | None = None
+    marker: Marker | None = None
+
+    change: Callable[[float], float] | None = None
+    """What is drawn of each value; None for the values themselves."""
+
+    def points(self, since: float | None) -> Series:
+        """The series as it is now, from ``since`` on."""
+        x, y = self.curve.points(since)
+        heights = [self.change(value) if value > 0 else math.nan for value in y.tolist()] if self.change else y
+        return Series(self.name, x, heights, self.color, self.marker)
+
+
+class CurveChart(Explorer):
+    """Curves over epochs, as of the perplexity in training and on held-out text, with reference lines.
+
+    The x axis extends to the end of the run if that is known, else to a round number beyond the latest point, so that
+    a new point changes a few cells and not the whole picture. Each change is drawn after the pending messages: whoever
+    sets ``series`` decides how often.
+    """
+
+    series: reactive[tuple[LiveSeries, ...]] = reactive((), repaint=False, always_update=True)
+    """What is drawn. Set it again after a curve has grown."""
+    references: reactive[tuple[ReferenceLine, ...]] = reactive((), repaint=False)
+    """Horizontal lines."""
+    end: reactive[float | None] = reactive(None, repaint=False)
+    """The epoch that the x axis includes; None if the end of the run is not known."""
+    log_y: reactive[bool] = reactive(True, repaint=False)
+    """Logarithmic y axis."""
+    least_y: reactive[float | None] = reactive(1.0, repaint=False)
+    """A value that a logarithmic y axis includes while the whole curve is shown; a perplexity is at least 1."""
+    window: reactive[int | None] = reactive(None, repaint=False)
+    """Number of latest epochs that are shown; None for all."""
+    smoothing: reactive[float] = reactive(0.0, repaint=False)
+    """The weight of the moving average that is drawn over the dimmed curve; 0 for none."""
+
+    def __init__(
+        self,
+        *,
+        x_label: str = "epoch",
+        y_label: str = "perplexity",
+        placeholder: str = "no epoch yet",
+        value_text: Callable[[float], str] = "{:.4g}".format,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.x_label = x_label
+        self.y_label = y_label
+        self.placeholder = placeholder
+        self.value_text = value_text
+
+    def _changed(self) -> None:
+        self.invalidate(at_once=True)
+
+    watch_series = watch_references = watch_end = watch_log_y = watch_least_y = watch_smoothing = _changed
+
+    def watch_window(self) -> None:
+        self.view = None
+        self._changed()
+
+    def whole(self) -> Range:
+        """All epochs, or the latest ones; the ends change seldom, because the whole picture changes with them."""
+        latest = max((one.curve.latest for one in self.series), default=0.0)
+        if self.window is not None:
+            step = max(1, self.window // 10)
+            high = max(float(self.window), math.ceil(latest / step) * step)
+            return high - self.window, high
+        if self.end is not None and self.end >= latest:
+            return 0.0, max(1.0, self.end)
+        return 0.0, max(10.0, linear_range(0.0, latest)[1])
+
+    def draw(self, width: int, height: int) -> Drawing:
+        """The curves with the points that they have now."""
+        low, high = self.view or self.whole()
+        near = self.window is not None or self.view is not None
+        references = [replace(line, stretch=line.stretch and self.log_y and not near) for line in self.references]
+        shown = [one.points(low if near and not self.smoothing else None) for one in self.series]
+        title, shown = (self._title(), shown) if self.cross is None else self._read(shown, self.cross)
+        series = [part for one in shown for part in self._smoothed(one)] if self.smoothing else shown
+        return line_chart(
+            series,
+            width=width,
+            height=height,
+            log_y=self.log_y,
+            x_label=self.x_label,
+            y_label=title,
+            x_range=(low, high),
+            y_range=(self.least_y, None) if self.log_y and not near else None,
+            reference_lines=references,
+            integer_x=True,
+            cross=self.cross,
+            placeholder=self.placeholder,
+        )
+
+    def _smoothed(self, one: Series) -> list[Series]:
+        """A curve, dimmed and without its name, and its moving average."""
+        if one.marker == "points":
+            return [one]
+        from core.runs.comparison import smoothed
+        from tui.charts.curve import finite_points
+
+        x, y = finite_points(one.x, one.y)
+        raw = replace(one, name="", color=f"{one.color} 35%" if isinstance(one.color, str) else one.color)
+        return [raw, replace(one, x=x, y=smoothed(x, y, self.smoothing))]
+
+    def _title(self) -> str:
+        """What the y axis is."""
+        title = self.y_label + (", log scale" if self.log_y else "")
+        title += f", last {self.window:,}" if self.window is not None and self.view is None else ""
+        return title + (f", smoothed {self.smoothing:g}" if self.smoothing else "")
+
+    def _read(self, shown: Sequence[Series], cross: float) -> tuple[str, list[Series]]:
+        """What the curves have at the crosshair: the title, and the curves with their values in the legend."""
+        from tui.charts.levels import Levels
+
+        epoch, read, title = round(cross), [], f"{self.x_label} {round(cross):,}"
+        for one in shown:
+            point = Levels(one.x, one.y).nearest(epoch) if one.marker != "points" else None
+            words = self.value_text(point[1]) if point is not None else "–"
+            if one.marker == "points":
+                read.append(replace(one, name=""))
+            elif one.name:
+                read.append(replace(one, name=f"{one.name} {words}"))
+            else:  # a single curve, which the axis names
+                title = f"{self.y_label} {words}"
+                read.append(one)
+        return title, read
