@@ -34,6 +34,8 @@ LARGEST_FILE = 1 << 28
 # Two changes within the resolution of a file system's clock look the same: a reading is trusted once its files are
 # this much older than it. The coarsest clock in use, that of FAT, has two seconds.
 SETTLED_NANOSECONDS = 2_000_000_000
+# Seconds of the processor after which a thread that reads many runs lets another one look at what is known.
+LONGEST_HOLD = 0.25
 # After this many seconds the unfinished file of another process is taken for one that a crash has left.
 LONGEST_WRITING = 60.0
 # What changes in place, or is replaced. The other files of a run are only made and removed, which changes the folder.
@@ -74,7 +76,7 @@ class Summaries:
         self._names: list[str] = []
         self._place = 0  # in ``_names``: where the next ``look`` continues
         self._folder: Stamp = ()
-        self._is_loaded = False
+        self._is_loaded = self._has_changed = False
         self._unsaved: set[str] = set()
 
     def look(self, seconds: float = math.inf, first: Iterable[str] = ()) -> tuple[RunSummary, ...]:
@@ -84,27 +86,46 @@ class Summaries:
         not been read at all. The runs that are being trained and those called ``first`` are always looked at. Folders
         without any file of a run are ignored.
         """
+        until = time.thread_time() + seconds
         with self._lock:
-            until = time.thread_time() + seconds
-            if not self._is_loaded:
-                self._is_loaded = True
-                self._load()
-            changed = self._list_names()
-            soon = [name for name in dict.fromkeys((*self._working, *first)) if name in self._entries]
-            changed |= any([self._check(name) for name in soon])
-            for _ in range(len(self._names)):
-                self._place = (self._place + 1) % len(self._names)
-                changed |= self._check(self._names[self._place])
-                if time.thread_time() >= until:
-                    break
-            self.unread = sum(name not in self._entries for name in self._names) if seconds < math.inf else 0
-            if changed:
-                order = sorted(self._now, key=lambda name: self._entries[name].order, reverse=True)
-                self._sorted = tuple(self._now[name] for name in order)
-            if not self.unread and len(self._now) >= FEWEST_KEPT and len(self._unsaved) * 50 >= len(self._now):
-                with contextlib.suppress(OSError):
-                    self._save()
-            return self._sorted
+            queue = self._queue(first)
+        looked = 0
+        while True:
+            with self._lock:
+                pause = min(until, time.thread_time() + LONGEST_HOLD)
+                while looked < len(queue):
+                    self._check(queue[looked])
+                    looked += 1
+                    if time.thread_time() >= pause:
+                        break
+                if looked >= len(queue) or time.thread_time() >= until:
+                    self._place += looked
+                    self._finish()
+                    return self._sorted
+            time.sleep(0.001)  # a thread that waits for the lock has its turn
+
+    def _queue(self, first: Iterable[str]) -> list[str]:
+        """Look at the most important runs; return the names of all, beginning where the last look ended."""
+        if not self._is_loaded:
+            self._is_loaded = True
+            self._load()
+        self._has_changed |= self._list_names()
+        for name in dict.fromkeys((*self._working, *first)):
+            if name in self._entries:
+                self._check(name)
+        place = self._place % max(1, len(self._names))
+        return self._names[place:] + self._names[:place]
+
+    def _finish(self) -> None:
+        """Sort what is known, and keep it if that is worth a file."""
+        self.unread = sum(name not in self._entries for name in self._names)
+        if self._has_changed:
+            order = sorted(self._now, key=lambda name: self._entries[name].order, reverse=True)
+            self._sorted = tuple(self._now[name] for name in order)
+            self._has_changed = False
+        if not self.unread and len(self._now) >= FEWEST_KEPT and len(self._unsaved) * 50 >= len(self._now):
+            with contextlib.suppress(OSError):
+                self._save()
 
     def _list_names(self) -> bool:
         """Read the names of the folders, if they may have changed; whether one has gone."""
@@ -118,7 +139,7 @@ class Summaries:
         self._folder = stamp if _is_settled(stamp) else ()
         # Those that were never read come first: the next look begins with them.
         self._names = sorted(names, key=self._entries.__contains__)
-        self._place = -1
+        self._place = 0
         gone = self._entries.keys() - set(names)
         for name in gone:
             self._unsaved.add(name)
@@ -127,8 +148,8 @@ class Summaries:
             self._working.discard(name)
         return bool(gone)
 
-    def _check(self, name: str) -> bool:
-        """Read a run again if its files have changed; whether its summary has."""
+    def _check(self, name: str) -> None:
+        """Read a run again if its files have changed."""
         path = f"{self.saves}/{name}"
         stamp = _stamp_of(path, _FILES)
         entry = self._entries.get(name)
@@ -145,12 +166,12 @@ class Summaries:
         else:
             self._working.add(name)
         if now == self._now.get(name):
-            return False
+            return
+        self._has_changed = True
         if now is None:
             self._now.pop(name)
         else:
             self._now[name] = now
-        return True
 
     # ------------------------------------------------------------------ the file
 

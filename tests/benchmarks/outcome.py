@@ -9,16 +9,20 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Effort:
-    """How long it all takes: ``seconds`` of watching, ``rounds`` of alternating, ``keys`` pressed, ``epochs`` kept."""
+    """How long it all takes: ``seconds`` of watching, ``rounds`` of alternating, ``keys`` pressed, ``epochs`` kept.
+
+    ``runs`` are in a list.
+    """
 
     seconds: float = 60.0
     window: float = 10.0
     rounds: int = 5
     keys: int = 200
     epochs: int = 100_000
+    runs: int = 2_000
 
 
-QUICK = Effort(seconds=4.0, window=4.0, rounds=1, keys=10, epochs=3_000)
+QUICK = Effort(seconds=4.0, window=4.0, rounds=1, keys=10, epochs=3_000, runs=200)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from core.events import EpochFinished, StateChanged
 from core.runs.journal import parsed_line
 from tests.benchmarks.outcome import Effort, Goal, Outcome, Row
 from tests.benchmarks.recorder import PROJECT, Recorder, playground, workplace
+from tests.benchmarks.run_list import run_list
 
 PRESET = "lyrics-scratch-sequential"
 NAME = "measured"
@@ -348,4 +349,5 @@ CASES: dict[str, Callable[[Effort], Outcome]] = {
     "speed-with-inspect": speed_with_inspect,
     "bytes": bytes_per_second,
     "long-journal": long_journal,
+    "run-list": run_list,
 }
