@@ -114,6 +114,8 @@ def gradient_sentence(view: answers.GradientsView) -> str:
     words = f"the gradient halves every {view.half_life:.1f} steps (factor {view.factor:.3f})"
     if view.negligible_after is None:
         return words
+    if not view.is_even:
+        words = f"{words}, averaged over {counted(view.lags[-1], 'step')}"
     return f"{words}: beyond {counted(view.negligible_after, 'step')} less than 1 % is left"
 
 

@@ -7,6 +7,7 @@ imports it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -187,6 +188,13 @@ class GradientsView(InspectionAnswer):
     checkpoint: str = ""
     run: str = ""
     clipping: Clipping | None = None
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the half-life leads to ``negligible_after``: the first steps may lose more than later ones."""
+        if self.half_life is None or self.negligible_after is None:
+            return True
+        return 0.6 < self.negligible_after / (self.half_life * math.log2(100)) < 1.6
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -24,10 +24,10 @@ NAME = "measured"
 RARE = [chr(point) for point in range(0x9B00, 0x9B00 + 600)]
 INSPECT_KEY = "\x1b[15~"  # f5
 LIVE_VIEWS = {
-    "Step": "The model reads", "Gradient": "training cuts it", "Units": "correlation", "Why": "speaks for it",
+    "Step": "The model reads", "Gradient": "cuts it after", "Units": "correlation", "Why": "speaks for it",
     "Tokens": "is read like",
 }  # fmt: skip
-"""The views of Inspect that follow a training, in the order of their keys, each with words that are on its screen."""
+"""The views of Inspect that follow a training, in the order of their tabs, each with words that are on its screen."""
 
 
 def has_all(*words: str) -> Callable[[str], bool]:
@@ -191,8 +191,9 @@ def speed_with_inspect(effort: Effort) -> Outcome:
                     terminal.type(INSPECT_KEY)
                     terminal.wait_screen(has_all("The model reads"))
                     rates = {}
-                    for number, (name, words) in enumerate(LIVE_VIEWS.items(), 1):
-                        terminal.type(str(number))
+                    for name, words in LIVE_VIEWS.items():
+                        if rates:
+                            terminal.type("\t")
                         terminal.wait_screen(has_all(words))
                         time.sleep(1.0)
                         rates[name] = _rate(journal, effort.window)

@@ -86,7 +86,7 @@ async def inspect(pilot: Any) -> None:
 async def inspect_units(pilot: Any) -> None:
     await pilot.press("f9")
     await inspect(pilot)
-    await pilot.press("3")
+    await pilot.press("tab", "tab")
     await holds(pilot, "#inspect-view .inspect-words", "Unit 3")
     view = pilot.app.query_one("#pane-inspect").subject.view
     await until(pilot, lambda: view.answer.activations)

@@ -91,6 +91,11 @@ class Gradient(View[GradientsView]):
             return f"The gradient does not shrink: a step multiplies it by {answer.factor:.3f}; {cut}."
         far = answer.negligible_after
         left = f"beyond {counted(far, 'step')} less than 1 % is left, {cut}" if far is not None else cut
+        if far is not None and not answer.is_even:
+            return (
+                f"Beyond {counted(far, 'step')} less than 1 % of the gradient is left; over all "
+                f"{counted(answer.lags[-1], 'step')} it halves every {_steps(answer.half_life)}; {cut}."
+            )
         if answer.half_life < 1:
             return f"Each step leaves {100 * answer.factor:.0f} % of the gradient: {left}."
         return f"The gradient halves every {_steps(answer.half_life)} steps: {left}."

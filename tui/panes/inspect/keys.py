@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-from tui.panes.inspect.subject import KINDS
-
 KEYS: list[BindingType] = [
-    *(
-        Binding(str(number), f"view({number - 1})", kind.title, show=False, tooltip=f"{kind.title}: {kind.help}")
-        for number, kind in enumerate(KINDS, 1)
-    ),
+    Binding("tab", "view(1)", "View", key_display="⇥", tooltip="The next view; ⇧⇥: the one before"),
+    Binding("shift+tab", "view(-1)", "View before", show=False),
     Binding("right", "token(1)", "Token", key_display="← →", tooltip="The next token, or the one before"),
     Binding("left", "token(-1)", "Token before", show=False),
     Binding("down", "row(1)", "Row", key_display="↑ ↓", tooltip="The next row of the view, or the one before"),

@@ -222,7 +222,7 @@ class InspectPane(Vertical):
         words = " · ".join(part for part in (subject.view.note(), subject.weights_words()) if part)
         self._main.show_state(subject.view.title, words, self._share)
         if beside is not None:
-            self._beside.show_state(f"{subject.views.index(beside) + 1} {beside.title}", beside.note())
+            self._beside.show_state(beside.title, beside.note())
 
     # ------------------------------------------------------------------ keys
 
@@ -263,9 +263,9 @@ class InspectPane(Vertical):
         self.set_class(self.subject.view.colours_text, "-coloured")
         self._acted(True)
 
-    def action_view(self, number: int) -> None:
-        """Show another view."""
-        self.number = number
+    def action_view(self, by: int) -> None:
+        """Show the next view, or the one before."""
+        self.number = (self.number + by) % len(KINDS)
 
     @on(ViewTabs.Clicked)
     def _tab_clicked(self, event: ViewTabs.Clicked) -> None:

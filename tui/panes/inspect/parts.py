@@ -23,7 +23,7 @@ LINE_END = "⏎"
 
 
 class ViewTabs(Widget):
-    """``1 Step  2 Gradient …``: the views by number; a click chooses one."""
+    """``Step  Gradient …``: the titles of the views; a click chooses one."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"view-tabs--chosen"}
     chosen: reactive[int] = reactive(0)
@@ -36,8 +36,8 @@ class ViewTabs(Widget):
 
     def __init__(self, titles: Sequence[str], *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._labels = [f" {number} {title} " for number, title in enumerate(titles, 1)]
-        self.tooltip = "The views; 1 to 6 choose one"
+        self._labels = [f" {title} " for title in titles]
+        self.tooltip = "The views; tab shows the next one"
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """One line."""

@@ -16,6 +16,7 @@ from tests.tui.waiting import until
 from tui.panes.inspect.gradient import Gradient
 from tui.panes.inspect.step import Step
 from tui.panes.inspect.strips import largest, level, strip, summary
+from tui.panes.inspect.subject import KINDS
 from tui.panes.inspect.token_text import TokenText
 from tui.panes.inspect.units import Units
 from tui.panes.inspect.view import Place
@@ -76,10 +77,10 @@ def test_the_colours_of_a_gate_are_around_one_half() -> None:
     assert view.shades().values == {0: -1.0, 1: 0.0, 2: 1.0, 3: 0.5}
 
 
-async def go(pilot: Any, app: Any, number: str, words: str) -> Any:
+async def go(pilot: Any, app: Any, title: str, words: str) -> Any:
     """Open the pane and one of its views."""
     await opened(pilot, app)
-    await pilot.press(number)
+    await pilot.press(*["tab"] * [kind.title for kind in KINDS].index(title))
     await until(pilot, lambda: words in sentence(app))
     return app.pane.subject.view
 
@@ -89,7 +90,7 @@ async def test_the_gradient_and_what_it_is_compared_with(tmp_path: Path) -> None
     app = inspect_app(tmp_path, client)
     other = make_run(tmp_path, "other", epochs=2)
     async with app.run_test(size=(120, 40)) as pilot:
-        view = await go(pilot, app, "2", "halves every 3.1 steps: beyond 21 steps less than 1 % is left")
+        view = await go(pilot, app, "Gradient", "halves every 3.1 steps: beyond 21 steps less than 1 % is left")
         assert "training cuts it after 32 steps" in sentence(app)
         await until(pilot, lambda: view.other is not None)
         assert client.asked[-1] == {"view": "gradients", "at": 2, "checkpoint": "first"}
@@ -122,7 +123,7 @@ async def test_the_units_colour_the_text(tmp_path: Path) -> None:
     client = InspectClient()
     app = inspect_app(tmp_path, client)
     async with app.run_test(size=(120, 40)) as pilot:
-        view = await go(pilot, app, "3", "Unit 3 rises with ‘position in the line’: correlation +0.90")
+        view = await go(pilot, app, "Units", "Unit 3 rises with ‘position in the line’: correlation +0.90")
         await until(pilot, lambda: client.asked[-1] == {"view": "units", "unit": 3} and view.answer.unit == 3)
         assert "1 of 4 units are dead" in sentence(app) and "dead" in picture(app)
         text = app.query_one(TokenText)
@@ -151,7 +152,9 @@ async def test_why_and_why_not_another_one(tmp_path: Path) -> None:
     client = InspectClient()
     app = inspect_app(tmp_path, client)
     async with app.run_test(size=(80, 24)) as pilot:
-        view = await go(pilot, app, "4", "Why ‘了’ here, with 12.5 %? ‘分’ 2 steps before speaks for it most (+75.0 %)")
+        view = await go(
+            pilot, app, "Why", "Why ‘了’ here, with 12.5 %? ‘分’ 2 steps before speaks for it most (+75.0 %)"
+        )
         assert "‘开’ 1 step before against it (-25.0 %)" in sentence(app)
         assert view.shades().values == {0: 0.75, 1: -0.25}
         await pilot.press("down", "enter")
@@ -167,7 +170,7 @@ async def test_the_plane_of_tokens(tmp_path: Path) -> None:
     client = InspectClient()
     app = inspect_app(tmp_path, client)
     async with app.run_test(size=(120, 40)) as pilot:
-        view = await go(pilot, app, "5", "‘了’ is read like ‘分’ (cosine 0.90)")
+        view = await go(pilot, app, "Tokens", "‘了’ is read like ‘分’ (cosine 0.90)")
         assert "60 % of the variance of the input vectors" in sentence(app)
         everything = picture(app)
         assert all(token in everything for token in "分开了很久我还在原地") and "CJK" in everything
@@ -189,12 +192,12 @@ async def test_parity_is_asked_for_once(tmp_path: Path) -> None:
     client = InspectClient()
     app = inspect_app(tmp_path, client)
     async with app.run_test(size=(80, 24)) as pilot:
-        await go(pilot, app, "6", "Both compute the same: they differ by at most 1.0e-06")
+        await go(pilot, app, "Parity", "Both compute the same: they differ by at most 1.0e-06")
         assert "scratch is 2.0 times as fast as torch.nn" in sentence(app)
         assert "equal in 6 digits" in picture(app) and "bias" in picture(app)
-        await pilot.press("right", "1")
+        await pilot.press("right", "tab")
         await until(pilot, lambda: "The model reads" in sentence(app))
-        await pilot.press("6")
+        await pilot.press("shift+tab")
         await until(pilot, lambda: "Both compute" in sentence(app))
         assert client.views().count("parity") == 1
 
@@ -203,8 +206,8 @@ async def test_every_view_fits_every_size(tmp_path: Path) -> None:
     app = inspect_app(tmp_path, InspectClient())
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
-        for number in range(6):
-            await pilot.press(str(number + 1))
+        for _ in KINDS:
+            await pilot.press("tab")
             view = app.pane.subject.view
             await until(pilot, lambda view=view: view.answer is not None)
             for size in SIZES:
