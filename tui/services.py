@@ -45,8 +45,8 @@ class Engines(Protocol):
     def ready(self) -> bool:
         """Whether a standby engine has finished its imports."""
 
-    async def create(self, config: RunConfig) -> Path:
-        """Create a run and return its folder. Raises RunError, EngineError."""
+    async def create(self, config: RunConfig, name: str | None = None) -> Path:
+        """Create a run, called ``name`` or after its text, and return its folder. Raises RunError, EngineError."""
 
     async def client(self, path: Path) -> EngineClient:
         """The client of the engine of the run at ``path``, started if there is none. Raises RunError, EngineError."""

@@ -24,10 +24,10 @@ KEYS: list[BindingType] = [
     Binding("e,ctrl+o", "settings", "Edit", tooltip="Edit the settings", id="train.settings"),
     Binding("ctrl+n", "new_run", "New", tooltip="Prepare a new run with these settings; the open run is kept",
             id="train.new"),
+    Binding("n", "name", "Name", tooltip="Give the next new run a name before it is trained", show=False,
+            id="train.name"),
     Binding("i", "about", "About", tooltip="About the preset: source, published beside measured, traps", show=False,
             id="train.about"),
-    Binding("p", "save_preset", "Preset", tooltip="Save the settings as a preset of your own, or delete it", show=False,
-            id="train.preset"),
     Binding("m", "figure", "Figure", tooltip="Chart: the next figure: perplexity, loss, gradient norm, learning rate, "
             "tokens/s, …", show=False, id="train.figure"),
     Binding("o", "smooth", "Smooth", tooltip="Chart: smooth the curve, or smooth it more", show=False,

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.reactive import reactive
 
 from core.corpus.catalogue import DOWNLOADS, texts
 from core.errors import UserError
+from core.runs.store import check_name
 from core.settings.presets import offered_presets
 from core.settings.run_config import RunConfig
+from tui.dialogs.name import NameDialog
 from tui.engines.watched_run import WatchedRun
 from tui.messages import DeviceChosen
 from tui.panes.train.plan import Plan, pending_words, plan_of
 from tui.panes.train.run_view import RunView
 from tui.panes.train.settings_form import SettingsForm
 from tui.panes.train.settings_panel import SettingsPanel
-from tui.services import host
+from tui.services import host, is_alive
 
 
 class TrainParts(Horizontal):
     """Settings at the left, the run at the right. ``run`` is the run on screen.
 
-    ``fresh``: a new run was asked for, although the settings are those of the run on screen.
+    ``fresh``: a new run was asked for, although the settings are those of the run on screen. ``new_name``: the name of
+    the next new run; empty for one made from the name of the text.
     """
 
     drawer: reactive[bool] = reactive(False, toggle_class="-drawer")
@@ -34,6 +38,7 @@ class TrainParts(Horizontal):
         super().__init__(id=id)
         self.run: WatchedRun | None = None
         self.fresh = False
+        self.new_name = ""
         self._device = ""
 
     def compose(self) -> ComposeResult:
@@ -71,12 +76,22 @@ class TrainParts(Horizontal):
     def show_plan(self) -> None:
         """Show what Train does now."""
         plan = self.plan
-        self.panel.show_plan(plan, self.run, host(self).data_dir)
+        self.panel.show_plan(plan, self.run, host(self).data_dir, self.new_name)
         self.view.show_pending(pending_words(plan, self.run, self.form.texts))
         device = self.form.texts["device"]
         if device != self._device:
             self._device = device
             self.post_message(DeviceChosen(device))
+
+    @work
+    async def action_name(self) -> None:
+        """Ask for the name of the next new run."""
+        body = "The new run gets this name when it is trained; without one, the name is made from that of the text."
+        dialog = NameDialog("Name of the new run", self.new_name, "Name", lambda name: name and check_name(name), body)
+        name = await self.app.push_screen_wait(dialog)
+        if name is not None and is_alive(self):
+            self.new_name, self.fresh = name, self.fresh or bool(name)
+            self.show_plan()
 
     def settings_changed(self) -> None:
         self.show_plan()

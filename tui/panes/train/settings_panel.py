@@ -49,13 +49,14 @@ class SettingsPanel(LitVertical):
     def facts(self) -> FormFacts:
         return self.query_one(FormFacts)
 
-    def show_plan(self, plan: Plan, run: WatchedRun | None, data_dir: Path | None) -> None:
-        """Show what Train would do now, and with which run."""
+    def show_plan(self, plan: Plan, run: WatchedRun | None, data_dir: Path | None, new_name: str = "") -> None:
+        """Show what Train would do now, and with which run; ``new_name`` is that of a new one, if it has one."""
         go, pause = self.query_one("#train-go", Button), self.query_one("#train-pause", Button)
         _label(go, LABELS[plan])
         go.disabled = plan in ("watch", "wait")
         name = shown_text(run.name) if run is not None else ""
-        title = f"settings of {'a new run' if plan == 'new' else name}"
+        new = f"the new run {shown_text(new_name)}" if new_name else "a new run"
+        title = f"settings of {new if plan == 'new' else name}"
         if title != self._title:  # a new title repaints the whole panel
             self._title = title
             self.border_title = Content(title)

@@ -99,7 +99,8 @@ class Training:
         missing = await asyncio.to_thread(not_here, config.corpus, host(pane).data_dir)
         if missing is not None:
             raise ConfigError(not_here_words(missing), "corpus")
-        path = await self._engines.create(config)
+        path = await self._engines.create(config, pane.new_name or None)
+        pane.new_name = ""
         if not is_alive(pane):
             return None
         host(pane).remember(settings=config)

@@ -29,6 +29,7 @@ from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.charts.curve_chart import CurveChart
+from tui.dialogs.name import NameDialog
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.watched_run import WatchedRun
 from tui.forms.field import SettingField
@@ -96,6 +97,34 @@ async def test_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "training" in status(app))
         assert fakes.asked.count("create") == 1
+
+
+async def test_a_run_is_named_before_it_is_trained(playground: Make, fakes: FakeEngines) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        panel = app.query_one("#settings")
+        for name in ("月亮", "second"):
+            await pilot.press("n")
+            await until(pilot, lambda: isinstance(app.screen, NameDialog))
+            app.screen.query_one(Input).value = "../x"
+            await until(pilot, lambda: "cannot be the name" in str(app.screen.query_one("#name-error", Static).content))
+            app.screen.query_one(Input).value = name
+            await pilot.pause()
+            await pilot.press("enter")
+            await until(pilot, lambda name=name: train_pane(app).new_name == name)
+            assert panel._border_title.plain == f"settings of the new run {name}"
+            await pilot.press("ctrl+t")
+            await until(pilot, lambda name=name: app.current_run == app.saves / name and "training" in status(app))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, NameDialog))
+        assert app.screen.query_one(Input).value == "", "a name is for one run"
+        app.screen.query_one(Input).value = "second"
+        await pilot.pause()
+        await pilot.press("enter")
+        fakes.refusals["create"] = "there is already a run 'second' in saves: choose another name"
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "choose another name" in train_pane(app).view.failure)
+        assert train_pane(app).new_name == "second"
 
 
 async def test_going_on_with_another_backend_is_asked_first(playground: Make, fakes: FakeEngines) -> None:
