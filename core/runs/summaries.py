@@ -67,11 +67,12 @@ class Summaries:
 
     def __init__(self, saves: Path) -> None:
         self.saves = saves
-        self.unread = 0
+        self.unread = self.unchecked = 0
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._now: dict[str, RunSummary] = {}  # what each run was last seen as
         self._working: set[str] = set()  # the runs whose lock was held then
+        self._from_file: set[str] = set()  # the runs that were not looked at since the file was read
         self._sorted: tuple[RunSummary, ...] = ()
         self._names: list[str] = []
         self._place = 0  # in ``_names``: where the next ``look`` continues
@@ -83,8 +84,8 @@ class Summaries:
         """The runs, newest first; the same tuple as before if nothing has changed.
 
         After about ``seconds`` of processor time the rest is left for the next call: ``unread`` is how many runs have
-        not been read at all. The runs that are being trained and those called ``first`` are always looked at. Folders
-        without any file of a run are ignored.
+        not been read at all, ``unchecked`` how many are as the file beside the runs has them. The runs that are being
+        trained and those called ``first`` are always looked at. Folders without any file of a run are ignored.
         """
         until = time.thread_time() + seconds
         with self._lock:
@@ -109,7 +110,7 @@ class Summaries:
         if not self._is_loaded:
             self._is_loaded = True
             self._load()
-        self._has_changed |= self._list_names()
+        self._list_names()
         for name in dict.fromkeys((*self._working, *first)):
             if name in self._entries:
                 self._check(name)
@@ -118,7 +119,8 @@ class Summaries:
 
     def _finish(self) -> None:
         """Sort what is known, and keep it if that is worth a file."""
-        self.unread = sum(name not in self._entries for name in self._names)
+        self.unread = max(0, len(self._names) - len(self._entries))
+        self.unchecked = len(self._from_file)
         if self._has_changed:
             order = sorted(self._now, key=lambda name: self._entries[name].order, reverse=True)
             self._sorted = tuple(self._now[name] for name in order)
@@ -127,11 +129,11 @@ class Summaries:
             with contextlib.suppress(OSError):
                 self._save()
 
-    def _list_names(self) -> bool:
-        """Read the names of the folders, if they may have changed; whether one has gone."""
+    def _list_names(self) -> None:
+        """Read the names of the folders, if they may have changed."""
         stamp = _stamp_of(str(self.saves), ())
         if stamp == self._folder and self._names:
-            return False
+            return
         try:
             names = [name for name in os.listdir(self.saves) if not name.startswith(".")]
         except OSError:
@@ -140,18 +142,13 @@ class Summaries:
         # Those that were never read come first: the next look begins with them.
         self._names = sorted(names, key=self._entries.__contains__)
         self._place = 0
-        gone = self._entries.keys() - set(names)
-        for name in gone:
-            self._unsaved.add(name)
-            del self._entries[name]
-            self._now.pop(name, None)
-            self._working.discard(name)
-        return bool(gone)
+        for name in self._entries.keys() - set(names):
+            self._forget(name)
 
     def _check(self, name: str) -> None:
         """Read a run again if its files have changed."""
-        path = f"{self.saves}/{name}"
-        stamp = _stamp_of(path, _FILES)
+        self._from_file.discard(name)
+        stamp = _stamp_of(f"{self.saves}/{name}", _FILES)
         entry = self._entries.get(name)
         if entry is None or entry.stamp != stamp or not entry.is_settled:
             run = Run(self.saves / name)
@@ -173,6 +170,14 @@ class Summaries:
         else:
             self._now[name] = now
 
+    def _forget(self, name: str) -> None:
+        """Forget a folder that has gone."""
+        if self._entries.pop(name, None) is not None:
+            self._unsaved.add(name)
+        self._has_changed |= self._now.pop(name, None) is not None
+        for names in (self._working, self._from_file):
+            names.discard(name)
+
     # ------------------------------------------------------------------ the file
 
     def _load(self) -> None:
@@ -189,6 +194,9 @@ class Summaries:
                 self._entries[name] = _Entry(tuple(stamp), True, Reading(summary, held), (summary.created_at, name))
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             self._entries = {}
+        self._now = {name: entry.summary for name, entry in self._entries.items() if entry.summary}
+        self._working = {name for name, entry in self._entries.items() if entry.reading and entry.reading.held}
+        self._from_file, self._has_changed = set(self._entries), True
 
     def _save(self) -> None:
         """Replace the file. Raises OSError. Nothing is synced: after a crash it may be damaged or missing."""

@@ -169,6 +169,23 @@ def test_a_folder_that_cannot_be_written_and_two_writers(saves: Path, monkeypatc
     assert not (saves / NAME).exists() and not (saves / f"{NAME}.new").exists()
 
 
+def test_names_that_lead_nowhere_count_as_read(saves: Path, count: int) -> None:
+    (saves / "broken").symlink_to("nowhere")
+    (saves / "file").write_text("no folder")
+    (saves / "empty").mkdir()
+    kept = Summaries(saves)
+    looks = 0
+    while len(kept.look(0.0)) < count or kept.unread:
+        looks += 1
+        assert looks <= count + 3, "a caller that looks until nothing is unread must come to an end"
+    assert list(kept.look()) == from_files(saves)
+    again = Summaries(saves)
+    assert len(again.look(0.0)) == count and again.unchecked, "the file is shown before the runs are looked at"
+    while again.unchecked:
+        again.look(0.0)
+    assert list(again.look()) == from_files(saves)
+
+
 def test_few_runs_need_no_file(tmp_path: Path) -> None:
     make(tmp_path / "saves", "only")
     assert [run.name for run in Summaries(tmp_path / "saves").look()] == ["only"]

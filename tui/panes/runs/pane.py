@@ -140,7 +140,7 @@ class RunsPane(Vertical):
                 self._show_trash(deleted, problem)
             else:
                 self._show(found)
-            if in_trash or not found.unread:
+            if in_trash or (not found.unread and found.is_checked):
                 return
 
     def _show(self, found: RunList) -> None:
