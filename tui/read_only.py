@@ -35,6 +35,7 @@ CHANGES = frozenset((
     "data.cancel",
     "train.train", "train.pause", "train.step", "train.stop", "train.rate_up", "train.rate_down", "train.tenth",
     "train.half", "train.save", "train.new",
+    "train.preset",
     "generate.write",
     "runs.resume", "runs.rename", "runs.duplicate", "runs.delete", "runs.restore", "runs.empty",
     "lab.noise", "lab.book", "lab.compute",

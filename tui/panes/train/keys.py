@@ -28,6 +28,8 @@ KEYS: list[BindingType] = [
             id="train.name"),
     Binding("i", "about", "About", tooltip="About the preset: source, published beside measured, traps", show=False,
             id="train.about"),
+    Binding("p", "save_preset", "Preset", tooltip="Save the settings as a preset of your own, or delete it", show=False,
+            id="train.preset"),
     Binding("m", "figure", "Figure", tooltip="Chart: the next figure: perplexity, loss, gradient norm, learning rate, "
             "tokens/s, …", show=False, id="train.figure"),
     Binding("o", "smooth", "Smooth", tooltip="Chart: smooth the curve, or smooth it more", show=False,

@@ -11,7 +11,6 @@ from textual.widgets import Button
 
 from core.events import BudgetFitted, Note, SettingChanged, State
 from core.runs.store import check_name
-from core.settings.presets import PRESETS
 from core.settings.run_config import setting
 from core.units import counted
 from tui.dialogs.name import NameDialog
@@ -77,6 +76,13 @@ class TrainPane(TrainParts):
         })  # fmt: skip
         self.show_plan()
         self.call_after_refresh(self._read_paces)
+        self.call_after_refresh(self._read_presets)
+
+    @work
+    async def _read_presets(self) -> None:
+        from tui.panes.train.own_presets import show_own_presets
+
+        await show_own_presets(self, say=True)
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> TrainPane:
         """Put the focus where the keys of this pane work."""
@@ -370,7 +376,7 @@ class TrainPane(TrainParts):
         """Show the preset: source, published figures, traps."""
         run, name = self.run, self.form.preset
         of_run = preset_of(run.config) if run is not None else None
-        preset = PRESETS.get(name or "") or of_run
+        preset = self.form.presets.get(name or "") or of_run
         if preset is None:
             self.notify("These settings are not those of a preset: choose one in the form.", markup=False)
             return
@@ -379,6 +385,16 @@ class TrainPane(TrainParts):
         else:
             measured = values_at(run.training, list(preset.published))
             self.app.push_screen(PresetScreen(preset, measured, run.name))
+
+    @work
+    async def action_save_preset(self) -> None:
+        """Save the settings as a preset of the user, or delete it."""
+        from tui.panes.train.own_presets import ask_about_preset
+
+        if self.form.value is None:
+            self._show_errors()
+        else:
+            await ask_about_preset(self, self.form.value)
 
     @work
     async def action_save(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from textual import on
 from textual.app import ComposeResult
@@ -11,13 +11,13 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Select, Static
 
-from core.settings.presets import PRESETS
+from core.settings.presets import Preset, offered_presets
 from core.settings.run_config import RunConfig, settings
 from tui.forms.drop_down import DropDown
 from tui.forms.form import Fields, Form
 from tui.forms.schema import Schema, texts_of
 from tui.panes.train.interpretation import BIDIRECTIONAL
-from tui.text.cells import cell_len, clip_cells
+from tui.text.cells import cell_len, clip_cells, pad_cells
 from tui.text.safe import shown_text
 
 # The settings that are always visible; the others are behind the fold of their group.
@@ -44,6 +44,7 @@ class SettingsForm(Form[RunConfig]):
 
     def __init__(self, config: RunConfig, corpora: Iterable[str] = (), *, id: str | None = None) -> None:
         super().__init__(SCHEMA, texts_of(config), suggestions={"corpus": tuple(corpora)}, id=id)
+        self.presets: dict[str, Preset] = offered_presets()
         self._preset = self._matching_preset()
 
     def compose(self) -> ComposeResult:
@@ -51,8 +52,7 @@ class SettingsForm(Form[RunConfig]):
             with Horizontal(id="preset-field", classes="field") as preset_line:
                 preset_line.tooltip = "a named configuration, with the figures that were published for it"
                 yield Static("preset", classes="field-label", markup=False)
-                names = [(name, name) for name in (*PRESETS, CUSTOM)]
-                yield DropDown(names, value=self._preset, allow_blank=False, compact=True, id="preset")
+                yield DropDown(self._options(), value=self._preset, allow_blank=False, compact=True, id="preset")
             for group in GROUPS:
                 yield from self.group_fields(group)
         yield Static("", id="form-help", classes="form-help", markup=False)
@@ -74,10 +74,26 @@ class SettingsForm(Form[RunConfig]):
         """The name of the preset whose settings the form has, or None."""
         return None if self._preset == CUSTOM else self._preset
 
+    def show_own_presets(self, own: Mapping[str, Preset]) -> None:
+        """Put the user's presets into the list, after the bundled ones."""
+        presets = {**offered_presets(), **own}
+        if presets != self.presets:
+            self.presets = presets
+            select = self.query_one("#preset", Select)
+            with select.prevent(Select.Changed):
+                select.set_options(self._options())
+                self.read()
+
+    def _options(self) -> list[tuple[Content, str]]:
+        """The names, each with its description."""
+        lines = [*((name, preset.title) for name, preset in self.presets.items()), (CUSTOM, "settings of your own")]
+        width = max(cell_len(name) for name, _ in lines) + 2
+        return [(Content.assemble(pad_cells(name, width), (shown_text(title), "dim")), name) for name, title in lines]
+
     def _matching_preset(self) -> str:
         config = self.value
         if config is not None:
-            for name, preset in PRESETS.items():
+            for name, preset in self.presets.items():
                 # The machine is not the preset's, nor are the epochs that were fitted to its time budget.
                 own = {"device": config.device, "threads": config.threads}
                 own |= {"num_epochs": config.num_epochs} if config.minutes else {}
@@ -89,11 +105,11 @@ class SettingsForm(Form[RunConfig]):
     def _preset_chosen(self, event: Select.Changed) -> None:
         event.stop()
         name = str(event.value)
-        if name == self._preset or name not in PRESETS:
+        if name == self._preset or name not in self.presets:
             return
         # A preset says nothing about the machine.
         kept = {"device": self.texts["device"], "threads": self.texts["threads"]}
-        self.fill(PRESETS[name].config)
+        self.fill(self.presets[name].config)
         self.change(kept)
         self.post_message(self.Edited(""))
 
@@ -118,7 +134,7 @@ class SettingsForm(Form[RunConfig]):
             self._show_preset_help()
 
     def _show_preset_help(self) -> None:
-        preset = PRESETS.get(self._preset)
+        preset = self.presets.get(self._preset)
         words = f"{preset.title}; {preset.source}. {preset.note}".strip() if preset else "settings of your own"
         help_line = self.query_one("#form-help", Static)
         help_line.remove_class("-setting")  # the room is that of a preset
