@@ -18,11 +18,17 @@ from tests.e2e.terminal import Terminal
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="session")
+def forks(fork_server: dict[str, str]) -> dict[str, str]:
+    """Variables with which engines are forked and wait between their batches: the screen is what is tested."""
+    return {**fork_server, "RNN_PLAYGROUND_FORK_PACE": "0.04"}  # seconds a batch
+
+
 @pytest.fixture
-def environment(fork_server: dict[str, str]) -> Iterator[dict[str, str]]:
+def environment(forks: dict[str, str]) -> Iterator[dict[str, str]]:
     """Variables for the program: sockets in a folder of this test alone; its engines are ended afterwards."""
     runtime = tempfile.mkdtemp(prefix="rnn-", dir="/tmp")
-    yield {**os.environ, **fork_server, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8",
+    yield {**os.environ, **forks, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8",
            "XDG_CONFIG_HOME": f"{runtime}/config", "XDG_STATE_HOME": f"{runtime}/state"}  # fmt: skip
     for process in psutil.process_iter():
         try:

@@ -23,9 +23,9 @@ HOME = "\x1bOR\x1b"  # the curve, from anywhere
 
 
 @pytest.fixture
-def game(tmp_path: Path, fork_server: dict[str, str]) -> Iterator[Game]:
+def game(tmp_path: Path, forks: dict[str, str]) -> Iterator[Game]:
     """A playground that is asked what it shows."""
-    game = Game(0, (120, 40), tmp_path, fork_server)
+    game = Game(0, (80, 24), tmp_path, forks)
     game.saves.mkdir()
     game.start()
     yield game
@@ -78,8 +78,6 @@ def test_a_burst_leads_where_its_keys_lead_one_by_one(game: Game) -> None:
     """With escape, which leaves a form, and what the next pane makes of the keys behind it."""
     ends = (
         "\x1b1e",
-        "\x1b1v",
-        "\x1b6e",
         "\x1b5d",
         "e\x1b1e",
         "\x0f\x1b2\t",

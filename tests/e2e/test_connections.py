@@ -25,11 +25,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 @pytest.fixture
 def training(
-    environment: dict[str, str], tmp_path: Path, forked_programs: None, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str], tmp_path: Path, forks: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Run]:
     """Begin a training without end, in an engine that no client is left with."""
     monkeypatch.setenv("RNN_PLAYGROUND_RUNTIME", environment["RNN_PLAYGROUND_RUNTIME"])
-    monkeypatch.setenv("RNN_PLAYGROUND_FORK_PACE", "0.02")  # seconds a batch
+    for name, value in forks.items():
+        monkeypatch.setenv(name, value)
     config = RunConfig(num_hiddens=64, num_epochs=10**6, threads=1, device="cpu", sample_every=20)
 
     async def begin(name: str) -> Run:

@@ -14,10 +14,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(0)]
 SECONDS = 20.0
 
 
-def test_random_keys(tmp_path: Path, trials: int, fork_server: dict[str, str]) -> None:
+def test_random_keys(tmp_path: Path, trials: int, forks: dict[str, str]) -> None:
     """One game a trial. The first seed is the day, so each day plays another game; a failure says its seed."""
     today = datetime.date.today().toordinal()
     for seed in range(today, today + trials):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        print(play(seed, SECONDS, SIZES[seed % len(SIZES)], folder, fork_server))
+        print(play(seed, SECONDS, SIZES[seed % len(SIZES)], folder, forks))

@@ -36,7 +36,7 @@ CONFIG = RunConfig(corpus="lyrics-zh", num_hiddens=16, num_epochs=3, threads=1, 
 
 
 @pytest.fixture
-def folder(tmp_path: Path, environment: dict[str, str], forked_programs: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, environment: dict[str, str], forks: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with texts, two runs, one that trains without end, and one in the trash."""
     folder = tmp_path / "home"
     (folder / "data").mkdir(parents=True)
@@ -46,7 +46,8 @@ def folder(tmp_path: Path, environment: dict[str, str], forked_programs: None, m
     environment |= {**nowhere, "HOME": str(folder), "TMPDIR": str(folder)}
     environment |= {f"XDG_{kind.upper()}_HOME": f"{folder}/{kind}" for kind in ("state", "cache", "config")}
     monkeypatch.setenv("RNN_PLAYGROUND_RUNTIME", environment["RNN_PLAYGROUND_RUNTIME"])
-    monkeypatch.setenv("RNN_PLAYGROUND_FORK_PACE", "0.02")  # seconds a batch
+    for name, value in forks.items():
+        monkeypatch.setenv(name, value)
     saves = folder / "saves"
 
     async def begin() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -132,6 +133,8 @@ if __name__ == "__main__":
     for module in ("core.cli.main", "core.cli.training_report", "core.engine.engine"):
         importlib.import_module(module)
     importlib.import_module("core.training.optimisation").load_optimisers()
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy all pages of torch
     server = Server(sys.argv[1])
     print("listening", flush=True)
     server.run()

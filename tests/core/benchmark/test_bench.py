@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+from core import devices
 from core.benchmark.cases import cases
 from core.benchmark.cuda import cuda_cases
 from core.benchmark.machine import MatrixRate, Product, training_products
-from core.benchmark.measuring import Bout, Case, Contestant, Effort, Result, measure
+from core.benchmark.measuring import QUICK, Bout, Case, Contestant, Effort, Result, measure
 from core.cli.main import main
 from core.errors import CorpusError
 
@@ -30,8 +31,18 @@ def lines_of(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.fixture
+def quickest(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
+    """``--quick`` with a single batch an epoch, on one core: no figure is asserted."""
+    effort = replace(QUICK, tokens=1_200, characters=30, corpus_bytes=500_000, product_seconds=0.0001)
+    monkeypatch.setattr("core.cli.bench.QUICK", effort)
+    monkeypatch.setattr(devices, "cores", lambda: 1)
+
+
 @pytest.mark.parametrize("name", ["rnn", "rnn-bf16", "nn-rnn", "gru", "lstm", "generate", "corpus"])
-def test_every_case_runs_and_its_json_has_the_documented_keys(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_case_runs_and_its_json_has_the_documented_keys(
+    name: str, quickest: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["bench", "--quick", "--rounds", "1", "--json", "--case", name]) == 0
     machine, case = lines_of(capsys.readouterr().out)
     assert set(machine) == {"event", "processor", "cores", "threads", "torch", "cuda", "load", "environment"}
@@ -102,9 +113,9 @@ def test_the_cases_of_a_gpu_are_sound(name: str, monkeypatch: pytest.MonkeyPatch
     case = cuda_cases()[name]
     assert case.prepare.args[0].device == "cuda"
     config = case.prepare.args[0].replace(device="cpu", num_hiddens=16, precision="fp32", threads=1)
-    monkeypatch.setattr("core.benchmark.cuda.EPOCHS_A_ROUND", {"ours": 2, "textbook": 2})
+    monkeypatch.setattr("core.benchmark.cuda.EPOCHS_A_ROUND", {"ours": 1, "textbook": 1})
     small = replace(case, prepare=partial(case.prepare.func, config))
-    result = measure(small, Effort(rounds=1, tokens=2_300, epochs=2))
+    result = measure(small, Effort(rounds=1, tokens=1_200, epochs=2, product_seconds=0.0001))
     assert result.ours is not None and result.way.startswith("computed in fp32 with 1 thread; the recurrence: ")
     perplexities = [rates.figures["perplexity"] for rates in (result.ours, *result.references)]
     same_weights = perplexities if name != "cuda-lstm" else [perplexities[0], *perplexities[2:]]
@@ -140,7 +151,7 @@ def test_a_text_that_is_not_there_is_a_reason(
     assert lines_of(capsys.readouterr().out)[1]["skipped"] == "there is no text tiny-shakespeare"
 
 
-def test_the_table_names_contestants_ratios_and_goals(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_names_contestants_ratios_and_goals(quickest: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--quick", "--rounds", "1", "--case", "generate"]) == 0
     table = capsys.readouterr().out
     for words in ("characters/s", "the textbook's loop", "its matrix products alone", "4 x", "median", "%"):
