@@ -60,7 +60,7 @@ from tui.shell.terminal_input import part_escape, steady
 from tui.shell.too_small import TooSmall
 from tui.shell.turns import Turns
 from tui.text.safe import shown_text
-from tui.themes import DARK, LIGHT
+from tui.themes import DARK, LIGHT, RUN_COLOURS
 
 if TYPE_CHECKING:
     from core.settings.run_config import RunConfig
@@ -137,6 +137,10 @@ class Playground(App[None]):
         from tui.engines.clients import Engines
 
         return self._make_engines(self) if self._make_engines else Engines(self.post_message, self.saves, self.data_dir)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The variables that Textual's own themes lack."""
+        return RUN_COLOURS
 
     # ------------------------------------------------------------------ the screen
 

@@ -15,6 +15,12 @@ from tui.shell.screenshot import screenshot_soon
 
 # Keys of a part of a pane, which the pane's own bindings do not have.
 MORE_KEYS = {
+    "runs": (
+        ("m x l o", "Comparing: the next figure, the next axis, logarithmic or linear, smoothing"),
+        ("← → ↑ ↓", "Comparing: the crosshair, and zoom; shift+← → pan, home shows all; the mouse does the same"),
+        ("p t s", "Comparing: draw a run over the others, the time to a perplexity, the same samples side by side"),
+        ("pgup pgdn < >", "Comparing: scroll the table"),
+    ),
     "generate": (
         ("← → ↑ ↓", "In a text: the token whose details are shown; a click does the same"),
         ("home end", "In a text: its first token, its last one"),

@@ -37,7 +37,7 @@ CHANGES = frozenset((
     "train.half", "train.save", "train.new",
     "train.preset",
     "generate.write",
-    "runs.resume", "runs.rename", "runs.duplicate", "runs.delete", "runs.restore", "runs.empty",
+    "runs.resume", "runs.rename", "runs.duplicate", "runs.delete", "runs.restore", "runs.empty", "compare.samples",
     "lab.noise", "lab.book", "lab.compute",
 ))  # fmt: skip
 

@@ -7,6 +7,18 @@ from textual.theme import Theme
 QUIET = "$foreground 60%"
 """The style of names, units and explanations."""
 
+# The colours of runs in one chart, in the order of those of a picture (core.export.appearance), lighter.
+RUN_COLOURS = {
+    "run-1": "#4fa3e0",
+    "run-2": "#f07f3c",
+    "run-3": "#2fbf8f",
+    "run-4": "#e08fc0",
+    "run-5": "#e8b83e",
+    "run-6": "#8ccbf0",
+    "run-7": "#b5ad3a",
+    "run-8": "#a884d8",
+}
+
 DARK = Theme(
     name="playground-dark",
     primary="#e0a458",
@@ -22,6 +34,7 @@ DARK = Theme(
     boost="#ffffff08",
     dark=True,
     variables={
+        **RUN_COLOURS,
         "border": "#e0a458",
         "border-blurred": "#39414b",
         "block-cursor-background": "#e0a458",
@@ -54,6 +67,14 @@ LIGHT = Theme(
     boost="#00000008",
     dark=False,
     variables={
+        "run-1": "#0072b2",
+        "run-2": "#d55e00",
+        "run-3": "#007a59",
+        "run-4": "#b0568a",
+        "run-5": "#a87000",
+        "run-6": "#2b86bd",
+        "run-7": "#757000",
+        "run-8": "#6a3d9a",
         "border": "#a35a0c",
         "border-blurred": "#c4bfb4",
         "block-cursor-background": "#a35a0c",

@@ -76,6 +76,10 @@ class ScriptedEngines:
         self.opened.append(path)
         return self.only
 
+    def has_client(self, path: Path) -> bool:
+        """Whether the run has an engine: none was opened for it."""
+        return False
+
     async def release(self, path: Path) -> None:
         """Remember that it was asked."""
         self.released.append(path)

@@ -97,6 +97,14 @@ async def runs(pilot: Any) -> None:
     await until(pilot, lambda: pilot.app.query("#runs-table") and pilot.app.query_one("#runs-table").row_count == 2)
 
 
+async def compare(pilot: Any) -> None:
+    await runs(pilot)
+    await pilot.press("asterisk", "c")
+    chart = pilot.app.query_one("#compare-chart")
+    await until(pilot, lambda: len(chart.shown.lines) == 2 and chart.x_scale)
+    chart.cross = 9.0
+
+
 async def trash(pilot: Any) -> None:
     await runs(pilot)
     await pilot.press("t")
@@ -144,6 +152,7 @@ SCENES: dict[str, Prepare] = {
     "inspect": inspect,
     "inspect-units": inspect_units,
     "runs": runs,
+    "compare": compare,
     "trash": trash,
     "lab": lab,
     "light": light,

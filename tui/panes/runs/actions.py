@@ -32,6 +32,8 @@ KEYS: list[BindingType] = [
             id="runs.mark"),
     Binding("asterisk", "mark_all", "Mark all", key_display="*", show=False, id="runs.mark_all",
             tooltip="Mark all runs that are shown, or none"),
+    Binding("c", "compare", "Compare", tooltip="Compare the marked runs in one chart and a table, and their samples",
+            id="runs.compare"),
     Binding("s", "sort", "Sort", show=False, tooltip="Sort by the next column; a click on a heading does too",
             id="runs.sort"),
     Binding("S", "sort_reverse", "Reverse", show=False, tooltip="Sort the other way round", id="runs.sort_reverse"),

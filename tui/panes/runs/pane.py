@@ -19,6 +19,7 @@ from core.units import bytes_text, counted
 from tui.messages import RunChosen, RunRenamed, RunsChanged
 from tui.panes.runs.actions import KEYS, LIST_ACTIONS, PURPOSES, TRASH_ACTIONS, WIDE_ACTIONS, action_button, refusal
 from tui.panes.runs.acts import Acts
+from tui.panes.runs.compare import Compare
 from tui.panes.runs.filter_line import FilterLine
 from tui.panes.runs.run_details import RunDetails
 from tui.panes.runs.run_list import LONG_LOOK, NEWEST_FIRST, SHORT_LOOK, RunList, RunListReader, Selection
@@ -70,6 +71,7 @@ class RunsPane(Vertical):
                 for action, label in TRASH_ACTIONS.items():
                     yield action_button(action, label, is_loud=action in ("remove", "empty"))
         yield RunDetails(id="run-details", classes="box")
+        yield Compare(id="compare")
 
     def on_mount(self) -> None:
         self._reader = RunListReader(host(self).saves)
@@ -93,7 +95,9 @@ class RunsPane(Vertical):
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> RunsPane:
         """Put the focus where the keys of this pane work: an empty list is hidden and cannot have it."""
-        if self.table.display:
+        if self.is_comparing:
+            self.query_one(Compare).focus(scroll_visible)
+        elif self.table.display:
             self.table.focus(scroll_visible)
         elif self.filter_line.display:
             self.filter_line.open()
@@ -279,6 +283,29 @@ class RunsPane(Vertical):
             self._show_title()
             self.refresh_bindings()
 
+    # ------------------------------------------------------------------ comparing
+
+    @property
+    def is_comparing(self) -> bool:
+        """Whether the runs are compared, over the list."""
+        return self.has_class("-comparing")
+
+    def action_compare(self) -> None:
+        """Compare the marked runs, or show the one under the cursor alike."""
+        selected = self.table.selected
+        paths = self.marked or ((selected.path,) if selected is not None else ())
+        if paths:
+            self.add_class("-comparing")
+            self.query_one(Compare).paths = paths
+            self.focus()
+            self.refresh_bindings()
+
+    @on(Compare.Left)
+    def _compared(self) -> None:
+        self.remove_class("-comparing")
+        self.focus()
+        self.refresh_bindings()
+
     # ------------------------------------------------------------------ what can be done
 
     @on(RunTable.Opened)
@@ -295,9 +322,11 @@ class RunsPane(Vertical):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The trash has other actions than the list; restore needs a deleted run."""
+        if self.is_comparing:
+            return False
         if action == "back":
             return self._in_trash or self.filter_line.display or bool(self.marked)
-        if action in ("filter", "sort", "sort_reverse", "mark", "mark_all"):
+        if action in ("filter", "sort", "sort_reverse", "mark", "mark_all", "compare"):
             return not self._in_trash
         if action == "act":
             if self._in_trash:

@@ -1,0 +1,197 @@
+"""Runs compared: one chart and one table of the marked runs, which follow their journals, and the same samples."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.runs.looks import COLOURS, MARKERS, looks
+from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
+from tests.tui.waiting import until
+from tui.dialogs.name import NameDialog
+from tui.panes.runs.compare import SMOOTHINGS, Compare
+from tui.panes.runs.compare_chart import RunsChart
+from tui.panes.runs.compare_runs import SIGNS, ComparedRuns, What
+from tui.panes.runs.compare_samples import RunsSamples
+from tui.panes.runs.compare_table import RunsFigures, seconds_text
+from tui.panes.runs.pane import RunsPane
+from tui.themes import DARK, LIGHT
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+@pytest.fixture
+def saves(tmp_path: Path) -> Path:
+    saves = tmp_path / "saves"
+    for number, name in enumerate(("月亮忘记了", "two", "three")):
+        make_run(saves, name, epochs=20 + 10 * number, held_out=number != 1, cell=("rnn", "gru", "lstm")[number],
+                 created=f"2026-01-0{3 - number}T03:04:05+00:00")  # fmt: skip
+    return saves
+
+
+class RunsApp(PaneApp):
+    """The Runs pane alone."""
+
+    read_only = False
+
+    def __init__(self, saves: Path, client: ScriptedClient | None = None) -> None:
+        super().__init__(RunsPane(), saves, client)
+
+    @property
+    def compare(self) -> Compare:
+        return self.query_one(Compare)
+
+    @property
+    def table_lines(self) -> list[str]:
+        return str(self.query_one("#compare-figures-text").content).split("\n")  # type: ignore[attr-defined]
+
+
+async def compared(pilot: Any, app: RunsApp, count: int = 3) -> RunsChart:
+    """Mark all runs and compare them."""
+    await until(pilot, lambda: len(app.pane.table.runs) == count)  # type: ignore[attr-defined]
+    await pilot.press("asterisk", "c")
+    chart = app.query_one(RunsChart)
+    await until(pilot, lambda: len(chart.shown.lines) == count and chart.x_scale and app.compare.has_focus)
+    return chart
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_marked_runs_lie_over_one_another(saves: Path, size: tuple[int, int]) -> None:
+    app = RunsApp(saves)
+    async with app.run_test(size=size) as pilot:
+        chart = await compared(pilot, app)
+        await until(pilot, lambda: len(app.table_lines) == 4)
+        picture = "\n".join(chart.render_line(row).text for row in range(chart.size.height))
+        for line in chart.shown.lines:
+            assert picture.count(line.sign) >= 1 and any(line.sign in row for row in app.table_lines), line.name
+        assert len({line.sign for line in chart.shown.lines}) == len({line.style for line in chart.shown.lines}) == 3
+        assert "月亮忘记了" in "".join(app.table_lines) and "cell" in app.table_lines[0]
+        assert chart.size.height >= 8 and app.query_one(RunsFigures).size.height >= 3
+        await pilot.press("escape")
+        await until(pilot, lambda: app.pane.table.has_focus)  # type: ignore[attr-defined]
+
+
+async def test_keys_choose_figure_axis_smoothing_and_the_run_on_top(saves: Path) -> None:
+    app = RunsApp(saves)
+    async with app.run_test(size=(120, 40)) as pilot:
+        chart = await compared(pilot, app)
+
+        def heading() -> str:
+            return chart.render_line(0).text.strip()
+
+        await until(pilot, lambda: heading() == "training perplexity, log scale")
+        await pilot.press("m", "x")
+        await until(pilot, lambda: heading() == "held-out perplexity over step (batches), log scale")
+        assert [len(line.raw) for line in chart.shown.lines].count(0) == 1, "one run has no held-out text"
+        await pilot.press("M", "l", "o")
+        await until(pilot, lambda: heading() == "training perplexity over step (batches), smoothed 0.6")
+        assert all(line.smooth is not None for line in chart.shown.lines)
+        for _ in SMOOTHINGS[2:]:
+            await pilot.press("o")
+        await pilot.press("o", "x", "x", "x")
+        await until(pilot, lambda: chart.shown.what == What(axis="time"))
+        await pilot.press("x", "p")
+        await until(pilot, lambda: app.table_lines[1].startswith("▸"))
+        first = chart.shown.lines[0]
+        assert chart.pinned == first.path
+        for _ in range(3):
+            await pilot.press("p")
+        await until(pilot, lambda: chart.pinned is None)
+        await pilot.click("#compare-figures-text", offset=(8, 2))
+        await until(pilot, lambda: chart.pinned == chart.shown.lines[1].path)
+
+
+async def test_the_crosshair_reads_all_runs(saves: Path) -> None:
+    app = RunsApp(saves)
+    async with app.run_test(size=(120, 40)) as pilot:
+        chart = await compared(pilot, app)
+        chart.cross = 25.0
+        await until(pilot, lambda: "at epoch 25" in app.table_lines[0])
+        at = {line.split()[1]: line.split()[2] for line in app.table_lines[1:]}
+        value = 1 + 1026 * 0.97**25
+        assert at == {"月亮忘记了": "–", "two": f"{value:.1f}", "three": f"{value:.1f}"}, "the first has 20 epochs"
+        await pilot.press("up")
+        await until(pilot, lambda: chart.view is not None)
+        await pilot.press("escape")
+        await until(pilot, lambda: chart.cross is None and app.pane.is_comparing)  # type: ignore[attr-defined]
+
+
+async def test_a_live_run_grows_and_the_others_are_not_made_again(saves: Path) -> None:
+    app = RunsApp(saves)
+    async with app.run_test(size=(120, 40)) as pilot:
+        chart = await compared(pilot, app)
+        before = {line.name: line.raw for line in chart.shown.lines}
+        line = {"event": "epoch", "epoch": 31, "step": 279, "perplexity": 2.0, "validation_perplexity": None,
+                "loss": math.log(2), "gradient_norm": 0.1, "learning_rate": 1.0, "tokens_per_second": 1.0,
+                "seconds": 0.1}  # fmt: skip
+        with (saves / "two" / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        await until(pilot, lambda: any("2.000" in row and "two" in row for row in app.table_lines))
+        after = {line.name: line.raw for line in chart.shown.lines}
+        assert {name for name in after if after[name] is not before[name]} == {"two"}
+
+
+async def test_the_time_to_a_perplexity_is_asked_for(saves: Path) -> None:
+    app = RunsApp(saves)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await compared(pilot, app)
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(app.screen, NameDialog))
+        dialog = app.screen
+        assert isinstance(dialog, NameDialog)
+        dialog.query_one("#name-input").value = "0"  # type: ignore[attr-defined]
+        await until(pilot, lambda: "at least 1" in str(dialog.query_one("#name-error").content))  # type: ignore[attr-defined]
+        dialog.query_one("#name-input").value = "500"  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: "to 500.0" in app.table_lines[0])
+        reached = next(epoch for epoch in range(1, 99) if 1 + 1026 * 0.97**epoch <= 500)
+        (line,) = [line for line in app.table_lines if " two " in line]
+        assert seconds_text(reached * 0.1) in line
+
+
+async def test_every_run_writes_the_same_sample(saves: Path) -> None:
+    client = ScriptedClient([{"event": "text", "text": "了\n[b]很久"}, {"event": "done", "text": "分开了\n[b]很久"}])
+    app = RunsApp(saves, client)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await compared(pilot, app)
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.screen, NameDialog))
+        app.screen.query_one("#name-input").value = "分开"  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: len(client.asked) == 3)
+        samples = app.query_one(RunsSamples)
+        await until(pilot, lambda: len(app.engines.released) == 3)
+        assert len({(one["prefix"], one["seed"], one["length"]) for one in client.asked}) == 1
+        assert client.asked[0]["prefix"] == "分开" and app.engines.opened == app.engines.released
+        texts = [str(text.content) for text in samples.query(".sample")]  # type: ignore[attr-defined]
+        assert all(text.endswith("分开了\n[b]很久") for text in texts) and "月亮忘记了" in "".join(texts)
+        await pilot.press("escape")
+        await until(pilot, lambda: not samples.display and app.query_one(RunsChart).display)
+
+
+def test_looks_are_stable_and_distinct() -> None:
+    names = [f"run-{number}" for number in range(50)]
+    found = looks(names)
+    assert len(set(found.values())) == 50 and all(c < COLOURS and m < MARKERS for c, m in found.values())
+    assert len({colour for colour, _ in list(found.values())[:COLOURS]}) == COLOURS
+    assert looks(["new", *names[10:]], found) == {"new": looks(["new", *names[10:]], found)["new"]} | {
+        name: found[name] for name in names[10:]
+    }, "a run keeps its look when another is added or removed"
+    assert len(SIGNS) == MARKERS
+    for theme in (DARK, LIGHT):
+        assert len({theme.variables[f"run-{number}"] for number in range(1, COLOURS + 1)}) == COLOURS
+
+
+def test_runs_of_other_folders_and_without_settings_are_compared(tmp_path: Path) -> None:
+    here, there = make_run(tmp_path / "a", "one"), make_run(tmp_path / "b", "one", epochs=3)
+    there.metadata_path.write_text("{", encoding="utf-8")
+    runs = ComparedRuns()
+    view = runs.view([here.path, there.path, tmp_path / "gone"], What(), None)
+    assert [line.name for line in view.lines] == ["a/one", "b/one", "gone"]
+    assert [len(line.raw) for line in view.lines] == [10, 3, 0]
+    assert [summary.parameters for summary in view.summaries] == [592_387, None, None]
+    assert view.is_complete and view.target == pytest.approx(1 + 1026 * 0.97**3), "all runs with epochs reached it"

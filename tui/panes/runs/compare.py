@@ -1,0 +1,232 @@
+"""Several runs compared: one chart with all curves, a table of figures and settings, and the same samples of each."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+from pathlib import Path
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+
+from core.errors import UserError
+from core.runs.quantities import AXES
+from core.units import counted
+from tui.charts.explorer import Explorer, explorer_keys
+from tui.dialogs.name import NameDialog
+from tui.panes.runs.compare_chart import QUANTITIES, RunsChart
+from tui.panes.runs.compare_runs import ComparedRuns, View, What
+from tui.panes.runs.compare_samples import RunsSamples
+from tui.panes.runs.compare_table import RunsFigures
+from tui.services import is_alive
+from tui.text.safe import shown_text
+
+LOOK_SECONDS = 1.0
+SMOOTHINGS = (0.0, 0.6, 0.9, 0.98)
+COMPARE_KEYS: list[BindingType] = [
+    Binding("m", "metric(1)", "Figure", tooltip="Compare: the next figure: perplexity, loss, gradient norm, …",
+            id="compare.metric"),
+    Binding("M", "metric(-1)", "Figure back", show=False, tooltip="Compare: the figure before",
+            id="compare.metric_back"),
+    Binding("x", "axis", "Axis", tooltip="Compare: over epochs, steps, tokens seen, seconds of training, time of day",
+            id="compare.axis"),
+    Binding("l", "log", "Log", tooltip="Compare: logarithmic or linear", id="compare.log"),
+    Binding("o", "smooth", "Smooth", tooltip="Compare: smooth the curves, or smooth them more", id="compare.smooth"),
+    Binding("p", "pin", "Pin", tooltip="Compare: draw the next run over the others; a click on its line does so, too",
+            id="compare.pin"),
+    Binding("t", "target", "Time to", tooltip="Compare: choose the perplexity that the table has the time to",
+            id="compare.target"),
+    Binding("s", "samples", "Samples", tooltip="Compare: all runs write, with one prefix and one seed",
+            id="compare.samples"),
+    Binding("pageup", "scroll_figures(-1)", "Table up", show=False, tooltip="Compare: scroll the table up",
+            id="compare.up"),
+    Binding("pagedown", "scroll_figures(1)", "Table down", show=False, tooltip="Compare: scroll the table down",
+            id="compare.down"),
+    Binding("less_than_sign", "scroll_columns(-1)", "Table left", show=False, key_display="<",
+            tooltip="Compare: scroll the table to the left", id="compare.left"),
+    Binding("greater_than_sign", "scroll_columns(1)", "Table right", show=False, key_display=">",
+            tooltip="Compare: scroll the table to the right", id="compare.right"),
+    *explorer_keys("compare"),
+    Binding("escape", "leave", "Back", key_display="esc", tooltip="Compare: hide the crosshair; then back to the list",
+            id="compare.leave"),
+]  # fmt: skip
+
+
+class Compare(Vertical, can_focus=True):
+    """Shows the runs at ``paths``, which live ones let grow; its keys work while it has the focus."""
+
+    BINDINGS = COMPARE_KEYS
+
+    class Left(Message):
+        """Back to the list."""
+
+    paths: reactive[tuple[Path, ...]] = reactive((), init=False)
+    what: reactive[What] = reactive(What, init=False)
+    pinned: reactive[Path | None] = reactive(None, init=False)
+    target: reactive[float | None] = reactive(None, init=False)
+    """The perplexity that the table has the time to; None for one that all runs have reached."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id, classes="box")
+        self._runs = ComparedRuns()
+        self._prefix = ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="compare-both"):
+            yield RunsChart(id="compare-chart")
+            yield RunsFigures(id="compare-figures")
+        yield RunsSamples(id="compare-samples")
+
+    def on_mount(self) -> None:
+        self.query_one(RunsSamples).display = False
+        self.set_interval(LOOK_SECONDS, self._look)
+
+    @property
+    def chart(self) -> RunsChart:
+        return self.query_one(RunsChart)
+
+    # ------------------------------------------------------------------ what is shown
+
+    def watch_paths(self) -> None:
+        if self.pinned not in self.paths:
+            self.pinned = None
+        self.chart.view = self.chart.cross = None
+        self._show_samples(False)
+        self._look()
+
+    def watch_what(self, before: What, after: What) -> None:
+        if before.metric != after.metric:
+            self.chart.log_y = QUANTITIES[after.metric].is_log
+        self._look()
+
+    def watch_target(self) -> None:
+        self._look()
+
+    def watch_pinned(self) -> None:
+        self.chart.pinned = self.pinned
+        self._show_figures()
+
+    def _look(self) -> None:
+        if is_alive(self) and self.display and self.paths:
+            self._read()
+
+    @work(exclusive=True, group="compare")
+    async def _read(self) -> None:
+        """Read what is new until all journals are read, and show each piece."""
+        is_complete = False
+        while not is_complete:
+            view = await asyncio.to_thread(self._runs.view, self.paths, self.what, self.target)
+            if not is_alive(self):
+                return
+            is_complete = view.is_complete
+            self._show(view)
+            await asyncio.sleep(0.02)  # the screen has its turn
+
+    def _show(self, view: View) -> None:
+        before = self.chart.shown
+        if [line.raw for line in before.lines] != [line.raw for line in view.lines] or before.what != view.what:
+            self.chart.shown = view
+        elif before != view:
+            self.chart.set_reactive(RunsChart.shown, view)
+        self.border_title = Content(f"{counted(len(view.lines), 'run')} compared")
+        self._show_figures()
+
+    def _show_figures(self) -> None:
+        self.query_one(RunsFigures).show(self.chart.shown, self.pinned, self.chart.cross)
+
+    @on(Explorer.Explored)
+    def _explored(self, event: Explorer.Explored) -> None:
+        event.stop()
+        self._show_figures()
+
+    @on(RunsFigures.Pinned)
+    def _pinned(self, event: RunsFigures.Pinned) -> None:
+        event.stop()
+        self.pinned = None if event.path == self.pinned else event.path
+
+    # ------------------------------------------------------------------ actions
+
+    def action_metric(self, by: int) -> None:
+        names = self.chart.shown.metrics
+        place = names.index(self.what.metric) if self.what.metric in names else 0
+        self.what = replace(self.what, metric=names[(place + by) % len(names)])
+
+    def action_axis(self) -> None:
+        axes = list(AXES)
+        self.what = replace(self.what, axis=axes[(axes.index(self.what.axis) + 1) % len(axes)])
+
+    def action_log(self) -> None:
+        self.chart.log_y = not self.chart.log_y
+
+    def action_smooth(self) -> None:
+        place = SMOOTHINGS.index(self.what.smoothing) + 1
+        self.what = replace(self.what, smoothing=SMOOTHINGS[place % len(SMOOTHINGS)])
+
+    def action_pin(self) -> None:
+        order = [None, *self.paths]
+        self.pinned = order[(order.index(self.pinned) + 1) % len(order)]
+
+    def action_explore(self, move: str) -> None:
+        self.chart.explore(move)
+
+    def action_scroll_figures(self, by: int) -> None:
+        where = self.query_one(RunsSamples if self.query_one(RunsSamples).display else RunsFigures)
+        where.scroll_relative(y=by * max(1, where.size.height - 1), animate=False)
+
+    def action_scroll_columns(self, by: int) -> None:
+        self.query_one(RunsFigures).scroll_relative(x=16 * by, animate=False)
+
+    def action_leave(self) -> None:
+        if self.query_one(RunsSamples).display:
+            self._show_samples(False)
+        elif self.chart.cross is not None:
+            self.chart.cross = None
+        else:
+            self.post_message(self.Left())
+
+    @work
+    async def action_target(self) -> None:
+        shown = self.chart.shown.target
+        body = "The table shows how long each run trained until it first had this perplexity or a lower one."
+        words = "" if shown is None else f"{shown:.4g}"
+        chosen = await self.app.push_screen_wait(NameDialog("Time to a perplexity", words, "Show", perplexity_of, body))
+        if chosen is not None and is_alive(self):
+            self.target = perplexity_of(chosen)
+
+    @work
+    async def action_samples(self) -> None:
+        body = "Each run continues this text, in turn, with the same seed."
+        prefix = await self.app.push_screen_wait(NameDialog("The same samples", self._prefix, "Write", _any, body))
+        if prefix is None or not is_alive(self):
+            return
+        self._prefix = prefix
+        self._show_samples(True)
+        self.query_one(RunsSamples).write(self.chart.shown.lines, prefix, random.randrange(10**6))
+
+    def _show_samples(self, shown: bool) -> None:
+        samples = self.query_one(RunsSamples)
+        if not shown:
+            samples.stop()
+        samples.display = shown
+        self.query_one("#compare-both").display = not shown
+
+
+def perplexity_of(text: str) -> float:
+    """A perplexity as typed. Raises UserError."""
+    try:
+        value = float(text.replace(",", ""))
+    except ValueError:
+        value = 0.0
+    if not 1 <= value < 1e300:
+        raise UserError(f"a perplexity is a number of at least 1, got {shown_text(text[:40])!r}")
+    return value
+
+
+def _any(_text: str) -> None:
+    """Every prefix will do, none too."""

@@ -1,0 +1,84 @@
+"""The chart of several runs: their curves over one another, each with its colour and its sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from textual.reactive import reactive
+
+from core.runs.quantities import AXES, METRICS, RARE_METRICS
+from core.units import count_text, perplexity_text
+from tui.charts import Drawing, Series, line_chart
+from tui.charts.explorer import Explorer, Range
+from tui.panes.runs.compare_runs import Line, View
+
+DIM = "30%"
+QUANTITIES = METRICS | RARE_METRICS
+
+
+class RunsChart(Explorer):
+    """The lines of a ``View``; the ``pinned`` run is drawn over the others."""
+
+    shown: reactive[View] = reactive(View, repaint=False)
+    pinned: reactive[Path | None] = reactive(None, repaint=False)
+    log_y: reactive[bool] = reactive(True, repaint=False)
+
+    def watch_shown(self, before: View, after: View) -> None:
+        if before.what.axis != after.what.axis:
+            self.view = self.cross = None
+        self.invalidate()
+
+    def watch_pinned(self) -> None:
+        self.invalidate(at_once=True)
+
+    def watch_log_y(self) -> None:
+        self.invalidate(at_once=True)
+
+    def whole(self) -> Range:
+        """From 0, or the first time of day, to the last point of all runs."""
+        extents = [extent for line in self.shown.lines if (extent := line.raw.extent) is not None]
+        if not extents:
+            return 0.0, 1.0
+        low = min(low for low, _ in extents) if self.shown.what.axis == "time" else 0.0
+        high = max(high for _, high in extents)
+        return low, high if high > low else low + 1.0
+
+    def draw(self, width: int, height: int) -> Drawing:
+        """The curves in the part of the axis that is shown."""
+        what, (low, high) = self.shown.what, self.view or self.whole()
+        lines = sorted(self.shown.lines, key=lambda line: line.path == self.pinned)
+        series = [_series(line, False, (low, high), width) for line in lines if line.smooth is not None]
+        series += [_series(line, True, (low, high), width) for line in lines]
+        title = QUANTITIES[what.metric].label + (f" over {AXES[what.axis].label}" if what.axis != "epoch" else "")
+        title += (", log scale" if self.log_y else "") + (f", smoothed {what.smoothing:g}" if what.smoothing else "")
+        return line_chart(
+            series,
+            width=width,
+            height=height,
+            log_y=self.log_y,
+            x_label="epoch" if what.axis == "epoch" else "",
+            y_label=title,
+            x_range=(low, high),
+            integer_x=what.axis in ("epoch", "step"),
+            time_x=what.axis == "time",
+            cross=self.cross,
+            placeholder="no epoch yet" if self.shown.is_complete else "reading …",
+        )
+
+
+def _series(line: Line, is_main: bool, ends: Range, columns: int) -> Series:
+    """A line, or the dimmed points behind one that is smoothed."""
+    levels = line.smooth if is_main and line.smooth is not None else line.raw
+    x, y = levels.points(*ends, columns)
+    style = line.style if is_main else f"{line.style} {DIM}"
+    return Series("", x, y, style, "solid", line.sign if is_main else "")
+
+
+def value_text(metric: str) -> Callable[[float], str]:
+    """How the values of a figure are written."""
+    if metric.endswith("perplexity"):
+        return perplexity_text
+    if metric == "tokens_per_second":
+        return lambda value: count_text(round(value))
+    return "{:.4g}".format

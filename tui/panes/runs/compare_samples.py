@@ -1,0 +1,87 @@
+"""The same sample of several runs side by side: one prefix, one seed; the runs write in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, cast
+
+from textual import work
+from textual.containers import ItemGrid, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+from textual.worker import Worker
+
+from core.errors import EngineError, UserError
+from tui.panes.runs.compare_runs import Line
+from tui.services import host, is_alive
+from tui.text.safe import shown_text
+from tui.themes import QUIET
+
+LENGTH = 200
+"""Tokens of each text."""
+NARROWEST = 30
+"""Cells of a column."""
+
+
+class RunsSamples(VerticalScroll, can_focus=False):
+    """A text of each run, in columns."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._writing: Worker[None] | None = None
+
+    def write(self, lines: Sequence[Line], prefix: str, seed: int) -> None:
+        """Have the runs of ``lines`` continue ``prefix``, one after the other."""
+        self.stop()
+        self._writing = self._write(tuple(lines), prefix, seed)
+
+    def stop(self) -> None:
+        """Stop writing."""
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
+    @work(exclusive=True, group="samples")
+    async def _write(self, lines: tuple[Line, ...], prefix: str, seed: int) -> None:
+        texts = [Static(_text(line, prefix, "", "waits for its turn"), classes="sample") for line in lines]
+        heading = Content.styled(f"{LENGTH} tokens each · temperature 1 · seed {seed:,}", QUIET)
+        await self.remove_children()
+        await self.mount(Static(heading), ItemGrid(*texts, min_column_width=NARROWEST, stretch_height=False))
+        for line, text in zip(lines, texts, strict=True):
+            text.update(_text(line, prefix, "", "opens its weights …"))
+            written, status = "", ""
+            try:
+                async with contextlib.aclosing(self._events(line, prefix, seed)) as events:
+                    async for event in events:
+                        if event.get("event") == "text":
+                            written += str(event.get("text", ""))
+                            text.update(_text(line, prefix, written, "writes …"))
+                        await asyncio.sleep(0)  # many pieces may be ready: the screen has its turn
+            except (UserError, EngineError) as error:
+                status = str(error)
+            if not is_alive(self):
+                return
+            text.update(_text(line, prefix, written, status))
+
+    async def _events(self, line: Line, prefix: str, seed: int) -> AsyncGenerator[Mapping[str, Any], None]:
+        """What the engine of a run answers. One that was not connected is released: only one more is in memory."""
+        engines = host(self).engines
+        was_open = engines.has_client(line.path)
+        try:
+            client = await engines.client(line.path)
+            stream = client.stream("generate", prefix=prefix, length=LENGTH, strategy="temperature", seed=seed)
+            # Closed as soon as we are cancelled, so that the engine stops too.
+            async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", stream)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            if not was_open and host(self).current_run != line.path:
+                await engines.release(line.path)
+
+
+def _text(line: Line, prefix: str, written: str, status: str) -> Content:
+    parts: list[Any] = [(line.sign, line.style), (f" {shown_text(line.name)}\n", "bold")]
+    parts += [(shown_text(prefix), "underline"), "\n".join(map(shown_text, written.split("\n")))]
+    return Content.assemble(*parts, *([("\n" if written else "", ""), (shown_text(status), QUIET)] if status else []))
