@@ -89,7 +89,10 @@ def _give_name(folder: HeldFolder, saves: Path, name: str | None, stem: str) -> 
     try:
         while True:
             target = saves / (name or free_name(saves, stem))
-            refuse_taken(target)
+            if name is not None:
+                refuse_taken(target)
+            elif os.path.lexists(target):
+                continue  # another program has just taken it
             try:
                 folder.move(parent, target)
                 break
