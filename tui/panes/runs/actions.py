@@ -39,7 +39,7 @@ KEYS: list[BindingType] = [
     Binding("S", "sort_reverse", "Reverse", show=False, tooltip="Sort the other way round", id="runs.sort_reverse"),
     Binding("a", "act('annotate')", "Tags", show=False, tooltip=HELP["annotate"], id="runs.annotate"),
     Binding("g", "act('generate')", "Generate", tooltip=HELP["generate"], id="runs.generate"),
-    Binding("r", "act('resume')", "Resume", tooltip=HELP["resume"], id="runs.resume"),
+    Binding("r", "act('resume')", "Resume", show=False, tooltip=HELP["resume"], id="runs.resume"),
     Binding("n", "act('rename')", "Rename", show=False, tooltip=HELP["rename"], id="runs.rename"),
     Binding("d", "act('duplicate')", "Duplicate", show=False, tooltip=HELP["duplicate"], id="runs.duplicate"),
     # Not backspace: that is the key for a typing mistake.

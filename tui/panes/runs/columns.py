@@ -101,7 +101,7 @@ def layout(
     columns: Sequence[Column], room: int, longest_name: int, has_annotations: bool
 ) -> tuple[tuple[Column, int], ...]:
     """The columns that fit into ``room`` cells, with their widths; what is left over goes to name and note."""
-    least = max(SHORTEST_NAME, min(longest_name, 24))
+    least = max(SHORTEST_NAME, min(longest_name, 24 if room >= 100 else SHORTEST_NAME))
     total, kept = least - SHORTEST_NAME - GAP, set()
     for column in sorted(columns, key=lambda column: column.rank):
         if column.key == "tag" and not has_annotations:
