@@ -19,6 +19,7 @@ from core.engine.client import EngineClient
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -45,13 +46,6 @@ def training(
 
 def epoch_of(run: Run) -> int:
     return run_summary(run).epoch
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
 
 
 def goes_on(run: Run) -> None:

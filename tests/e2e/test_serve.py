@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from core.runs.store import list_runs
 from core.runs.summary import run_summary
 from tests.e2e.browser import CHROMIUM, browser
 from tests.e2e.conftest import PROJECT
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
@@ -55,13 +55,6 @@ class Server:
             with contextlib.suppress(psutil.Error):  # it has just ended
                 found += [child] if "--window" in child.cmdline() else []
         return found
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
 
 
 @pytest.fixture

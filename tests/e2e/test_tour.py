@@ -14,6 +14,7 @@ import pytest
 
 from core.engine.session import Session
 from core.settings.run_config import RunConfig
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -25,14 +26,6 @@ def perplexities(run: Path) -> list[float]:
     except FileNotFoundError:
         return []
     return [line["perplexity"] for line in map(json.loads, lines) if line["event"] == "epoch"]
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(120, 40), (80, 24)])

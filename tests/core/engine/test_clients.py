@@ -23,15 +23,9 @@ from core.engine.session import Session
 from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
+from tests.waiting import wait_for
 
 Tiny = Callable[..., RunConfig]
-
-
-def until(happened: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -125,7 +119,7 @@ def test_one_that_never_reads(engine: Any, saves: Path, trials: int) -> None:
     for number in range(8 * trials):
         stalled.sendall(encoded({"id": number, "request": "generate", "prefix": "ab", "length": 500_000}))
     before = epochs_of(saves)
-    until(lambda: epochs_of(saves) > before + 3 * trials)
+    wait_for(lambda: epochs_of(saves) > before + 3 * trials)
     assert engine.talk.ask("hello")["state"] == "training"
     stalled.close()
 
@@ -138,7 +132,7 @@ def test_hostile_clients(engine: Any, saves: Path, trials: int, kind: str) -> No
     try:
         for _ in range(3 * trials):
             before = epochs_of(saves)
-            until(lambda before=before: epochs_of(saves) > before + 5)  # type: ignore[misc]
+            wait_for(lambda before=before: epochs_of(saves) > before + 5)  # type: ignore[misc]
             assert engine.talk.ask("generate", prefix="ab", length=10)["event"] == "done"
     finally:
         stop.set()
@@ -227,7 +221,7 @@ def test_no_more_requests_are_read_than_are_answered(runtime: Path) -> None:
     other = socket.socket(socket.AF_UNIX)
     other.connect(str(server.path))
     other.sendall(encoded({"id": 2, "request": "stop"}))
-    until(lambda: server.inbox.qsize() == MOST_WAITING + 1)
+    wait_for(lambda: server.inbox.qsize() == MOST_WAITING + 1)
     heard = 0
     while heard < sent:  # the last one was sent in part, and is no line
         request = server.inbox.get(timeout=10)
@@ -246,15 +240,15 @@ def test_more_clients_than_there_may_be(runtime: Path) -> None:
     for _ in range(MOST_CLIENTS + 20):
         clients.append(socket.socket(socket.AF_UNIX))
         clients[-1].connect(str(server.path))
-    until(lambda: server.num_clients == MOST_CLIENTS)
+    wait_for(lambda: server.num_clients == MOST_CLIENTS)
     clients[-1].settimeout(10)
     assert clients[-1].recv(1) == b"", "the last ones are shown the door"
     for client in clients:
         client.close()
-    until(lambda: server.num_clients == 0)
+    wait_for(lambda: server.num_clients == 0)
     last = socket.socket(socket.AF_UNIX)
     last.connect(str(server.path))
-    until(lambda: server.num_clients == 1)
+    wait_for(lambda: server.num_clients == 1)
     last.close()
     server.close()
 

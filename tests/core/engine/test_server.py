@@ -9,7 +9,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from core.engine import server as module
 from core.engine.protocol import decoded, encoded, run_socket, runtime_folder, standby_socket
 from core.engine.server import Server
 from core.errors import RunError
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -35,13 +36,6 @@ def connected(server: Server) -> socket.socket:
     client.settimeout(10)
     client.connect(str(server.path))
     return client
-
-
-def until(happened: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
 
 
 def lines(client: socket.socket, count: int) -> list[dict[str, Any]]:
@@ -212,7 +206,7 @@ def test_requests_arrive_and_answers_go_back(server: Server) -> None:
     assert two is not None and two.message == {"id": 2, "request": "b"} and two.client == one.client
     server.send(one.client, {"id": 1, "event": "done", "text": "分开\n"})
     assert lines(first, 1) == [{"id": 1, "event": "done", "text": "分开\n"}]
-    until(lambda: server.num_clients == 2)
+    wait_for(lambda: server.num_clients == 2)
     server.broadcast({"event": "state"})
     assert lines(first, 1) == lines(second, 1) == [{"event": "state"}]
     first.close()
@@ -266,20 +260,20 @@ def test_a_client_that_reads_nothing_is_dropped_and_delays_nobody(
 ) -> None:
     monkeypatch.setattr(module, "MOST_UNREAD", 1 << 20)
     stalled, reader = connected(server), connected(server)
-    until(lambda: server.num_clients == 2)
+    wait_for(lambda: server.num_clients == 2)
     began = time.process_time()
     for number in range(300):
         server.broadcast({"event": "text", "text": "x" * 10_000, "number": number})
         assert lines(reader, 1)[0]["number"] == number
     assert time.process_time() - began < 5
-    until(lambda: server.num_clients == 1)
+    wait_for(lambda: server.num_clients == 1)
     stalled.close()
     reader.close()
 
 
 def test_what_is_said_last_still_arrives(server: Server) -> None:
     client = connected(server)
-    until(lambda: server.num_clients == 1)
+    wait_for(lambda: server.num_clients == 1)
     server.broadcast({"event": "state", "text": "x" * 3_000_000})
     closing = threading.Thread(target=server.close, args=(10.0,))
     closing.start()
@@ -291,7 +285,7 @@ def test_what_is_said_last_still_arrives(server: Server) -> None:
 
 def test_closing_does_not_wait_for_one_who_does_not_read(server: Server) -> None:
     client = connected(server)
-    until(lambda: server.num_clients == 1)
+    wait_for(lambda: server.num_clients == 1)
     server.broadcast({"event": "state", "text": "x" * 3_000_000})
     began = time.monotonic()
     server.close(timeout=0.2)
@@ -314,7 +308,7 @@ def test_coming_and_going(server: Server) -> None:
         server.broadcast({"event": "state"})
     for thread in threads:
         thread.join()
-    until(lambda: server.num_clients == 0)
+    wait_for(lambda: server.num_clients == 0)
     with pytest.raises(queue.Empty):
         while True:
             request = server.inbox.get_nowait()

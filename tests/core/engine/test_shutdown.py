@@ -30,6 +30,7 @@ from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from core.training.validation import HeldOutStream
 from tests.core.outcomes import curve
+from tests.waiting import wait_for
 
 Tiny = Callable[..., RunConfig]
 ENDING = "the engine is ending: ask again, and another one answers"
@@ -37,13 +38,6 @@ ENDING = "the engine is ending: ask again, and another one answers"
 
 def states(run: Run) -> list[str]:
     return [event.state for event in read_journal(run.journal_path) if isinstance(event, StateChanged)]
-
-
-def until(happened: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def assert_it_goes_on(run: Run, runtime: Path) -> None:
@@ -73,7 +67,7 @@ def test_in_the_midst_of_measuring(tiny: Tiny, saves: Path, runtime: Path, forke
     engine = forked(lambda: huge_held_out(config, saves))
     run = Run(saves / "one")
     assert engine.talk.ask("train")["state"] == State.TRAINING
-    until(lambda: _batch(engine, run) == 10)
+    wait_for(lambda: _batch(engine, run) == 10)
     # It goes on answering meanwhile, and what it has trained can be kept.
     assert engine.talk.ask("generate", prefix="ab", length=5)["event"] == "done"
     assert engine.talk.ask("pause")["state"] == State.PAUSED
@@ -116,7 +110,7 @@ def test_in_the_midst_of_a_sample(tiny: Tiny, saves: Path, runtime: Path, forked
     engine = forked(lambda: Session.create(config, saves, "one"), slow_steps)
     run = Run(saves / "one")
     engine.talk.ask("train")
-    until(lambda: len(epochs(read_journal(run.journal_path))) == 1)
+    wait_for(lambda: len(epochs(read_journal(run.journal_path))) == 1)
     # Meanwhile it answers, and the batch after the sample is not trained.
     assert engine.talk.ask("pause")["epoch"] == engine.talk.ask("resume")["epoch"] == 1
     engine.signal(signal.SIGTERM)
@@ -142,7 +136,7 @@ def test_in_the_midst_of_long_requests(tiny: Tiny, saves: Path, runtime: Path, f
     run = Run(saves / "one")
     engine.talk.ask("train")
     asked = [engine.talk.send(name, **fields) for name, fields in LONG_REQUESTS]
-    until(lambda: len(epochs(read_journal(run.journal_path))) > 1)
+    wait_for(lambda: len(epochs(read_journal(run.journal_path))) > 1)
     engine.signal(signal.SIGTERM)
     told = engine.talk.rest()
     assert engine.wait() == 0
@@ -171,7 +165,7 @@ def test_in_the_midst_of_a_copy(tiny: Tiny, saves: Path, runtime: Path, forked: 
     engine.talk.ask("train")
     asked = engine.talk.send("save", name="copy")
     behind = engine.talk.send("hello")
-    until(lambda: list(saves.glob(".making-*/*")))
+    wait_for(lambda: list(saves.glob(".making-*/*")))
     engine.signal(signal.SIGTERM)
     assert engine.wait() == 0
     assert [path.name for path in saves.iterdir()] == ["one"], "nothing is left of the copy"
@@ -218,7 +212,7 @@ def test_in_the_midst_of_a_batch_that_takes_a_minute(tiny: Tiny, saves: Path, ru
     engine = forked(stuck, impatient)
     run = Run(saves / "one")
     engine.talk.ask("train")
-    until(lambda: run.latest_path.exists() and read_checkpoint(run.latest_path)[1]["step"] == 20)
+    wait_for(lambda: run.latest_path.exists() and read_checkpoint(run.latest_path)[1]["step"] == 20)
     time.sleep(0.1)
     engine.signal(signal.SIGTERM)
     assert engine.wait() == 128 + signal.SIGTERM
@@ -250,7 +244,7 @@ def test_in_the_midst_of_saving(tiny: Tiny, saves: Path, runtime: Path, forked: 
     engine = forked(slow, impatient)
     run = Run(saves / "one")
     engine.talk.ask("train")
-    until(lambda: len(epochs(read_journal(run.journal_path))) > 3)
+    wait_for(lambda: len(epochs(read_journal(run.journal_path))) > 3)
     engine.signal(signal.SIGTERM)
     assert engine.wait() == 0
     assert states(run)[-1] == State.STOPPED

@@ -459,33 +459,40 @@ async def test_an_exploded_run_is_shown_as_what_it_is(playground: Make, saves: P
         assert chart.y_label == "perplexity" and chart.series[0].curve.points()[1][0] < 1027
 
 
-@pytest.mark.parametrize("state", [State.DIVERGED, State.FAILED])
-@pytest.mark.parametrize(("key", "rate"), [("r", 10.0), ("h", 50.0)])
 async def test_a_run_that_ended_badly_goes_on_with_a_lower_learning_rate(
-    playground: Make, fakes: FakeEngines, saves: Path, state: str, key: str, rate: float
+    playground: Make, fakes: FakeEngines, saves: Path
 ) -> None:
     fakes.halt_at = 3
-    run = made_run(saves, RunConfig())
-    write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1), StateChanged(state, 1, "[b]it broke[/b]"))
     app = playground()
     async with app.run_test(size=(80, 24)) as pilot:
         assert not app.query_one("#recovery").display
-        await app.open_run(run.path)
-        await until(pilot, lambda: "[b]it broke[/b]" in trouble(app))
-        assert f"Log: {run.log_path}" in trouble(app)
-        await until(pilot, lambda: app.query_one("#recovery").display)
-        labels = [str(app.query_one(f"#recover-{name}", Button).label) for name in "rh"]
-        assert labels == ["r: continue with lr 10", "h: continue with lr 50"], "what will be is shown before"
-        await app.open_run(run.path)
-        await until(pilot, lambda: "it broke" in trouble(app))
-        await pilot.press(key)
-        await until(pilot, lambda: "training" in status(app))
-        await until(pilot, lambda: train_pane(app).run is not None and train_pane(app).run.learning_rate == rate)
-        assert trouble(app) == "" and not app.query_one("#recovery").display
-        engine = fakes.of(run.path)
-        assert engine is not None and engine.config.learning_rate == rate
-        await pilot.press(key)  # there is nothing left to go on from
-        assert fakes.asked.count("set") == 1
+        for state, key, rate in (
+            (State.DIVERGED, "r", 10.0), (State.FAILED, "h", 50.0), (State.DIVERGED, "h", 50.0),
+            (State.FAILED, "r", 10.0),
+        ):  # fmt: skip
+            run = made_run(saves, RunConfig(), f"{state}-{key}")
+            ended = StateChanged(state, 1, f"[b]{state} by {key}[/b]")
+            write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1), ended)
+            await app.open_run(run.path)
+            await until(pilot, lambda: ended.message in trouble(app))  # noqa: B023
+            assert f"Log: {run.log_path}" in trouble(app)
+            await until(pilot, lambda: app.query_one("#recovery").display)
+            labels = [str(app.query_one(f"#recover-{name}", Button).label) for name in "rh"]
+            assert labels == ["r: continue with lr 10", "h: continue with lr 50"], "what will be is shown before"
+            await app.open_run(run.path)
+            await until(pilot, lambda: ended.message in trouble(app))  # noqa: B023
+            sets = fakes.asked.count("set")
+            await pilot.press(key)
+            await until(pilot, lambda: f"{run.name} · training" in status(app))  # noqa: B023
+            await until(
+                pilot,
+                lambda: train_pane(app).run is not None and train_pane(app).run.learning_rate == rate,  # noqa: B023
+            )
+            assert trouble(app) == "" and not app.query_one("#recovery").display
+            engine = fakes.of(run.path)
+            assert engine is not None and engine.config.learning_rate == rate
+            await pilot.press(key)  # there is nothing left to go on from
+            assert fakes.asked.count("set") == sets + 1
 
 
 async def test_a_changed_setting_makes_it_a_new_run(playground: Make, fakes: FakeEngines) -> None:
