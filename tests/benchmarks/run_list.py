@@ -6,6 +6,7 @@ import datetime
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,7 +76,9 @@ def _open(
     saves: Path, environment: Mapping[str, str], count: int, idle: list[float] | None = None, seconds: float = 0.0
 ) -> float:
     """Seconds from the key to the whole list; then watch for ``seconds`` what the open list costs."""
-    with playground(saves, environment) as terminal:
+    # Without preferences: with them, the playground would begin with the pane that was open last.
+    config = tempfile.mkdtemp(dir=saves.parent)
+    with playground(saves, {**environment, "XDG_CONFIG_HOME": config}) as terminal:
         terminal.wait_bytes("Help")
         time.sleep(0.5)
         pressed = time.perf_counter()
