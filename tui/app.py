@@ -90,7 +90,8 @@ class Playground(App[None]):
             Binding(str(number), f"pane('{pane.name}')", pane.title, show=False)
             for number, pane in enumerate(PANES, 1)
         ),
-        Binding("f1,question_mark", "help", "Help", tooltip="Keys, first steps, glossary", id="app.help"),
+        Binding("f1,question_mark", "help", "Help", id="app.help",
+                tooltip="Keys, terms and settings, with a search; explains the focused field"),
         Binding("f9", "toggle_theme", "Theme", tooltip="Switch between dark and light", show=False, id="app.theme"),
         Binding("q,ctrl+q", "quit", "Quit", show=False, tooltip="Quit; training continues in the background",
                 id="app.quit"),
@@ -379,11 +380,13 @@ class Playground(App[None]):
     # ------------------------------------------------------------------ actions
 
     def action_help(self) -> None:
-        from tui.commands import key_sections
+        from tui.commands import app_keys, pane_keys
         from tui.dialogs.help import HelpScreen
+        from tui.dialogs.help_pages import help_pages
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(key_sections(self.query_one(HeaderLine).current, self.BINDINGS)))
+            panes = pane_keys(self.query_one(HeaderLine).current, self.keymap)
+            self.push_screen(HelpScreen(help_pages(self.focused, panes, app_keys(self.BINDINGS, self.keymap))))
 
     async def action_restore_run(self, entry: str) -> None:
         """Restore a deleted run: the link in the notice of its deletion."""
@@ -411,7 +414,7 @@ class Playground(App[None]):
         """Everything that a key can do, by name."""
         from tui.commands import commands
 
-        own = commands(self, self.query_one(HeaderLine).current)
+        own = commands(self, self.query_one(HeaderLine).current, self.keymap)
         textuals = (item for item in super().get_system_commands(screen) if item.title not in NOT_OFFERED)
         for item in (*own, *textuals):  # after the palette has closed: see ``ClosesOnce``
             yield item._replace(callback=partial(self.call_after_refresh, self.call_later, item.callback))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -33,14 +33,14 @@ MORE_KEYS = {
 }
 
 
-def commands(app: App[Any], current: str) -> Iterable[SystemCommand]:
+def commands(app: App[Any], current: str, keymap: Mapping[str, str]) -> Iterable[SystemCommand]:
     """All commands, those of the ``current`` pane first."""
     for pane in sorted(PANES, key=lambda pane: pane.name != current):
         show = partial(app.run_action, f"pane('{pane.name}')")
         yield SystemCommand(f"Show {pane.title}", f"Show the {pane.title} pane ({pane.key})", show)
         for binding in pane_bindings(pane):
             title = f"{pane.title}: {binding.tooltip or binding.description}"
-            yield SystemCommand(title, f"Key: {key_words(binding)}", partial(_act, app, pane, binding.action))
+            yield SystemCommand(title, f"Key: {key_words(binding, keymap)}", partial(_act, app, pane, binding.action))
     for title, words, action in (
         ("Help", "Keys, first steps and glossary (f1)", "help"),
         ("Dark or light", "Switch between the two themes of the playground (f9)", "toggle_theme"),
@@ -60,18 +60,22 @@ def pane_bindings(pane: PaneKind) -> list[Binding]:
     return [binding for binding in described(pane.widget_class.BINDINGS) if binding.tooltip]
 
 
-def key_sections(current: str, everywhere: Iterable[BindingType]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The keys for the help: those of each pane, the ``current`` one first, and those of the app, ``everywhere``."""
-    sections = [
-        (f"Keys in {pane.title}", [*_keys(pane_bindings(pane)), *MORE_KEYS.get(pane.name, ())])
+def pane_keys(current: str, keymap: Mapping[str, str]) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Name, title and keys of each pane for the help, the ``current`` one first."""
+    return [
+        (pane.name, pane.title, [*_keys(pane_bindings(pane), keymap), *MORE_KEYS.get(pane.name, ())])
         for pane in sorted(PANES, key=lambda pane: pane.name != current)
     ]
-    app_keys = _keys(binding for binding in described(everywhere) if binding.tooltip)
-    return [*sections, ("Keys everywhere", [*app_keys, ("ctrl+p", "Every command by its name, themes too")])]
 
 
-def _keys(bindings: Iterable[Binding]) -> list[tuple[str, str]]:
-    return [(key_words(binding), binding.tooltip) for binding in bindings]
+def app_keys(everywhere: Iterable[BindingType], keymap: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The keys of the app, ``everywhere``, for the help."""
+    keys = _keys((binding for binding in described(everywhere) if binding.tooltip), keymap)
+    return [*keys, ("ctrl+p", "Every command by its name, themes too")]
+
+
+def _keys(bindings: Iterable[Binding], keymap: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(key_words(binding, keymap), binding.tooltip) for binding in bindings]
 
 
 def described(bindings: Iterable[BindingType]) -> list[Binding]:
@@ -100,6 +104,8 @@ def all_bindings(app: type[App[Any]]) -> list[Binding]:
 _NAMES = {"plus": "+", "minus": "-", "equals_sign": "=", "escape": "esc", "delete": "del"}
 
 
-def key_words(binding: Binding) -> str:
-    """The first key of a binding as it is usually written."""
-    return binding.key_display or _NAMES.get(first := binding.key.split(",")[0], first)
+def key_words(binding: Binding, keymap: Mapping[str, str]) -> str:
+    """The first key of a binding as it is usually written; ``keymap`` has the keys that were changed, by id."""
+    changed = keymap.get(binding.id or "")
+    first = (changed or binding.key).split(",")[0]
+    return (not changed and binding.key_display) or _NAMES.get(first, first)

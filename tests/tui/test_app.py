@@ -139,10 +139,16 @@ async def test_help_tells_every_key_of_every_pane(playground: Make) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        words = str(app.screen.query_one("#help-text", Static).content)
+        text = app.screen.query_one("#help-text", Static)
+        await until(pilot, lambda: "Keys in Train" in str(text.content))
+        words = ""
+        for _ in range(len(PANES) + 4):
+            words += str(text.content)
+            await pilot.press("right")
+        assert "Keys in Train" in str(text.content), "the pages go round"
         for pane in PANES:
-            assert f"Keys in {pane.title}" in words
-        for word in ("ctrl+t", "Pause, or resume", "perplexity", "f9", "First steps"):
+            assert f"Keys in {pane.title}" in words and f"Words in {pane.title}" in words
+        for word in ("ctrl+t", "Pause, or resume", "perplexity", "f9", "First steps", "[keymap]", "--set num_steps"):
             assert word in words
         await pilot.press("f1")
         await until(pilot, lambda: not isinstance(app.screen, HelpScreen))

@@ -1,118 +1,142 @@
-"""The help screen: first steps, keys by pane, glossary."""
+"""The help: short pages, and a search over all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
-from core.generation.options import STRATEGIES
 from tui.dialogs.dialog import Dialog
+from tui.forms.plain_input import PlainInput
 from tui.text.cells import pad_cells
+from tui.text.safe import shown_text
 from tui.text.wrapping import wrapped_lines
+from tui.themes import QUIET
 
 Lines: TypeAlias = Sequence[tuple[str, str]]
 Section: TypeAlias = tuple[str, Lines]
 COLUMN = 17  # cells of the first column
 
-FIRST_STEPS = (
-    ("1 or f2", "Data: choose or download a text, look at its statistics, and use it for training"),
-    ("2 or f3", "Train: ctrl+t trains a new model with the settings shown there"),
-    ("3 or f4", "Generate: let a model write, even while it is being trained"),
-    ("4 or f5", "Inspect: look inside the model: one step, gradients through time, units, why, tokens, parity"),
-    ("5 or f6", "Runs: every run is saved automatically; open, copy, continue or delete it there"),
-    ("6 or f7", "Lab: predict a noisy sine wave, the textbook's first sequence experiment"),
-    ("q", "Quit: training continues in the background and is found again at the next start"),
-)
 
-WORDS = (
-    ("token", "what the model reads one at a time: a character or a word"),
-    ("perplexity", "the number of equally likely tokens that the model hesitates between, on average: 1 is certainty, "
-     "the vocabulary size is pure guessing. On the training text it measures how well that text is known, on the "
-     "held-out text how well an unseen text of the same kind is predicted"),
-    ("uniform", "the perplexity of guessing without having read anything: the vocabulary size"),
-    ("bits/token", "the binary logarithm of the perplexity: the number of yes-or-no questions open at each token"),
-    ("held out", "the end of the text, which is not trained on. If its perplexity rises while the training perplexity "
-     "falls, the model overfits"),
-    ("memorised", "the training perplexity is below 2 and the held-out perplexity at least four times as high, which "
-     "is two bits a token more"),
-    ("best", "the epoch with the lowest held-out perplexity: its weights are kept beside the latest ones"),
-    ("patience", "the number of epochs without a better held-out perplexity after which training stops early"),
-    ("unigram", "and bigram, trigram: the perplexity of counting single tokens, pairs and triples on the text that the "
-     "line names; a model below these lines has learned more than they can"),
-    ("bidirectional", "a model that reads the text from both ends sees the token that it predicts: it cannot write"),
-    ("Zipf", "the frequency of a text's tokens over their rank, both as logarithms: in every language nearly a "
-     "straight line, whose slope is shown. It is the last view in Data (v)"),
-    ("documents", "stream: the text is one sequence; lines: each line is a poem with a start, an end and padding"),
-    ("epoch", "one pass over the text"),
-    ("batch", "the sequences that are processed together in one update of the weights"),
-    ("steps", "the length of a sequence: the number of steps that the gradient goes back in time"),
-    ("learning rate", "the size of each update of the weights: too small is slow, too large diverges"),
-    ("clip", "the largest gradient norm allowed: the gradients of recurrent models can explode"),
-    ("hidden", "the number of values that the model remembers from token to token"),
-    ("sampling", "sequential: each batch continues where the one before ended; random: batches come from anywhere"),
-    ("temperature", "below 1 the model prefers likely tokens, above 1 unlikely tokens become more frequent"),
-    ("surprise", "how unlikely a token was for the model, in bits: 1 bit is a coin toss, 10 bits one in a thousand"),
-    ("state", "H, the hidden units after a token: all that the model remembers; an LSTM also keeps the cell state C"),
-    ("gate", "a value between 0 and 1 that decides how much passes: R and Z in a GRU, I, F and O in an LSTM"),
-    ("one-hot", "a vector of zeros with a one at the place of the token: multiplied by a matrix, it picks a row of it"),
-    ("softmax", "turns the scores Y of all tokens into probabilities, whose sum is 1"),
-    ("lag", "steps back in time from the loss; truncated back-propagation cuts the gradient after num_steps of them"),
-    ("factor", "what a step back multiplies the norm of the gradient by, on average; below 1 the gradient vanishes, "
-     "above 1 it explodes. The half-life is the number of steps in which the norm halves"),
-    ("spectral radius", "the largest absolute eigenvalue of W_hh (of an LSTM: W_hc), the matrix that repeats in time"),
-    ("saturated", "a value beyond 0.9, or a gate beyond 0.9 or below 0.1: there the activation is flat and lets hardly "
-     "any gradient through. A dead unit hardly changes at all"),
-    ("correlation", "how well a unit follows a feature of the text: 1 rises with it, -1 falls with it, 0 is unrelated"),
-    ("saliency", "gradient times input: how much each token before it speaks for a token or against it, in Why"),
-    ("cosine", "of the angle between two vectors: 1 is the same direction, 0 is unrelated"),
-    ("parity", "whether the model from scratch and torch.nn compute the same with the same weights"),
-    ("acrostic 藏头", "a text whose lines begin with given characters, one each"),
-    ("mood", "a text that the model reads before it writes: it is not shown, but it influences what follows"),
-    ("copy meter", "the longest part of the generated text that occurs literally in the training text"),
-    ("run", "one model with its settings, its curve and its weights, in a folder of its own"),
-    ("trash", "where deleted runs stay for 30 days: t in Runs shows it, u restores a run"),
-    ("engine", "the process that trains a run: it continues when this screen is closed"),
-)  # fmt: skip
+@dataclass(frozen=True)
+class HelpPage:
+    """One page: its name in the row of pages, and its sections."""
+
+    name: str
+    sections: tuple[Section, ...]
+
+
+class _SearchLine(PlainInput):
+    """The line of the search: ``?`` closes the help while nothing is typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "screen.close", "Close", show=False, priority=True)
+    ]
 
 
 class HelpScreen(Dialog[None]):
-    """Scrolls; f1, escape and q close it."""
+    """Opens on the first of ``pages``. What is typed filters the lines of all pages."""
 
-    AUTO_FOCUS = "#help"
+    AUTO_FOCUS = "#help-search"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f1,q,question_mark", "dismiss", "Close", tooltip="Back to the pane", id="help.close"),
+        Binding("escape", "back", "Close", tooltip="Clear the search, or close the help", id="help.back"),
+        Binding("f1", "dismiss", "Close", tooltip="Back to the pane", id="help.close"),
+        Binding("right,tab", "turn(1)", "Page", show=False, priority=True),
+        Binding("left,shift+tab", "turn(-1)", "Page before", show=False, priority=True),
+        Binding("down", "scroll('scroll_down')", "Down", show=False),
+        Binding("up", "scroll('scroll_up')", "Up", show=False),
+        Binding("pagedown", "scroll('scroll_page_down')", "Page down", show=False),
+        Binding("pageup", "scroll('scroll_page_up')", "Page up", show=False),
     ]
 
-    def __init__(self, keys: Sequence[Section]) -> None:
-        """``keys``: those of each pane and those of the app, with what they do."""
+    def __init__(self, pages: Sequence[HelpPage]) -> None:
         super().__init__()
-        self._keys = keys
+        self._pages = pages
+        self._at = 0
+        self._search = _SearchLine(
+            placeholder="type to search all pages", compact=True, max_length=100, id="help-search"
+        )
+        self._row = Static("", id="help-pages")
         self._text = Static("", id="help-text")
-        self._box = VerticalScroll(self._text, id="help", classes="dialog")
-        self._box.border_title = Content("Help")
-        self._box.border_subtitle = Content("esc closes")
+        self._box = VerticalScroll(self._text, id="help-box", can_focus=False)
 
     def compose(self) -> ComposeResult:
-        yield self._box
+        with Vertical(id="help", classes="dialog") as dialog:
+            dialog.border_title = Content("Help")
+            dialog.border_subtitle = Content("← → pages   ↑ ↓ scroll   esc closes")
+            yield self._search
+            yield self._row
+            yield self._box
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._fill)
 
-    def _fill(self) -> None:
-        self._text.update(self._words(max(40, self._box.scrollable_content_region.width - 2)))
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While something is typed, the arrows and ? belong to it."""
+        return not self._search.value if action in ("turn", "close") else True
 
-    def _words(self, width: int) -> Content:
-        strategies = [(strategy.name, strategy.help) for strategy in STRATEGIES]
-        sections: list[Section] = [
-            ("First steps", FIRST_STEPS), *self._keys, ("Strategies in Generate", strategies), ("Glossary", WORDS),
-        ]  # fmt: skip
-        return Content("\n\n").join(_section(title, lines, width) for title, lines in sections)
+    def action_close(self) -> None:
+        self.dismiss()
+
+    def action_back(self) -> None:
+        if self._search.value:
+            self._search.value = ""
+        else:
+            self.dismiss()
+
+    def action_turn(self, by: int) -> None:
+        self.action_page((self._at + by) % len(self._pages))
+
+    def action_page(self, index: int) -> None:
+        """Show a page: a click on its name."""
+        self._at = index
+        self._search.value = ""
+        self._fill()
+        self._box.scroll_home(animate=False)
+
+    def action_scroll(self, how: str) -> None:
+        getattr(self._box, how)(animate=False)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._fill()
+        self._box.scroll_home(animate=False)
+
+    def _fill(self) -> None:
+        query = self._search.value.casefold().split()
+        names = [
+            Content.styled(f" {page.name} ", "bold $background on $accent")
+            if index == self._at and not query
+            else Content(f" {page.name} ").stylize(f"@click=screen.page({index})")
+            for index, page in enumerate(self._pages)
+        ]
+        self._row.update(Content("").join(names))
+        width = max(40, self._box.scrollable_content_region.width - 1)
+        sections = self._found(query) if query else self._pages[self._at].sections
+        text = Content("\n\n").join(_section(title, lines, width) for title, lines in sections)
+        nothing = f"No line of the help has {shown_text(self._search.value)!r}. esc clears the search."
+        self._text.update(text if text else Content.styled(nothing, QUIET))
+
+    def _found(self, query: Sequence[str]) -> Iterator[Section]:
+        """The lines of all pages that have every word of the search, each line once."""
+        seen: set[tuple[str, str]] = set()
+        for title, lines in (section for page in self._pages for section in page.sections):
+            found = []
+            for line in lines:
+                words = f"{title} {line[0]} {line[1]}".casefold()
+                if line not in seen and all(word in words for word in query):
+                    seen.add(line)
+                    found.append(line)
+            if found:
+                yield title, found
 
 
 def _section(title: str, lines: Lines, width: int) -> Content:

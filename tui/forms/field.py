@@ -16,7 +16,7 @@ from textual.widgets import Input, Static
 
 from core.settings.setting import Setting
 from tui.forms.choice import Choice
-from tui.forms.plain_input import PlainInput
+from tui.forms.plain_input import NumberInput, PlainInput
 from tui.forms.schema import YES_NO
 from tui.text.safe import shown_text
 
@@ -57,7 +57,8 @@ class SettingField(Vertical):
         setting = self.setting
         if setting.choices or setting.kind is bool:
             return Choice(setting.choices or YES_NO, self._text, id=f"edit-{setting.name}")
-        editor = PlainInput(
+        kind = PlainInput if setting.kind is str else NumberInput
+        editor = kind(
             self._text,
             placeholder=self._placeholder,
             suggester=SuggestFromList(self._suggestions) if self._suggestions else None,

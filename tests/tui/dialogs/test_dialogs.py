@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,32 @@ from textual.widgets import Button, Input, OptionList, Static
 
 from core.engine.answers import BackendChange
 from core.runs.store import check_name
+from core.runs.summary import RunSummary
 from core.settings.presets import PRESETS
 from tests.tui.pane_harness import PaneApp
 from tests.tui.waiting import until
 from tui.app import Playground
-from tui.commands import key_sections
+from tui.commands import app_keys, pane_keys
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.dialog import Dialog, Palette
 from tui.dialogs.help import HelpScreen
+from tui.dialogs.help_pages import help_pages
 from tui.dialogs.name import NameDialog
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.forms.drop_down import DropDown, PagedList
+from tui.panes.runs.annotation_dialog import AnnotationDialog
+from tui.panes.train.own_presets import PresetDialog
 from tui.panes.train.preset_dialog import PresetScreen
 
+RUN = RunSummary("one", Path("one"), "finished", 1, 1, 2.0, None, "rnn", "lyrics-zh", 9, 9, "2026-01-02T03:04:05+00:00")
 DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
     "confirm": lambda: ConfirmDialog("Really?", "Think.", "Do it"),
     "danger": lambda: ConfirmDialog("Really?", "Think.", "Delete", danger=True),
     "name": lambda: NameDialog("Name", "song", "Save", check_name),
-    "help": lambda: HelpScreen(key_sections("train", Playground.BINDINGS)),
+    "help": lambda: HelpScreen(help_pages(None, pane_keys("train", {}), app_keys(Playground.BINDINGS, {}))),
     "preset": lambda: PresetScreen(next(iter(PRESETS.values()))),
+    "own preset": lambda: PresetDialog(replace(next(iter(PRESETS.values())), own=True)),
+    "annotation": lambda: AnnotationDialog([RUN]),
     "other backend": lambda: OtherBackendDialog(BackendChange("it was computed otherwise", as_before=True)),
     "palette": Palette,
 }

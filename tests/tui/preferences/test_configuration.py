@@ -73,13 +73,13 @@ def test_keys_are_checked() -> None:
         ("train__save", "f9", "keymap train.save: f9 is the key of app.theme (Theme) already"),
         ("train__save", "1", "keymap train.save: 1 is the key of "),
         ("train__save", "ctrl+p", "keymap train.save: ctrl+p is the key of "),
-        ("app__runs", "space", "keymap app.runs: space is the key of train.pause (Pause) already"),
+        ("app__runs", "ctrl+t", "keymap app.runs: ctrl+t is the key of train.train (Train) already"),
     ):
         used, problems = keymap(**{name: keys})
         assert len(problems) == 1 and problems[0].startswith(words) and name.replace("__", ".") not in used, problems
     assert keymap(train__save="x", train__stop="ctrl+s") == ({"train.save": "x", "train.stop": "ctrl+s"}, [])
     assert keymap(train__log="?", app__help="f1") == ({"train.log": "question_mark", "app.help": "f1"}, [])
-    assert keymap(runs__rename="space") == ({"runs.rename": "space"}, []), "space acts in another pane"
+    assert keymap(runs__rename="ctrl+t") == ({"runs.rename": "ctrl+t"}, []), "it acts in another pane"
     used, problems = keymap(train__save="y", train__log="y")
     assert len(problems) == 1 and len(used) == 1, "two actions on one key"
     used, problems = keymap(generate__settings="f12")

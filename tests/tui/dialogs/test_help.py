@@ -1,0 +1,92 @@
+"""The help: the page of the pane first, a search over all pages, and the field that has the focus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from textual.widgets import Input, Static
+
+from tests.tui.waiting import until
+from tui.app import Playground
+from tui.dialogs.glossary import PANE_WORDS, WORDS, meanings
+from tui.dialogs.help import HelpScreen
+from tui.panes import PANES
+from tui.panes.train.pane import TrainPane
+
+Make = Callable[[], Playground]
+
+
+def words(app: Playground) -> str:
+    return str(app.screen.query_one("#help-text", Static).content)
+
+
+async def opened(app: Playground, pilot: Any, key: str = "f1") -> None:
+    await pilot.press(key)
+    await until(pilot, lambda: isinstance(app.screen, HelpScreen) and isinstance(app.focused, Input) and words(app))
+
+
+async def test_what_is_typed_filters_all_pages(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f6")
+        await opened(app, pilot, "question_mark")
+        assert "Keys in Runs" in words(app) and "Keys in Train" not in words(app)
+        await pilot.press(*"overfits")
+        await until(pilot, lambda: "held out" in words(app) and "Keys in Runs" not in words(app))
+        assert words(app).count("not trained on") == 1, "each line once"
+        await pilot.press("space", *"zzz?")
+        await until(pilot, lambda: "No line of the help has 'overfits zzz?'" in words(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Keys in Runs" in words(app))
+        await pilot.press("right")
+        await until(pilot, lambda: "Keys in Data" in words(app))
+        await pilot.press("left", "left")
+        await until(pilot, lambda: "[keymap]" in words(app))
+        await pilot.click("#help-pages", offset=(2, 0))
+        await until(pilot, lambda: "Keys in Runs" in words(app))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
+        await opened(app, pilot)
+        await pilot.press(*"[bold]", "escape", "escape")
+        await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
+
+
+async def test_the_focused_field_is_explained(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        form = app.query_one(TrainPane).form
+        for name, key, expected in (
+            ("clip", "question_mark", ("largest gradient norm", "above 0", "0.01", "--set clip", "can explode")),
+            ("cell", "question_mark", ("type of recurrent unit", "one of rnn, gru, lstm")),
+            ("corpus", "f1", ("name of a bundled text", "lyrics-zh")),
+            ("patience", "f1", ("stop after N epochs", "no effect while held out is 0")),
+        ):
+            await form.focus_setting(name)
+            await pilot.pause()
+            before = dict(form.texts)
+            await opened(app, pilot, key)
+            for part in expected:
+                assert part in " ".join(words(app).split()), (name, part, words(app))
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
+            assert form.texts == before, "? is not typed into a number"
+
+
+async def test_changed_keys_are_in_the_help(playground: Make) -> None:
+    app = playground()
+    app.update_keymap({"train.save": "f12"})
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(app, pilot)
+        line = next(line for line in words(app).splitlines() if "Save now" in line)
+        assert line.split()[0] == "f12"
+        assert any(
+            "f12" in command.help for command in app.get_system_commands(app.screen) if "Save now" in command.title
+        )
+
+
+def test_every_pane_has_words_of_the_glossary() -> None:
+    assert set(PANE_WORDS) == {pane.name for pane in PANES}
+    for names in PANE_WORDS.values():
+        assert len(meanings(names)) == len(set(names)) >= 3
+    assert len(dict(WORDS)) == len(WORDS)
