@@ -14,6 +14,7 @@ from pathlib import Path
 
 from core.events import EpochFinished, StateChanged
 from core.runs.journal import parsed_line
+from tests.benchmarks.comparison import compare
 from tests.benchmarks.outcome import Effort, Goal, Outcome, Row
 from tests.benchmarks.recorder import PROJECT, Recorder, playground, workplace
 from tests.benchmarks.run_list import run_list
@@ -351,4 +352,5 @@ CASES: dict[str, Callable[[Effort], Outcome]] = {
     "bytes": bytes_per_second,
     "long-journal": long_journal,
     "run-list": run_list,
+    "compare": compare,
 }

@@ -43,11 +43,11 @@ def _extremes(y: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.in
 
     sizes = np.diff(starts, append=y.size)
     groups = np.repeat(np.arange(starts.size), sizes)
-    chosen = []
+    chosen = np.zeros(y.size, np.bool_)
     for extreme in (np.minimum, np.maximum):
         hits = np.flatnonzero(y == np.repeat(extreme.reduceat(y, starts), sizes))
-        chosen.append(hits[np.diff(groups[hits], prepend=-1) != 0])  # the first of each group
-    return np.unique(np.concatenate(chosen))
+        chosen[hits[np.diff(groups[hits], prepend=-1) != 0]] = True  # the first of each group
+    return np.flatnonzero(chosen)
 
 
 def _untangled(column: list[int], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -81,7 +81,7 @@ def decimate(x: NDArray[np.float64], y: NDArray[np.float64], low: float, high: f
     inner_x, inner_y = x[first:last], y[first:last]
     if inner_x.size > 2 and high > low:
         column = np.minimum(((inner_x - low) * (columns / (high - low))).astype(np.intp), columns - 1)
-        starts = np.unique(np.searchsorted(column, np.arange(column[-1] + 1)))
+        starts = np.flatnonzero(np.diff(column, prepend=-1))
         kept = _extremes(inner_y, starts)
         dense = inner_x.size > 4 * columns
         inner_x, inner_y = inner_x[kept], inner_y[kept]

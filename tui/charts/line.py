@@ -34,6 +34,7 @@ class Series:
         color: a number in the palette, or a style string such as ``$success``.
         marker: how the line is drawn; "points" draws no line at all.
         sign: a character that is put on the line at a few places, beside colour what tells many lines apart.
+        is_decimated: there are at most about two points a column already, none outside the range that is shown.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Series:
     color: int | str | None = None
     marker: Marker | None = None
     sign: str = ""
+    is_decimated: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,10 @@ def line_chart(
 
     low, high = _x_extent(curves, x_range, log_x)
     columns = max(1, width - with_axes - 5 * with_labels)
-    curves = [_decimated(curve, low, high, columns) for curve in curves]
+    curves = [
+        curve if one.is_decimated else _decimated(curve, low, high, columns)
+        for one, curve in zip(series, curves, strict=True)
+    ]
     references = [line for line in reference_lines if abs(line.value) <= LARGEST and (line.value > 0 or not log_y)]
     y = y_axis(*_y_extent(curves, references, y_range, log_y), log_y, canvas_height)
     gutter = max(5, *map(len, y.labels)) if with_labels else 0
@@ -147,12 +152,7 @@ def line_chart(
     names = _draw_references(grid, plane, references, log_y, palette.reference)
     if cross is not None:
         _draw_cross(grid, plane, scaled(cross, log_x), palette.cross)
-    canvas = Canvas(plane.width, plane.height)
-    for curve in curves:
-        _draw_line(canvas, plane, curve)
-    canvas.lay(grid, left)
-    for curve in curves:
-        _draw_points(grid, plane, curve)
+    _draw_curves(grid, plane, curves)
     for number, curve in enumerate(curves):
         _draw_signs(grid, plane, curve, number / len(curves))
     if with_labels:
@@ -254,24 +254,19 @@ def _draw_signs(grid: Grid, plane: _Plane, curve: _Curve, phase: float) -> None:
         grid.write(row, plane.left + column, curve.sign, curve.style)
 
 
-def _has_points(plane: _Plane, curve: _Curve) -> bool:
-    """Whether a curve is drawn as points: a line that is not longer than a cell is easily overlooked."""
+def _draw_curves(grid: Grid, plane: _Plane, curves: Sequence[_Curve]) -> None:
+    """Lines, and over them the points of curves that have no lines, each a whole cell."""
     import numpy as np
 
-    if curve.marker == "points" or not curve.x.size:
-        return True
-    x, y = plane.dots(curve.x, curve.y)
-    return bool(np.ptp(x) < COLUMNS and np.ptp(y) < ROWS)
-
-
-def _draw_line(canvas: Canvas, plane: _Plane, curve: _Curve) -> None:
-    if not _has_points(plane, curve):
-        canvas.draw(strokes(*plane.dots(curve.x, curve.y), curve.marker, COLUMNS * plane.width), curve.style)
-
-
-def _draw_points(grid: Grid, plane: _Plane, curve: _Curve) -> None:
-    """The points of a curve, each a whole cell; over the lines."""
-    if curve.x.size and _has_points(plane, curve):
+    canvas, points = Canvas(plane.width, plane.height), []
+    for curve in (curve for curve in curves if curve.x.size):
         x, y = plane.dots(curve.x, curve.y)
-        for column, row in zip((x // COLUMNS).astype(int).tolist(), (y // ROWS).astype(int).tolist(), strict=True):
-            grid.write(row, plane.left + column, _POINT, curve.style)
+        # A line that is not longer than a cell is easily overlooked.
+        if curve.marker == "points" or (np.ptp(x) < COLUMNS and np.ptp(y) < ROWS):
+            points.append((x // COLUMNS, y // ROWS, curve.style))
+        else:
+            canvas.draw(strokes(x, y, curve.marker, COLUMNS * plane.width), curve.style)
+    canvas.lay(grid, plane.left)
+    for columns, rows, style in points:
+        for column, row in zip(columns.astype(int).tolist(), rows.astype(int).tolist(), strict=True):
+            grid.write(row, plane.left + column, _POINT, style)

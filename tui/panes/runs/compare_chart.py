@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from textual.reactive import reactive
 
@@ -12,6 +13,10 @@ from core.units import count_text, perplexity_text
 from tui.charts import Drawing, Series, line_chart
 from tui.charts.explorer import Explorer, Range
 from tui.panes.runs.compare_runs import Line, View
+
+if TYPE_CHECKING:
+    from tui.charts.curve import Points
+    from tui.charts.levels import Levels
 
 DIM = "30%"
 QUANTITIES = METRICS | RARE_METRICS
@@ -23,6 +28,11 @@ class RunsChart(Explorer):
     shown: reactive[View] = reactive(View, repaint=False)
     pinned: reactive[Path | None] = reactive(None, repaint=False)
     log_y: reactive[bool] = reactive(True, repaint=False)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Of the last drawing: a crosshair that moves, or one run that grows, leaves most of them as they are.
+        self._points: dict[tuple[Levels, float, float, int], Points] = {}
 
     def watch_shown(self, before: View, after: View) -> None:
         if before.what.axis != after.what.axis:
@@ -48,8 +58,15 @@ class RunsChart(Explorer):
         """The curves in the part of the axis that is shown."""
         what, (low, high) = self.shown.what, self.view or self.whole()
         lines = sorted(self.shown.lines, key=lambda line: line.path == self.pinned)
-        series = [_series(line, False, (low, high), width) for line in lines if line.smooth is not None]
-        series += [_series(line, True, (low, high), width) for line in lines]
+        before, self._points = self._points, {}
+
+        def series_of(line: Line, levels: Levels, style: str, sign: str) -> Series:
+            key = (levels, low, high, width)
+            points = self._points[key] = before.get(key) or levels.points(low, high, width)
+            return Series("", *points, style, "solid", sign, is_decimated=True)
+
+        series = [series_of(line, line.raw, f"{line.style} {DIM}", "") for line in lines if line.smooth is not None]
+        series += [series_of(line, line.smooth or line.raw, line.style, line.sign) for line in lines]
         title = QUANTITIES[what.metric].label + (f" over {AXES[what.axis].label}" if what.axis != "epoch" else "")
         title += (", log scale" if self.log_y else "") + (f", smoothed {what.smoothing:g}" if what.smoothing else "")
         return line_chart(
@@ -65,14 +82,6 @@ class RunsChart(Explorer):
             cross=self.cross,
             placeholder="no epoch yet" if self.shown.is_complete else "reading …",
         )
-
-
-def _series(line: Line, is_main: bool, ends: Range, columns: int) -> Series:
-    """A line, or the dimmed points behind one that is smoothed."""
-    levels = line.smooth if is_main and line.smooth is not None else line.raw
-    x, y = levels.points(*ends, columns)
-    style = line.style if is_main else f"{line.style} {DIM}"
-    return Series("", x, y, style, "solid", line.sign if is_main else "")
 
 
 def value_text(metric: str) -> Callable[[float], str]:
