@@ -89,6 +89,12 @@ class RunCurve:
         columns = [column for source in sources if (column := self.column(source)) is not None]
         return derive(*columns) if derive is not None and len(columns) == len(sources) else None
 
+    def has(self, name: str) -> bool:
+        """Whether the run has a column of this name, or those that it follows from."""
+        if name in MEASURED_COLUMNS:
+            return bool(self._measured)
+        return all(source in self._columns for source in DERIVED.get(name, (None, (name,)))[1])
+
     def points(self, metric: str, axis: str) -> tuple[Column, Column]:
         """The points that can be drawn, in the order of ``axis``: those whose figures are finite."""
         x, y = self.column(axis), self.column(metric)

@@ -45,6 +45,7 @@ def test_every_quantity_and_axis_can_be_drawn(tmp_path: Path) -> None:
     write(tmp_path, *made[:2], measured[0], *made[2:], measured[1])
     curve = read_all(RunCurve(tmp_path))
     for metric in (*METRICS, *RARE_METRICS):
+        assert curve.has(metric)
         for axis in AXES:
             x, y = curve.points(metric, axis)
             assert x.size == y.size == (2 if metric in ("gradient_factor", "saturated") else 4), (metric, axis)
@@ -52,6 +53,7 @@ def test_every_quantity_and_axis_can_be_drawn(tmp_path: Path) -> None:
     assert curve.points("bits", "epoch")[1].tolist() == pytest.approx([6 / n / math.log(2) for n in range(1, 5)])
     assert curve.points("loss", "tokens")[0].tolist() == pytest.approx(np.cumsum([250.25, 250.5, 250.75, 251]))
     assert curve.points("gradient_factor", "step")[0].tolist() == [16, 32]
+    assert not any(RunCurve(tmp_path / "none").has(name) for name in (*METRICS, *RARE_METRICS, "nonsense"))
 
 
 def test_only_new_lines_are_read_and_a_torn_one_later(tmp_path: Path) -> None:

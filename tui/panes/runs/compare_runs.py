@@ -89,6 +89,24 @@ class _Compared:
     made: tuple[int, What] | None = None
     line: Line | None = None
     look: Look = (0, 0)
+    _figures: tuple[int, Figures] | None = None
+    _reached: tuple[int, float, float | None] | None = None
+
+    def figures(self) -> Figures:
+        """The figures of the run, computed again after the curve has changed."""
+        from core.runs.comparison import figures
+
+        if self._figures is None or self._figures[0] != self.curve.version:
+            self._figures = self.curve.version, figures(self.curve)
+        return self._figures[1]
+
+    def seconds_to(self, target: float) -> float | None:
+        """The seconds to a perplexity, computed again after the curve has changed."""
+        from core.runs.comparison import seconds_to
+
+        if self._reached is None or self._reached[:2] != (self.curve.version, target):
+            self._reached = self.curve.version, target, seconds_to(self.curve, target)
+        return self._reached[2]
 
 
 class ComparedRuns:
@@ -129,13 +147,13 @@ class ComparedRuns:
         return not waiting
 
     def _made(self, what: What, target: float | None, is_complete: bool) -> View:
-        from core.runs.comparison import differing_settings, figures, seconds_to
+        from core.runs.comparison import differing_settings
 
         runs = list(self._runs.values())
-        metrics = tuple(
-            name for name in (*METRICS, *RARE_METRICS) if any(run.curve.column(name) is not None for run in runs)
-        ) or ("perplexity",)
-        known = [figures(run.curve) for run in runs]
+        metrics = tuple(name for name in (*METRICS, *RARE_METRICS) if any(run.curve.has(name) for run in runs)) or (
+            "perplexity",
+        )
+        known = [run.figures() for run in runs]
         reached = [found.best for found in known if found.best is not None and math.isfinite(found.best)]
         target = target if target is not None else max(reached, default=None)
         changed = differing_settings([run.metadata.config if run.metadata else None for run in runs])
@@ -143,7 +161,7 @@ class ComparedRuns:
             Summary(
                 self._line(path, run, what),
                 found,
-                seconds_to(run.curve, target) if target is not None else None,
+                run.seconds_to(target) if target is not None else None,
                 run.metadata.parameters if run.metadata else None,
                 tuple(words[place] for _, words in changed),
             )
