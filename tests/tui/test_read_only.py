@@ -26,6 +26,7 @@ from tests.tui.waiting import until
 from tui.app import Playground
 from tui.commands import described
 from tui.panes import PANES
+from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.run_table import RunTable
 from tui.read_only import CHANGES, ReadOnlyPlayground
 from tui.services import READ_ONLY
@@ -193,3 +194,19 @@ def test_the_process_refuses_itself_every_change(tmp_path: Path) -> None:
     (tmp_path / "socket").unlink()
     after = snapshot(tmp_path)
     assert after == before
+
+
+async def test_runs_are_compared_but_none_writes(app: Playground) -> None:
+    before = snapshot(app.saves)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f6")
+        await until(pilot, lambda: app.query(RunTable) and len(app.query_one("#runs-table", RunTable).runs) == 3)
+        await pilot.press("asterisk", "c")
+        chart = app.query_one(RunsChart)
+        await until(
+            pilot, lambda: len(chart.shown.lines) == 3 and all(len(line.raw) == 8 for line in chart.shown.lines)
+        )
+        await pilot.press("s")
+        await until(pilot, lambda: READ_ONLY in [notice.message for notice in app._notifications])
+        assert len(app.screen_stack) == 1, "no dialog"
+    assert snapshot(app.saves) == before
