@@ -98,10 +98,10 @@ def _figures(summaries: Sequence[Summary], target: float | None) -> list[tuple[s
 
 
 def _readings(view: View, cross: float) -> list[str]:
-    """The values of the drawn lines at the crosshair."""
+    """The values at the crosshair: those of the journal, also where a smoothed line is drawn."""
     words, found = value_text(view.what.metric), []
     for line in view.lines:
-        point = (line.smooth or line.raw).nearest(cross)
+        point = line.raw.nearest(cross)
         found.append(words(point[1]) if point is not None else "–")
     return found
 

@@ -109,7 +109,9 @@ async def test_the_crosshair_reads_all_runs(saves: Path) -> None:
     app = RunsApp(saves)
     async with app.run_test(size=(120, 40)) as pilot:
         chart = await compared(pilot, app)
+        await pilot.press("o")
         chart.cross = 25.0
+        await until(pilot, lambda: all(line.smooth is not None for line in chart.shown.lines))
         await until(pilot, lambda: "at epoch 25" in app.table_lines[0])
         at = {line.split()[1]: line.split()[2] for line in app.table_lines[1:]}
         value = 1 + 1026 * 0.97**25
