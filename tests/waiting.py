@@ -11,4 +11,4 @@ def wait_for(condition: Callable[[], object], what: str = "it", seconds: float =
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.01)
+        time.sleep(0.02)
