@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
 from textual.app import App, ComposeResult, SystemCommand
@@ -22,13 +22,11 @@ from textual.widgets import ContentSwitcher
 from core.errors import EngineError, UserError
 from core.events import State
 from core.process import resume_collection
-from core.runs.metadata import RunMetadata
 from core.runs.run import Run
-from core.runs.store import list_runs
-from core.runs.summary import RunSummary, run_summary
 from core.runs.trash import remove_outdated
 from core.training.preflight import device_named
 from tui.engines.loss import WORKING
+from tui.engines.reading import read_run, training_runs
 from tui.messages import (
     CorpusChosen,
     DeviceChosen,
@@ -50,8 +48,7 @@ from tui.messages import (
     TextWritten,
 )
 from tui.panes import PANES
-from tui.preferences.preferences import Preferences
-from tui.services import Remembered
+from tui.preferences.preferring_app import PreferringApp
 from tui.shell.breakpoints import HORIZONTAL, VERTICAL
 from tui.shell.footer import KeyLine
 from tui.shell.header import HeaderLine, PaneTab, device_words
@@ -63,7 +60,6 @@ from tui.text.safe import shown_text
 from tui.themes import DARK, LIGHT, RUN_COLOURS
 
 if TYPE_CHECKING:
-    from core.settings.run_config import RunConfig
     from tui.engines.clients import Engines
 
 FIRST_PANE = "train"
@@ -73,7 +69,7 @@ NOT_OFFERED = ("Quit", "Keys", "Maximize", "Minimize", "Screenshot")
 DONE = (State.FINISHED, State.STOPPED, State.IDLE)
 
 
-class Playground(App[None]):
+class Playground(PreferringApp):
     """The app. ``engines`` are behind the runs; ``current_run`` is the one on screen."""
 
     TITLE = "Playground"
@@ -117,8 +113,6 @@ class Playground(App[None]):
         self.device = device
         self._first_run = run
         self.left_training: list[str] = []
-        self.preferences: Preferences | None = None  # what is remembered between two sessions
-        self.keymap: Mapping[str, str] = {}
         self.written: tuple[Path, str] | None = None
         self.news: Signal[Message] = Signal(self, "news")
         self._make_engines = engines
@@ -150,26 +144,6 @@ class Playground(App[None]):
         yield ContentSwitcher(id="panes")
         yield KeyLine(compact=True)
         yield TooSmall()
-
-    @property
-    def first_settings(self) -> RunConfig | None:
-        """What the settings of a new run begin with; None for the first preset."""
-        return self.preferences.first_settings if self.preferences is not None else None
-
-    @property
-    def remembered(self) -> Remembered:
-        """What is remembered of the last session."""
-        return self.preferences.remembered if self.preferences is not None else Remembered()
-
-    def remember(self, **changes: Any) -> None:
-        """Remember other fields of ``Remembered``."""
-        if self.preferences is not None:
-            self.preferences.memory.remember(**changes)
-
-    def update_keymap(self, keymap: Mapping[str, str]) -> None:
-        """Change keys, by binding id."""
-        self.keymap = {**self.keymap, **keymap}
-        super().update_keymap(self.keymap)
 
     async def on_mount(self) -> None:
         """Show the first pane, then do everything that takes time."""
@@ -418,13 +392,3 @@ class Playground(App[None]):
         textuals = (item for item in super().get_system_commands(screen) if item.title not in NOT_OFFERED)
         for item in (*own, *textuals):  # after the palette has closed: see ``ClosesOnce``
             yield item._replace(callback=partial(self.call_after_refresh, self.call_later, item.callback))
-
-
-def read_run(run: Run) -> tuple[RunMetadata, RunSummary]:
-    """What the files of a run contain. Raises RunError."""
-    return run.metadata(), run_summary(run)
-
-
-def training_runs(saves: Path) -> list[RunSummary]:
-    """The runs that are training or paused in engines that are alive, newest first. Reads files."""
-    return [run for run in list_runs(saves) if run.state in WORKING and not run.problem]

@@ -52,7 +52,8 @@ class FilterLine(Vertical):
     def compose(self) -> ComposeResult:
         with Horizontal(classes="field-line"):
             yield Static("filter", classes="field-label")
-            yield PlainInput(placeholder=EXAMPLE, max_length=500, id="filter-input")
+            words = "Only the runs that have these words, or these values"
+            yield PlainInput(placeholder=EXAMPLE, max_length=500, tooltip=words, id="filter-input")
         yield Static(classes="field-error", id="filter-error", markup=False)
 
     def open(self) -> None:

@@ -1,0 +1,40 @@
+"""An app with preferences: what its panes ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual.app import App
+
+from core.settings.run_config import RunConfig
+from tui.preferences.preferences import Preferences
+from tui.services import Remembered
+
+
+class PreferringApp(App[None]):
+    """The base of the playground. ``preferences`` are None where nothing is remembered."""
+
+    preferences: Preferences | None = None
+    keymap: Mapping[str, str] = {}
+    """The keys that differ from those of the bindings, by binding id."""
+
+    @property
+    def first_settings(self) -> RunConfig | None:
+        """What the settings of a new run begin with; None for the first preset."""
+        return self.preferences.first_settings if self.preferences is not None else None
+
+    @property
+    def remembered(self) -> Remembered:
+        """What is remembered of the last session."""
+        return self.preferences.remembered if self.preferences is not None else Remembered()
+
+    def remember(self, **changes: Any) -> None:
+        """Remember other fields of ``Remembered``."""
+        if self.preferences is not None:
+            self.preferences.memory.remember(**changes)
+
+    def update_keymap(self, keymap: Mapping[str, str]) -> None:
+        """Change keys, by binding id."""
+        self.keymap = {**self.keymap, **keymap}
+        super().update_keymap(self.keymap)
