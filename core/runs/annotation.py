@@ -12,6 +12,7 @@ from core.runs.atomic_write import Disk, write_whole
 from core.runs.held_folder import HeldFolder
 from core.runs.metadata import RunMetadata
 from core.runs.run import METADATA, Run
+from core.units import counted
 
 MOST_TAGS = 20
 LONGEST_TAG = 40
@@ -43,7 +44,7 @@ def check_note(note: str) -> str:
     """The note without blanks around it. Raises RunError."""
     note = note.strip()
     if len(note) > LONGEST_NOTE:
-        raise RunError(f"the note has {len(note):,} characters and may have {LONGEST_NOTE}")
+        raise RunError(f"the note has {counted(len(note), 'character')} and may have {LONGEST_NOTE}")
     if not _can_be_seen(note):
         raise RunError("the note must be one line, without characters that cannot be seen")
     return note

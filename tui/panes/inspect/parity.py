@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.inspection.answers import ParityView
+from core.units import counted
 from tui.charts.drawing import Drawing, Row
 from tui.panes.inspect.rows import beside, drawn, heading, paragraph
 from tui.panes.inspect.view import View
@@ -76,7 +77,7 @@ class Parity(View[ParityView]):
     def _times(answer: ParityView, width: int) -> list[Row]:
         longest = max(answer.scratch_seconds, answer.torch_seconds) or 1.0
         room = max(4, width - 16 - 14)
-        batch = f"{answer.batch_size:,} × {answer.num_steps:,} tokens, {answer.precision} on {answer.device}"
+        batch = f"{answer.batch_size:,} × {counted(answer.num_steps, 'token')}, {answer.precision} on {answer.device}"
         rows: list[Row] = [heading("forward and backward pass"), *paragraph(batch, width)]
         for name, seconds in (("scratch", answer.scratch_seconds), ("torch.nn", answer.torch_seconds)):
             bar = max(1, round(room * seconds / longest))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from core.inspection.answers import CLASSES, TokensView
+from core.units import counted
 from tui.charts.drawing import Drawing, Row, Run
 from tui.charts.grid import Grid
 from tui.panes.inspect.rows import beside, drawn, heading
@@ -140,7 +141,7 @@ class Tokens(View[TokensView]):
         if answer is None:
             return ""
         count, of = len(answer.points), answer.num_tokens
-        points = f"{count:,} tokens" if count >= of else f"the {count:,} most frequent of {of:,} tokens"
+        points = counted(count, "token") if count >= of else f"the {count:,} most frequent of {counted(of, 'token')}"
         return ", ".join([f"{answer.vectors} vectors", points, *([f"zoom {self.zoom:g}"] if self.zoom > 1 else [])])
 
     # ------------------------------------------------------------------ drawing

@@ -209,7 +209,7 @@ def _deletion_words(runs: Sequence[RunSummary]) -> tuple[str, Content]:
     names = ", ".join(shown_text(run.name) for run in runs[:MOST_NAMED])
     more = f" and {len(runs) - MOST_NAMED:,} more" if len(runs) > MOST_NAMED else ""
     size = bytes_text(sum(run.bytes for run in runs))
-    return f"Delete {len(runs):,} runs?", Content.assemble((names + more, "bold"), f" ({size}) {kept}")
+    return f"Delete {counted(len(runs), 'run')}?", Content.assemble((names + more, "bold"), f" ({size}) {kept}")
 
 
 def name_check(taken: set[str]) -> Callable[[str], object]:
