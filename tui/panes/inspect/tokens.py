@@ -18,6 +18,7 @@ from tui.themes import QUIET
 
 LIST_WIDTH = 26
 NARROW = 50  # cells below which only the plane is drawn
+SHORT = 4  # rows below which only the plane is drawn
 LARGEST_ZOOM = 64.0
 PAN = 0.2  # of the plane that is visible
 OUTLIERS = 0.01  # of the points at each end of an axis: they are drawn at the edge, else all others would be one heap
@@ -148,7 +149,7 @@ class Tokens(View[TokensView]):
 
     def paint(self, answer: TokensView, width: int, height: int) -> Drawing:
         """The plane at the left, the neighbours at the right."""
-        if width < NARROW:
+        if width < NARROW or height < SHORT:
             return Drawing(self._plane(answer, width, height), width)
         left = width - LIST_WIDTH - 2
         plane = self._plane(answer, left, height - 1)

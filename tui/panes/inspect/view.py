@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from core.inspection.answers import InspectionAnswer, TextView
 from tui.charts.drawing import Drawing, message
-from tui.panes.inspect.rows import first_visible
+from tui.panes.inspect.rows import drawn, first_visible
 from tui.themes import QUIET
 
 AnswerT = TypeVar("AnswerT", bound=InspectionAnswer)
@@ -126,10 +126,12 @@ class View(Generic[AnswerT]):
         self.size = (width, height)
         if self.answer is None:
             return message("", width, height, QUIET)
-        return self.paint(self.answer, width, height)
+        drawing = self.paint(self.answer, width, height)
+        # in a few cells a part of a view may be larger than its room
+        return drawing if (drawing.width, drawing.height) == (width, height) else drawn(drawing.rows, width, height)
 
     def paint(self, answer: AnswerT, width: int, height: int) -> Drawing:
-        """The answer in exactly this size."""
+        """The answer in this size; in a few cells it may be larger."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------ keys

@@ -210,7 +210,8 @@ async def test_every_view_fits_every_size(tmp_path: Path) -> None:
             await pilot.press("tab")
             view = app.pane.subject.view
             await until(pilot, lambda view=view: view.answer is not None)
-            for size in SIZES:
+            every = [(width, height) for width in (*range(1, 13), 40, 54, 78, 116) for height in range(1, 13)]
+            for size in (*SIZES, *every):
                 drawing = view.draw(*size)
                 assert drawing.height == size[1], (view.name, size)
                 assert {cell_len(line) for line in drawing.lines} == {size[0]}, (view.name, size)
