@@ -36,5 +36,5 @@ async def test_it_is_said_where_it_is_or_why_not(
             (command,) = (command for command in app.get_system_commands(app.screen) if command.title == "Screenshot")
             command.callback()
             await until(pilot, lambda words=words: any(words in note.message for note in app._notifications))
-        assert sum(command.title == "Screenshot" for command in commands(app, "train")) == 1
+        assert sum(command.title == "Screenshot" for command in commands(app, "train", {})) == 1
         assert "<svg" in next(tmp_path.glob("playground-*.svg")).read_text()

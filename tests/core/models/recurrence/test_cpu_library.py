@@ -183,7 +183,7 @@ def test_compilers_that_do_not_do_what_they_should(compiler: Compiler, forked_pr
         return f'{shlex.join(words)} -o "$out"'
 
     cases = {
-        "nothing": (":", "without making a library"),
+        "nothing": (":", "made no library"),
         "empty": (': > "$out"', "was not accepted"),
         "a text": ('echo hello > "$out"', "was not accepted"),
         "half": (f'head -c 60000 {shlex.quote(str(compiler.good))} > "$out"', "was not accepted"),

@@ -77,7 +77,7 @@ def test_poems_are_counted_by_lines() -> None:
     assert split.batches == math.ceil(175 / 128)
     cut = preflight(POEMS.replace(num_steps=20), TextFacts(10_093, 1697, 349, 32))
     assert "cut at 19" in cut.warnings[0]
-    assert "no lines" in preflight(POEMS, TextFacts(3, 5, 0, 0)).problem
+    assert "all lines of the text are empty" in preflight(POEMS, TextFacts(3, 5, 0, 0)).problem
     assert "349" not in preflight(POEMS.replace(validation_fraction=0.1), TextFacts(9, 5, 3, 3)).problem
 
 
