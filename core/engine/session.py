@@ -150,9 +150,8 @@ class Session:
             if trainer.step:
                 self.change = change_of(self.metadata.backend, self.metadata.config, trainer.config, trainer.backend)
         if trainer is not None and self.state == State.INTERRUPTED and trainer.finished:
-            self._change_state(
-                State.FINISHED, early_stop_words(trainer.epoch, trainer.config)
-            )  # killed just before it was recorded
+            # Killed just before it was recorded.
+            self._change_state(State.FINISHED, early_stop_words(trainer.epoch, trainer.config))
 
     def _adopt(self, loaded: LoadedRun) -> None:
         if loaded.trainer is not None:

@@ -343,23 +343,6 @@ class TrainPane(TrainParts):
     def _is_of_new_run(self, run: WatchedRun) -> bool:
         return run.config is None or self.fresh or differs(run.config, self.form.texts)
 
-    def action_log(self) -> None:
-        self.view.log_scale = not self.view.log_scale
-        host(self).remember(log_scale=self.view.log_scale)
-
-    def action_window(self) -> None:
-        self.view.next_window()
-        host(self).remember(window=self.view.window)
-
-    def action_explore(self, move: str) -> None:
-        self.view.chart.explore(move)
-
-    def action_figure(self) -> None:
-        self.view.next_figure()
-
-    def action_smooth(self) -> None:
-        self.view.next_smoothing()
-
     def action_new_run(self) -> None:
         """Prepare a new run with the settings of the form. The open run is unchanged, and continues if it trains."""
         run, config = self.run, self.form.value

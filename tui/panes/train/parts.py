@@ -102,3 +102,22 @@ class TrainParts(Horizontal):
         self.drawer = False
         self.form.clear_outside_errors()
         self.view.focus_curve()
+
+    # ------------------------------------------------------------------ the chart
+
+    def action_log(self) -> None:
+        self.view.log_scale = not self.view.log_scale
+        host(self).remember(log_scale=self.view.log_scale)
+
+    def action_window(self) -> None:
+        self.view.next_window()
+        host(self).remember(window=self.view.window)
+
+    def action_explore(self, move: str) -> None:
+        self.view.chart.explore(move)
+
+    def action_figure(self) -> None:
+        self.view.next_figure()
+
+    def action_smooth(self) -> None:
+        self.view.next_smoothing()
