@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,12 +26,14 @@ class Question:
     Attributes:
         options: the fields of the request and their values; null ones are left out.
         weights: counts how often the weights were looked at anew.
+        epoch: the epoch of the weights when it was asked; the same question may be asked at several.
     """
 
     run: Path
     view: str
     options: tuple[tuple[str, Any], ...] = ()
     weights: int = 0
+    epoch: int = field(default=0, compare=False)
 
 
 async def answer_to(question: Question, engines: Engines, progress: Progress) -> tuple[InspectionAnswer, float]:

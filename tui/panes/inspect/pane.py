@@ -132,7 +132,7 @@ class InspectPane(Vertical):
 
     def _run_opened(self, event: RunOpened) -> None:
         if event.path == self.subject.run:
-            self.subject.state, self.subject.epoch = event.answer.state, event.answer.epoch
+            self.subject.reopen(event.answer.state, event.answer.epoch)
             self._show_state()
 
     def _engine_lost(self, event: EngineLost) -> None:
@@ -142,7 +142,7 @@ class InspectPane(Vertical):
 
     def _state_changed(self, event: RunStateChanged) -> None:
         if event.path == self.subject.run:
-            self.subject.state = event.state
+            self.subject.change_state(event.state, event.epoch)
             self._show_state()
             self._weights_moved()
 

@@ -57,6 +57,7 @@ class Subject:
         self.cursor = 0
         self._failures: dict[str, str] = {}  # sentences, by the view that was asked for
         self.state, self.epoch = State.IDLE, 0
+        self._restored: int | None = None  # the epoch that a run which diverged went back to, once it is known
         self._weights = 0  # counts how often they were looked at anew
         self._answered: dict[str, Question] = {}  # of each view the question whose answer or failure is shown
         for view in self.views:
@@ -79,7 +80,7 @@ class Subject:
 
     def _place(self) -> None:
         for view in self.views:
-            view.place = Place(self.text, self.cursor)
+            view.place = Place(self.text, self.cursor, self.is_untrained)
 
     # ------------------------------------------------------------------ what happens
 
@@ -90,14 +91,28 @@ class Subject:
             if isinstance(event, EpochFinished):
                 self.epoch, moved = event.epoch, True
             elif isinstance(event, StateChanged):
-                self.state = event.state
+                self.change_state(event.state, event.epoch)
+        self._place()
         return moved
+
+    def change_state(self, state: str, epoch: int) -> None:
+        """Take in another state; that of a run that diverged comes with the epoch it went back to."""
+        self.state = state
+        if state == State.DIVERGED:
+            self._restored = epoch
+        self._place()
+
+    def reopen(self, state: str, epoch: int) -> None:
+        """Take in what the engine says of the run that it opened."""
+        self.epoch = epoch
+        self.change_state(state, epoch)
 
     def know(self, summary: RunSummary, others: Iterable[RunSummary]) -> None:
         """Take in what the run's files say, and which other runs there are."""
         self.state, self.epoch = summary.state, max(self.epoch, summary.epoch)
         trained = [run for run in others if run.path != self.run and not run.problem and run.epoch]
         self._gradient.others = tuple((str(run.path), run.name) for run in trained[:MOST_OTHERS])
+        self._place()
 
     def look_anew(self) -> None:
         """Ask for the weights as they are now."""
@@ -137,7 +152,7 @@ class Subject:
                 options["at"] = self.cursor
             options |= view.options()
             kept = tuple((name, value) for name, value in options.items() if value is not None)
-            yield Question(self.run, view.name, kept, self._weights if view.is_live else 0)
+            yield Question(self.run, view.name, kept, self._weights if view.is_live else 0, self.epoch)
             other = view.other_options() if isinstance(view, Gradient) and view.answer is not None else None
             if other is not None:
                 yield Question(self.run, BESIDE, (*kept, *other.items()))
@@ -212,6 +227,23 @@ class Subject:
         """Which weights are looked at."""
         if self.run is None:
             return ""
+        asked = self._answered.get(self.view.name)
+        if not self.view.is_live and self.view.answer is not None and asked is not None and asked.epoch != self.epoch:
+            return f"as of epoch {asked.epoch:,}; r measures again"
+        if self.state == State.DIVERGED:
+            return f"diverged: {self._restored_words()}"
         if self.state in (State.TRAINING, State.PAUSED):
             return f"live weights, epoch {self.epoch:,}"
         return f"epoch {self.epoch:,}" if self.epoch else "untrained weights"
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether the model has its initial weights."""
+        if self.state == State.DIVERGED:
+            return self._restored == 0
+        return not self.epoch and self.state not in (State.TRAINING, State.PAUSED)
+
+    def _restored_words(self) -> str:
+        if self._restored is None:
+            return "weights of the last checkpoint"
+        return f"weights of epoch {self._restored:,} again" if self._restored else "untrained weights again"

@@ -115,6 +115,8 @@ class Units(View[UnitsView]):
             way = "rises with" if unit.correlation > 0 else "falls with"
             first = f"Unit {unit.unit} {way} ‘{shown_text(unit.feature)}’: correlation {unit.correlation:+.2f}."
         dead = f"{answer.dead} of {len(answer.units):,} units are dead" if answer.dead else "no unit is dead"
+        if self.place.is_untrained and unit.feature:
+            first += " Untrained weights: this is chance and the structure of the text."
         return f"{first} Of all values {self._saturation(answer)}; {dead}."
 
     @staticmethod

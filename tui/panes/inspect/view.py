@@ -24,10 +24,12 @@ class Place:
     Attributes:
         text: the tokens and the facts of the model; null while they are not known.
         at: the position of the cursor.
+        is_untrained: whether the model has its initial weights.
     """
 
     text: TextView | None = None
     at: int = 0
+    is_untrained: bool = False
 
     @property
     def token(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from textual.widgets import Static
 
+from core.events import EpochFinished
 from core.inspection.answers import InspectionAnswer
 from tests.tui.inspections import TEXT, inspection
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
@@ -79,3 +80,8 @@ def edges(app: PaneApp) -> str:
     """What the frames say."""
     boxes = [app.query_one("#inspect-source"), app.query_one("#inspect-view")]
     return "\n".join(f"{box.border_title} {box.border_subtitle}" for box in boxes)
+
+
+def epoch(number: int) -> EpochFinished:
+    """A line of the journal."""
+    return EpochFinished(number, 9 * number, 900.0, None, 6.8, 0.1, 100.0, 70_000.0, 0.1)

@@ -9,9 +9,8 @@ from textual import events
 from textual.widgets import Static
 
 from core.errors import EngineError
-from core.events import EpochFinished
 from tests.tui.inspections import TEXT
-from tests.tui.panes.inspect.harness import InspectClient, edges, inspect_app, opened, picture, sentence
+from tests.tui.panes.inspect.harness import InspectClient, edges, epoch, inspect_app, opened, picture, sentence
 from tests.tui.waiting import until
 from tui.messages import JournalGrew
 from tui.panes.inspect import pane as pane_module
@@ -110,11 +109,6 @@ async def test_while_it_trains_it_asks_again_and_only_while_it_is_shown(
         assert len(client.asked) == count + 1
         pane.display = True
         await until(pilot, lambda: client.views()[count:] == ["step", "step"] and "epoch 5" in edges(app))
-
-
-def epoch(number: int) -> EpochFinished:
-    """A line of the journal."""
-    return EpochFinished(number, 9 * number, 900.0, None, 6.8, 0.1, 100.0, 70_000.0, 0.1)
 
 
 async def test_long_work_shows_its_progress_and_can_be_cancelled(

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from core.errors import RunError
+from core.events import State
 from tests.tui.inspections import TEXT, gradients_view, stage, step_view, text_view, units_view, wave
 from tests.tui.pane_harness import make_run
-from tests.tui.panes.inspect.harness import InspectClient, edges, inspect_app, opened, picture, sentence
+from tests.tui.panes.inspect.harness import InspectClient, edges, epoch, inspect_app, opened, picture, sentence
 from tests.tui.waiting import until
+from tui.messages import RunStateChanged
 from tui.panes.inspect.gradient import Gradient
 from tui.panes.inspect.step import Step
 from tui.panes.inspect.strips import largest, level, strip, summary
@@ -200,6 +202,24 @@ async def test_parity_is_asked_for_once(tmp_path: Path) -> None:
         await pilot.press("shift+tab")
         await until(pilot, lambda: "Both compute" in sentence(app))
         assert client.views().count("parity") == 1
+        app.pane.subject.apply([epoch(4)])
+        app.pane._show_state()
+        assert "as of epoch 3; r measures again" in edges(app) and "epoch 4" not in edges(app)
+        await pilot.press("r")
+        await until(pilot, lambda: client.views().count("parity") == 2 and "epoch 4" in edges(app))
+        assert "as of" not in edges(app)
+
+
+async def test_weights_that_are_untrained_or_went_back_are_named(tmp_path: Path) -> None:
+    app = inspect_app(tmp_path, InspectClient())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await go(pilot, app, "Units", "Unit 3")
+        assert "Untrained" not in sentence(app)
+        for at, words in ((2, "diverged: weights of epoch 2 again"), (0, "diverged: untrained weights again")):
+            app.news.publish(RunStateChanged(app.saves / "lyrics", State.DIVERGED, at, "non-finite"))
+            await until(pilot, lambda words=words: words in edges(app))
+        await pilot.press("r")
+        await until(pilot, lambda: "Untrained weights: this is chance and the structure of the text" in sentence(app))
 
 
 async def test_every_view_fits_every_size(tmp_path: Path) -> None:
