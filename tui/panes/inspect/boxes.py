@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from tui.charts.drawing import Drawing, blank
 from tui.charts.widget import Chart
-from tui.panes.inspect.parts import Canvas, LineInput, shown_lines, typed_lines
+from tui.panes.inspect.parts import Canvas, LineInput, Sentences, shown_lines, typed_lines
 from tui.panes.inspect.subject import Subject
 from tui.panes.inspect.token_text import TokenText
 from tui.panes.inspect.view import View
@@ -30,9 +30,9 @@ class TextBox(LitVertical):
 
     @dataclass
     class Typed(Message):
-        """A text was typed; empty if it is to stay."""
+        """A text was typed; None if the line was closed."""
 
-        text: str
+        text: str | None
 
     def compose(self) -> ComposeResult:
         yield TokenText(id="inspect-text")
@@ -73,7 +73,7 @@ class TextBox(LitVertical):
     @on(LineInput.Closed)
     def _line_closed(self, event: LineInput.Closed) -> None:
         event.stop()
-        self.post_message(self.Typed(""))
+        self.post_message(self.Typed(None))
 
 
 class ViewBox(LitVertical):
@@ -92,7 +92,7 @@ class ViewBox(LitVertical):
         self._view: View[Any] | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static("", classes="inspect-words", markup=False)
+        yield Sentences("", classes="inspect-words", markup=False)
         if self._is_main:
             yield Canvas(self._draw)
             line = LineInput(compact=True, id="inspect-search")

@@ -242,11 +242,9 @@ class InspectPane(Vertical):
                 return subject.text is not None and bool(view.sought)
             case "escape":
                 return self._share is not None or view.can("leave")
-            case "written":
-                return self._written is not None
             case "own":
                 return subject.source is not None
-            case "edit" | "again":
+            case "edit" | "again" | "written":
                 return subject.run is not None
             case _:
                 return True
@@ -352,8 +350,10 @@ class InspectPane(Vertical):
 
     def action_written(self) -> None:
         """Look at what Generate has written."""
-        if self._written is not None:
+        if self._written:
             self.take_text(self._written)
+        else:
+            self.notify("Generate has written nothing with this run yet: f4 opens it.", severity="warning")
 
     def on_paste(self, event: events.Paste) -> None:
         """Look at what is pasted."""
@@ -370,6 +370,8 @@ class InspectPane(Vertical):
         self._close_lines()
         if event.text:
             self.take_text(event.text)
+        elif event.text is not None:
+            self.notify("The line was empty: the text stays as it was.", severity="warning")
 
     def action_search(self) -> None:
         """Type what to find."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,13 +14,39 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
+from textual.widgets import Static
 
 from tui.charts.widget import Chart
 from tui.forms.plain_input import PlainInput
 from tui.text.cells import cell_len
+from tui.text.wrapping import wrapped_lines
 
 LINE_END = "⏎"
 """Stands for a line end where one types."""
+SENTENCE_END = re.compile(r"[.!?](?= )")
+
+
+class Sentences(Static):
+    """A text of which only whole sentences are shown where there is no room for all of it."""
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The lines of all of it."""
+        return len(wrapped_lines(str(self.content), max(1, width)))
+
+    def render(self) -> Content:
+        """As many sentences as fit, at least the first."""
+        return Content(whole_sentences(str(self.content), self.size.width, self.size.height))
+
+
+def whole_sentences(text: str, width: int, height: int) -> str:
+    """The first sentences of a text, as many as fit into ``height`` lines of ``width``; at least one."""
+    shown = text
+    while width > 0 and height > 0 and len(wrapped_lines(shown, width)) > height:
+        ends = [match.end() for match in SENTENCE_END.finditer(shown)]
+        if not ends:
+            break
+        shown = shown[: ends[-1]]
+    return shown
 
 
 class ViewTabs(Widget):

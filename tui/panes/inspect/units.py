@@ -90,7 +90,10 @@ class Units(View[UnitsView]):
         words = words.strip()
         names = [feature.name for feature in self.answer.features] if self.answer is not None else []
         if words.isdecimal() and self.place.text is not None:
-            self.unit = min(int(words), self.place.text.hidden - 1)
+            count = self.place.text.hidden
+            if len(words) > 9 or int(words) >= count:
+                return f"The layer has {counted(count, 'unit')}, numbered from 0: there is no unit {words[:20]}."
+            self.unit = int(words)
         elif any(words.casefold() in name.casefold() for name in names) or not words:
             self.feature = words or None
             self._rank_anew()

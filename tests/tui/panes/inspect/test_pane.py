@@ -85,6 +85,14 @@ async def test_a_text_is_typed_pasted_or_taken_from_generate(tmp_path: Path) -> 
         await until(pilot, lambda: pane.subject.source == "xyz\nab" and "token 3 of 6" in edges(app))
         pane.post_message(events.Paste("one\r\ntwo"))
         await until(pilot, lambda: "token 3 of 7" in edges(app) and pane.subject.source == "one\ntwo")
+        await pilot.press("e")
+        await until(pilot, lambda: line.has_focus)
+        line.value = ""
+        await pilot.press("enter")
+        await until(pilot, lambda: app.notices == ["The line was empty: the text stays as it was."])
+        await pilot.press("w")
+        await until(pilot, lambda: "Generate has written nothing" in app.notices[-1])
+        assert pane.subject.source == "one\ntwo"
         app.written = (app.saves / "lyrics", "分开了")
         await pilot.press("w")
         await until(pilot, lambda: "token 3 of 3" in edges(app) and "reads ‘了’" in sentence(app))

@@ -16,6 +16,7 @@ from tests.tui.panes.inspect.harness import InspectClient, edges, epoch, inspect
 from tests.tui.waiting import until
 from tui.messages import RunStateChanged
 from tui.panes.inspect.gradient import Gradient
+from tui.panes.inspect.parts import Canvas, ViewTabs, whole_sentences
 from tui.panes.inspect.step import Step
 from tui.panes.inspect.strips import largest, level, strip, summary
 from tui.panes.inspect.subject import KINDS
@@ -142,6 +143,11 @@ async def test_the_units_colour_the_text(tmp_path: Path) -> None:
             pilot, lambda: app.notices == ["This text has no feature ‘quotes’, only: position in the line, a blank."]
         )
         assert view.feature == "blank" and view.answer is not None
+        await pilot.press("slash", *"9999", "enter")
+        await until(
+            pilot, lambda: app.notices[1:] == ["The layer has 12 units, numbered from 0: there is no unit 9999."]
+        )
+        assert view.unit == 3
         await pilot.press("slash", "7", "enter")
         await until(pilot, lambda: view.answer.unit == 7 and "Unit 7" in sentence(app))
         asked = len(client.asked)
@@ -220,6 +226,27 @@ async def test_weights_that_are_untrained_or_went_back_are_named(tmp_path: Path)
             await until(pilot, lambda words=words: words in edges(app))
         await pilot.press("r")
         await until(pilot, lambda: "Untrained weights: this is chance and the structure of the text" in sentence(app))
+
+
+def test_a_sentence_is_shown_whole_or_left_out() -> None:
+    text = "Unit 3 rises with it: +0.90. Of all values 5 % are beyond 0.9. No unit is dead."
+    assert whole_sentences(text, 200, 1) == text
+    assert whole_sentences(text, 40, 2) == "Unit 3 rises with it: +0.90. Of all values 5 % are beyond 0.9."
+    assert whole_sentences(text, 30, 1) == "Unit 3 rises with it: +0.90."
+    assert whole_sentences(text, 10, 1) == "Unit 3 rises with it: +0.90."
+
+
+@pytest.mark.parametrize("height", [16, 18, 24])
+async def test_a_short_screen_keeps_the_tabs_and_some_rows(tmp_path: Path, height: int) -> None:
+    app = inspect_app(tmp_path, InspectClient("a long text " * 200))
+    async with app.run_test(size=(60, height)) as pilot:
+        await opened(pilot, app)
+        for _ in KINDS:
+            await pilot.press("tab")
+            view = app.pane.subject.view
+            await until(pilot, lambda view=view: view.answer is not None and view.words() in sentence(app))
+            assert app.query_one(ViewTabs).size.height == 1, view.name
+            assert app.query_one(Canvas).size.height >= (4 if height >= 18 else 3), view.name
 
 
 async def test_every_view_fits_every_size(tmp_path: Path) -> None:
