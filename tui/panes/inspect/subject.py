@@ -169,6 +169,7 @@ class Subject:
             self._failures.pop(name, None)
         if isinstance(answer, TextView):
             self.text, self.cursor = answer, answer.at
+            self._failures = {name: why for name, why in self._failures.items() if not name}  # of another text
             self._place()
         else:
             next(view for view in self.views if view.name == question.view).take(answer)

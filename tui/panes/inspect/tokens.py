@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from core.inspection.answers import CLASSES, TokensView
+from core.inspection.answers import CLASSES, InspectionAnswer, TokensView
 from core.units import counted
 from tui.charts.drawing import Drawing, Row, Run
 from tui.charts.grid import Grid
@@ -60,6 +61,18 @@ class Tokens(View[TokensView]):
         if self._token_at != self.place.at:
             self.token = None
         return {"token": self.token or self.place.token or None, "vectors": self.vectors, "text": None, "at": None}
+
+    def take(self, answer: InspectionAnswer) -> None:
+        """Keep an answer: no axis is mirrored against the last one, and a zoomed plane follows the token."""
+        before = self.answer
+        super().take(answer)
+        if before is None or self.answer is None:
+            return
+        if before.vectors == self.answer.vectors:
+            self.answer = replace(self.answer, points=_turned_as(before, self.answer))
+        if before.token != self.answer.token and self.zoom > 1:
+            self.centre = self._place_of_token() or self.centre
+            self.pan(0, 0)
 
     def forget(self) -> None:
         super().forget()
@@ -218,6 +231,14 @@ class Tokens(View[TokensView]):
 
 def _kind(token: str, chosen: str, near: set[str]) -> str:
     return "token" if token == chosen else "near" if token in near else ""
+
+
+def _turned_as(before: TokensView, answer: TokensView) -> tuple[tuple[str, float, float], ...]:
+    """The points with the sign of each axis that fits those of ``before``: an axis is known up to its sign."""
+    known = {token: (x, y) for token, x, y in before.points}
+    both = [(known[token], (x, y)) for token, x, y in answer.points if token in known]
+    across, up = (1 if sum(old[axis] * new[axis] for old, new in both) >= 0 else -1 for axis in (0, 1))
+    return tuple((token, across * x, up * y) for token, x, y in answer.points)
 
 
 def _places(answer: TokensView) -> Iterator[tuple[str, tuple[float, float]]]:

@@ -117,6 +117,15 @@ class Why(View[SaliencyView]):
         self.choose(None if self.answer is not None and chosen == self.answer.actual else chosen)
         return True
 
+    def can(self, name: str) -> bool:
+        """Back only from another token."""
+        return self.target is not None if name == "leave" else super().can(name)
+
+    def do_leave(self) -> bool:
+        """Explain the token that is there."""
+        self.choose(None)
+        return True
+
     def click(self, x: int, y: int) -> bool:
         """Explain the token under the pointer."""
         row = y - 1

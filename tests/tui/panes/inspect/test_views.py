@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from core.errors import RunError
 from core.events import State
-from tests.tui.inspections import TEXT, gradients_view, stage, step_view, text_view, units_view, wave
+from tests.tui.inspections import TEXT, gradients_view, stage, step_view, text_view, tokens_view, units_view, wave
 from tests.tui.pane_harness import make_run
 from tests.tui.panes.inspect.harness import InspectClient, edges, epoch, inspect_app, opened, picture, sentence
 from tests.tui.waiting import until
@@ -21,6 +22,7 @@ from tui.panes.inspect.step import Step
 from tui.panes.inspect.strips import largest, level, strip, summary
 from tui.panes.inspect.subject import KINDS
 from tui.panes.inspect.token_text import TokenText
+from tui.panes.inspect.tokens import Tokens
 from tui.panes.inspect.units import Units
 from tui.panes.inspect.view import Place
 from tui.text.cells import cell_len
@@ -170,6 +172,16 @@ async def test_why_and_why_not_another_one(tmp_path: Path) -> None:
         await until(pilot, lambda: "Why ‘分’ instead of ‘了’ here" in sentence(app))
         await pilot.press("slash", "久", "enter")
         await until(pilot, lambda: "Why ‘久’ instead of ‘了’ here" in sentence(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Why ‘了’ here" in sentence(app))
+        client.errors["saliency"] = RunError("the vocabulary has no token")
+        await pilot.press("slash", "久", "enter")
+        await until(pilot, lambda: "the vocabulary has no token" in sentence(app))
+        client.errors.clear()
+        await pilot.press("escape")
+        await until(pilot, lambda: "Why ‘了’ here" in sentence(app))
+        await pilot.press("slash", "久", "enter")
+        await until(pilot, lambda: "Why ‘久’ instead of ‘了’ here" in sentence(app))
         await pilot.press("right")  # the other target is forgotten
         await until(pilot, lambda: client.asked[-1] == {"view": "saliency", "at": 3})
 
@@ -194,6 +206,20 @@ async def test_the_plane_of_tokens(tmp_path: Path) -> None:
         await pilot.press("slash", "x", "enter")
         await until(pilot, lambda: app.notices == ["The vocabulary has no token ‘x’."])
         assert "‘久’ is read like" in sentence(app)
+
+
+def test_the_plane_is_not_mirrored_and_a_zoom_follows_the_token() -> None:
+    view = Tokens()
+    first = tokens_view(TEXT, "了", "input")
+    centred = tuple((token, x - 5, y - 5) for token, x, y in first.points)
+    view.take(replace(first, points=centred))
+    view.take(replace(first, points=tuple((token, -x, y) for token, x, y in centred)))
+    assert view.answer is not None and view.answer.points == centred
+    for _ in range(3):
+        view.do("zoom_in")
+    before = view.centre
+    view.take(replace(first, points=centred, token="原"))
+    assert view.centre != before and "原" in view.draw(116, 28).plain
 
 
 async def test_parity_is_asked_for_once(tmp_path: Path) -> None:
