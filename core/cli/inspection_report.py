@@ -84,9 +84,9 @@ def _print_next(next_tokens: Sequence[tuple[str, float]]) -> None:
 
 
 def _print_gradients(view: answers.GradientsView) -> None:
-    of = f" of the weights at {view.checkpoint}" if view.checkpoint else ""
-    age = f", {counted(view.epoch, 'epoch')} trained" if view.epoch is not None else ""
-    print(f"gradient of the loss of {shown(view.target)} ({view.loss:.2f} nats) after position {view.at:,}{of}{age}")
+    print(f"gradient of the loss of {shown(view.target)} ({view.loss:.2f} nats) after position {view.at:,}")
+    if words := weights_words(view.checkpoint, view.epoch):
+        print(words)
     print(f"with respect to H of layer {view.layer}, by steps before it, on a log scale:")
     rows = [["lag", "norm", "", *(["C norm"] if view.cell_norms else [])]]
     for lag in _lags_shown(len(view.lags), view.num_steps):
@@ -106,17 +106,26 @@ def _print_gradients(view: answers.GradientsView) -> None:
 
 
 def gradient_sentence(view: answers.GradientsView) -> str:
-    """What one sees, with the run's own numbers."""
+    """What one sees from this token, with the run's own numbers."""
+    if view.vanishes:
+        return "from this token, the gradient vanishes at once: nothing is left after one step"
     if view.factor is None:
-        return "the gradient has no factor: too few steps, or it vanishes at once"
+        return "one step is too few to see how the gradient shrinks"
     if view.half_life is None:
-        return f"the gradient grows by {view.factor:.3f} a step: it explodes instead of vanishing"
-    words = f"the gradient halves every {view.half_life:.1f} steps (factor {view.factor:.3f})"
+        return f"from this token, the gradient grows by {view.factor:.3f} a step: it explodes instead of vanishing"
+    words = f"from this token, the gradient halves every {view.half_life:.1f} steps (factor {view.factor:.3f})"
     if view.negligible_after is None:
-        return words
-    if not view.is_even:
-        words = f"{words}, averaged over {counted(view.lags[-1], 'step')}"
-    return f"{words}: beyond {counted(view.negligible_after, 'step')} less than 1 % is left"
+        return f"{words}: 1 % or more is left after all {counted(view.lags[-1], 'step')} measured"
+    return f"{words}: less than 1 % is left beyond {counted(view.negligible_after, 'step')}"
+
+
+def weights_words(checkpoint: str, epoch: int | None) -> str:
+    """Which weights were looked at: ``weights: best checkpoint, after 3 epochs``; empty if nothing is known."""
+    names = {"": "as they are now", "latest": "latest checkpoint", "best": "best checkpoint", "first": "initial"}
+    if epoch is None:
+        return f"weights: {names[checkpoint]}" if checkpoint else ""
+    age = f"after {counted(epoch, 'epoch')}" if epoch else "untrained (0 epochs)"
+    return f"weights: {names[checkpoint]}, {age}"
 
 
 def _lags_shown(count: int, cut: int) -> list[int]:
@@ -131,6 +140,8 @@ def _lags_shown(count: int, cut: int) -> list[int]:
 def _print_units(view: answers.UnitsView) -> None:
     direction = ", from right to left" if view.reverse else ""
     print(f"{view.quantity} of layer {view.layer}{direction}, over {counted(view.num_tokens, 'token')}")
+    if words := weights_words(view.checkpoint, view.epoch):
+        print(words)
     rows = [["unit", "follows", "correlation", "", "mean", "saturated"]]
     for unit in view.units[:LISTED]:
         correlation, share = f"{unit.correlation:+.3f}", f"{unit.saturated:.0%}"
@@ -142,7 +153,7 @@ def _print_units(view: answers.UnitsView) -> None:
     print_table(rows, right=frozenset({0, 2, 4, 5}))
     print(
         f"saturated: {view.saturated:.1%} of all values ({view.high:.1%} high, {view.low:.1%} low); "
-        f"{counted(view.dead, 'unit hardly changes', 'units hardly change')}"
+        f"{_dead_words(view.dead)}"
     )
     if view.activations is not None and view.tokens is not None:
         print(f"\nunit {view.unit}, {RAMP[0]} lowest to {RAMP[-1]} highest:")
@@ -150,6 +161,12 @@ def _print_units(view: answers.UnitsView) -> None:
         _print_marked(view.tokens[:MARKED], ramp(view.activations, middle))
         for name, value in (view.correlations or ())[:5]:
             print(f"  {value:+.3f}  {printable(name)}")
+
+
+def _dead_words(dead: int | None) -> str:
+    if dead is None:
+        return "too few tokens to tell whether a unit is dead"
+    return counted(dead, "unit hardly changes", "units hardly change")
 
 
 def _print_saliency(view: answers.SaliencyView) -> None:
@@ -218,11 +235,16 @@ def _print_parity(view: answers.ParityView) -> None:
     ):  # fmt: skip
         rows.append([name, f"{value:.1e}"])
     print_table(rows, right=frozenset({1}))
-    ratio = view.torch_seconds / view.scratch_seconds if view.scratch_seconds else math.nan
     print(
-        f"forward and backward: from scratch {view.scratch_seconds * 1e3:.1f} ms, torch.nn "
-        f"{view.torch_seconds * 1e3:.1f} ms ({ratio:.2g} times as long)"
+        f"forward and backward, median: from scratch {_milliseconds(view.scratch_seconds, view.scratch_range)}, "
+        f"torch.nn {_milliseconds(view.torch_seconds, view.torch_range)}; on this machine, now"
     )
+
+
+def _milliseconds(seconds: float, around: tuple[float, float] | None) -> str:
+    """``10.1 ms (9.8 to 12.0)``."""
+    spread = f" ({around[0] * 1e3:.1f} to {around[1] * 1e3:.1f})" if around is not None else ""
+    return f"{seconds * 1e3:.1f} ms{spread}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------

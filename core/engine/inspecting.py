@@ -18,7 +18,7 @@ from core.engine.session import Session
 from core.errors import CorpusError, UserError
 from core.events import number_in
 from core.files import open_to_read
-from core.inspection.answers import Clipping, GradientsView
+from core.inspection.answers import Clipping, GradientsView, UnitsView
 from core.inspection.options import InspectionOptions, LongText
 from core.inspection.text import own_text
 from core.inspection.view import Inspection
@@ -134,8 +134,11 @@ def inspecting(source: Source, options: InspectionOptions) -> Iterator[Events]:
             epoch=source.epoch,
             checkpoint=source.checkpoint,
             run=source.run.name,
+            clip=source.config.clip if source.config.clipping == "norm" else None,
             clipping=None if source.checkpoint == "first" else last_clipping(source.run, source.config),
         )
+    if isinstance(answer, UnitsView):
+        answer = dataclasses.replace(answer, epoch=source.epoch, checkpoint=source.checkpoint)
     # not among the keys of the event: a token's id is not the request's
     yield [{"event": "done", "answer": answer.to_json(), "seconds": round(seconds, 4)}]
 

@@ -7,7 +7,6 @@ imports it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -28,10 +27,6 @@ class InspectionAnswer:
     def to_json(self) -> dict[str, Any]:
         """The answer as a JSON-able object."""
         return {"view": self.kind, **record_as_json(self)}
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The text
 
 
 @dataclass(frozen=True)
@@ -62,10 +57,6 @@ class TextView(InspectionAnswer):
     layers: int
     directions: int
     hidden: int
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Step
 
 
 @dataclass(frozen=True)
@@ -157,8 +148,8 @@ class GradientsView(InspectionAnswer):
         factor: the geometric mean ratio of a norm to the one before it; null if there is none.
         spectral_radius: the largest absolute eigenvalue of ``matrix``: W_hh, of the LSTM W_hc.
         half_life: steps in which the norm halves, log(1/2) / log(factor); null if it does not shrink.
-        negligible_after: the first lag whose norm is below 1 % of lag 0's and stays so; beyond the lags measured it is
-            extrapolated with ``factor``. Null if the norm does not shrink.
+        negligible_after: the first lag whose norm is below 1 % of lag 0's and stays so; null if that is beyond the lags
+            measured.
         target: the token whose loss it is.
         loss: in nats.
         num_steps: where truncated back-propagation cuts, in training.
@@ -166,6 +157,7 @@ class GradientsView(InspectionAnswer):
         epoch: finished epochs of the weights; checkpoint: ``""`` for the weights as they are now.
         run: name of the run.
         clipping: of the last epoch; null if it is unknown or nothing is clipped by norm.
+        clip: the largest norm allowed in training; null if nothing is clipped by norm.
     """
 
     kind: ClassVar[str] = "gradients"
@@ -188,13 +180,12 @@ class GradientsView(InspectionAnswer):
     checkpoint: str = ""
     run: str = ""
     clipping: Clipping | None = None
+    clip: float | None = None
 
     @property
-    def is_even(self) -> bool:
-        """Whether the half-life leads to ``negligible_after``: the first steps may lose more than later ones."""
-        if self.half_life is None or self.negligible_after is None:
-            return True
-        return 0.6 < self.negligible_after / (self.half_life * math.log2(100)) < 1.6
+    def vanishes(self) -> bool:
+        """Whether nothing at all is left after one step."""
+        return len(self.norms) > 1 and self.norms[0] > 0 and self.norms[1] == 0
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -251,12 +242,13 @@ class UnitsView(InspectionAnswer):
         units: strongest first.
         saturated: mean share over all units; high, low: shares of values beyond 0.9 and, for a gate, below 0.1 (else
             below -0.9).
-        dead: how many units are dead.
+        dead: how many units are dead; null of fewer than 50 tokens, and then no unit is marked.
         features: those of this text, the one that is followed best first.
         feature: the feature searched for, or null.
         unit: the chosen unit, or null; then ``activations`` has its value at every token, and ``correlations`` its
             correlation with every feature, strongest first.
         tokens: the text's, with ``activations``.
+        epoch: finished epochs of the weights; checkpoint: ``""`` for the weights as they are now.
     """
 
     kind: ClassVar[str] = "units"
@@ -269,13 +261,15 @@ class UnitsView(InspectionAnswer):
     saturated: float
     high: float
     low: float
-    dead: int
+    dead: int | None
     features: tuple[Feature, ...]
     feature: str | None = None
     unit: int | None = None
     activations: tuple[float, ...] | None = None
     correlations: tuple[tuple[str, float], ...] | None = None
     tokens: tuple[str, ...] | None = None
+    epoch: int | None = None
+    checkpoint: str = ""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -313,10 +307,6 @@ class SaliencyView(InspectionAnswer):
     score: float
     probability: float
     next: tuple[tuple[str, float], ...]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Tokens
 
 
 @dataclass(frozen=True)
@@ -363,7 +353,8 @@ class ParityView(InspectionAnswer):
         output_difference, state_difference, gradient_difference: the largest difference between the logits, the last
             states, and the gradients of all parameters, divided by the largest absolute value of torch.nn's; a gradient
             by the largest of its own parameter.
-        scratch_seconds, torch_seconds: forward and backward pass, median; on a processor, of one thread.
+        scratch_seconds, torch_seconds: forward and backward pass, median of five; on a processor, of one thread.
+        scratch_range, torch_range: the shortest and the longest.
         batch_size, num_steps, device, precision: what was computed, and where.
         gradients: the difference by parameter.
     """
@@ -379,6 +370,8 @@ class ParityView(InspectionAnswer):
     device: str
     precision: str
     gradients: tuple[tuple[str, float], ...]
+    scratch_range: tuple[float, float] | None = None
+    torch_range: tuple[float, float] | None = None
 
 
 _BY_VIEW: dict[str, type[InspectionAnswer]] = {

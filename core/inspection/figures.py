@@ -47,7 +47,7 @@ def likely(text: Text, probabilities: Tensor) -> tuple[tuple[str, float], ...]:
 
 def bits(probability: float) -> float:
     """The surprise of a token of that probability; infinite for 0."""
-    return -math.log2(probability) if probability > 0 else math.inf
+    return max(0.0, -math.log2(probability)) if probability > 0 else math.inf
 
 
 def token_id(text: Text, token: str) -> int:

@@ -71,7 +71,7 @@ def gradients(
         spectral_radius=radius,
         matrix=matrix,
         half_life=half_life(factor),
-        negligible_after=negligible_after(norms[0], factor),
+        negligible_after=negligible_after(norms[0]),
         target=text.vocabulary.id_to_token(wanted),
         loss=loss,
         num_steps=model.config.num_steps,
@@ -117,17 +117,12 @@ def half_life(factor: float | None) -> float | None:
     return math.log(0.5) / math.log(factor) if factor is not None and factor < 1 else None
 
 
-def negligible_after(norms: Sequence[float], factor: float | None) -> int | None:
-    """The first lag from which on less than 1 % of the norm at lag 0 is left; None if it does not shrink."""
+def negligible_after(norms: Sequence[float]) -> int | None:
+    """The first lag from which on less than 1 % of the norm at lag 0 is left; None if it is beyond ``norms``."""
     if not norms or not norms[0] > 0:
         return None
-    large = [lag for lag, norm in enumerate(norms) if norm >= NEGLIGIBLE * norms[0]]
-    if large[-1] + 1 < len(norms):
-        return large[-1] + 1
-    if factor is None or factor >= 1:
-        return None
-    left = norms[-1] / norms[0]
-    return len(norms) - 1 + math.floor(math.log(NEGLIGIBLE / left) / math.log(factor)) + 1
+    last = max(lag for lag, norm in enumerate(norms) if not norm < NEGLIGIBLE * norms[0])
+    return last + 1 if last + 1 < len(norms) else None
 
 
 def spectral_radius(W: Tensor) -> Generator[None, None, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
 from core.settings.run_config import RunConfig
 
-ROUNDS = 3
+ROUNDS = 5
 # For each cell, where torch.nn's gates are among ours: r, z, n among z, r, h; i, f, g, o among o, i, f, c.
 _ORDER = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (1, 2, 3, 0)}
 _MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -82,12 +82,19 @@ def compared(
         gradient_difference=max(gradients.values()),
         scratch_seconds=statistics.median(found.seconds for found in scratch_passes),
         torch_seconds=statistics.median(found.seconds for found in torch_passes),
+        scratch_range=_range(scratch_passes),
+        torch_range=_range(torch_passes),
         batch_size=ids.shape[0],
         num_steps=ids.shape[1],
         device=str(ids.device),
         precision=scratch.config.precision,
         gradients=tuple(gradients.items()),
     )
+
+
+def _range(passes: Sequence[Passed]) -> tuple[float, float]:
+    seconds = [found.seconds for found in passes]
+    return min(seconds), max(seconds)
 
 
 def batch_of(ids: npt.NDArray[np.int64], config: RunConfig) -> tuple[Tensor, Tensor]:

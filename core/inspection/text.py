@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from core.corpus.batching_plan import line_spans
-from core.corpus.vocabulary import Vocabulary
+from core.corpus.normalisation import normaliser
+from core.corpus.vocabulary import Vocabulary, code_points
+from core.corpus.vocabulary import text_of as characters
 from core.errors import UserError
 from core.inspection.options import DEFAULT_LENGTH, LONGEST
 from core.settings.run_config import END, START, RunConfig
@@ -63,8 +65,12 @@ class Text:
         if at >= len(self):
             raise UserError(f"at must be a position in the text, 0 to {len(self) - 1:,}, got {at:,}")
         if before_another and at + 1 >= self.span(at)[1]:
+            if self.span(at)[0] == at:
+                raise UserError(
+                    "no token follows the only one, so it has no loss: give a longer text, or a target token"
+                )
             raise UserError(
-                f"no token follows position {at:,}, so it has no loss: choose an earlier position, or a target token"
+                "no token follows this position, so it has no loss: choose an earlier one, or a target token"
             )
         return at
 
@@ -81,11 +87,13 @@ class Text:
 
 
 def text_of(given: str, vocabulary: Vocabulary, config: RunConfig, origin: str = "given") -> Text:
-    """A text as the model of ``config`` reads it; not normalised, as a prefix is not.
+    """A text as the model of ``config`` reads it, normalised as the text that it is trained on.
 
     With ``documents=lines`` each line is a poem: it begins with the start token and ends with the end token. Raises
     UserError for a text without tokens or with more than ``LONGEST``.
     """
+    if config.normalise != "none":
+        given = characters(normaliser(config.normalise, config.tokens)(code_points(given)))
     return text_of_ids(vocabulary.encode(given), vocabulary, config, origin, given)
 
 

@@ -31,6 +31,8 @@ from core.models.language_model import LanguageModel
 HIGH, LOW = 0.9, 0.1
 # A unit whose activation spans less than this is dead.
 DEAD = 0.01
+# Tokens below which a text shows nothing about that.
+ENOUGH = 50
 # Tokens whose activations are summed at once.
 BLOCK = 1024
 
@@ -67,7 +69,8 @@ def units(
     r = facts.correlations
     chosen = np.full(A.shape[1], searched) if searched is not None else _strongest(r)
     strength = r[chosen, np.arange(A.shape[1])] if names else np.zeros(A.shape[1])
-    dead = facts.maximum - facts.minimum < DEAD  # (hidden,)
+    is_enough = len(text) >= ENOUGH
+    dead = is_enough & (facts.maximum - facts.minimum < DEAD)  # (hidden,)
     columns = (strength, facts.mean, facts.high + facts.low, facts.minimum, facts.maximum, dead)
     listed = [
         Unit(index, names[chosen[index]] if names else "", *row)
@@ -83,7 +86,7 @@ def units(
         saturated=float((facts.high + facts.low).mean()),
         high=float(facts.high.mean()),
         low=float(facts.low.mean()),
-        dead=int(dead.sum()),
+        dead=int(dead.sum()) if is_enough else None,
         features=_features(named, r),
         feature=None if searched is None else names[searched],
         unit=unit,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,12 +85,23 @@ def _view(
     model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None
 ) -> tuple[Generator[None, None, InspectionAnswer], int]:
     """The view, and about how many pieces of work it has."""
+    if options.unit is not None and options.unit >= model.num_hiddens:
+        raise UserError(f"unit must be between 0 and {model.num_hiddens - 1:,}, got {options.unit:,}")
+    is_asked = options.text is not None or options.at is not None
     if options.view == "tokens":
+        if is_asked:
+            text = _text(model, vocabulary, options, own)
+            place = text.position(options.at, before_another=False)
+            if options.token is None and options.at is not None:
+                options = replace(options, token=text.tokens(place, place + 1)[0])
         return tokens(model, vocabulary, options.token, vectors=options.vectors or "input"), 80
     if options.view == "parity":
+        if is_asked:
+            _text(model, vocabulary, options, own).position(options.at, before_another=False)
         return _parity(model, vocabulary, options, own), 3 + 4 * ROUNDS
     text = _text(model, vocabulary, options, own)
     passes = model.num_layers * model.directions
+    text.position(options.at, before_another=False)
     read = 1 + (text.position(None, before_another=False) if options.at is None else options.at)
     back = min(read, MOST_LAGS)
     if options.view == "text":
@@ -100,7 +112,12 @@ def _view(
     if options.view == "gradients":
         pieces = passes * (read + 3 * back) // SEGMENT + 30
         return gradients(
-            model, text, options.at, layer=options.layer, reverse=options.reverse, target=options.token
+            model,
+            text,
+            options.at,
+            layer=options.layer,
+            reverse=options.reverse,
+            target=options.token,
         ), pieces
     if options.view == "saliency":
         return saliency(model, text, options.at, target=options.token), passes * (read + 3 * back) // SEGMENT

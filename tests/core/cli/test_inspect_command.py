@@ -14,6 +14,7 @@ from core.cli.inspection_report import plane_lines, strip
 from core.cli.main import main
 from core.cli.printing import cells
 from core.engine.session import Session, train_to_end
+from core.inspection.options import VIEWS
 from core.settings.run_config import RunConfig
 
 Tiny = Callable[..., RunConfig]
@@ -84,7 +85,7 @@ def check(view: str, answer: dict[str, Any]) -> None:
 def test_a_person_gets_rows_strips_and_a_sentence(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = {
         "text": "801 tokens, training", "step": "F_t * C_{t-1}", "gradients": "the gradient halves every",
-        "units": "saturated:", "saliency": "for it", "tokens": "by output vectors", "parity": "times as long",
+        "units": "saturated:", "saliency": "for it", "tokens": "by output vectors", "parity": "on this machine, now",
     }  # fmt: skip
     for view, expected in words.items():
         extra = ["--unit", "3", "--quantity", "F"] if view == "units" else []
@@ -111,6 +112,9 @@ def test_wrong_questions_are_refused_in_a_sentence(trained: Path, capsys: pytest
         (["--view", "tokens", "--token", "Q"], "no token 'Q'"),
         (["--view", "units", "--text", "ab" * 60_000], "at most 100,000 tokens"),
         (["--view", "more"], "invalid choice"),
+        *((["--view", view, "--unit", "8"], "0 and 7") for view in VIEWS),
+        *((["--view", view, "--at", "801"], "0 to 800") for view in VIEWS),
+        *((["--view", view, "--text", ""], "no tokens") for view in VIEWS),
         (["--view", "step", "--checkpoint", "best"], "best.safetensors"),
     ):
         assert main(["inspect", "one", "--saves", str(trained), *flags]) == 2, flags
@@ -132,3 +136,30 @@ def test_strips_and_planes_keep_their_width() -> None:
     lines = plane_lines([("分", -1.0, 1.0), ("a", 1.0, -1.0), ("开", 0.0, 0.0), ("far", 1e9, 0.5)])
     assert lines[0].startswith("分") and lines[-1].endswith("a") and all(cells(line) <= 76 for line in lines)
     assert plane_lines([]) == [""] * 22
+
+
+def test_the_token_at_a_position_is_the_one_whose_neighbours_are_shown(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["inspect", "one", "--saves", str(trained), "--view", "tokens", "--text", "abc"]
+    for extra, token in ((["--at", "2"], "c"), (["--at", "0"], "a"), (["--at", "2", "--token", "b"], "b")):
+        assert main([*flags, *extra, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["token"] == token
+
+
+def test_which_weights_were_looked_at_is_said(
+    tiny: Tiny, saves: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Session.create(tiny(), saves, "new").close()
+    for run, words in (("one", "weights: latest checkpoint, after 3 epochs"), ("new", "untrained (0 epochs)")):
+        for view in ("units", "gradients"):
+            assert main(["inspect", run, "--saves", str(trained), "--view", view]) == 0
+            assert words in capsys.readouterr().out, (run, view)
+
+
+def test_few_tokens_show_no_dead_units(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text, is_known in (("a", False), ("a" * 49, False), ("ab" * 25, True)):
+        assert main(["inspect", "one", "--saves", str(trained), "--view", "units", "--json", "--text", text]) == 0
+        view = json.loads(capsys.readouterr().out)
+        assert (view["dead"] is not None) == is_known
+        assert is_known or not any(unit["is_dead"] for unit in view["units"])

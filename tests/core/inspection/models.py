@@ -39,7 +39,9 @@ def vocabulary_of(text: str, reserved: tuple[str, ...] = ()) -> Vocabulary:
 
 def config_of(**changes: Any) -> RunConfig:
     """The settings of a model of 8 units."""
-    small: dict[str, Any] = {"num_hiddens": 8, "device": "cpu", "initialisation": "uniform", "batch_size": 3}
+    small: dict[str, Any] = {
+        "num_hiddens": 8, "device": "cpu", "initialisation": "uniform", "batch_size": 3, "normalise": "none",
+    }  # fmt: skip
     return RunConfig(**{**small, **changes})
 
 

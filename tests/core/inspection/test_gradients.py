@@ -47,6 +47,7 @@ def test_the_memory_of_an_lstm_keeps_what_its_forget_gate_lets_through() -> None
     ratios = [after / before for before, after in zip(view.cell_norms, view.cell_norms[1:], strict=False)]
     assert ratios == pytest.approx([0.9] * 30, abs=1e-9)
     assert view.norms[0] > 0 and set(view.norms[1:]) == {0.0} and view.factor is None
+    assert view.vanishes and view.half_life is None and view.negligible_after == 1
 
 
 @pytest.mark.parametrize("changes", VARIANTS)
@@ -117,8 +118,17 @@ def test_the_spectral_radius_is_that_of_the_eigenvalues() -> None:
 def test_half_life_and_negligible_lag() -> None:
     halves = [0.5**lag for lag in range(5)]
     assert decay_factor(halves) == pytest.approx(0.5) and half_life(0.5) == pytest.approx(1.0)
-    assert negligible_after([0.5**lag for lag in range(20)], 0.5) == 7  # 1/128 is below 1 %, 1/64 is not
-    assert negligible_after(halves, 0.5) == 7  # continued with the factor
-    assert negligible_after([1.0, 2.0], 2.0) is None and half_life(2.0) is None
+    assert negligible_after([0.5**lag for lag in range(20)]) == 7  # 1/128 is below 1 %, 1/64 is not
+    assert negligible_after(halves) is None  # beyond the lags measured
+    assert negligible_after([1.0, 2.0]) is None and half_life(2.0) is None
     assert decay_factor([1.0]) is None and decay_factor([1.0, 0.0]) is None and decay_factor([]) is None
-    assert negligible_after([0.0, 0.0], None) is None
+    assert negligible_after([0.0, 0.0]) is None and negligible_after([1.0, 0.0]) == 1
+
+
+def test_what_is_beyond_the_steps_measured_is_not_extrapolated() -> None:
+    model = zeroed(VOCABULARY)
+    with torch.no_grad():
+        model.W_hh.copy_(0.999 * torch.eye(8))
+        model.W_hq.normal_(generator=torch.Generator().manual_seed(2))
+    view = result(gradients(model, text(model, VOCABULARY)))
+    assert view.factor == pytest.approx(0.999) and view.half_life is not None and view.negligible_after is None

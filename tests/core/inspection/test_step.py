@@ -9,12 +9,14 @@ import math
 import pytest
 import torch
 
+from core.inspection.figures import bits
 from core.inspection.options import QUANTITIES
 from core.inspection.recording import equations
 from core.inspection.step import step
+from core.inspection.text import text_of
 from core.models.scratch import CELLS, gru_step, lstm_step, rnn_step
 from core.models.scratch_model import ScratchLanguageModel
-from tests.core.inspection.models import VARIANTS, WORDS, model_of, result, text, vocabulary_of
+from tests.core.inspection.models import VARIANTS, WORDS, config_of, model_of, result, text, vocabulary_of
 
 VOCABULARY = vocabulary_of(WORDS)
 
@@ -38,6 +40,18 @@ def test_the_probabilities_are_those_of_the_model(changes: dict[str, object]) ->
     assert (view.token, view.following) == (WORDS[at], WORDS[at + 1])
     assert view.surprise_bits == pytest.approx(-math.log2(expected[words.ids[at + 1]]))
     assert [token for token, _ in view.next] == [VOCABULARY.id_to_token(int(i)) for i in expected.topk(10).indices]
+
+
+def test_a_certain_token_is_no_surprise_and_has_no_sign() -> None:
+    assert str(bits(1.0)) == "0.0" and bits(0.25) == 2.0 and bits(0.0) == math.inf
+
+
+def test_a_given_text_is_normalised_as_the_text_of_training() -> None:
+    for normalise, read in (("none", "The\ncat."), ("spaces", "The cat."), ("letters", "thecat"),
+                            ("no-punctuation", "The cat")):  # fmt: skip
+        config = config_of(normalise=normalise)
+        found = text_of("The\ncat.", VOCABULARY, config)
+        assert (found.text, "".join(found.tokens())) == (read, read)
 
 
 def test_every_stage_is_that_of_the_page() -> None:

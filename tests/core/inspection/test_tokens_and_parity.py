@@ -21,6 +21,8 @@ def test_scratch_and_torch_nn_differ_by_rounding(changes: dict[str, object]) -> 
     view = result(parity(model, inputs, targets))
     assert max(view.output_difference, view.state_difference, view.gradient_difference) < 1e-12
     assert (view.batch_size, view.num_steps) == (3, 7) and view.scratch_seconds > 0 and view.torch_seconds > 0
+    for seconds, around in ((view.scratch_seconds, view.scratch_range), (view.torch_seconds, view.torch_range)):
+        assert around is not None and around[0] <= seconds <= around[1]
     assert torch.equal(torch.get_rng_state(), drawn)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 

@@ -84,21 +84,18 @@ class Gradient(View[GradientsView]):
         answer = self.answer
         if answer is None:
             return ""
+        cut = f"Training cuts it after {answer.num_steps:,} steps."
+        if answer.vanishes:
+            return f"From this token, the gradient vanishes at once: nothing is left after one step. {cut}"
         if answer.factor is None:
             return "One step is too few to see how the gradient shrinks: move the cursor to the right."
-        cut = f"training cuts it after {answer.num_steps:,} steps"
         if answer.half_life is None:
-            return f"The gradient does not shrink: a step multiplies it by {answer.factor:.3f}; {cut}."
-        far = answer.negligible_after
-        left = f"beyond {counted(far, 'step')} less than 1 % is left, {cut}" if far is not None else cut
-        if far is not None and not answer.is_even:
-            return (
-                f"Beyond {counted(far, 'step')} less than 1 % of the gradient is left; over all "
-                f"{counted(answer.lags[-1], 'step')} it halves every {_steps(answer.half_life)}; {cut}."
-            )
+            return f"From this token, the gradient does not shrink: a step multiplies it by {answer.factor:.3f}. {cut}"
         if answer.half_life < 1:
-            return f"Each step leaves {100 * answer.factor:.0f} % of the gradient: {left}."
-        return f"The gradient halves every {_steps(answer.half_life)} steps: {left}."
+            speed = f"each step leaves {100 * answer.factor:.0f} % of the gradient"
+        else:
+            speed = f"the gradient halves every {_steps(answer)} steps"
+        return f"From this token, {speed}. {_from_here(answer)} {cut}"
 
     def note(self) -> str:
         """The layer and the direction where there are several."""
@@ -163,8 +160,8 @@ class Gradient(View[GradientsView]):
         names = ["now", clip_cells(self._short_name, cells - 1)]
         lines: list[tuple[str, list[str]]] = [
             ("factor per step", [number(one.factor, 0) for one in columns]),
-            ("half-life, steps", [_steps(one.half_life) for one in columns]),
-            ("1 % left, steps", [_count(one.negligible_after) for one in columns]),
+            ("half-life, steps", [_steps(one) for one in columns]),
+            ("1 % left, steps", [_count(one) for one in columns]),
             (f"spectral radius {answer.matrix}", [number(one.spectral_radius, 0) for one in columns]),
             (f"loss of {token_name(answer.target)}, nats", [f"{one.loss:.2f}" for one in columns]),
         ]
@@ -184,8 +181,8 @@ class Gradient(View[GradientsView]):
         rows: list[Row] = []
         for name, one in named:
             words = (
-                f"factor {number(one.factor, 0)}, half-life {_steps(one.half_life)}, 1 % after "
-                f"{_count(one.negligible_after)}, radius {number(one.spectral_radius, 0)}, loss {one.loss:.2f}"
+                f"factor {number(one.factor, 0)}, half-life {_steps(one)}, 1 % after "
+                f"{_count(one)}, radius {number(one.spectral_radius, 0)}, loss {one.loss:.2f}"
             )
             rows.append(((pad_cells(name, 10), "bold"), (words, QUIET)))
         if self.other_failure:
@@ -197,7 +194,11 @@ class Gradient(View[GradientsView]):
     def _clipping_words(answer: GradientsView) -> str:
         clipping = answer.clipping
         if clipping is None:
-            return "Clipping: the norm has no limit, or no epoch has been measured."
+            return (
+                "Clipping: no limit is set for the norm."
+                if answer.clip is None
+                else ("Clipping: no epoch has been measured.")
+            )
         if clipping.factor is None or not clipping.share:
             return f"Clipping: no batch of the last epoch was over {clipping.limit:g}."
         return (
@@ -220,11 +221,28 @@ def _kept(norms: Sequence[float], last: int) -> list[float]:
     return kept[:end]
 
 
-def _steps(steps: float | None) -> str:
+def _from_here(answer: GradientsView) -> str:
+    if answer.negligible_after is None:
+        return f"1 % or more is left after all {counted(answer.lags[-1], 'step')} measured."
+    return f"Less than 1 % is left beyond {counted(answer.negligible_after, 'step')}."
+
+
+def _steps(answer: GradientsView) -> str:
+    """The half-life."""
+    steps = answer.half_life
+    if answer.vanishes:
+        return "at once"
+    if answer.factor is None:
+        return "–"
     if steps is None:
         return "never"
     return f"{steps:.1f}" if steps < 100 else f"{steps:,.0f}"
 
 
-def _count(steps: int | None) -> str:
-    return "never" if steps is None else f"{steps:,}"
+def _count(answer: GradientsView) -> str:
+    """Steps after which less than 1 % is left."""
+    if answer.negligible_after is not None:
+        return f"{answer.negligible_after:,}"
+    if answer.factor is None:
+        return "–"
+    return "never" if answer.half_life is None else f"> {answer.lags[-1]:,}"

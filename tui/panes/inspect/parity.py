@@ -14,6 +14,8 @@ from tui.text.safe import shown_text
 from tui.themes import QUIET
 
 WIDE = 100
+SPREAD = 19  # cells of the shortest and the longest time
+LEAST_RATIO = 1.5  # of two times that is named
 ROUNDING = {"fp32": 1e-3, "bf16": 5e-2, "fp64": 1e-9}
 """Relative differences up to which rounding explains them, by precision."""
 
@@ -43,9 +45,11 @@ class Parity(View[ParityView]):
         ours, theirs = answer.scratch_seconds, answer.torch_seconds
         if not (ours > 0 and theirs > 0):
             return verdict
-        faster = f"scratch is {theirs / ours:.1f} times as fast as torch.nn" if ours <= theirs else (
-            f"torch.nn is {ours / theirs:.1f} times as fast as scratch")  # fmt: skip
-        return f"{verdict} For this batch {faster}."
+        ratio = max(ours, theirs) / min(ours, theirs)
+        if ratio < LEAST_RATIO:  # two measurements differ by as much
+            return f"{verdict} For this batch both take about as long, on this machine, now."
+        faster, slower = ("scratch", "torch.nn") if ours < theirs else ("torch.nn", "scratch")
+        return f"{verdict} For this batch {faster} is {ratio:.1f} times as fast as {slower}, on this machine, now."
 
     def rows(self) -> int:
         return len(self.answer.gradients) if self.answer is not None else 0
@@ -76,14 +80,18 @@ class Parity(View[ParityView]):
     @staticmethod
     def _times(answer: ParityView, width: int) -> list[Row]:
         longest = max(answer.scratch_seconds, answer.torch_seconds) or 1.0
-        room = max(4, width - 16 - 14)
         batch = f"{answer.batch_size:,} × {counted(answer.num_steps, 'token')}, {answer.precision} on {answer.device}"
+        room = max(4, width - 16 - 14 - SPREAD)
         rows: list[Row] = [heading("forward and backward pass"), *paragraph(batch, width)]
-        for name, seconds in (("scratch", answer.scratch_seconds), ("torch.nn", answer.torch_seconds)):
+        for name, seconds, around in (
+            ("scratch", answer.scratch_seconds, answer.scratch_range),
+            ("torch.nn", answer.torch_seconds, answer.torch_range),
+        ):
+            spread = f" ({1000 * around[0]:.1f} to {1000 * around[1]:.1f})" if around is not None else ""
             bar = max(1, round(room * seconds / longest))
             rows.append((
                 (f"{name:16}", ""), ("█" * bar, "$primary 70%"), (" " * (room - bar), ""),
-                (f"{1000 * seconds:>10.2f} ms", "bold"),
+                (f"{1000 * seconds:>10.2f} ms", "bold"), (pad_cells(spread, SPREAD), QUIET),
             ))  # fmt: skip
         return rows
 

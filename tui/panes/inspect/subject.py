@@ -182,7 +182,7 @@ class Subject:
         if question.view == BESIDE:
             self._gradient.take_other(None, sentence)
             return
-        self._failures[question.view] = sentence
+        self._failures[question.view] = as_sentence(sentence)
         if question.view == "text":
             self.text = None
             self._place()
@@ -248,3 +248,8 @@ class Subject:
         if self._restored is None:
             return "weights of the last checkpoint"
         return f"weights of epoch {self._restored:,} again" if self._restored else "untrained weights again"
+
+
+def as_sentence(message: str) -> str:
+    """A message of an error, as a sentence of its own."""
+    return f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '!', '?')) else '.'}"

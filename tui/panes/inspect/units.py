@@ -118,9 +118,10 @@ class Units(View[UnitsView]):
             way = "rises with" if unit.correlation > 0 else "falls with"
             first = f"Unit {unit.unit} {way} ‘{shown_text(unit.feature)}’: correlation {unit.correlation:+.2f}."
         dead = f"{answer.dead} of {len(answer.units):,} units are dead" if answer.dead else "no unit is dead"
+        dead = "" if answer.dead is None else f"; {dead}"
         if self.place.is_untrained and unit.feature:
             first += " Untrained weights: this is chance and the structure of the text."
-        return f"{first} Of all values {self._saturation(answer)}; {dead}."
+        return f"{first} Of all values {self._saturation(answer)}{dead}."
 
     @staticmethod
     def _saturation(answer: UnitsView) -> str:

@@ -167,7 +167,7 @@ async def test_what_the_mouse_does(tmp_path: Path) -> None:
         app.query_one(Canvas).post_message(Canvas.Scrolled(1))
         await until(pilot, lambda: step.selected == 1)
         await pilot.click("#inspect-tabs", offset=(9, 0))
-        await until(pilot, lambda: pane.number == 1 and "The gradient halves" in sentence(app))
+        await until(pilot, lambda: pane.number == 1 and "the gradient halves" in sentence(app))
         await pilot.click("#inspect-tabs", offset=(36, 0))
         await until(pilot, lambda: pane.number == 4 and "is read like" in sentence(app))
         app.query_one(Canvas).post_message(Canvas.Scrolled(-1))
@@ -179,7 +179,7 @@ async def test_an_error_is_one_sentence_and_the_next_answer_replaces_it(tmp_path
     client.errors["step"] = EngineError("the run diverged: its weights are not finite")
     app = inspect_app(tmp_path, client)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, app, "the run diverged")
+        await opened(pilot, app, "The run diverged")
         assert app.query_one("#inspect-view .inspect-words").has_class("-wrong")
         client.errors.clear()
         await pilot.press("r")
@@ -193,13 +193,13 @@ async def test_a_wide_screen_shows_a_second_view(tmp_path: Path) -> None:
     async with app.run_test(size=(200, 60)) as pilot:
         await opened(pilot, app)
         beside, words = app.query_one("#inspect-beside"), app.query_one("#inspect-beside .inspect-words", Static)
-        await until(pilot, lambda: "The gradient halves" in str(words.content))
+        await until(pilot, lambda: "the gradient halves" in str(words.content))
         assert client.views() == ["text", "step", "gradients", "gradients"] and beside.border_title == "Gradient"
         await pilot.press("tab", "tab")
         await until(pilot, lambda: "The model reads" in str(words.content) and "Unit 3" in sentence(app))
         client.errors["step"] = EngineError("no step")  # of the second view alone
         await pilot.press("right")
-        await until(pilot, lambda: "no step" in str(words.content))
+        await until(pilot, lambda: "No step." in str(words.content))
         assert "Unit 3" in sentence(app)
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: not beside.display)

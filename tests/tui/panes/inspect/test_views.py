@@ -11,12 +11,23 @@ import pytest
 
 from core.errors import RunError
 from core.events import State
-from tests.tui.inspections import TEXT, gradients_view, stage, step_view, text_view, tokens_view, units_view, wave
+from tests.tui.inspections import (
+    TEXT,
+    gradients_view,
+    parity_view,
+    stage,
+    step_view,
+    text_view,
+    tokens_view,
+    units_view,
+    wave,
+)  # fmt: skip
 from tests.tui.pane_harness import make_run
 from tests.tui.panes.inspect.harness import InspectClient, edges, epoch, inspect_app, opened, picture, sentence
 from tests.tui.waiting import until
 from tui.messages import RunStateChanged
 from tui.panes.inspect.gradient import Gradient
+from tui.panes.inspect.parity import Parity
 from tui.panes.inspect.parts import Canvas, ViewTabs, whole_sentences
 from tui.panes.inspect.step import Step
 from tui.panes.inspect.strips import largest, level, strip, summary
@@ -95,8 +106,8 @@ async def test_the_gradient_and_what_it_is_compared_with(tmp_path: Path) -> None
     app = inspect_app(tmp_path, client)
     other = make_run(tmp_path, "other", epochs=2)
     async with app.run_test(size=(120, 40)) as pilot:
-        view = await go(pilot, app, "Gradient", "halves every 3.1 steps: beyond 21 steps less than 1 % is left")
-        assert "training cuts it after 32 steps" in sentence(app)
+        view = await go(pilot, app, "Gradient", "From this token, the gradient halves every 3.1 steps. Less than 1 %")
+        assert "is left beyond 21 steps. Training cuts it after 32 steps." in sentence(app)
         await until(pilot, lambda: view.other is not None)
         assert client.asked[-1] == {"view": "gradients", "at": 2, "checkpoint": "first"}
         drawn = picture(app)
@@ -118,10 +129,29 @@ def test_a_gradient_that_does_not_shrink_and_one_step() -> None:
     grown = gradients_view(TEXT, 2)
     view.take(type(grown)(**{**vars(grown), "factor": 1.1, "half_life": None, "negligible_after": None}))
     assert "does not shrink: a step multiplies it by 1.100" in view.words()
-    view.take(type(grown)(**{**vars(grown), "lags": (0,), "norms": (0.1,), "factor": None, "half_life": None}))
-    assert "One step is too few" in view.words()
+    none = {"factor": None, "half_life": None, "negligible_after": None}
+    view.take(type(grown)(**{**vars(grown), **none, "lags": (0,), "norms": (0.1,)}))
+    assert "One step is too few" in view.words() and "never" not in view.draw(120, 30).plain
+    gone = {**none, "negligible_after": 1, "lags": (0, 1, 2), "norms": (0.1, 0.0, 0.0)}
+    view.take(type(grown)(**{**vars(grown), **gone}))
+    assert "vanishes at once" in view.words() and "at once" in view.draw(120, 30).plain
+    assert "never" not in view.draw(120, 30).plain
     for size in SIZES:
         assert view.draw(*size).height == size[1]
+
+
+def test_what_is_beyond_the_steps_measured_is_not_guessed() -> None:
+    view, known = Gradient(), gradients_view(TEXT, 2)
+    view.take(replace(known, factor=0.99, half_life=69.0, negligible_after=None))
+    assert "1 % or more is left after all 39 steps measured" in view.words() and "> 39" in view.draw(120, 30).plain
+
+
+def test_the_clipping_says_what_is_not_known() -> None:
+    view, known = Gradient(), gradients_view(TEXT, 2)
+    view.take(replace(known, clipping=None, clip=None))
+    assert "no limit is set" in view.draw(120, 30).plain
+    view.take(replace(known, clipping=None, clip=1.0))
+    assert "no epoch has been measured" in view.draw(120, 30).plain
 
 
 async def test_the_units_colour_the_text(tmp_path: Path) -> None:
@@ -176,7 +206,7 @@ async def test_why_and_why_not_another_one(tmp_path: Path) -> None:
         await until(pilot, lambda: "Why ‘了’ here" in sentence(app))
         client.errors["saliency"] = RunError("the vocabulary has no token")
         await pilot.press("slash", "久", "enter")
-        await until(pilot, lambda: "the vocabulary has no token" in sentence(app))
+        await until(pilot, lambda: "The vocabulary has no token." in sentence(app))
         client.errors.clear()
         await pilot.press("escape")
         await until(pilot, lambda: "Why ‘了’ here" in sentence(app))
@@ -220,6 +250,18 @@ def test_the_plane_is_not_mirrored_and_a_zoom_follows_the_token() -> None:
     before = view.centre
     view.take(replace(first, points=centred, token="原"))
     assert view.centre != before and "原" in view.draw(116, 28).plain
+
+
+def test_times_that_are_nearly_equal_have_no_ratio() -> None:
+    view = Parity()
+    for ours, theirs, words in (
+        (0.010, 0.014, "both take about as long, on this machine, now."),
+        (0.010, 0.016, "scratch is 1.6 times as fast as torch.nn, on this machine, now."),
+        (0.030, 0.010, "torch.nn is 3.0 times as fast as scratch, on this machine, now."),
+    ):
+        view.take(replace(parity_view(), scratch_seconds=ours, torch_seconds=theirs, scratch_range=(0.009, ours)))
+        assert view.words().endswith(words)
+        assert f"(9.0 to {1000 * ours:.1f})" in view.draw(120, 30).plain
 
 
 async def test_parity_is_asked_for_once(tmp_path: Path) -> None:
