@@ -80,7 +80,7 @@ async def inspect(pilot: Any) -> None:
     await until(pilot, lambda: pilot.app.query(words))
     await holds(pilot, words, "The model reads")
     if pilot.app.query_one("#inspect-beside").display:
-        await holds(pilot, "#inspect-beside .inspect-words", "The gradient halves")
+        await holds(pilot, "#inspect-beside .inspect-words", "the gradient halves")
 
 
 async def inspect_units(pilot: Any) -> None:
