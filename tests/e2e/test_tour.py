@@ -91,9 +91,10 @@ def test_a_newcomer_looks_inside_a_model_that_is_being_trained(playground: Calla
         terminal.press("tab")
         terminal.wait(lambda text, words=words: re.search(words, text) is not None)
     terminal.press("tab")
-    before = re.search(r"live weights, epoch (\d+)", terminal.wait("The model reads"))
+    live = re.compile(r"live weights, epoch (\d+)")
+    before = live.search(terminal.wait(lambda text: "The model reads" in text and live.search(text)))
     assert before is not None
-    terminal.wait(lambda text: (now := re.search(r"live weights, epoch (\d+)", text)) and int(now[1]) > int(before[1]))
+    terminal.wait(lambda text: (now := live.search(text)) and int(now[1]) > int(before[1]))
     terminal.press("f3", "x")
     terminal.wait("stopped")
 
