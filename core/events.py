@@ -134,7 +134,7 @@ class SettingChanged(Event):
 
 @dataclass(frozen=True)
 class BudgetFitted(Event):
-    """Epochs and schedule are fitted to the time budget of ``minutes``, ``elapsed`` seconds of which are spent.
+    """Epochs and schedule were fitted to the time budget of ``minutes`` after ``elapsed`` seconds of it.
 
     Training ends after ``last_batches`` of the ``num_batches`` of epoch ``num_epochs``; see ``core.settings.fit``.
     ``epoch`` counts the finished epochs and ``step`` the batches so far; ``seconds_per_batch`` is the measured pace.

@@ -1,6 +1,6 @@
 """Which runs of a list are shown, and in which order: ``cell:lstm ppl<3 tag:best``. For screen and command line.
 
-A filter is words and conditions with blanks between them, all of which must hold; ``!`` before one negates it. A word
+A filter is words and conditions with blanks between them. All must hold; ``!`` before one negates it. A word
 is searched in name, corpus, model, state, tags and note. ``key:text`` searches one of them, ``key=text`` compares it
 whole, and ``key<number`` (also <=, >, >=, =, !=) compares a quantity. Quotation marks keep blanks:
 ``note:"first try"``. Upper and lower case are the same. No torch in this module.

@@ -231,7 +231,7 @@ def _head(body: bytes) -> dict[str, Any]:
 def _stamp_of(path: str, files: Iterable[str]) -> Stamp:
     """Inode, time of change and size of a folder and of files in it.
 
-    The time of change and not of modification: nobody can set it, and it also shows changed permissions.
+    The time of change and not of modification: a program cannot set it, and changed permissions change it too.
     """
     stamp: list[int] = []
     for place in (path, *[f"{path}/{name}" for name in files]):

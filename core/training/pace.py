@@ -12,7 +12,7 @@ WARM_UP_BATCHES = 5
 MEASURING_COST = 0.35
 # With fewer batches an epoch, the end of an epoch is counted among its batches.
 SHORT_EPOCH = 8
-# A batch that takes so many times as long was interrupted by something else, and says nothing about the pace.
+# A batch that takes this many times as long was interrupted by another program: it is left out of the pace.
 INTERRUPTED = 10.0
 
 

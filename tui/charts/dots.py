@@ -83,7 +83,7 @@ def braille(curve: Strokes, width: int, height: int) -> NDArray[np.uint8]:
 
 
 class Canvas:
-    """Curves laid over one another in one array, of which a grid gets the result: many curves cost little more."""
+    """Curves laid over one another in one array, written into a grid at once: many curves cost little more."""
 
     def __init__(self, width: int, height: int) -> None:
         import numpy as np

@@ -44,7 +44,7 @@ def explorer_keys(pane: str) -> list[BindingType]:
 
 
 class Explorer(Chart):
-    """A chart over an x axis, of which ``view`` is shown; subclasses draw it."""
+    """A chart that shows the part ``view`` of its x axis; subclasses draw it."""
 
     view: reactive[Range | None] = reactive(None, repaint=False)
     """The ends of the x axis; None shows the whole."""

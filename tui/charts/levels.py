@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tui.charts.curve import Points
 
 FACTOR = 16
-"""Points of a level of which the next one keeps two, the lowest and the highest."""
+"""Of so many points the next level keeps two: the lowest and the highest."""
 FEW = 4096
 """Points of the coarsest level, at most."""
 ENOUGH = 16

@@ -21,7 +21,7 @@ Progress = Callable[[float], object]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of which run. Two equal questions have the same answer.
+    """A request and the run it goes to. Two equal questions have the same answer.
 
     Attributes:
         options: the fields of the request and their values; null ones are left out.

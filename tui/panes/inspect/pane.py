@@ -72,7 +72,7 @@ class InspectPane(Vertical):
         self._acted(True)
 
     def on_hide(self) -> None:
-        """Cancel long work: nobody sees it."""
+        """Cancel long work: the pane is hidden."""
         if self._share is not None and self._asking is not None:
             self._asking.cancel()
             self._share = None

@@ -27,7 +27,7 @@ SENTENCE_END = re.compile(r"[.!?](?= )")
 
 
 class Sentences(Static):
-    """A text of which only whole sentences are shown where there is no room for all of it."""
+    """Shows whole sentences only where there is no room for the whole text."""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """The lines of all of it."""

@@ -11,13 +11,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Button, Input, Static
+from textual.widgets import Input, Static
 
 from core.errors import UserError
 from core.runs.annotation import LONGEST_NOTE, check_note, parse_tags
 from core.runs.summary import RunSummary
 from core.units import counted
-from tui.dialogs.dialog import Dialog
+from tui.dialogs.checked import CheckedDialog
 from tui.forms.plain_input import PlainInput
 from tui.text.safe import shown_text
 
@@ -43,7 +43,7 @@ def common_tags(runs: Sequence[RunSummary]) -> tuple[str, ...]:
     return tuple(tag for tag in runs[0].tags if all(tag.casefold() in tags for tags in others))
 
 
-class AnnotationDialog(Dialog[Annotation | None]):
+class AnnotationDialog(CheckedDialog[Annotation]):
     """The result is what was typed, or None if the dialog was cancelled."""
 
     AUTO_FOCUS = "#tags-input"
@@ -54,7 +54,7 @@ class AnnotationDialog(Dialog[Annotation | None]):
     ]
 
     def __init__(self, runs: Sequence[RunSummary]) -> None:
-        super().__init__()
+        super().__init__("Save")
         self._common = common_tags(runs)
         is_one = len(runs) == 1
         what = shown_text(runs[0].name) if is_one else counted(len(runs), "run")
@@ -62,8 +62,6 @@ class AnnotationDialog(Dialog[Annotation | None]):
         self._tags = PlainInput(", ".join(self._common), placeholder="best, paper", max_length=900, id="tags-input")
         self._note = PlainInput(runs[0].note, placeholder="what to remember of it", max_length=2 * LONGEST_NOTE,
                                 id="note-input") if is_one else None  # fmt: skip
-        self._error = Static("", classes="field-error", markup=False)
-        self._yes = Button("Save", variant="primary", id="yes", compact=True)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog", id="annotation") as dialog:
@@ -78,26 +76,12 @@ class AnnotationDialog(Dialog[Annotation | None]):
             yield self._error
             with Horizontal(classes="buttons dialog-buttons"):
                 yield self._yes
-                yield Button("Cancel", id="no", compact=True)
+                yield self._no
             yield Static("enter save   esc cancel", classes="dialog-keys", markup=False)
-
-    def action_cancel(self) -> None:
-        self.dismiss(None)
 
     @on(Input.Changed)
     def _changed(self) -> None:
         self._typed()
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self._finish()
-
-    @on(Button.Pressed)
-    def _pressed(self, event: Button.Pressed) -> None:
-        if event.button.id == "yes":
-            self._finish()
-        else:
-            self.dismiss(None)
 
     def _typed(self) -> Annotation | None:
         """What is typed; None if it cannot be saved, and the reason is shown."""
@@ -106,11 +90,10 @@ class AnnotationDialog(Dialog[Annotation | None]):
             typed, problem = Annotation(parse_tags(self._tags.value), self._common, note), ""
         except UserError as error:
             typed, problem = None, str(error)
-        self._error.update(shown_text(problem))
-        self._yes.disabled = bool(problem)
+        self.show_problem(problem)
         return typed
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         typed = self._typed()
         if typed is not None:
             self.dismiss(typed)
