@@ -9,8 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import textual.app
+import textual.pilot
+from textual._wait import wait_for_idle
 
 from tests.tui import fake_engine
+from tests.tui.waiting import all_ran
+
+
+async def _wait_for_idle(*limits: float) -> None:
+    """Textual's own wait in place of which the pilot and the keys use this, and then until all has run."""
+    await wait_for_idle(*limits)
+    await all_ran()
+
+
+textual.app.wait_for_idle = textual.pilot.wait_for_idle = _wait_for_idle
 
 
 @pytest.fixture

@@ -44,8 +44,7 @@ async def test_saved_chosen_replaced_deleted(playground: Make) -> None:
         await until(pilot, lambda: isinstance(app.focused, Input) and isinstance(app.screen, PresetDialog))
         await pilot.press(*"lyrics-512", "enter")
         assert isinstance(app.screen, PresetDialog), "the name of a bundled preset is refused"
-        app.screen.query_one("#preset-name", Input).value = "mine"
-        await pilot.press("tab", *"small", "enter")
+        await pilot.press("ctrl+u", *"mine", "tab", *"small", "enter")
         await until(pilot, lambda: pane(app).form.preset == "mine")
         assert "small" in offered(app)["mine"] and own_presets()[0]["mine"].config.num_hiddens == 48
         select = pane(app).query_one("#preset", Select)
