@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,42 +12,59 @@ from torch.autograd.function import once_differentiable
 
 from core.models.products import product, transposed_product
 from core.models.recurrence.cpu import bindings
+from core.models.recurrence.cpu.bindings import Part
 
 # The logits live in blocks of whole rows of about so many numbers: they stay in a CPU's cache from product to product,
 # and a large vocabulary does not need memory for all steps at once.
 BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
-def dropped(H: Tensor, share: float, *, fused: bool = True) -> Tensor:
+def dropped(H: Tensor, share: float, part: Part | None = None, *, fused: bool = True) -> Tensor:
     """H with that share of its units silenced, the others scaled up so that the mean stays (Srivastava et al. 2014).
 
-    Draws from the device's global random generator. ``fused``: whether the compiled kernel may serve.
+    Draws from the device's global random generator, as much for a ``part`` of the rows of a batch as for all of them:
+    the rows get the numbers that they have in the whole batch, and the generators of all workers stay alike. H is
+    (num_steps, rows, width) then. ``fused``: whether the compiled kernel may serve.
     """
     if H.device.type != "cpu":
-        return torch.nn.functional.dropout(H, share)
+        return dropped_by_torch(H, share, part)
     silenced = min(round(share * 2**16), 2**16 - 1)
     if fused and bindings.serves(H, H.shape[-1], bf16=False):
-        silent: Tensor = Dropout.apply(H, silenced)  # type: ignore[no-untyped-call]
+        silent: Tensor = Dropout.apply(H, silenced, part)  # type: ignore[no-untyped-call]
         return silent
     # PyTorch draws a double for each unit on a CPU: 6 ns. Four units share a random number of 64 bits here: 1.4 ns.
-    bits = H.new_empty(-(-H.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-    keep = (bits[: H.numel()] >= silenced - 2**15).to(H.dtype).mul_(2**16 / (2**16 - silenced))
-    return H * keep.view(H.shape)
+    whole = H.shape if part is None else (H.shape[0], part.whole, H.shape[2])
+    count = math.prod(whole)
+    bits = H.new_empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+    keep = (bits[:count] >= silenced - 2**15).to(H.dtype).mul_(2**16 / (2**16 - silenced)).view(whole)
+    return H * _rows(keep, H, part)
+
+
+def dropped_by_torch(H: Tensor, share: float, part: Part | None = None) -> Tensor:
+    """The same with the random numbers of ``torch.nn``."""
+    if part is None:
+        return torch.nn.functional.dropout(H, share)
+    keep = torch.nn.functional.dropout(H.new_ones(H.shape[0], part.whole, H.shape[2]), share)
+    return H * _rows(keep, H, part)
+
+
+def _rows(keep: Tensor, H: Tensor, part: Part | None) -> Tensor:
+    return keep if part is None else keep[:, part.first : part.first + H.shape[1]]
 
 
 class Dropout(torch.autograd.Function):
     """Compiled dropout: the backward pass draws the same numbers again, so no mask is kept."""
 
     @staticmethod
-    def forward(ctx: Any, H: Tensor, silenced: int) -> Tensor:
-        ctx.silenced = silenced
+    def forward(ctx: Any, H: Tensor, silenced: int, part: Part | None = None) -> Tensor:
+        ctx.silenced, ctx.part = silenced, part
         ctx.seed = int(H.new_empty((), dtype=torch.int64).random_())
-        return bindings.dropout(H, silenced, ctx.seed)
+        return bindings.dropout(H, silenced, ctx.seed, part)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dY: Tensor) -> tuple[Tensor | None, ...]:
-        return bindings.dropout(dY, ctx.silenced, ctx.seed), None
+        return bindings.dropout(dY, ctx.silenced, ctx.seed, ctx.part), None, None
 
 
 class LookUp(torch.autograd.Function):

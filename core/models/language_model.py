@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.feedforward import dropped, linear, output_loss
+from core.models.recurrence.cpu.bindings import Part
 from core.models.recurrence.eager import next_state
 from core.models.recurrence.layer import RecurrentLayer, Rows
 from core.models.scratch import CELLS, HiddenState, begin_state
@@ -47,6 +48,7 @@ class LanguageModel(nn.Module):
         num_states: tensors in the state: 1, (H,), or 2, (H, C), for the LSTM.
         is_relu: whether the RNN's activation is relu; else it is tanh.
         bf16: whether matrix products are computed in bfloat16; parameters, states and losses are fp32 all the same.
+        part: the rows of a batch that this worker trains on; None for all of them.
     """
 
     def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
@@ -59,6 +61,7 @@ class LanguageModel(nn.Module):
         self.num_states = CELLS[config.cell].num_states
         self.bf16 = config.precision == "bf16"
         self.is_relu = config.cell == "rnn" and config.activation == "relu"
+        self.part: Part | None = None
         self._step_weights: StepWeights | None = None
 
     @property
@@ -205,7 +208,7 @@ class LanguageModel(nn.Module):
         """H with a share of its units silenced, in training."""
         if self.config.dropout == 0 or not self.training:
             return H
-        return dropped(H, self.config.dropout, fused=self.fused)
+        return dropped(H, self.config.dropout, self.part, fused=self.fused)
 
     def weight_dropped(self, W_h: Tensor) -> Tensor:
         """W_h with a share of its weights silenced for this batch, in training.

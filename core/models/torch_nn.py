@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional
 from torch import Tensor, nn
 
+from core.models.feedforward import dropped_by_torch
 from core.models.language_model import LanguageModel, StepWeights
 from core.models.recurrence.dispatch import run_directions
 from core.models.recurrence.layer import Rows
@@ -79,28 +80,34 @@ class StockLanguageModel(LanguageModel):
 
     def _run(self, X: Tensor, state: HiddenState, skip: int = 0) -> tuple[Tensor, HiddenState]:
         """PyTorch's kernels over the layers from ``skip`` on: (num_steps, batch, inputs) -> outputs, new state."""
-        if X.device.type == "cpu" or self.rnn.dropout == 0 or not self.training:
-            return self._run_layers(X, state, skip, self.num_layers)
-        # cuDNN draws its dropout from numbers that are in no checkpoint, so on a GPU ours is between the layers.
+        on_cpu = X.device.type == "cpu"
+        weights = self._weights(skip, self.num_layers) if on_cpu else []
+        if (on_cpu and self.part is None) or self.rnn.dropout == 0 or not self.training:
+            return self._run_layers(X, state, weights or self._weights(skip, self.num_layers))
+        # cuDNN draws its dropout from numbers that are in no checkpoint, so on a GPU ours is between the layers; and so
+        # it is where a worker has a part of the rows.
         lasts = []
         for layer in range(skip, self.num_layers):
             begin = (layer - skip) * self.directions
-            X = self.dropped(X) if layer > skip else X
-            X, last = self._run_layers(
-                X, tuple(tensor[begin : begin + self.directions] for tensor in state), layer, layer + 1
-            )
+            rows = slice(begin, begin + self.directions)
+            X = dropped_by_torch(X, self.rnn.dropout, self.part) if layer > skip else X
+            of_layer = weights[rows] if on_cpu else self._weights(layer, layer + 1)
+            X, last = self._run_layers(X, tuple(tensor[rows] for tensor in state), of_layer)
             lasts.append(last)
         return X, tuple(torch.cat(tensors) for tensors in zip(*lasts, strict=True))
 
-    def _run_layers(self, X: Tensor, state: HiddenState, first: int, end: int) -> tuple[Tensor, HiddenState]:
-        rnn, rows = self.rnn, slice(first * self.directions, end * self.directions)
-        weights: list[Tensor] = []
-        for weight_ih, weight_hh, *biases in rnn.all_weights[rows]:
-            weights += [weight_ih, self.weight_dropped(weight_hh), *biases]
+    def _weights(self, first: int, end: int) -> list[list[Tensor]]:
+        """The weights of the layers from ``first`` to before ``end``, for each direction, dropped where they are."""
+        rows = self.rnn.all_weights[first * self.directions : end * self.directions]
+        return [[W_x, self.weight_dropped(W_h), *biases] for W_x, W_h, *biases in rows]
+
+    def _run_layers(self, X: Tensor, state: HiddenState, of_layers: list[list[Tensor]]) -> tuple[Tensor, HiddenState]:
+        rnn, layers = self.rnn, len(of_layers) // self.directions
+        weights = [weight for row in of_layers for weight in row]
         if self.bf16:
             weights = [weight.bfloat16() for weight in weights]
             X, state = X.bfloat16(), tuple(tensor.bfloat16() for tensor in state)
-        options = (True, end - first, rnn.dropout if end - first > 1 else 0.0, self.training, rnn.bidirectional, False)
+        options = (True, layers, rnn.dropout if layers > 1 else 0.0, self.training, rnn.bidirectional, False)
         if self.config.cell == "lstm":
             H, *last = torch.lstm(X, state, weights, *options)
         elif self.config.cell == "gru":

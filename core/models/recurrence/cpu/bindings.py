@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from core.models.recurrence.cpu.build import compiled_library
+
+
+class Part(NamedTuple):
+    """The rows of a batch that a worker has: where they begin, and how many rows the whole batch has."""
+
+    first: int
+    whole: int
 
 
 @cache
@@ -69,7 +77,7 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "recurrence_forward": (_N, _F, _I, _F, _F, _F, _H, _F, _F, _F, _F, _EITHER, _N, _N, _N, _N, _N),
     "recurrence_backward": (_N, _F, _F, _F, _F, _F, _F, _F, _H, _F, _F, _F, _F, _EITHER, _N, _N, _N, _N, _N),
     "add_rows": (_F, _I, _F, _H, _N, _N),
-    "dropout": (_F, _F, ctypes.c_uint64, ctypes.c_int64, _N),
+    "dropout": (_F, _F, ctypes.c_uint64, *[ctypes.c_int64] * 4, _N),
     "transpose": (_EITHER, _EITHER, _N, _N, _N),
     "cross_entropy": (_F, _H, _I, _F, _F, _N, _N, _N),
 }
@@ -115,10 +123,17 @@ def add_rows(table: Tensor, ids: Tensor, gradient: Tensor) -> Tensor:
     return table
 
 
-def dropout(X: Tensor, silenced: int, seed: int) -> Tensor:
-    """X without the units whose random number of 16 bits is below ``silenced``; the others are scaled up."""
+def dropout(X: Tensor, silenced: int, seed: int, part: Part | None = None) -> Tensor:
+    """X without the units whose random number of 16 bits is below ``silenced``; the others are scaled up.
+
+    With ``part``, X (num_steps, rows, width) gets the random numbers that its rows have in the whole batch.
+    """
     Y = X.new_empty(X.shape)
-    call("dropout", X.contiguous(), Y, seed, X.numel(), silenced)
+    if part is None:
+        pieces, length, stride, first = 1, X.numel(), X.numel(), 0
+    else:
+        pieces, (length, stride, first) = X.shape[0], (X.shape[2] * n for n in (X.shape[1], part.whole, part.first))
+    call("dropout", X.contiguous(), Y, seed, pieces, length, stride, first, silenced)
     return Y
 
 

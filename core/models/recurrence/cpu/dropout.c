@@ -3,6 +3,9 @@
  * The random numbers are Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2,
  * 3"): a function of the seed and the index only. So the order of the threads does not matter, and the backward pass,
  * which is the same function of the gradient, draws the numbers again instead of keeping a mask.
+ *
+ * x may be a part of a larger tensor: pieces of `length` numbers, the first of which is number `first` of the whole, each
+ * `stride` numbers after the one before. They get the random numbers of their places in the whole.
  */
 
 #include "threads.h"
@@ -17,7 +20,8 @@ typedef struct {
     uint64_t seed;
     int silenced; /* share * 2^16 */
     float scale;
-    long count;
+    long first, length, stride;
+    int blocks; /* that a piece may have numbers of */
 } Dropout;
 
 /* The product of the lower halves: one instruction with AVX512, which a compiler does not choose by itself. */
@@ -30,8 +34,8 @@ INLINE wide product_of(wide x, uint32_t y) {
 }
 
 typedef union {
-    wide words[2]; /* numbers 0 and 1 of each counter, then 2 and 3 */
-    uint16_t halves[BLOCK];
+    wide words[2];                  /* numbers 0 and 1 of each counter, then 2 and 3 */
+    uint16_t halves[BLOCK + LANES]; /* a vector is read at any of the BLOCK */
 } Random;
 
 INLINE void draw(Random *random, uint64_t seed, uint64_t first) {
@@ -55,24 +59,30 @@ INLINE void draw(Random *random, uint64_t seed, uint64_t first) {
 
 static void dropout_blocks(const void *given, int begin, int end) {
     const Dropout *job = given;
-    for (long block = begin; block < end; block++) {
+    for (int index = begin; index < end; index++) {
+        const long piece = index / job->blocks, offset = piece * job->stride + job->first, last = offset + job->length;
+        const long block = offset / BLOCK + index % job->blocks, start = block * BLOCK;
+        const long from = start > offset ? start : offset, to = start + BLOCK < last ? start + BLOCK : last;
+        if (from >= to) continue;
         Random random;
         draw(&random, job->seed, (uint64_t)block * COUNTERS);
-        for (int i = 0; i < BLOCK; i += LANES) {
-            const long place = block * BLOCK + i;
-            const int width = job->count - place < LANES ? (int)(job->count - place) : LANES;
+        for (long place = from; place < to; place += LANES) {
+            const long here = piece * job->length + place - offset;
+            const int width = to - place < LANES ? (int)(to - place) : LANES;
             halves number;
-            memcpy(&number, random.halves + i, sizeof number);
+            memcpy(&number, random.halves + (place - start), sizeof number);
             const mask keep = __builtin_convertvector(number, mask) >= job->silenced;
-            const vec x = load(job->x + place, width) * job->scale;
-            store(job->y + place, either(keep, x, splat(0.0f)), width);
+            const vec x = load(job->x + here, width) * job->scale;
+            store(job->y + here, either(keep, x, splat(0.0f)), width);
         }
     }
 }
 
-void dropout(const float *x, float *y, uint64_t seed, int64_t count, int silenced, int threads) {
-    const Dropout job = {x, y, seed, silenced, 65536.0f / (65536.0f - (float)silenced), count};
-    share(dropout_blocks, &job, (int)((count + BLOCK - 1) / BLOCK), threads);
+void dropout(const float *x, float *y, uint64_t seed, int64_t pieces, int64_t length, int64_t stride, int64_t first,
+             int silenced, int threads) {
+    const int blocks = (int)((length + BLOCK - 1) / BLOCK) + (pieces > 1 || first % BLOCK > 0);
+    const Dropout job = {x, y, seed, silenced, 65536.0f / (65536.0f - (float)silenced), first, length, stride, blocks};
+    share(dropout_blocks, &job, (int)pieces * blocks, threads);
 }
 
 /* The ten rounds alone, for the test against the known answers of the paper's library. */
