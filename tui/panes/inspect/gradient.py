@@ -19,6 +19,7 @@ WIDE = 92  # cells from which on the figures are beside the chart
 FIGURES_WIDTH = 44
 CHECKPOINTS = {"first": "initial weights", "best": "best checkpoint"}
 COMPARING = "c compares with the initial weights, the best checkpoint, another run or nothing."
+NAME_CELLS = 12  # of the weights, where the figures are below the chart
 LEAST_LAGS = 12
 SMALLEST = 1e-9  # of the first norm: what is drawn of a gradient that vanishes
 
@@ -178,17 +179,18 @@ class Gradient(View[GradientsView]):
     def _lines(self, answer: GradientsView, width: int) -> list[Row]:
         """The figures in a line for each of the weights, and one for the clipping."""
         named = [("now", answer), *([(self._short_name, self.other)] if self.other is not None else [])]
-        rows: list[Row] = []
+        head = "".join(
+            word.rjust(11) for word in ("factor", "half-life", "1 % left", f"radius {answer.matrix}", "loss")
+        )
+        rows: list[Row] = [((" " * NAME_CELLS, ""), (head, QUIET))]
         for name, one in named:
-            words = (
-                f"factor {number(one.factor, 0)}, half-life {_steps(one)}, 1 % after "
-                f"{_count(one)}, radius {number(one.spectral_radius, 0)}, loss {one.loss:.2f}"
-            )
-            rows.append(((pad_cells(name, 10), "bold"), (words, QUIET)))
+            radius = number(one.spectral_radius, 0)
+            figures = [number(one.factor, 0), _steps(one), _count(one), radius, f"{one.loss:.2f}"]
+            shown = "".join(figure.rjust(11) for figure in figures)
+            rows.append(((pad_cells(name, NAME_CELLS), "bold"), (shown, "")))
         if self.other_failure:
-            rows.append(((f"{self.compared_name}: {self.other_failure}", "$text-warning"),))
-        rows.append(((self._clipping_words(answer), QUIET),))
-        return rows
+            rows += paragraph(f"{self.compared_name}: {self.other_failure}", width, "$text-warning")
+        return [*rows, *paragraph(self._clipping_words(answer), width)]
 
     @staticmethod
     def _clipping_words(answer: GradientsView) -> str:

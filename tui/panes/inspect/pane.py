@@ -21,7 +21,7 @@ from core.runs.summary import RunSummary, run_summary
 from tui.messages import EngineLost, JournalGrew, RunOpened, RunsChanged, RunStateChanged
 from tui.panes.inspect.asking import Question, answer_to
 from tui.panes.inspect.boxes import TextBox, ViewBox
-from tui.panes.inspect.keys import KEYS
+from tui.panes.inspect.keys import KEYS, is_useful
 from tui.panes.inspect.parts import Canvas, LineInput, ViewTabs, shown_lines, typed_lines
 from tui.panes.inspect.subject import KINDS, Subject
 from tui.panes.inspect.token_text import TokenText
@@ -188,7 +188,9 @@ class InspectPane(Vertical):
             self._show_state()
             try:
                 answer, seconds = await answer_to(question, host(self).engines, self._progress)
-            except (UserError, EngineError) as error:
+            except UserError as error:
+                self._warn(self.subject.refuse(question, str(error)))
+            except EngineError as error:
                 self.subject.fail(question, str(error))
             else:
                 self.subject.take(question, answer)
@@ -228,26 +230,8 @@ class InspectPane(Vertical):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Each key only where it has something to do."""
-        subject, view = self.subject, self.subject.view
-        match action:
-            case "token" | "end_token" | "far":
-                return subject.text is not None
-            case "row":
-                return view.rows() > 1
-            case "enter":
-                return view.answer is not None and view.can("enter")
-            case "do":
-                return subject.text is not None and view.can(str(parameters[0]))
-            case "search":
-                return subject.text is not None and bool(view.sought)
-            case "escape":
-                return self._share is not None or view.can("leave")
-            case "own":
-                return subject.source is not None
-            case "edit" | "again" | "written":
-                return subject.run is not None
-            case _:
-                return True
+        is_cancelling = action == "escape" and self._share is not None
+        return is_cancelling or is_useful(action, str(next(iter(parameters), "")), self.subject)
 
     @property
     def _written(self) -> str | None:
@@ -271,8 +255,11 @@ class InspectPane(Vertical):
 
     def move_to(self, position: int) -> None:
         """Put the cursor on the token at ``position``."""
+        had_failed = bool(self.subject.failure())
         if self.subject.move_to(position):
             self.text.cursor = self.subject.cursor
+            if had_failed:
+                self._show()
             self._show_state()
             self._look()
 
@@ -353,7 +340,7 @@ class InspectPane(Vertical):
         if self._written:
             self.take_text(self._written)
         else:
-            self.notify("Generate has written nothing with this run yet: f4 opens it.", severity="warning")
+            self._warn("Generate has written nothing with this run yet: f4 opens it.")
 
     def on_paste(self, event: events.Paste) -> None:
         """Look at what is pasted."""
@@ -371,7 +358,7 @@ class InspectPane(Vertical):
         if event.text:
             self.take_text(event.text)
         elif event.text is not None:
-            self.notify("The line was empty: the text stays as it was.", severity="warning")
+            self._warn("The line was empty: the text stays as it was.")
 
     def action_search(self) -> None:
         """Type what to find."""
@@ -381,10 +368,12 @@ class InspectPane(Vertical):
     def _sought(self, event: ViewBox.Sought) -> None:
         self._close_lines()
         if event.words is not None:
-            missing = self.subject.view.search(event.words)
-            if missing:
-                self.notify(missing, severity="warning", markup=False)
+            self._warn(self.subject.view.search(event.words))
             self._acted(True)
+
+    def _warn(self, sentence: str) -> None:
+        if sentence:
+            self.notify(sentence, severity="warning", markup=False)
 
     def _close_lines(self) -> None:
         had_focus = any(line.has_focus for line in self.query(LineInput))

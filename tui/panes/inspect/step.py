@@ -28,6 +28,7 @@ class Step(View[StepView]):
 
     name = "step"
     title = "Step"
+    at_cursor = "being read"
     help = "one step of the recurrence: its equations with the numbers of this run"
 
     def __init__(self) -> None:
@@ -38,10 +39,15 @@ class Step(View[StepView]):
         self.reverse = False
         self._lines = 1  # of the drawing for each stage
         self._numbers_from = 0  # the first line of numbers that is visible
+        self._selected_before = 0  # the row to go back to from the identity
 
     def options(self) -> dict[str, Any]:
         """The layer, unless it is the first."""
         return {"layer": self.layer if self.layer > 1 else None, "reverse": self.reverse or None}
+
+    def forget(self) -> None:
+        super().forget()
+        self.layer, self.reverse, self.zoomed = 1, False, False
 
     def can(self, name: str) -> bool:
         """Layers only where there are several, back only from the numbers."""
@@ -56,11 +62,15 @@ class Step(View[StepView]):
         return True
 
     def do_identity(self) -> bool:
-        """Show both ways of the identity, or not; the same row stays selected."""
-        chosen = self._selected()
+        """Show both ways of the identity and select the second, or go back to the row that was selected."""
         self.identity = not self.identity
-        stages = self.stages()
-        self.selected = next((place for place, stage in enumerate(stages) if stage is chosen), len(stages) - 2)
+        self.zoomed = False
+        if self.identity and self.answer is not None:
+            self._selected_before = self.selected
+            first = 1 + len(self.answer.previous)
+            self.selected, self._first = first + 1, first
+        else:
+            self.selected = self._selected_before
         return False
 
     # ------------------------------------------------------------------ what is said
@@ -151,8 +161,9 @@ class Step(View[StepView]):
 
     def _table(self, width: int, height: int) -> list[Row]:
         """A heading, the stages that have room, a legend."""
-        stages, names = self.stages(), self._names()
-        name_cells = min(max(map(cell_len, names), default=8), max(18, width // 4))
+        most = max(18, width // 4)
+        stages, names = self.stages(), self._names(most)
+        name_cells = min(max(map(cell_len, names), default=8), most)
         figures = 3 if width >= 90 else 2
         cells = max(4, width - 2 - name_cells - 1 - 6 - 8 * figures - 1)
         head = pad_cells("", 2 + name_cells + 1) + pad_cells("shape", 6) + pad_cells("values", cells)
@@ -209,14 +220,19 @@ class Step(View[StepView]):
             rows.append([*runs, (" " * (cells - sum(len(text) for text, _ in runs)), "")])
         return rows
 
-    def _names(self) -> list[str]:
-        """The names of the rows; of a sum whose first part has a row of its own, what is added."""
+    def _names(self, cells: int) -> list[str]:
+        """The names of the rows; of a sum whose first part has a row of its own, what is added.
+
+        In a longer name than ``cells``, no parenthesis that has a row of its own.
+        """
         both = [self.answer.separate, self.answer.concatenated] if self.answer is not None else []
         names = [_timeless(stage.name) if any(stage is one for one in both) else stage.name for stage in self.stages()]
         short = []
         for place, name in enumerate(names):
             known = max((one for one in names[:place] if name.startswith(f"{one} + ")), key=len, default="")
-            short.append(f"… {name[len(known) + 1 :]}" if known else name)
+            shown = f"… {name[len(known) + 1 :]}" if known else name
+            inner = next((one for one in names[:place] if f"({one})" in shown), "")
+            short.append(shown.replace(f"({inner})", "(…)") if inner and cell_len(shown) > cells else shown)
         return short
 
     # ------------------------------------------------------------------ numbers

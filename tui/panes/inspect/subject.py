@@ -57,6 +57,7 @@ class Subject:
         self.cursor = 0
         self._failures: dict[str, str] = {}  # sentences, by the view that was asked for
         self.state, self.epoch = State.IDLE, 0
+        self._is_known = False  # whether the run's files or its engine have said how far it is
         self._restored: int | None = None  # the epoch that a run which diverged went back to, once it is known
         self._weights = 0  # counts how often they were looked at anew
         self._answered: dict[str, Question] = {}  # of each view the question whose answer or failure is shown
@@ -97,7 +98,7 @@ class Subject:
 
     def change_state(self, state: str, epoch: int) -> None:
         """Take in another state; that of a run that diverged comes with the epoch it went back to."""
-        self.state = state
+        self.state, self._is_known = state, True
         if state == State.DIVERGED:
             self._restored = epoch
         self._place()
@@ -109,7 +110,7 @@ class Subject:
 
     def know(self, summary: RunSummary, others: Iterable[RunSummary]) -> None:
         """Take in what the run's files say, and which other runs there are."""
-        self.state, self.epoch = summary.state, max(self.epoch, summary.epoch)
+        self.state, self.epoch, self._is_known = summary.state, max(self.epoch, summary.epoch), True
         trained = [run for run in others if run.path != self.run and not run.problem and run.epoch]
         self._gradient.others = tuple((str(run.path), run.name) for run in trained[:MOST_OTHERS])
         self._place()
@@ -127,6 +128,9 @@ class Subject:
         """Put the cursor on a position; returns whether it moved."""
         last = len(self.text.tokens) - 1 if self.text is not None else 0
         before, self.cursor = self.cursor, max(0, min(position, last))
+        for view in self.views if self.cursor != before else ():
+            if view.follows_cursor:
+                self._failures.pop(view.name, None)
         self._place()
         return self.cursor != before
 
@@ -174,8 +178,19 @@ class Subject:
         else:
             next(view for view in self.views if view.name == question.view).take(answer)
 
+    def refuse(self, question: Question, sentence: str) -> str:
+        """Take the sentence with which a question was refused.
+
+        Returns it if something typed was refused: then the answer of before stays.
+        """
+        view = next((view for view in self.views if view.name == question.view), None)
+        if question.run == self.run and view is not None and view.take_back():
+            return as_sentence(sentence)
+        self.fail(question, sentence)
+        return ""
+
     def fail(self, question: Question, sentence: str) -> None:
-        """Take the sentence with which a question was refused."""
+        """Take the sentence that says why a question has no answer."""
         if question.run != self.run:
             return
         self._answered[question.view] = question
@@ -222,11 +237,13 @@ class Subject:
             more = " …" if len(text.unknown) > MOST_UNKNOWN else ""
             words.append(f"unknown: {' '.join(map(token_name, text.unknown[:MOST_UNKNOWN]))}{more}")
         words.append(f"token {self.cursor + 1:,} of {len(text.tokens):,}")
+        if self.view.at_cursor:
+            words.append(self.view.at_cursor)
         return ", ".join(words)
 
     def weights_words(self) -> str:
         """Which weights are looked at."""
-        if self.run is None:
+        if not self._is_known:
             return ""
         asked = self._answered.get(self.view.name)
         if not self.view.is_live and self.view.answer is not None and asked is not None and asked.epoch != self.epoch:

@@ -88,6 +88,11 @@ class Tokens(View[TokensView]):
         self.token, self._token_at = words or None, self.place.at
         return ""
 
+    def take_back(self) -> bool:
+        """Look at the token at the cursor."""
+        refused, self.token = self.token, None
+        return refused is not None and self.answer is not None
+
     def do_vectors(self) -> bool:
         """Input or output vectors on the plane."""
         self.vectors = "output" if self.vectors == "input" else "input"
@@ -204,14 +209,13 @@ class Tokens(View[TokensView]):
     @staticmethod
     def _legend(answer: TokensView, width: int) -> Row:
         counts = Counter(answer.classes)
+        parts = [(of_class, STYLES[of_class]) for of_class in CLASSES if counts[of_class]]
+        parts += [(f"{POINT} a token without room", QUIET), ("outliers at the edges", QUIET)]
         runs: list[Run] = []
-        for of_class in CLASSES:
-            if counts[of_class]:
-                runs += [(of_class, STYLES[of_class]), ("  ", "")]
-        for words in (f"{POINT} a token without room  ", "outliers at the edges"):
+        for words, style in parts:
             if sum(cell_len(text) for text, _ in runs) + len(words) <= width:
-                runs.append((words, QUIET))
-        return tuple(runs)
+                runs += [(words, style), ("  ", "")]
+        return tuple(runs[:-1])
 
     @staticmethod
     def _lists(answer: TokensView, height: int) -> list[Row]:

@@ -101,6 +101,11 @@ class Units(View[UnitsView]):
             return f"This text has no feature ‘{shown_text(words)}’, only: {shown_text(', '.join(names)) or 'none'}."
         return ""
 
+    def take_back(self) -> bool:
+        """Rank by the best feature."""
+        refused, self.feature = self.feature, None
+        return refused is not None and self.answer is not None
+
     # ------------------------------------------------------------------ what is said
 
     def words(self) -> str:
@@ -194,9 +199,9 @@ class Units(View[UnitsView]):
         )
 
     def _list(self, answer: UnitsView, width: int, height: int) -> list[Row]:
-        figures = 8 + 8 + 5  # mean, saturated, dead
+        figures = 8 + 10 + 5  # mean, saturated, dead
         name = max(8, width - 2 - 6 - 1 - BAR - 7 - figures)
-        head = f"  {'unit':>5}  {pad_cells('follows', name)}{'correlation':>{BAR + 6}} {'mean':>7} {'satur.':>7}"
+        head = f"  {'unit':>5}  {pad_cells('follows', name)}{'correlation':>{BAR + 6}} {'mean':>7} {'saturated':>9}"
         rows: list[Row] = [((head, QUIET),)]
         for place in self.window(max(1, height - 1)):
             unit, chosen = answer.units[place], place == self.selected
@@ -208,7 +213,7 @@ class Units(View[UnitsView]):
                 *_bar(unit.correlation, BAR),
                 (f"{unit.correlation:>+6.2f} ", style),
                 (number(unit.mean), QUIET),
-                (f"{_percent(unit.saturated):>8}", QUIET),
+                (f"{_percent(unit.saturated):>10}", QUIET),
                 (" dead" if unit.is_dead else "", "$text-warning"),
             ))  # fmt: skip
         return rows

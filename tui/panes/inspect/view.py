@@ -72,7 +72,8 @@ class View(Generic[AnswerT]):
 
     ``name`` is that of the request, ``title`` that of the tab; ``help`` says what one sees in it. ``follows_cursor``
     says whether another position needs another answer, ``is_live`` whether other weights do, ``colours_text`` whether
-    the text shows a part of it; ``sought`` is what can be typed after ``/``.
+    the text shows a part of it; ``sought`` is what can be typed after ``/``, ``at_cursor`` says what happens to the
+    token under the cursor.
 
     What only one view can do is a method ``do_...``, which returns whether it needs another answer.
     """
@@ -84,6 +85,7 @@ class View(Generic[AnswerT]):
     is_live: ClassVar[bool] = True
     colours_text: ClassVar[bool] = False
     sought: ClassVar[str] = ""
+    at_cursor: ClassVar[str] = ""
 
     def __init__(self) -> None:
         self.place = Place()
@@ -171,6 +173,10 @@ class View(Generic[AnswerT]):
     def search(self, words: str) -> str:
         """Take what was typed after ``/``; returns a sentence if there is no such thing."""
         return ""
+
+    def take_back(self) -> bool:
+        """Forget what was typed last, which the engine has refused; returns whether an answer from before stays."""
+        return False
 
     def window(self, height: int) -> range:
         """The rows that are visible in ``height``, the selected one among them."""

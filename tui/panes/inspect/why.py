@@ -24,6 +24,7 @@ class Why(View[SaliencyView]):
 
     name = "saliency"
     title = "Why"
+    at_cursor = "being predicted"
     help = "which tokens decided the one at the cursor: gradient times input"
     colours_text = True
     sought = "the token to explain instead; nothing explains the one at the cursor"
@@ -60,6 +61,13 @@ class Why(View[SaliencyView]):
         self.choose(words or None)
         return ""
 
+    def take_back(self) -> bool:
+        """Explain the token of before."""
+        refused, before = self.target, self.answer
+        was_other = before is not None and before.at == self.place.at and before.target not in (before.actual, refused)
+        self.target = before.target if before is not None and was_other else None
+        return refused is not None and before is not None
+
     # ------------------------------------------------------------------ what is said
 
     def words(self) -> str:
@@ -72,15 +80,20 @@ class Why(View[SaliencyView]):
         start = f"Why {target}{instead} here, with {_percent(answer.probability)}?"
         if not any(answer.shares):
             return f"{start} Its score depends on no token of the text."
-        places = range(len(answer.shares))
-        most, least = max(places, key=lambda place: answer.shares[place]), min(places, key=lambda p: answer.shares[p])
-        parts = []
-        if answer.shares[most] > 0:
-            parts.append(f"{self._named(answer, most)} speaks for it most ({_share(answer.shares[most])})")
-        if answer.shares[least] < 0:
+        parts: list[str] = []
+        for place in self._headline(answer):
+            way = "for it most" if answer.shares[place] > 0 else "against it"
             verb = "" if parts else "speaks "
-            parts.append(f"{self._named(answer, least)} {verb}against it ({_share(answer.shares[least])})")
+            parts.append(f"{self._named(answer, place)} {verb}{way} ({_share(answer.shares[place])})")
         return f"{start} {', '.join(parts)}."
+
+    @staticmethod
+    def _headline(answer: SaliencyView) -> list[int]:
+        """The places that the sentence names and that are always listed: the strongest one for it and against it."""
+        shares = answer.shares
+        order = sorted(range(len(shares)), key=shares.__getitem__)
+        named = ([order[-1]] if shares[order[-1]] > 0 else []) + ([order[0]] if shares[order[0]] < 0 else [])
+        return [place for place in named if answer.absolute[place] >= min(LEAST_SHARE, max(answer.absolute))]
 
     @staticmethod
     def _named(answer: SaliencyView, place: int) -> str:
@@ -143,17 +156,14 @@ class Why(View[SaliencyView]):
         return beside(drawn(strongest, left, height), drawn(targets, TARGETS_WIDTH, height))
 
     def _strongest(self, answer: SaliencyView, width: int, height: int) -> list[Row]:
-        order = sorted(range(len(answer.shares)), key=lambda place: -answer.absolute[place])
+        order = self._listed(answer, max(1, height - 3))
         rows: list[Row] = [((pad_cells("steps", 6, "right") + "  token        share of the whole", QUIET),)]
-        room = max(1, height - 3)
-        names = [token_name(answer.tokens[place]) for place in order[:room]]
+        names = [token_name(answer.tokens[place]) for place in order]
         cells = min(14, max(map(cell_len, names), default=2))
         bar_room = max(2, width - 6 - 2 - cells - 1 - 9)
         top = max(answer.absolute, default=0.0) or 1.0
-        for place, name in zip(order, names, strict=False):
+        for place, name in zip(order, names, strict=True):
             share = answer.shares[place]
-            if abs(share) < LEAST_SHARE:
-                break
             bar = max(1, round(bar_room * abs(share) / top))
             style = STYLES[3 if share > 0 else -3]
             rows.append((
@@ -165,6 +175,14 @@ class Why(View[SaliencyView]):
             ))  # fmt: skip
         rows += [(), (*legend("against", "for"), ("  in the text above", QUIET))]
         return rows
+
+    def _listed(self, answer: SaliencyView, room: int) -> list[int]:
+        """The strongest places, those of the sentence among them."""
+        order = sorted(range(len(answer.shares)), key=lambda place: -answer.absolute[place])
+        named = self._headline(answer) if any(answer.shares) else []
+        kept = [place for place in order[:room] if place in named or answer.absolute[place] >= LEAST_SHARE]
+        missing = [place for place in named if place not in kept]
+        return [*kept[: room - len(missing)], *missing] if missing else kept
 
     def _target_rows(self, answer: SaliencyView, width: int, height: int) -> list[Row]:
         rows: list[Row] = [heading("why not another one?")]

@@ -34,7 +34,9 @@ async def test_the_cursor_moves_and_the_step_follows(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, "‘了’")
         assert client.asked == [{"view": "text"}, {"view": "step", "at": 2}]
-        assert "held out text, token 3 of 16" in edges(app) and "epoch 3" in edges(app)
+        assert "held out text, token 3 of 16, being read" in edges(app)
+        await until(pilot, lambda: "epoch 3" in edges(app))
+        assert "untrained" not in edges(app)
         await pilot.press("right")
         await until(pilot, lambda: "reads ‘很’" in sentence(app))
         assert "‘久’ follows: a surprise of 3.00 bits, one in 8" in sentence(app)
@@ -61,10 +63,13 @@ async def test_the_rows_their_numbers_and_the_identity(tmp_path: Path) -> None:
         assert "+0.1411" in picture(app)  # sin(3)
         await pilot.press("escape", "i")
         await until(pilot, lambda: "[X H] [W_xh; W_hh]" in picture(app))
-        chosen = next(line for line in picture(app).splitlines() if line.startswith("▸"))
-        assert "H_{t-1} W_hh" in chosen
+        shown = [line for line in picture(app).splitlines() if "W_hh]" in line or "X W_xh + H W_hh" in line]
+        assert len(shown) == 2 and shown[1].startswith("▸ [X H] [W_xh; W_hh]")
         assert "at most 1.2e-07" in sentence(app)
-        await pilot.press("i", "l")
+        await pilot.press("i")
+        chosen = next(line for line in picture(app).splitlines() if line.startswith("▸"))
+        assert "H_{t-1} W_hh" in chosen, "the row of before"
+        await pilot.press("l")
         await until(pilot, lambda: "layer 2 of 2" in edges(app) and pane.subject.view.answer.layer == 2)
 
 
@@ -185,6 +190,16 @@ async def test_an_error_is_one_sentence_and_the_next_answer_replaces_it(tmp_path
         await pilot.press("r")
         await until(pilot, lambda: "The model reads" in sentence(app))
         assert not app.query_one("#inspect-view .inspect-words").has_class("-wrong")
+        client.errors["step"] = EngineError("no step")
+        await pilot.press("right")
+        await until(pilot, lambda: "No step." in sentence(app))
+        client.errors.clear()
+        client.held.add("step")
+        client.hold.clear()
+        await pilot.press("right")  # what went wrong at another place is no answer for this one
+        await until(pilot, lambda: "No step." not in sentence(app))
+        client.hold.set()
+        await until(pilot, lambda: "The model reads" in sentence(app))
 
 
 async def test_a_wide_screen_shows_a_second_view(tmp_path: Path) -> None:

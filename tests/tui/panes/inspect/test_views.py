@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from core.errors import RunError
+from core.errors import RunError, UserError
 from core.events import State
+from core.inspection.answers import CLASSES
 from tests.tui.inspections import (
     TEXT,
     gradients_view,
     parity_view,
+    saliency_view,
     stage,
     step_view,
     text_view,
@@ -36,6 +38,7 @@ from tui.panes.inspect.token_text import TokenText
 from tui.panes.inspect.tokens import Tokens
 from tui.panes.inspect.units import Units
 from tui.panes.inspect.view import Place
+from tui.panes.inspect.why import Why
 from tui.text.cells import cell_len
 
 SIZES = [(24, 5), (40, 8), (78, 13), (116, 28), (196, 50)]
@@ -204,16 +207,48 @@ async def test_why_and_why_not_another_one(tmp_path: Path) -> None:
         await until(pilot, lambda: "Why ‘久’ instead of ‘了’ here" in sentence(app))
         await pilot.press("escape")
         await until(pilot, lambda: "Why ‘了’ here" in sentence(app))
-        client.errors["saliency"] = RunError("the vocabulary has no token")
-        await pilot.press("slash", "久", "enter")
-        await until(pilot, lambda: "The vocabulary has no token." in sentence(app))
+        client.errors["saliency"] = UserError("the vocabulary has no token 'Q'")
+        await pilot.press("slash", "Q", "enter")
+        await until(pilot, lambda: app.notices == ["The vocabulary has no token 'Q'."])
+        assert "Why ‘了’ here" in sentence(app), "the answer stays"
         client.errors.clear()
-        await pilot.press("escape")
-        await until(pilot, lambda: "Why ‘了’ here" in sentence(app))
         await pilot.press("slash", "久", "enter")
         await until(pilot, lambda: "Why ‘久’ instead of ‘了’ here" in sentence(app))
+        client.errors["saliency"] = UserError("the vocabulary has no token 'Q'")
+        await pilot.press("slash", "Q", "enter")
+        await until(pilot, lambda: len(app.notices) == 2)
+        assert "Why ‘久’ instead of ‘了’ here" in sentence(app) and view.target == "久"
+        client.errors.clear()
         await pilot.press("right")  # the other target is forgotten
         await until(pilot, lambda: client.asked[-1] == {"view": "saliency", "at": 3})
+
+
+def test_the_tokens_that_the_sentence_names_are_listed() -> None:
+    view = Why()
+    answer = saliency_view("a" * 21, 20, None)
+    shares = tuple([-0.01] + [0.99 / 19] * 19)
+    tokens = tuple("Z" + "a" * 19)
+    view.take(replace(answer, shares=shares, absolute=tuple(map(abs, shares)), tokens=tokens))
+    assert "‘Z’ 20 steps before against it (-1.0 %)" in view.words()
+    for height in (8, 12, 40):
+        assert any(line.lstrip().startswith("-20  Z") for line in view.draw(78, height).lines), height
+    shares = tuple([-0.0001] + [0.9999 / 19] * 19)
+    view.take(replace(answer, shares=shares, absolute=tuple(map(abs, shares)), tokens=tokens))
+    assert "against it" not in view.words() and "Z" not in view.draw(78, 40).plain, "next to nothing"
+
+
+def test_words_are_whole_at_80_columns() -> None:
+    step, answer = Step(), step_view(TEXT, 2, 1)
+    names = ("H_{t-1} W_hh", "H_{t-1} W_hh + b_hn", "R_t", "R_t * (H_{t-1} W_hh + b_hn)", "H_t")
+    step.take(replace(answer, stages=tuple(stage(name, wave(1.0)) for name in names)))
+    assert "  R_t * (…) " in step.draw(76, 20).plain and names[3] in step.draw(200, 40).plain
+    gradient = Gradient()
+    gradient.take(gradients_view(TEXT, 2))
+    gradient.take_other(gradients_view(TEXT, 2, 0.5))
+    assert "…" not in gradient.draw(76, 14).plain and "radius W_hh" in gradient.draw(76, 14).plain
+    tokens, many = Tokens(), tokens_view(TEXT, "了", "input")
+    tokens.take(replace(many, classes=tuple(CLASSES) + ("CJK",) * (len(many.points) - len(CLASSES))))
+    assert "…" not in tokens.draw(76, 14).lines[-1]
 
 
 async def test_the_plane_of_tokens(tmp_path: Path) -> None:
