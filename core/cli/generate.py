@@ -6,12 +6,16 @@ import argparse
 import asyncio
 import math
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.cli.live import stream_live
 from core.cli.printing import printable, put, safe_text
+from core.engine.requests import Generate
 from core.errors import CorpusError
+from core.generation.events import Piece, Written, WrittenSample
 from core.generation.options import OPTIONS, GenerationRequest
 from core.process import resume_collection
 from core.runs.run import Run
@@ -34,7 +38,7 @@ def generate(options: argparse.Namespace) -> int:
 
 
 def _generate(run: Run, request: GenerationRequest, report: GenerationReport) -> int:
-    if run.is_held() and asyncio.run(stream_live(run.path, "generate", request.to_message(), report.show)):
+    if run.is_held() and asyncio.run(stream_live(run.path, Generate(request), report.show)):
         return 0
 
     from core.engine.loading import load_model
@@ -75,22 +79,22 @@ class GenerationReport:
         self._continuation = ""
         self._has_begun = self._has_ended = False
 
-    def show(self, event: dict[str, Any]) -> None:
-        """Show one event of ``core.generation.response``; the prefix comes with the first, when nothing was refused."""
+    def show(self, event: Piece | Written) -> None:
+        """Show one event; the prefix comes with the first, when nothing was refused."""
         if self._streams and not self._has_begun:
             self._has_begun = True
             print(safe_text(self._request.prefix), end="", flush=True)
-        if event["event"] == "text":
-            self._continuation += event["text"] if event["sample"] == 0 else ""
-            self._surprises += [token["surprise"] for token in event.get("tokens", ())]
-        elif event["text"] is None:  # too long for one message of an engine
-            event = {**event, "text": self._request.prefix + self._continuation}
+        if isinstance(event, Piece):
+            self._continuation += event.text if event.sample == 0 else ""
+            self._surprises += [token.surprise for token in event.tokens]
+        elif event.text is None:  # too long for one message of an engine
+            event = replace(event, text=self._request.prefix + self._continuation)
         if self._as_json:
-            put({key: value for key, value in event.items() if key != "id"})
-        elif event["event"] == "done":
+            put(event.to_json())
+        elif isinstance(event, Written):
             self._end(event)
         elif self._streams:
-            print(safe_text(event["text"]), end="", flush=True)
+            print(safe_text(event.text), end="", flush=True)
 
     def end_line(self) -> None:
         """End the line of a streamed text, whole or interrupted, before something else is said."""
@@ -98,35 +102,35 @@ class GenerationReport:
             self._has_ended = True
             print(flush=True)
 
-    def _end(self, done: dict[str, Any]) -> None:
+    def _end(self, done: Written) -> None:
         if self._streams:
             self.end_line()
         else:
-            self._print_samples(done["samples"])
+            self._print_samples(done.samples)
             sys.stdout.flush()
-        if done["unknown"]:
-            names = ", ".join(printable(token) for token in done["unknown"][:10])
+        if done.unknown:
+            names = ", ".join(printable(token) for token in done.unknown[:10])
             print(f"not in the vocabulary, read as <unk>: {names}", file=sys.stderr)
         if self._surprises:
             print(f"surprise: {sum(self._surprises) / len(self._surprises):.2f} bits a token", file=sys.stderr)
-        for sample in done["samples"] if self._request.copy else ():
-            print(_copy_words(sample) or done["copy_problem"], file=sys.stderr)
+        for sample in done.samples if self._request.copy else ():
+            print(_copy_words(sample) or done.copy_problem, file=sys.stderr)
 
-    def _print_samples(self, samples: list[dict[str, Any]]) -> None:
+    def _print_samples(self, samples: Sequence[WrittenSample]) -> None:
         for number, sample in enumerate(samples, 1):
-            score = sample["score"]
+            score = sample.score
             words = "" if score is None else f" · {score:.3f} nats a token · perplexity {math.exp(-score):.2f}"
             print(f"-- {number}{words}")
-            print(safe_text(self._request.prefix + (sample["continuation"] or "")))
+            print(safe_text(self._request.prefix + (sample.continuation or "")))
 
 
-def _copy_words(sample: dict[str, Any]) -> str:
-    copy = sample["copy"]
+def _copy_words(sample: WrittenSample) -> str:
+    copy = sample.copy
     if copy is None:
         return ""
-    if not copy["length"]:
+    if not copy.length:
         return "copied: nothing of it occurs in the training text"
     return (
-        f"copied: {copy['length']:,} of {counted(sample['tokens'], 'token occurs', 'tokens occur')} literally in the "
-        f"training text, at token {copy['text_start']:,}: {printable(copy['text'])}"
+        f"copied: {copy.length:,} of {counted(sample.tokens, 'token occurs', 'tokens occur')} literally in the "
+        f"training text, at token {copy.text_start:,}: {printable(copy.text)}"
     )

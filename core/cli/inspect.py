@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import Any
 
 from core.cli.inspection_report import print_view
 from core.cli.live import stream_live
 from core.cli.printing import ProgressLine, put
-from core.errors import EngineError
-from core.inspection.answers import read_inspection
+from core.engine.requests import Inspect
+from core.inspection.answers import Inspected, InspectionAnswer, InspectionEvent
 from core.inspection.options import InspectionOptions
 from core.process import resume_collection
-from core.record import MALFORMED, record_as_json
 from core.runs.run import Run
 from core.runs.store import find_run
 
@@ -23,11 +21,10 @@ FIELDS = ("view", "text", "at", "unit", "token", "layer", "reverse", "quantity",
 def inspect(options: argparse.Namespace) -> int:
     """Print a view of a run."""
     run = find_run(options.saves, options.run)
-    asked = InspectionOptions(**{name: getattr(options, name) for name in FIELDS})
+    asked = Inspect(**{name: getattr(options, name) for name in FIELDS})
     report = _Report(as_json=options.json)
-    message = {name: value for name, value in record_as_json(asked).items() if value is not None}
     try:
-        if not run.is_held() or not asyncio.run(stream_live(run.path, "inspect", message, report.show)):
+        if not run.is_held() or not asyncio.run(stream_live(run.path, asked, report.show)):
             _show_stored(run, asked, report)
     finally:
         report.progress.clear()
@@ -55,22 +52,16 @@ class _Report:
     def __init__(self, as_json: bool) -> None:
         self.progress = ProgressLine(is_on=not as_json)
         self._as_json = as_json
-        self._answer: dict[str, Any] = {}
+        self._answer: InspectionAnswer | None = None
 
-    def show(self, event: dict[str, Any]) -> None:
-        """Take one event of ``core.engine.inspecting``."""
-        if event["event"] == "done":
-            self._answer = event["answer"]
+    def show(self, event: InspectionEvent) -> None:
+        """Take one event."""
+        if isinstance(event, Inspected):
+            self._answer = event.answer
         elif self.progress.is_due():
-            self.progress.draw(f"{event['share']:.0%}")
+            self.progress.draw(f"{event.share:.0%}")
 
     def end(self) -> None:
-        """Print the answer. Raises EngineError for one of another version."""
-        if self._as_json:
-            put(self._answer)
-            return
-        try:
-            view = read_inspection(self._answer)
-        except MALFORMED:
-            raise EngineError("the engine's answer has an unknown form: the engine may be of another version") from None
-        print_view(view)
+        """Print the answer, if there is one."""
+        if self._answer is not None:
+            put(self._answer.to_json()) if self._as_json else print_view(self._answer)

@@ -7,7 +7,7 @@ from textwrap import fill
 
 from core.cli.printing import print_table, put
 from core.laboratory import outcome
-from core.laboratory.outcome import Experiment, number
+from core.laboratory.outcome import EpochDone, Experiment, number
 from core.process import resume_collection
 from core.settings.laboratory_config import PUBLISHED, PUBLISHED_SOURCE, SequenceConfig
 from core.settings.setting import key_values
@@ -21,7 +21,7 @@ def lab(options: argparse.Namespace) -> int:
     """Run one experiment."""
     config = SequenceConfig().with_texts(key_values(options.set, "tau=8"))
 
-    from core.laboratory.experiment import EpochDone, steps
+    from core.laboratory.experiment import steps
 
     resume_collection()
     for event in steps(config):
@@ -29,7 +29,7 @@ def lab(options: argparse.Namespace) -> int:
             if options.json:
                 put(event.to_json())
         elif event is not None:
-            put({"event": "done", **event.to_json()}) if options.json else _print_experiment(event)
+            put(event.to_json()) if options.json else _print_experiment(event)
     return 0
 
 

@@ -6,18 +6,18 @@ import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from core.cli.printing import printable
 from core.engine.client import EngineClient
+from core.engine.requests import EventT, JobRequest
 from core.errors import EngineError, UserError
 
 # Seconds after which an engine that has not answered is suspended or busy.
 LATE_SECONDS = 3.0
 
 
-async def stream_live(run: Path, name: str, fields: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> bool:
-    """Send the request ``name`` to the engine that holds ``run``; False if it cannot be reached.
+async def stream_live(run: Path, request: JobRequest[EventT], show: Callable[[EventT], None]) -> bool:
+    """Send ``request`` to the engine that holds ``run``; False if it cannot be reached.
 
     ``show`` is called with each event that answers it.
     """
@@ -27,7 +27,7 @@ async def stream_live(run: Path, name: str, fields: dict[str, Any], show: Callab
         return False
     warning = asyncio.get_running_loop().call_later(LATE_SECONDS, _print_waiting, run.name, client)
     try:
-        async for event in client.stream(name, **fields):
+        async for event in client.job(request):
             warning.cancel()
             show(event)
     finally:

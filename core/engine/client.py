@@ -3,7 +3,7 @@
 client = await EngineClient.standby()                      # a fresh engine, past its imports
 run = await client.ask(Create(config, saves))
 await client.ask(Train())
-async for event in client.stream("generate", prefix="分开", length=50): ...
+async for event in client.job(Generate(GenerationRequest("分开", 50))): ...
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
 from core.engine import protocol
 from core.engine.answers import AnswerT
 from core.engine.protocol import LAST_EVENTS, decoded, encoded
-from core.engine.requests import Request
+from core.engine.requests import EventT, JobRequest, Request
 from core.errors import EngineError, UserError
 from core.files import open_to_read
 from core.record import MALFORMED
@@ -97,9 +97,22 @@ class EngineClient:
         try:
             return request.read_answer(event)
         except (UserError, *MALFORMED):
-            raise EngineError(
-                f"the engine's answer to {request.kind} has an unknown form: the engine may be of another version"
-            ) from None
+            raise _unknown_form(request) from None
+
+    async def job(self, request: JobRequest[EventT]) -> AsyncGenerator[EventT, None]:
+        """Send a request and yield the events that answer it; closed early, the work is cancelled.
+
+        Raises RunError or EngineError with the engine's sentence.
+        """
+        async with contextlib.aclosing(self.stream(request.kind, **request.to_json())) as messages:
+            async for message in messages:
+                if message.get("event") == "cancelled":
+                    return
+                try:
+                    event = request.read_event(message)
+                except (UserError, *MALFORMED):
+                    raise _unknown_form(request) from None
+                yield event
 
     async def request(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Send a request and return its last event. Raises RunError or EngineError with the engine's sentence."""
@@ -108,7 +121,7 @@ class EngineClient:
             last = event
         return last
 
-    async def stream(self, name: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, name: str, /, **fields: Any) -> AsyncGenerator[dict[str, Any], None]:
         """Send a request and yield its events up to the last one; left early, a generate, inspect or lab is
         cancelled.
 
@@ -172,6 +185,12 @@ class EngineClient:
         self.closed = True
         for queue in self._waiting.values():
             queue.put_nowait({"event": "error", "message": "the engine has gone: see engine.log in the run's folder"})
+
+
+def _unknown_form(request: Request[Any]) -> EngineError:
+    return EngineError(
+        f"the engine's answer to {request.kind} has an unknown form: the engine may be of another version"
+    )
 
 
 async def start_engine(*arguments: str, timeout: float = START_TIMEOUT) -> Path:

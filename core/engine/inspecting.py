@@ -18,7 +18,7 @@ from core.engine.session import Session
 from core.errors import CorpusError, UserError
 from core.events import number_in
 from core.files import open_to_read
-from core.inspection.answers import Clipping, GradientsView, UnitsView
+from core.inspection.answers import Clipping, GradientsView, Inspected, InspectionEvent, InspectionProgress, UnitsView
 from core.inspection.options import InspectionOptions, LongText
 from core.inspection.text import own_text
 from core.inspection.view import Inspection
@@ -103,7 +103,7 @@ def with_text(source: Source) -> Source:
     return source
 
 
-def inspection_job(session: Session, options: InspectionOptions) -> Iterator[Events]:
+def inspection_job(session: Session, options: InspectionOptions) -> Iterator[list[InspectionEvent]]:
     """A view of the session's model, or of a checkpoint. Raises UserError."""
     source = live_source(session)
     if options.run is not None or options.checkpoint:
@@ -115,11 +115,8 @@ def inspection_job(session: Session, options: InspectionOptions) -> Iterator[Eve
     yield from inspecting(source, options)
 
 
-def inspecting(source: Source, options: InspectionOptions) -> Iterator[Events]:
-    """A view, a few milliseconds at a time: ``progress`` events, and ``done`` with the ``answer``.
-
-    ``seconds`` of the last event is the time that it took from the training.
-    """
+def inspecting(source: Source, options: InspectionOptions) -> Iterator[list[InspectionEvent]]:
+    """A view, a few milliseconds at a time: ``InspectionProgress`` events, at last ``Inspected``."""
     inspection, seconds = Inspection(source.model, source.vocabulary, options, source.own), 0.0
     while True:
         began = time.perf_counter()
@@ -127,7 +124,7 @@ def inspecting(source: Source, options: InspectionOptions) -> Iterator[Events]:
         seconds += time.perf_counter() - began
         if answer is not None:
             break
-        yield [{"event": "progress", "share": round(inspection.progress, 3)}]
+        yield [InspectionProgress(round(inspection.progress, 3))]
     if isinstance(answer, GradientsView):
         answer = dataclasses.replace(
             answer,
@@ -139,8 +136,7 @@ def inspecting(source: Source, options: InspectionOptions) -> Iterator[Events]:
         )
     if isinstance(answer, UnitsView):
         answer = dataclasses.replace(answer, epoch=source.epoch, checkpoint=source.checkpoint)
-    # not among the keys of the event: a token's id is not the request's
-    yield [{"event": "done", "answer": answer.to_json(), "seconds": round(seconds, 4)}]
+    yield [Inspected(answer, round(seconds, 4))]
 
 
 def last_clipping(run: Run, config: RunConfig) -> Clipping | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 from core.engine.failure import failure_words, write_failure
 from core.engine.protocol import CANCELLED, ENDING, LONGEST_MESSAGE, encoded, error_event
@@ -12,6 +13,7 @@ from core.engine.server import Server
 from core.engine.session import Session
 from core.engine.shutdown import Ended, Ending
 from core.errors import UserError
+from core.generation.events import Piece, Written
 from core.generation.options import GenerationRequest
 from core.generation.response import response, training_part
 from core.generation.writer import Writing
@@ -24,9 +26,17 @@ WRITING_SECONDS = 0.02
 # More jobs at once would leave training too little time.
 MOST_JOBS = 16
 
-Events = list[dict[str, Any]]
-Job = Iterator[Events]
-"""Each step takes some milliseconds and yields events for the client, if any; the last event is ``done``."""
+
+class JobEvent(Protocol):
+    """An event of a job; the last one has ``done`` under the key ``event``."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The event, JSON-able."""
+        ...
+
+
+Job = Iterator[Sequence[JobEvent]]
+"""Each step takes some milliseconds and yields events for the client, if any."""
 Key = tuple[int, Id]
 """A client and the id of its request."""
 
@@ -76,10 +86,11 @@ class Jobs:
             self._finish(key, {"event": "error", "message": failure_words(error, self.folder)})
         else:
             for event in events:
-                if event["event"] == "done":
-                    self._finish(key, event)
+                message = event.to_json()
+                if message["event"] == "done":
+                    self._finish(key, message)
                 else:
-                    self._server.send(key[0], {"id": key[1], **event})
+                    self._server.send(key[0], {"id": key[1], **message})
 
     def _finish(self, key: Key, event: dict[str, Any]) -> None:
         del self._jobs[key]
@@ -105,17 +116,13 @@ def writing_job(session: Session, request: GenerationRequest) -> Job:
     return ([_short(event) for event in events] for events in answer)
 
 
-def _short(event: dict[str, Any]) -> dict[str, Any]:
+def _short(event: Piece | Written) -> Piece | Written:
     """The last event, without its texts if it is too long for a message: the client has them in pieces."""
-    if event["event"] != "done" or len(encoded(event)) <= LONGEST_MESSAGE // 2:
+    if isinstance(event, Piece) or len(encoded(event.to_json())) <= LONGEST_MESSAGE // 2:
         return event
-    return {**event, "text": None, "samples": [{**sample, "continuation": None} for sample in event["samples"]]}
+    return replace(event, text=None, samples=tuple(replace(sample, continuation=None) for sample in event.samples))
 
 
 def laboratory_job(config: SequenceConfig) -> Job:
     """An experiment of the sequence laboratory; its last event has the whole result."""
-    for event in experiment.steps(config):
-        if isinstance(event, experiment.EpochDone):
-            yield [event.to_json()]
-        else:
-            yield [] if event is None else [{"event": "done", **event.to_json()}]
+    return ([] if event is None else [event] for event in experiment.steps(config))

@@ -1,8 +1,7 @@
 """The requests of an engine, as types: built by clients, and read from messages or refused in one place.
 
-Each class names the type of its answer, see ``core.engine.answers``. The fields of ``Generate`` are those of
-``core.generation.options`` and its events those of ``core.generation.response``; a ``Lab`` is answered by an epoch
-event for each pass and an Experiment. An optional field may be null. No torch in this module.
+Each class names the type of its answer, see ``core.engine.answers``, or of the events that answer it. The fields of
+``Generate`` are those of ``core.generation.options``. An optional field may be null. No torch in this module.
 """
 
 from __future__ import annotations
@@ -10,17 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from typing import Any, Generic, cast, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
 from core.engine import answers
 from core.engine.answers import Answer, AnswerT
 from core.errors import UserError
-from core.generation.options import OPTIONS, GenerationRequest
+from core.generation.options import OPTIONS, GenerationRequest, Sampling
 from core.inspection.options import LONGEST_CHARACTERS, InspectionOptions, LongText
 from core.record import of_type, read_record, record_as_json
 from core.settings.laboratory_config import SequenceConfig
 from core.settings.run_config import RunConfig
 from core.settings.setting import Value, given, shortened
+
+if TYPE_CHECKING:  # read when an answer comes: no start of the program needs them
+    from core.generation.events import Piece, Written
+    from core.inspection.answers import InspectionEvent
+    from core.laboratory.outcome import EpochDone, Experiment
 
 Id = int | str | None
 """The id of a request, chosen by its client; every event that answers the request carries it."""
@@ -38,13 +42,25 @@ class Request(Generic[AnswerT]):
         return type(self).__name__.lower()
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of a message; null ones are left out."""
-        return {name: value for name, value in record_as_json(self).items() if value is not None}
+        """The fields of a message; those that have their defaults are left out."""
+        defaults = {item.name: item.default for item in fields(cast(Any, self))}
+        return {name: value for name, value in record_as_json(self).items() if value != defaults[name]}
 
     def read_answer(self, event: Mapping[str, Any]) -> AnswerT:
         """The answer in the last event. Raises one of ``core.record.MALFORMED``."""
         (answer_type,) = get_args(type(self).__orig_bases__[0])  # type: ignore[attr-defined]
         return cast(AnswerT, read_record(answer_type, event))
+
+
+EventT = TypeVar("EventT")
+
+
+class JobRequest(Request[Answer], Generic[EventT]):
+    """The base of requests that are answered by several events; a client that leaves early cancels the work."""
+
+    def read_event(self, event: Mapping[str, Any]) -> EventT:
+        """One of the events. Raises one of ``core.record.MALFORMED``, or UserError."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -133,26 +149,44 @@ class Annotate(Request[Answer]):
 
 
 @dataclass(frozen=True)
-class Generate(Request[Answer]):
+class Generate(JobRequest["Piece | Written"]):
     """Generate text."""
 
     options: GenerationRequest
 
+    def to_json(self) -> dict[str, Any]:
+        """The fields of a message, without most of those that have their defaults."""
+        defaults = {item.name: item.default for kind in (GenerationRequest, Sampling) for item in fields(kind)}
+        named = ("prefix", "length", "strategy")
+        message = self.options.to_message().items()
+        return {name: value for name, value in message if name in named or value != defaults[name]}
+
+    def read_event(self, event: Mapping[str, Any]) -> Piece | Written:
+        from core.generation.events import Piece, Written
+
+        return read_record(Written, event) if event["event"] == "done" else read_record(Piece, event)
+
 
 @dataclass(frozen=True)
-class Lab(Request[Answer]):
+class Lab(JobRequest["EpochDone | Experiment"]):
     """Run an experiment of the sequence laboratory."""
 
     settings: SequenceConfig
 
+    def read_event(self, event: Mapping[str, Any]) -> EpochDone | Experiment:
+        from core.laboratory.outcome import EpochDone, Experiment
+
+        return Experiment.from_json(event) if event["event"] == "done" else read_record(EpochDone, event)
+
 
 @dataclass(frozen=True)
-class Inspect(Request[Answer], InspectionOptions):
-    """Look inside the model; the fields are those of ``core.inspection.options``.
+class Inspect(JobRequest["InspectionEvent"], InspectionOptions):
+    """Look inside the model; the fields are those of ``core.inspection.options``."""
 
-    Answered by ``progress`` events with the ``share`` that is done, and by ``done`` with the ``answer``, see
-    ``core.inspection.answers.read_inspection``.
-    """
+    def read_event(self, event: Mapping[str, Any]) -> InspectionEvent:
+        from core.inspection.answers import read_inspection_event
+
+        return read_inspection_event(event)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from core.corpus.vocabulary import Vocabulary
 from core.generation.acrostic import Acrostic
+from core.generation.events import Likeliest, Piece, WrittenToken
 from core.generation.options import Filters
 from core.generation.strategies import Chooser, Logits, Probabilities, distribution, likeliest, surprise
 
@@ -20,45 +20,7 @@ LISTED = 10
 """Most likely tokens that are listed of a distribution."""
 
 Ids = npt.NDArray[np.int64]
-Likeliest = tuple[tuple[str, float], ...]
 _UNFILTERED = Filters()
-
-
-@dataclass(frozen=True)
-class WrittenToken:
-    """One token in detail.
-
-    Attributes:
-        text: its addition to the text.
-        surprise: -log2 of its probability under the model itself, in bits.
-        top: the most likely tokens of the distribution it was sampled from, after all filters: (token, probability).
-        model: the most likely tokens under the model itself.
-    """
-
-    text: str
-    id: int
-    surprise: float
-    top: Likeliest
-    model: Likeliest
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able, with the digits that a screen shows."""
-        top, model = ([[token, round(p, 6)] for token, p in tokens] for tokens in (self.top, self.model))
-        return {"text": self.text, "id": self.id, "surprise": round(self.surprise, 4), "top": top, "model": model}
-
-
-@dataclass(frozen=True)
-class Piece:
-    """An addition to one of the texts; ``tokens`` only with details."""
-
-    sample: int
-    text: str
-    tokens: tuple[WrittenToken, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        details = {"tokens": [token.to_json() for token in self.tokens]} if self.tokens else {}
-        return {"text": self.text, "sample": self.sample, **details}
 
 
 @dataclass(frozen=True)
@@ -78,10 +40,6 @@ class Sample:
     spans: tuple[tuple[int, int], ...]
     ended: str
     score: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able, without ids and spans."""
-        return {"continuation": self.text, "tokens": len(self.ids), "ended": self.ended, "score": self.score}
 
 
 @dataclass(frozen=True)
@@ -200,7 +158,7 @@ class Transcript:
         """The addition since the last call, or None."""
         if self._taken == len(self._pieces):
             return None
-        piece = Piece(self._number, "".join(self._pieces[self._taken :]), tuple(self._tokens))
+        piece = Piece("".join(self._pieces[self._taken :]), self._number, tuple(self._tokens))
         self._taken, self._tokens = len(self._pieces), []
         return piece
 

@@ -21,9 +21,10 @@ from core.errors import UserError
 from core.generation.acrostic import Acrostic, Initial, beginning, stop_ids
 from core.generation.beam import BeamSearch
 from core.generation.decoder import BatchStream, SingleStream, open_stream
+from core.generation.events import Piece
 from core.generation.options import GenerationRequest, Sampling
 from core.generation.strategies import Chooser
-from core.generation.transcript import Piece, Rules, Sample, Transcript
+from core.generation.transcript import Rules, Sample, Transcript
 from core.models.language_model import LanguageModel
 from core.settings.run_config import END
 

@@ -15,14 +15,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
 from core.devices import one_thread
-from core.laboratory.outcome import Curve, Experiment, Outcome
+from core.laboratory.outcome import Curve, EpochDone, Experiment, Outcome
 from core.models.recurrence import dispatch
 from core.models.recurrence.layer import RecurrentLayer
 from core.settings.laboratory_config import SequenceConfig
@@ -31,21 +31,6 @@ from core.settings.laboratory_config import SequenceConfig
 AT_A_TIME = 32
 
 Parameters = tuple[Tensor, ...]
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """One pass over the training examples; ``loss`` is the mean squared error over all of them after it."""
-
-    model: str
-    epoch: int
-    num_epochs: int
-    loss: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The event as a JSON-able object."""
-        loss = round(self.loss, 6) if math.isfinite(self.loss) else None
-        return {"event": "epoch", "model": self.model, "epoch": self.epoch, "num_epochs": self.num_epochs, "loss": loss}
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -83,6 +83,20 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class EpochDone:
+    """One pass over the training examples; ``loss`` is the mean squared error over all of them after it."""
+
+    model: str
+    epoch: int
+    num_epochs: int
+    loss: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The event, JSON-able."""
+        return {"event": "epoch", **_rounded(record_as_json(self), DIGITS["losses"])}
+
+
+@dataclass(frozen=True)
 class Experiment:
     """The sequence and the results of the models."""
 
@@ -107,8 +121,9 @@ class Experiment:
         return RUNAWAY * max(map(abs, self.data))
 
     def to_json(self) -> dict[str, Any]:
-        """The experiment as a JSON-able object; non-finite numbers become null."""
+        """The last event, JSON-able; non-finite numbers become null."""
         return {
+            "event": "done",
             "settings": self.config.to_dict(),
             "train_end": self.config.train_end,
             "known_points": self.config.known_points,

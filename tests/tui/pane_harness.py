@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from textual.reactive import reactive
 from textual.signal import Signal
 from textual.widget import Widget
 
+from core.engine.client import EngineClient
 from core.engine.requests import Request
 from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.run import Run
@@ -41,7 +42,7 @@ class ScriptedClient:
         self.hold.set()
         self.cancelled = False
 
-    async def stream(self, request: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, request: str, /, **fields: Any) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events; before the last one it waits for ``hold``."""
         self.asked.append({"request": request, **fields})
         if self.error is not None:
@@ -55,6 +56,8 @@ class ScriptedClient:
             finished = True
         finally:
             self.cancelled = not finished
+
+    job = EngineClient.job  # reads the events as the real one does
 
     async def ask(self, request: Request[Any]) -> None:
         """Take a request without an answer."""

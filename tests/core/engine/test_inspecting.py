@@ -15,7 +15,17 @@ from core.engine.inspecting import inspecting, inspection_job, stored_source, wi
 from core.engine.session import Session, train_to_end
 from core.errors import UserError
 from core.events import EpochFinished, Measured, State
-from core.inspection.answers import Clipping, GradientsView, TextView, read_inspection
+from core.inspection.answers import (
+    Clipping,
+    GradientsView,
+    Inspected,
+    InspectionAnswer,
+    InspectionEvent,
+    ParityView,
+    StepView,
+    TextView,
+    read_inspection,
+)
 from core.inspection.options import VIEWS, InspectionOptions, LongText
 from core.runs.journal import read_journal
 from core.runs.run import Run
@@ -24,7 +34,7 @@ from tests.core.engine.conftest import ForkedEngine
 from tests.core.outcomes import curve
 
 Tiny = Callable[..., RunConfig]
-Events = Iterator[list[dict[str, Any]]]
+Events = Iterator[list[InspectionEvent]]
 
 VARIANTS: tuple[dict[str, Any], ...] = (
     {"dropout": 0.2, "validation_fraction": 0.2},
@@ -34,11 +44,11 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 )
 
 
-def done(job: Events) -> dict[str, Any]:
+def done(job: Events) -> InspectionAnswer:
     """The answer in the last event of a job."""
     *_, (last,) = job
-    answer: dict[str, Any] = last["answer"]
-    return answer
+    assert isinstance(last, Inspected)
+    return last.answer
 
 
 @pytest.mark.parametrize("changes", VARIANTS)
@@ -55,8 +65,8 @@ def test_a_training_that_is_looked_at_gives_the_same_numbers(
         for events in itertools.islice(job, 10):  # pieces of work between two batches
             assert torch.equal(torch.get_rng_state(), drawn) and torch.get_num_threads() == threads
             assert torch.is_grad_enabled()
-            if events[0]["event"] == "done":
-                assert json.dumps(events, allow_nan=False)
+            if isinstance(events[0], Inspected):
+                assert json.dumps(events[0].to_json(), allow_nan=False)
                 answers += 1
                 job = inspection_job(session, InspectionOptions(next(views)))
                 break
@@ -89,12 +99,12 @@ def test_the_views_are_answered_over_the_wire(tiny: Tiny, saves: Path, forked: C
 def test_gradients_through_checkpoints_and_other_runs(tiny: Tiny, saves: Path, one_thread: None) -> None:
     session = Session.create(tiny(validation_fraction=0.2), saves, "one")
     first = inspection_job(session, InspectionOptions("gradients", at=40))
-    untrained = read_inspection(done(first))
+    untrained = done(first)
     session.train()
     while session.state == State.TRAINING:
         session.advance()
     now, again, latest, other = (
-        read_inspection(done(inspection_job(session, InspectionOptions("gradients", at=40, **options))))
+        done(inspection_job(session, InspectionOptions("gradients", at=40, **options)))
         for options in (
             {},
             {"checkpoint": "first"},
@@ -122,8 +132,9 @@ def test_a_run_without_its_text_needs_one(tiny: Tiny, saves: Path, text_path: Pa
     with pytest.raises(UserError, match="the text of this run is missing"):
         done(inspection_job(session, InspectionOptions("step")))
     given = done(inspection_job(session, InspectionOptions("step", text=LongText("abc"))))
-    assert given["token"] == "b" and given["following"] == "c"
-    assert done(inspection_job(session, InspectionOptions("parity")))["output_difference"] < 1e-5
+    assert isinstance(given, StepView) and (given.token, given.following) == ("b", "c")
+    parity = done(inspection_job(session, InspectionOptions("parity")))
+    assert isinstance(parity, ParityView) and parity.output_difference < 1e-5
     session.close()
     assert with_text(stored_source(run, None)).own is None
 
@@ -131,7 +142,7 @@ def test_a_run_without_its_text_needs_one(tiny: Tiny, saves: Path, text_path: Pa
 def test_a_stored_model_is_read_without_a_lock(tiny: Tiny, saves: Path, one_thread: None) -> None:
     session = Session.create(tiny(), saves, "one")
     source = with_text(stored_source(session.run, None))
-    view = read_inspection(done(inspecting(source, InspectionOptions("text"))))
+    view = done(inspecting(source, InspectionOptions("text")))
     assert isinstance(view, TextView) and view.origin == "training" and len(view.tokens) == 801
     session.close()
 
@@ -144,7 +155,7 @@ def test_the_journal_has_what_inspect_every_asks_for(
         list(train_to_end(session))
         measured = [event for event in read_journal(session.run.journal_path) if isinstance(event, Measured)]
         assert [event.epoch for event in measured] == [1, 2, 4]
-        now = read_inspection(done(inspection_job(session, InspectionOptions("gradients"))))
+        now = done(inspection_job(session, InspectionOptions("gradients")))
         assert isinstance(now, GradientsView) and now.factor is not None and 0 < now.factor < 2
         assert all(event.gradient_factor and 0 <= event.saturated <= 1 for event in measured)
         assert len({event.gradient_factor for event in measured}) == 3
@@ -159,7 +170,7 @@ def test_the_journal_says_how_often_and_by_how_much_was_clipped(tiny: Tiny, save
         list(train_to_end(session))
         last = curve(session.run)[-1]
         assert last.clipped == expected
-        view = read_inspection(done(inspection_job(session, InspectionOptions("gradients"))))
+        view = done(inspection_job(session, InspectionOptions("gradients")))
         assert isinstance(view, GradientsView)
         if expected is None:
             assert view.clipping is None and last.clip_factor is None

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from core.corpus.vocabulary import Vocabulary
+from core.engine.requests import Generate
 from core.errors import UserError
 from core.generation.acrostic import line_end, stop_ids, verse_ends
+from core.generation.events import Copied, Piece, Written
 from core.generation.options import STRATEGIES, GenerationRequest, Sampling
 from core.generation.response import response, training_part
 from core.generation.writer import Writing, write
@@ -218,30 +220,32 @@ def test_samples_side_by_side_are_those_of_one_by_one(letters: Vocabulary) -> No
 def test_details(letters: Vocabulary) -> None:
     model = small_model(letters)
     fields = {"prefix": "ab", "length": 6, "strategy": "top-k", "top_k": 3, "seed": 4, "details": True}
-    (events, done) = list(response(Writing(model, letters, GenerationRequest.from_message(fields)), None, 10.0))
-    (event,) = events
-    assert "".join(token["text"] for token in event["tokens"]) == event["text"]
-    state, ids = model.begin_state(1), letters.encode("ab" + event["text"]).tolist()
+    ((piece,), (done,)) = list(response(Writing(model, letters, GenerationRequest.from_message(fields)), None, 10.0))
+    assert isinstance(piece, Piece) and isinstance(done, Written)
+    assert "".join(token.text for token in piece.tokens) == piece.text
+    state, ids = model.begin_state(1), letters.encode("ab" + piece.text).tolist()
     for place, token in enumerate(ids[:-1]):
         logits, state = model.step(torch.tensor([token]), state)
         if place == 0:
             continue
-        told = event["tokens"][place - 1]
+        told = piece.tokens[place - 1]
         probabilities = torch.softmax(logits[0].double(), -1)
-        assert told["id"] == ids[place + 1]
-        assert told["surprise"] == pytest.approx(-math.log2(float(probabilities[told["id"]])), abs=1e-3)
-        assert len(told["top"]) == 3 and sum(p for _, p in told["top"]) == pytest.approx(1, abs=1e-5)
-        assert told["text"] in [name for name, _ in told["top"]]
-        model_top = probabilities.argmax()
-        assert told["model"][0] == [letters.tokens[model_top], pytest.approx(float(probabilities[model_top]), abs=1e-5)]
-    assert done[0]["text"] == "ab" + event["text"] and done[0]["seed"] == 4
+        assert told.id == ids[place + 1]
+        assert told.surprise == pytest.approx(-math.log2(float(probabilities[told.id])), abs=1e-3)
+        assert len(told.top) == 3 and sum(p for _, p in told.top) == pytest.approx(1, abs=1e-5)
+        assert told.text in [name for name, _ in told.top]
+        likeliest = int(probabilities.argmax())
+        assert told.model[0] == (letters.tokens[likeliest], pytest.approx(float(probabilities[likeliest]), abs=1e-5))
+    assert done.text == "ab" + piece.text and done.seed == 4
+    read = Generate(GenerationRequest()).read_event(piece.to_json())
+    assert isinstance(read, Piece) and read.text == piece.text and read.to_json() == piece.to_json()
 
 
 def test_the_last_event_tells_all(letters: Vocabulary) -> None:
     model = chain([[0, 0, 1, 0, 0, 0, 0, 0, 0, 0], *np.roll(np.eye(10), 1, axis=1)[1:9].tolist(), [0.1] * 10])
     text = letters.encode("bcde" + "abcdx" + "hgfe")
     request = GenerationRequest("xa", 6, Sampling("greedy"), copy=True)
-    events = [event for events in response(Writing(model, letters, request), text) for event in events]
+    events = [event.to_json() for events in response(Writing(model, letters, request), text) for event in events]
     assert events[0] == {"event": "text", "text": "bcdefg", "sample": 0}
     assert events[-1] == {
         "event": "done", "text": "xabcdefg", "unknown": ["x"], "seed": events[-1]["seed"],
@@ -250,8 +254,9 @@ def test_the_last_event_tells_all(letters: Vocabulary) -> None:
             "copy": {"length": 4, "start": 0, "text_start": 0, "span": [0, 4], "text": "bcde"},
         }],
     }  # fmt: skip
-    *_, done = response(Writing(model, letters, request), None)
-    assert done[0]["samples"][0]["copy"] is None and "nothing can be compared" in done[0]["copy_problem"]
+    *_, (done,) = response(Writing(model, letters, request), None)
+    assert isinstance(done, Written) and done.samples[0].copy is None
+    assert "nothing can be compared" in done.copy_problem
 
 
 def test_spans_of_words_leave_the_blanks_out() -> None:
@@ -259,7 +264,7 @@ def test_spans_of_words_leave_the_blanks_out() -> None:
     model = chain([[0, 0, 1], [0, 0, 1], [0, 1, 0]])
     request = GenerationRequest("the", 3, Sampling("greedy"), copy=True)
     *_, (done,) = response(Writing(model, vocabulary, request), np.array([2, 2, 1, 1]))
-    assert done["samples"][0]["copy"] == {"length": 2, "start": 1, "text_start": 1, "span": [5, 12], "text": "the sea"}
+    assert isinstance(done, Written) and done.samples[0].copy == Copied(2, 1, 1, (5, 12), "the sea")
 
 
 def test_the_held_out_tail_is_no_training_text() -> None:

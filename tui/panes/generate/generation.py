@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.containers import ItemGrid, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from core.generation.events import Copied, Piece, Written, WrittenSample, WrittenToken
 from core.generation.options import GenerationRequest
 from core.units import counted
 from tui.panes.generate.token_details import SHADINGS
@@ -38,9 +38,9 @@ def unknown_words(unknown: Sequence[str]) -> str:
     return f"not in the vocabulary: {shown}, read as <unk>"
 
 
-def copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
+def copy_words(copied: Copied, tokens: int, noun: str) -> str:
     """``42 of 200 characters, underlined, occur literally in the training text, from character 1,203``."""
-    length, start = int(copied["length"]), int(copied["text_start"])
+    length, start = copied.length, copied.text_start
     if not length:
         return f"none of its {noun}s occurs in the training text"
     what = f"all {length:,}" if length == tokens else f"{length:,} of {tokens:,}"
@@ -48,9 +48,9 @@ def copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
     return f"{what} {noun}s, underlined, {occur} literally in the training text, from {noun} {start + 1:,}"
 
 
-def short_copy_words(copied: Mapping[str, Any], tokens: int, noun: str) -> str:
+def short_copy_words(copied: Copied, tokens: int, noun: str) -> str:
     """``42 of 200 copied, from character 1,203``: the line below a text."""
-    length, start = int(copied["length"]), int(copied["text_start"])
+    length, start = copied.length, copied.text_start
     return f"{length:,} of {tokens:,} copied, from {noun} {start + 1:,}" if length else "nothing copied"
 
 
@@ -78,8 +78,8 @@ class SampleText(Vertical):
         note.display = False
         yield note
 
-    def add(self, piece: str, tokens: Sequence[dict[str, Any]]) -> None:
-        """Keep what has been written until the next ``flush``. Raises KeyError, TypeError, ValueError for no tokens."""
+    def add(self, piece: str, tokens: Sequence[WrittenToken]) -> None:
+        """Keep what has been written until the next ``flush``."""
         self.written.details.add(tokens)
         self._waiting.append(piece)
 
@@ -91,17 +91,16 @@ class SampleText(Vertical):
         self._waiting.clear()
         return True
 
-    def finish(self, facts: Mapping[str, Any], noun: str) -> None:
-        """Show the facts of the last event in short; the token view shows them in full."""
+    def finish(self, sample: WrittenSample, noun: str) -> None:
+        """Show the facts of the finished text in short; the token view shows them in full."""
         self.flush()
-        continuation, copied = facts.get("continuation"), facts.get("copy")
-        if isinstance(continuation, str):
-            self.written.replace(continuation)
-        words = [_ENDED[facts["ended"]]] if facts.get("ended") in _ENDED else []
-        if isinstance(copied, Mapping):
-            self.written.mark_copied(*map(int, copied["span"]))
-            words.append(short_copy_words(copied, int(facts["tokens"]), noun))
-            self.written.copied_words = copy_words(copied, int(facts["tokens"]), noun)
+        if sample.continuation is not None:
+            self.written.replace(sample.continuation)
+        words = [_ENDED[sample.ended]] if sample.ended in _ENDED else []
+        if sample.copy is not None:
+            self.written.mark_copied(*sample.copy.span)
+            words.append(short_copy_words(sample.copy, sample.tokens, noun))
+            self.written.copied_words = copy_words(sample.copy, sample.tokens, noun)
         note = self.query_one(".sample-note", Static)
         note.tooltip = self.written.copied_words or None
         note.update(Content(" · ".join(words)))
@@ -150,12 +149,9 @@ class Generation(LitVertical):
     def _count(self) -> int:
         return sum(len(sample.written.continuation) for sample in self.samples)
 
-    def add(self, event: Mapping[str, Any]) -> None:
-        """Keep what has been written until the next ``flush``. Raises KeyError, TypeError, ValueError for no piece."""
-        number = int(event.get("sample", 0))
-        if not 0 <= number < len(self.samples):
-            raise ValueError(f"there is no sample {number}")
-        self.samples[number].add(str(event["text"]), event.get("tokens", ()))
+    def add(self, piece: Piece) -> None:
+        """Keep what has been written until the next ``flush``."""
+        self.samples[piece.sample].add(piece.text, piece.tokens)
 
     def flush(self) -> None:
         """Show what has been written since the last time."""
@@ -164,29 +160,27 @@ class Generation(LitVertical):
         elif self.is_beam and not self._ended and (seconds := time.monotonic() - self._begun) > 0.5:
             self._say(f"searching {counted(self.request.sampling.width, 'text')} at once · {seconds:.0f} s")
 
-    async def finish(self, event: Mapping[str, Any]) -> None:
-        """Show the results. Raises KeyError, TypeError or ValueError for an answer in an unknown format."""
+    async def finish(self, result: Written) -> None:
+        """Show the results."""
         self.flush()
         self._ended = True
-        results = list(event.get("samples", ()))
-        if self.is_beam and results:
-            await self._show_results(results)
-        for sample, facts in zip(self.samples, results, strict=False):
-            sample.finish(facts, self._noun)
+        if self.is_beam and result.samples:
+            await self._show_results(result.samples)
+        for shown, sample in zip(self.samples, result.samples, strict=False):
+            shown.finish(sample, self._noun)
         seconds = time.monotonic() - self._begun
         texts = f"{counted(len(self.samples), 'text')}, " if len(self.samples) > 1 else ""
-        problem = event.get("copy_problem")
         words = f"{texts}{counted(self._count(), 'character')} in {seconds:.2f} s"
-        warning = [unknown_words([str(token) for token in event.get("unknown") or ()]),
-                   f"no copy meter: {shown_text(str(problem))}" if problem else ""]  # fmt: skip
+        problem = f"no copy meter: {shown_text(result.copy_problem)}" if result.copy_problem else ""
+        warning = [unknown_words(result.unknown), problem]
         self._say(words, "\n".join(filter(None, warning)))
 
-    async def _show_results(self, results: Sequence[Mapping[str, Any]]) -> None:
+    async def _show_results(self, results: Sequence[WrittenSample]) -> None:
         """The results of a beam search, the best first, each with its score."""
         first = self.samples[0]
         await first.mount(Static(Content(_score_words(1, results[0])), classes="sample-caption"), before=0)
-        more = [self._sample(_score_words(number, facts), first.written.shading)
-                for number, facts in enumerate(results[1:], 2)]  # fmt: skip
+        more = [self._sample(_score_words(number, sample), first.written.shading)
+                for number, sample in enumerate(results[1:], 2)]  # fmt: skip
         self.samples += more
         await self.query_one(ItemGrid).mount_all(more)
 
@@ -206,8 +200,7 @@ class Generation(LitVertical):
         self.query_one(".generation-status", Static).update(Content.assemble(*parts))
 
 
-def _score_words(number: int, facts: Mapping[str, Any]) -> str:
-    score = facts.get("score")
+def _score_words(number: int, sample: WrittenSample) -> str:
     # A minus sign and not a hyphen, as wide as a digit.
-    shown = f" · {score:.3f} nats/token".replace("-", "−") if isinstance(score, float) else ""
+    shown = "" if sample.score is None else f" · {sample.score:.3f} nats/token".replace("-", "−")
     return f"{number}{shown}"

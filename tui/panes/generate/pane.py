@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -19,15 +18,17 @@ from textual.reactive import reactive
 from textual.widgets import Button, Static
 from textual.worker import Worker
 
+from core.engine.requests import Generate
 from core.errors import EngineError, UserError
 from core.events import State
+from core.generation.events import Piece, Written
 from core.generation.options import GenerationRequest
 from core.runs.summary import RunSummary
 from core.units import counted
 from tui.messages import RunChosen, RunsChanged, TextWritten
 from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation, unknown_words
-from tui.panes.generate.request_texts import message_of, request_words, with_seed
+from tui.panes.generate.request_texts import request_words, with_seed
 from tui.panes.generate.run_choice import RunChoice
 from tui.panes.generate.token_details import SHADINGS
 from tui.panes.generate.token_view import TokenView, legend
@@ -56,7 +57,6 @@ CANNOT = (
     "This model is bidirectional: it reads the text from both ends, so it would need the next token to predict it. "
     "It cannot generate text: choose another run."
 )
-UNKNOWN_FORM = "the engine's answer has an unknown form: the engine may be of another version"
 
 
 class GeneratePane(Horizontal):
@@ -219,13 +219,12 @@ class GeneratePane(Horizontal):
         painter = self.set_interval(seconds, lambda: self._paint(generation))
         try:
             client = await host(self).engines.client(run.path)
-            events = client.stream("generate", **message_of(request))
             # Closed as soon as we are cancelled, so that the engine stops too.
-            async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", events)):
+            async with contextlib.aclosing(client.job(Generate(request))) as events:
                 async for event in events:
                     await self._take(event, generation)
-                    if isinstance(text := event.get("text"), str) and event.get("event") == "done":
-                        self.post_message(TextWritten(run.path, text))
+                    if isinstance(event, Written) and event.text is not None:
+                        self.post_message(TextWritten(run.path, event.text))
                     # Many pieces may be ready: let the screen work between them.
                     await asyncio.sleep(0)
         except asyncio.CancelledError:
@@ -235,22 +234,19 @@ class GeneratePane(Horizontal):
         except (UserError, EngineError) as error:
             if is_alive(self):
                 self._fail(generation, str(error))
-        except (KeyError, TypeError, ValueError, AttributeError):
-            if is_alive(self):
-                generation.fail(UNKNOWN_FORM)
         finally:
             painter.stop()
             self._writing = None
             if is_alive(self):
                 self._show_activity()
 
-    async def _take(self, event: dict[str, Any], generation: Generation) -> None:
-        if event.get("event") == "text":
+    async def _take(self, event: Piece | Written, generation: Generation) -> None:
+        if isinstance(event, Piece):
             generation.add(event)
-        elif event.get("event") == "done" and is_alive(self):
+        elif is_alive(self):
             self._paint(generation)
             await generation.finish(event)
-            self.form.note_prefix(unknown_words([str(token) for token in event.get("unknown") or ()]))
+            self.form.note_prefix(unknown_words(event.unknown))
             self._paint(generation)
 
     def _fail(self, generation: Generation, sentence: str) -> None:

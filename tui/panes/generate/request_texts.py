@@ -7,7 +7,7 @@ fold, which options have an effect, and which may be left empty.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from core.errors import ConfigError
@@ -17,7 +17,6 @@ from core.generation.options import (
     STRATEGIES,
     Filters,
     GenerationRequest,
-    Sampling,
     settings_words,
     strategy_named,
 )
@@ -132,17 +131,6 @@ def with_seed(request: GenerationRequest, seed: int) -> GenerationRequest:
     if not strategy_named(sampling.strategy).draws or sampling.seed is not None:
         return request
     return replace(request, sampling=replace(sampling, seed=seed))
-
-
-def message_of(request: GenerationRequest) -> dict[str, Value]:
-    """The fields of the request to an engine, without those that have their defaults."""
-    defaults = {item.name: item.default for cls in (GenerationRequest, Sampling) for item in fields(cls)}
-    message = request.to_message()
-    return {
-        name: value
-        for name, value in message.items()
-        if name in ("prefix", "length", "strategy") or (value is not None and value != defaults[name])
-    }
 
 
 def request_words(request: GenerationRequest) -> str:

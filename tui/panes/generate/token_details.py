@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.generation.events import Likeliest, WrittenToken
+
 KEPT_TOKENS = 10
 """Tokens of a distribution that are kept."""
 LIMITS = (1.0, 3.0, 6.0)
@@ -16,8 +18,6 @@ LEVELS = ("under 1 bit", "1 to 3", "3 to 6", "6 and more")
 """The levels in words."""
 SHADINGS = ("plain", "colour", "marks")
 """How a text shows surprise: not at all, by its background, or by dim, plain, bold and bold underlined."""
-
-Distribution = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class TokenDetail:
 
     text: str
     surprise: float
-    drawn: Distribution
-    model: Distribution
+    drawn: Likeliest
+    model: Likeliest
 
     @property
     def probability(self) -> float:
         """The token's probability for the model itself."""
         return float(2.0**-self.surprise)
 
-    def place_in(self, distribution: Distribution) -> int | None:
+    def place_in(self, distribution: Likeliest) -> int | None:
         """The rank of this token in a distribution, or None; a blank or line end before it is ignored."""
         for name in (self.text, self.text.lstrip("\n ")):
             for place, (token, _) in enumerate(distribution):
@@ -66,20 +66,19 @@ class TokenDetails(Sequence[TokenDetail]):
         self._names = array("l")
         self._probabilities = array("f")
 
-    def add(self, tokens: Sequence[dict[str, Any]]) -> None:
-        """Add tokens of an engine's event. Raises KeyError, TypeError or ValueError for anything else."""
+    def add(self, tokens: Sequence[WrittenToken]) -> None:
+        """Add tokens."""
         for token in tokens:
-            text, bits = str(token["text"]), float(token["surprise"])
-            entries = [(str(name), float(probability)) for name, probability in token["top"][:KEPT_TOKENS]]
+            entries = [*token.top[:KEPT_TOKENS]]
             entries += [("", -1.0)] * (KEPT_TOKENS - len(entries))
-            entries += [(str(name), float(probability)) for name, probability in token["model"][:KEPT_TOKENS]]
+            entries += token.model[:KEPT_TOKENS]
             entries += [("", -1.0)] * (2 * KEPT_TOKENS - len(entries))
             self._names.extend(self._number(name) if probability >= 0 else -1 for name, probability in entries)
             self._probabilities.extend(probability for _, probability in entries)
-            self._own.append(self._number(text))
+            self._own.append(self._number(token.text))
             self.starts.append(self.end)
-            self.bits.append(bits)
-            self.end += len(text)
+            self.bits.append(token.surprise)
+            self.end += len(token.text)
 
     def _number(self, text: str) -> int:
         number = self._numbers.get(text)
@@ -98,7 +97,7 @@ class TokenDetails(Sequence[TokenDetail]):
         drawn, model = (self._distribution(first + part) for part in (0, KEPT_TOKENS))
         return TokenDetail(self._texts[self._own[index]], self.bits[index], drawn, model)
 
-    def _distribution(self, first: int) -> Distribution:
+    def _distribution(self, first: int) -> Likeliest:
         entries = zip(
             self._names[first : first + KEPT_TOKENS], self._probabilities[first : first + KEPT_TOKENS], strict=True
         )

@@ -6,10 +6,11 @@ from textual import events
 from textual.content import Content
 from textual.widget import Widget
 
+from core.generation.events import Likeliest
 from core.generation.options import GenerationRequest
 from tui.charts.drawing import Palette
 from tui.panes.generate.distribution import distribution_chart, other_words
-from tui.panes.generate.token_details import LEVELS, Distribution, TokenDetail
+from tui.panes.generate.token_details import LEVELS, TokenDetail
 from tui.panes.generate.written_text import SURPRISE, WrittenText
 from tui.text.cells import clip_cells
 from tui.text.safe import token_name
@@ -108,7 +109,7 @@ class TokenView(Widget):
         room = self.size.height - 3 - len(lines)
         return lines + own[:room] if room >= 5 else lines
 
-    def _chart(self, title: str, token: TokenDetail, distribution: Distribution, is_own: bool) -> list[Content]:
+    def _chart(self, title: str, token: TokenDetail, distribution: Likeliest, is_own: bool) -> list[Content]:
         width = self.size.width
         probability = token.probability if is_own else None
         drawing = distribution_chart(

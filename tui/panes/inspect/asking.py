@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from core.engine.requests import Inspect
 from core.errors import EngineError
-from core.inspection.answers import InspectionAnswer, read_inspection
-from core.record import MALFORMED
+from core.inspection.answers import InspectionAnswer, InspectionProgress
 from tui.services import Engines
 
-UNKNOWN_FORM = "the engine's answer is of an unknown form: it may be of another version"
 BESIDE = "beside"
 """The name of the question for the gradients of other weights."""
 Progress = Callable[[float], object]
@@ -45,14 +44,10 @@ async def answer_to(question: Question, engines: Engines, progress: Progress) ->
     """
     client = await engines.client(question.run)
     view = "gradients" if question.view == BESIDE else question.view
-    events = client.stream("inspect", view=view, **dict(question.options))
-    async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", events)):
+    async with contextlib.aclosing(client.job(Inspect(view, **dict(question.options)))) as events:
         async for event in events:
-            try:
-                if event["event"] == "progress":
-                    progress(float(event["share"]))
-                elif event["event"] == "done":
-                    return read_inspection(event["answer"]), float(event.get("seconds", 0.0))
-            except MALFORMED:
-                raise EngineError(UNKNOWN_FORM) from None
-    raise EngineError(UNKNOWN_FORM)
+            if isinstance(event, InspectionProgress):
+                progress(event.share)
+            else:
+                return event.answer, event.seconds
+    raise EngineError("the engine gave no answer")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import contextlib
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -13,8 +14,9 @@ from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widgets import Button, Static
 
+from core.engine.requests import Lab
 from core.errors import EngineError, UserError
-from core.laboratory.outcome import Experiment, loss_words
+from core.laboratory.outcome import EpochDone, Experiment, loss_words
 from core.settings.laboratory_config import SequenceConfig
 from tui.charts.widget import Chart
 from tui.forms.choice import Choice
@@ -136,19 +138,19 @@ class LabPane(Horizontal):
             client = await host(self).engines.laboratory()
             try:
                 losses: dict[str, list[float]] = {}
-                async for event in client.stream("lab", settings=config.to_dict()):
-                    if event.get("event") == "done":
-                        return experiment_of(event)
-                    self._progress(event, losses)
+                async with contextlib.aclosing(client.job(Lab(config))) as events:
+                    async for event in events:
+                        if isinstance(event, Experiment):
+                            return event
+                        self._progress(event, losses)
             except EngineError:
                 if attempt == 2 or not client.closed:
                     raise
         raise EngineError("the engine gave no answer: enter asks again")
 
-    def _progress(self, event: dict[str, Any], losses: dict[str, list[float]]) -> None:
-        name, loss = str(event.get("model")), event.get("loss")
-        losses.setdefault(name, []).append(loss if isinstance(loss, float) else float("nan"))
-        self._title(f"training the {name}, epoch {event.get('epoch')}/{event.get('num_epochs')}")
+    def _progress(self, done: EpochDone, losses: dict[str, list[float]]) -> None:
+        losses.setdefault(done.model, []).append(done.loss)
+        self._title(f"training the {done.model}, epoch {done.epoch}/{done.num_epochs}")
         self.query_one(LabFigures).progress(losses)
 
     def _title(self, words: str) -> None:
@@ -202,11 +204,3 @@ class LabPane(Horizontal):
     def action_charts(self) -> None:
         self.drawer = False
         self.focus()
-
-
-def experiment_of(event: dict[str, Any]) -> Experiment:
-    """The experiment in an engine's answer. Raises EngineError for any other answer."""
-    try:
-        return Experiment.from_json(event)
-    except (KeyError, TypeError, ValueError, AttributeError, UserError):
-        raise EngineError("the engine's answer has an unknown form: the engine may be of another version") from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 from textual import work
 from textual.containers import ItemGrid, VerticalScroll
@@ -13,7 +13,10 @@ from textual.content import Content
 from textual.widgets import Static
 from textual.worker import Worker
 
+from core.engine.requests import Generate
 from core.errors import EngineError, UserError
+from core.generation.events import Piece, Written
+from core.generation.options import GenerationRequest, Sampling
 from tui.panes.runs.compare_runs import Line
 from tui.services import host, is_alive
 from tui.text.safe import shown_text
@@ -55,8 +58,8 @@ class RunsSamples(VerticalScroll, can_focus=False):
             try:
                 async with contextlib.aclosing(self._events(line, prefix, seed)) as events:
                     async for event in events:
-                        if event.get("event") == "text":
-                            written += str(event.get("text", ""))
+                        if isinstance(event, Piece):
+                            written += event.text
                             text.update(_text(line, prefix, written, "writes …"))
                         await asyncio.sleep(0)  # many pieces may be ready: the screen has its turn
             except (UserError, EngineError) as error:
@@ -65,15 +68,15 @@ class RunsSamples(VerticalScroll, can_focus=False):
                 return
             text.update(_text(line, prefix, written, status))
 
-    async def _events(self, line: Line, prefix: str, seed: int) -> AsyncGenerator[Mapping[str, Any], None]:
+    async def _events(self, line: Line, prefix: str, seed: int) -> AsyncGenerator[Piece | Written, None]:
         """What the engine of a run answers. One that was not connected is released: only one more is in memory."""
         engines = host(self).engines
         was_open = engines.has_client(line.path)
         try:
             client = await engines.client(line.path)
-            stream = client.stream("generate", prefix=prefix, length=LENGTH, strategy="temperature", seed=seed)
+            request = GenerationRequest(prefix, LENGTH, Sampling("temperature", seed=seed))
             # Closed as soon as we are cancelled, so that the engine stops too.
-            async with contextlib.aclosing(cast("AsyncGenerator[dict[str, Any], None]", stream)) as events:
+            async with contextlib.aclosing(client.job(Generate(request))) as events:
                 async for event in events:
                     yield event
         finally:

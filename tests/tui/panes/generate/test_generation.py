@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input, Select, Static
 
+from core.generation.events import Copied
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
 from tests.tui.panes.generate.harness import SIZE, detailed, done, ready, status, token_words, told, written
 from tests.tui.waiting import until
@@ -232,10 +233,9 @@ async def test_an_answer_of_another_version_is_told(saves: Path) -> None:
 
 def test_copy_words() -> None:
     assert (
-        copy_words({"length": 0, "text_start": 0}, 9, "character")
-        == "none of its characters occurs in the training text"
+        copy_words(Copied(0, 0, 0, (0, 0), ""), 9, "character") == "none of its characters occurs in the training text"
     )
-    words = copy_words({"length": 9, "text_start": 0}, 9, "word")
+    words = copy_words(Copied(9, 0, 0, (0, 9), ""), 9, "word")
     assert words == "all 9 words, underlined, occur literally in the training text, from word 1"
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from core.engine.requests import Generate
 from core.generation.options import OPTIONS, STRATEGIES, GenerationRequest, Sampling
 from tui.panes.generate.request_texts import (
     NAMES,
     SCHEMA,
     default_texts,
     folded_words,
-    message_of,
     request_words,
     setting_of,
     shown_names,
@@ -29,7 +29,7 @@ def test_every_strategy_can_be_asked_as_it_stands(strategy: str) -> None:
     reading = SCHEMA.read({**default_texts(strategy), "prefix": "分开"})
     assert reading.value is not None and not reading.errors
     assert reading.value.sampling.filters == Sampling(strategy).filters
-    assert GenerationRequest.from_message(message_of(reading.value)) == reading.value
+    assert GenerationRequest.from_message(Generate(reading.value).to_json()) == reading.value
     assert set(shown_names(strategy)) <= reading.relevant
 
 

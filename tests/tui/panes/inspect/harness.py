@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class InspectClient(ScriptedClient):
         self.errors: dict[str, Exception] = {}
         self.cancels = 0
 
-    async def stream(self, request: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, request: str, /, **fields: Any) -> AsyncGenerator[dict[str, Any], None]:
         """A progress where the view is held, then the answer."""
         assert request == "inspect"
         self.asked.append(fields)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.widgets import Input, Static
 
+from core.engine.client import EngineClient
 from core.errors import EngineError
 from core.laboratory.outcome import Curve, Experiment, Outcome
 from core.settings.laboratory_config import SequenceConfig
@@ -60,7 +61,7 @@ class LabClient:
         self.hold = asyncio.Event()
         self.hold.set()
 
-    async def stream(self, request: str, /, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, request: str, /, **fields: Any) -> AsyncGenerator[dict[str, Any], None]:
         """Two epochs, then the whole."""
         assert request == "lab"
         self.asked.append(fields["settings"])
@@ -75,6 +76,8 @@ class LabClient:
             self.dropped += 1
             raise
         yield {"event": "done", **(self.answer or experiment_of(config).to_json())}
+
+    job = EngineClient.job  # reads the events as the real one does
 
 
 class LabEngines:
