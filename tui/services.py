@@ -29,6 +29,7 @@ class Remembered:
         window: the number of latest epochs on that chart; 0 is all.
         files: the paths of texts that were opened by path, the last one first.
         settings: those of the last training that was started.
+        export_folder: the folder of the last export; empty for the working directory.
     """
 
     pane: str = ""
@@ -36,6 +37,7 @@ class Remembered:
     window: int = 0
     files: tuple[str, ...] = ()
     settings: RunConfig | None = None
+    export_folder: str = ""
 
 
 class Engines(Protocol):

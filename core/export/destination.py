@@ -13,6 +13,9 @@ from core.errors import UserError
 from core.files import make_folders, open_new, sync_folder
 from core.runs.run import Run
 
+REPLACEABLE = "name another, or replace it with --force"
+"""The end of the sentence about a file that is in the way."""
+
 
 def check_destination(path: Path, *, replace: bool = False) -> None:
     """Raise UserError where no file can be written to ``path``: asked before anything is computed."""
@@ -104,4 +107,4 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _taken(path: Path) -> UserError:
-    return UserError(f"there is already a file {path}: name another, or replace it with --force")
+    return UserError(f"there is already a file {path}: {REPLACEABLE}")

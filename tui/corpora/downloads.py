@@ -10,7 +10,7 @@ from pathlib import Path
 from core.corpus.catalogue import DOWNLOADS, Download, resolve
 from core.errors import CorpusError
 from core.units import bytes_text
-from tui.corpora.statistics import core_process, sentence_of
+from tui.processes import core_process, sentence_of
 
 Progress = Callable[[int, int], None]
 """Called with the bytes so far and the bytes in all."""
@@ -22,7 +22,7 @@ async def download(name: str, *, data_dir: Path | None, progress: Progress) -> N
     Cancelling ends the process; the next download continues from there.
     """
     arguments = ["download", "--json", *([f"--data={data_dir}"] if data_dir is not None else []), "--", name]
-    async with core_process(arguments) as process:
+    async with core_process(arguments, CorpusError) as process:
         assert process.stdout is not None and process.stderr is not None
         while line := await process.stdout.readline():
             with contextlib.suppress(ValueError, TypeError, KeyError):

@@ -6,19 +6,14 @@ waiting nor its memory, and a choice that has been changed meanwhile is simply k
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
-import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from core.errors import CorpusError
 from core.files import open_to_read
+from tui.processes import core_process, sentence_of
 
 # As many n-grams as the tallest screen has rows for.
 TOP = 60
@@ -48,7 +43,7 @@ async def describe(
     ]  # fmt: skip
     if data_dir is not None:
         arguments.append(f"--data={data_dir}")
-    async with core_process(arguments) as process:
+    async with core_process(arguments, CorpusError) as process:
         out, words = await process.communicate()
     if process.returncode != 0:
         raise CorpusError(sentence_of(words.decode("utf-8", "replace"), "its process ended without a message"))
@@ -59,36 +54,6 @@ async def describe(
     if not isinstance(facts, dict):
         raise CorpusError("its statistics are of an unknown form")
     return facts
-
-
-@asynccontextmanager
-async def core_process(arguments: list[str]) -> AsyncIterator[Process]:
-    """``python -m core`` with its output in pipes; killed where it still runs at the end. Raises CorpusError."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "core", *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"python -m core {arguments[0]} could not be started: {error}") from None
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-
-def sentence_of(words: str, otherwise: str) -> str:
-    """The sentence with which a command ended on stderr."""
-    last = words.strip().splitlines()[-1:] or [otherwise]
-    return last[0].removeprefix("error: ")
 
 
 def head(path: Path, encoding: str) -> str:

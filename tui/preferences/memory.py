@@ -81,6 +81,7 @@ def _fields(remembered: Remembered) -> dict[str, Any]:
     return {
         "pane": remembered.pane, "log_scale": remembered.log_scale, "window": remembered.window,
         "files": list(remembered.files), "settings": settings.to_dict() if settings is not None else None,
+        "export_folder": remembered.export_folder,
     }  # fmt: skip
 
 
@@ -97,6 +98,7 @@ def _read(path: Path) -> Remembered:
 def _remembered(values: dict[str, Any]) -> Remembered:
     """The fields that are valid; the others have their defaults."""
     pane, log_scale, window, files = (values.get(name) for name in ("pane", "log_scale", "window", "files"))
+    folder = values.get("export_folder")
     settings = None
     if isinstance(values.get("settings"), dict):
         try:
@@ -111,4 +113,5 @@ def _remembered(values: dict[str, Any]) -> Remembered:
         if isinstance(files, list)
         else (),
         settings=settings,
+        export_folder=folder if isinstance(folder, str) and len(folder) <= LONGEST_PATH else "",
     )

@@ -24,6 +24,7 @@ from tui.app import Playground
 from tui.commands import app_keys, pane_keys
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.dialog import Dialog, Palette
+from tui.dialogs.export import Exportable, ExportDialog
 from tui.dialogs.help import HelpScreen
 from tui.dialogs.help_pages import help_pages
 from tui.dialogs.name import NameDialog
@@ -43,6 +44,7 @@ DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
     "own preset": lambda: PresetDialog(replace(next(iter(PRESETS.values())), own=True)),
     "annotation": lambda: AnnotationDialog([RUN]),
     "other backend": lambda: OtherBackendDialog(BackendChange("it was computed otherwise", as_before=True)),
+    "export": lambda: ExportDialog(Exportable("Export", "one", (Path("one"),))),
     "palette": Palette,
 }
 KEYS = ("enter", "escape", "x", "backspace", "tab", "pagedown", "enter", "enter", "escape", "y")

@@ -23,6 +23,7 @@ from tui.charts.widget import Chart
 from tui.corpora.downloads import download
 from tui.corpora.statistics import describe, head
 from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.path_input import PathInput
 from tui.forms.form import Form
 from tui.forms.schema import Schema
 from tui.messages import CorpusChosen, TextsChanged
@@ -30,7 +31,6 @@ from tui.panes.data.batch_examples import BatchExamples
 from tui.panes.data.corpus_facts import CorpusFacts
 from tui.panes.data.download_card import DownloadCard, Fetch, facts_of
 from tui.panes.data.ngram_charts import bars_of, zipf_of
-from tui.panes.data.path_input import PathInput
 from tui.panes.data.text_list import TextList
 from tui.services import host, is_alive
 from tui.shell.lit_box import LitScroll, LitVertical
@@ -83,7 +83,8 @@ class DataPane(Horizontal):
             texts = TextList(id="data-texts")
             texts.tooltip = "A click shows a text; a double click or enter takes it to Train"
             yield texts
-            yield PathInput(id="data-path")
+            tooltip = "The path of a text file of your own: tab completes it, enter shows the file"
+            yield PathInput("path of a text file", tooltip, recent=True, id="data-path")
             yield Form(SCHEMA, id="data-settings")
             yield Button(
                 "Use this text", variant="primary", compact=True, disabled=True, id="data-use",

@@ -142,6 +142,11 @@ class Generation(LitVertical):
         return self.request.sampling.strategy == "beam"
 
     @property
+    def title(self) -> str:
+        """The run and the settings."""
+        return f"{self._run} · {self._settings}"
+
+    @property
     def text(self) -> str:
         """Prefix and continuation of all texts."""
         return "\n\n".join(sample.written.text for sample in self.samples)

@@ -25,6 +25,7 @@ from core.generation.events import Piece, Written
 from core.generation.options import GenerationRequest
 from core.runs.summary import RunSummary
 from core.units import counted
+from tui.dialogs.export import Exportable, ask_to_export
 from tui.messages import RunChosen, RunsChanged, TextWritten
 from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation, unknown_words
@@ -71,6 +72,8 @@ class GeneratePane(Horizontal):
         Binding("b", "shading", "Surprise", tooltip="Show the surprise of tokens as colour, as marks, or not at all",
                 id="generate.shading"),
         Binding("ctrl+y", "copy", "Copy", tooltip="Copy the focused text, or else the newest", id="generate.copy"),
+        Binding("ctrl+s", "export", "Export", tooltip="Save what was written, or export the weights of the run",
+                id="generate.export"),
         Binding("ctrl+l", "clear", "Clear", tooltip="Remove all texts", id="generate.clear"),
     ]  # fmt: skip
 
@@ -286,6 +289,16 @@ class GeneratePane(Horizontal):
             copied = focused.text if focused is not None else generations[-1].text
             self.app.copy_to_clipboard(copied)
             self.notify(f"{counted(len(copied), 'character')} copied", markup=False)
+
+    @work
+    async def action_export(self) -> None:
+        """Save the texts, and offer the weights that wrote them."""
+        run = self.run
+        texts = "\n".join(f"== {each.title} ==\n{each.text}\n" for each in self.generations)
+        if run is not None:
+            formats = (*(("text",) if texts else ()), "torch", "onnx")
+            what = f"Export what was written, or {run.name}" if texts else f"Export {run.name}"
+            await ask_to_export(self, Exportable(what, run.name, (run.path,), formats, text=texts))
 
     def action_clear(self) -> None:
         self.focus()

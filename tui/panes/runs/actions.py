@@ -15,6 +15,7 @@ HELP = {
     "rename": "Give this run another name",
     "duplicate": "Copy this run under another name",
     "annotate": "Give this run tags and a note; several marked runs get tags",
+    "export": "Export this run or the marked ones: a picture, a table, TensorBoard's files, the weights",
     "delete": "Move this run or the marked ones into the trash; in the trash, delete it permanently",
     "restore": "Restore what was deleted last; in the trash, the run under the cursor",
     "remove": "Delete this run permanently",
@@ -23,7 +24,7 @@ HELP = {
     "filter": "Show only the runs with these words, or with cell:lstm, ppl<3, tag:best, ...",
 }
 LIST_ACTIONS = ("open", "generate", "resume", "rename", "duplicate", "delete")
-WIDE_ACTIONS = {"annotate": "Tags", "filter": "Filter"}  # buttons where there is room for them
+WIDE_ACTIONS = {"export": "Export", "annotate": "Tags", "filter": "Filter"}  # buttons where there is room for them
 TRASH_ACTIONS = {"restore": "Restore", "remove": "Delete permanently", "empty": "Empty trash", "trash": "Back"}
 
 KEYS: list[BindingType] = [
@@ -38,6 +39,7 @@ KEYS: list[BindingType] = [
             id="runs.sort"),
     Binding("S", "sort_reverse", "Reverse", show=False, tooltip="Sort the other way round", id="runs.sort_reverse"),
     Binding("a", "act('annotate')", "Tags", show=False, tooltip=HELP["annotate"], id="runs.annotate"),
+    Binding("E", "export", "Export", tooltip=HELP["export"], id="runs.export"),
     Binding("g", "act('generate')", "Generate", tooltip=HELP["generate"], id="runs.generate"),
     Binding("r", "act('resume')", "Resume", show=False, tooltip=HELP["resume"], id="runs.resume"),
     Binding("n", "act('rename')", "Rename", show=False, tooltip=HELP["rename"], id="runs.rename"),

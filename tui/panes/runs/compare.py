@@ -19,6 +19,7 @@ from core.errors import UserError
 from core.runs.quantities import AXES
 from core.units import counted
 from tui.charts.explorer import Explorer, explorer_keys
+from tui.dialogs.export import ask_to_export, exportable_runs
 from tui.dialogs.name import NameDialog
 from tui.panes.runs.compare_chart import QUANTITIES, RunsChart
 from tui.panes.runs.compare_runs import ComparedRuns, View, What
@@ -40,10 +41,12 @@ COMPARE_KEYS: list[BindingType] = [
     Binding("o", "smooth", "Smooth", tooltip="Compare: smooth the curves, or smooth them more", id="compare.smooth"),
     Binding("p", "pin", "Pin", tooltip="Compare: draw the next run over the others; a click on its line does so, too",
             id="compare.pin"),
-    Binding("t", "target", "Time to", tooltip="Compare: choose the perplexity that the table has the time to",
+    Binding("t", "target", "Time", tooltip="Compare: choose the perplexity that the table has the time to",
             id="compare.target"),
     Binding("s", "samples", "Samples", tooltip="Compare: all runs write, with one prefix and one seed",
             id="compare.samples"),
+    Binding("E", "export", "Export", tooltip="Compare: export this chart as a picture, or the runs in other formats",
+            id="compare.export"),
     Binding("pageup", "scroll_figures(-1)", "Table up", show=False, tooltip="Compare: scroll the table up",
             id="compare.up"),
     Binding("pagedown", "scroll_figures(1)", "Table down", show=False, tooltip="Compare: scroll the table down",
@@ -208,6 +211,13 @@ class Compare(Vertical, can_focus=True):
         self._prefix = prefix
         self._show_samples(True)
         self.query_one(RunsSamples).write(self.chart.shown.lines, prefix, random.randrange(10**6))
+
+    @work
+    async def action_export(self) -> None:
+        what = self.what
+        chart = [f"--metric={what.metric}", f"--axis={what.axis}", f"--smoothing={what.smoothing}"]
+        chart.append(f"--scale={'log' if self.chart.log_y else 'linear'}")
+        await ask_to_export(self, exportable_runs(self.paths, chart))
 
     def _show_samples(self, shown: bool) -> None:
         samples = self.query_one(RunsSamples)

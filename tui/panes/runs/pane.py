@@ -16,6 +16,7 @@ from textual.worker import Worker
 from core.errors import RunError
 from core.runs.trash import DAYS_KEPT, DeletedRun, deleted_runs, trash_folder
 from core.units import bytes_text, counted
+from tui.dialogs.export import ask_to_export, exportable_runs
 from tui.messages import RunChosen, RunRenamed, RunsChanged
 from tui.panes.runs.actions import KEYS, LIST_ACTIONS, PURPOSES, TRASH_ACTIONS, WIDE_ACTIONS, action_button, refusal
 from tui.panes.runs.acts import Acts
@@ -283,6 +284,12 @@ class RunsPane(Vertical):
             self._show_title()
             self.refresh_bindings()
 
+    @property
+    def _chosen(self) -> tuple[Path, ...]:
+        """The marked runs, or else the one under the cursor."""
+        selected = self.table.selected
+        return self.marked or ((selected.path,) if selected is not None else ())
+
     # ------------------------------------------------------------------ comparing
 
     @property
@@ -292,9 +299,7 @@ class RunsPane(Vertical):
 
     def action_compare(self) -> None:
         """Compare the marked runs, or show the one under the cursor alike."""
-        selected = self.table.selected
-        paths = self.marked or ((selected.path,) if selected is not None else ())
-        if paths:
+        if paths := self._chosen:
             self.add_class("-comparing")
             self.query_one(Compare).paths = paths
             self.focus()
@@ -308,6 +313,12 @@ class RunsPane(Vertical):
 
     # ------------------------------------------------------------------ what can be done
 
+    @work
+    async def action_export(self) -> None:
+        """Export the marked runs, or the one under the cursor."""
+        if paths := self._chosen:
+            await ask_to_export(self, exportable_runs(paths))
+
     @on(RunTable.Opened)
     def _opened(self) -> None:
         if not self._in_trash:
@@ -317,7 +328,7 @@ class RunsPane(Vertical):
     def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
         action = (event.button.id or "").split("-")[-1]
-        plain = {"trash": self.action_trash, "filter": self.action_filter}
+        plain = {"trash": self.action_trash, "filter": self.action_filter, "export": self.action_export}
         plain[action]() if action in plain else self.action_act(action)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -326,7 +337,7 @@ class RunsPane(Vertical):
             return False
         if action == "back":
             return self._in_trash or self.filter_line.display or bool(self.marked)
-        if action in ("filter", "sort", "sort_reverse", "mark", "mark_all", "compare"):
+        if action in ("filter", "sort", "sort_reverse", "mark", "mark_all", "compare", "export"):
             return not self._in_trash
         if action == "act":
             if self._in_trash:

@@ -33,6 +33,11 @@ def is_log(figure: str) -> bool:
     return known is not None and known.is_log
 
 
+def metrics_of(figure: str) -> list[str]:
+    """The columns of the journal that a figure shows; none for the perplexities, which a picture shows by default."""
+    return {PERPLEXITY: [], NATS: ["loss", "validation_loss"], BITS: ["bits", "validation_bits"]}.get(figure, [figure])
+
+
 def show_figure(chart: CurveChart, run: WatchedRun, figure: str) -> None:
     """Have a chart show a figure of a run; perplexities with what they are compared with."""
     chart.end = float(run.num_epochs) if run.num_epochs and not run.is_fitting else None

@@ -30,6 +30,8 @@ KEYS: list[BindingType] = [
             id="train.about"),
     Binding("p", "save_preset", "Preset", tooltip="Save the settings as a preset of your own, or delete it", show=False,
             id="train.preset"),
+    Binding("E", "export", "Export", tooltip="Export the run: its curves as a picture, a table or TensorBoard's files, "
+            "its weights", show=False, id="train.export"),
     Binding("m", "figure", "Figure", tooltip="Chart: the next figure: perplexity, loss, gradient norm, learning rate, "
             "tokens/s, …", show=False, id="train.figure"),
     Binding("o", "smooth", "Smooth", tooltip="Chart: smooth the curve, or smooth it more", show=False,

@@ -14,9 +14,11 @@ from core.errors import UserError
 from core.runs.store import check_name
 from core.settings.presets import offered_presets
 from core.settings.run_config import RunConfig
+from tui.dialogs.export import ask_to_export, exportable_runs
 from tui.dialogs.name import NameDialog
 from tui.engines.watched_run import WatchedRun
 from tui.messages import DeviceChosen
+from tui.panes.train.curves import metrics_of
 from tui.panes.train.plan import Plan, pending_words, plan_of
 from tui.panes.train.run_view import RunView
 from tui.panes.train.settings_form import SettingsForm
@@ -121,3 +123,14 @@ class TrainParts(Horizontal):
 
     def action_smooth(self) -> None:
         self.view.next_smoothing()
+
+    @work
+    async def action_export(self) -> None:
+        """Export the run on screen; a picture shows the figure that the chart shows."""
+        if self.run is None:
+            self.notify("There is no run to export: ctrl+t trains one.", severity="warning", markup=False)
+            return
+        view = self.view
+        chart = [f"--metric={name}" for name in metrics_of(view.figure)]
+        chart += [f"--scale={'log' if view.log_scale else 'linear'}", f"--smoothing={view.smoothing}"]
+        await ask_to_export(self, exportable_runs([self.run.path], chart))

@@ -22,12 +22,12 @@ from tui.commands import described
 from tui.corpora import statistics
 from tui.corpora.statistics import head, matches
 from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.path_input import PathInput
 from tui.messages import CorpusChosen, TextsChanged
 from tui.panes.data import pane as data_module
 from tui.panes.data.batch_examples import batch_lines
 from tui.panes.data.corpus_facts import counts, one_hot_lesson
 from tui.panes.data.pane import DataPane
-from tui.panes.data.path_input import PathInput
 from tui.panes.data.text_list import TextList
 from tui.text.cells import cell_len, distinct_labels
 

@@ -43,7 +43,7 @@ class _PathLine(PlainInput):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete", tooltip="Complete the path", id="path.complete"),
         Binding("down", "list", "Matches", show=False),
-        Binding("enter", "submit", "Show it", tooltip="Show this file", id="path.enter"),
+        Binding("enter", "submit", "Show it", tooltip="Take this path", id="path.enter"),
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -85,13 +85,21 @@ class PathInput(Vertical):
         path: str
         picked: bool = False
 
-    def __init__(self, id: str | None = None) -> None:
+    def __init__(
+        self, placeholder: str, tooltip: str = "", *, path: str = "", recent: bool = False, id: str | None = None
+    ) -> None:
+        """``recent``: the files that were opened before are offered until something is typed."""
         super().__init__(id=id)
-        self.tooltip = "The path of a text file of your own: tab completes it, enter shows the file"
+        self.tooltip = tooltip or None
+        self._placeholder = placeholder
+        self._path = path
+        self._has_recent = recent
         self._matches: list[str] = []
 
     def compose(self) -> ComposeResult:
-        yield _PathLine(placeholder="path of a text file", compact=True, suggester=PathSuggester(), id="path-line")
+        yield _PathLine(
+            self._path, placeholder=self._placeholder, compact=True, suggester=PathSuggester(), id="path-line"
+        )
         yield _Matches(id="path-matches", compact=True, markup=False)
 
     def on_mount(self) -> None:
@@ -100,6 +108,13 @@ class PathInput(Vertical):
     @property
     def value(self) -> str:
         return self._line.value.strip()
+
+    def propose(self, path: str) -> None:
+        """Put a path on the line, and offer no matches of it."""
+        with self._line.prevent(Input.Changed):
+            self._line.value = path
+        self._line.cursor_position = len(path)
+        self._list.display = False
 
     @property
     def completion(self) -> str:
@@ -174,7 +189,7 @@ class PathInput(Vertical):
 
     def on_descendant_focus(self) -> None:
         """Offer the recent files before anything is typed."""
-        if not self._line.value and self._line.has_focus:
+        if self._has_recent and not self._line.value and self._line.has_focus:
             self._look_up("")
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
@@ -187,7 +202,7 @@ class PathInput(Vertical):
 
     @work(exclusive=True, group="path")
     async def _look_up(self, typed: str) -> None:
-        recent = list(host(self).remembered.files)
+        recent = list(host(self).remembered.files) if self._has_recent else []
         self._matches = await asyncio.to_thread(matches, typed, SHOWN) if typed else recent
         if not is_alive(self):
             return

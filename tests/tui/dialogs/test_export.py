@@ -1,0 +1,141 @@
+"""The dialog that exports: formats, places, what is in the way, and where the result is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Button, Input
+
+from core.errors import UserError
+from tests.tui.pane_harness import PaneApp, make_run
+from tests.tui.waiting import until
+from tui.dialogs import export as dialog_module
+from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.export import FORMATS, Exportable, ExportDialog, Exported, exportable_runs
+from tui.panes.runs.compare import Compare
+from tui.panes.runs.compare_chart import RunsChart
+from tui.panes.runs.pane import RunsPane
+from tui.services import READ_ONLY
+
+
+@pytest.fixture
+def saves(tmp_path: Path) -> Path:
+    for number, name in enumerate(("月亮忘记了", "two")):
+        make_run(tmp_path / "saves", name, held_out=number == 0, created=f"2026-01-0{3 - number}T03:04:05+00:00")
+    return tmp_path / "saves"
+
+
+class RunsApp(PaneApp):
+    def __init__(self, saves: Path, out: Path) -> None:
+        super().__init__(RunsPane(), saves)
+        self.remember(export_folder=str(out))
+
+    @property
+    def dialog(self) -> ExportDialog:
+        assert isinstance(self.screen, ExportDialog)
+        return self.screen
+
+    @property
+    def line(self) -> Input:
+        return self.dialog.query_one("#path-line", Input)
+
+    @property
+    def problem(self) -> str:
+        return str(self.dialog.query_one("#export-error").content)  # type: ignore[attr-defined]
+
+
+async def opened(pilot: Any, app: RunsApp, *keys: str) -> None:
+    await until(pilot, lambda: len(app.pane.table.runs) == 2)  # type: ignore[attr-defined]
+    await pilot.press(*keys, "E")
+    await until(pilot, lambda: isinstance(app.screen, ExportDialog) and app.line.value)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_a_run_is_exported_replaced_and_refused(saves: Path, tmp_path: Path, size: tuple[int, int]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    app = RunsApp(saves, out)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        assert app.line.value.endswith("/out/月亮忘记了.png")
+        await pilot.press("right", "right")
+        await until(pilot, lambda: app.line.value.endswith("/out/月亮忘记了.csv"))
+        await pilot.press("enter")
+        await until(pilot, lambda: any("月亮忘记了.csv, " in notice for notice in app.notices))
+        table = out / "月亮忘记了.csv"
+        assert table.read_text("utf-8").startswith("run,epoch") and not list(out.glob(".*"))
+        if size != (80, 24):
+            return
+        table.write_text("mine", encoding="utf-8")
+        await opened(pilot, app)
+        await pilot.press("right", "right", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        await pilot.press("enter")  # the safe answer has the focus
+        await until(pilot, lambda: not app.dialog.query_one("#yes", Button).disabled)
+        assert table.read_text("utf-8") == "mine"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        await pilot.press("left", "enter")
+        await until(pilot, lambda: len(app.notices) == 2)
+        assert table.read_text("utf-8").startswith("run,epoch")
+        await opened(pilot, app)
+        app.line.value = f"{out}/nowhere/x.csv"
+        app.dialog.query_one("#export-formats").value = "csv"  # type: ignore[attr-defined]
+        app.line.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "make it first" in app.problem)
+        assert app.line.value == f"{out}/nowhere/x.csv", "what was typed is kept"
+
+
+async def test_a_chart_is_exported_as_it_stands(saves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Sequence[str]] = []
+
+    @contextlib.asynccontextmanager
+    async def refuse(arguments: list[str]) -> AsyncIterator[Any]:
+        asked.append(arguments)
+        raise UserError("a picture needs matplotlib, which is not installed")
+        yield
+
+    monkeypatch.setattr(dialog_module, "core_process", refuse)
+    app = RunsApp(saves, tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: len(app.pane.table.runs) == 2)  # type: ignore[attr-defined]
+        await pilot.press("asterisk", "c")
+        chart = app.query_one(RunsChart)
+        await until(pilot, lambda: len(chart.shown.lines) == 2 and app.query_one(Compare).has_focus)
+        await pilot.press("x", "l", "o", "E")
+        await until(pilot, lambda: isinstance(app.screen, ExportDialog) and app.line.value)
+        assert app.dialog.query_one("#export-formats").options == tuple(FORMATS)[:-2], "weights are of one run"  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: "matplotlib" in app.problem)
+        assert {"--metric=perplexity", "--axis=step", "--scale=linear", "--smoothing=0.6", "--to=png"} <= set(asked[0])
+        names = asked[0][asked[0].index("--") + 1 :]
+        assert [Path(name).name for name in names] == ["月亮忘记了", "two"]
+
+
+async def test_a_written_text_goes_to_a_file_and_read_only_exports_nothing(saves: Path, tmp_path: Path) -> None:
+    what = Exportable("Export", "song", (saves / "two",), ("text", "torch"), text="分开\n")
+    app = RunsApp(saves, tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        results: list[Exported | None] = []
+        app.push_screen(ExportDialog(what, str(tmp_path)), results.append)
+        await until(pilot, lambda: isinstance(app.screen, ExportDialog) and app.line.value)
+        await pilot.press("enter")
+        await until(pilot, lambda: results)
+        assert results[0] is not None and "song.txt" in results[0].words and results[0].folder == tmp_path
+        assert (tmp_path / "song.txt").read_text("utf-8") == "分开\n"
+        type(app).read_only = True
+        try:
+            await pilot.press("E")
+            await until(pilot, lambda: READ_ONLY in app.notices)
+        finally:
+            type(app).read_only = False
+
+
+def test_the_weights_of_several_runs_are_not_offered() -> None:
+    assert exportable_runs([Path("a")]).offered == tuple(FORMATS)
+    assert not {"torch", "onnx"} & set(exportable_runs([Path("a"), Path("b")]).offered)

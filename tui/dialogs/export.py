@@ -1,0 +1,239 @@
+"""The dialog that exports: it asks for a format and a place, and stays open until the file is written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from core.errors import UserError
+from core.export.destination import REPLACEABLE, write_file
+from core.units import bytes_text, counted
+from tui.dialogs.checked import CheckedDialog
+from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.path_input import PathInput
+from tui.forms.choice import Choice
+from tui.processes import core_process, sentence_of
+from tui.services import READ_ONLY, host, is_alive
+from tui.text.safe import shown_text
+
+FORMATS = {
+    "png": "a picture of the curves, for pages and slides",
+    "svg": "a picture of the curves that stays sharp at any size",
+    "csv": "a table for pandas, R and spreadsheets: a row an epoch, every figure",
+    "tensorboard": "a folder of event files, which TensorBoard reads",
+    "text": "the samples that were written while training",
+    "torch": "the weights for plain torch.nn, and a script that loads them",
+    "onnx": "the model for onnxruntime, and a script that writes with it",
+}
+"""The formats of ``python -m core export``."""
+_ENDINGS = {"text": ".txt", "torch": ".safetensors", "tensorboard": "-logs"}
+_OF_ONE_RUN = ("torch", "onnx")
+_CHARTS = ("png", "svg")
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """What can be exported.
+
+    Attributes:
+        title: what it is, for the title of the dialog.
+        name: the name of the file that is proposed, without its ending.
+        sources: the folders of runs; for a chart also files that other programs wrote.
+        formats: of ``FORMATS``; those of one run are left out where there are several.
+        chart: the flags of ``python -m core export`` that draw the chart as it is on the screen.
+        text: what ``text`` exports in place of the samples of the runs.
+    """
+
+    title: str
+    name: str
+    sources: tuple[Path, ...]
+    formats: tuple[str, ...] = tuple(FORMATS)
+    chart: tuple[str, ...] = ()
+    text: str = ""
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The formats that are possible."""
+        return tuple(form for form in self.formats if len(self.sources) == 1 or form not in _OF_ONE_RUN)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export that is written: in which ``folder``, and a sentence that says where."""
+
+    words: str
+    folder: Path
+
+
+def exportable_runs(paths: Sequence[Path], chart: Sequence[str] = ()) -> Exportable:
+    """The runs at ``paths``; ``chart``: see ``Exportable``."""
+    (title, name) = (paths[0].name, paths[0].name) if len(paths) == 1 else (counted(len(paths), "run"), "runs")
+    return Exportable(f"Export {title}", name, tuple(paths), chart=tuple(chart))
+
+
+async def ask_to_export(widget: Widget, what: Exportable) -> None:
+    """Ask how and where to export, do it, and say where the result is."""
+    if host(widget).read_only:
+        widget.notify(READ_ONLY, severity="error", markup=False)
+        return
+    done = await widget.app.push_screen_wait(ExportDialog(what, host(widget).remembered.export_folder))
+    if done is not None and is_alive(widget):
+        host(widget).remember(export_folder=str(done.folder))
+        widget.notify(shown_text(done.words), title="Exported", timeout=10, markup=False)
+
+
+class _Formats(Choice):
+    """The choice of a format: enter exports."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.finish", "Export", show=False)]
+
+
+class ExportDialog(CheckedDialog[Exported]):
+    """The result is None if the dialog was cancelled. ``folder``: of the last export; empty for the working folder."""
+
+    AUTO_FOCUS = "_Formats"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
+        Binding("up", "app.focus_previous", "Up", show=False),
+        Binding("down", "app.focus_next", "Down", show=False),
+    ]
+
+    def __init__(self, what: Exportable, folder: str = "") -> None:
+        super().__init__("Export", error_id="export-error")
+        self._what = what
+        self._folder = folder or os.getcwd()
+        self._formats = _Formats(what.offered, id="export-formats")
+        self._meaning = Static("", classes="quiet", markup=False)
+        self._place = PathInput("the file to write", id="export-place")
+        self._proposed = ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog", id="export") as dialog:
+            dialog.border_title = Content(shown_text(self._what.title))
+            yield self._formats
+            yield self._meaning
+            yield self._place
+            yield self._error
+            with Horizontal(classes="buttons dialog-buttons"):
+                yield self._yes
+                yield self._no
+            keys = "← → format   ↑ ↓ field   tab completes a path   enter export   esc cancel"
+            yield Static(keys, classes="dialog-keys", markup=False)
+
+    def on_mount(self) -> None:
+        self._format_changed()
+
+    @on(Choice.Changed)
+    def _format_changed(self) -> None:
+        """Explain the format, and give the proposed path its ending; a path that was typed stays."""
+        form = self._formats.value
+        self._explain()
+        self.show_problem("")
+        if self._place.value == self._proposed:
+            self._proposed = self._proposal(form)
+            self._place.propose(self._proposed)
+
+    def _explain(self) -> None:
+        form = self._formats.value
+        self._meaning.update("what was written here" if form == "text" and self._what.text else FORMATS[form])
+
+    def _proposal(self, form: str) -> str:
+        folder, home = self._folder, os.path.expanduser("~")
+        shown = f"~{folder.removeprefix(home)}" if f"{folder}/".startswith(f"{home}/") else folder
+        name = self._what.name if self._what.name.isprintable() else "run"
+        return f"{shown.rstrip('/')}/{name}{_ENDINGS.get(form, f'.{form}')}"
+
+    @on(PathInput.Submitted)
+    def _path_submitted(self, event: PathInput.Submitted) -> None:
+        event.stop()
+        if not event.picked:
+            self.finish()
+
+    def finish(self) -> None:
+        self._export()
+
+    def action_finish(self) -> None:
+        self.finish()
+
+    @work(exclusive=True)
+    async def _export(self) -> None:
+        if not self._place.value:
+            self.show_problem("say where: the path of a file")
+            return
+        form, path = self._formats.value, Path(os.path.expanduser(self._place.value)).absolute()
+        try:
+            result = await self._exported(form, path)
+        except UserError as error:
+            if is_alive(self):
+                self._explain()
+                self.show_problem(str(error))
+                self._yes.disabled = False  # the same again may succeed
+        else:
+            if result and is_alive(self):
+                self.dismiss(Exported(result, path.parent))
+
+    async def _exported(self, form: str, path: Path) -> str:
+        """Export, and ask first where a file would be replaced. Returns an empty text if nothing was done."""
+        try:
+            return await self._write(form, path)
+        except UserError as error:
+            if not str(error).endswith(REPLACEABLE):
+                raise
+            body = str(error).removesuffix(f": {REPLACEABLE}")
+        sure = ConfirmDialog("Replace it?", Content(shown_text(f"{body}.")), "Replace", danger=True)
+        if not await self.app.push_screen_wait(sure):
+            self._explain()
+            self._yes.disabled = False
+            return ""
+        return await self._write(form, path, replace=True)
+
+    async def _write(self, form: str, path: Path, replace: bool = False) -> str:
+        """Write the file, and say where. Raises UserError."""
+        self.show_problem("")
+        self._yes.disabled = True
+        self._meaning.update(f"writing {shown_text(path.name)} …")
+        if form == "text" and self._what.text:
+            data = self._what.text.encode("utf-8", "backslashreplace")
+            await asyncio.to_thread(lambda: write_file(path, data, replace=replace))
+            return f"{path}, {bytes_text(len(data))}"
+        arguments = ["export", "--json", f"--to={form}", f"--out={path}", f"--saves={self._what.sources[0].parent}"]
+        arguments += ["--force"] if replace else []
+        arguments += [*self._what.chart] if form in _CHARTS else []
+        async with core_process([*arguments, "--", *map(str, self._what.sources)]) as process:
+            out, words = await process.communicate()
+        if process.returncode != 0:
+            raise UserError(sentence_of(words.decode("utf-8", "replace"), "the export ended without a reason"))
+        reports = [json.loads(line) for line in out.splitlines()]
+        script = "".join(report.get("script", "") for report in reports)
+        where = await _beside(path, script, replace) if script else _places(path, reports)
+        remarks = words.decode("utf-8", "replace").strip().splitlines()
+        return "\n".join((where, *remarks))
+
+
+def _places(path: Path, reports: Sequence[dict[str, object]]) -> str:
+    size = bytes_text(sum(int(str(report["bytes"])) for report in reports))
+    return f"{counted(len(reports), 'event file')} in {path}, {size}" if len(reports) > 1 else \
+        f"{reports[0]['path']}, {size}"  # fmt: skip
+
+
+async def _beside(path: Path, script: str, replace: bool) -> str:
+    """Write the script that uses the weights beside them. The weights are there already: it does not raise."""
+    place = path.with_suffix(".py")
+    try:
+        await asyncio.to_thread(lambda: write_file(place, script.encode(), replace=replace))
+    except UserError as error:
+        return f"{path}; without its script: {error}"
+    return f"{path}, and {place.name}, which uses it"
