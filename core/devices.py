@@ -14,6 +14,7 @@ import torch
 from core.device import Device
 from core.errors import ConfigError
 from core.models.recurrence.triton import plan
+from core.process import cores
 from core.settings.run_config import RunConfig
 from core.units import counted
 
@@ -143,16 +144,6 @@ def memory_used(device: torch.device) -> tuple[int | None, int | None]:
     if device.type == "cuda":
         return _nvml_memory(device.index or 0)
     return main_memory() if device.type == "cpu" else (None, None)
-
-
-def cores() -> int:
-    """The CPU cores that this process may use; in a container at most its quota."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            return max(1, min(allowed, round(int(quota) / int(period))))
-    return allowed
 
 
 def _cuda_device(index: int) -> Device:

@@ -1,4 +1,4 @@
-"""This process: its locale, its limits, its garbage collector and its memory."""
+"""This process: its locale, its limits, its garbage collector, its memory, and the programs that it starts."""
 
 from __future__ import annotations
 
@@ -82,3 +82,19 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def cores() -> int:
+    """The CPU cores that this process may use; in a container at most its quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            return max(1, min(allowed, round(int(quota) / int(period))))
+    return allowed
+
+
+def program_environment() -> dict[str, str]:
+    """The environment of a ``python -m core`` that this process starts: it finds this package from any folder."""
+    here = str(Path(__file__).resolve().parents[1])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.devices import cores, devices
+from core.devices import devices
 from core.models.products import RightFactor, product
+from core.process import cores
 
 
 @dataclass(frozen=True)

@@ -34,18 +34,9 @@ def parser() -> argparse.ArgumentParser:
     stats = command("stats", "stats.stats", "statistics of a text: vocabulary, n-grams, one-hot shapes, batches")
     _add_text_flags(stats)
     train = command("train", "train.train", "train a new run")
-    train.add_argument("--preset", metavar="P", help="a named configuration: python -m core presets lists them")
-    train.add_argument("--corpus", metavar="NAME|PATH", help="a bundled or downloaded text, or a file")
-    train.add_argument("--epochs", metavar="N", help="passes over the text")
-    words = (
-        "time budget in place of --epochs: epochs and schedule are fitted to it once the pace is measured. Counts from "
-        "the start of the command, compilation included; not while the run is paused or closed. A run that is killed "
-        "before the fit is fitted to the rest when it is resumed; after it, the fit is kept"
-    )
-    train.add_argument("--minutes", metavar="M", help=words)
-    train.add_argument("--seed", metavar="N", help="seed of the random numbers")
-    train.add_argument("--device", metavar="D", help="auto, cuda, cuda:1, mps or cpu")
+    _add_run_flags(train)
     train.add_argument("--name", metavar="RUN", help="name of the run; by default made from the name of the text")
+    train.add_argument("--tag", action="append", default=[], metavar="TAG", help="a tag of the run; may be repeated")
     resume = command("resume", "train.resume", "continue a run exactly from its last checkpoint")
     resume.add_argument("run", metavar="RUN")
     resume.add_argument("--epochs", metavar="N", help="total number of epochs to train to")
@@ -58,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     _add_generation_flags(generate)
     runs = command("runs", "runs.list_all", "list the saved runs; rename, copy, delete and restore them")
     _add_runs_commands(runs)
+    sweep = command("sweep", "sweep.sweep", "train many runs that differ in settings: a grid, or a search by Optuna")
+    _add_run_flags(sweep)
+    _add_sweep_flags(sweep)
     inspect = command("inspect", "inspect.inspect", "look inside a run: a step, gradients, units, saliency, tokens")
     inspect.add_argument("run", metavar="RUN")
     _add_inspection_flags(inspect)
@@ -78,17 +72,51 @@ def parser() -> argparse.ArgumentParser:
     top.set_defaults(computes=False)
     for made in (train, resume, generate, inspect, bench, lab, engine):
         made.set_defaults(computes=True)
-    for made in (train, lab):
+    for made in (train, sweep, lab):
         made.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; may be repeated"
         )
-    for made in (stats, train, download):
+    for made in (stats, train, sweep, download):
         made.add_argument("--data", type=Path, metavar="DIR", help="folder of the bundled and downloaded texts")
-    for made in (train, resume, generate, runs, inspect, export, engine):
+    for made in (train, resume, sweep, generate, runs, inspect, export, engine):
         made.add_argument("--saves", type=Path, default=SAVES, metavar="DIR", help="folder of the runs")
-    for made in (stats, train, resume, generate, runs, inspect, export, presets, bench, lab, download):
+    for made in (stats, train, resume, sweep, generate, runs, inspect, export, presets, bench, lab, download):
         made.add_argument("--json", action="store_true", help="one JSON object a line")
     return top
+
+
+def _add_run_flags(made: argparse.ArgumentParser) -> None:
+    """What a new run is made of, besides ``--set``."""
+    made.add_argument("--preset", metavar="P", help="a named configuration: python -m core presets lists them")
+    made.add_argument("--corpus", metavar="NAME|PATH", help="a bundled or downloaded text, or a file")
+    made.add_argument("--epochs", metavar="N", help="passes over the text")
+    words = (
+        "time budget in place of --epochs: epochs and schedule are fitted to it once the pace is measured. Counts from "
+        "the start of the command, compilation included; not while the run is paused or closed. A run that is killed "
+        "before the fit is fitted to the rest when it is resumed; after it, the fit is kept"
+    )
+    made.add_argument("--minutes", metavar="M", help=words)
+    made.add_argument("--seed", metavar="N", help="seed of the random numbers")
+    made.add_argument("--device", metavar="D", help="auto, cuda, cuda:1, mps or cpu")
+
+
+def _add_sweep_flags(sweep: argparse.ArgumentParser) -> None:
+    words = "name of the sweep, and tag of its runs; with no other flags, the sweep of this name is continued"
+    sweep.add_argument("name", nargs="?", metavar="NAME", help=words)
+    words = "a setting and its values: cell=rnn,gru,lstm or learning_rate=0.1..100, :log after it; may be repeated"
+    sweep.add_argument("--vary", action="append", default=[], metavar="KEY=VALUES", help=words)
+    sweep.add_argument("--grid", action="store_true", help="train every combination of the values, 2 to 16 runs")
+    sweep.add_argument("--trials", type=int, metavar="N", help="search: N runs, whose values Optuna chooses")
+    words = "a grid that comes ready: sampling (sequential or random, state carried or reset), backend"
+    sweep.add_argument("--question", metavar="Q", help=words)
+    words = "runs side by side; the cores are divided among them, and GPUs are used in turn"
+    sweep.add_argument("--jobs", type=int, default=1, metavar="J", help=words)
+    words = "search: which runs are ended early: median (by default), hyperband or none"
+    sweep.add_argument("--pruner", choices=("median", "hyperband", "none"), help=words)
+    words = "search: the database of the trials, as SQLAlchemy names it, for several machines; by default a file"
+    sweep.add_argument("--storage", metavar="URL", help=words)
+    sweep.add_argument("--show", action="store_true", help="train nothing: print the table, the best run first")
+    sweep.add_argument("--stop", action="store_true", help="ask the processes that work on the sweep to save and stop")
 
 
 def _add_inspection_flags(inspect: argparse.ArgumentParser) -> None:

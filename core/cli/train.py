@@ -15,6 +15,7 @@ from core.cli.printing import fail
 from core.errors import ConfigError
 from core.output import tolerate
 from core.process import resume_collection
+from core.runs.annotation import check_tags
 from core.settings.own_presets import preset_named
 from core.settings.run_config import RunConfig, live_setting, setting
 from core.settings.setting import key_values
@@ -26,7 +27,24 @@ if TYPE_CHECKING:
 def train(options: argparse.Namespace) -> int:
     """Train a new run."""
     began = time.monotonic()  # before the imports: they count into a time budget
-    config = preset_named(options.preset).config if options.preset else RunConfig()
+    config = config_of(options)
+    check_tags(options.tag)
+
+    from core.engine.protocol import runtime_folder
+
+    runtime_folder()  # an engine that could not start is refused before the run exists
+
+    from core.engine.session import Session
+
+    return _train(
+        Session.create(config, options.saves, options.name, options.data, began=began, tags=options.tag), options.json
+    )
+
+
+def config_of(options: argparse.Namespace, preset: str | None = None) -> RunConfig:
+    """The settings that the flags of ``train`` and ``sweep`` name; ``preset`` is used if none is named."""
+    preset = options.preset or preset
+    config = preset_named(preset).config if preset else RunConfig()
     texts = {
         "corpus": options.corpus, "num_epochs": options.epochs, "minutes": options.minutes, "seed": options.seed,
         "device": options.device,
@@ -38,15 +56,7 @@ def train(options: argparse.Namespace) -> int:
         raise ConfigError("--epochs and --minutes exclude each other: the epochs are fitted to the minutes")
     if "num_epochs" in chosen:
         chosen["minutes"] = "0"  # in place of a preset's budget
-    config = config.with_texts(chosen | key_values(options.set, "num_hiddens=512"))
-
-    from core.engine.protocol import runtime_folder
-
-    runtime_folder()  # an engine that could not start is refused before the run exists
-
-    from core.engine.session import Session
-
-    return _train(Session.create(config, options.saves, options.name, options.data, began=began), options.json)
+    return config.with_texts(chosen | key_values(options.set, "num_hiddens=512"))
 
 
 def resume(options: argparse.Namespace) -> int:

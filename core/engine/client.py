@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from core.engine.protocol import LAST_EVENTS, decoded, encoded
 from core.engine.requests import EventT, JobRequest, Request
 from core.errors import EngineError, UserError
 from core.files import open_to_read
+from core.process import program_environment
 from core.record import MALFORMED
 
 Broadcast = Callable[[dict[str, Any]], None]
@@ -222,11 +222,5 @@ def _process(*arguments: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": _import_path()},
+        env=program_environment(),
     )
-
-
-def _import_path() -> str:
-    """PYTHONPATH with the folder of this package first, so that the engine starts from any working folder."""
-    here = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.engine.preview import Preview, preview_after
 from core.errors import RunError, UserError
 from core.events import EpochFinished, Event, Note, RunResumed, State, StateChanged
 from core.models.language_model import LanguageModel
+from core.runs.annotation import annotated
 from core.runs.atomic_write import Disk, remove_leftovers
 from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
@@ -92,6 +93,7 @@ class Session:
         data_dir: Path | None = None,
         disk: Disk | None = None,
         began: float | None = None,
+        tags: Sequence[str] = (),
     ) -> Session:
         """Create an untrained run; its time budget counts from ``began``. Raises UserError, and leaves no folder."""
         if name:
@@ -99,7 +101,7 @@ class Session:
         check_new_run(saves)
         corpus = corpus_of(config, data_dir)
         trainer = Trainer(config, corpus)
-        metadata = new_metadata(trainer)
+        metadata = annotated(new_metadata(trainer), tags, None)
         with run_in_making(saves, name or None, corpus.name) as folder:
             write_new_run(folder, metadata, corpus)
             session = cls(folder, metadata, disk)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from core.engine.client import EngineClient
+from core.runs.run import Run
+from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -25,3 +32,16 @@ def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str
         except BaseException:
             process.kill()
             raise
+
+
+def kill_training(run: Run) -> None:
+    """SIGKILL the process that has the run open, and wait until it is gone."""
+
+    async def process() -> int:
+        client = await EngineClient.attach(run.path)
+        found = client.process
+        await client.close()
+        return found
+
+    os.kill(asyncio.run(process()), signal.SIGKILL)
+    wait_for(lambda: not run.is_held(), "the training to be gone")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.devices import at_home, chosen_device, computing, cores, devices, memory_used, prepare
+from core.devices import at_home, chosen_device, computing, devices, memory_used, prepare
 from core.errors import ConfigError
+from core.process import cores
 from core.record import record_as_json
 from core.settings.run_config import RunConfig
 

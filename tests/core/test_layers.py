@@ -57,8 +57,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 # room of the compiled kernels asks for more: the owner and the mode too.
 OPENS = {
     "core/files.py", "core/devices.py", "core/benchmark/cases.py", "core/benchmark/opening.py", "core/engine/server.py",
-    "core/models/recurrence/cpu/build.py", "core/runs/held_folder.py", "core/runs/lock.py", "core/runs/store.py",
-    "tui/shell/terminal_exit.py",
+    "core/models/recurrence/cpu/build.py", "core/process.py", "core/runs/held_folder.py", "core/runs/lock.py",
+    "core/runs/store.py", "tui/shell/terminal_exit.py",
 }  # fmt: skip
 # Of what is open already, and of the null device, nothing is to be feared.
 OWN = re.compile(r"descriptor|os\.devnull")

@@ -1,0 +1,87 @@
+"""The runs of a sweep as a table, the best first: from the journals, while they train too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.events import State
+from core.runs.comparison import RunCurve, figures
+from core.runs.run import Run
+from core.runs.summary import run_summary
+from core.settings.setting import Value
+from core.sweep.folder import PRUNED, Outcome, SweepFolder
+from core.sweep.sweep import Sweep
+
+WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run of a sweep.
+
+    ``best`` is its lowest perplexity on the text that ``on`` names, at ``best_epoch``; None if there is none. ``state``
+    is one of ``core.events.State``, ``PRUNED`` or ``WAITING``; ``message`` is the reason of a failure.
+    """
+
+    run: str
+    values: Mapping[str, Value]
+    state: str
+    best: float | None = None
+    best_epoch: int | None = None
+    on: str = ""
+    epochs: int = 0
+    seconds: float = 0.0
+    message: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``sweep --json`` prints it."""
+        best = self.best if self.best is not None and math.isfinite(self.best) else None
+        return {**vars(self), "values": dict(self.values), "best": best, "seconds": round(self.seconds, 3)}
+
+
+class Results:
+    """The results of one sweep, which follow the journals; not thread-safe."""
+
+    def __init__(self, folder: SweepFolder) -> None:
+        self.folder = folder
+        self._curves: dict[str, RunCurve] = {}
+
+    def read(self, sweep: Sweep) -> list[Result]:
+        """All runs, the best first, those without a result last. Raises RunError for a damaged sweep."""
+        planned = {run.name: Outcome(run.values) for run in sweep.runs()} if sweep.is_grid else {}
+        names = list(dict.fromkeys((*planned, *self.folder.run_names())))
+        found = [self._result(name, self.folder.outcome(name), planned.get(name)) for name in names]
+        return sorted(found, key=lambda result: math.inf if result.best is None else result.best)
+
+    def _result(self, name: str, outcome: Outcome | None, planned: Outcome | None) -> Result:
+        run = Run(self.folder.saves / name)
+        known = outcome or planned or Outcome()
+        if not run.exists():
+            state = known.state if known.state in (State.FAILED, PRUNED) else WAITING
+            return Result(name, known.values, state, message=known.message)
+        curve = self._curves.setdefault(name, RunCurve(run.path))
+        while curve.read():
+            pass
+        shown, state = figures(curve), run_summary(run).state
+        if known.state == PRUNED and state == State.STOPPED:
+            state = PRUNED
+        return Result(
+            name,
+            known.values,
+            state,
+            shown.best,
+            shown.best_epoch,
+            shown.on,
+            shown.epochs,
+            shown.seconds,
+            known.message,
+        )
+
+
+def is_done(results: list[Result], sweep: Sweep) -> bool:
+    """Whether no run is left to train."""
+    ended = sum(result.state in (State.FINISHED, State.DIVERGED, State.FAILED, PRUNED) for result in results)
+    return ended >= (len(results) if sweep.is_grid else sweep.trials)
