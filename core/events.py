@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from core.record import MALFORMED, read_record, record_as_json
+from core.settings.fit import Fit
 
 # The largest loss, in nats, whose perplexity is a number: about 709.8.
 LARGEST_LOSS = math.log(sys.float_info.max)
@@ -133,10 +134,9 @@ class SettingChanged(Event):
 
 
 @dataclass(frozen=True)
-class BudgetFitted(Event):
+class BudgetFitted(Fit, Event):
     """Epochs and schedule were fitted to the time budget of ``minutes`` after ``elapsed`` seconds of it.
 
-    Training ends after ``last_batches`` of the ``num_batches`` of epoch ``num_epochs``; see ``core.settings.fit``.
     ``epoch`` counts the finished epochs and ``step`` the batches so far; ``seconds_per_batch`` is the measured pace.
     """
 
@@ -146,16 +146,6 @@ class BudgetFitted(Event):
     minutes: float
     elapsed: float
     seconds_per_batch: float
-    num_epochs: int
-    last_batches: int
-    num_batches: int
-    warmup_epochs: float
-    decay_epochs: float
-
-    @property
-    def end(self) -> float:
-        """The end in epochs, fractional."""
-        return self.num_epochs - 1 + self.last_batches / self.num_batches
 
     @property
     def num_steps(self) -> int:

@@ -37,7 +37,7 @@ EXAMPLES: tuple[Event, ...] = (
     StateChanged("training", 0),
     SettingChanged(3, "learning_rate", 0.5),
     SettingChanged(3, "num_epochs", 500),
-    BudgetFitted(3, 29, 3.0, 9.5, 0.04, 11, 5, 9, 0.3, 7.5),
+    BudgetFitted(11, 5, 9, 0.3, 7.5, 3, 29, 3.0, 9.5, 0.04),
     RunResumed(3, 4),
     Note("a remark"),
 )

@@ -91,7 +91,7 @@ def test_the_time_that_is_left_of_a_budget(tmp_path: Path) -> None:
     assert run.minutes == 3 and run.seconds_left is None
     words, _ = status_words(run, 200)
     assert "epoch 0 " in words and "fitting the epochs to 3 min" in words, "250 epochs mean nothing yet"
-    fit = BudgetFitted(0, 20, 3.0, 20.0, 0.1, 11, 50, 100, 0.3, 7.5)
+    fit = BudgetFitted(11, 50, 100, 0.3, 7.5, 0, 20, 3.0, 20.0, 0.1)
     run.apply([StepFinished(1, 20, 100, 20, 9.0, 2.2, 0.1, 7e4), fit])
     assert (run.num_epochs, run.seconds_left) == (11, 160.0)
     words, _ = status_words(run, 200)

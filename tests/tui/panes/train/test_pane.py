@@ -838,7 +838,7 @@ async def test_the_fit_of_a_budget_is_no_edit(playground: Make, fakes: FakeEngin
         await until(pilot, lambda: "epoch 5 " in status(app) and "fitting the epochs to 3 min" in status(app))
         run = train_pane(app).run
         assert run is not None
-        fit = BudgetFitted(5, 40, 3.0, 20.0, 0.1, 30, 4, 8, 0.0, 1.2)
+        fit = BudgetFitted(30, 4, 8, 0.0, 1.2, 5, 40, 3.0, 20.0, 0.1)
         app.news.publish(JournalGrew(run.path, (fit,)))
         await until(pilot, lambda: "5/30" in status(app) and "2:40 left of 3 min" in status(app))
         assert train_pane(app).form.texts["num_epochs"] == "30" and train_pane(app).plan == "watch"
