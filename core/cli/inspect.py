@@ -15,7 +15,20 @@ from core.process import resume_collection
 from core.runs.run import Run
 from core.runs.store import find_run
 
-FIELDS = ("view", "text", "at", "unit", "token", "layer", "reverse", "quantity", "feature", "vectors", "checkpoint")
+FIELDS = (
+    "view",
+    "text",
+    "at",
+    "places",
+    "unit",
+    "token",
+    "layer",
+    "reverse",
+    "quantity",
+    "feature",
+    "vectors",
+    "checkpoint",
+)
 
 
 def inspect(options: argparse.Namespace) -> int:

@@ -84,7 +84,11 @@ def _print_next(next_tokens: Sequence[tuple[str, float]]) -> None:
 
 
 def _print_gradients(view: answers.GradientsView) -> None:
-    print(f"gradient of the loss of {shown(view.target)} ({view.loss:.2f} nats) after position {view.at:,}")
+    if view.places:
+        between = f"between positions {view.places[0]:,} and {view.places[-1]:,}"
+        print(f"gradient of the loss, mean over {counted(len(view.places), 'place')} {between} ({view.loss:.2f} nats)")
+    else:
+        print(f"gradient of the loss of {shown(view.target)} ({view.loss:.2f} nats) after position {view.at:,}")
     if words := weights_words(view.checkpoint, view.epoch):
         print(words)
     print(f"with respect to H of layer {view.layer}, by steps before it, on a log scale:")
@@ -98,6 +102,8 @@ def _print_gradients(view: answers.GradientsView) -> None:
         rows.append(row)
     print_table(rows, right=frozenset({0, 1, 3}))
     print(gradient_sentence(view))
+    if view.factor is not None:
+        print(f"factor per step, over {counted(view.lags[-1], 'step')}: {view.factor:.3f}")
     if view.spectral_radius is not None:
         print(f"spectral radius of {view.matrix}: {view.spectral_radius:.3f}; num_steps: {view.num_steps}")
     if view.clipping is not None:
@@ -106,14 +112,15 @@ def _print_gradients(view: answers.GradientsView) -> None:
 
 
 def gradient_sentence(view: answers.GradientsView) -> str:
-    """What one sees from this token, with the run's own numbers."""
+    """What one sees from these tokens, with the run's own numbers."""
+    start = f"over {counted(len(view.places), 'place')}" if view.places else "from this token"
     if view.vanishes:
-        return "from this token, the gradient vanishes at once: nothing is left after one step"
+        return f"{start}, the gradient vanishes at once: nothing is left after one step"
     if view.factor is None:
         return "one step is too few to see how the gradient shrinks"
     if view.half_life is None:
-        return f"from this token, the gradient grows by {view.factor:.3f} a step: it explodes instead of vanishing"
-    words = f"from this token, the gradient halves every {view.half_life:.1f} steps (factor {view.factor:.3f})"
+        return f"{start}, the gradient grows by {view.factor:.3f} a step: it explodes instead of vanishing"
+    words = f"{start}, the gradient halves every {view.half_life:.1f} steps"
     if view.negligible_after is None:
         return f"{words}: 1 % or more is left after all {counted(view.lags[-1], 'step')} measured"
     return f"{words}: less than 1 % is left beyond {counted(view.negligible_after, 'step')}"

@@ -123,6 +123,8 @@ def _add_inspection_flags(inspect: argparse.ArgumentParser) -> None:
     inspect.add_argument("--view", required=True, choices=VIEWS)
     inspect.add_argument("--text", help="text to look at; by default a stretch of the run's held-out or training text")
     inspect.add_argument("--at", type=int, metavar="N", help="position of a token in the text, from 0")
+    words = "gradients: the mean over so many places of the text, in place of one"
+    inspect.add_argument("--places", type=int, metavar="N", help=words)
     inspect.add_argument("--unit", type=int, metavar="U", help="hidden unit, from 0, whose activations units shows")
     words = "tokens: whose neighbours; gradients and saliency: a predicted token in place of the text's own"
     inspect.add_argument("--token", metavar="X", help=words)

@@ -157,7 +157,7 @@ def _with_text_of(source: Source, options: InspectionOptions) -> InspectionOptio
     if source.own is None:
         raise UserError("the text of this run is missing or has changed: give a text to look at")
     text = own_text(source.own, source.vocabulary, source.config)
-    at = text.position(None, before_another=True) if options.at is None else options.at
+    at = text.position(None, before_another=True) if options.at is None and options.places is None else options.at
     return dataclasses.replace(options, text=LongText(text.text), at=at)
 
 

@@ -42,6 +42,7 @@ class TextView(InspectionAnswer):
         at: the position that the other views take if none is given.
         quantities: what ``units`` can show of this cell.
         layers, directions, hidden: of the model.
+        places: over how many ``gradients`` can take the mean in a few seconds; 0 if the text is too short for it.
     """
 
     kind: ClassVar[str] = "text"
@@ -57,6 +58,7 @@ class TextView(InspectionAnswer):
     layers: int
     directions: int
     hidden: int
+    places: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,14 +145,17 @@ class GradientsView(InspectionAnswer):
 
     Attributes:
         lags: 0, 1, 2, ...: steps before position ``at``, back to the beginning of the text or ``MOST_LAGS``.
+        places: the positions over which norms and loss are means; empty for the one at ``at``, otherwise ``at`` is the
+            last of them.
         norms: the Euclidean norm of dLoss/dH, H the hidden state so many steps before; Loss in nats.
         cell_norms: the same for the cell state C of an LSTM, counting its way through H of the same step; else null.
         factor: the geometric mean ratio of a norm to the one before it; null if there is none.
         spectral_radius: the largest absolute eigenvalue of ``matrix``: W_hh, of the LSTM W_hc.
-        half_life: steps in which the norm halves, log(1/2) / log(factor); null if it does not shrink.
+        half_life: steps in which the norm halves, log(1/2) / log(factor), on its way to 1 %: what is left after that
+            often shrinks more slowly and counts only for ``factor``. Null if it does not shrink.
         negligible_after: the first lag whose norm is below 1 % of lag 0's and stays so; null if that is beyond the lags
             measured.
-        target: the token whose loss it is.
+        target: the token whose loss it is; empty for the mean over places.
         loss: in nats.
         num_steps: where truncated back-propagation cuts, in training.
         layer, reverse: of H; with ``reverse`` a lag is a step to the right.
@@ -179,6 +184,7 @@ class GradientsView(InspectionAnswer):
     epoch: int | None = None
     checkpoint: str = ""
     run: str = ""
+    places: tuple[int, ...] = ()
     clipping: Clipping | None = None
     clip: float | None = None
 

@@ -53,50 +53,70 @@ def gradients(
     wanted = int(text.ids[place + 1]) if target is None else token_id(text, target)
     weights = weights_of(model, text.ids, torch.float64)
     trace, index = yield from read(weights, text, place)
-    dY, loss = _output_gradient(weights, trace.outputs, index, wanted)
+    dY, losses = output_gradient(weights, trace.outputs, index, [wanted])
     found = yield from backward(trace, dY, layer - 1)
     states = found[layer - 1][int(reverse)].states
     first = len(trace.outputs) - 1 - index if reverse else index
-    norms = [_norms(states[which], first) for which in range(len(states))]
+    norms = tuple(floats(norms_back(state, first)) for state in states)
+    target = text.vocabulary.id_to_token(wanted)
+    return (yield from view_of(model, text, weights, layer, reverse, norms, losses[0], place, target))
+
+
+def view_of(
+    model: LanguageModel,
+    text: Text,
+    weights: Weights,
+    layer: int,
+    reverse: bool,
+    norms: tuple[tuple[float, ...], ...],
+    loss: float,
+    at: int,
+    target: str = "",
+    places: tuple[int, ...] = (),
+) -> Generator[None, None, GradientsView]:
+    """The view of the norms, by state, and what follows from them."""
     matrix = RECURRENT_MATRIX[model.config.cell]
     radius = yield from spectral_radius(weights.layers[layer - 1][int(reverse)][matrix])
-    factor = decay_factor(norms[0])
+    factor, negligible = decay_factor(norms[0]), negligible_after(norms[0])
     return GradientsView(
         text=text.text,
-        at=place,
+        at=at,
         lags=tuple(range(len(norms[0]))),
         norms=norms[0],
         cell_norms=norms[1] if len(norms) > 1 else None,
         factor=factor,
         spectral_radius=radius,
         matrix=matrix,
-        half_life=half_life(factor),
-        negligible_after=negligible_after(norms[0]),
-        target=text.vocabulary.id_to_token(wanted),
+        half_life=half_life(factor if negligible is None else decay_factor(norms[0][: negligible + 1])),
+        negligible_after=negligible,
+        target=target,
         loss=loss,
         num_steps=model.config.num_steps,
         layer=layer,
         reverse=reverse,
+        places=places,
     )
 
 
-def _output_gradient(weights: Weights, H: Tensor, index: int, target: int) -> tuple[Tensor, float]:
-    """The gradient of the loss with respect to the outputs of the top layer, of H's shape, and the loss.
+def output_gradient(weights: Weights, H: Tensor, index: int, targets: list[int]) -> tuple[Tensor, list[float]]:
+    """The losses at a step, and their gradients with respect to H, the outputs of the top layer, (steps, batch, width).
 
     -log softmax(H_t W_hq + b_q)[target]: autograd differentiates it.
     """
     with torch.enable_grad():
-        H_t = H[index].detach().requires_grad_()  # (1, width)
-        loss = -torch.log_softmax(H_t @ weights.W_hq + weights.b_q, dim=-1)[0, target]
-        (gradient,) = torch.autograd.grad(loss, H_t)
+        H_t = H[index].detach().requires_grad_()  # (batch, width)
+        scores = torch.log_softmax(H_t @ weights.W_hq + weights.b_q, dim=-1)
+        losses = -scores[torch.arange(len(targets)), targets]  # (batch,)
+        (gradient,) = torch.autograd.grad(losses.sum(), H_t)
     dY = torch.zeros_like(H)
     dY[index] = gradient
-    return dY, float(loss.detach())
+    return dY, losses.tolist()
 
 
-def _norms(gradient: Tensor, first: int) -> tuple[float, ...]:
-    """The norms from the step ``first`` back to the first step; gradient: (steps, 1, hidden)."""
-    return floats(gradient[: first + 1].norm(dim=-1).flatten().flip(0))
+def norms_back(gradient: Tensor, first: int) -> Tensor:
+    """The norms from the step ``first`` back to the first step; gradient: (steps, batch, hidden) -> (lags, batch)."""
+    norms: Tensor = gradient[: first + 1].norm(dim=-1)
+    return norms.flip(0)
 
 
 def decay_factor(norms: Sequence[float]) -> float | None:

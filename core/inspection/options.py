@@ -16,6 +16,8 @@ LONGEST = 100_000
 """Tokens of an inspected text. A longer one is refused: its states would not fit into an answer."""
 MOST_LAGS = 1_000
 """Steps that ``gradients`` and ``saliency`` look back, at most."""
+MOST_PLACES = 1_000
+"""Places over which ``gradients`` takes the mean, at most."""
 DEFAULT_LENGTH = 2_000
 """Tokens of the stretch of the run's own text that is inspected if no text is given."""
 
@@ -41,6 +43,7 @@ class InspectionOptions:
         at: position of a token in the text, from 0. ``step`` computes the step that reads this token, ``gradients``
             the loss of the token after it, ``saliency`` why this token was predicted. Null takes the last position
             that has an answer; in the run's own text, one early in it.
+        places: ``gradients``: the mean over so many places of the text, in place of the one at ``at``.
         unit: hidden unit, from 0: ``units`` then adds its activation at every token.
         token: ``tokens``: the token whose neighbours are looked for. ``saliency`` and ``gradients``: the predicted
             token, in place of the one in the text ("why not the other?").
@@ -57,6 +60,7 @@ class InspectionOptions:
     view: str
     text: LongText | None = None
     at: int | None = None
+    places: int | None = None
     unit: int | None = None
     token: str | None = None
     layer: int | None = None
@@ -79,7 +83,10 @@ class InspectionOptions:
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise UserError(f"{name} must be one of {', '.join(known)}, got {value[:50]!r}")
-        for name, least in (("at", 0), ("unit", 0), ("layer", 1)):
+        for name, least in (("at", 0), ("places", 1), ("unit", 0), ("layer", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UserError(f"{name} must be at least {least}, got {value}")
+        for name in ("at", "token"):
+            if self.view == "gradients" and self.places is not None and getattr(self, name) is not None:
+                raise UserError(f"{name} is of one place, and places are several: give one of the two")

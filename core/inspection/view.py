@@ -18,6 +18,7 @@ from core.inspection.gradients import gradients
 from core.inspection.options import MOST_LAGS, QUANTITIES, InspectionOptions
 from core.inspection.parity import ROUNDS, batch_of, parity
 from core.inspection.passes import SEGMENT
+from core.inspection.reach import fitting_places, pieces_of, reach, windows
 from core.inspection.saliency import saliency
 from core.inspection.step import step
 from core.inspection.text import Text, own_text, text_of
@@ -109,6 +110,9 @@ def _view(
     if options.view == "step":
         found = step(model, text, options.at, layer=options.layer or 1, reverse=options.reverse)
         return found, passes * read // SEGMENT
+    if options.view == "gradients" and options.places is not None:
+        places = windows(model, text, options.places, options.reverse)
+        return reach(model, text, places, layer=options.layer, reverse=options.reverse), pieces_of(model, places)
     if options.view == "gradients":
         pieces = passes * (read + 3 * back) // SEGMENT + 30
         return gradients(
@@ -156,6 +160,7 @@ def _text_view(model: LanguageModel, text: Text) -> Generator[None, None, TextVi
         layers=model.num_layers,
         directions=model.directions,
         hidden=model.num_hiddens,
+        places=fitting_places(model, text),
     )
 
 

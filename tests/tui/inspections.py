@@ -34,7 +34,7 @@ def inspection(fields: Mapping[str, Any], own: str = TEXT) -> InspectionAnswer:
     return {
         "text": lambda: text_view(text, "given" if fields.get("text") else "held out"),
         "step": lambda: step_view(text, at, fields.get("layer") or 1),
-        "gradients": lambda: gradients_view(text, at, 0.5 if is_other else 0.8),
+        "gradients": lambda: gradients_view(text, at, 0.5 if is_other else 0.8, fields.get("places")),
         "units": lambda: units_view(text, fields),
         "saliency": lambda: saliency_view(text, at, fields.get("token")),
         "tokens": lambda: tokens_view(text, fields.get("token") or "了", fields.get("vectors") or "input"),
@@ -56,7 +56,8 @@ def wave(shift: float, size: int = HIDDEN) -> list[float]:
 def text_view(text: str, origin: str) -> TextView:
     """A text of characters, for a simple recurrent network of two layers."""
     ids = tuple(range(len(text)))
-    return TextView(text, tuple(text), ids, (0,), origin, (), 2, "rnn", ("H",), 2, 1, HIDDEN)
+    places = 24 if len(text) > 200 else 0
+    return TextView(text, tuple(text), ids, (0,), origin, (), 2, "rnn", ("H",), 2, 1, HIDDEN, places)
 
 
 def step_view(text: str, at: int, layer: int) -> StepView:
@@ -72,13 +73,14 @@ def step_view(text: str, at: int, layer: int) -> StepView:
     )  # fmt: skip
 
 
-def gradients_view(text: str, at: int, factor: float = 0.8) -> GradientsView:
-    """A gradient that shrinks by the same factor at each step."""
+def gradients_view(text: str, at: int, factor: float = 0.8, places: int | None = None) -> GradientsView:
+    """A gradient that shrinks by the same factor at each step; the mean over ``places`` is the same."""
     lags = tuple(range(40))
     half = math.log(0.5) / math.log(factor)
     return GradientsView(
         text, at, lags, tuple(0.1 * factor**lag for lag in lags), None, factor, 0.97, "W_hh", half,
-        math.ceil(math.log(0.01) / math.log(factor)), text[(at + 1) % len(text)], 1.5, 32, 1, False,
+        math.ceil(math.log(0.01) / math.log(factor)), "" if places else text[(at + 1) % len(text)], 1.5, 32, 1, False,
+        places=tuple(range(10, 10 + (places or 0))),
         clipping=Clipping(1.0, 0.25, 0.5),
     )  # fmt: skip
 

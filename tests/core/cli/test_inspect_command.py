@@ -104,6 +104,11 @@ def test_wrong_questions_are_refused_in_a_sentence(trained: Path, capsys: pytest
         (["--view", "step", "--at", "-1"], "at least 0"),
         (["--view", "gradients", "--text", "a"], "no token follows"),
         (["--view", "gradients", "--text", "abc", "--at", "2"], "no token follows"),
+        (["--view", "gradients", "--places", "0"], "places must be at least 1"),
+        (["--view", "gradients", "--places", "1001"], "places must be between 1 and 1,000, got 1,001"),
+        (["--view", "gradients", "--places", "4", "--at", "3"], "at is of one place"),
+        (["--view", "gradients", "--places", "4", "--token", "a"], "token is of one place"),
+        (["--view", "gradients", "--places", "4", "--text", "abc"], "too short to look back from several places"),
         (["--view", "saliency", "--text", "a"], "no token is before"),
         (["--view", "saliency", "--text", "ab", "--token", "Q"], "no token 'Q'"),
         (["--view", "units", "--unit", "8"], "0 and 7"),
@@ -128,6 +133,17 @@ def test_one_token_and_unknown_ones_are_read(trained: Path, capsys: pytest.Captu
     assert (answer["id"], answer["token"], answer["surprise_bits"]) == (0, "<unk>", None)
     assert main(["inspect", "one", "--saves", str(trained), "--view", "text", "--text", "aQ"]) == 0
     assert "not in the vocabulary, read as <unk>: 'Q'" in capsys.readouterr().out
+
+
+def test_the_gradient_of_many_places(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["inspect", "one", "--saves", str(trained), "--view", "gradients", "--places", "5"]
+    assert main(flags) == 0
+    printed = capsys.readouterr().out
+    assert "mean over 5 places between positions" in printed and "over 5 places, the gradient" in printed
+    assert main([*flags, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["at"] == answer["places"][-1] and len(answer["places"]) == 5 and answer["target"] == ""
+    assert len(answer["lags"]) == len(answer["norms"]) == len(answer["cell_norms"])
 
 
 def test_strips_and_planes_keep_their_width() -> None:

@@ -117,6 +117,12 @@ def test_gradients_through_checkpoints_and_other_runs(tiny: Tiny, saves: Path, o
     assert again.norms == untrained.norms and (again.checkpoint, again.epoch) == ("first", 0)
     assert again.clipping is None and now.clipping is not None
     assert latest.norms == now.norms and latest.epoch == now.epoch == 3
+    mean, first_mean = (
+        read_inspection(done(inspection_job(session, InspectionOptions("gradients", places=4, checkpoint=checkpoint))))
+        for checkpoint in (None, "first")
+    )
+    assert isinstance(mean, GradientsView) and isinstance(first_mean, GradientsView)
+    assert mean.places == first_mean.places and len(mean.places) == 4 and mean.norms != first_mean.norms
     assert now.norms != untrained.norms and other.checkpoint == "best"
     with pytest.raises(UserError, match=r"two"):
         done(inspection_job(session, InspectionOptions("gradients", run=saves / "two")))

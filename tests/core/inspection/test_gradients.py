@@ -125,6 +125,18 @@ def test_half_life_and_negligible_lag() -> None:
     assert negligible_after([0.0, 0.0]) is None and negligible_after([1.0, 0.0]) == 1
 
 
+def test_the_half_life_is_that_of_what_counts() -> None:
+    """Of a fast way back and a slow one, the slow one is left in the end."""
+    model = zeroed(VOCABULARY)
+    with torch.no_grad():
+        model.W_hh.copy_(torch.diag(torch.tensor([0.5] * 7 + [0.99])))
+        model.W_hq.normal_(generator=torch.Generator().manual_seed(2))
+        model.W_hq[7] *= 1e-4
+    view = result(gradients(model, text(model, VOCABULARY)))
+    assert view.factor is not None and view.factor > 0.8 and view.negligible_after == 7
+    assert view.half_life == pytest.approx(1.0, abs=0.01)
+
+
 def test_what_is_beyond_the_steps_measured_is_not_extrapolated() -> None:
     model = zeroed(VOCABULARY)
     with torch.no_grad():

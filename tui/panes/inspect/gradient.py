@@ -19,13 +19,16 @@ WIDE = 92  # cells from which on the figures are beside the chart
 FIGURES_WIDTH = 44
 CHECKPOINTS = {"first": "initial weights", "best": "best checkpoint"}
 COMPARING = "c compares with the initial weights, the best checkpoint, another run or nothing."
+MEAN, ONE = "m shows the token at the cursor alone.", "m shows the mean over many places of the text."
 NAME_CELLS = 12  # of the weights, where the figures are below the chart
+LIVE_PLACES = 8  # of the mean while the model trains: it is looked at more often
 LEAST_LAGS = 12
 SMALLEST = 1e-9  # of the first norm: what is drawn of a gradient that vanishes
 
 
 class Gradient(View[GradientsView]):
-    """The norms over the lag; beside them those of other weights, which ``compared`` names."""
+    """The norms over the lag, as the mean over many places or from the one at the cursor; beside them those of other
+    weights, which ``compared`` names."""
 
     name = "gradients"
     title = "Gradient"
@@ -35,6 +38,7 @@ class Gradient(View[GradientsView]):
         super().__init__()
         self.layer: int | None = None
         self.reverse = False
+        self.is_mean = True
         self.compared = "first"
         self.others: tuple[tuple[str, str], ...] = ()  # other runs: folder and name
         self.other: GradientsView | None = None
@@ -42,9 +46,20 @@ class Gradient(View[GradientsView]):
 
     # ------------------------------------------------------------------ asking
 
+    @property
+    def places(self) -> int:
+        """Over how many places the mean is; 0 for the one at the cursor."""
+        places = self.place.text.places if self.is_mean and self.place.text is not None else 0
+        return min(LIVE_PLACES, places) if self.place.is_training else places
+
+    @property
+    def follows_cursor(self) -> bool:
+        """Only without the mean."""
+        return not self.places
+
     def options(self) -> dict[str, Any]:
-        """The layer, unless it is the top one."""
-        return {"layer": self.layer, "reverse": self.reverse or None}
+        """The places, and the layer unless it is the top one."""
+        return {"places": self.places or None, "layer": self.layer, "reverse": self.reverse or None}
 
     def other_options(self) -> dict[str, Any] | None:
         """Which weights are compared."""
@@ -60,7 +75,14 @@ class Gradient(View[GradientsView]):
     def forget(self) -> None:
         super().forget()
         self.layer, self.reverse, self.compared = None, False, "first"
+        self.is_mean = True
         self.take_other(None)
+
+    def do_mean(self) -> bool:
+        """The mean over many places, or the place at the cursor."""
+        self.is_mean = not self.is_mean
+        self.take_other(None)
+        return True
 
     def do_compare(self) -> bool:
         """Compare with the next other weights: initial, best, each other run, none."""
@@ -70,8 +92,9 @@ class Gradient(View[GradientsView]):
         return True
 
     def can(self, name: str) -> bool:
-        """Layers only where there are several."""
-        return self.place.has_layers if name == "layer" else super().can(name)
+        """Layers only where there are several, the mean only of a text that is long enough."""
+        has_mean = self.place.text is not None and self.place.text.places > 0
+        return {"layer": self.place.has_layers, "mean": has_mean}.get(name, super().can(name))
 
     def do_layer(self) -> bool:
         """The layer below, or the other direction."""
@@ -85,18 +108,19 @@ class Gradient(View[GradientsView]):
         answer = self.answer
         if answer is None:
             return ""
+        start = f"Over {counted(len(answer.places), 'place')} of the text" if answer.places else "From this token"
         cut = f"Training cuts it after {answer.num_steps:,} steps."
         if answer.vanishes:
-            return f"From this token, the gradient vanishes at once: nothing is left after one step. {cut}"
+            return f"{start}, the gradient vanishes at once: nothing is left after one step. {cut}"
         if answer.factor is None:
             return "One step is too few to see how the gradient shrinks: move the cursor to the right."
         if answer.half_life is None:
-            return f"From this token, the gradient does not shrink: a step multiplies it by {answer.factor:.3f}. {cut}"
+            return f"{start}, the gradient does not shrink: a step multiplies it by {answer.factor:.3f}. {cut}"
         if answer.half_life < 1:
-            speed = f"each step leaves {100 * answer.factor:.0f} % of the gradient"
+            speed = f"each step leaves {100 * 0.5 ** (1 / answer.half_life):.0f} % of the gradient"
         else:
             speed = f"the gradient halves every {_steps(answer)} steps"
-        return f"From this token, {speed}. {_from_here(answer)} {cut}"
+        return f"{start}, {speed}. {_from_here(answer)} {cut}"
 
     def note(self) -> str:
         """The layer and the direction where there are several."""
@@ -164,7 +188,7 @@ class Gradient(View[GradientsView]):
             ("half-life, steps", [_steps(one) for one in columns]),
             ("1 % left, steps", [_count(one) for one in columns]),
             (f"spectral radius {answer.matrix}", [number(one.spectral_radius, 0) for one in columns]),
-            (f"loss of {token_name(answer.target)}, nats", [f"{one.loss:.2f}" for one in columns]),
+            (f"{_loss_name(answer)}, nats", [f"{one.loss:.2f}" for one in columns]),
         ]
         head = pad_cells("", label) + "".join(pad_cells(name, cells, "right") for name in names[: len(columns)])
         rows: list[Row] = [((head, "bold"),)]
@@ -174,7 +198,8 @@ class Gradient(View[GradientsView]):
         rows += [(), *paragraph(self._clipping_words(answer), width)]
         if self.other_failure:
             rows += [(), *paragraph(f"{self.compared_name}: {self.other_failure}", width, "$text-warning")]
-        return [*rows, (), *paragraph(COMPARING, width)]
+        meaning = (MEAN if answer.places else ONE) if self.can("mean") else ""
+        return [*rows, (), *paragraph(f"{COMPARING} {meaning}".strip(), width)]
 
     def _lines(self, answer: GradientsView, width: int) -> list[Row]:
         """The figures in a line for each of the weights, and one for the clipping."""
@@ -227,6 +252,10 @@ def _from_here(answer: GradientsView) -> str:
     if answer.negligible_after is None:
         return f"1 % or more is left after all {counted(answer.lags[-1], 'step')} measured."
     return f"Less than 1 % is left beyond {counted(answer.negligible_after, 'step')}."
+
+
+def _loss_name(answer: GradientsView) -> str:
+    return f"loss of {token_name(answer.target)}" if answer.target else "mean loss"
 
 
 def _steps(answer: GradientsView) -> str:

@@ -37,6 +37,8 @@ KEYS: list[BindingType] = [
     Binding("c", "do('compare')", "Compare",
             tooltip="Gradient: compare with the initial weights, the best checkpoint, another run, nothing",
             id="inspect.compare"),
+    Binding("m", "do('mean')", "Mean",
+            tooltip="Gradient: the mean over many places of the text, or the token at the cursor", id="inspect.mean"),
     Binding("g", "do('quantity')", "Quantity", tooltip="Units: the hidden state H, the cell state C, or a gate",
             id="inspect.quantity"),
     Binding("slash", "search", "Find", key_display="/",

@@ -26,8 +26,12 @@ class Parity(View[ParityView]):
     name = "parity"
     title = "Parity"
     help = "the same weights in the model from scratch and in torch.nn: what differs, and the time of each"
-    follows_cursor = False
     is_live = False
+
+    @property
+    def follows_cursor(self) -> bool:
+        """No: it is of the whole text."""
+        return False
 
     def options(self) -> dict[str, Any]:
         """The batch is of the run's own text."""

@@ -81,7 +81,7 @@ class Subject:
 
     def _place(self) -> None:
         for view in self.views:
-            view.place = Place(self.text, self.cursor, self.is_untrained)
+            view.place = Place(self.text, self.cursor, self.is_untrained, self.state == State.TRAINING)
 
     # ------------------------------------------------------------------ what happens
 

@@ -27,7 +27,6 @@ class Units(View[UnitsView]):
     name = "units"
     title = "Units"
     help = "what each hidden unit follows; the text is coloured by the selected one"
-    follows_cursor = False
     colours_text = True
     sought = "a feature (a part of its name) or the number of a unit; nothing ranks by the best feature"
 
@@ -40,6 +39,11 @@ class Units(View[UnitsView]):
         self.reverse = False
 
     # ------------------------------------------------------------------ asking
+
+    @property
+    def follows_cursor(self) -> bool:
+        """No: it is of the whole text."""
+        return False
 
     def options(self) -> dict[str, Any]:
         """The chosen unit, feature, quantity and layer."""

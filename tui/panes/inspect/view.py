@@ -24,12 +24,13 @@ class Place:
     Attributes:
         text: the tokens and the facts of the model; null while they are not known.
         at: the position of the cursor.
-        is_untrained: whether the model has its initial weights.
+        is_untrained: whether the model has its initial weights; is_training: whether they are changing.
     """
 
     text: TextView | None = None
     at: int = 0
     is_untrained: bool = False
+    is_training: bool = False
 
     @property
     def token(self) -> str:
@@ -70,10 +71,9 @@ class Shades:
 class View(Generic[AnswerT]):
     """One of the views.
 
-    ``name`` is that of the request, ``title`` that of the tab; ``help`` says what one sees in it. ``follows_cursor``
-    says whether another position needs another answer, ``is_live`` whether other weights do, ``colours_text`` whether
-    the text shows a part of it; ``sought`` is what can be typed after ``/``, ``at_cursor`` says what happens to the
-    token under the cursor.
+    ``name`` is that of the request, ``title`` that of the tab; ``help`` says what one sees in it. ``is_live`` says
+    whether other weights need another answer, ``colours_text`` whether the text shows a part of it; ``sought`` is what
+    can be typed after ``/``, ``at_cursor`` says what happens to the token under the cursor.
 
     What only one view can do is a method ``do_...``, which returns whether it needs another answer.
     """
@@ -81,7 +81,6 @@ class View(Generic[AnswerT]):
     name: ClassVar[str]
     title: ClassVar[str]
     help: ClassVar[str]
-    follows_cursor: ClassVar[bool] = True
     is_live: ClassVar[bool] = True
     colours_text: ClassVar[bool] = False
     sought: ClassVar[str] = ""
@@ -95,6 +94,11 @@ class View(Generic[AnswerT]):
         self._first = 0  # the first row that is visible
 
     # ------------------------------------------------------------------ asking
+
+    @property
+    def follows_cursor(self) -> bool:
+        """Whether another position needs another answer."""
+        return True
 
     def options(self) -> dict[str, Any]:
         """The fields of the request beside view, text and position; null ones are left out."""

@@ -127,6 +127,30 @@ async def test_the_gradient_and_what_it_is_compared_with(tmp_path: Path) -> None
         await until(pilot, lambda: view.compared == "" and "0.500" not in picture(app))
 
 
+async def test_the_mean_over_many_places(tmp_path: Path) -> None:
+    client = InspectClient("a text that is long " * 20)
+    app = inspect_app(tmp_path, client)
+    async with app.run_test(size=(120, 40)) as pilot:
+        view = await go(pilot, app, "Gradient", "Over 24 places of the text, the gradient halves every 3.1 steps.")
+        await until(pilot, lambda: view.other is not None)
+        assert client.asked[-2:] == [
+            {"view": "gradients", "places": 24},
+            {"view": "gradients", "places": 24, "checkpoint": "first"},
+        ]
+        assert "mean loss" in picture(app) and "cursor alone." in picture(app)
+        asked = len(client.asked)
+        await pilot.press("right")  # it does not depend on the cursor
+        await pilot.pause(0.1)
+        assert len(client.asked) == asked
+        await pilot.press("m")
+        await until(pilot, lambda: "From this token" in sentence(app) and client.asked[asked]["at"] == 3)
+        await until(pilot, lambda: "places of the text." in picture(app))
+        await pilot.press("m")
+        await until(pilot, lambda: "Over 24 places" in sentence(app))
+        app.news.publish(RunStateChanged(app.saves / "lyrics", State.TRAINING, 3, ""))
+        await until(pilot, lambda: "Over 8 places" in sentence(app))  # fewer and more often
+
+
 def test_a_gradient_that_does_not_shrink_and_one_step() -> None:
     view = Gradient()
     grown = gradients_view(TEXT, 2)
