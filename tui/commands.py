@@ -19,6 +19,7 @@ MORE_KEYS = {
         ("m x l o", "Comparing: the next figure, the next axis, logarithmic or linear, smoothing"),
         ("← → ↑ ↓", "Comparing: the crosshair, and zoom; shift+← → pan, home shows all; the mouse does the same"),
         ("p t s", "Comparing: draw a run over the others, the time to a perplexity, the same samples side by side"),
+        ("a del E", "Comparing: add the curve of a CSV or of TensorBoard's files, take one out, export the chart"),
         ("pgup pgdn < >", "Comparing: scroll the table"),
     ),
     "generate": (

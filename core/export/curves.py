@@ -13,6 +13,7 @@ from core.errors import RunError, UserError
 from core.events import EpochFinished, Event, SampleWritten
 from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, Column, finite_in_order
 from core.runs.journal import JournalReader, last_lines, standing
+from core.runs.quantities import AXES
 from core.runs.run import Run
 
 WHOLE_COLUMNS = frozenset({"epoch", "step"})
@@ -36,6 +37,19 @@ class Curve:
     def rows(self) -> int:
         """How many rows it has: the epochs of a run."""
         return len(next(iter(self.columns.values()), ()))
+
+    @property
+    def only_figure(self) -> str:
+        """The one figure of a file that has no other; empty where it has several. TensorBoard's CSV calls it Value."""
+        figures = [name for name in self.columns if name.lower().replace(" ", "_") not in (*AXES, "wall_time")]
+        return figures[0] if len(figures) == 1 else ""
+
+    def has(self, name: str) -> bool:
+        """Whether it has finite figures of this name."""
+        try:
+            return bool(np.isfinite(self.column(name)).any())
+        except UserError:
+            return False
 
     def column(self, name: str) -> Column:
         """A column by its name, also one that follows from others. Raises UserError with the names that there are."""

@@ -107,16 +107,16 @@ def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, li
 
 def _perplexities(curves: Sequence[Curve]) -> tuple[str, ...]:
     names = ("perplexity", "validation_perplexity")
-    return names if any(_has(curve, names[1]) for curve in curves) else names[:1]
+    return names if any(curve.has(names[1]) for curve in curves) else names[:1]
 
 
 def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str]]:
     lines: list[_Line] = []
     remarks: list[str] = []
     for curve in curves:
-        drawn = [metric for metric in chart.metrics if _has(curve, metric)] or [chart.metrics[0]]
+        drawn = [metric for metric in chart.metrics if curve.has(metric)] or [chart.metrics[0]]
         for metric in drawn:
-            name = metric if _has(curve, metric) else _only_figure(curve) or metric
+            name = metric if curve.has(metric) else curve.only_figure or metric
             x, y = curve.points(name, chart.axis)
             if chart.axis == "time":
                 x, y = x[x < _LATEST], y[x < _LATEST]
@@ -137,19 +137,6 @@ def _lost_words(curve: Curve, metric: str, below: int) -> list[str]:
     infinite = int(np.isinf(curve.column(metric)).sum())
     lost = [f"{infinite:,} infinite"] * (infinite > 0) + [f"{below:,} not above 0"] * (below > 0)
     return [f"{curve.name}: {metric} is {' and '.join(lost)} of {curve.rows:,}: left out"] if lost else []
-
-
-def _has(curve: Curve, metric: str) -> bool:
-    try:
-        return bool(np.isfinite(curve.column(metric)).any())
-    except UserError:
-        return False
-
-
-def _only_figure(curve: Curve) -> str:
-    """The one figure of a file that has no other; empty where it has several. TensorBoard's CSV calls it Value."""
-    figures = [name for name in curve.columns if name.lower().replace(" ", "_") not in (*AXES, "wall_time")]
-    return figures[0] if len(figures) == 1 else ""
 
 
 def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:

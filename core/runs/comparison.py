@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ JOURNAL_COLUMNS = (*(field.name for field in fields(EpochFinished)), "time")
 """The figures of an epoch, as the journal has them; ``time`` is in seconds since 1970."""
 MEASURED_COLUMNS = tuple(field.name for field in fields(Measured) if field.name != "epoch")
 DERIVED: Mapping[str, tuple[Callable[..., Column], tuple[str, ...]]] = {
+    # A journal has both; the files of other programs often have the loss alone.
+    "perplexity": (lambda loss: _exponential(loss), ("loss",)),
+    "validation_perplexity": (lambda loss: _exponential(loss), ("validation_loss",)),
     "bits": (lambda loss: loss / math.log(2), ("loss",)),
     "validation_bits": (lambda loss: loss / math.log(2), ("validation_loss",)),
     "tokens": (lambda pace, seconds: np.cumsum(pace * seconds), ("tokens_per_second", "seconds")),
@@ -34,6 +38,30 @@ _SHORT = frozenset((
     "loss", "validation_loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds", "clipped",
     "clip_factor",
 ))  # fmt: skip
+
+
+class Curves(Protocol):
+    """The figures of one training, which may grow: ``version`` changes whenever they do."""
+
+    version: int
+
+    def column(self, name: str) -> Column | None:
+        """A column by its name; None if there is no such figure."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is a column of this name."""
+
+    def points(self, metric: str, axis: str) -> tuple[Column, Column]:
+        """The points that can be drawn, in the order of ``axis``."""
+
+    def read(self, at_most: int = ...) -> bool:
+        """Read what is new, ``at_most`` so many bytes. Returns whether there was anything to read."""
+
+
+def _exponential(loss: Column) -> Column:
+    with np.errstate(over="ignore"):
+        found: Column = np.exp(loss)
+    return found
 
 
 class RunCurve:
@@ -93,7 +121,7 @@ class RunCurve:
         """Whether the run has a column of this name, or those that it follows from."""
         if name in MEASURED_COLUMNS:
             return bool(self._measured)
-        return all(source in self._columns for source in DERIVED.get(name, (None, (name,)))[1])
+        return name in self._columns or all(source in self._columns for source in DERIVED.get(name, (None, (name,)))[1])
 
     def points(self, metric: str, axis: str) -> tuple[Column, Column]:
         """The points that can be drawn, in the order of ``axis``: those whose figures are finite."""
@@ -201,7 +229,7 @@ class Figures:
     seconds: float
 
 
-def figures(curve: RunCurve) -> Figures:
+def figures(curve: Curves) -> Figures:
     """The figures of a run: on the held-out text if it has one."""
     name, values = _perplexities(curve)
     known = np.flatnonzero(~np.isnan(values))
@@ -217,7 +245,7 @@ def figures(curve: RunCurve) -> Figures:
     )
 
 
-def seconds_to(curve: RunCurve, perplexity: float) -> float | None:
+def seconds_to(curve: Curves, perplexity: float) -> float | None:
     """Seconds of training until the perplexity that ``figures`` is about was first ``perplexity`` or lower, or None."""
     _, values = _perplexities(curve)
     seconds = curve.column("training")
@@ -225,7 +253,7 @@ def seconds_to(curve: RunCurve, perplexity: float) -> float | None:
     return float(seconds[reached[0]]) if reached.size and seconds is not None else None
 
 
-def _perplexities(curve: RunCurve) -> tuple[str, Column]:
+def _perplexities(curve: Curves) -> tuple[str, Column]:
     for name in ("validation_perplexity", "perplexity"):
         values = curve.column(name)
         if values is not None and not np.isnan(values).all():

@@ -51,10 +51,11 @@ class Exportable:
     Attributes:
         title: what it is, for the title of the dialog.
         name: the name of the file that is proposed, without its ending.
-        sources: the folders of runs; for a chart also files that other programs wrote.
+        sources: the folders of runs.
         formats: of ``FORMATS``; those of one run are left out where there are several.
         chart: the flags of ``python -m core export`` that draw the chart as it is on the screen.
         text: what ``text`` exports in place of the samples of the runs.
+        files: of other programs, which a chart also shows.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Exportable:
     formats: tuple[str, ...] = tuple(FORMATS)
     chart: tuple[str, ...] = ()
     text: str = ""
+    files: tuple[Path, ...] = ()
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -78,10 +80,10 @@ class Exported:
     folder: Path
 
 
-def exportable_runs(paths: Sequence[Path], chart: Sequence[str] = ()) -> Exportable:
-    """The runs at ``paths``; ``chart``: see ``Exportable``."""
+def exportable_runs(paths: Sequence[Path], chart: Sequence[str] = (), files: Sequence[Path] = ()) -> Exportable:
+    """The runs at ``paths``; ``chart`` and ``files``: see ``Exportable``."""
     (title, name) = (paths[0].name, paths[0].name) if len(paths) == 1 else (counted(len(paths), "run"), "runs")
-    return Exportable(f"Export {title}", name, tuple(paths), chart=tuple(chart))
+    return Exportable(f"Export {title}", name, tuple(paths), chart=tuple(chart), files=tuple(files))
 
 
 async def ask_to_export(widget: Widget, what: Exportable) -> None:
@@ -172,6 +174,7 @@ class ExportDialog(CheckedDialog[Exported]):
     async def _export(self) -> None:
         if not self._place.value:
             self.show_problem("say where: the path of a file")
+            self._yes.disabled = False
             return
         form, path = self._formats.value, Path(os.path.expanduser(self._place.value)).absolute()
         try:
@@ -211,8 +214,9 @@ class ExportDialog(CheckedDialog[Exported]):
             return f"{path}, {bytes_text(len(data))}"
         arguments = ["export", "--json", f"--to={form}", f"--out={path}", f"--saves={self._what.sources[0].parent}"]
         arguments += ["--force"] if replace else []
-        arguments += [*self._what.chart] if form in _CHARTS else []
-        async with core_process([*arguments, "--", *map(str, self._what.sources)]) as process:
+        arguments += self._what.chart if form in _CHARTS else ()
+        sources = (*self._what.sources, *(self._what.files if form in _CHARTS else ()))
+        async with core_process([*arguments, "--", *map(str, sources)]) as process:
             out, words = await process.communicate()
         if process.returncode != 0:
             raise UserError(sentence_of(words.decode("utf-8", "replace"), "the export ended without a reason"))

@@ -29,6 +29,7 @@ from tui.dialogs.help import HelpScreen
 from tui.dialogs.help_pages import help_pages
 from tui.dialogs.name import NameDialog
 from tui.dialogs.other_backend import OtherBackendDialog
+from tui.dialogs.path_dialog import PathDialog
 from tui.forms.drop_down import DropDown, PagedList
 from tui.panes.runs.annotation_dialog import AnnotationDialog
 from tui.panes.train.own_presets import PresetDialog
@@ -45,6 +46,7 @@ DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
     "annotation": lambda: AnnotationDialog([RUN]),
     "other backend": lambda: OtherBackendDialog(BackendChange("it was computed otherwise", as_before=True)),
     "export": lambda: ExportDialog(Exportable("Export", "one", (Path("one"),))),
+    "path": lambda: PathDialog("Add", "A file.", "Add", lambda path: None),
     "palette": Palette,
 }
 KEYS = ("enter", "escape", "x", "backspace", "tab", "pagedown", "enter", "enter", "escape", "y")

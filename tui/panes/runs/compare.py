@@ -21,8 +21,9 @@ from core.units import counted
 from tui.charts.explorer import Explorer, explorer_keys
 from tui.dialogs.export import ask_to_export, exportable_runs
 from tui.dialogs.name import NameDialog
+from tui.dialogs.path_dialog import PathDialog
 from tui.panes.runs.compare_chart import QUANTITIES, RunsChart
-from tui.panes.runs.compare_runs import ComparedRuns, View, What
+from tui.panes.runs.compare_runs import ComparedRuns, View, What, check_curves, shared_axes
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import RunsFigures
 from tui.services import is_alive
@@ -39,8 +40,12 @@ COMPARE_KEYS: list[BindingType] = [
             id="compare.axis"),
     Binding("l", "log", "Log", tooltip="Compare: logarithmic or linear", id="compare.log"),
     Binding("o", "smooth", "Smooth", tooltip="Compare: smooth the curves, or smooth them more", id="compare.smooth"),
-    Binding("p", "pin", "Pin", tooltip="Compare: draw the next run over the others; a click on its line does so, too",
-            id="compare.pin"),
+    Binding("a", "add_file", "Add", id="compare.add",
+            tooltip="Compare: add the curves of other programs: a CSV or TensorBoard's event files"),
+    Binding("delete", "take_out", "Take out", show=False, key_display="del", id="compare.take_out",
+            tooltip="Compare: take the pinned curve out, or else the file that was added last; nothing is deleted"),
+    Binding("p", "pin", "Pin", show=False, id="compare.pin",
+            tooltip="Compare: draw the next run over the others; a click on its line does so, too"),
     Binding("t", "target", "Time", tooltip="Compare: choose the perplexity that the table has the time to",
             id="compare.target"),
     Binding("s", "samples", "Samples", tooltip="Compare: all runs write, with one prefix and one seed",
@@ -70,6 +75,8 @@ class Compare(Vertical, can_focus=True):
         """Back to the list."""
 
     paths: reactive[tuple[Path, ...]] = reactive((), init=False)
+    files: reactive[tuple[Path, ...]] = reactive((), init=False)
+    """Of other programs, whose curves are beside those of the runs."""
     what: reactive[What] = reactive(What, init=False)
     pinned: reactive[Path | None] = reactive(None, init=False)
     target: reactive[float | None] = reactive(None, init=False)
@@ -97,7 +104,7 @@ class Compare(Vertical, can_focus=True):
     # ------------------------------------------------------------------ what is shown
 
     def watch_paths(self) -> None:
-        if self.pinned not in self.paths:
+        if self.pinned not in (*self.paths, *self.files):
             self.pinned = None
         self.chart.view = self.chart.cross = None
         self._show_samples(False)
@@ -108,6 +115,9 @@ class Compare(Vertical, can_focus=True):
             self.chart.log_y = QUANTITIES[after.metric].is_log
         self._look()
 
+    def watch_files(self) -> None:
+        self._look()
+
     def watch_target(self) -> None:
         self._look()
 
@@ -116,7 +126,7 @@ class Compare(Vertical, can_focus=True):
         self._show_figures()
 
     def _look(self) -> None:
-        if is_alive(self) and self.display and self.paths:
+        if is_alive(self) and self.display and (self.paths or self.files):
             self._read()
 
     @work(exclusive=True, group="compare")
@@ -124,7 +134,7 @@ class Compare(Vertical, can_focus=True):
         """Read what is new until all journals are read, and show each piece."""
         is_complete = False
         while not is_complete:
-            view = await asyncio.to_thread(self._runs.view, self.paths, self.what, self.target)
+            view = await asyncio.to_thread(self._runs.view, self.paths, self.what, self.target, files=self.files)
             if not is_alive(self):
                 return
             is_complete = view.is_complete
@@ -137,7 +147,9 @@ class Compare(Vertical, can_focus=True):
             self.chart.shown = view
         elif before != view:
             self.chart.set_reactive(RunsChart.shown, view)
-        self.border_title = Content(f"{counted(len(view.lines), 'run')} compared")
+        runs = sum(line.is_run for line in view.lines)
+        others = f" and {counted(len(view.lines) - runs, 'curve')} of files" if runs < len(view.lines) else ""
+        self.border_title = Content(f"{counted(runs, 'run')}{others} compared")
         self._show_figures()
 
     def _show_figures(self) -> None:
@@ -172,8 +184,31 @@ class Compare(Vertical, can_focus=True):
         self.what = replace(self.what, smoothing=SMOOTHINGS[place % len(SMOOTHINGS)])
 
     def action_pin(self) -> None:
-        order = [None, *self.paths]
-        self.pinned = order[(order.index(self.pinned) + 1) % len(order)]
+        order = [None, *(line.path for line in self.chart.shown.lines)]
+        self.pinned = order[(order.index(self.pinned) + 1) % len(order)] if self.pinned in order else None
+
+    @work
+    async def action_add_file(self) -> None:
+        """Ask for a file, and turn to an axis that it has."""
+        body = "A CSV with a row of names, an event file of TensorBoard, or a folder of them, beside these runs."
+        path = await self.app.push_screen_wait(PathDialog("Add a curve", body, "Add", check_curves))
+        if path is None or not is_alive(self):
+            return
+        axes = await asyncio.to_thread(shared_axes, path)
+        if self.what.axis not in axes:
+            self.what = replace(self.what, axis=axes[0])
+        self.files = (*(file for file in self.files if file != path), path)
+
+    def action_take_out(self) -> None:
+        """Take a curve out of the comparison: the pinned one, or else the file that was added last."""
+        pinned, self.pinned = self.pinned, None
+        if pinned in self.paths and len(self.chart.shown.lines) > 1:
+            self.paths = tuple(path for path in self.paths if path != pinned)
+        elif pinned not in self.paths and self.files:
+            chosen = [file for file in self.files if pinned is not None and file in (pinned, pinned.parent)]
+            self.files = tuple(file for file in self.files if file != (*self.files, *chosen)[-1])
+        else:
+            self.notify("p pins the curve that del takes out.", markup=False)
 
     def action_explore(self, move: str) -> None:
         self.chart.explore(move)
@@ -210,14 +245,15 @@ class Compare(Vertical, can_focus=True):
             return
         self._prefix = prefix
         self._show_samples(True)
-        self.query_one(RunsSamples).write(self.chart.shown.lines, prefix, random.randrange(10**6))
+        runs = [line for line in self.chart.shown.lines if line.is_run]
+        self.query_one(RunsSamples).write(runs, prefix, random.randrange(10**6))
 
     @work
     async def action_export(self) -> None:
         what = self.what
         chart = [f"--metric={what.metric}", f"--axis={what.axis}", f"--smoothing={what.smoothing}"]
         chart.append(f"--scale={'log' if self.chart.log_y else 'linear'}")
-        await ask_to_export(self, exportable_runs(self.paths, chart))
+        await ask_to_export(self, exportable_runs(self.paths, chart, self.files))
 
     def _show_samples(self, shown: bool) -> None:
         samples = self.query_one(RunsSamples)

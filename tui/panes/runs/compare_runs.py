@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from core.errors import RunError
+from core.errors import RunError, UserError
 from core.runs.looks import Look, looks
 from core.runs.metadata import RunMetadata
-from core.runs.quantities import METRICS, RARE_METRICS
+from core.runs.quantities import AXES, METRICS, RARE_METRICS
 from core.runs.run import Run
 
 if TYPE_CHECKING:
-    from core.runs.comparison import Figures, RunCurve
+    from core.export.following import FileCurve, FollowedFile
+    from core.runs.comparison import Curves, Figures
     from tui.charts.levels import Levels
 
 CHUNK = 1 << 18
@@ -37,13 +38,15 @@ class What:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A run as the chart shows it. ``smooth`` is None where nothing is smoothed."""
+    """A run as the chart shows it, or the curve of a file. ``smooth`` is None where nothing is smoothed."""
 
     path: Path
+    """Of the run's folder; what identifies the curve where it is of a file."""
     name: str
     look: Look
     raw: Levels
     smooth: Levels | None
+    is_run: bool = True
 
     @property
     def style(self) -> str:
@@ -83,8 +86,9 @@ class View:
 
 @dataclass
 class _Compared:
-    curve: RunCurve
+    curve: Curves
     name: str = ""
+    is_run: bool = True
     metadata: RunMetadata | None = None
     made: tuple[int, What] | None = None
     line: Line | None = None
@@ -114,28 +118,57 @@ class ComparedRuns:
 
     def __init__(self) -> None:
         self._runs: dict[Path, _Compared] = {}
+        self._files: dict[Path, FollowedFile] = {}
         self._looks: dict[str, Look] = {}
         self._lock = Lock()
 
-    def view(self, paths: Sequence[Path], what: What, target: float | None, seconds: float = 0.15) -> View:
-        """Read for at most about ``seconds`` what is new in the journals, and make all that the screen shows of it."""
+    def view(
+        self,
+        paths: Sequence[Path],
+        what: What,
+        target: float | None,
+        seconds: float = 0.15,
+        files: Sequence[Path] = (),
+    ) -> View:
+        """Read for at most about ``seconds`` what is new in the journals, and make all that the screen shows of it.
+
+        ``files``: of other programs, see ``core.export.reading``; they are read whole.
+        """
         with self._lock:
-            self._choose(paths)
+            self._choose(paths, files)
             is_complete = self._read(time.monotonic() + seconds)
             return self._made(what, target, is_complete)
 
-    def _choose(self, paths: Sequence[Path]) -> None:
-        from core.export.curves import distinct_names
+    def _choose(self, paths: Sequence[Path], files: Sequence[Path]) -> None:
+        from core.export.curves import Curve, distinct_names, with_distinct_names
         from core.runs.comparison import RunCurve
 
         before, self._runs = self._runs, {}
         for path in paths:
             self._runs[path] = before.get(path) or _Compared(RunCurve(path), metadata=_metadata(path))
-        for run, name in zip(self._runs.values(), distinct_names([Run(path) for path in paths]), strict=True):
-            run.name = name
+        named = distinct_names([Run(path) for path in paths])
+        curves = [Curve(name, {}, path) for path, name in zip(paths, named, strict=True)]
+        for path, curve in self._of_files(files):
+            compared = self._runs[path] = before.get(path) or _Compared(curve, is_run=False)
+            compared.curve = curve
+            curves.append(curve.curve)
+        for run, curve_named in zip(self._runs.values(), with_distinct_names(curves), strict=True):
+            run.name = curve_named.name
         self._looks = looks((run.name for run in self._runs.values()), self._looks)
         for run in self._runs.values():
             run.look = self._looks[run.name]
+
+    def _of_files(self, files: Sequence[Path]) -> Iterator[tuple[Path, FileCurve]]:
+        """The curves of the files, each with what identifies it."""
+        if not files and not self._files:
+            return
+        from core.export.following import FollowedFile
+
+        self._files = {path: self._files.get(path) or FollowedFile(path) for path in files}
+        for path, file in self._files.items():
+            file.read()
+            for curve in file.curves:
+                yield (path if len(file.curves) == 1 else path / curve.curve.name), curve
 
     def _read(self, end: float) -> bool:
         """Read a piece of each journal in turn. Returns whether all are read."""
@@ -178,7 +211,7 @@ class ComparedRuns:
         if run.line is None or run.made != made or (run.line.name, run.line.look) != (run.name, run.look):
             x, y = run.curve.points(what.metric, what.axis)
             smooth = Levels(x, smoothed(x, y, what.smoothing)) if what.smoothing else None
-            run.line, run.made = Line(path, run.name, run.look, Levels(x, y), smooth), made
+            run.line, run.made = Line(path, run.name, run.look, Levels(x, y), smooth, run.is_run), made
         return run.line
 
 
@@ -187,3 +220,23 @@ def _metadata(path: Path) -> RunMetadata | None:
         return Run(path).metadata()
     except RunError:
         return None
+
+
+def check_curves(path: Path) -> None:
+    """Raise UserError for a file without a curve that can be compared with those of runs. Reads the file."""
+    shared_axes(path)
+
+
+def shared_axes(path: Path) -> list[str]:
+    """The axes over which the curves of a file can be drawn. Raises UserError. Reads the file."""
+    from core.export.reading import read_curves
+
+    curves = read_curves(path)
+    axes = [axis for axis in AXES if any(curve.has(axis) for curve in curves)]
+    known = [name for name in METRICS if any(curve.has(name) for curve in curves)]
+    if not axes or not (known or any(curve.only_figure for curve in curves)):
+        names = ", ".join([*curves[0].columns][:8])
+        what = "figure" if axes else "axis"
+        wanted = ", ".join(("perplexity", "loss", "validation_loss", "learning_rate") if axes else AXES)
+        raise UserError(f"{path.name} has no {what} that runs have, such as {wanted}; it has {names}")
+    return axes

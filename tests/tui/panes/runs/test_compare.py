@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from core.export.event_file import Scalars, event_file
 from core.runs.looks import COLOURS, MARKERS, looks
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
 from tests.tui.waiting import until
 from tui.dialogs.name import NameDialog
+from tui.dialogs.path_dialog import PathDialog
 from tui.panes.runs.compare import SMOOTHINGS, Compare
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.compare_runs import SIGNS, ComparedRuns, What
@@ -173,6 +175,45 @@ async def test_every_run_writes_the_same_sample(saves: Path) -> None:
         assert all(text.endswith("分开了\n[b]很久") for text in texts) and "月亮忘记了" in "".join(texts)
         await pilot.press("escape")
         await until(pilot, lambda: not samples.display and app.query_one(RunsChart).display)
+
+
+async def test_curves_of_other_programs_come_and_go(saves: Path, tmp_path: Path) -> None:
+    table = tmp_path / "基线.csv"
+    table.write_text("global_step,val_loss\n100,2.0\n200,1.0\n", encoding="utf-8")
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    events = [Scalars(step, 1.7e9 + step, {"loss": 3.0 / step}) for step in (1, 2, 3)]
+    (logs / "events.out.tfevents.1.box").write_bytes(event_file(events, 1.7e9))
+    app = RunsApp(saves)
+    async with app.run_test(size=(120, 40)) as pilot:
+        chart = await compared(pilot, app)
+
+        async def add(path: str) -> None:
+            await pilot.press("a")
+            await until(pilot, lambda: isinstance(app.screen, PathDialog))
+            app.screen.query_one("#path-line").value = path  # type: ignore[attr-defined]
+            await pilot.press("enter")
+
+        await add(f"{tmp_path}/none.csv")
+        await until(pilot, lambda: "none.csv cannot be read" in str(app.screen.query_one("#path-error").content))  # type: ignore[attr-defined]
+        app.screen.query_one("#path-line").value = str(table)  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: len(chart.shown.lines) == 4 and chart.shown.what.axis == "step")
+        assert chart.shown.lines[-1].name == "基线" and not chart.shown.lines[-1].is_run
+        assert "7.389" in app.table_lines[-1] or any("2.718" in line for line in app.table_lines), app.table_lines
+        await add(str(logs))
+        await until(pilot, lambda: len(chart.shown.lines) == 5 and len(chart.shown.lines[-1].raw) == 3)
+        assert "2 curves of files" in str(app.compare.border_title)
+        with table.open("a") as file:
+            file.write("300,0.5\n")
+        app.compare.what = What("validation_loss", "step")
+        await until(pilot, lambda: [len(line.raw) for line in chart.shown.lines if line.name == "基线"] == [3])
+        await pilot.press("delete")
+        await until(pilot, lambda: [line.name for line in chart.shown.lines][-1] == "基线")
+        app.compare.pinned = saves / "two"
+        await pilot.press("delete")
+        await until(pilot, lambda: [line.name for line in chart.shown.lines] == ["月亮忘记了", "three", "基线"])
+        assert (saves / "two").exists() and app.compare.pinned is None
 
 
 def test_looks_are_stable_and_distinct() -> None:
