@@ -28,15 +28,42 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
-        self.metadata_path = path / METADATA
-        self.vocabulary_path = path / VOCABULARY
-        self.corpus_path = path / CORPUS
-        self.journal_path = path / JOURNAL
-        self.latest_path = path / LATEST
-        self.best_path = path / BEST
-        self.waiting_best_path = path / WAITING_BEST
-        self.log_path = path / LOG
-        self.lock_path = path / LOCK
+
+    @property
+    def metadata_path(self) -> Path:
+        return self.path / METADATA
+
+    @property
+    def vocabulary_path(self) -> Path:
+        return self.path / VOCABULARY
+
+    @property
+    def corpus_path(self) -> Path:
+        return self.path / CORPUS
+
+    @property
+    def journal_path(self) -> Path:
+        return self.path / JOURNAL
+
+    @property
+    def latest_path(self) -> Path:
+        return self.path / LATEST
+
+    @property
+    def best_path(self) -> Path:
+        return self.path / BEST
+
+    @property
+    def waiting_best_path(self) -> Path:
+        return self.path / WAITING_BEST
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / LOG
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / LOCK
 
     def exists(self) -> bool:
         """Whether the folder contains a file of a run, damaged or not."""

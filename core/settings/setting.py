@@ -128,7 +128,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         for item in self.settings():
-            object.__setattr__(self, item.name, item.check(getattr(self, item.name)))
+            value = getattr(self, item.name)
+            # Most are defaults, and a list of runs reads thousands of configurations.
+            if type(value) is not type(item.default) or value != item.default:
+                object.__setattr__(self, item.name, item.check(value))
 
     @classmethod
     def settings(cls) -> tuple[Setting, ...]:
@@ -169,7 +172,7 @@ class Settings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of ``to_dict``; missing settings take their defaults. Raises ``ConfigError``."""
-        for name in values:
+        for name in values.keys() - _settings_of(cast(Any, cls)).keys():
             cls.setting(name)
         return cls(**values)
 

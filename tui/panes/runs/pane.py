@@ -151,8 +151,7 @@ class RunsPane(Vertical):
     def _show(self, found: RunList) -> None:
         is_new, self._list = found is not self._list, found
         self.table.show(found.shown)
-        if any(run.path == self.acts.select for run in found.shown):
-            assert self.acts.select is not None
+        if self.acts.select is not None and any(run.path == self.acts.select for run in found.shown):
             self.table.move_to(self.acts.select)
             self.acts.select = None
         if not is_new:
