@@ -7,7 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from core.corpus.ngrams import Ids, NGrams
+from core.corpus.ids import Ids
+from core.corpus.ngrams import NGrams
 from core.errors import CorpusError
 
 Probabilities = npt.NDArray[np.float64]

@@ -5,11 +5,13 @@ No numpy in this module: the screen imports it before its first paint.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.corpus.source import matches_files
 from core.errors import CorpusError
 
 DATA_DIR = Path(__file__).resolve().parents[2] / "data"
@@ -92,7 +94,7 @@ def texts(data_dir: Path | None = None) -> list[Text]:
 
 
 def resolve(source: str, data_dir: Path | None = None) -> Path:
-    """The file of a text, by its name or its path; a name takes precedence.
+    """The file of a text, by its name or its path, or a folder or a pattern of files; a name takes precedence.
 
     Raises ``CorpusError`` with the nearest names if there is neither.
     """
@@ -109,6 +111,9 @@ def resolve(source: str, data_dir: Path | None = None) -> Path:
     except PermissionError:
         raise CorpusError(f"{_shown(source)} is in a folder that may not be entered: choose a readable file") from None
     except (OSError, ValueError, RuntimeError):
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            if matches_files(os.path.expanduser(source)):
+                return Path(source).expanduser()
         raise _not_found(source, folder) from None
     return path
 

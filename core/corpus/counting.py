@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from core.corpus.ids import Ids, smallest_type
 from core.corpus.normalisation import CodePoints
-from core.corpus.vocabulary import LONGEST_WORD, TokenKind, Vocabulary, code_points
+from core.corpus.token_store import Draft, looked_up
+from core.corpus.vocabulary import LONGEST_WORD, TokenKind, Vocabulary, narrow_code_points
 from core.errors import CorpusError
 
-_SMALL = 2**16
-_STEP = 1 << 20
+# The types of provisional ids, each with the number of ids that it holds beside the sign of an unknown character.
+_TYPES = tuple((np.dtype(kind), int(np.iinfo(kind).max)) for kind in (np.uint8, np.uint16, np.int32))
 
 
 class Counter:
-    """Collects the tokens of a text, up to ``capacity`` of them.
+    """Collects the tokens of a text, up to ``capacity`` of them; 0 for all.
 
-    Until ``finish`` the ids are provisional, in order of first appearance, in one array of the largest possible size,
-    which is never copied: memory that is not written to costs nothing.
+    Until the end the ids are provisional, in order of first appearance, each piece in the smallest type. They are kept
+    in memory up to ``in_memory`` bytes, then in the draft that ``draft`` makes.
     """
 
     kind: ClassVar[TokenKind]
 
-    def __init__(self, capacity: int) -> None:
-        self._ids: npt.NDArray[Any] = np.empty(capacity, dtype=np.uint16)
-        self._length = 0
+    def __init__(self, capacity: int = 0, draft: Callable[[], Draft] | None = None, in_memory: int = 0) -> None:
+        self._capacity, self._make_draft, self._in_memory = capacity, draft, in_memory
+        self.draft: Draft | None = None
+        self._pieces: list[npt.NDArray[Any]] = []
+        self._bytes = self._length = 0
         self._counts = np.zeros(1024, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -36,7 +40,7 @@ class Counter:
     @property
     def full(self) -> bool:
         """Whether ``capacity`` is reached."""
-        return self._length >= len(self._ids)
+        return 0 < self._capacity <= self._length
 
     def add(self, points: CodePoints) -> None:
         """Add the tokens of a piece of text, given as code points."""
@@ -44,40 +48,62 @@ class Counter:
 
     def add_text(self, text: str) -> None:
         """Add the tokens of a piece of text."""
-        self.add(code_points(text))
+        self.add(narrow_code_points(text))
 
     def close(self) -> None:
         """Add what the end of the text completes."""
 
-    def finish(
-        self, min_freq: int, reserved: Sequence[str]
-    ) -> tuple[npt.NDArray[np.uint16] | npt.NDArray[np.int32], Vocabulary]:
-        """The ids, uint16 or int32 (tokens,), and their vocabulary. Ends the counter."""
+    def discard(self) -> None:
+        """Remove the draft."""
+        if self.draft is not None:
+            self.draft.close()
+
+    def vocabulary(self, min_freq: int, reserved: Sequence[str]) -> tuple[Vocabulary, npt.NDArray[np.int64]]:
+        """The vocabulary, and the final id of each provisional one. Ends the counter."""
         tokens = self._tokens()
         counts = self._counts[: len(tokens)]
-        vocabulary, final = Vocabulary.from_counts(self.kind, tokens, counts, min_freq=min_freq, reserved=reserved)
-        ids = self._ids
-        ids.resize(self._length, refcheck=False)  # frees the rest in place
-        dtype = np.dtype(np.uint16 if len(vocabulary) <= _SMALL else np.int32)
-        result = ids if ids.dtype == dtype else np.empty(len(ids), dtype=dtype)
-        final = final.astype(dtype)
-        for start in range(0, len(ids), _STEP):
-            result[start : start + _STEP] = final[ids[start : start + _STEP]]
-        self._ids = np.empty(0, dtype=np.uint16)
+        return Vocabulary.from_counts(self.kind, tokens, counts, min_freq=min_freq, reserved=reserved)
+
+    def finish(self, min_freq: int, reserved: Sequence[str]) -> tuple[Ids, Vocabulary]:
+        """The ids in memory, in the smallest type, and their vocabulary. Ends the counter."""
+        vocabulary, final = self.vocabulary(min_freq, reserved)
+        table = final.astype(smallest_type(len(vocabulary)))
+        result = np.empty(self._length, dtype=table.dtype)
+        place = 0
+        for number, ids in enumerate(self._pieces):
+            result[place : place + len(ids)] = looked_up(table, ids)
+            place += len(ids)
+            self._pieces[number] = ids[:0]
         return result, vocabulary
 
-    def _append(self, ids: npt.NDArray[np.integer[Any]], distinct: int) -> None:
-        """Append provisional ids, all below ``distinct``."""
-        if distinct > _SMALL and self._ids.dtype == np.uint16:
-            wider = np.empty(len(self._ids), dtype=np.int32)
-            wider[: self._length] = self._ids[: self._length]
-            self._ids = wider
+    def drafted(self) -> Draft | None:
+        """The draft, with all ids; None if there is no store. Raises StoreError."""
+        if self.draft is None and self._make_draft is not None:
+            self.draft = self._make_draft()
+            for ids in self._pieces:
+                self.draft.append(ids)
+            self._pieces = []
+        return self.draft
+
+    def _make_room(self, distinct: int) -> None:
+        """Make room for the counts of so many distinct tokens."""
         if distinct > len(self._counts):
             self._counts = np.concatenate([self._counts, np.zeros(2 * distinct - len(self._counts), dtype=np.int64)])
-        counts = np.bincount(ids)
-        self._counts[: len(counts)] += counts
-        self._ids[self._length : self._length + len(ids)] = ids
+
+    def _append(self, ids: npt.NDArray[Any]) -> None:
+        """Append provisional ids, which are counted already."""
         self._length += len(ids)
+        self._bytes += ids.nbytes
+        if self.draft is not None:
+            self.draft.append(ids)
+            return
+        self._pieces.append(ids)
+        if self._make_draft is not None and self._bytes > self._in_memory:
+            self.drafted()
+
+    def _room(self) -> int | None:
+        """How many tokens more are wanted; None for all."""
+        return self._capacity - self._length if self._capacity else None
 
     def _tokens(self) -> list[str]:
         """The distinct tokens by provisional id."""
@@ -85,30 +111,62 @@ class Counter:
 
 
 class CharacterCounter(Counter):
-    """Characters, by a table over all code points."""
+    """Characters, by a table over all code points; in it, the largest number of its type is an unknown character."""
 
     kind = "char"
 
-    def __init__(self, capacity: int) -> None:
-        super().__init__(capacity)
-        self._table = np.full(0x110000, -1, dtype=np.int64)  # int64, numpy's own index type
+    def __init__(self, capacity: int = 0, draft: Callable[[], Draft] | None = None, in_memory: int = 0) -> None:
+        super().__init__(capacity, draft, in_memory)
         self._known: list[int] = []
+        self._widen()
 
     def add(self, points: CodePoints) -> None:
-        points = points[: len(self._ids) - self._length]
+        points = points[: self._room()]
         if not len(points):
             return
         ids = self._table[points]
-        if ids.min() < 0:
-            new, first = np.unique(points[ids < 0], return_index=True)
+        counts = self._counted(ids)
+        if counts is None:
+            new, first = np.unique(points[ids == self._unknown], return_index=True)
             new = new[np.argsort(first)]
-            self._table[new] = np.arange(len(self._known), len(self._known) + len(new))
             self._known.extend(new.tolist())
+            self._widen()
+            self._table[new] = np.arange(len(self._known) - len(new), len(self._known))
             ids = self._table[points]
-        self._append(ids, len(self._known))
+            counts = self._counted(ids)
+            assert counts is not None
+        self._make_room(len(counts))
+        self._counts[: len(counts)] += counts
+        self._append(ids)
+
+    def _counted(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
+        """How often each id occurs; None if there is an unknown character among them."""
+        if ids.itemsize > 2 and ids.max() == self._unknown:
+            return None
+        counts = _histogram(ids)
+        return None if counts[self._unknown : self._unknown + 1].any() else counts[: len(self._known)]
+
+    def _widen(self) -> None:
+        """The table in the smallest type for what is known."""
+        dtype, unknown = next(found for found in _TYPES if len(self._known) <= found[1])
+        if not hasattr(self, "_table") or self._table.dtype != dtype:
+            self._unknown = unknown
+            self._table: npt.NDArray[Any] = np.full(0x110000, unknown, dtype=dtype)
+            self._table[self._known] = np.arange(len(self._known))
 
     def _tokens(self) -> list[str]:
         return list(map(chr, self._known))
+
+
+def _histogram(ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """How often each id occurs; bytes are counted in pairs, which is twice as fast."""
+    if ids.itemsize > 1 or len(ids) < 1 << 16:
+        return np.bincount(ids)
+    even = len(ids) & ~1
+    pairs = np.bincount(ids[:even].view(np.uint16), minlength=1 << 16).reshape(256, 256)
+    counts: npt.NDArray[np.int64] = pairs.sum(axis=0) + pairs.sum(axis=1)
+    counts[ids[even:]] += 1
+    return counts
 
 
 class _NumberedByAppearance(dict[str, int]):
@@ -126,8 +184,8 @@ class WordCounter(Counter):
 
     kind = "word"
 
-    def __init__(self, capacity: int) -> None:
-        super().__init__(capacity)
+    def __init__(self, capacity: int = 0, draft: Callable[[], Draft] | None = None, in_memory: int = 0) -> None:
+        super().__init__(capacity, draft, in_memory)
         self._numbers = _NumberedByAppearance()
         self._open: list[str] = []  # the parts of a word that the next piece may continue
 
@@ -150,10 +208,12 @@ class WordCounter(Counter):
         self._open = []
 
     def _add_words(self, words: list[str]) -> None:
-        del words[len(self._ids) - self._length :]
+        words = words[: self._room()]
         if words:
             ids = np.fromiter(map(self._numbers.__getitem__, words), dtype=np.int64, count=len(words))
-            self._append(ids, len(self._numbers))
+            self._make_room(len(self._numbers))
+            np.add.at(self._counts, ids, 1)
+            self._append(ids.astype(smallest_type(len(self._numbers))))
 
     def _tokens(self) -> list[str]:
         words = list(self._numbers)
@@ -168,6 +228,6 @@ def _too_long() -> CorpusError:
     )
 
 
-def counter(tokens: str, capacity: int) -> Counter:
+def counter(tokens: str, capacity: int = 0, draft: Callable[[], Draft] | None = None, in_memory: int = 0) -> Counter:
     """A new counter of characters or words."""
-    return CharacterCounter(capacity) if tokens == "char" else WordCounter(capacity)
+    return (CharacterCounter if tokens == "char" else WordCounter)(capacity, draft, in_memory)

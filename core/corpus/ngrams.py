@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from core.corpus.ids import Ids
+
 Integers = npt.NDArray[np.int64]
-Ids = npt.NDArray[np.uint16] | npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 LARGEST_KEY = 2**63 - 1
 _STEP = 1 << 21

@@ -1,19 +1,20 @@
 """Normalisations of a text, piece by piece: each keeps its state between pieces.
 
-All of them work on code points, uint32 arrays, and expect line ends as LF alone.
+All of them work on code points, in unsigned integers of any size, and expect line ends as LF alone.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from core.errors import CorpusError
 
-CodePoints = npt.NDArray[np.uint32]
+CodePoints = npt.NDArray[np.unsignedinteger[Any]]
 Mask = npt.NDArray[np.bool_]
 
 _LINE_END = 0x0A
@@ -32,8 +33,8 @@ class _LineEndsToBlanks:
     def __call__(self, points: CodePoints) -> CodePoints:
         if not len(points):
             return points
-        changed = np.where(points == _LINE_END, np.uint32(_BLANK), points)
-        before = [np.array([_BLANK], dtype=np.uint32)] if self._held_back else []
+        changed: CodePoints = np.where(points == _LINE_END, points.dtype.type(_BLANK), points)
+        before = [np.array([_BLANK], dtype=points.dtype)] if self._held_back else []
         self._held_back = bool(points[-1] == _LINE_END)
         changed = changed[:-1] if self._held_back else changed
         return np.concatenate([*before, changed]) if before else changed
@@ -71,15 +72,15 @@ class _KeptRuns:
         self._started = True
         self._in_run = bool(position[-1] < len(points) - 1)
         target = np.arange(len(position)) + np.cumsum(blank)
-        result = np.full(target[-1] + 1, _BLANK, dtype=np.uint32)
-        result[target] = points[position] | _BLANK if self._lower else points[position]
+        result = np.full(target[-1] + 1, _BLANK, dtype=points.dtype)
+        result[target] = points[position] | points.dtype.type(_BLANK) if self._lower else points[position]
         return result
 
 
 def _ascii_letters(points: CodePoints) -> Mask:
     # bit 0x20 is the case of an ASCII letter; below 97 the unsigned difference wraps around to a large number
-    lower: CodePoints = points | np.uint32(_BLANK)
-    letter: Mask = lower - np.uint32(ord("a")) < np.uint32(26)
+    kind = points.dtype.type
+    letter: Mask = (points | kind(_BLANK)) - kind(ord("a")) < kind(26)
     return letter
 
 

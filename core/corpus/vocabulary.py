@@ -173,7 +173,15 @@ def code_points(text: str) -> npt.NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def text_of(points: npt.NDArray[np.uint32]) -> str:
+def narrow_code_points(text: str) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """The code points of a text in the smallest of uint8, uint16 and uint32 that is quickly had, read-only."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    units = text.encode("utf-16-le", "surrogatepass")
+    return np.frombuffer(units, dtype="<u2") if len(units) == 2 * len(text) else code_points(text)
+
+
+def text_of(points: npt.NDArray[np.unsignedinteger[Any]]) -> str:
     """The inverse of ``code_points``."""
     return points.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
 
