@@ -58,8 +58,8 @@ def open_to_append(path: Path, flags: int = os.O_RDWR | os.O_APPEND, folder: int
 def open_new(path: Path, folder: int | None = None, readable: bool = False) -> BinaryIO:
     """A new file, open for writing, and for reading too if ``readable``. Raises OSError if the name is taken."""
     flags = (os.O_RDWR if readable else os.O_WRONLY) | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    place, mode = path if folder is None else path.name, "w+b" if readable else "wb"
-    return open(place, mode, opener=lambda name, _: os.open(name, flags, FILE_MODE, dir_fd=folder))
+    place = path if folder is None else path.name
+    return open(place, "wb", opener=lambda name, _: os.open(name, flags, FILE_MODE, dir_fd=folder))
 
 
 def make_folders(path: Path) -> None:

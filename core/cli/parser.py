@@ -15,6 +15,8 @@ from core.errors import UserError
 from core.generation.options import OPTIONS
 from core.inspection.options import CHECKPOINTS, VIEWS
 
+_CORPUS = "a bundled or downloaded text, a file (also .gz, .zst), a folder, or a pattern such as 'texts/*.txt'"
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -67,6 +69,10 @@ def parser() -> argparse.ArgumentParser:
     lab = command("lab", "laboratory.lab", "the sequence laboratory: predict a noisy sine wave near and far ahead")
     download = command("download", "download.download", "download a known text; without a name, list them")
     download.add_argument("name", nargs="?", metavar="NAME")
+    cache = command("cache", "cache.cache", "the tokens of large texts that are kept for the next start; clear them")
+    clear = cache.add_subparsers(metavar="ACTION").add_parser("clear", help="remove them all")
+    clear.set_defaults(command="cache.clear")
+    clear.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object a line")
     engine = command("engine", "engine.engine", "serve a run to the playground; without a run, wait for one")
     engine.add_argument("run", nargs="?", metavar="RUN")
     top.set_defaults(computes=False)
@@ -80,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--data", type=Path, metavar="DIR", help="folder of the bundled and downloaded texts")
     for made in (train, resume, sweep, generate, runs, inspect, export, engine):
         made.add_argument("--saves", type=Path, default=SAVES, metavar="DIR", help="folder of the runs")
-    for made in (stats, train, resume, sweep, generate, runs, inspect, export, presets, bench, lab, download):
+    for made in (stats, train, resume, sweep, generate, runs, inspect, export, presets, bench, lab, download, cache):
         made.add_argument("--json", action="store_true", help="one JSON object a line")
     return top
 
@@ -88,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_run_flags(made: argparse.ArgumentParser) -> None:
     """What a new run is made of, besides ``--set``."""
     made.add_argument("--preset", metavar="P", help="a named configuration: python -m core presets lists them")
-    made.add_argument("--corpus", metavar="NAME|PATH", help="a bundled or downloaded text, or a file")
+    made.add_argument("--corpus", metavar="NAME|PATH", help=_CORPUS)
     made.add_argument("--epochs", metavar="N", help="passes over the text")
     words = (
         "time budget in place of --epochs: epochs and schedule are fitted to it once the pace is measured. Counts from "
@@ -139,7 +145,7 @@ def _add_inspection_flags(inspect: argparse.ArgumentParser) -> None:
 
 
 def _add_text_flags(stats: argparse.ArgumentParser) -> None:
-    stats.add_argument("--corpus", default="lyrics-zh", metavar="NAME|PATH")
+    stats.add_argument("--corpus", default="lyrics-zh", metavar="NAME|PATH", help=_CORPUS)
     stats.add_argument("--normalise", default="none", choices=("none", "spaces", "letters", "no-punctuation"))
     stats.add_argument("--tokens", default="char", choices=("char", "word"))
     stats.add_argument("--documents", default="stream", choices=("stream", "lines"), help="lines: one poem a line")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from core.cli.printing import print_table, printable, put
@@ -31,6 +32,8 @@ def stats(options: argparse.Namespace) -> int:
         corpus, batch_size=options.batch_size, num_steps=options.num_steps, top=options.top, documents=options.documents
     )
     put(facts) if options.json else _print_statistics(facts)
+    if corpus.problem:
+        print(f"warning: {printable(corpus.problem)}", file=sys.stderr)
     return 0
 
 
@@ -50,6 +53,9 @@ def _print_statistics(facts: dict[str, Any]) -> None:
             f"{counted(facts['examples']['batches'], 'batch', 'batches')} an epoch, "
             f"{counted(poems['cut'], 'poem is', 'poems are')} cut to num_steps"
         )
+    for file in facts["files"]:
+        size = counted(file["bytes"], "byte")
+        print(f"  {printable(file['name'])}: {size}, {file['encoding']}, sha256 {file['sha256']}")
     one_hot = facts["one_hot"]
     print(
         f"a one-hot batch is {tuple(one_hot['shape'])}: {bytes_text(one_hot['bytes'])}, {one_hot['density']:.4%} of "

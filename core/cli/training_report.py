@@ -66,7 +66,9 @@ class TrainingReport:
         estimates, warnings = _preflight_words(self._session)
         if estimates:
             print(printable(estimates))
-        for warning in warnings:
+        trainer = self._session.trainer
+        kept = [trainer.corpus.problem] if trainer is not None and trainer.corpus.problem else []
+        for warning in (*kept, *warnings):
             print(f"warning: {printable(warning)}", file=sys.stderr)
 
     def show(self, event: Event) -> None:

@@ -18,6 +18,7 @@ from core.corpus.batching_plan import (
 from core.corpus.ngrams import NGrams
 from core.corpus.reader import Corpus
 from core.errors import CorpusError
+from core.record import record_as_json
 
 _ORDERS = (1, 2, 3)
 _ZIPF_POINTS = 60
@@ -38,10 +39,10 @@ def describe(
 ) -> dict[str, Any]:
     """All statistics of a text, JSON-able.
 
-    Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind, lines`` as in ``Corpus``; the number of
-    ``tokens``; the size of the ``vocabulary`` with the unknown token; ``unknown_share`` of the tokens, 0 to 1;
-    ``distinct`` and ``top`` n-grams, by n as a text; ``zipf``, ``entropy_bits``, ``one_hot`` and ``examples``: see the
-    functions of these names. ``seed`` is that of the random example.
+    Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind, lines, files, problem`` as in ``Corpus``; the
+    number of ``tokens``; the size of the ``vocabulary`` with the unknown token; ``unknown_share`` of the tokens, 0 to
+    1; ``distinct`` and ``top`` n-grams, by n as a text; ``zipf``, ``entropy_bits``, ``one_hot`` and ``examples``: see
+    the functions of these names. ``seed`` is that of the random example.
 
     With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, ``examples`` are
     those of ``example_lines``, and ``poems`` has the number of non-empty ``lines``, the tokens of the ``longest``, and
@@ -60,6 +61,8 @@ def describe(
         "normalise": corpus.normalise,
         "token_kind": corpus.tokens,
         "lines": corpus.lines,
+        "files": [record_as_json(file) for file in corpus.files],
+        "problem": corpus.problem,
         "tokens": len(corpus),
         "vocabulary": len(vocabulary),
         "unknown_share": int(vocabulary.frequencies[0]) / len(corpus),

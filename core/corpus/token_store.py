@@ -237,6 +237,12 @@ class Draft:
         self._stretches: list[tuple[np.dtype[Any], int]] = []
         self._end = self.length = 0
 
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def append(self, ids: npt.NDArray[Any]) -> None:
         """Append some ids. Raises StoreError."""
         if not self._stretches or self._stretches[-1][0] != ids.dtype:

@@ -44,8 +44,9 @@ def new_metadata(trainer: Trainer) -> RunMetadata:
     """The metadata of a new run."""
     corpus = trainer.corpus
     identity = CorpusIdentity(
-        corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve()), corpus.bytes
-    )
+        corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve()), corpus.bytes,
+        corpus.files,
+    )  # fmt: skip
     return RunMetadata(trainer.config, identity, trainer.model.num_parameters(), now(), versions(), trainer.backend)
 
 
@@ -55,7 +56,7 @@ def write_new_run(folder: HeldFolder, metadata: RunMetadata, corpus: Corpus) -> 
     Raises OSError; CorpusError if the text has changed since it was read, and RunError.
     """
     write_description(folder, metadata, corpus.vocabulary.to_json())
-    if corpus.bytes <= LARGEST_CORPUS_COPY:
+    if corpus.bytes <= LARGEST_CORPUS_COPY and corpus.is_one_file:
         with folder.open_new(CORPUS) as file:
             for piece in bytes_of(corpus):
                 file.write(piece)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.corpus.source import MOST_FILES, FileFacts
 from core.errors import ConfigError, RunError
 from core.files import open_to_read
 from core.record import MALFORMED, read_record, record_as_json
@@ -27,7 +28,8 @@ _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 class CorpusIdentity:
     """The text that a run was trained on, as needed to find it and to check that it is the same.
 
-    ``sha256`` covers the ``bytes`` that were read, 0 in files of older versions.
+    ``sha256`` covers the ``bytes`` that were read, 0 in files of older versions. ``files`` are those of a folder, of a
+    pattern or of a compressed text; else empty.
     """
 
     name: str
@@ -36,6 +38,7 @@ class CorpusIdentity:
     vocabulary: int
     path: str
     bytes: int = 0
+    files: tuple[FileFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,10 @@ def _check(metadata: RunMetadata) -> None:
     corpus = metadata.corpus
     if min(metadata.parameters, corpus.tokens, corpus.vocabulary, corpus.bytes) < 0:
         raise ValueError("a count is negative")
-    texts = (metadata.created, corpus.name, corpus.sha256, corpus.path, metadata.note, *metadata.tags)
+    if len(corpus.files) > MOST_FILES:
+        raise ValueError(f"there are more than {MOST_FILES:,} files")
+    names = [text for file in corpus.files for text in (file.name, file.sha256, file.encoding)]
+    texts = (metadata.created, corpus.name, corpus.sha256, corpus.path, metadata.note, *metadata.tags, *names)
     if max(map(len, texts)) > _LONGEST_TEXT:
         raise ValueError(f"a text has more than {_LONGEST_TEXT:,} characters")
     if len(metadata.tags) > _MOST_TAGS:

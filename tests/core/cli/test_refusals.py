@@ -16,6 +16,8 @@ from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.core.cli.commands import SMALL, Printed, refused
 
+PICTURES = Path(__file__).resolve().parents[3] / "tui" / "pictures"
+
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
@@ -63,7 +65,7 @@ def test_good_encodings(train: Callable[..., Printed], text_path: Path) -> None:
         (["--corpus=/nowhere/at/all.txt"], ["there is no file '/nowhere/at/all.txt'"]),
         (["--corpus=lyric-zh"], ["did you mean lyrics-zh"]),
         (["--corpus=time-machine", "--data=/nowhere"], ["python -m core download time-machine"]),
-        (["--corpus=/tmp"], ["is a folder: choose a text file in it"]),
+        ([f"--corpus={PICTURES}"], ["generate.png' is a binary file"]),
         (["--corpus=/dev/null"], ["is a device: choose a regular text file"]),
         (["--corpus=\x1b[31m"], ["\\x1b[31m"]),
         (["--set=num_steps=0"], ["num_steps must be between 1 and 10,000, got 0"]),
