@@ -27,6 +27,7 @@ from core.runs.trash import remove_outdated
 from core.training.preflight import device_named
 from tui.engines.loss import WORKING
 from tui.engines.reading import read_run, training_runs
+from tui.forms.screen import FormScreen
 from tui.messages import (
     CorpusChosen,
     DeviceChosen,
@@ -138,6 +139,9 @@ class Playground(PreferringApp):
         return RUN_COLOURS
 
     # ------------------------------------------------------------------ the screen
+
+    def get_default_screen(self) -> FormScreen:
+        return FormScreen(id="_default")
 
     def compose(self) -> ComposeResult:
         yield HeaderLine([(pane.name, pane.title, pane.key) for pane in PANES])

@@ -27,6 +27,7 @@ from core.settings.run_config import RunConfig
 from tui.app import Playground
 from tui.commands import described
 from tui.engines.clients import Engines
+from tui.forms.screen import FormScreen
 from tui.services import READ_ONLY
 from tui.shell.header import HeaderLine
 
@@ -42,7 +43,7 @@ CHANGES = frozenset((
 ))  # fmt: skip
 
 
-class ReadOnlyScreen(Screen[None]):
+class ReadOnlyScreen(FormScreen):
     """The screen of a read-only playground; its footer dims what changes something."""
 
     @property
@@ -68,7 +69,7 @@ class ReadOnlyPlayground(Playground):
         """Say it where the device would be."""
         self.call_after_refresh(self.query_one(HeaderLine).show_device, "read-only")
 
-    def get_default_screen(self) -> Screen[Any]:
+    def get_default_screen(self) -> FormScreen:
         """The screen below all dialogs."""
         return ReadOnlyScreen(id="_default")
 

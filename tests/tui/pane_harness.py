@@ -22,6 +22,7 @@ from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
 from tui import messages
+from tui.forms.screen import FormScreen
 from tui.services import Remembered
 from tui.shell.breakpoints import HORIZONTAL, VERTICAL
 from tui.shell.footer import KeyLine
@@ -119,6 +120,10 @@ class PaneApp(App[None]):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.set_reactive(App.theme, DARK.name)  # as the playground does: the styles are read once
+
+    def get_default_screen(self) -> FormScreen:
+        """As in the playground."""
+        return FormScreen(id="_default")
 
     def compose(self) -> ComposeResult:
         yield self.pane

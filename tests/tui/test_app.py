@@ -18,13 +18,14 @@ from core.events import State, StateChanged
 from core.runs.store import list_runs
 from core.settings.run_config import RunConfig, setting
 from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
-from tests.tui.parts import train_pane
+from tests.tui.parts import focused_setting, train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.help import HelpScreen
 from tui.engines.clients import Engines
 from tui.forms.choice import Choice
+from tui.forms.rows import Rows
 from tui.messages import CorpusChosen, RunChosen, RunDeleted, RunRenamed
 from tui.panes import PANES
 from tui.panes.data.text_list import TextList
@@ -94,7 +95,9 @@ async def test_the_pointer_is_told_what_everything_does(playground: Make) -> Non
         assert silent == []
         await pilot.press("f3")
         await until(pilot, lambda: shown(app) == "train")
-        await pilot.hover("#field-num_hiddens .field-label")
+        rows = train_pane(app).query_one(Rows)
+        row = rows.row_region("num_hiddens")
+        await pilot.hover(rows, offset=(2, row.y - rows.region.y))
         tooltip, words = app.screen.query_one(Tooltip), setting("num_hiddens").help
         await until(pilot, lambda: tooltip.display and str(tooltip.content) == words)
 
@@ -107,7 +110,7 @@ def said(widget: Widget) -> bool:
 async def test_digits_are_typed_where_one_types(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        await train_pane(app).form.focus_setting("batch_size")
+        train_pane(app).form.focus_setting("batch_size")
         await pilot.pause()
         await pilot.press("4")
         assert shown(app) == "train" and train_pane(app).form.texts["batch_size"] == "4"
@@ -128,10 +131,10 @@ async def test_keys_typed_right_behind_a_panes_key_reach_that_pane(playground: M
 async def test_focus_returns_to_where_it_was(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        await train_pane(app).form.focus_setting("seed")
+        train_pane(app).form.focus_setting("seed")
         await pilot.pause()
         await pilot.press("f6", "f3")
-        await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.id == "edit-seed")
+        await until(pilot, lambda: focused_setting(app) == "seed")
 
 
 async def test_help_tells_every_key_of_every_pane(playground: Make) -> None:

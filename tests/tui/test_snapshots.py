@@ -18,6 +18,7 @@ from core.runs.run import Run
 from core.runs.store import check_name
 from core.settings.presets import PRESETS
 from tests.tui.fake_engine import TEXT, FakeEngines, made_run, scripted_epoch, write_journal
+from tests.tui.parts import focused_setting
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
@@ -46,7 +47,7 @@ def run_path(app: Playground) -> Path:
 async def settings(pilot: Any) -> None:
     await holds(pilot, "#form-facts", "parameters")
     await pilot.press("e")
-    await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "edit-corpus")
+    await until(pilot, lambda: focused_setting(pilot.app) == "corpus")
 
 
 async def curve(pilot: Any) -> None:

@@ -11,8 +11,8 @@ from core.settings.run_config import RunConfig
 from core.settings.setting import Setting, shown
 from tui.dialogs.glossary import PANE_WORDS, WORDS, meanings
 from tui.dialogs.help import HelpPage, Lines, Section
-from tui.forms.field import SettingField
 from tui.forms.form import Form
+from tui.forms.lines import SettingRow
 
 FIRST_STEPS = (
     ("1 or f2", "Data: choose or download a text, look at its statistics, and use it for training"),
@@ -57,11 +57,11 @@ def help_pages(
 def explanation(focused: Widget | None) -> tuple[Section, ...]:
     """What the field means that has the focus; empty if none has."""
     ancestors = focused.ancestors_with_self if focused is not None else []
-    field = next((node for node in ancestors if isinstance(node, SettingField)), None)
     form = next((node for node in ancestors if isinstance(node, Form)), None)
-    if field is None or form is None:
+    row = form.focused_row if form is not None else None
+    if form is None or not isinstance(row, SettingRow):
         return ()
-    setting = field.setting
+    setting = row.setting
     lines = [("meaning", setting.help), *_facts(setting)]
     reason = form.schema.no_effect_reason(setting, form.texts)
     lines += [("now", reason)] if reason else []

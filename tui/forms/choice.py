@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.text.cells import cell_len, pad_cells
+from tui.forms.lines import choice_at, choice_pieces, next_choice
 
 
 class Choice(Widget, can_focus=True):
@@ -49,46 +49,30 @@ class Choice(Widget, can_focus=True):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return 1
 
-    @property
-    def side_by_side(self) -> bool:
-        """Whether there is room for all values side by side."""
-        return sum(cell_len(option) + 4 for option in self.options) - 2 <= self.size.width
-
     def render(self) -> Content:
-        chosen, other = self.get_visual_style("choice--chosen"), self.get_visual_style("choice--other")
-        if not self.side_by_side:
-            arrows = chosen if self.has_focus else other
-            width = max(1, min(self.size.width - 4, max(cell_len(option) for option in self.options)))
-            return Content.assemble(("‹ ", arrows), (pad_cells(self.value, width), chosen), (" ›", arrows))
-        parts: list[Content] = []
-        for option in self.options:
-            mark, style = ("● ", chosen) if option == self.value else ("○ ", other)
-            parts.append(Content.assemble((mark, style), (option, style)))
-        return Content("  ").join(parts)
+        styles = {
+            "chosen": self.get_visual_style("choice--chosen"), "other": self.get_visual_style("choice--other"),
+        }  # fmt: skip
+        styles |= {"focused": styles["other"], "chosen-focused": styles["chosen"]}
+        pieces = choice_pieces(self.options, self.value, self.size.width, self.has_focus)
+        return Content.assemble(*((text, styles[names.split()[-1]]) for text, names in pieces))
 
     def action_move(self, by: int) -> None:
-        self._choose((self.options.index(self.value) + by) % len(self.options))
+        self._choose(next_choice(self.options, self.value, by))
 
     def action_jump(self, index: int) -> None:
-        self._choose(index)
+        self._choose(self.options[index])
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
-        if not self.side_by_side:
-            return self.action_move(-1 if event.x == 0 else 1)
-        end = 0
-        for index, option in enumerate(self.options):
-            end += cell_len(option) + 4
-            if event.x < end:
-                return self._choose(index)
+        self._choose(choice_at(self.options, self.value, self.size.width, event.x))
 
     def watch_has_focus(self, _has_focus: bool) -> None:
         """Show the arrows in the colour of the focus."""
         super().watch_has_focus(_has_focus)
         self.refresh()
 
-    def _choose(self, index: int) -> None:
-        value = self.options[index]
+    def _choose(self, value: str) -> None:
         if value != self.value:
             self.value = value
             self.post_message(self.Changed(self, value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -15,30 +15,42 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from core.settings.setting import Setting, Settings, Value, shown
-from tui.forms.field import SettingField
-from tui.forms.fold import Fold
+from tui.forms.lines import Effect, GroupRow, Row, SettingRow, group_key
+from tui.forms.rows import Rows
 from tui.forms.schema import YES_NO, Result, Schema, texts_of
 
 
 class Fields(VerticalScroll, can_focus=False):
-    """The scrolled fields. The focused one stays visible while the lines around it come and go."""
+    """The scrolled part of a form. What has the focus stays visible while the lines around it come and go."""
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.keep_focus_visible)
 
     def keep_focus_visible(self) -> None:
-        """Scroll to the field that has the focus."""
+        """Scroll to what has the focus."""
         focused = self.screen.focused
         if focused is not None and self in focused.ancestors:
-            field = next((node for node in focused.ancestors if isinstance(node, SettingField)), focused)
-            field.scroll_visible(animate=False)
+            rows = next((node for node in focused.ancestors_with_self if isinstance(node, Rows)), None)
+            if rows is not None:
+                rows.scroll_to_cursor()
+            else:
+                focused.scroll_visible(animate=False)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The place of a group in a form: its title, and its fold if it has one."""
+
+    name: str
+    title: str = ""
 
 
 class Form(Vertical, Generic[Result]):
-    """The fields of a schema, one below the other. Every edit is read at once; wrong texts are marked at their fields.
+    """The settings of a schema, one below the other. Every edit is read at once; wrong texts are marked at their rows.
 
-    ``texts`` has the text of every setting, ``reading`` their meaning. A subclass may arrange the fields in groups,
-    with a fold, and add a ``Static`` of the class ``form-help``, which then describes the focused field.
+    ``texts`` has the text of every setting, ``reading`` their meaning. A subclass may arrange the settings in groups,
+    with a fold, put other widgets between them, and add a ``Static`` of the class ``form-help``, which then describes
+    the focused row.
     """
 
     @dataclass
@@ -67,61 +79,51 @@ class Form(Vertical, Generic[Result]):
         self._original = dict(self.texts)
         self._suggestions = suggestions or {}
         self.reading = schema.read(self.texts)
-        self._fields: dict[str, SettingField] = {}
+        self._places: list[tuple[Rows, tuple[str | Group, ...]]] = []
         self._outside_errors: dict[str, str] = {}
         self.pending: Mapping[str, str] = {}  # notes on edits that the run does not have yet
         self.helped: Setting | None = None  # what the help line describes
+        self.open_folds: frozenset[str] = frozenset()
         self.ready = False
 
     # ------------------------------------------------------------------ building
 
     def compose(self) -> ComposeResult:
-        for setting in self.schema.settings:
-            yield self.field(setting.name)
+        yield self.rows(*(setting.name for setting in self.schema.settings))
 
-    def field(self, name: str) -> SettingField:
-        """The new field of a setting, for ``compose``."""
-        field = SettingField(
-            self.schema.setting(name), self.texts[name], self.schema.placeholder(name), self._suggestions.get(name, ())
-        )
-        self._fields[name] = field
-        return field
+    def rows(self, *places: str | Group) -> Rows:
+        """The new rows of some settings, by name, and groups, for ``compose``."""
+        rows = Rows(self.edit, self._rows_at(places), {name: tuple(words) for name, words in self._suggestions.items()})
+        self._places.append((rows, places))
+        return rows
 
-    def group_fields(self, group: str) -> Iterator[Widget]:
-        """The title and the fields of a group, for ``compose``; those behind its fold are made when it is opened."""
-        has_fold = bool(self.schema.folded_in(group))
-        yield Fold(group, group) if has_fold else Static(group, classes="group-title", markup=False)
-        for setting in self.schema.settings:
-            if setting.group == group and setting.name not in self.schema.folded:
-                yield self.field(setting.name)
-        if has_fold:
-            yield Vertical(id=f"more-{group}", classes="more")
+    def group_places(self, group: str) -> tuple[str | Group, ...]:
+        """The title of a group and its settings, for ``rows``; those behind its fold are the last ones."""
+        names = [setting.name for setting in self.schema.settings if setting.group == group]
+        return (Group(group, group), *sorted(names, key=lambda name: name in self.schema.folded))
 
     def on_mount(self) -> None:
         self.ready = True
-        self.refresh_fields()
+        self.refresh_rows()
 
-    async def open_fold(self, group: str, is_open: bool = True) -> None:
+    def open_fold(self, group: str, is_open: bool = True) -> None:
         """Open or close the fold of a group."""
-        more = self.query_one(f"#more-{group}", Vertical)
-        if is_open and not more.children:
-            await more.mount(*(self.field(setting.name) for setting in self.schema.folded_in(group)))
-            self.refresh_fields()
-        more.display = is_open
-        self.query_one(f"#group-{group}", Fold).is_open = is_open
+        self.open_folds = self.open_folds | {group} if is_open else self.open_folds - {group}
+        self.refresh_rows()
 
-    @on(Fold.Toggled)
-    async def _fold_toggled(self, event: Fold.Toggled) -> None:
+    @on(Rows.Toggled)
+    def _fold_toggled(self, event: Rows.Toggled) -> None:
         event.stop()
-        await self.open_fold(event.fold.group, event.is_open)
+        self.open_fold(event.group, event.is_open)
         if event.is_open:
-            self.call_after_refresh(self._show_opened, event.fold)
+            self.call_after_refresh(self._show_opened, event.group)
 
-    def _show_opened(self, fold: Fold) -> None:
-        """Scroll to the fields that were folded, with their fold still visible, unless the focus has moved."""
-        if fold.has_focus:
-            self.query_one(f"#more-{fold.group}").scroll_visible(animate=False)
-            fold.scroll_visible(animate=False)
+    def _show_opened(self, group: str) -> None:
+        """Scroll to the rows that were folded, with their fold still visible, unless the cursor has moved."""
+        for rows, _ in self._places:
+            if rows.has_focus and rows.current is not None and rows.current.key == group_key(group):
+                rows.scroll_to_rows(group_key(group), self.schema.folded_in(group)[-1].name)
+                rows.scroll_to_cursor()
 
     # ------------------------------------------------------------------ asking
 
@@ -134,25 +136,40 @@ class Form(Vertical, Generic[Result]):
         """All error messages by setting, those of the engine included."""
         return {**self.reading.errors, **self._outside_errors}
 
-    def focus_first(self) -> None:
-        next(iter(self._fields.values())).focus_editor()
+    @property
+    def focused_row(self) -> Row | None:
+        """The row that has the focus."""
+        return next((rows.current for rows, _ in self._places if rows.has_focus_within), None)
 
-    async def focus_error(self) -> None:
-        """Move the focus to the first wrong field, or else to the first field; its fold is opened."""
+    @property
+    def shown_rows(self) -> dict[str, Row]:
+        """All rows that are not hidden, by key."""
+        return {row.key: row for rows, _ in self._places for row in rows.rows}
+
+    def focus_first(self) -> None:
+        """Move the focus to the first setting."""
+        first = (row.key for rows, _ in self._places for row in rows.reachable if isinstance(row, SettingRow))
+        self.focus_setting(next(first))
+
+    def focus_error(self) -> None:
+        """Move the focus to the first wrong setting, or else to the first one; its fold is opened."""
         wrong = next((setting.name for setting in self.schema.settings if setting.name in self.errors), None)
         if wrong is None:
             self.focus_first()
         else:
-            await self.focus_setting(wrong)
+            self.focus_setting(wrong)
 
-    async def focus_setting(self, name: str) -> None:
+    def focus_setting(self, name: str) -> None:
         """Move the focus to a setting; its fold is opened."""
         if name in self.schema.folded:
-            await self.open_fold(self.schema.setting(name).group)
-        if name in self._fields:
-            self._fields[name].focus_editor()
-            for fields in self.query(Fields):
-                self.call_after_refresh(fields.keep_focus_visible)
+            self.open_fold(self.schema.setting(name).group)
+        for rows, _ in self._places:
+            rows.go(name)
+
+    def focus_fold(self, group: str) -> None:
+        """Move the focus to the fold of a group."""
+        for rows, _ in self._places:
+            rows.go(group_key(group))
 
     # ------------------------------------------------------------------ changing
 
@@ -167,8 +184,6 @@ class Form(Vertical, Generic[Result]):
         if changes:
             self._outside_errors.clear()
         self.texts.update(changes)
-        for name, field in self._fields.items():
-            field.text = self.texts[name]
         self.read()
 
     def change_defaults(self, texts: Mapping[str, str]) -> None:
@@ -183,19 +198,19 @@ class Form(Vertical, Generic[Result]):
         is a remedy.
         """
         self._outside_errors[name] = message
-        self.refresh_fields()
+        self.refresh_rows()
 
     def clear_outside_errors(self) -> None:
         """Remove the errors that only the engine can find."""
         if self._outside_errors:
             self._outside_errors.clear()
-            self.refresh_fields()
+            self.refresh_rows()
 
     def show_pending(self, notes: Mapping[str, str]) -> None:
         """Show notes, by setting, on edits that the run does not have yet."""
         if notes != self.pending:
             self.pending = notes
-            self.refresh_fields()
+            self.refresh_rows()
 
     def edit(self, name: str, text: str) -> None:
         """Take the text that the person typed for a setting."""
@@ -204,13 +219,8 @@ class Form(Vertical, Generic[Result]):
         self.read()
         self.post_message(self.Edited(name))
 
-    @on(SettingField.Edited)
-    def _field_edited(self, event: SettingField.Edited) -> None:
-        event.stop()
-        self.edit(event.name, event.text)
-
-    @on(SettingField.Submitted)
-    def _field_submitted(self, event: SettingField.Submitted) -> None:
+    @on(Rows.Submitted)
+    def _row_submitted(self, event: Rows.Submitted) -> None:
         event.stop()
         self.post_message(self.Submitted(event.name))
 
@@ -219,28 +229,54 @@ class Form(Vertical, Generic[Result]):
     def read(self) -> None:
         """Read the texts and show their values and errors."""
         self.reading = self.schema.read(self.texts)
-        self.refresh_fields()
+        self.refresh_rows()
 
-    def refresh_fields(self) -> None:
-        """Show the error, the note and the state of each field and fold."""
+    def refresh_rows(self) -> None:
+        """Show the text, the error, the note and the state of each setting and fold."""
         if not self.ready:
             return
-        errors = self.errors
-        for name, field in self._fields.items():
-            field.show_error(errors.get(name, ""))
-            pending = "" if name in errors else self.pending.get(name, "")
-            field.show_note(pending or self.schema.notes.get((name, self.texts[name]), ""))
-            field.set_class(self.texts[name] != self._original[name], "-changed")
-            self.show_effect(field, name in self.reading.relevant)
-        for fold in self.query(Fold):
-            names = [setting.name for setting in self.schema.folded_in(fold.group)]
-            fold.members = self.fold_members(fold.group)
-            fold.set_class(any(name in errors for name in names), "-wrong")
+        for rows, places in self._places:
+            rows.show(self._rows_at(places))
         if self.helped is not None:
             self.show_help(self.setting_help(self.helped), self.helped)
 
-    def show_effect(self, field: SettingField, has_effect: bool) -> None:
-        field.set_class(not has_effect, "-idle")
+    def _rows_at(self, places: Sequence[str | Group]) -> list[Row]:
+        errors = self.errors
+        found = (
+            self._group(place, errors) if isinstance(place, Group) else self._row(place, errors) for place in places
+        )
+        return [row for row in found if row is not None]
+
+    def _row(self, name: str, errors: Mapping[str, str]) -> SettingRow | None:
+        setting = self.schema.setting(name)
+        effect = self.effect_of(name, name in self.reading.relevant)
+        if effect is None or (name in self.schema.folded and setting.group not in self.open_folds):
+            return None
+        text, error, is_wide = self.texts[name], errors.get(name, ""), self.is_wide(setting)
+        note = ("" if error else self.pending.get(name, "")) or self.schema.notes.get((name, text), "")
+        return SettingRow(
+            setting, text, self.placeholder(name), error, note, text != self._original[name], effect, is_wide
+        )
+
+    def _group(self, group: Group, errors: Mapping[str, str]) -> GroupRow:
+        folded = self.schema.folded_in(group.name)
+        if not folded:
+            return GroupRow(group.name, group.title)
+        is_wrong = any(setting.name in errors for setting in folded)
+        is_open = group.name in self.open_folds
+        return GroupRow(group.name, group.title, True, is_open, is_wrong, self.fold_members(group.name))
+
+    def effect_of(self, name: str, has_effect: bool) -> Effect | None:
+        """How a setting is shown that has an effect, or has none; None: not at all."""
+        return "" if has_effect else "idle"
+
+    def placeholder(self, name: str) -> str:
+        """The text in the editor while it is empty."""
+        return self.schema.placeholder(name)
+
+    def is_wide(self, setting: Setting) -> bool:
+        """Whether the editor takes all the room of its row."""
+        return setting.kind is str
 
     def fold_members(self, group: str) -> tuple[tuple[str, bool], ...]:
         """The label of each folded setting of a group, and whether it was changed."""
@@ -251,12 +287,17 @@ class Form(Vertical, Generic[Result]):
 
     # ------------------------------------------------------------------ help
 
+    @on(Rows.Moved)
+    def _cursor_moved(self, event: Rows.Moved) -> None:
+        event.stop()
+        if isinstance(event.row, SettingRow):
+            self.show_help(self.setting_help(event.row.setting), event.row.setting)
+        else:
+            self.show_group_help(event.row.group)
+
     @on(events.DescendantFocus)
     def _focus_moved(self, event: events.DescendantFocus) -> None:
-        field = next((node for node in event.widget.ancestors_with_self if isinstance(node, SettingField)), None)
-        if field is not None:
-            self.show_help(self.setting_help(field.setting), field.setting)
-        else:
+        if not any(isinstance(node, Rows) for node in event.widget.ancestors_with_self):
             self.show_other_help(event.widget)
 
     def show_help(self, words: Content, setting: Setting | None = None) -> None:
@@ -272,7 +313,10 @@ class Form(Vertical, Generic[Result]):
         return help_of(setting, self.schema.no_effect_reason(setting, self.texts))
 
     def show_other_help(self, widget: Widget) -> None:
-        """Show the help of a focused widget that is not a field of the schema."""
+        """Show the help of a focused widget between the rows."""
+
+    def show_group_help(self, group: str) -> None:
+        """Show the help of a fold."""
 
 
 def help_of(setting: Setting, no_effect: str = "", default: Value | None = None) -> Content:

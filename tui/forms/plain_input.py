@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 
@@ -26,9 +23,3 @@ class PlainInput(Input):
 
     def validate_value(self, value: str) -> str:
         return without_controls(value)
-
-
-class NumberInput(PlainInput):
-    """A line for a number: ``?``, which no number has, opens the help at its field."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "app.help", "Help", show=False, priority=True)]

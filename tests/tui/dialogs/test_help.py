@@ -62,7 +62,7 @@ async def test_the_focused_field_is_explained(playground: Make) -> None:
             ("corpus", "f1", ("name of a bundled text", "lyrics-zh")),
             ("patience", "f1", ("stop after N epochs", "no effect while held out is 0")),
         ):
-            await form.focus_setting(name)
+            form.focus_setting(name)
             await pilot.pause()
             before = dict(form.texts)
             await opened(app, pilot, key)

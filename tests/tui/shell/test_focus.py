@@ -12,7 +12,9 @@ from textual.containers import Horizontal
 from textual.css.stylesheet import Stylesheet
 from textual.widgets import Footer, Input
 
+from tests.tui.parts import focused_setting, train_pane
 from tests.tui.waiting import until
+from tui.forms.rows import Rows
 from tui.shell.lit_box import LIT, LitScroll, LitVertical
 
 
@@ -55,7 +57,8 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: bool(app.screen.focused))
-        app.query_one("#edit-num_hiddens").focus()
+        form = train_pane(app).form
+        form.focus_setting("num_hiddens")
         await pilot.pause()
         styled: list[object] = []
         apply = Stylesheet.apply
@@ -65,15 +68,16 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
             apply(self, node, **options)
 
         keys = list(app.query_one(Footer).children)
-        before = app.focused
         monkeypatch.setattr(Stylesheet, "apply", counted)
         await pilot.press("tab")
         await pilot.pause()
-        assert app.focused is not before and isinstance(app.focused, Input)
-        assert app.query_one("#field-num_layers .field-label").styles.color == Color.parse(
-            app.theme_variables["accent"]
-        )
-        assert len(styled) < 60, "of some three hundred"
+        assert focused_setting(app) == "num_layers" and isinstance(app.focused, Input)
+        rows = app.query_one("#form Rows", Rows)
+        label = next(iter(rows.render_line(rows.row_region("num_layers").y - rows.region.y)))
+        accent = Color.parse(app.theme_variables["accent"])
+        assert label.style is not None and label.style.color is not None
+        assert Color.from_rich_color(label.style.color) == accent
+        assert len(styled) < 10, "of some hundred"
         assert keys and list(app.query_one(Footer).children) == keys
         monkeypatch.setattr(Stylesheet, "apply", apply)
         await pilot.press("f6")
@@ -90,6 +94,6 @@ async def test_a_focus_that_arrives_at_what_is_hidden_goes_to_what_is_shown(play
         drop_down.expanded = True  # its list is to get the focus with a later message,
         drop_down.expanded = False  # and has gone by then
         await until(pilot, lambda: app.screen.focused is drop_down)
-        app.query_one("#edit-num_hiddens").focus()
+        train_pane(app).form.focus_setting("num_hiddens")
         app.query_one("#settings").display = False
         await until(pilot, lambda: app.screen.focused is app.query_one("#curves"))

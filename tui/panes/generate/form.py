@@ -16,9 +16,8 @@ from textual.widgets import Button, Input, Select, Static
 from core.generation.options import STRATEGIES, GenerationRequest, strategy_named
 from core.settings.setting import Setting
 from tui.forms.drop_down import DropDown
-from tui.forms.field import SettingField
-from tui.forms.fold import Fold
-from tui.forms.form import Fields, Form, help_of
+from tui.forms.form import Fields, Form, Group, help_of
+from tui.forms.lines import Effect
 from tui.forms.plain_input import PlainInput
 from tui.panes.generate.request_texts import (
     FOLDED,
@@ -39,8 +38,8 @@ GROUP = "generate"
 HELP = {
     "generate-run": "the run that generates, with its current weights",
     "generate-prefix": "the beginning of the text; if empty, the text begins as after a line end",
-    f"group-{GROUP}": "several samples, an acrostic, a mood, a stop token, a repetition penalty",
 }
+FOLD_HELP = "several samples, an acrostic, a mood, a stop token, a repetition penalty"
 
 
 class PrefixInput(PlainInput):
@@ -59,6 +58,7 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
         self.add_class("box")
         self._suggested = ""
         self._run: Path | None = None
+        self._stops = ""  # the placeholder of the stop token
         self._prefixes: dict[Path, str] = {}  # typed for other runs than the chosen one
 
     def compose(self) -> ComposeResult:
@@ -71,18 +71,13 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
                 yield Static("prefix", classes="field-label", markup=False)
                 yield PrefixInput(placeholder="beginning of the text", compact=True, id="generate-prefix")
                 yield Static("", classes="field-note", id="prefix-note", markup=False)
-            yield self.field("length")
+            yield self.rows("length")
             with Horizontal(classes="field", id="strategy-field") as strategy_line:
                 strategy_line.tooltip = "how each token is chosen"
                 yield Static("strategy", classes="field-label", markup=False)
                 names = [(strategy.name, strategy.name) for strategy in STRATEGIES]
                 yield DropDown(names, value=self.strategy, allow_blank=False, compact=True, id="generate-strategy")
-            for name in PARAMETERS:
-                yield self.field(name)
-            yield Fold(GROUP)
-            with Vertical(id=f"more-{GROUP}", classes="more"):
-                for name in FOLDED:
-                    yield self.field(name)
+            yield self.rows(*PARAMETERS, Group(GROUP), *FOLDED)
         yield Static("", id="generate-help", classes="form-help", markup=False)
         with Horizontal(classes="buttons"):
             yield Button("Write", variant="primary", compact=True, id="generate-write",
@@ -96,9 +91,9 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
         self._show_strategy_help()
         self.call_after_refresh(self._open_fold)
 
-    async def _open_fold(self) -> None:
+    def _open_fold(self) -> None:
         if not is_short(self):
-            await self.open_fold(GROUP)
+            self.open_fold(GROUP)
 
     # ------------------------------------------------------------------ asking
 
@@ -124,7 +119,8 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
             self._suggested = facts.beginning
             prefix.value = self._prefixes.pop(run, facts.beginning)
         self._run = run
-        self.query_one("#edit-stop", Input).placeholder = stop_placeholder(facts.stops)
+        self._stops = stop_placeholder(facts.stops)
+        self.refresh_rows()
 
     def note_prefix(self, words: str) -> None:
         """Show a note on the prefix, such as its unknown tokens, until it is edited."""
@@ -153,12 +149,15 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
 
     # ------------------------------------------------------------------ showing
 
-    def show_effect(self, field: SettingField, has_effect: bool) -> None:
-        """Hide the parameters of other strategies; disable other options that have no effect."""
-        if field.setting.name in PARAMETERS:
-            field.display = has_effect
-        elif field.disabled == has_effect:
-            field.disabled = not has_effect
+    def effect_of(self, name: str, has_effect: bool) -> Effect | None:
+        """The parameters of other strategies are hidden; other options that have no effect are disabled."""
+        return "" if has_effect else None if name in PARAMETERS else "disabled"
+
+    def placeholder(self, name: str) -> str:
+        return (name == "stop" and self._stops) or super().placeholder(name)
+
+    def is_wide(self, setting: Setting) -> bool:
+        return setting.name == "seed" or super().is_wide(setting)
 
     def fold_members(self, group: str) -> tuple[tuple[str, bool], ...]:
         """The options behind the fold, first those that are set."""
@@ -171,11 +170,14 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
         return help_of(setting, default=setting.parse(default_text(self.strategy, setting.name)))
 
     def show_other_help(self, widget: Widget) -> None:
-        """Show the help of the run, the prefix, the strategy and the fold."""
+        """Show the help of the run, the prefix and the strategy."""
         if widget.id == "generate-strategy":
             self._show_strategy_help()
         elif widget.id in HELP:
             self.show_help(Content(HELP[widget.id]))
+
+    def show_group_help(self, group: str) -> None:
+        self.show_help(Content(FOLD_HELP))
 
     def _show_strategy_help(self) -> None:
         self.show_help(Content(strategy_named(self.strategy).help))

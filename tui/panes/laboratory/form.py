@@ -23,8 +23,8 @@ class LabForm(Form[SequenceConfig]):
 
     def compose(self) -> ComposeResult:
         with Fields(id="lab-fields"):
-            for group in dict.fromkeys(setting.group for setting in settings()):
-                yield from self.group_fields(group)
+            groups = dict.fromkeys(setting.group for setting in settings())
+            yield self.rows(*(place for group in groups for place in self.group_places(group)))
         yield Static(HINT, id="lab-help", classes="form-help", markup=False)
         with Horizontal(id="lab-buttons", classes="buttons"):
             yield Button("The book's", compact=True, id="lab-book",

@@ -53,19 +53,22 @@ class SettingsForm(Form[RunConfig]):
                 preset_line.tooltip = "a named configuration, with the figures that were published for it"
                 yield Static("preset", classes="field-label", markup=False)
                 yield DropDown(self._options(), value=self._preset, allow_blank=False, compact=True, id="preset")
-            for group in GROUPS:
-                yield from self.group_fields(group)
+            yield self.rows(*(place for group in GROUPS for place in self.group_places(group)))
         yield Static("", id="form-help", classes="form-help", markup=False)
 
     def on_mount(self) -> None:
-        """Describe the preset, and open all folds where the screen has room for it."""
-        self.call_after_refresh(self._show_preset_help)
+        """Open all folds where the screen has room for it."""
         self.call_after_refresh(self._open_folds)
 
-    async def _open_folds(self) -> None:
+    def on_resize(self) -> None:
+        """Describe the preset as far as there is room."""
+        if self.helped is None:
+            self._show_preset_help()
+
+    def _open_folds(self) -> None:
         if self.screen.has_class("-very-tall"):
-            for group in GROUPS:
-                await self.open_fold(group)
+            self.open_folds = frozenset(GROUPS)
+            self.refresh_rows()
 
     # ------------------------------------------------------------------ presets
 

@@ -55,7 +55,7 @@ class Training:
             if self._refused and name:
                 pane.form.show_outside_error(name, words)
                 pane.drawer = True
-                await pane.form.focus_error()
+                pane.form.focus_error()
             pane.view.show_failure(shown_text(words))
         finally:
             if is_alive(pane):

@@ -17,6 +17,7 @@ from core.corpus.catalogue import DOWNLOADS
 from core.errors import CorpusError
 from core.settings.run_config import END, PADDING, START
 from tests.tui.pane_harness import PaneApp
+from tests.tui.parts import errors, form_of, setting_row
 from tests.tui.waiting import until
 from tui.commands import described
 from tui.corpora import statistics
@@ -131,7 +132,7 @@ async def test_enter_takes_the_text_to_train(folder: Path, describer: Describer)
     app = PaneApp(DataPane(), folder, data=folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await computed(pilot, app)
-        app.query_one("#edit-max_tokens", Input).value = "5,000"
+        form_of(app).edit("max_tokens", "5,000")
         await until(pilot, lambda: len(describer.asked) == 2)
         await computed(pilot, app)
         await pilot.press("enter")
@@ -182,7 +183,7 @@ async def test_fast_typing_is_computed_once(
     app = PaneApp(DataPane(), folder, data=folder)
     async with app.run_test(size=SIZE) as pilot:
         await computed(pilot, app)
-        app.query_one("#edit-num_steps", Input).focus()
+        form_of(app).focus_setting("num_steps")
         await pilot.press("1", "2", "3")
         assert app.query_one("#data-use", Button).disabled
         await computed(pilot, app)
@@ -193,10 +194,8 @@ async def test_a_wrong_number_is_said_beside_its_field(folder: Path, describer: 
     app = PaneApp(DataPane(), folder, data=folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await computed(pilot, app)
-        app.query_one("#edit-batch_size", Input).value = "0"
-        field = app.query_one("#field-batch_size")
-        await until(pilot, lambda: field.query(".field-error"))
-        assert "between 1 and 65,536, got 0" in str(field.query_one(".field-error", Static).content)
+        form_of(app).edit("batch_size", "0")
+        await until(pilot, lambda: "between 1 and 65,536, got 0" in setting_row(form_of(app), "batch_size").error)
         await pilot.press("u")
         assert not app.of(CorpusChosen) and len(describer.asked) == 1
 
@@ -374,15 +373,14 @@ async def test_poems_are_chosen_and_taken_to_train(folder: Path, describer: Desc
     app = PaneApp(DataPane(), folder, data=folder)
     async with app.run_test(size=SIZE) as pilot:
         await computed(pilot, app)
-        field = app.query_one("#field-documents")
-        app.query_one("#edit-documents").focus()
+        form = form_of(app)
+        form.focus_setting("documents")
         await pilot.press("right")
-        await until(pilot, lambda: field.query(".field-error"))
-        assert "choose normalise=none" in str(field.query_one(".field-error", Static).content)
-        app.query_one("#edit-normalise").focus()
+        await until(pilot, lambda: "choose normalise=none" in setting_row(form, "documents").error)
+        form.focus_setting("normalise")
         await pilot.press("home")
         await computed(pilot, app)
-        assert not field.query(".field-error")
+        assert not errors(form)
         asked = describer.asked[-1][1]
         assert (asked["documents"], asked["normalise"]) == ("lines", "none")
         await pilot.press("enter")

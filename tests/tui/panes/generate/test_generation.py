@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input, Select, Static
+from textual.widgets import Select, Static
 
 from core.generation.events import Copied
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
 from tests.tui.panes.generate.harness import SIZE, detailed, done, ready, status, token_words, told, written
+from tests.tui.parts import fold_row, form_of, shown_settings
 from tests.tui.waiting import until
-from tui.forms.fold import Fold
 from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation, copy_words, unknown_words
 from tui.panes.generate.pane import GeneratePane
@@ -113,7 +113,7 @@ async def test_several_samples_stand_side_by_side_or_below(saves: Path) -> None:
         app = PaneApp(GeneratePane(), saves, ScriptedClient(events))
         async with app.run_test(size=size) as pilot:
             await ready(pilot, app)
-            app.query_one("#edit-count", Input).value = "2"
+            form_of(app).edit("count", "2")
             await pilot.pause()
             await written(pilot, app)
             first, second = app.query(WrittenText)
@@ -167,7 +167,7 @@ async def test_the_heads_of_an_acrostic_are_marked(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves, ScriptedClient([event, done(text, ended="verses")]))
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
-        app.query_one("#edit-heads", Input).value = "春夏"
+        form_of(app).edit("heads", "春夏")
         await pilot.pause()
         await written(pilot, app)
         widget = app.query_one(WrittenText)
@@ -213,12 +213,12 @@ async def test_enter_opens_the_fold_and_writes_nothing(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves, ScriptedClient([done("了")]))
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot, app)
-        fold = app.query_one(Fold)
-        fold.focus()
+        form = form_of(app)
+        form.focus_fold("generate")
         await pilot.press("enter")
-        await until(pilot, lambda: fold.is_open and app.query_one("#more-generate").display)
+        await until(pilot, lambda: fold_row(form, "generate").is_open and "heads" in shown_settings(form))
         await pilot.press("enter")
-        await until(pilot, lambda: not fold.is_open)
+        await until(pilot, lambda: not fold_row(form, "generate").is_open)
         assert not app.query(Generation) and not app.script.asked
 
 

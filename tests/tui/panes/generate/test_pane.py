@@ -13,8 +13,9 @@ from core.corpus.vocabulary import Vocabulary
 from core.errors import EngineError, RunError
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
 from tests.tui.panes.generate.harness import SIZE, answer, ready, status, token_words
+from tests.tui.parts import focused_setting, fold_row, form_of, setting_row, shown_settings
 from tests.tui.waiting import until
-from tui.forms.fold import Fold
+from tui.forms.rows import Rows
 from tui.panes.generate.generation import Generation
 from tui.panes.generate.pane import GeneratePane
 from tui.panes.generate.run_choice import RunChoice
@@ -44,8 +45,8 @@ async def test_the_text_is_written_after_the_prefix(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves, client)
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
-        app.query_one("#edit-length", Input).value = "3"
-        app.query_one("#edit-seed", Input).value = "42"
+        form_of(app).edit("length", "3")
+        form_of(app).edit("seed", "42")
         await pilot.pause()
         await pilot.press("enter")
         await until(pilot, lambda: app.query(Generation) and "characters in" in status(app))
@@ -106,10 +107,8 @@ async def test_what_is_wrong_stands_beside_the_field(saves: Path, name: str, typ
     app = PaneApp(GeneratePane(), saves)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot, app)
-        app.query_one(f"#edit-{name}", Input).value = typed
-        field = app.query_one(f"#field-{name}")
-        await until(pilot, lambda: field.query(".field-error"))
-        assert words in str(field.query_one(".field-error", Static).content)
+        form_of(app).edit(name, typed)
+        await until(pilot, lambda: words in setting_row(form_of(app), name).error)
         await pilot.press("enter")
         await pilot.pause()
         assert app.script.asked == []
@@ -121,7 +120,7 @@ async def test_greedy_has_no_temperature(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
         app.query_one("#generate-strategy", Select).value = "greedy"
-        await until(pilot, lambda: not app.query_one("#field-temperature").display)
+        await until(pilot, lambda: "temperature" not in shown_settings(form_of(app)))
         await pilot.press("enter")
         await until(pilot, lambda: client.asked)
         assert client.asked == [
@@ -189,11 +188,10 @@ async def test_the_prefix_of_another_run_does_not_stay(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         prefix, select = app.query_one("#generate-prefix", Input), app.query_one("#generate-run", Select)
-        stop = app.query_one("#edit-stop", Input)
 
         async def choose(name: str, wanted: str, hint: str) -> None:
             select.value = str(saves / name)
-            await until(pilot, lambda: (prefix.value, stop.placeholder) == (wanted, hint))
+            await until(pilot, lambda: (prefix.value, setting_row(form_of(app), "stop").placeholder) == (wanted, hint))
 
         await until(pilot, lambda: app.query_one(RunChoice).has_facts)
         await choose("english", "ab", ".")
@@ -247,7 +245,7 @@ async def ask(pilot: Any, app: PaneApp, **texts: str) -> dict[str, Any]:
         app.query_one("#generate-strategy", Select).value = texts.pop("strategy")
         await pilot.pause()
     for name, text in texts.items():
-        app.query_one(f"#edit-{name}", Input).value = text
+        form_of(app).edit(name, text)
     await pilot.pause()
     before = len(app.script.asked)
     await pilot.press("enter")
@@ -279,36 +277,42 @@ async def test_what_the_form_says_is_asked(saves: Path, texts: dict[str, str], a
         assert await ask(pilot, app, **texts) == {"prefix": "分开", "length": 200, **asked}
 
 
+def drawn(rows: Rows, line: int) -> str:
+    return "".join(segment.text for segment in rows.render_line(line))
+
+
 async def test_rare_things_are_folded_away_and_found(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot, app)
-        fold = app.query_one(Fold)
-        assert "samples, acrostic" in str(fold.render()) and not app.query_one("#more-generate").display
-        assert app.query_one("#field-temperature").display and not app.query_one("#field-beam").display
-        fold.focus()
+        form, rows = form_of(app), app.query(Rows).last()
+        fold = [line for line in range(rows.size.height) if "▸" in drawn(rows, line)]
+        assert "samples, acrostic" in drawn(rows, fold[0]) and "heads" not in shown_settings(form)
+        assert {"temperature", "beam"} & shown_settings(form) == {"temperature"}
+        form.focus_fold("generate")
         await pilot.press("enter")
-        assert app.query_one("#more-generate").display
-        app.query_one("#edit-heads", Input).focus()
+        assert "heads" in shown_settings(form)
+        form.focus_setting("heads")
         await pilot.pause()
         assert "begins one verse" in str(app.query_one("#generate-help", Static).content)
         await pilot.press("春", "夏")
         await pilot.pause()
-        assert app.query_one("#field-stop").disabled and not app.query_one("#field-verse_length").disabled
-        await pilot.click(Fold)
-        assert "acrostic 春夏" in str(fold.render()) and not app.query_one("#more-generate").display
+        effects = [setting_row(form, name).effect for name in ("stop", "verse_length")]
+        assert effects == ["disabled", ""]
+        await pilot.click(rows, offset=(3, fold[0]))
+        assert "acrostic 春夏" in drawn(rows, fold[0]) and "heads" not in shown_settings(form)
 
 
 async def test_a_wrong_value_behind_the_fold_is_shown_when_it_is_asked(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot, app)
-        app.query_one("#edit-count", Input).value = "65"
-        await until(pilot, lambda: app.query_one(Fold).has_class("-wrong"))
+        form = form_of(app)
+        form.edit("count", "65")
+        await until(pilot, lambda: fold_row(form, "generate").is_wrong)
         await pilot.press("enter")
-        await until(pilot, lambda: app.focused is app.query_one("#edit-count"))
-        error = app.query_one("#field-count .field-error", Static)
-        assert str(error.content) == "samples must be between 1 and 64, got 65"
+        await until(pilot, lambda: focused_setting(app) == "count")
+        assert setting_row(form, "count").error == "samples must be between 1 and 64, got 65"
         assert app.script.asked == []
 
 
@@ -317,10 +321,10 @@ async def test_what_only_the_engine_can_find_stands_beside_its_field(saves: Path
     app = PaneApp(GeneratePane(), saves, ScriptedClient(error=RunError(sentence)))
     async with app.run_test(size=SIZE) as pilot:
         await ask(pilot, app, stop="z")
-        await until(pilot, lambda: app.query("#field-stop .field-error"))
+        await until(pilot, lambda: setting_row(form_of(app), "stop").error)
         assert status(app) == sentence
-        app.query_one("#edit-stop", Input).value = "line"
-        await until(pilot, lambda: not app.query("#field-stop .field-error"))
+        form_of(app).edit("stop", "line")
+        await until(pilot, lambda: not setting_row(form_of(app), "stop").error)
 
 
 async def test_very_long_texts_are_asked_without_details(saves: Path) -> None:
@@ -362,4 +366,4 @@ async def test_a_newcomer_sees_acrostic_and_beam_search(saves: Path) -> None:
         await ready(pilot, app)
         words = str(app.query_one("#generate-notice", Static).content)
         assert "beam search" in words and "acrostic" in words
-        assert app.query_one("#field-heads").region, "where there is room nothing is folded away"
+        assert app.query(Rows).last().row_region("heads"), "where there is room nothing is folded away"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from core.engine.client import EngineClient
 from core.errors import EngineError
@@ -17,6 +17,7 @@ from core.laboratory.outcome import Curve, Experiment, Outcome
 from core.settings.laboratory_config import SequenceConfig
 from core.settings.run_config import RunConfig
 from tests.tui.pane_harness import PaneApp
+from tests.tui.parts import errors, focused_setting, form_of, setting_row, shown_settings
 from tests.tui.waiting import until
 from tui.charts.widget import Chart
 from tui.engines.clients import Engines
@@ -166,7 +167,7 @@ async def test_what_is_typed_is_computed_once_and_enter_computes_at_once(
     app = app_of(tmp_path, client)
     async with app.run_test(size=SIZE) as pilot:
         await done(pilot, app)
-        app.query_one("#edit-tau", Input).focus()
+        form_of(app).focus_setting("tau")
         await pilot.press("1", "2")
         assert len(client.asked) == 1
         await pilot.press("enter")
@@ -183,7 +184,7 @@ async def test_a_change_drops_what_is_still_computed(tmp_path: Path, client: Lab
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: title(app) == "training the MLP, epoch 2/5")
         assert "0.0711" in figures(app)
-        app.query_one("#edit-noise", Input).value = "0.5"
+        form_of(app).edit("noise", "0.5")
         await until(pilot, lambda: client.dropped == 1 and len(client.asked) == 2)
         client.hold.set()
         await done(pilot, app)
@@ -194,19 +195,21 @@ async def test_wrong_numbers_are_told_at_their_place(tmp_path: Path, client: Lab
     app = app_of(tmp_path, client)
     async with app.run_test(size=SIZE) as pilot:
         await done(pilot, app)
-        app.query_one("#edit-points", Input).value = "300"
+        form = form_of(app)
+        form.focus_setting("points")
+        await pilot.press(*"300")
         await until(pilot, lambda: title(app) == "a setting needs another value")
-        assert "at most points - tau, 296, got 600" in words(app, "#field-train_examples .field-error")
+        assert "at most points - tau, 296, got 600" in setting_row(form, "train_examples").error
         await pilot.press("n")
-        app.query_one("#edit-horizons", Input).value = "1, [bold]x"
-        app.query_one("#edit-learning_rate", Input).value = "fast"
-        wrong = {"field-points", "field-horizons", "field-learning_rate"}  # "n" was typed into the first one
-        await until(pilot, lambda: {line.parent.id for line in app.query(".field-error")} == wrong)
+        form.edit("horizons", "1, [bold]x")
+        form.edit("learning_rate", "fast")
+        wrong = {"points", "horizons", "learning_rate"}  # "n" was typed into the first one
+        await until(pilot, lambda: {name for name in shown_settings(form) if setting_row(form, name).error} == wrong)
         assert len(client.asked) == 1
         app.pane.focus()
         await pilot.press("b")
         await done(pilot, app, 2, client)
-        assert not app.query(".field-error") and client.asked[1] == SequenceConfig().to_dict()
+        assert not errors(form) and client.asked[1] == SequenceConfig().to_dict()
 
 
 async def test_other_noise(tmp_path: Path, client: LabClient) -> None:
@@ -219,7 +222,7 @@ async def test_other_noise(tmp_path: Path, client: LabClient) -> None:
         await pilot.click("#lab-noise")
         await done(pilot, app, 3, client)
         assert [asked["seed"] for asked in client.asked] == [10, 11, 12]
-        assert app.query_one("#edit-seed", Input).value == "12"
+        assert setting_row(form_of(app), "seed").text == "12"
 
 
 async def test_errors_of_the_engine_are_told_and_enter_tries_again(tmp_path: Path, client: LabClient) -> None:
@@ -256,7 +259,7 @@ async def test_the_drawer_of_a_narrow_screen(tmp_path: Path, client: LabClient) 
         app.pane.focus()
         assert not app.query_one("#lab-settings").display
         await pilot.press("e")
-        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-points")
+        await until(pilot, lambda: focused_setting(app) == "points")
         assert app.query_one("#lab-settings").display
         assert "length of the sequence" in words(app, "#lab-help")
         await pilot.press("escape")

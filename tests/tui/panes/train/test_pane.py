@@ -25,15 +25,14 @@ from core.runs.summary import run_summary
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig, settings
 from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
-from tests.tui.parts import train_pane
+from tests.tui.parts import errors, focused_setting, notes, shown_settings, train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.charts.curve_chart import CurveChart
 from tui.dialogs.name import NameDialog
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.watched_run import WatchedRun
-from tui.forms.field import SettingField
-from tui.forms.fold import Fold
+from tui.forms.rows import Rows
 from tui.messages import CorpusChosen, JournalGrew, RunChosen, RunRead, RunShown, TextsChanged
 from tui.panes.train.figures import Figures
 from tui.panes.train.preset_dialog import PresetScreen, about
@@ -202,7 +201,7 @@ async def test_exact_values_in_mid_run(playground: Make, fakes: FakeEngines) -> 
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "5/250" in status(app))
-        await train_pane(app).form.focus_setting("num_epochs")
+        train_pane(app).form.focus_setting("num_epochs")
         await pilot.press(*"300")
         await until(pilot, lambda: label(app) == "Apply")
         await pilot.press("enter")
@@ -210,8 +209,12 @@ async def test_exact_values_in_mid_run(playground: Make, fakes: FakeEngines) -> 
         assert label(app) == "Training …"
 
 
-def notes(app: Playground, kind: str = ".field-note") -> str:
-    return " ".join(str(said.content) for said in app.query(f"#form {kind}").results(Static))
+def noted(app: Playground) -> str:
+    return " ".join(notes(train_pane(app).form))
+
+
+def wrong(app: Playground) -> str:
+    return " ".join(errors(train_pane(app).form))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -228,9 +231,9 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
 
         async def edit(name: str, text: str) -> None:
             train_pane(app).drawer = True
-            await train_pane(app).form.focus_setting(name)
-            await until(pilot, lambda: app.focused is not None and app.focused.id == f"edit-{name}")
-            app.focused.value = text  # type: ignore[union-attr]
+            train_pane(app).form.focus_setting(name)
+            await until(pilot, lambda: focused_setting(app) == name)
+            train_pane(app).form.edit(name, text)
             await pilot.pause()
 
         for is_paused in (False, True):
@@ -238,12 +241,12 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
                 await pilot.press("space")
                 await until(pilot, lambda: "paused" in status(app))
             await edit("num_epochs", "3000")
-            await until(pilot, lambda: "not applied: enter applies it" in notes(app))
-            note, scroll = app.query("#form .field-note").first(), app.query_one("#form-scroll")
-            await until(pilot, lambda: scroll.region.contains_region(note.region))  # noqa: B023
-            assert "the run has 250" in notes(app) and label(app) == "Apply"
+            await until(pilot, lambda: "not applied: enter applies it" in noted(app))
+            rows, scroll = app.query_one("#form Rows", Rows), app.query_one("#form-scroll")
+            await until(pilot, lambda: scroll.region.contains_region(rows.row_region("num_epochs")))  # noqa: B023
+            assert "the run has 250" in noted(app) and label(app) == "Apply"
             await pilot.press("escape")
-            assert train_pane(app).form.texts["num_epochs"] == "250" and notes(app) == ""
+            assert train_pane(app).form.texts["num_epochs"] == "250" and noted(app) == ""
             assert [toast.message for toast in app._notifications][-1] == (
                 "The edit is taken back: epochs 250 again. Enter applies an edit."
             )
@@ -252,7 +255,7 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
             assert train_pane(app).form.texts["learning_rate"] == "100" and train_pane(app).form.value is not None
         await edit("num_epochs", "300")
         await pilot.press("enter")
-        await until(pilot, lambda: "5/300" in status(app) and notes(app) == "")
+        await until(pilot, lambda: "5/300" in status(app) and noted(app) == "")
         assert "paused" in status(app) and label(app) == "Resume", "an edit does not resume"
         assert not train_pane(app).drawer and run.num_epochs == 300
 
@@ -265,13 +268,13 @@ async def test_a_target_below_what_is_done_stands_at_its_setting(playground: Mak
         await until(pilot, lambda: "5/250" in status(app))
         words = "num_epochs must be at least 5, the epochs that are done or begun, got 3"
         fakes.refusals["set"] = words
-        await train_pane(app).form.focus_setting("num_epochs")
+        train_pane(app).form.focus_setting("num_epochs")
         await pilot.press("3", "enter")
-        await until(pilot, lambda: words in notes(app, ".field-error"))
-        assert trouble(app) == words and notes(app) == "" and "5/250" in status(app)
+        await until(pilot, lambda: words in wrong(app))
+        assert trouble(app) == words and noted(app) == "" and "5/250" in status(app)
         await pilot.press("escape")
         assert trouble(app) == "" and train_pane(app).form.texts["num_epochs"] == "250"
-        await until(pilot, lambda: notes(app, ".field-error") == "")
+        await until(pilot, lambda: wrong(app) == "")
 
 
 async def test_one_button_resumes(playground: Make, fakes: FakeEngines) -> None:
@@ -300,20 +303,20 @@ async def test_a_refusal_is_forgotten_with_the_settings_it_was_for(playground: M
         words = "batch_size must leave one batch"
         for change in (
             lambda: app.post_message(CorpusChosen({"corpus": "verse-zh", "normalise": "none"})),
-            lambda: app.query_one("#edit-num_steps", Input).__setattr__("value", "7"),
+            lambda: train_pane(app).form.edit("num_steps", "7"),
             lambda: app.post_message(TextsChanged()),
         ):
             fakes.refusals["create"] = words
             await pilot.press("ctrl+t")
-            await until(pilot, lambda: trouble(app) == words and notes(app, ".field-error") == words)
+            await until(pilot, lambda: trouble(app) == words and wrong(app) == words)
             change()
-            await until(pilot, lambda: notes(app, ".field-error") == "" and trouble(app) == "")
+            await until(pilot, lambda: wrong(app) == "" and trouble(app) == "")
         fakes.refusals["create"] = words
         await pilot.press("ctrl+t")
-        await until(pilot, lambda: trouble(app) == words and notes(app, ".field-error") == words)
+        await until(pilot, lambda: trouble(app) == words and wrong(app) == words)
         await pilot.press("ctrl+t")  # the same again, and this time it trains
         await until(pilot, lambda: "training" in status(app))
-        assert trouble(app) == "" and notes(app, ".field-error") == ""
+        assert trouble(app) == "" and wrong(app) == ""
 
 
 async def test_a_run_that_is_opened_is_not_called_untrained(playground: Make, fakes: FakeEngines, saves: Path) -> None:
@@ -345,12 +348,12 @@ async def test_wrong_settings_are_told_all_at_once_and_nothing_starts(playground
     async with app.run_test(size=(80, 24)) as pilot:
         train_pane(app).form.change({"num_steps": "0", "dropout": "abc", "learning_rate": "-1"})
         await pilot.press("ctrl+t")
-        await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.id == "edit-dropout")
+        await until(pilot, lambda: focused_setting(app) == "dropout")
         assert train_pane(app).drawer
-        errors = [str(error.content) for error in app.query(".field-error").results(Static)]
-        assert any(error.startswith("steps must be between 1 and 10,000, got 0") for error in errors)
-        assert any("dropout must be a number" in error for error in errors)
-        assert any(error.startswith("lr must be above 0") for error in errors)
+        found = errors(train_pane(app).form)
+        assert any(error.startswith("steps must be between 1 and 10,000, got 0") for error in found)
+        assert any("dropout must be a number" in error for error in found)
+        assert any(error.startswith("lr must be above 0") for error in found)
         assert "create" not in fakes.asked
 
 
@@ -361,7 +364,7 @@ async def test_what_the_engine_refuses_stands_at_its_setting(playground: Make, f
         await pilot.press("ctrl+t")
         await until(pilot, lambda: trouble(app) != "")
         assert trouble(app) == "batch_size must leave one batch, [bold]got[/bold] 32"
-        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-batch_size")
+        await until(pilot, lambda: focused_setting(app) == "batch_size")
         assert app.current_run is None
         await pilot.press("ctrl+t")  # the engine that refused is replaced by another
         await until(pilot, lambda: "training" in status(app))
@@ -531,13 +534,13 @@ async def test_settings_that_are_not_those_of_the_run_are_said_while_they_are_hi
         await app.open_run(run.path)
         await until(pilot, lambda: "done · finished" in status(app) and app.query_one("#curve").display)
         assert pending(app) == ""
-        await train_pane(app).form.focus_setting("num_epochs")
+        train_pane(app).form.focus_setting("num_epochs")
         train_pane(app).drawer = True
-        app.query_one("#edit-num_epochs", Input).value = "300"
+        train_pane(app).form.edit("num_epochs", "300")
         await until(pilot, lambda: pending(app) == "epochs 300 instead of 250: ctrl+t continues with it")
         await pilot.press("escape")
         assert train_pane(app).form.texts["num_epochs"] == "300" and pending(app), "what survives is said"
-        app.query_one("#edit-num_epochs", Input).value = "250"
+        train_pane(app).form.edit("num_epochs", "250")
         await until(pilot, lambda: pending(app) == "")
         app.post_message(CorpusChosen({"corpus": "/tmp/一本书.txt"}))
         words = "corpus changed: ctrl+t trains a new run, s its first batch"
@@ -611,11 +614,11 @@ async def test_done_offers_more_epochs(playground: Make, fakes: FakeEngines) -> 
         await until(pilot, lambda: "finished" in status(app) and "12/12" in status(app))
         assert label(app) == "Continue"
         await pilot.press("ctrl+t")
-        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-num_epochs")
+        await until(pilot, lambda: focused_setting(app) == "num_epochs")
         words = "all 12 epochs are done: to continue, type how many in all, such as 24, then enter"
-        assert trouble(app) == words and notes(app, ".field-error") == words
+        assert trouble(app) == words and wrong(app) == words
         await pilot.press(*"20")
-        assert trouble(app) == "" and "ctrl+t continues with it; the run has 12" in notes(app)
+        assert trouble(app) == "" and "ctrl+t continues with it; the run has 12" in noted(app)
         await pilot.press("enter")
         await until(pilot, lambda: "20/20" in status(app))
 
@@ -716,7 +719,7 @@ async def test_a_preset_whose_text_is_not_here_says_how_to_get_it(
         await until(pilot, lambda: f"{corpus} is not downloaded: the Data pane (f2) downloads it" in str(facts.content))
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "is not downloaded" in trouble(app))
-        assert app.focused is not None and app.focused.id == "edit-corpus"
+        assert focused_setting(app) == "corpus"
         assert "create" not in fakes.asked and not app.query("#curve").first().display
         (data_dir / "downloads").mkdir()
         (data_dir / "downloads" / f"{corpus}.txt").write_text("text " * 10_000)
@@ -767,15 +770,18 @@ async def test_every_setting_can_be_reached_by_key(playground: Make, size: tuple
     app = playground()
     async with app.run_test(size=size) as pilot:
         await pilot.press("e")
-        await until(pilot, lambda: app.focused is not None and app.focused.id == "edit-corpus")
-        for heading in app.query(Fold):
-            heading.action_unfold()
-        await until(pilot, lambda: len(train_pane(app).form.query(SettingField)) == len(settings()))
-        scroll = app.query_one("#form-scroll")
+        await until(pilot, lambda: focused_setting(app) == "corpus")
+        form, rows, scroll = train_pane(app).form, app.query_one("#form Rows", Rows), app.query_one("#form-scroll")
+        for setting in settings():
+            form.open_fold(setting.group)
+        await until(pilot, lambda: shown_settings(form) == {setting.name for setting in settings()})
         for setting in (*settings()[::5], settings()[-1]):
-            await train_pane(app).form.focus_setting(setting.name)
-            focused = app.query_one(f"#edit-{setting.name}")
-            await until(pilot, lambda: app.focused is focused and scroll.region.contains_region(focused.region))  # noqa: B023
+            form.focus_setting(setting.name)
+
+            def is_seen(name: str = setting.name) -> bool:
+                return focused_setting(app) == name and scroll.region.contains_region(rows.row_region(name))
+
+            await until(pilot, is_seen)
 
 
 async def test_memory_and_devices_are_told_before_the_start(playground: Make) -> None:
@@ -847,21 +853,22 @@ async def test_the_fit_of_a_budget_is_no_edit(playground: Make, fakes: FakeEngin
 async def test_an_error_that_comes_back_at_once_is_shown(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        field = app.query_one("#field-num_steps", SettingField)
-        field.show_error("first")
-        await until(pilot, lambda: field.query(".field-error"))
-        field.show_error("")
-        field.show_error("second")
-        await until(
-            pilot, lambda: [str(said.content) for said in field.query(".field-error").results(Static)] == ["second"]
-        )
+        form, rows = train_pane(app).form, app.query_one("#form Rows", Rows)
+        form.show_outside_error("num_steps", "first")
+        await until(pilot, lambda: rows.row_region("num_steps").height == 2)
+        form.clear_outside_errors()
+        form.show_outside_error("num_steps", "second")
+        await pilot.pause()
+        line = rows.row_region("num_steps").bottom - 1 - rows.region.y
+        assert "".join(segment.text for segment in rows.render_line(line)).strip() == "second"
 
 
 async def test_a_text_longer_than_its_field_is_not_hidden_by_a_scrollbar(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("e")
-        corpus = app.query_one("#edit-corpus", Input)
+        await until(pilot, lambda: focused_setting(app) == "corpus")
+        corpus = app.query_one("#form RowEditor", Input)
         corpus.value = "/a/path/that/is/much/longer/than/the/field/in/which/it/stands/text.txt"
         await pilot.pause()
         assert (corpus.styles.scrollbar_size_horizontal, corpus.styles.scrollbar_size_vertical) == (0, 0)

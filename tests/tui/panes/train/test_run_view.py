@@ -84,7 +84,7 @@ async def test_a_letter_typed_sends_the_lines_that_change_and_not_the_panel(
     monkeypatch.setattr(Playground, "_display", display)
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        await train_pane(app).form.focus_setting("num_hiddens")
+        train_pane(app).form.focus_setting("num_hiddens")
         await pilot.press("end")
         await pilot.pause(0.3)
         for name in ("0", "backspace", "0", "backspace"):

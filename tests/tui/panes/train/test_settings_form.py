@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 from textual.app import App, ComposeResult
-from textual.widgets import Input, Select, Static
+from textual.widgets import Select, Static
 
 from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig, settings
+from tests.tui.parts import errors, fold_row, notes, setting_row, shown_settings
 from tui.engines.watched_run import WatchedRun
-from tui.forms.choice import Choice
-from tui.forms.field import SettingField
-from tui.forms.fold import Fold
+from tui.forms.rows import RowEditor, Rows
 from tui.forms.schema import texts_of, typed
 from tui.panes.train.plan import live_edits, plan_of
 from tui.panes.train.settings_form import SCHEMA, SettingsForm
@@ -23,9 +22,8 @@ class FormApp(App[None]):
     """The form alone."""
 
     CSS = """
-    .more { display: none; height: auto }
-    .field-line { height: 1 }
-    .field, .field-error, SettingsForm { height: auto }
+    SettingsForm, Rows { height: auto }
+    RowEditor { position: absolute }
     #form-scroll { height: 20 }
     """
 
@@ -35,10 +33,6 @@ class FormApp(App[None]):
     @property
     def form(self) -> SettingsForm:
         return self.query_one(SettingsForm)
-
-
-def errors(app: App[None]) -> list[str]:
-    return [str(error.content) for error in app.query(".field-error").results(Static)]
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
@@ -80,56 +74,57 @@ def test_named_setting() -> None:
 async def test_every_setting_has_its_place() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        for heading in app.query(Fold):
-            heading.action_unfold()
+        for setting in settings():
+            app.form.open_fold(setting.group)
         await pilot.pause()
-        await pilot.pause()
-        assert {field.setting.name for field in app.query(SettingField)} == {setting.name for setting in settings()}
+        assert shown_settings(app.form) == {setting.name for setting in settings()}
+        rows = app.query_one(Rows)
+        drawn = ["".join(segment.text for segment in rows.render_line(y)) for y in range(rows.size.height)]
+        assert [setting.label for setting in settings() if not any(setting.label in line for line in drawn)] == []
 
 
 async def test_an_error_comes_and_goes_while_typing() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        await app.form.focus_setting("batch_size")
+        app.form.focus_setting("batch_size")
         await pilot.pause()
         await pilot.press("0")
         await pilot.pause()
-        assert errors(app) == ["batch must be between 1 and 65,536, got 0"]
+        assert errors(app.form) == ["batch must be between 1 and 65,536, got 0"]
         await pilot.press("backspace", *"x[red]")
         await pilot.pause()
-        assert errors(app) == ["batch must be a whole number between 1 and 65,536, got 'x[red]'"]
+        assert errors(app.form) == ["batch must be a whole number between 1 and 65,536, got 'x[red]'"]
         await pilot.press(*["backspace"] * 6, *"64")
         await pilot.pause()
-        assert errors(app) == []
+        assert errors(app.form) == []
         assert app.form.value is not None and app.form.value.batch_size == 64
 
 
 async def test_enter_unfolds_a_group() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        heading = app.query_one("#group-text", Fold)
-        heading.focus()
+        app.form.focus_fold("text")
         await pilot.press("enter")
         await pilot.pause()
-        assert heading.is_open and app.query("#field-tokens")
+        assert fold_row(app.form, "text").is_open and "tokens" in shown_settings(app.form)
         await pilot.press("enter")
         await pilot.pause()
-        assert not heading.is_open
+        assert not fold_row(app.form, "text").is_open and "tokens" not in shown_settings(app.form)
 
 
 async def test_choices_by_key_and_mouse() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        await app.form.focus_setting("cell")
+        app.form.focus_setting("cell")
         await pilot.pause()
         await pilot.press("right")
         assert app.form.texts["cell"] == "gru"
         await pilot.press("space", "space")
         await pilot.pause()
         assert app.form.texts["cell"] == "rnn"
-        choice = app.query_one("#edit-cell", Choice)
-        choice.on_click(type("Click", (), {"x": 8, "stop": lambda self: None})())  # type: ignore[arg-type]
-        await pilot.pause()
+        rows = app.query_one(Rows)
+        row = rows.row_region("cell")
+        assert await pilot.click(offset=(row.x + 15 + 8, row.y))
         assert app.form.texts["cell"] == "gru"
 
 
@@ -141,7 +136,7 @@ async def test_a_preset_fills_the_form_and_an_edit_makes_it_custom() -> None:
         await pilot.pause()
         assert app.form.preset == "lyrics-nn-rnn"
         assert app.form.value == PRESETS["lyrics-nn-rnn"].config
-        await app.form.focus_setting("num_hiddens")
+        app.form.focus_setting("num_hiddens")
         await pilot.pause()
         await pilot.press(*"64")
         await pilot.pause()
@@ -156,15 +151,14 @@ async def test_what_has_no_effect_is_dimmed_and_says_why() -> None:
     async with app.run_test(size=(60, 40)) as pilot:
         app.form.change({"clipping": "none"})
         await pilot.pause()
-        field = app.query_one("#field-clip", SettingField)
-        assert field.has_class("-idle")
-        await app.form.focus_setting("clip")
+        assert setting_row(app.form, "clip").effect == "idle"
+        app.form.focus_setting("clip")
         await pilot.pause()
         help_line = app.query_one("#form-help", Static)
         assert str(help_line.content).startswith("no effect while clipping is none; it has one with norm or value")
         app.form.change({"clipping": "norm"})
         await pilot.pause()
-        assert not field.has_class("-idle") and not str(help_line.content).startswith("no effect")
+        assert not setting_row(app.form, "clip").effect and not str(help_line.content).startswith("no effect")
 
 
 @pytest.mark.parametrize(
@@ -194,22 +188,23 @@ def test_every_idle_setting_can_say_why() -> None:
 async def test_a_bidirectional_model_is_explained_beside_the_setting() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        await app.form.focus_setting("bidirectional")
+        app.form.focus_setting("bidirectional")
         await pilot.pause()
-        assert not app.query(".field-note")
+        assert not notes(app.form)
         await pilot.press("right")
         await pilot.pause()
-        words = str(app.query_one(".field-note", Static).content)
+        words = " ".join(notes(app.form))
         assert "sees the token that it predicts" in words and "cannot generate" in words
         await pilot.press("left")
         await pilot.pause()
-        assert not app.query(".field-note")
+        assert not notes(app.form)
 
 
 async def test_pasted_control_characters_do_not_enter() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        app.query_one("#edit-corpus", Input).value = "poems\x1b[31m\x07\nzh"
+        app.form.focus_setting("corpus")
+        app.query_one(RowEditor).value = "poems\x1b[31m\x07\nzh"
         await pilot.pause()
         assert app.form.texts["corpus"] == "poems[31m zh"
 
@@ -227,7 +222,7 @@ async def test_a_long_note_says_where_all_of_it_is() -> None:
 async def test_focus_tells_what_a_setting_is() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        await app.form.focus_setting("dropout")
+        app.form.focus_setting("dropout")
         await pilot.pause()
         words = str(app.query_one("#form-help", Static).content)
         assert "fraction of units set to zero" in words and "at least 0 and below 1" in words and "default 0" in words
