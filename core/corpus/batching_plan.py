@@ -7,17 +7,21 @@ document, each is one row: ``line_rows``.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
+from core.corpus.ids import Ids, pieces
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
 from core.settings.run_config import END, PADDING, START, RunConfig
 from core.units import counted
 
 Starts = npt.NDArray[np.int64]
+MOST_SHUFFLED = 1 << 26
+"""Pieces of a text that are shuffled in memory, 268 MB of it; the order of more is computed."""
+_STEP = 1 << 22
 
 
 def num_batches(num_tokens: int, batch_size: int, num_steps: int) -> int:
@@ -74,6 +78,76 @@ def random_starts(
     return (offset + num_steps * order.astype(np.int64, copy=False)).reshape(batches, batch_size)
 
 
+class SequentialStarts:
+    """The same as ``sequential_starts``, a batch at a time: no memory for a long text."""
+
+    def __init__(self, num_tokens: int, batch_size: int, num_steps: int, offset: int = 0) -> None:
+        """Raises like ``sequential_starts``."""
+        _checked(num_tokens, batch_size, num_steps, offset)
+        row_length = (num_tokens - 1 - offset) // batch_size
+        self._rows, self._num_steps = offset + row_length * np.arange(batch_size, dtype=np.int64), num_steps
+
+    def __getitem__(self, batch: int) -> Starts:
+        return self._rows + batch * self._num_steps
+
+
+class RandomStarts:
+    """The same as ``random_starts``, a batch at a time: four bytes for each piece of the text, or none."""
+
+    def __init__(
+        self, num_tokens: int, batch_size: int, num_steps: int, offset: int, generator: np.random.Generator
+    ) -> None:
+        """Raises like ``sequential_starts``."""
+        _checked(num_tokens, batch_size, num_steps, offset)
+        self._order = order_of((num_tokens - 1 - offset) // num_steps, generator)
+        self._batch_size, self._num_steps, self._offset = batch_size, num_steps, offset
+
+    def __getitem__(self, batch: int) -> Starts:
+        first = batch * self._batch_size
+        return self._offset + self._num_steps * self._order(np.arange(first, first + self._batch_size))
+
+
+Order = Callable[[Starts], Starts]
+"""The numbers at some places of a permutation."""
+
+
+def order_of(count: int, generator: np.random.Generator, most: int = MOST_SHUFFLED) -> Order:
+    """A random permutation of ``count`` numbers: that of ``generator.permutation`` up to ``most``, else a computed one.
+
+    The computed one takes no memory: a Feistel network of six rounds over the next power of 4 (M. Luby and C. Rackoff,
+    How to construct pseudorandom permutations from pseudorandom functions, 1988), repeated for numbers that are too
+    large (J. Black and P. Rogaway, Ciphers with arbitrary finite domains, 2002, section 3).
+    """
+    if count <= most:
+        shuffled = np.arange(count, dtype=np.uint32 if count <= 1 << 32 else np.int64)
+        generator.shuffle(shuffled)
+        return lambda places: shuffled[places].astype(np.int64)
+    keys = generator.integers(0, 2**64, 6, dtype=np.uint64)
+    half = np.uint64(-(-(count - 1).bit_length() // 2))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+
+    def once(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        left, right = numbers >> half, numbers & mask
+        for key in keys:
+            left, right = right, left ^ (_mixed(right + key) & mask)
+        return left << half | right
+
+    def order(places: Starts) -> Starts:
+        found = once(places.astype(np.uint64))
+        while (outside := found >= count).any():
+            found[outside] = once(found[outside])
+        return found.astype(np.int64)
+
+    return order
+
+
+def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Well-mixed bits: the finaliser of SplitMix64 (G. Steele, D. Lea and C. Flood, 2014)."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
+
+
 def _checked(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> int:
     """The number of batches. Raises ``CorpusError``, ``ValueError``."""
     largest = largest_offset(num_tokens, batch_size, num_steps)
@@ -82,26 +156,52 @@ def _checked(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> i
     return num_batches(num_tokens, batch_size, num_steps)
 
 
-def line_spans(ids: npt.NDArray[Any], vocabulary: Vocabulary) -> tuple[Starts, Starts]:
+def line_spans(ids: Ids, vocabulary: Vocabulary) -> tuple[Starts, Starts]:
     """Where each line of ``ids`` (tokens,) begins and ends, without its line end; empty lines are skipped."""
     line_end = vocabulary.token_to_id("\n") if "\n" in vocabulary else -1
-    cuts = np.flatnonzero(ids == line_end)
+    found = [np.flatnonzero(piece == line_end) for piece in pieces(ids, _STEP)]
+    cuts = np.concatenate([part + number * _STEP for number, part in enumerate(found)]) if found else np.zeros(0, int)
+    del found
     firsts, lasts = np.concatenate([[0], cuts + 1]), np.concatenate([cuts, [len(ids)]])
     filled = lasts > firsts
     return firsts[filled], lasts[filled]
 
 
-def line_rows(ids: npt.NDArray[Any], vocabulary: Vocabulary, num_steps: int) -> npt.NDArray[np.int32]:
+def line_rows(ids: Ids, vocabulary: Vocabulary, num_steps: int) -> npt.NDArray[np.int32]:
     """The lines of a text as rows: (lines, num_steps + 1).
 
     A row is the start token, the line, cut at ``num_steps`` - 1 tokens, the end token, and padding.
     """
-    start, end, padding = (vocabulary.token_to_id(token) for token in (START, END, PADDING))
-    firsts, lasts = line_spans(ids, vocabulary)
-    lengths = np.minimum(lasts - firsts, num_steps - 1)
-    rows = np.full((len(lengths), num_steps + 1), padding, dtype=np.int32)
-    rows[:, 0] = start
-    for row, first, length in zip(rows, firsts, lengths, strict=True):
-        row[1 : length + 1] = ids[first : first + length]
-        row[length + 1] = end
-    return rows
+    lines = LineRows(ids, vocabulary, num_steps)
+    return lines.at(np.arange(len(lines)))
+
+
+class LineRows:
+    """The rows of ``line_rows``, made when they are wanted: a long text has no memory for all of them."""
+
+    def __init__(self, ids: Ids, vocabulary: Vocabulary, num_steps: int) -> None:
+        self._ids, self._num_steps = ids, num_steps
+        self._firsts, lasts = line_spans(ids, vocabulary)
+        self._lengths = np.minimum(lasts - self._firsts, num_steps - 1)
+        self._special = tuple(vocabulary.token_to_id(token) for token in (START, END, PADDING))
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __getitem__(self, part: slice) -> npt.NDArray[np.int32]:
+        return self.at(np.arange(*part.indices(len(self))))
+
+    def targets(self, part: slice) -> int:
+        """The number of targets in some rows: every token of a line, and its end."""
+        return int(self._lengths[part].sum()) + len(self._lengths[part])
+
+    def at(self, places: Starts) -> npt.NDArray[np.int32]:
+        """The rows at ``places``; beyond the last one a row is all padding."""
+        start, end, padding = self._special
+        rows = np.full((len(places), self._num_steps + 1), padding, dtype=np.int32)
+        for row, place in zip(rows, places.tolist(), strict=True):
+            if place < len(self):
+                first, length = int(self._firsts[place]), int(self._lengths[place])
+                row[0], row[length + 1] = start, end
+                row[1 : length + 1] = self._ids[first : first + length]
+        return rows

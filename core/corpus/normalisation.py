@@ -33,7 +33,7 @@ class _LineEndsToBlanks:
     def __call__(self, points: CodePoints) -> CodePoints:
         if not len(points):
             return points
-        changed: CodePoints = np.where(points == _LINE_END, points.dtype.type(_BLANK), points)
+        changed: CodePoints = points + (points == _LINE_END) * points.dtype.type(_BLANK - _LINE_END)
         before = [np.array([_BLANK], dtype=points.dtype)] if self._held_back else []
         self._held_back = bool(points[-1] == _LINE_END)
         changed = changed[:-1] if self._held_back else changed

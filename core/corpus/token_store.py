@@ -325,7 +325,7 @@ def looked_up(table: npt.NDArray[Any], ids: npt.NDArray[Any]) -> npt.NDArray[Any
         whole = np.zeros(256, dtype=np.uint8)
         whole[: len(table)] = table
         return np.frombuffer(ids.tobytes().translate(whole.tobytes()), dtype=np.uint8)
-    found: npt.NDArray[Any] = table[ids]
+    found: npt.NDArray[Any] = np.take(table, ids)
     return found
 
 

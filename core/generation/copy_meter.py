@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from core.corpus.ids import release
+
 Integers = npt.NDArray[np.integer]
 Hashes = npt.NDArray[np.uint64]
 
@@ -44,6 +46,7 @@ def longest_copy(text: Integers, output: Integers, block: int = BLOCK) -> Stretc
         found = _longer(_Windows(piece, powers, 1 << 41), written, best.length)
         if found is not None:
             best = Stretch(found.length, found.start, start + found.text_start)
+        release(text)
         start, size = start + size, block
     return best
 

@@ -7,16 +7,59 @@ from (seed, epoch) alone, so a resumed run needs no generator's state to find it
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
 
 from core.corpus.batching_plan import largest_offset, num_batches, random_starts, require_one_batch, sequential_starts
+from core.corpus.ids import Ids, is_mapped, pieces
 from core.errors import CorpusError
 from core.settings.run_config import RunConfig
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 """Inputs, targets, and the mask of the targets that count (None: all); each (batch, num_steps)."""
+
+
+Sizes = tuple[int, int]
+"""Batches in an epoch, and the targets in them that count."""
+_STEP = 1 << 24
+
+
+def stream_sizes(num_tokens: int, config: RunConfig) -> Sizes:
+    """The sizes of an epoch of one long text. Raises CorpusError if it is too short for one batch."""
+    require_one_batch(num_tokens, config.batch_size, config.num_steps)
+    per_epoch = num_batches(num_tokens, config.batch_size, config.num_steps)
+    return per_epoch, per_epoch * config.batch_size * config.num_steps
+
+
+def lines_sizes(num_lines: int, num_targets: int, config: RunConfig) -> Sizes:
+    """The sizes of an epoch of poems. Raises CorpusError if there are none."""
+    if num_lines == 0:
+        raise CorpusError("the text has no lines to train on: with documents=lines each line is a poem")
+    return -(-num_lines // config.batch_size), num_targets
+
+
+def offset_of(num_tokens: int, config: RunConfig, epoch: int) -> tuple[int, np.random.Generator]:
+    """Where an epoch begins in the text, and the generator of its order."""
+    generator = np.random.default_rng([config.seed, epoch])
+    bound = largest_offset(num_tokens, config.batch_size, config.num_steps) if config.random_offset else 0
+    return int(generator.integers(bound + 1)), generator
+
+
+def on_device(ids: Ids, device: torch.device) -> tuple[torch.Tensor, int]:
+    """Ids in the memory of a device, and the mask that makes them non-negative once they are widened; 0 for none.
+
+    32 bits hold any vocabulary. Those of a large text stay as small as they are; torch indexes no 16 bits without a
+    sign.
+    """
+    if not is_mapped(ids):
+        return torch.from_numpy(np.ascontiguousarray(ids, dtype=np.int32)).to(device), 0
+    signed: Any = ids.view(np.int16) if ids.dtype == np.uint16 else ids
+    found = torch.empty(len(ids), dtype=torch.from_numpy(np.zeros(1, signed.dtype)).dtype, device=device)
+    for number, piece in enumerate(pieces(signed, _STEP)):
+        found[number * _STEP : number * _STEP + len(piece)] = torch.from_numpy(np.array(piece))
+    return found, 0xFFFF if ids.dtype == np.uint16 else 0
 
 
 class Plans(ABC):
@@ -46,6 +89,10 @@ class Plans(ABC):
             self._epoch = epoch
         return self._rows_of_epoch
 
+    def feed(self, epoch: int, index: int) -> None:
+        """Make a batch ready for ``cut``, where the text is not on the device."""
+        return
+
     @abstractmethod
     def cut(self, rows: torch.Tensor) -> Batch:
         """The batch of one row of the plan."""
@@ -60,22 +107,19 @@ class Batches(Plans):
     def __init__(self, ids: np.ndarray, config: RunConfig, device: torch.device) -> None:
         """``ids``: (num_tokens,) token ids. Raises CorpusError if they are too few for one batch."""
         super().__init__(config, device)
-        require_one_batch(len(ids), config.batch_size, config.num_steps)
-        self.per_epoch = num_batches(len(ids), config.batch_size, config.num_steps)
-        self.tokens_per_epoch = self.per_epoch * config.batch_size * config.num_steps
-        # 32 bits hold any vocabulary and halve the memory of a long text; a batch is widened when it is cut out.
-        self._ids = torch.from_numpy(np.ascontiguousarray(ids, dtype=np.int32)).to(device)
+        self.per_epoch, self.tokens_per_epoch = stream_sizes(len(ids), config)
+        self._ids, self._mask = on_device(ids, device)
         self._window = torch.arange(config.num_steps + 1, device=device)
 
     def cut(self, rows: torch.Tensor) -> Batch:
         piece = self._ids[rows.unsqueeze(1) + self._window].long()  # (batch, num_steps + 1)
+        if self._mask:
+            piece &= self._mask
         return piece[:, :-1], piece[:, 1:], None
 
     def _plan(self, epoch: int) -> np.ndarray:
         config, length = self.config, len(self._ids)
-        generator = np.random.default_rng([config.seed, epoch])
-        bound = largest_offset(length, config.batch_size, config.num_steps) if config.random_offset else 0
-        offset = int(generator.integers(bound + 1))
+        offset, generator = offset_of(length, config, epoch)
         if config.sampling == "random":
             return random_starts(length, config.batch_size, config.num_steps, offset, generator)
         return sequential_starts(length, config.batch_size, config.num_steps, offset)
@@ -92,10 +136,7 @@ class LineBatches(Plans):
     def __init__(self, rows: np.ndarray, padding: int, config: RunConfig, device: torch.device) -> None:
         """``rows``: (poems, num_steps + 1) from ``line_rows``. Raises CorpusError if there are none."""
         super().__init__(config, device)
-        if len(rows) == 0:
-            raise CorpusError("the text has no lines to train on: with documents=lines each line is a poem")
-        self.per_epoch = -(-len(rows) // config.batch_size)
-        self.tokens_per_epoch = int((rows[:, 1:] != padding).sum())
+        self.per_epoch, self.tokens_per_epoch = lines_sizes(len(rows), int((rows[:, 1:] != padding).sum()), config)
         self._padding = padding
         self._rows = torch.from_numpy(np.vstack([rows, np.full_like(rows[:1], padding)])).to(device)
 

@@ -108,6 +108,7 @@ class StepGraph:
         if rate != self._rate_written:
             self.rate.fill_(rate)
             self._rate_written = rate
+        self._batches.feed(epoch, batch)
         self._step()
         self._place = (epoch, batch + 1)
         return self.state

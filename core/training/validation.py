@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from core.corpus.baselines import baselines
-from core.corpus.batching_plan import line_rows
+from core.corpus.batching_plan import LineRows
+from core.corpus.ids import Ids, is_mapped, release
 from core.corpus.reader import Corpus
 from core.errors import CorpusError
 from core.models.language_model import LanguageModel
 from core.settings.run_config import PADDING, RunConfig
 from core.training.batches import Batches, LineBatches, Plans
+from core.training.mapped_batches import MappedLines, MappedStream
 
 # Steps that a stream reads before its first counted token, so that its state is as good as a carried one.
 WARM_UP = 256
@@ -48,14 +50,29 @@ def divided(corpus: Corpus, config: RunConfig, device: torch.device) -> tuple[Pl
     Raises CorpusError where either is too short.
     """
     if config.documents == "lines":
-        rows = line_rows(corpus.ids, corpus.vocabulary, config.num_steps)
-        kept = _kept(len(rows), config, "lines")
+        lines = LineRows(corpus.ids, corpus.vocabulary, config.num_steps)
+        kept = _kept(len(lines), config, "lines")
         padding = corpus.vocabulary.token_to_id(PADDING)
+        if not is_resident(corpus.ids, device):
+            mapped = MappedLines(corpus.ids, lines, kept, padding, config, device)
+            return mapped, HeldOutLines(lines, padding, kept) if kept < len(lines) else None
+        rows = lines[:]
         held_out = HeldOutLines(rows[kept:], padding) if kept < len(rows) else None
         return LineBatches(rows[:kept], padding, config, device), held_out
     kept = _kept(len(corpus.ids), config, "tokens")
     stream = HeldOutStream(corpus.ids, kept) if kept < len(corpus.ids) else None
-    return Batches(corpus.ids[:kept], config, device), stream
+    kind = Batches if is_resident(corpus.ids, device) else MappedStream
+    return kind(corpus.ids[:kept], config, device), stream
+
+
+def is_resident(ids: Ids, device: torch.device) -> bool:
+    """Whether the ids of a text are copied to the device; else batches are cut out of the mapped file."""
+    if not is_mapped(ids):
+        return True
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return ids.nbytes <= free // 2
 
 
 def _kept(length: int, config: RunConfig, noun: str) -> int:
@@ -79,9 +96,11 @@ def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
     """
     if config.documents == "lines":
         # What a model is measured on: every token of every line and its end, in the order of the text.
-        rows = line_rows(corpus.ids, corpus.vocabulary, config.num_steps)
-        kept, padding = _kept(len(rows), config, "lines"), corpus.vocabulary.token_to_id(PADDING)
-        parts = [part[part != padding] for part in (rows[:kept, 1:], rows[kept:, 1:])]
+        lines = LineRows(corpus.ids, corpus.vocabulary, config.num_steps)
+        kept, padding = _kept(len(lines), config, "lines"), corpus.vocabulary.token_to_id(PADDING)
+        # each line has a token and its end at least
+        rows = (lines[max(0, kept - MOST_COUNTED // 2) : kept], lines[kept : kept + MOST_COUNTED // 2])
+        parts = [part[:, 1:][part[:, 1:] != padding] for part in rows]
     else:
         kept = _kept(len(corpus.ids), config, "tokens")
         parts = [corpus.ids[:kept], corpus.ids[kept:]]
@@ -92,14 +111,17 @@ def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
 class HeldOutLines(HeldOut):
     """Poems that are not trained on: each is read from a state of zeros, padding does not count."""
 
-    def __init__(self, rows: np.ndarray, padding: int) -> None:
-        self._rows, self._padding = torch.from_numpy(rows), padding
+    def __init__(self, rows: np.ndarray | LineRows, padding: int, begin: int = 0) -> None:
+        """``rows`` from ``begin`` on: (poems, num_steps + 1), see ``line_rows``."""
+        self._rows, self._padding, self._begin = rows, padding, begin
 
     def measuring(self, model: LanguageModel) -> Iterator[float | None]:
         """See ``HeldOut``: over all tokens of all poems, end tokens included."""
-        rows, total, count = self._rows.to(next(model.parameters()).device), 0.0, 0
-        at_once = max(1, LOGITS_AT_ONCE // (rows.shape[1] * model.vocabulary_size))
-        for piece in torch.split(rows, at_once):
+        device, total, count = next(model.parameters()).device, 0.0, 0
+        width = self._rows[:1].shape[1]
+        at_once = max(1, LOGITS_AT_ONCE // (width * model.vocabulary_size))
+        for first in range(self._begin, len(self._rows), at_once):
+            piece = torch.from_numpy(self._rows[first : first + at_once]).to(device)
             targets = piece[:, 1:].long()
             mask = targets != self._padding
             with _measured(model):
@@ -113,7 +135,7 @@ class HeldOutLines(HeldOut):
 class HeldOutStream(HeldOut):
     """The tail of one long text, read with a state that is carried over all of it."""
 
-    def __init__(self, ids: np.ndarray, begin: int, num_streams: int = 64) -> None:
+    def __init__(self, ids: Ids, begin: int, num_streams: int = 64) -> None:
         """``ids[begin:]`` is the tail; the tokens before it only warm up the state."""
         self._ids, self._begin, self._num_streams = ids, max(begin, 1), num_streams
 
@@ -145,6 +167,7 @@ class HeldOutStream(HeldOut):
                 else:
                     mean, state = model.loss(inputs, wanted, state, mask=torch.from_numpy(counted).to(device))
                     total += mean.double() * int(counted.sum())
+            release(ids)
             yield None
         yield float(total) / count
 

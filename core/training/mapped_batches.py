@@ -1,0 +1,173 @@
+"""Batches of a text that is too long for the device: cut out of the mapped ids, and fed to it.
+
+The tokens of every batch are those of ``core.training.batches``. On a CPU a batch is cut when it is wanted. For a GPU
+a thread cuts some batches ahead into pinned memory, and each is copied into one buffer that never moves, so that a
+CUDA graph can read it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from core.corpus.batching_plan import LineRows, Order, RandomStarts, SequentialStarts, order_of
+from core.corpus.ids import Ids, release
+from core.settings.run_config import RunConfig
+from core.training.batches import Batch, Plans, Sizes, lines_sizes, offset_of, stream_sizes
+
+# A page fault maps up to 64 kB: so many rows never map more than 64 MB before their pages are released.
+ROWS_BEFORE_RELEASE = 1024
+AHEAD = 4
+
+Cut = Callable[[int, int], np.ndarray]
+"""The rows of batch ``index`` of ``epoch``, int32 (batch, num_steps + 1)."""
+
+
+class MappedBatches(Plans):
+    """Batches that are cut out of mapped ids."""
+
+    padding: int | None = None
+
+    def __init__(self, ids: Ids, sizes: Sizes, config: RunConfig, device: torch.device) -> None:
+        super().__init__(config, device)
+        self.per_epoch, self.tokens_per_epoch = sizes
+        self._ids, self._cut_rows = ids, 0
+        self._made = -1
+        self._ahead: Ahead | None = None
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """See ``Plans``."""
+        if self._device.type != "cpu":
+            self.feed(epoch, index)
+            return self.cut(self._nothing)
+        return self._divided(torch.from_numpy(self.rows_of(epoch, index)))
+
+    def plan(self, epoch: int) -> torch.Tensor:
+        """Rows without a meaning: ``cut`` returns the batch that was fed."""
+        return torch.zeros((self.per_epoch, 1), dtype=torch.int64, device=self._device)
+
+    def feed(self, epoch: int, index: int) -> None:
+        """See ``Plans``: copied in the stream of the device, after the steps that still read the batch before."""
+        if self._ahead is None:
+            shape = (self.config.batch_size, self.config.num_steps + 1)
+            self._ahead = Ahead(self.rows_of, shape, self.per_epoch, self._device)
+            self._buffer = torch.zeros(shape, dtype=torch.int32, device=self._device)
+            self._nothing = torch.zeros(1, dtype=torch.int64, device=self._device)
+        self._ahead.copy(epoch, index, self._buffer)
+
+    def cut(self, rows: torch.Tensor) -> Batch:
+        """The batch that was fed last."""
+        return self._divided(self._buffer)
+
+    def rows_of(self, epoch: int, index: int) -> np.ndarray:
+        """The rows of a batch, int32 (batch, num_steps + 1)."""
+        if epoch != self._made:
+            self._begin(epoch)
+            self._made = epoch
+        rows = self._rows_of(index)
+        self._cut_rows += len(rows)
+        if self._cut_rows >= ROWS_BEFORE_RELEASE:
+            self._cut_rows = 0
+            release(self._ids)
+        return rows
+
+    def _divided(self, rows: torch.Tensor) -> Batch:
+        piece = rows.long()
+        targets = piece[:, 1:]
+        return piece[:, :-1], targets, None if self.padding is None else targets != self.padding
+
+    @abstractmethod
+    def _begin(self, epoch: int) -> None:
+        """Make the order of an epoch."""
+
+    @abstractmethod
+    def _rows_of(self, index: int) -> np.ndarray: ...
+
+    def _plan(self, epoch: int) -> np.ndarray:
+        raise AssertionError("a mapped text has no plan in memory")
+
+
+class MappedStream(MappedBatches):
+    """The batches of one long text."""
+
+    def __init__(self, ids: Ids, config: RunConfig, device: torch.device) -> None:
+        """``ids``: (num_tokens,) token ids. Raises CorpusError if they are too few for one batch."""
+        super().__init__(ids, stream_sizes(len(ids), config), config, device)
+        self._window = np.arange(config.num_steps + 1)
+        self._starts: SequentialStarts | RandomStarts | None = None
+
+    def _begin(self, epoch: int) -> None:
+        config, length = self.config, len(self._ids)
+        self._starts = None  # frees the last epoch's order before the next one is made
+        offset, generator = offset_of(length, config, epoch)
+        sizes = (length, config.batch_size, config.num_steps, offset)
+        self._starts = RandomStarts(*sizes, generator) if config.sampling == "random" else SequentialStarts(*sizes)
+
+    def _rows_of(self, index: int) -> np.ndarray:
+        assert self._starts is not None
+        rows: np.ndarray = self._ids[self._starts[index][:, None] + self._window].astype(np.int32)
+        return rows
+
+
+class MappedLines(MappedBatches):
+    """The batches of poems: see ``LineBatches``."""
+
+    def __init__(
+        self, ids: Ids, lines: LineRows, kept: int, padding: int, config: RunConfig, device: torch.device
+    ) -> None:
+        """The first ``kept`` of the ``lines`` of ``ids``. Raises CorpusError if there are none."""
+        super().__init__(ids, lines_sizes(kept, lines.targets(slice(kept)), config), config, device)
+        self._lines, self._kept, self.padding = lines, kept, padding
+        self._order: Order | None = None
+
+    def _begin(self, epoch: int) -> None:
+        self._order = None
+        self._order = order_of(self._kept, np.random.default_rng([self.config.seed, epoch]))
+
+    def _rows_of(self, index: int) -> np.ndarray:
+        assert self._order is not None
+        size = self.config.batch_size
+        last = min((index + 1) * size, self._kept)
+        chosen = self._order(np.arange(index * size, last))
+        return self._lines.at(np.append(chosen, np.full(size - len(chosen), len(self._lines))))
+
+
+class Ahead:
+    """Cuts batches ahead, in a thread, into pinned memory where the device is a GPU."""
+
+    def __init__(self, cut: Cut, shape: tuple[int, int], per_epoch: int, device: torch.device) -> None:
+        self._cut, self._per_epoch = cut, per_epoch
+        self._is_cuda = device.type == "cuda"
+        self._slots = [torch.empty(shape, dtype=torch.int32, pin_memory=self._is_cuda) for _ in range(AHEAD + 2)]
+        self._copied: list[torch.cuda.Event | None] = [None] * len(self._slots)
+        self._next = 0
+        self._waiting: dict[tuple[int, int], tuple[int, Future[None]]] = {}
+        self._thread = ThreadPoolExecutor(1, "batches")
+
+    def copy(self, epoch: int, index: int, target: torch.Tensor) -> None:
+        """Copy a batch to the device, and have the next ones cut meanwhile."""
+        if (epoch, index) not in self._waiting:
+            for _, future in self._waiting.values():  # training went on elsewhere
+                future.result()
+            self._waiting.clear()
+        wanted = [(epoch, place) for place in range(index, min(index + AHEAD + 1, self._per_epoch))]
+        for place in wanted:
+            if place not in self._waiting:
+                slot, self._next = self._next, (self._next + 1) % len(self._slots)
+                self._waiting[place] = slot, self._thread.submit(self._fill, slot, *place)
+        slot, future = self._waiting.pop((epoch, index))
+        future.result()
+        target.copy_(self._slots[slot], non_blocking=True)
+        if self._is_cuda:
+            self._copied[slot] = event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+
+    def _fill(self, slot: int, epoch: int, index: int) -> None:
+        event = self._copied[slot]
+        if event is not None:
+            event.synchronize()  # the copy out of this slot may still be under way
+        self._slots[slot].copy_(torch.from_numpy(self._cut(epoch, index)))
