@@ -14,24 +14,28 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 
 from core.cli.printing import print_table
 from tests.benchmarks.outcome import QUICK, Effort, Outcome
-from tests.benchmarks.screen import CASES
+from tests.benchmarks.screen import CASES, LIVE_VIEWS
 
 
 def main() -> int:
     """Run the cases that were asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="What the screen costs.")
     parser.add_argument("--json", action="store_true", help="one JSON object a case")
-    parser.add_argument("--case", action="append", choices=list(CASES), help="only this case; may come often")
+    parser.add_argument("--case", action="append", choices=list(CASES), help="only this case; may be repeated")
+    parser.add_argument(
+        "--view", action="append", choices=list(LIVE_VIEWS), help="speed-with-inspect: only this view; may be repeated"
+    )
     parser.add_argument("--quick", action="store_true", help="small and over soon; the figures mean little")
     options = parser.parse_args()
     outcomes = []
     for name in dict.fromkeys(options.case or CASES):
         if sys.stderr.isatty():
             print(f"\r\x1b[K{name} …", end="", file=sys.stderr, flush=True)
-        outcome = CASES[name](QUICK if options.quick else Effort())
+        outcome = CASES[name](replace(QUICK if options.quick else Effort(), views=tuple(options.view or ())))
         outcomes.append(outcome)
         if options.json:
             print(json.dumps(outcome.to_json(), ensure_ascii=False), flush=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 class Effort:
     """How long it all takes: ``seconds`` of watching, ``rounds`` of alternating, ``keys`` pressed, ``epochs`` kept.
 
-    ``runs`` are in a list.
+    ``runs`` are in a list; ``views`` of Inspect are measured, none stands for all.
     """
 
     seconds: float = 60.0
@@ -20,6 +20,7 @@ class Effort:
     keys: int = 200
     epochs: int = 100_000
     runs: int = 2_000
+    views: tuple[str, ...] = ()
 
 
 QUICK = Effort(seconds=4.0, window=4.0, rounds=1, keys=10, epochs=3_000, runs=200)

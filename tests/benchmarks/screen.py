@@ -181,10 +181,11 @@ def speed_with_screen(effort: Effort) -> Outcome:
 
 def speed_with_inspect(effort: Effort) -> Outcome:
     """One training all the time, without a screen and with Inspect open in each of the views that follow it."""
-    shares: dict[str, list[float]] = {name: [] for name in LIVE_VIEWS}
+    views = effort.views or tuple(LIVE_VIEWS)
+    shares: dict[str, list[float]] = {name: [] for name in views}
     with workplace() as (folder, environment):
         saves = folder / "saves"
-        with training(saves, environment, effort.rounds * (len(LIVE_VIEWS) + 1) * (effort.window + 10)) as journal:
+        with training(saves, environment, effort.rounds * (len(views) + 1) * (effort.window + 10)) as journal:
             for _ in range(effort.rounds):
                 before = _rate(journal, effort.window)
                 with playground(saves, environment) as terminal:
@@ -192,18 +193,19 @@ def speed_with_inspect(effort: Effort) -> Outcome:
                     terminal.type(INSPECT_KEY)
                     terminal.wait_screen(has_all("The model reads"))
                     rates = {}
-                    for name, words in LIVE_VIEWS.items():
-                        if rates:
+                    for place, (name, words) in enumerate(LIVE_VIEWS.items()):
+                        if place:
                             terminal.type("\t")
                         terminal.wait_screen(has_all(words))
-                        time.sleep(1.0)
-                        rates[name] = _rate(journal, effort.window)
+                        if name in views:
+                            time.sleep(1.0)
+                            rates[name] = _rate(journal, effort.window)
                 time.sleep(1.0)
                 alone = (before + _rate(journal, effort.window)) / 2
                 for name, rate in rates.items():
                     shares[name].append(100 * rate / alone)
     rows = tuple(Row(name, tuple(values)) for name, values in shares.items())
-    goals = tuple(Goal(name, "median", 97, "%", at_least=True) for name in LIVE_VIEWS)
+    goals = tuple(Goal(name, "median", 97, "%", at_least=True) for name in views)
     return Outcome("speed-with-inspect", "training speed with Inspect open over without a screen", "%", goals, rows)
 
 

@@ -118,7 +118,7 @@ def test_gradients_through_checkpoints_and_other_runs(tiny: Tiny, saves: Path, o
     assert again.clipping is None and now.clipping is not None
     assert latest.norms == now.norms and latest.epoch == now.epoch == 3
     mean, first_mean = (
-        read_inspection(done(inspection_job(session, InspectionOptions("gradients", places=4, checkpoint=checkpoint))))
+        done(inspection_job(session, InspectionOptions("gradients", places=4, checkpoint=checkpoint)))
         for checkpoint in (None, "first")
     )
     assert isinstance(mean, GradientsView) and isinstance(first_mean, GradientsView)

@@ -29,7 +29,7 @@ from tui.scheduling import schedule
 from tui.services import host, is_alive, listen
 
 REFRESH_SECONDS = 1.0  # at least, between two looks at weights that are being trained
-SHARE = 0.02  # of the engine's time, at most, that these looks take
+SHARE = 0.02  # of the time of a processor, at most, that these looks take from the engine and to be painted
 LONG_SECONDS = 0.4  # after which work is long: it shows its progress, and a newer question takes its place
 LONGEST_PAUSE = 60.0  # seconds between two looks, at most
 CANCELLED = "Cancelled: r asks again."
@@ -182,7 +182,7 @@ class InspectPane(Vertical):
     @work(exclusive=True, group="inspect")
     async def _ask(self) -> None:
         """Ask until all that is shown is known."""
-        spent = 0.0
+        spent, began, is_first = 0.0, time.thread_time(), self.subject.view.answer is None
         while is_alive(self) and self.display and (question := self.subject.wanted()) is not None:
             self._question, self._asked_at = question, time.monotonic()
             self._show_state()
@@ -196,10 +196,18 @@ class InspectPane(Vertical):
                 self.subject.take(question, answer)
                 spent += seconds
             self._share = None
-            self._pause = min(LONGEST_PAUSE, max(REFRESH_SECONDS, spent / SHARE))
             if is_alive(self):
                 self._show()
         self._question = None
+        self.call_after_refresh(self._set_pause, spent, None if is_first else began)
+
+    def _set_pause(self, spent: float, began: float | None) -> None:
+        """Look again when the last look, in the engine and here since ``began``, was a small share of the time.
+
+        Without ``began``, of a first look, which prepares for the others: what it took in the engine.
+        """
+        spent += time.thread_time() - began if began is not None else 0.0
+        self._pause = min(LONGEST_PAUSE, max(REFRESH_SECONDS, spent / SHARE))
 
     def _progress(self, share: float) -> None:
         if is_alive(self) and time.monotonic() - self._asked_at >= LONG_SECONDS:

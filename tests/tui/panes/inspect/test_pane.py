@@ -109,6 +109,7 @@ async def test_while_it_trains_it_asks_again_and_only_while_it_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pane_module, "REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr(pane_module, "SHARE", 10.0)
     client = InspectClient()
     app = inspect_app(tmp_path, client)
     async with app.run_test(size=(120, 40)) as pilot:
