@@ -88,7 +88,7 @@ class Playground(PreferringApp):
             for number, pane in enumerate(PANES, 1)
         ),
         Binding("f1,question_mark", "help", "Help", id="app.help",
-                tooltip="Keys, terms and settings, with a search; explains the focused field"),
+                tooltip="Keys, terms and settings, a search; explains the focused field or the number pointed at"),
         Binding("f9", "toggle_theme", "Theme", tooltip="Switch between dark and light", show=False, id="app.theme"),
         Binding("q,ctrl+q", "quit", "Quit", show=False, tooltip="Quit; training continues in the background",
                 id="app.quit"),
@@ -361,10 +361,12 @@ class Playground(PreferringApp):
         from tui.commands import app_keys, pane_keys
         from tui.dialogs.help import HelpScreen
         from tui.dialogs.help_pages import help_pages
+        from tui.dialogs.pointed import pointed
 
         if not isinstance(self.screen, HelpScreen):
             panes = pane_keys(self.query_one(HeaderLine).current, self.keymap)
-            self.push_screen(HelpScreen(help_pages(self.focused, panes, app_keys(self.BINDINGS, self.keymap))))
+            keys, number = app_keys(self.BINDINGS, self.keymap), pointed(self.screen, self.mouse_position)
+            self.push_screen(HelpScreen(help_pages(self.focused, panes, keys, number)))
 
     async def action_restore_run(self, entry: str) -> None:
         """Restore a deleted run: the link in the notice of its deletion."""

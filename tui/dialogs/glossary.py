@@ -9,6 +9,7 @@ WORDS = (
      "held-out text how well an unseen text of the same kind is predicted"),
     ("uniform", "the perplexity of guessing without having read anything: the vocabulary size"),
     ("bits/token", "the binary logarithm of the perplexity: the number of yes-or-no questions open at each token"),
+    ("nats/token", "the natural logarithm of the perplexity: the loss that training lowers, averaged over tokens"),
     ("held out", "the end of the text, which is not trained on. If its perplexity rises while the training perplexity "
      "falls, the model overfits"),
     ("memorised", "the training perplexity is below 2 and the held-out perplexity at least four times as high, which "
@@ -25,7 +26,12 @@ WORDS = (
     ("batch", "the sequences that are processed together in one update of the weights"),
     ("steps", "the length of a sequence: the number of steps that the gradient goes back in time"),
     ("learning rate", "the size of each update of the weights: too small is slow, too large diverges"),
+    ("gradient norm", "the length of the gradient of all weights together, before clipping, averaged over the batches "
+     "of an epoch: it grows without end where the gradient explodes, and is near 0 where nothing is learned"),
+    ("tokens/s", "the tokens of the text that are trained on in a second, without measuring and saving"),
+    ("ETA", "the time until the last epoch, at the pace of the latest ones"),
     ("clip", "the largest gradient norm allowed: the gradients of recurrent models can explode"),
+    ("weights", "the number of values that training changes; in Generate and Inspect, the checkpoint that is used"),
     ("hidden", "the number of values that the model remembers from token to token"),
     ("sampling", "sequential: each batch continues where the one before ended; random: batches come from anywhere"),
     ("temperature", "below 1 the model prefers likely tokens, above 1 unlikely tokens become more frequent"),
@@ -52,14 +58,28 @@ WORDS = (
     ("engine", "the process that trains a run: it continues when this screen is closed"),
 )  # fmt: skip
 
+ALIASES = {
+    "perplexity": ("ppl",),
+    "bits/token": ("bits",),
+    "nats/token": ("nats", "loss"),
+    "held out": ("held-out",),
+    "learning rate": ("lr",),
+    "weights": ("parameters",),
+    "epoch": ("epochs",),
+    "token": ("tokens",),
+    "saturated": ("dead",),
+}
+"""Other spellings of the words on the screen."""
+
 PANE_WORDS = {
     "data": ("token", "Zipf", "documents", "batch", "steps", "one-hot", "unigram"),
-    "train": ("perplexity", "bits/token", "held out", "uniform", "unigram", "best", "memorised", "epoch", "batch",
+    "train": ("perplexity", "bits/token", "nats/token", "gradient norm", "tokens/s", "ETA",
+              "held out", "uniform", "unigram", "best", "memorised", "epoch", "batch",
               "steps", "learning rate", "clip", "hidden", "sampling", "patience", "bidirectional", "run", "engine"),
     "generate": ("token", "surprise", "temperature", "acrostic 藏头", "mood", "copy meter", "softmax"),
     "inspect": ("state", "gate", "one-hot", "softmax", "lag", "factor", "spectral radius", "saturated", "correlation",
                 "saliency", "cosine", "parity", "surprise"),
-    "runs": ("run", "perplexity", "held out", "best", "trash", "engine"),
+    "runs": ("run", "perplexity", "held out", "best", "weights", "gradient norm", "tokens/s", "trash", "engine"),
     "lab": ("steps", "epoch", "learning rate", "hidden"),
 }  # fmt: skip
 """The words that each pane shows, by the name of the pane."""

@@ -39,12 +39,19 @@ CONFIGURATION = (
 
 
 def help_pages(
-    focused: Widget | None, panes: Sequence[tuple[str, str, Lines]], everywhere: Lines
+    focused: Widget | None,
+    panes: Sequence[tuple[str, str, Lines]],
+    everywhere: Lines,
+    pointed: tuple[Section, ...] = (),
 ) -> tuple[HelpPage, ...]:
-    """All pages. ``panes``: name, title and keys of each, the one on screen first; ``everywhere``: keys of the app."""
+    """All pages. ``panes``: name, title and keys of each, the one on screen first; ``everywhere``: keys of the app.
+
+    ``pointed``: what the number under the pointer means, see ``tui.dialogs.pointed``.
+    """
     explained = explanation(focused)
     steps = [("First steps", FIRST_STEPS), ("Keys everywhere", everywhere)]
     return (
+        *([HelpPage("This number", pointed)] if pointed else []),
         *([HelpPage("This field", explained)] if explained else []),
         *(HelpPage(title, _pane_sections(name, title, keys)) for name, title, keys in panes),
         HelpPage("Everywhere", tuple(steps)),

@@ -7,11 +7,13 @@ from typing import Any
 
 from textual.widgets import Input, Static
 
+from tests.tui.pane_harness import make_run
 from tests.tui.waiting import until
 from tui.app import Playground
-from tui.dialogs.glossary import PANE_WORDS, WORDS, meanings
+from tui.dialogs.glossary import ALIASES, PANE_WORDS, WORDS, meanings
 from tui.dialogs.help import HelpScreen
 from tui.panes import PANES
+from tui.panes.runs.run_table import RunTable
 from tui.panes.train.pane import TrainPane
 
 Make = Callable[[], Playground]
@@ -90,3 +92,27 @@ def test_every_pane_has_words_of_the_glossary() -> None:
     for names in PANE_WORDS.values():
         assert len(meanings(names)) == len(set(names)) >= 3
     assert len(dict(WORDS)) == len(WORDS)
+
+
+async def test_the_number_under_the_pointer_is_explained(playground: Make) -> None:
+    app = playground()
+    make_run(app.saves, "song", held_out=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f6")
+        table = app.query_one("#runs-table", RunTable)
+        await until(pilot, lambda: len(table.runs) == 1)
+        heading = table.render_line(0).text
+        for column, word in (("ppl", "perplexity"), ("held", "held out")):
+            await pilot.hover("#runs-table", offset=(heading.index(column) + 2, 1))
+            await opened(app, pilot, "question_mark")
+            first = words(app).split("\n")
+            assert first[0].startswith("song") and first[1].strip().startswith(word), first[:3]
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
+        await pilot.hover("#runs-table", offset=(30, 9))
+        await opened(app, pilot)
+        assert "Keys in Runs" in words(app), "no number is there"
+
+
+def test_every_alias_is_of_a_word() -> None:
+    assert set(ALIASES) <= {word for word, _ in WORDS}
