@@ -56,6 +56,8 @@ def _print_statistics(facts: dict[str, Any]) -> None:
     for file in facts["files"]:
         size = counted(file["bytes"], "byte")
         print(f"  {printable(file['name'])}: {size}, {file['encoding']}, sha256 {file['sha256']}")
+    if facts["gram_disk_bytes"]:
+        print(f"the n-grams were counted exactly, on the disk: {bytes_text(facts['gram_disk_bytes'])} at most")
     one_hot = facts["one_hot"]
     print(
         f"a one-hot batch is {tuple(one_hot['shape'])}: {bytes_text(one_hot['bytes'])}, {one_hot['density']:.4%} of "

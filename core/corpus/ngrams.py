@@ -16,7 +16,7 @@ Integers = npt.NDArray[np.int64]
 
 LARGEST_KEY = 2**63 - 1
 _STEP = 1 << 21
-_WIDEST_TABLE = 1 << 22
+WIDEST_TABLE = 1 << 22
 
 
 class NGrams:
@@ -54,11 +54,7 @@ class NGrams:
         if self.order == 1:
             return ids.astype(np.int64)
         if self._beginnings is None:
-            packed = ids[:number].astype(np.int64)
-            for place in range(1, self.order):
-                packed *= self._base
-                packed += ids[place : place + number]
-            return packed
+            return packed(ids, self.order, self._base)
         beginning = self._beginnings.find(self._beginnings.pack(ids[: max(len(ids) - 1, 0)]))
         last = ids[self.order - 1 : self.order - 1 + number].astype(np.int64)
         return np.where(beginning >= 0, beginning * self._base + last, -1)
@@ -68,11 +64,7 @@ class NGrams:
         if self._beginnings is not None:
             beginning, last = divmod(key, self._base)
             return (*self._beginnings.unpack(int(self._beginnings.keys[beginning])), last)
-        digits = []
-        for _ in range(self.order):
-            key, digit = divmod(key, self._base)
-            digits.append(digit)
-        return tuple(reversed(digits))
+        return unpacked(key, self.order, self._base)
 
     def find(self, keys: Integers) -> Integers:
         """The place of each key in ``keys``, int64; -1 if it is missing."""
@@ -91,35 +83,55 @@ class NGrams:
         return [(self.unpack(int(self.keys[place])), int(self.counts[place])) for place in places.tolist()]
 
     def _count(self, ids: Ids) -> tuple[Integers, Integers]:
-        if self._base**self.order <= _WIDEST_TABLE:
+        if self._base**self.order <= WIDEST_TABLE:
             table = np.zeros(self._base**self.order, dtype=np.int64)
-            for packed in self._pieces(ids):
-                table += np.bincount(packed, minlength=len(table))
+            for keys in self._pieces(ids):
+                table += np.bincount(keys, minlength=len(table))
             keys = np.flatnonzero(table)
             return keys, table[keys]
         # as in a binary counter, two results of about the same size are merged as soon as both exist
-        merged: list[tuple[Integers, Integers]] = []
-        for packed in self._pieces(ids):
-            packed.sort()
-            merged.append(_reduced(packed, np.ones(len(packed), dtype=np.int64)))
-            while len(merged) > 1 and len(merged[-2][0]) <= 2 * len(merged[-1][0]):
-                merged.append(_merged(merged.pop(), merged.pop()))
-        while len(merged) > 1:
-            merged.append(_merged(merged.pop(), merged.pop()))
-        return merged[0] if merged else (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+        runs: list[tuple[Integers, Integers]] = []
+        for keys in self._pieces(ids):
+            keys.sort()
+            runs.append(reduced(keys, np.ones(len(keys), dtype=np.int64)))
+            while len(runs) > 1 and len(runs[-2][0]) <= 2 * len(runs[-1][0]):
+                runs.append(merged(runs.pop(), runs.pop()))
+        while len(runs) > 1:
+            runs.append(merged(runs.pop(), runs.pop()))
+        return runs[0] if runs else (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
     def _pieces(self, ids: Ids) -> Iterator[Integers]:
         for start in range(0, len(ids) - self.order + 1, _STEP):
             yield self.pack(ids[start : start + _STEP + self.order - 1])
 
 
-def _merged(left: tuple[Integers, Integers], right: tuple[Integers, Integers]) -> tuple[Integers, Integers]:
+def packed(ids: Ids, order: int, base: int) -> Integers:
+    """The number of the n-gram at each position, with its ids as digits: int64 (tokens - order + 1,)."""
+    number = max(len(ids) - order + 1, 0)
+    keys = ids[:number].astype(np.int64)
+    for place in range(1, order):
+        keys *= base
+        keys += ids[place : place + number]
+    return keys
+
+
+def unpacked(key: int, order: int, base: int) -> tuple[int, ...]:
+    """The ids of such a number."""
+    digits = []
+    for _ in range(order):
+        key, digit = divmod(key, base)
+        digits.append(digit)
+    return tuple(reversed(digits))
+
+
+def merged(left: tuple[Integers, Integers], right: tuple[Integers, Integers]) -> tuple[Integers, Integers]:
+    """Two results of ``reduced`` as one."""
     keys = np.concatenate([left[0], right[0]])
     order = np.argsort(keys, kind="stable")  # the stable sort is fastest on two ascending runs
-    return _reduced(keys[order], np.concatenate([left[1], right[1]])[order])
+    return reduced(keys[order], np.concatenate([left[1], right[1]])[order])
 
 
-def _reduced(keys: Integers, counts: Integers) -> tuple[Integers, Integers]:
+def reduced(keys: Integers, counts: Integers) -> tuple[Integers, Integers]:
     """Distinct keys with the sum of their counts, of ascending ``keys``."""
     first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
     return keys[first], np.add.reduceat(counts, first)

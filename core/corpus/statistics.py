@@ -8,15 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from core.corpus.batching_plan import (
-    line_rows,
+    LineRows,
+    RandomStarts,
+    SequentialStarts,
     line_spans,
     num_batches,
-    random_starts,
+    order_of,
     require_one_batch,
-    sequential_starts,
 )
-from core.corpus.ngrams import NGrams
+from core.corpus.gram_counts import GramCounts, count_grams
+from core.corpus.ngrams import Integers
 from core.corpus.reader import Corpus
+from core.corpus.token_store import default_store
 from core.errors import CorpusError
 from core.record import record_as_json
 
@@ -41,15 +44,17 @@ def describe(
 
     Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind, lines, files, problem`` as in ``Corpus``; the
     number of ``tokens``; the size of the ``vocabulary`` with the unknown token; ``unknown_share`` of the tokens, 0 to
-    1; ``distinct`` and ``top`` n-grams, by n as a text; ``zipf``, ``entropy_bits``, ``one_hot`` and ``examples``: see
-    the functions of these names. ``seed`` is that of the random example.
+    1; ``distinct`` and ``top`` n-grams, by n as a text; ``gram_disk_bytes``: what counting them took on the disk, 0
+    where memory was enough; ``zipf``, ``entropy_bits``, ``one_hot`` and ``examples``: see the functions of these
+    names. ``seed`` is that of the random example.
 
     With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, ``examples`` are
     those of ``example_lines``, and ``poems`` has the number of non-empty ``lines``, the tokens of the ``longest``, and
     how many are too long for a row (``cut``).
     """
     vocabulary = corpus.vocabulary
-    grams = {order: NGrams(corpus.ids, order, len(vocabulary)) for order in _ORDERS}
+    folder = default_store().folder
+    grams = {order: count_grams(corpus.ids, order, len(vocabulary), top, folder) for order in _ORDERS}
     lines = documents == "lines"
     examples = example_lines if lines else example_batches
     return {
@@ -66,25 +71,30 @@ def describe(
         "tokens": len(corpus),
         "vocabulary": len(vocabulary),
         "unknown_share": int(vocabulary.frequencies[0]) / len(corpus),
-        "distinct": {str(order): len(grams[order]) for order in _ORDERS},
-        "top": {str(order): _top(corpus, grams[order], top) for order in _ORDERS},
-        "zipf": {str(order): zipf(grams[order].counts) for order in _ORDERS},
-        "entropy_bits": entropy_bits(grams[1].counts, grams[2].counts),
+        "distinct": {str(order): grams[order].distinct for order in _ORDERS},
+        "gram_disk_bytes": max(grams[order].disk_bytes for order in _ORDERS),
+        "top": {str(order): _top(corpus, grams[order]) for order in _ORDERS},
+        "zipf": {str(order): zipf(grams[order].counts, grams[order].times) for order in _ORDERS},
+        "entropy_bits": entropy_bits(grams[1].counts, grams[2].counts, grams[1].times, grams[2].times),
         "one_hot": one_hot(len(vocabulary), batch_size, num_steps, corpus.ids.itemsize),
         "examples": examples(corpus, batch_size, num_steps, seed),
         **({"poems": _poems(corpus, num_steps)} if lines else {}),
     }
 
 
-def zipf(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+def zipf(counts: Integers, times: Integers | None = None) -> dict[str, Any]:
     """Frequency by rank: ``ranks`` and ``frequencies`` of at most 60 of the ``counts``, and ``slope``.
+
+    ``times``: how often each of the counts, then descending, is there.
 
     The ranks are evenly spaced in their logarithm, and the slope is that of the least-squares line through these points
     in log-log: over all ranks the many rare tokens would outweigh the rest. None for fewer than two points.
     """
-    ranked = np.sort(counts)[::-1]
-    ranks = np.unique(np.geomspace(1, max(len(ranked), 1), _ZIPF_POINTS).round().astype(np.int64))
-    frequencies = ranked[ranks - 1] if len(ranked) else ranked
+    ranked, ends = (np.sort(counts)[::-1], None) if times is None else (counts, np.cumsum(times))
+    number = len(ranked) if ends is None else int(ends[-1])
+    ranks = np.unique(np.geomspace(1, max(number, 1), _ZIPF_POINTS).round().astype(np.int64))
+    places = ranks - 1 if ends is None else np.searchsorted(ends, ranks)
+    frequencies = ranked[places] if len(ranked) else ranked
     slope = None
     if len(frequencies) > 1:
         across = np.log(ranks) - np.log(ranks).mean()
@@ -92,13 +102,15 @@ def zipf(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
     return {"ranks": ranks[: len(frequencies)].tolist(), "frequencies": frequencies.tolist(), "slope": slope}
 
 
-def entropy_bits(unigrams: npt.NDArray[np.int64], bigrams: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Entropies of the text's own frequencies, in bits.
+def entropy_bits(
+    unigrams: Integers, bigrams: Integers, unigram_times: Integers | None = None, bigram_times: Integers | None = None
+) -> dict[str, float]:
+    """Entropies of the text's own frequencies, in bits; ``times`` as for ``zipf``.
 
     ``unigram``: of a token; ``bigram_joint``: of two neighbours together; ``bigram_conditional``: of a token given the
     one before it, the difference of the two. 2 to their power is a perplexity on the text itself.
     """
-    unigram, joint = _entropy_bits(unigrams), _entropy_bits(bigrams)
+    unigram, joint = _entropy_bits(unigrams, unigram_times), _entropy_bits(bigrams, bigram_times)
     return {"unigram": unigram, "bigram_joint": joint, "bigram_conditional": max(joint - unigram, 0.0)}
 
 
@@ -129,12 +141,13 @@ def example_batches(corpus: Corpus, batch_size: int, num_steps: int, seed: int =
         require_one_batch(len(corpus), batch_size, num_steps)
     except CorpusError as error:
         return {"batches": batches, "reason": str(error), "sequential": [], "random": []}
-    starts = {
-        "sequential": sequential_starts(len(corpus), batch_size, num_steps),
-        "random": random_starts(len(corpus), batch_size, num_steps, 0, np.random.default_rng(seed)),
+    starts: dict[str, SequentialStarts | RandomStarts] = {
+        "sequential": SequentialStarts(len(corpus), batch_size, num_steps),
+        "random": RandomStarts(len(corpus), batch_size, num_steps, 0, np.random.default_rng(seed)),
     }
     shown = {
-        name: [_decoded(corpus, batch, num_steps) for batch in cut[:_BATCHES_SHOWN]] for name, cut in starts.items()
+        name: [_decoded(corpus, cut[batch], num_steps) for batch in range(min(batches, _BATCHES_SHOWN))]
+        for name, cut in starts.items()
     }
     return {"batches": batches, "reason": None, **shown}
 
@@ -144,12 +157,13 @@ def example_lines(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1
 
     ``lines``: a list of batches as in ``example_batches``, with start, end and padding; ``batches`` and ``reason`` too.
     """
-    rows = line_rows(corpus.ids, corpus.vocabulary, num_steps)
+    rows = LineRows(corpus.ids, corpus.vocabulary, num_steps)
     if not len(rows):
         return {"batches": 0, "reason": "the text has no lines that are not empty", "lines": []}
-    order = np.random.default_rng([seed, 0]).permutation(len(rows))
+    order = order_of(len(rows), np.random.default_rng([seed, 0]))
     firsts = range(0, min(len(rows), _BATCHES_SHOWN * batch_size), batch_size)
-    shown = [rows[order[first : first + batch_size][:_ROWS_SHOWN], : _STEPS_SHOWN + 1] for first in firsts]
+    numbers = [np.arange(first, min(first + batch_size, len(rows)))[:_ROWS_SHOWN] for first in firsts]
+    shown = [rows.at(order(places))[:, : _STEPS_SHOWN + 1] for places in numbers]
     return {
         "batches": -(-len(rows) // batch_size),
         "reason": None,
@@ -181,16 +195,17 @@ def _tokens(corpus: Corpus, ids: npt.NDArray[Any]) -> list[str]:
     return [corpus.vocabulary.id_to_token(index) for index in ids.tolist()]
 
 
-def _top(corpus: Corpus, grams: NGrams, number: int) -> list[list[Any]]:
+def _top(corpus: Corpus, grams: GramCounts) -> list[list[Any]]:
     """``[token, count]`` for single tokens, ``[[token, token], count]`` for more."""
     name = corpus.vocabulary.id_to_token
     if grams.order == 1:
-        return [[name(ids[0]), count] for ids, count in grams.most_frequent(number)]
-    return [[[name(index) for index in ids], count] for ids, count in grams.most_frequent(number)]
+        return [[name(ids[0]), count] for ids, count in grams.top]
+    return [[[name(index) for index in ids], count] for ids, count in grams.top]
 
 
-def _entropy_bits(counts: npt.NDArray[np.int64]) -> float:
+def _entropy_bits(counts: Integers, times: Integers | None) -> float:
     if not len(counts):
         return 0.0
-    total = float(counts.sum())
-    return float(np.log2(total) - (counts * np.log2(counts)).sum() / total)
+    weighted = counts if times is None else counts * times
+    total = float(weighted.sum())
+    return float(np.log2(total) - (weighted * np.log2(counts)).sum() / total)

@@ -67,7 +67,7 @@ def test_ngrams_against_plain_counting(ids: list[int], order: int, largest_key: 
 @pytest.mark.parametrize("largest_key", [2**63 - 1, 10**7])
 def test_ngrams_in_pieces(monkeypatch: pytest.MonkeyPatch, largest_key: int) -> None:
     monkeypatch.setattr(ngrams, "_STEP", 100)
-    monkeypatch.setattr(ngrams, "_WIDEST_TABLE", 50)
+    monkeypatch.setattr(ngrams, "WIDEST_TABLE", 50)
     ids = np.random.default_rng(1).integers(0, 300, 5_000) ** 2 % 300
     for order in (1, 2, 3):
         grams = NGrams(ids, order, 300, largest_key)

@@ -1,0 +1,63 @@
+"""n-grams counted with little memory: the same as with much."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.corpus import gram_counts
+from core.corpus.gram_counts import count_grams
+from core.corpus.ngrams import NGrams
+from core.corpus.statistics import entropy_bits, zipf
+from core.errors import CorpusError
+
+
+def check(ids: np.ndarray, order: int, size: int, folder: Path, top: int = 7, **few: Any) -> int:
+    wanted, found = NGrams(ids, order, size), count_grams(ids, order, size, top, folder, **few)
+    assert (found.distinct, found.top) == (len(wanted), wanted.most_frequent(top))
+    plain, told = zipf(wanted.counts), zipf(found.counts, found.times)
+    assert plain == told
+    left, right = (
+        entropy_bits(wanted.counts, wanted.counts),
+        entropy_bits(found.counts, found.counts, found.times, found.times),
+    )
+    assert left == pytest.approx(right, abs=1e-12)
+    if not found.disk_bytes and found.times is None:
+        assert found.counts.tolist() == wanted.counts.tolist() and left == right
+    assert not list(folder.iterdir())
+    return found.disk_bytes
+
+
+@given(st.data())
+def test_any_text(data: st.DataObject) -> None:
+    size = data.draw(st.integers(2, 9))
+    ids = np.array(data.draw(st.lists(st.integers(0, size - 1), max_size=60)), dtype=np.uint8)
+    order = data.draw(st.integers(1, 3))
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for name, least in (("STEP", 5), ("BLOCK", 2), ("MOST_RUNS", 2), ("WIDEST_TABLE", 1)):
+            patch.setattr(gram_counts, name, least)
+        most, largest_key = data.draw(st.sampled_from([1, 4, 1000])), data.draw(st.sampled_from([3, 20, 2**63 - 1]))
+        check(ids, order, size, Path(folder), most=most, largest_key=largest_key)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_text_that_needs_the_disk(tmp_path: Path, order: int) -> None:
+    ids = np.minimum(np.random.default_rng(order).geometric(0.0005, 300_000), 9_999).astype(np.uint16)
+    assert check(ids, order, 10_000, tmp_path, top=60) == 0
+    few = {"most": 2_000} if order == 1 else {"most": 20_000}
+    used = check(ids, order, 10_000, tmp_path, top=60, **few)
+    assert (used > 0) == (order > 1)  # numbers below the largest table need no runs
+    check(ids, order, 10_000, tmp_path, top=60, largest_key=10**9, **few)
+
+
+def test_a_disk_that_fails_gets_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ids = np.arange(10_000, dtype=np.uint16)
+    with pytest.raises(CorpusError, match=r"need room in .*file/tokens, which cannot be written \(Not a directory\)"):
+        count_grams(ids, 2, 10_000, 5, tmp_path / "file" / "tokens", most=100)
