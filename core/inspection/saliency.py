@@ -31,7 +31,8 @@ def saliency(
     """What each token before position ``at`` contributes to the token there, or to ``target`` in its place."""
     place = text.position(at, before_another=False)
     if place == text.span(place)[0]:
-        raise UserError("no token is before this position: choose a later one")
+        hint = "choose a later one" if len(text) > 1 else "give a longer text"
+        raise UserError(f"no token is before this position: {hint}")
     wanted = int(text.ids[place]) if target is None else token_id(text, target)
     weights = weights_of(model, text.ids, torch.float64)
     trace, index = yield from read(weights, text, place - 1)

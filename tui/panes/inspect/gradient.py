@@ -20,7 +20,7 @@ FIGURES_WIDTH = 44
 CHECKPOINTS = {"first": "initial weights", "best": "best checkpoint"}
 COMPARING = "c compares with the initial weights, the best checkpoint, another run or nothing."
 MEAN, ONE = "m shows the token at the cursor alone.", "m shows the mean over many places of the text."
-NAME_CELLS = 12  # of the weights, where the figures are below the chart
+NAME_CELLS = 10  # of the weights, where the figures are below the chart
 LIVE_PLACES = 8  # of the mean while the model trains: it is looked at more often
 LEAST_LAGS = 12
 SMALLEST = 1e-9  # of the first norm: what is drawn of a gradient that vanishes
@@ -205,13 +205,13 @@ class Gradient(View[GradientsView]):
         """The figures in a line for each of the weights, and one for the clipping."""
         named = [("now", answer), *([(self._short_name, self.other)] if self.other is not None else [])]
         head = "".join(
-            word.rjust(11) for word in ("factor", "half-life", "1 % left", f"radius {answer.matrix}", "loss")
+            word.rjust(12) for word in ("factor", "half-life", "1 % left", f"radius {answer.matrix}", "loss")
         )
         rows: list[Row] = [((" " * NAME_CELLS, ""), (head, QUIET))]
         for name, one in named:
             radius = number(one.spectral_radius, 0)
             figures = [number(one.factor, 0), _steps(one), _count(one), radius, f"{one.loss:.2f}"]
-            shown = "".join(figure.rjust(11) for figure in figures)
+            shown = "".join(figure.rjust(12) for figure in figures)
             rows.append(((pad_cells(name, NAME_CELLS), "bold"), (shown, "")))
         if self.other_failure:
             rows += paragraph(f"{self.compared_name}: {self.other_failure}", width, "$text-warning")

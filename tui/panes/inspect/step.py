@@ -166,16 +166,19 @@ class Step(View[StepView]):
         name_cells = min(max(map(cell_len, names), default=8), most)
         figures = 3 if width >= 90 else 2
         cells = max(4, width - 2 - name_cells - 1 - 6 - 8 * figures - 1)
-        head = pad_cells("", 2 + name_cells + 1) + pad_cells("shape", 6) + pad_cells("values", cells)
-        head += "".join(word.rjust(8) for word in ("largest", "mean", "norm")[-figures:])
-        rows: list[Row] = [((head, QUIET),)]
         has_legend = height >= 8
         room = height - 1 - has_legend
         hidden = self.place.text.hidden if self.place.text else 1
         needed = -(-hidden // cells) + 1  # for a cell a unit, and a blank line
         self._lines = max(1, min(4, needed, room // max(1, len(stages))))
         left = 2 + name_cells + 1 + 6
-        for place in self.window(room // self._lines):
+        shown_rows = self.window(room // self._lines)
+        hidden_rows = len(shown_rows) < len(stages)
+        part = f"rows {shown_rows.start + 1}–{shown_rows.stop} of {len(stages)}" if hidden_rows else ""
+        head = pad_cells(f"  {part}", left - 6) + pad_cells("shape", 6) + pad_cells("values", cells)
+        head += "".join(word.rjust(8) for word in ("largest", "mean", "norm")[-figures:])
+        rows: list[Row] = [((head, QUIET),)]
+        for place in shown_rows:
             stage, chosen = stages[place], place == self.selected
             style = "bold" if chosen else ""
             shown = [largest(stage.values), stage.mean, stage.norm][-figures:]
