@@ -34,8 +34,8 @@ def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str
             raise
 
 
-def kill_training(run: Run) -> None:
-    """SIGKILL the process that has the run open, and wait until it is gone."""
+def training_process(run: Run) -> int:
+    """The process that has the run open: a program that is forked is not the one that was started."""
 
     async def process() -> int:
         client = await EngineClient.attach(run.path)
@@ -43,5 +43,10 @@ def kill_training(run: Run) -> None:
         await client.close()
         return found
 
-    os.kill(asyncio.run(process()), signal.SIGKILL)
+    return asyncio.run(process())
+
+
+def kill_training(run: Run) -> None:
+    """SIGKILL the process that has the run open, and wait until it is gone."""
+    os.kill(training_process(run), signal.SIGKILL)
     wait_for(lambda: not run.is_held(), "the training to be gone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -33,9 +34,14 @@ def test_every_name_is_there() -> None:
         _ = core.Trainers
 
 
-def test_the_notebook_example_of_the_readme() -> None:
+def test_the_notebook_example_of_the_readme(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_thread: None
+) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text("utf-8"), re.S)
     quick = example.replace("num_epochs=20", "num_epochs=1, num_hiddens=16, device='cpu', threads=1")
     assert quick != example
-    printed = run_python(quick)
+    monkeypatch.chdir(REPOSITORY)
+    (tmp_path / "example.py").write_text(quick, "utf-8")
+    runpy.run_path(str(tmp_path / "example.py"))
+    printed = capsys.readouterr().out
     assert "EpochFinished(epoch=1, " in printed and len(printed.splitlines()[-1]) > 20

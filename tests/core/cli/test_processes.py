@@ -23,7 +23,7 @@ from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from tests.core.cli.commands import REPOSITORY, SMALL, Printed, refused
-from tests.core.processes import started
+from tests.core.processes import started, training_process
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
@@ -73,7 +73,7 @@ def test_interrupted_in_the_midst(saves: Path, text_path: Path, forked_programs:
     assert run_summary(run).state == State.STOPPED and not run.is_held()
 
 
-def test_writing_with_a_suspended_engine(saves: Path, text_path: Path) -> None:
+def test_writing_with_a_suspended_engine(saves: Path, text_path: Path, forked_programs: None) -> None:
     """What is waited for is said; ctrl+c ends it, and so does the engine's going on."""
     arguments = (f"--corpus={text_path}", f"--saves={saves}", "--name=one", "--epochs=100000", *SMALL)
     with start("train", *arguments) as training:
@@ -81,14 +81,18 @@ def test_writing_with_a_suspended_engine(saves: Path, text_path: Path) -> None:
         deadline = time.monotonic() + 60
         while not epochs(read_journal(run.journal_path)) and time.monotonic() < deadline:
             time.sleep(0.05)
-        training.send_signal(signal.SIGSTOP)
+        engine = training_process(run)
+        os.kill(engine, signal.SIGSTOP)
         for is_given_up in (True, False):
             with start("generate", "one", f"--saves={saves}", "--prefix=a", "--length=5", "--seed=1") as writing:
                 assert writing.stderr is not None and writing.stdout is not None
                 words = writing.stderr.readline()
                 assert words.startswith("waiting for the engine of one (process ") and "is suspended" in words
-                assert f"kill -CONT {training.pid}" in words
-                (writing if is_given_up else training).send_signal(signal.SIGINT if is_given_up else signal.SIGCONT)
+                assert f"kill -CONT {engine}" in words
+                if is_given_up:
+                    writing.send_signal(signal.SIGINT)
+                else:
+                    os.kill(engine, signal.SIGCONT)
                 out, err = writing.communicate(timeout=60)
                 assert writing.returncode == (130 if is_given_up else 0), err
                 assert out == "" if is_given_up else out.startswith("a")
