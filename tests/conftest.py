@@ -14,6 +14,10 @@ import pytest
 # Read by libgomp when torch is loaded, hence before any test imports it: else two test processes slow each other down.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+# Hundreds of programs are started: each would compile the whole tree for itself.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # The order of the presets follows the user's language. The screens of the tests begin with the lyrics.
 os.environ.pop("LC_ALL", None)
 os.environ["LC_MESSAGES"] = "zh_CN.UTF-8"
