@@ -76,6 +76,7 @@ class Terminal:
         self._stream = pyte.Stream(self.screen)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._lock = threading.Lock()
+        self._text: str | None = None  # until more is printed
         self.pid, self._master = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
@@ -96,6 +97,7 @@ class Terminal:
             if not data:
                 return
             with self._lock:
+                self._text = None
                 self.output += data
                 if not self._emulate:
                     del self.output[: -1 << 20]
@@ -112,6 +114,7 @@ class Terminal:
     def resize(self, columns: int, lines: int) -> None:
         """Give the terminal another size; whoever draws on it is told."""
         with self._lock:
+            self._text = None
             self.screen.resize(lines, columns)
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
@@ -138,7 +141,9 @@ class Terminal:
     def text(self) -> str:
         """The screen as lines; a wide character stands once."""
         with self._lock:
-            return "\n".join(screen_lines(self.screen))
+            if self._text is None:
+                self._text = "\n".join(screen_lines(self.screen))
+            return self._text
 
     def press(self, *keys: str) -> None:
         """Press keys by name (``enter``, ``f3``, ``ctrl+t``) or as characters, one after the other."""
