@@ -66,10 +66,11 @@ def keys_at_once(app: App[None]) -> None:
 
 
 async def test_a_burst_of_keys_before_a_dialog_stands_and_behind_it() -> None:
-    for name, made in DIALOGS.items():
-        for _ in range(3):
-            app = Host()
-            async with app.run_test(size=(60, 16)) as pilot:
+    for _ in range(3):
+        app = Host()
+        async with app.run_test() as pilot:
+            for name, made in DIALOGS.items():
+                await pilot.resize_terminal(60, 16)
                 answers: list[object] = []
                 app.push_screen(made(), answers.append)
                 keys_at_once(app)
@@ -84,32 +85,34 @@ async def test_a_burst_of_keys_before_a_dialog_stands_and_behind_it() -> None:
 
 
 async def test_a_dialog_closes_itself_and_nothing_below_it() -> None:
-    for name, made in DIALOGS.items():
-        app = Host()
-        async with app.run_test() as pilot:
+    app = Host()
+    async with app.run_test() as pilot:
+        for name, made in DIALOGS.items():
             below, dialog = ConfirmDialog("Below", "It stays.", "Do it"), made()
             app.push_screen(below)
             app.push_screen(dialog)
             await pilot.pause()
             for _ in range(3):
                 dialog.dismiss(None)
-            await until(pilot, lambda app=app, below=below: app.screen is below)
-            assert below.is_current, name
+            await until(pilot, lambda below=below: app.screen is below)
+            assert below.is_current and len(app.screen_stack) == 2, name
+            await app.pop_screen()
 
 
 async def test_parts_that_do_not_stand_yet_are_not_looked_for() -> None:
     """A dialog that is closed before its parts were mounted, and one that is told of a key or a size then."""
-    for name, made in DIALOGS.items():
-        if name == "palette":
-            continue  # Textual's own
-        app = Host()
-        async with app.run_test() as pilot:
+    app = Host()
+    async with app.run_test() as pilot:
+        for name, made in DIALOGS.items():
+            if name == "palette":
+                continue  # Textual's own
             dialog = made()
             app.push_screen(dialog)
             dialog.post_message(events.Resize(app.size, app.size))
             if isinstance(dialog, NameDialog):
-                dialog.post_message(Input.Changed(dialog._line, "so/ng"))
-                dialog.post_message(Input.Submitted(dialog._line, "so/ng"))
+                line = Input(id="name-input")
+                dialog.post_message(Input.Changed(line, "so/ng"))
+                dialog.post_message(Input.Submitted(line, "so/ng"))
             dialog.dismiss(None)
             dialog.post_message(events.Resize(app.size, app.size))
             await pilot.pause()
@@ -124,11 +127,11 @@ def kinds_of(base: type[Screen[Any]]) -> set[type[Screen[Any]]]:
 async def test_every_dialog_is_centred_and_leaves_the_screen_below_in_sight(tmp_path: Path) -> None:
     seen: set[type[Screen[Any]]] = set()
     for size in ((80, 24), (120, 40)):
-        for name, made in DIALOGS.items():
-            if name == "palette":
-                continue  # Textual's own
-            app = PaneApp(Static("\n".join(["below" * 30] * 60)), tmp_path)
-            async with app.run_test(size=size) as pilot:
+        app = PaneApp(Static("\n".join(["below" * 30] * 60)), tmp_path)
+        async with app.run_test(size=size) as pilot:
+            for name, made in DIALOGS.items():
+                if name == "palette":
+                    continue  # Textual's own
                 dialog = made()
                 app.push_screen(dialog)
                 await until(pilot, lambda dialog=dialog: dialog.children and dialog.children[0].region)
@@ -137,6 +140,7 @@ async def test_every_dialog_is_centred_and_leaves_the_screen_below_in_sight(tmp_
                 assert abs(box.y - (size[1] - box.bottom)) <= 1, (name, size, box)
                 assert "below" in app.export_screenshot() and dialog.styles.background.a < 1, (name, size)
                 seen.add(type(dialog))
+                await app.pop_screen()
     assert {kind for kind in kinds_of(Dialog) if kind.__module__.startswith("tui.")} == seen, "each is in the table"
 
 
@@ -205,22 +209,20 @@ async def test_pages_of_a_list_without_a_height() -> None:
 
 
 async def test_what_waits_for_a_dialog_to_be_drawn_is_done_where_it_closes_before() -> None:
-    for name, made in DIALOGS.items():
-        app = Host()
-        async with app.run_test() as pilot:
-            app.push_screen(made())
-            await pilot.pause()
-            for turns in range(0, 30, 2):
+    app = Host()
+    async with app.run_test() as pilot:
+        for name, made in DIALOGS.items():
+            for turns in (0, 1, 2, 4, 6, 10, 14, 20, 28):
+                await app.push_screen(made())
+                await pilot.pause()
                 dialog, called = app.screen, []
                 app.screen_stack[0].query_one(Static).call_after_refresh(called.append, turns)
                 for _ in range(turns):
                     dialog.refresh()
                     await asyncio.sleep(0)
                 dialog.dismiss()
-                await until(pilot, lambda called=called, app=app: called and len(app.screen_stack) == 1, 3.0)
-                app.push_screen(made())
-                await pilot.pause()
-            assert called == [28], name
+                await until(pilot, lambda called=called: called and len(app.screen_stack) == 1, 3.0)
+                assert called == [turns], name
 
 
 async def test_a_click_on_a_line_that_has_just_gone() -> None:
