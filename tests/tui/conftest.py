@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,19 +12,23 @@ from typing import Any
 import pytest
 import textual.app
 import textual.pilot
-from textual._wait import wait_for_idle
 
 from tests.tui import fake_engine
+from tests.tui.parts import keep_and_notify
 from tests.tui.waiting import all_ran
 
 
 async def _wait_for_idle(*limits: float) -> None:
-    """Textual's own wait in place of which the pilot and the keys use this, and then until all has run."""
-    await wait_for_idle(*limits)
+    """In place of Textual's wait behind each key, which takes a second where the process always has something to do.
+
+    What a thread, a process or a timer brings later is waited for with ``until``.
+    """
+    await asyncio.sleep(0.02)  # more than the period in which a screen is drawn
     await all_ran()
 
 
 textual.app.wait_for_idle = textual.pilot.wait_for_idle = _wait_for_idle
+textual.app.App.notify = keep_and_notify  # type: ignore[assignment]
 
 
 @pytest.fixture

@@ -144,6 +144,7 @@ class FakeEngine:
             while line := await reader.readline():
                 message = decoded(line)
                 self.asked.append(message)
+                self.family.heard.append(message)
                 await self._answer(writer, message)
         except (ConnectionError, asyncio.CancelledError):
             pass
@@ -314,13 +315,15 @@ class FakeEngines:
     """All fake engines of a test.
 
     ``pace`` is the seconds an epoch takes, ``halt_at`` the epoch at which a training holds still without ending;
-    ``refusals`` are sentences with which the next request of that name is refused; no engine starts before
-    ``may_start``; ``change`` is how all of them say that they would compute otherwise than before.
+    ``heard`` is what all were asked, in order, those that have gone too; ``refusals`` are sentences with which the
+    next request of that name is refused; no engine starts before ``may_start``; ``change`` is how all of them say
+    that they would compute otherwise than before.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.engines: list[FakeEngine] = []
+        self.heard: list[dict[str, Any]] = []
         self.pace = 0.01
         self.halt_at = 10**9
         self.may_start = asyncio.Event()

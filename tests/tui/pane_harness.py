@@ -21,6 +21,7 @@ from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.run_folders import create_run
+from tests.tui.parts import notices
 from tui import messages
 from tui.forms.screen import FormScreen
 from tui.services import Remembered
@@ -146,7 +147,7 @@ class PaneApp(App[None]):
     @property
     def notices(self) -> list[str]:
         """What notifications say."""
-        return [notification.message for notification in self._notifications]
+        return notices(self)
 
 
 def make_run(

@@ -1,14 +1,31 @@
-"""Parts of the app that many tests look at."""
+"""Parts of the app that many tests look at, and what they show."""
 
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from textual.app import App
+from textual.content import Content
+from textual.widget import Widget
 
 from tui.forms.form import Form
 from tui.forms.lines import GroupRow, SettingRow, group_key
 from tui.panes.train.pane import TrainPane
+
+_notify = App.notify
+_notices: WeakKeyDictionary[App[Any], list[str]] = WeakKeyDictionary()
+
+
+def keep_and_notify(app: App[Any], message: str, **options: Any) -> None:
+    """What each app of the tests has in the place of ``notify``."""
+    _notices.setdefault(app, []).append(message)
+    _notify(app, message, **options)
+
+
+def notices(app: App[Any]) -> list[str]:
+    """What all notifications said, also those that have gone."""
+    return list(_notices.get(app, ()))
 
 
 def train_pane(app: App[Any]) -> TrainPane:
@@ -54,3 +71,13 @@ def focused_setting(app: App[Any]) -> str:
     """The setting that has the focus; empty if none has."""
     found = (form.focused_row for form in app.screen.query(Form).results(Form))
     return next((row.key for row in found if row is not None), "")
+
+
+def title(widget: Widget) -> str:
+    """The words in the upper border; empty where there are none."""
+    return Content.from_markup(widget.border_title or "").plain
+
+
+def subtitle(widget: Widget) -> str:
+    """The words in the lower border; empty where there are none."""
+    return Content.from_markup(widget.border_subtitle or "").plain

@@ -22,6 +22,7 @@ from core.events import State, StateChanged
 from core.runs.trash import delete_run
 from core.settings.run_config import RunConfig
 from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
+from tests.tui.parts import notices
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.commands import described
@@ -207,6 +208,6 @@ async def test_runs_are_compared_but_none_writes(app: Playground) -> None:
             pilot, lambda: len(chart.shown.lines) == 3 and all(len(line.raw) == 8 for line in chart.shown.lines)
         )
         await pilot.press("s")
-        await until(pilot, lambda: READ_ONLY in [notice.message for notice in app._notifications])
+        await until(pilot, lambda: READ_ONLY in notices(app))
         assert len(app.screen_stack) == 1, "no dialog"
     assert snapshot(app.saves) == before

@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from core.settings.run_config import RunConfig
 from tests.tui.fake_engine import made_run
+from tests.tui.parts import notices
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.commands import all_bindings
@@ -45,7 +46,7 @@ async def test_the_theme_is_the_one_of_the_last_time(playground: Make, tmp_path:
     app = begun(playground, path)
     assert app.theme == LIGHT.name, "before the first paint"
     async with app.run_test() as pilot:
-        assert not app.current_theme.dark and not app._notifications
+        assert not app.current_theme.dark and not notices(app)
         app.theme = "gruvbox"
         await until(pilot, lambda: tomllib.loads(path.read_text()) == {"theme": "gruvbox"})
     assert begun(playground, path).theme == "gruvbox" and sorted(os.listdir(path.parent)) == ["config.toml", "state"]
@@ -67,11 +68,11 @@ async def test_what_is_wrong_is_said_and_left_as_it_is(playground: Make, tmp_pat
         app = begun(playground, path)
         async with app.run_test() as pilot:
             assert app.theme == DARK.name
-            await until(pilot, lambda app=app: app._notifications)
-            assert words in next(iter(app._notifications)).message, content
+            await until(pilot, lambda app=app: notices(app))
+            assert words in notices(app)[0], content
             if content is not None and b"no such" not in content and b"7" not in content:
                 await pilot.press("f9")
-                await until(pilot, lambda app=app: "cannot be saved" in str([*app._notifications]))
+                await until(pilot, lambda app=app: "cannot be saved" in str(notices(app)))
                 assert path.read_bytes() == content
 
 
@@ -158,7 +159,7 @@ async def test_a_preset_and_defaults_come_before_the_last_settings(playground: M
             texts = train_pane(app).form.texts
             assert {name: texts[name] for name in changed} == changed, content
             await pilot.pause()
-            said = [notification.message for notification in app._notifications]
+            said = notices(app)
             assert len(said) == bool(words) and all(words in message for message in said), (content, said)
 
 
@@ -171,8 +172,8 @@ async def test_keys_of_the_file(playground: Make, tmp_path: Path) -> None:
         assert train_pane(app).view.log_scale
         await pilot.press("y")
         assert not train_pane(app).view.log_scale
-        await until(pilot, lambda: app._notifications)
-        said = [notification.message for notification in app._notifications]
+        await until(pilot, lambda: notices(app))
+        said = notices(app)
         assert (
             len(said) == 2 and "keymap train.save: space is the key of train.pause (Pause) already" in said[0] + said[1]
         )

@@ -16,6 +16,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Button, Footer, Static
 
+from tests.tui.parts import notices
 from tests.tui.waiting import until
 from tui.shell.safety_net import LIMIT, SafetyNet
 
@@ -100,7 +101,7 @@ class Screen(App[None]):
 
     @property
     def said(self) -> list[str]:
-        return [notification.message for notification in self._notifications]
+        return notices(self)
 
 
 WAYS: dict[str, Callable[[Screen, Fragile], object]] = {
@@ -180,8 +181,12 @@ async def test_what_fails_in_the_net_does_not_come_back(tmp_path: Path, monkeypa
             app.call_later(fail)
             await until(pilot, lambda: bool(app.said))
             assert "could not be written" in app.said[0]
-            monkeypatch.setattr(app, "notify", fail)
-            net._said = -100.0
+            assert app.is_running
+    app = Screen()
+    net = SafetyNet(app, app.leave, tmp_path / "file" / "screen.log")
+    monkeypatch.setattr(app, "notify", fail)
+    with net.spread():
+        async with app.run_test() as pilot:
             app.call_later(fail)
             await pilot.pause(0.2)
             assert app.is_running

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
+from tests.tui.parts import notices
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.commands import commands
@@ -35,6 +36,6 @@ async def test_it_is_said_where_it_is_or_why_not(
             monkeypatch.setattr(screenshot, "places", lambda folder=folder: [folder])
             (command,) = (command for command in app.get_system_commands(app.screen) if command.title == "Screenshot")
             command.callback()
-            await until(pilot, lambda words=words: any(words in note.message for note in app._notifications))
+            await until(pilot, lambda words=words: any(words in notice for notice in notices(app)))
         assert sum(command.title == "Screenshot" for command in commands(app, "train", {})) == 1
         assert "<svg" in next(tmp_path.glob("playground-*.svg")).read_text()

@@ -17,7 +17,7 @@ from core.corpus.catalogue import DOWNLOADS
 from core.errors import CorpusError
 from core.settings.run_config import END, PADDING, START
 from tests.tui.pane_harness import PaneApp
-from tests.tui.parts import errors, form_of, setting_row
+from tests.tui.parts import errors, form_of, setting_row, title
 from tests.tui.waiting import until
 from tui.commands import described
 from tui.corpora import statistics
@@ -121,7 +121,7 @@ async def test_it_begins_with_the_first_text(folder: Path, describer: Describer)
     async with app.run_test(size=SIZE) as pilot:
         await computed(pilot, app)
         assert [source for source, _ in describer.asked] == ["first"]
-        assert app.query_one("#data-view")._border_title.plain == "first · 1,234 characters · vocabulary 57"
+        assert title(app.query_one("#data-view")) == "first · 1,234 characters · vocabulary 57"
         numbers = app.query_one("#corpus-numbers", Static)
         await until(pilot, lambda: str(numbers.content))
         words = str(numbers.content)

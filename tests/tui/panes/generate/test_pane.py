@@ -13,7 +13,7 @@ from core.corpus.vocabulary import Vocabulary
 from core.errors import EngineError, RunError
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
 from tests.tui.panes.generate.harness import SIZE, answer, ready, status, token_words
-from tests.tui.parts import focused_setting, fold_row, form_of, setting_row, shown_settings
+from tests.tui.parts import focused_setting, fold_row, form_of, setting_row, shown_settings, subtitle, title
 from tests.tui.waiting import until
 from tui.forms.rows import Rows
 from tui.panes.generate.generation import Generation
@@ -154,11 +154,11 @@ async def test_live_weights_are_called_so(saves: Path) -> None:
         async with app.run_test(size=SIZE) as pilot:
             await ready(pilot, app)
             history = app.query_one("#generate-texts")
-            assert (history._border_title.plain, history._border_subtitle.plain) == ("busy", "live weights, epoch 7")
+            assert (title(history), subtitle(history)) == ("busy", "live weights, epoch 7")
             app.query_one("#generate-run", Select).value = str(saves / "fresh")
-            await until(pilot, lambda: history._border_subtitle.plain == "untrained weights")
+            await until(pilot, lambda: subtitle(history) == "untrained weights")
             app.current_run = saves / "lyrics"
-            await until(pilot, lambda: history._border_title.plain == "lyrics")
+            await until(pilot, lambda: title(history) == "lyrics")
     finally:
         lock.close()
 
@@ -170,7 +170,7 @@ async def test_what_was_typed_is_not_replaced(saves: Path) -> None:
         await ready(pilot, app)
         app.query_one("#generate-prefix", Input).value = "我"
         app.query_one("#generate-run", Select).value = str(saves / "other")
-        await until(pilot, lambda: app.query_one("#generate-texts")._border_title.plain == "other")
+        await until(pilot, lambda: title(app.query_one("#generate-texts")) == "other")
         await pilot.pause(0.1)
         assert app.query_one("#generate-prefix", Input).value == "我"
 

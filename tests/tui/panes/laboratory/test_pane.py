@@ -17,7 +17,7 @@ from core.laboratory.outcome import Curve, Experiment, Outcome
 from core.settings.laboratory_config import SequenceConfig
 from core.settings.run_config import RunConfig
 from tests.tui.pane_harness import PaneApp
-from tests.tui.parts import errors, focused_setting, form_of, setting_row, shown_settings
+from tests.tui.parts import errors, focused_setting, form_of, setting_row, shown_settings, title
 from tests.tui.waiting import until
 from tui.charts.widget import Chart
 from tui.engines.clients import Engines
@@ -105,8 +105,8 @@ def app_of(tmp_path: Path, *clients: LabClient) -> PaneApp:
     return app
 
 
-def title(app: PaneApp) -> str:
-    return app.query_one(LabView)._border_title.plain
+def view_title(app: PaneApp) -> str:
+    return title(app.query_one(LabView))
 
 
 def words(app: PaneApp, name: str) -> str:
@@ -118,7 +118,7 @@ def figures(app: PaneApp) -> str:
 
 
 async def done(pilot: Any, app: PaneApp, times: int = 1, client: LabClient | None = None) -> None:
-    await until(pilot, lambda: title(app).endswith("0.31 s") and (client is None or len(client.asked) == times))
+    await until(pilot, lambda: view_title(app).endswith("0.31 s") and (client is None or len(client.asked) == times))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -127,7 +127,7 @@ async def test_it_begins_with_the_books_experiment(tmp_path: Path, client: LabCl
     async with app.run_test(size=size) as pilot:
         await done(pilot, app)
         assert client.asked == [SequenceConfig().to_dict()]
-        assert title(app) == "MLP 4-10-1 and RNN 1-10-1 · 0.31 s"
+        assert view_title(app) == "MLP 4-10-1 and RNN 1-10-1 · 0.31 s"
         lines = figures(app).splitlines()
         assert lines[1].split() == ["the", "book", "0.0696", "0.0558", "0.0533", "0.0514", "0.0508"]
         assert lines[2].split() == ["MLP", "0.0700", "0.0660", "0.0620", "0.0580", "0.0540"]
@@ -182,7 +182,7 @@ async def test_a_change_drops_what_is_still_computed(tmp_path: Path, client: Lab
     client.hold.clear()
     app = app_of(tmp_path, client)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: title(app) == "training the MLP, epoch 2/5")
+        await until(pilot, lambda: view_title(app) == "training the MLP, epoch 2/5")
         assert "0.0711" in figures(app)
         form_of(app).edit("noise", "0.5")
         await until(pilot, lambda: client.dropped == 1 and len(client.asked) == 2)
@@ -198,7 +198,7 @@ async def test_wrong_numbers_are_told_at_their_place(tmp_path: Path, client: Lab
         form = form_of(app)
         form.focus_setting("points")
         await pilot.press(*"300")
-        await until(pilot, lambda: title(app) == "a setting needs another value")
+        await until(pilot, lambda: view_title(app) == "a setting needs another value")
         assert "at most points - tau, 296, got 600" in setting_row(form, "train_examples").error
         await pilot.press("n")
         form.edit("horizons", "1, [bold]x")
@@ -229,7 +229,7 @@ async def test_errors_of_the_engine_are_told_and_enter_tries_again(tmp_path: Pat
     client.error = EngineError("it ran [bold]out of memory")
     app = app_of(tmp_path, client)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: title(app) == "not computed")
+        await until(pilot, lambda: view_title(app) == "not computed")
         trouble = app.query_one("#lab-trouble")
         assert trouble.display and "it ran [bold]out of memory" in words(app, "#lab-trouble")
         client.error = None

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from textual.strip import Strip
 from textual.widgets import Button, Input, Static
 
 from core.errors import EngineError
 from core.runs.run import Run
 from core.runs.store import list_runs, rename_run
+from core.runs.summary import run_summary
 from core.runs.trash import deleted_runs
 from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
+from tests.tui.parts import title
 from tests.tui.waiting import until
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.name import NameDialog
@@ -101,11 +105,10 @@ async def test_names_are_text(saves: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app, 4)
         await until(pilot, lambda: rows(app)[0][0] == name)  # once it knows its width
-        await until(pilot, lambda: app.query_one("#run-details")._border_title is not None)
-        assert app.query_one("#run-details")._border_title.plain == name
+        await until(pilot, lambda: title(app.query_one("#run-details")) == name)
         await pilot.press("delete")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
-        assert app.screen.query_one(".dialog")._border_title.plain == f"Delete {name}?"
+        assert title(app.screen.query_one(".dialog")) == f"Delete {name}?"
 
 
 async def test_a_damaged_run_says_what_is_wrong(saves: Path) -> None:
@@ -366,17 +369,25 @@ async def test_the_cursor_stays_on_its_run(saves: Path) -> None:
         assert app.query_one(RunTable).cursor_row == 2
 
 
-async def test_only_the_rows_on_the_screen_are_drawn(saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = PaneApp(RunsPane(), saves)
+class CountingTable(RunTable):
+    """Keeps which rows were drawn."""
+
+    drawn: ClassVar[list[int]] = []
+
+    def render_line(self, y: int) -> Strip:
+        self.drawn.append(y - 1 + round(self.scroll_y))
+        return super().render_line(y)
+
+
+async def test_only_the_rows_on_the_screen_are_drawn(saves: Path) -> None:
+    run = run_summary(make_run(saves, "one"))
+    table = CountingTable()
+    app = PaneApp(table, saves)
     async with app.run_test(size=SIZE) as pilot:
-        await listed(pilot, app)
-        table = app.query_one(RunTable)
-        run = table.runs[0]
-        drawn: list[int] = []
-        original = table._cut_name
-        monkeypatch.setattr(table, "_cut_name", lambda row, cells: drawn.append(row) or original(row, cells))
         table.show(tuple(replace(run, name=f"run-{number}", path=Path(f"run-{number}")) for number in range(20_000)))
-        await until(pilot, lambda: drawn)
+        table.focus()
+        drawn = table.drawn
+        await until(pilot, lambda: 0 in drawn)
         await pilot.press("end")
         await until(pilot, lambda: 19_999 in drawn)
         await pilot.press("pageup")
@@ -426,9 +437,9 @@ async def typed(pilot: object, text: str) -> None:
     await pilot.press(*[names.get(character, character) for character in text])
 
 
-def title(app: PaneApp) -> str:
+def list_title(app: PaneApp) -> str:
     """The title of the list."""
-    return app.query_one("#runs-list")._border_title.plain
+    return title(app.query_one("#runs-list"))
 
 
 async def test_a_filter_is_applied_as_it_is_typed(saves: Path) -> None:
@@ -439,7 +450,7 @@ async def test_a_filter_is_applied_as_it_is_typed(saves: Path) -> None:
         await pilot.press("slash")
         await typed(pilot, "cell:lstm")
         await until(pilot, lambda: [row[0] for row in rows(app)] == ["月亮"])
-        assert title(app) == "Runs · 1 of 4"
+        assert list_title(app) == "Runs · 1 of 4"
         await typed(pilot, " ppl<")
         error = app.query_one("#filter-error", Static)
         await until(pilot, lambda: error.display and "ppl needs a number, as in ppl<3" in str(error.content))
@@ -498,7 +509,8 @@ async def test_marks_act_on_many_and_one_undo_brings_all_back(saves: Path) -> No
         await pilot.press("space", "down")
         await pilot.click(RunTable, offset=(0, 3))
         await until(pilot, lambda: [path.name for path in app.pane.marked] == ["c", "a"])
-        assert title(app) == "Runs · 3 · 2 marked" and app.query_one(RunTable).render_line(1).text.startswith("◆ c")
+        assert list_title(app) == "Runs · 3 · 2 marked"
+        assert app.query_one(RunTable).render_line(1).text.startswith("◆ c")
         await pilot.press("space")
         assert [path.name for path in app.pane.marked] == ["c"]
         await pilot.press("asterisk")

@@ -11,6 +11,7 @@ from textual.widgets import Input, Select
 
 from core.settings.own_presets import own_presets, presets_folder, save_preset
 from core.settings.run_config import RunConfig
+from tests.tui.parts import notices
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
@@ -79,7 +80,7 @@ async def test_a_damaged_one_is_named_and_a_failing_disk_too(playground: Make, f
     app = playground()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "good" in offered(app))
-        await until(pilot, lambda: any("bad.json is not used" in note.message for note in app._notifications))
+        await until(pilot, lambda: any("bad.json is not used" in notice for notice in notices(app)))
         (folder / "good.json").unlink()
         (folder / "bad.json").unlink()
         folder.rmdir()
@@ -87,4 +88,4 @@ async def test_a_damaged_one_is_named_and_a_failing_disk_too(playground: Make, f
         await pilot.press("p")
         await until(pilot, lambda: isinstance(app.screen, PresetDialog))
         await pilot.press(*"mine", "enter")
-        await until(pilot, lambda: any("cannot be saved" in note.message for note in app._notifications))
+        await until(pilot, lambda: any("cannot be saved" in notice for notice in notices(app)))

@@ -25,7 +25,7 @@ from core.runs.summary import run_summary
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig, settings
 from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
-from tests.tui.parts import errors, focused_setting, notes, shown_settings, train_pane
+from tests.tui.parts import errors, focused_setting, notes, notices, shown_settings, title, train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.charts.curve_chart import CurveChart
@@ -111,7 +111,7 @@ async def test_a_run_is_named_before_it_is_trained(playground: Make, fakes: Fake
             await pilot.pause()
             await pilot.press("enter")
             await until(pilot, lambda name=name: train_pane(app).new_name == name)
-            assert panel._border_title.plain == f"settings of the new run {name}"
+            assert title(panel) == f"settings of the new run {name}"
             await pilot.press("ctrl+t")
             await until(pilot, lambda name=name: app.current_run == app.saves / name and "training" in status(app))
         await pilot.press("n")
@@ -131,7 +131,7 @@ async def test_going_on_with_another_backend_is_asked_first(playground: Make, fa
     app = playground()
 
     def asked(name: str) -> list[dict[str, object]]:
-        return [message for engine in fakes.engines for message in engine.asked if message["request"] == name]
+        return [message for message in fakes.heard if message["request"] == name]
 
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("ctrl+t")
@@ -154,7 +154,7 @@ async def test_going_on_with_another_backend_is_asked_first(playground: Make, fa
                 assert "stopped" in status(app) and len(asked("train")) == before, number
                 continue
             await until(pilot, lambda before=before: len(asked("train")) > before)  # type: ignore[misc]
-            assert asked("train")[-1]["as_before"] is way, number
+            assert asked("train")[-1].get("as_before", False) is way, number
             await until(pilot, lambda: "training" in status(app))
             await pilot.press("x")
             await until(pilot, lambda: "stopped" in status(app))
@@ -247,9 +247,7 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
             assert "the run has 250" in noted(app) and label(app) == "Apply"
             await pilot.press("escape")
             assert train_pane(app).form.texts["num_epochs"] == "250" and noted(app) == ""
-            assert [toast.message for toast in app._notifications][-1] == (
-                "The edit is taken back: epochs 250 again. Enter applies an edit."
-            )
+            assert notices(app)[-1] == "The edit is taken back: epochs 250 again. Enter applies an edit."
             await edit("learning_rate", "abc")
             await pilot.press("escape")
             assert train_pane(app).form.texts["learning_rate"] == "100" and train_pane(app).form.value is not None
@@ -420,7 +418,7 @@ async def test_remarks_of_the_engine_are_shown_while_they_are_new(playground: Ma
         new = Note("[red]the disk is full[/red]")
         app.news.publish(JournalGrew(run.path, (StateChanged(State.TRAINING, 0), *old, new)))
         await pilot.pause()
-        assert [toast.message for toast in app._notifications] == ["[red]the disk is full[/red]"]
+        assert notices(app) == ["[red]the disk is full[/red]"]
 
 
 async def test_diverged_says_what_helps(playground: Make, fakes: FakeEngines, saves: Path) -> None:
@@ -560,10 +558,6 @@ async def test_settings_that_are_not_those_of_the_run_are_said_while_they_are_hi
         assert pending(app) == "", "the settings beside it say it"
 
 
-def notices(app: Playground) -> list[str]:
-    return [notification.message for notification in app._notifications]
-
-
 async def test_keys_that_have_no_effect_are_dimmed_and_say_why(playground: Make, saves: Path) -> None:
     run = made_run(saves, RunConfig(), "done")
     write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 251)), StateChanged(State.FINISHED, 250))
@@ -572,9 +566,10 @@ async def test_keys_that_have_no_effect_are_dimmed_and_say_why(playground: Make,
         for name in ("No run", "done is finished: no run"):
             for key in ("space", "x"):
                 assert not app.screen.active_bindings[key].enabled, key
+                before = len(notices(app))
                 await pilot.press(key)
-                await until(pilot, lambda name=name: notices(app)[-1:] == [f"{name} is training here. ctrl+t trains."])
-                app.clear_notifications()
+                words = f"{name} is training here. ctrl+t trains."
+                await until(pilot, lambda before=before, words=words: notices(app)[before:] == [words])
             await app.open_run(run.path)
             await until(pilot, lambda: "done · finished" in status(app))
 
