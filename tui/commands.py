@@ -21,6 +21,8 @@ MORE_KEYS = {
         ("p t s", "Comparing: draw a run over the others, the time to a perplexity, the same samples side by side"),
         ("a del E", "Comparing: add the curve of a CSV or of TensorBoard's files, take one out, export the chart"),
         ("pgup pgdn < >", "Comparing: scroll the table"),
+        ("enter b c m", "A sweep: open the run, the best one, compare all curves, the chart of the next setting"),
+        ("x g ← → < >", "A sweep: stop and save, go on, the sweep before and the next one, scroll its table"),
     ),
     "generate": (
         ("← → ↑ ↓", "In a text: the token whose details are shown; a click does the same"),

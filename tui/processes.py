@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from core.errors import UserError
+from core.process import program_environment
 
 
 @asynccontextmanager
@@ -20,15 +19,13 @@ async def core_process(arguments: list[str], error: type[UserError] = UserError)
 
     Raises ``error`` if it cannot be started.
     """
-    root = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "core", *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
+            env=program_environment(),
         )  # fmt: skip
     except (OSError, ValueError) as reason:
         raise error(f"python -m core {arguments[0]} could not be started: {reason}") from None

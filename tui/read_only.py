@@ -36,7 +36,7 @@ CHANGES = frozenset((
     "data.cancel",
     "train.train", "train.pause", "train.step", "train.stop", "train.rate_up", "train.rate_down", "train.tenth",
     "train.half", "train.save", "train.new",
-    "train.preset",
+    "train.preset", "train.vary", "sweep.stop", "sweep.go",
     "generate.write", "generate.export", "train.export", "compare.export", "runs.export",
     "runs.resume", "runs.rename", "runs.duplicate", "runs.delete", "runs.restore", "runs.empty", "compare.samples",
     "lab.noise", "lab.book", "lab.compute",

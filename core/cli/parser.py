@@ -116,7 +116,7 @@ def _add_sweep_flags(sweep: argparse.ArgumentParser) -> None:
     words = "a grid that comes ready: sampling (sequential or random, state carried or reset), backend"
     sweep.add_argument("--question", metavar="Q", help=words)
     words = "runs side by side; the cores are divided among them, and GPUs are used in turn"
-    sweep.add_argument("--jobs", type=int, default=1, metavar="J", help=words)
+    sweep.add_argument("--jobs", type=int, metavar="J", help=words)
     words = "search: which runs are ended early: median (by default), hyperband or none"
     sweep.add_argument("--pruner", choices=("median", "hyperband", "none"), help=words)
     words = "search: the database of the trials, as SQLAlchemy names it, for several machines; by default a file"

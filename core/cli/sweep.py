@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+from dataclasses import replace
 
 from core.cli.printing import saves_flag
 from core.cli.sweep_report import SweepReport
@@ -16,9 +17,7 @@ from core.sweep.folder import SweepFolder
 from core.sweep.grid import GridPlan
 from core.sweep.questions import QUESTIONS, question_named
 from core.sweep.results import Results
-from core.sweep.sweep import Sweep, check_sweep_name, new_sweep
-
-MOST_JOBS = 256
+from core.sweep.sweep import Sweep, check_sweep_name, checked_sweep, new_sweep
 
 
 def sweep(options: argparse.Namespace) -> int:
@@ -34,8 +33,6 @@ def sweep(options: argparse.Namespace) -> int:
         folder.read()
         folder.ask_to_stop()
         return 0
-    if not 1 <= options.jobs <= MOST_JOBS:
-        raise ConfigError(f"--jobs must be between 1 and {MOST_JOBS}, got {options.jobs}")
     wanted = _wanted(name, folder, options)
     _check_storage(wanted, options)
     if not wanted.is_grid:
@@ -49,13 +46,12 @@ def _wanted(name: str, folder: SweepFolder, options: argparse.Namespace) -> Swee
     if not (options.vary or options.question or options.grid or options.set or any(describing)):
         known = folder.read()
         if options.trials is None and options.pruner is None:
-            return known
+            return checked_sweep(replace(known, jobs=known.jobs if options.jobs is None else options.jobs))
         if known.is_grid:
             raise ConfigError(f"{name} is a grid: it has neither trials nor a pruner")
-        return new_sweep(
-            name, known.config, known.vary, trials=options.trials or known.trials,
-            pruner=options.pruner or known.pruner, is_shared=known.is_shared, data=options.data,
-        )  # fmt: skip
+        trials, pruner = options.trials or known.trials, options.pruner or known.pruner
+        jobs = known.jobs if options.jobs is None else options.jobs
+        return checked_sweep(replace(known, trials=trials, pruner=pruner, jobs=jobs))
     question = question_named(options.question) if options.question else None
     config, vary = config_of(options, question.preset if question is not None else None), options.vary
     if question is not None:
@@ -76,7 +72,7 @@ def _wanted(name: str, folder: SweepFolder, options: argparse.Namespace) -> Swee
         raise ConfigError(f"--trials must be at least 1, got {options.trials}")
     return new_sweep(
         name, config, vary, trials=options.trials or 0, pruner=options.pruner or "median",
-        is_shared=options.storage is not None, data=options.data,
+        is_shared=options.storage is not None, data=options.data, jobs=1 if options.jobs is None else options.jobs,
     )  # fmt: skip
 
 
@@ -96,7 +92,7 @@ def _plan(wanted: Sweep, folder: SweepFolder, options: argparse.Namespace) -> Pl
 
 
 def _train(wanted: Sweep, folder: SweepFolder, options: argparse.Namespace) -> int:
-    plan, where = _plan(wanted, folder, options), places(wanted, options.jobs)
+    plan, where = _plan(wanted, folder, options), places(wanted, wanted.jobs)
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: signals.append(number))

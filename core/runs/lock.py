@@ -43,8 +43,8 @@ def acquire(path: Path, folder: int, patience: float = 0.25) -> int:
             raise RunError(f"{path} cannot be locked: {error.strerror}") from None
 
 
-def is_held(path: Path) -> bool:
-    """Whether a process holds the lock ``path`` now."""
+def is_held(path: Path, shared: bool = False) -> bool:
+    """Whether a process holds the lock ``path`` now; ``shared``: also if several share it."""
     try:
         # Opening does not block, and flock accepts any file: no engine holds a file that is not ours.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
@@ -52,7 +52,7 @@ def is_held(path: Path) -> bool:
         return False
     try:
         # Shared, so that two callers of this function do not see each other.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if shared else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError as error:
         return error.errno in _HELD
     finally:

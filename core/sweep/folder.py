@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import RunError
-from core.files import make_folders, open_to_append, replace_whole
+from core.files import make_folders, open_to_append, open_to_read, replace_whole
 from core.record import MALFORMED, read_record, record_as_json
+from core.runs.lock import is_held
 from core.runs.metadata import read_object
 from core.runs.run import Run
 from core.settings.setting import Value
@@ -182,16 +183,8 @@ class SweepFolder:
 
     def is_working(self) -> bool:
         """Whether a process works on the sweep now."""
-        if not os.path.lexists(self.path / _WORKING):
-            return False
-        try:
-            lock = self._lock(_WORKING, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except RunError:
-            return False
-        if lock is None:
-            return True
-        lock.close()
-        return False
+        # Two callers at the same moment may see each other: asked twice, they do not.
+        return all(is_held(self.path / _WORKING, shared=True) for _ in range(2))
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
@@ -215,6 +208,16 @@ class SweepFolder:
         """To be called by a process that begins to work on the sweep."""
         with contextlib.suppress(OSError):
             os.unlink(self.path / STOP)
+
+    def last_words(self) -> str:
+        """The last line of the log of a process that ``core.sweep.launch`` started; empty if there is none."""
+        try:
+            with open_to_read(self.log_path) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 12)))
+                lines = file.read().decode(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1].removeprefix("error: ")[:400] if lines else ""
 
     # ------------------------------------------------------------------ files
 

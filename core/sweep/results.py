@@ -81,7 +81,11 @@ class Results:
         )
 
 
+def has_ended(result: Result) -> bool:
+    """Whether a run is not trained any further."""
+    return result.state in (State.FINISHED, State.DIVERGED, State.FAILED, PRUNED)
+
+
 def is_done(results: list[Result], sweep: Sweep) -> bool:
     """Whether no run is left to train."""
-    ended = sum(result.state in (State.FINISHED, State.DIVERGED, State.FAILED, PRUNED) for result in results)
-    return ended >= (len(results) if sweep.is_grid else sweep.trials)
+    return sum(map(has_ended, results)) >= (len(results) if sweep.is_grid else sweep.trials)

@@ -20,6 +20,7 @@ from core.runs.run import Run
 from core.settings.setting import Value
 from core.sweep.driver import Taken
 from core.sweep.folder import PRUNED, Outcome, SweepFolder
+from core.sweep.launch import NO_OPTUNA
 from core.sweep.ranges import Varied
 from core.sweep.sweep import PlannedRun, Sweep
 from core.sweep.training import is_open_elsewhere, measured_loss
@@ -27,7 +28,7 @@ from core.sweep.training import is_open_elsewhere, measured_loss
 try:
     import optuna
 except ImportError:
-    raise UserError("a search needs Optuna: pip install -e '.[sweep]'; a --grid needs nothing more") from None
+    raise UserError(NO_OPTUNA) from None
 
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState

@@ -19,6 +19,7 @@ from core.sweep.ranges import Varied, grid_of, parse_all_varied, short_text, val
 
 PRUNERS = ("median", "hyperband", "none")
 MOST_TRIALS = 100_000
+MOST_JOBS = 256
 LONGEST_SWEEP_NAME = 40  # that of a tag, which its runs have
 # What changes the text that a perplexity is measured on.
 _OF_THE_TEXT = frozenset((
@@ -49,6 +50,7 @@ class Sweep:
         is_shared: whether Optuna keeps the trials in a database that ``--storage`` names, in place of a file here. The
             address is not kept: it may have a password in it.
         data: the folder in which texts are found by name; empty for the usual one.
+        jobs: how many runs train side by side, unless a command says otherwise.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Sweep:
     pruner: str = "median"
     is_shared: bool = False
     data: str = ""
+    jobs: int = 1
 
     @cached_property
     def varied(self) -> tuple[Varied, ...]:
@@ -70,8 +73,8 @@ class Sweep:
         return self.trials == 0
 
     def same_runs(self, other: Sweep) -> bool:
-        """Whether both describe the same runs; the number of trials and the pruner of a search may change."""
-        ours, theirs = (replace(item, trials=min(1, item.trials), pruner="") for item in (self, other))
+        """Whether both describe the same runs; what is not of one run may change."""
+        ours, theirs = (replace(item, trials=min(1, item.trials), pruner="", jobs=1) for item in (self, other))
         return ours == theirs
 
     def runs(self) -> list[PlannedRun]:
@@ -94,23 +97,30 @@ class Sweep:
 
 def new_sweep(
     name: str, config: RunConfig, vary: Sequence[str], *, trials: int = 0, pruner: str = "median",
-    is_shared: bool = False, data: Path | None = None,
+    is_shared: bool = False, data: Path | None = None, jobs: int = 1,
 ) -> Sweep:  # fmt: skip
-    """A sweep whose settings are checked, its text found. Raises UserError for what cannot be."""
-    check_sweep_name(name)
-    if not 0 <= trials <= MOST_TRIALS:
-        raise ConfigError(f"--trials must be between 1 and {MOST_TRIALS:,}, got {trials:,}")
-    if pruner not in PRUNERS:
-        raise ConfigError(f"--pruner must be one of {', '.join(PRUNERS)}, got {pruner!r}")
-    varied = parse_all_varied(vary)
+    """A sweep whose settings are checked, its texts found. Raises UserError for what cannot be."""
     place = str(data.absolute()) if data is not None else ""
-    config = config.replace(corpus=lasting_corpus(config.corpus, data))
-    sweep = Sweep(name, config, tuple(item.text() for item in varied), trials, pruner, is_shared, place)
+    sweep = checked_sweep(Sweep(name, config, tuple(vary), trials, pruner, is_shared, place, jobs))
+    for run in sweep.runs() if sweep.is_grid else ():
+        lasting_corpus(run.config.corpus, data)
+    return replace(sweep, config=config.replace(corpus=lasting_corpus(config.corpus, data)))
+
+
+def checked_sweep(sweep: Sweep) -> Sweep:
+    """The sweep with its values as they are written; the disk is not asked. Raises UserError for what cannot be."""
+    check_sweep_name(sweep.name)
+    if not 0 <= sweep.trials <= MOST_TRIALS:
+        raise ConfigError(f"--trials must be between 1 and {MOST_TRIALS:,}, got {sweep.trials:,}")
+    if sweep.pruner not in PRUNERS:
+        raise ConfigError(f"--pruner must be one of {', '.join(PRUNERS)}, got {sweep.pruner!r}")
+    if not 1 <= sweep.jobs <= MOST_JOBS:
+        raise ConfigError(f"--jobs must be between 1 and {MOST_JOBS}, got {sweep.jobs:,}")
+    sweep = replace(sweep, vary=tuple(item.text() for item in sweep.varied))
     if sweep.is_grid:
-        for run in sweep.runs():
-            lasting_corpus(run.config.corpus, data)
+        sweep.runs()
         return sweep
-    for item in varied:
+    for item in sweep.varied:
         if item.setting.name in _OF_THE_TEXT:
             raise ConfigError(
                 f"a search compares perplexities, which {item.setting.name} makes incomparable: vary it in a grid"

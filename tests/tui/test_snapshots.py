@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from textual.command import CommandList
-from textual.widgets import Input, Static
+from textual.widgets import Input, Select, Static
 
 from core.engine.answers import BackendChange
 from core.events import SampleWritten, State, StateChanged
 from core.runs.run import Run
 from core.runs.store import check_name
 from core.settings.presets import PRESETS
+from core.sweep.folder import Outcome, SweepFolder
+from core.sweep.sweep import Sweep
 from tests.tui.fake_engine import TEXT, FakeEngines, made_run, scripted_epoch, write_journal
 from tests.tui.parts import focused_setting
 from tests.tui.waiting import until
@@ -27,6 +29,7 @@ from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.clients import Engines
 from tui.panes.runs import columns
 from tui.panes.train.preset_dialog import PresetScreen
+from tui.panes.train.sweep import SweepDialog
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 PRESET = next(iter(PRESETS.values()))
@@ -106,6 +109,30 @@ async def compare(pilot: Any) -> None:
     chart.cross = 9.0
 
 
+async def sweep(pilot: Any) -> None:
+    """A grid of which one run trains, one has diverged and one has not begun."""
+    saves = pilot.app.saves
+    folder = SweepFolder(saves, "cells")
+    grid = folder.begin(Sweep("cells", PRESET.config, ("cell=rnn,gru", "num_hiddens=128,256")))
+    for planned, state, epochs in zip(grid.runs(), ("finished", "diverged", "training"), (40, 5, 9), strict=False):
+        run = made_run(saves, planned.config, planned.name)
+        write_journal(run, StateChanged(State.TRAINING, 0), *map(scripted_epoch, range(1, epochs + 1)))
+        write_journal(run, StateChanged(state, epochs))
+        folder.set_outcome(planned.name, Outcome(planned.values, state))
+    await pilot.press("f6", "w")
+    chart = pilot.app.query_one(".-place-0")
+    await until(pilot, lambda: "gru" in "".join(chart.render_line(row).text for row in range(chart.size.height)))
+
+
+async def sweep_dialog(pilot: Any) -> None:
+    await curve(pilot)
+    await pilot.press("v")
+    await until(pilot, lambda: isinstance(pilot.app.screen, SweepDialog))
+    lists, count = pilot.app.screen.query(Select), pilot.app.screen.query_one("#sweep-count", Static)
+    lists[0].value, lists[1].value = "cell", "learning_rate"
+    await until(pilot, lambda: "9 runs" in str(count.content))
+
+
 async def trash(pilot: Any) -> None:
     await runs(pilot)
     await pilot.press("t")
@@ -154,6 +181,8 @@ SCENES: dict[str, Prepare] = {
     "inspect-units": inspect_units,
     "runs": runs,
     "compare": compare,
+    "sweep": sweep,
+    "sweep-dialog": sweep_dialog,
     "trash": trash,
     "lab": lab,
     "light": light,

@@ -54,6 +54,8 @@ WORDS = (
     ("mood", "a text that the model reads before it writes: it is not shown, but it influences what follows"),
     ("copy meter", "the longest part of the generated text that occurs literally in the training text"),
     ("run", "one model with its settings, its curve and its weights, in a folder of its own"),
+    ("sweep", "many runs that differ in some settings. A grid trains every combination of their values; in a search, "
+     "Optuna chooses the values, and ends runs early that do worse than others (pruned)"),
     ("trash", "where deleted runs stay for 30 days: t in Runs shows it, u restores a run"),
     ("engine", "the process that trains a run: it continues when this screen is closed"),
 )  # fmt: skip
@@ -75,11 +77,13 @@ PANE_WORDS = {
     "data": ("token", "Zipf", "documents", "batch", "steps", "one-hot", "unigram"),
     "train": ("perplexity", "bits/token", "nats/token", "gradient norm", "tokens/s", "ETA",
               "held out", "uniform", "unigram", "best", "memorised", "epoch", "batch",
-              "steps", "learning rate", "clip", "hidden", "sampling", "patience", "bidirectional", "run", "engine"),
+              "steps", "learning rate", "clip", "hidden", "sampling", "patience", "bidirectional", "run", "sweep",
+              "engine"),
     "generate": ("token", "surprise", "temperature", "acrostic 藏头", "mood", "copy meter", "softmax"),
     "inspect": ("state", "gate", "one-hot", "softmax", "lag", "factor", "spectral radius", "saturated", "correlation",
                 "saliency", "cosine", "parity", "surprise"),
-    "runs": ("run", "perplexity", "held out", "best", "weights", "gradient norm", "tokens/s", "trash", "engine"),
+    "runs": ("run", "perplexity", "held out", "best", "weights", "gradient norm", "tokens/s", "sweep", "trash",
+             "engine"),
     "lab": ("steps", "epoch", "learning rate", "hidden"),
 }  # fmt: skip
 """The words that each pane shows, by the name of the pane."""

@@ -145,7 +145,7 @@ def test_without_optuna_a_sentence_says_how_to_get_it(saves: Path) -> None:
     program = f"import sys; sys.modules['optuna'] = None\nfrom core.cli.main import main; sys.exit(main({arguments!r}))"
     told = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True)
     assert told.returncode == 2 and told.stdout == ""
-    assert told.stderr == "error: a search needs Optuna: pip install -e '.[sweep]'; a --grid needs nothing more\n"
+    assert told.stderr == "error: a search needs Optuna: pip install -e '.[sweep]'; a grid needs nothing more\n"
     assert not saves.exists()
 
 

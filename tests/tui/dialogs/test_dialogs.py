@@ -34,6 +34,7 @@ from tui.forms.drop_down import DropDown, PagedList
 from tui.panes.runs.annotation_dialog import AnnotationDialog
 from tui.panes.train.own_presets import PresetDialog
 from tui.panes.train.preset_dialog import PresetScreen
+from tui.panes.train.sweep import SweepDialog
 
 RUN = RunSummary("one", Path("one"), "finished", 1, 1, 2.0, None, "rnn", "lyrics-zh", 9, 9, "2026-01-02T03:04:05+00:00")
 DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
@@ -47,6 +48,7 @@ DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
     "other backend": lambda: OtherBackendDialog(BackendChange("it was computed otherwise", as_before=True)),
     "export": lambda: ExportDialog(Exportable("Export", "one", (Path("one"),))),
     "path": lambda: PathDialog("Add", "A file.", "Add", lambda path: None),
+    "sweep": lambda: SweepDialog(next(iter(PRESETS.values())).config, "sweep-1"),
     "palette": Palette,
 }
 KEYS = ("enter", "escape", "x", "backspace", "tab", "pagedown", "enter", "enter", "escape", "y")

@@ -35,6 +35,8 @@ KEYS: list[BindingType] = [
             tooltip="Mark all runs that are shown, or none"),
     Binding("c", "compare", "Compare", tooltip="Compare the marked runs in one chart and a table, and their samples",
             id="runs.compare"),
+    Binding("w", "sweeps", "Sweeps", show=False, id="runs.sweeps",
+            tooltip="Show a sweep: its runs, the best first, each setting against the result; stop and go on"),
     Binding("s", "sort", "Sort", show=False, tooltip="Sort by the next column; a click on a heading does too",
             id="runs.sort"),
     Binding("S", "sort_reverse", "Reverse", show=False, tooltip="Sort the other way round", id="runs.sort_reverse"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Button, Static
@@ -22,9 +22,11 @@ from tui.panes.runs.actions import KEYS, LIST_ACTIONS, PURPOSES, TRASH_ACTIONS, 
 from tui.panes.runs.acts import Acts
 from tui.panes.runs.compare import Compare
 from tui.panes.runs.filter_line import FilterLine
+from tui.panes.runs.overlays import Overlays
 from tui.panes.runs.run_details import RunDetails
 from tui.panes.runs.run_list import LONG_LOOK, NEWEST_FIRST, SHORT_LOOK, RunList, RunListReader, Selection
 from tui.panes.runs.run_table import RunTable, TrashTable
+from tui.panes.runs.sweep import SweepView
 from tui.services import READ_ONLY, host, is_alive, listen
 from tui.shell.lit_box import LitVertical
 from tui.text.safe import shown_text
@@ -38,7 +40,7 @@ EMPTY = (
 EMPTY_TRASH = f"The trash is empty.\n\nA run that is deleted stays here for {DAYS_KEPT} days, and can be restored."
 
 
-class RunsPane(Vertical):
+class RunsPane(Overlays):
     """Lists the runs; opens, renames, duplicates, annotates and deletes them."""
 
     BINDINGS = KEYS
@@ -73,6 +75,7 @@ class RunsPane(Vertical):
                     yield action_button(action, label, is_loud=action in ("remove", "empty"))
         yield RunDetails(id="run-details", classes="box")
         yield Compare(id="compare")
+        yield SweepView(id="sweep-view")
 
     def on_mount(self) -> None:
         self._reader = RunListReader(host(self).saves)
@@ -96,8 +99,8 @@ class RunsPane(Vertical):
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> RunsPane:
         """Put the focus where the keys of this pane work: an empty list is hidden and cannot have it."""
-        if self.is_comparing:
-            self.query_one(Compare).focus(scroll_visible)
+        if (overlay := self.overlay) is not None:
+            overlay.focus(scroll_visible)
         elif self.table.display:
             self.table.focus(scroll_visible)
         elif self.filter_line.display:
@@ -164,14 +167,14 @@ class RunsPane(Vertical):
             in_trash = f"\n\n{counted(found.deleted, 'run')} in the trash: t shows them." if found.deleted else ""
             notice = shown_text(found.problem) or EMPTY + in_trash
         self._show_box(len(found.shown), found.bytes, notice)
-        self._show_title()
+        self.show_title()
         button = self.query_one("#runs-trash", Button)
         label = f"Trash {found.deleted}" if found.deleted else "Trash"
         if str(button.label) != label:
             button.label = label
             button.refresh(layout=True)
 
-    def _show_title(self) -> None:
+    def show_title(self) -> None:
         if self._in_trash:
             return
         found = self._list
@@ -182,7 +185,7 @@ class RunsPane(Vertical):
             count = f"{len(found.shown):,} of {count}"
         training = f" · {found.training} training" if found.training else ""
         marked = f" · {len(self.marked):,} marked" if self.marked else ""
-        self.query_one("#runs-list").border_title = Content(f"Runs · {count}{training}{marked}")
+        self.query_one("#runs-list").border_title = Content(f"Runs · {count}{training}{marked}{self.sweeps.words}")
 
     def _show_trash(self, deleted: list[DeletedRun], problem: str) -> None:
         self.query_one(TrashTable).show_deleted(deleted)
@@ -280,7 +283,7 @@ class RunsPane(Vertical):
     def watch_marked(self, marked: tuple[Path, ...]) -> None:
         if self.is_mounted:
             self.query_one("#runs-table", RunTable).marked = frozenset(marked)
-            self._show_title()
+            self.show_title()
             self.refresh_bindings()
 
     @property
@@ -289,26 +292,9 @@ class RunsPane(Vertical):
         selected = self.table.selected
         return self.marked or ((selected.path,) if selected is not None else ())
 
-    # ------------------------------------------------------------------ comparing
-
-    @property
-    def is_comparing(self) -> bool:
-        """Whether the runs are compared, over the list."""
-        return self.has_class("-comparing")
-
     def action_compare(self) -> None:
         """Compare the marked runs, or show the one under the cursor alike."""
-        if paths := self._chosen:
-            self.add_class("-comparing")
-            self.query_one(Compare).paths = paths
-            self.focus()
-            self.refresh_bindings()
-
-    @on(Compare.Left)
-    def _compared(self) -> None:
-        self.remove_class("-comparing")
-        self.focus()
-        self.refresh_bindings()
+        self.compare(self._chosen)
 
     # ------------------------------------------------------------------ what can be done
 
@@ -332,11 +318,11 @@ class RunsPane(Vertical):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The trash has other actions than the list; restore needs a deleted run."""
-        if self.is_comparing:
+        if self.overlay is not None:
             return False
         if action == "back":
             return self._in_trash or self.filter_line.display or bool(self.marked)
-        if action in ("filter", "sort", "sort_reverse", "mark", "mark_all", "compare", "export"):
+        if action in ("filter", "sort", "sort_reverse", "mark", "mark_all", "compare", "export", "sweeps"):
             return not self._in_trash
         if action == "act":
             if self._in_trash:

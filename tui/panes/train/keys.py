@@ -32,6 +32,8 @@ KEYS: list[BindingType] = [
             id="train.preset"),
     Binding("E", "export", "Export", tooltip="Export the run: its curves as a picture, a table or TensorBoard's files, "
             "its weights", show=False, id="train.export"),
+    Binding("v", "vary", "Sweep", tooltip="Train many runs that differ in some settings: a grid, or a search",
+            show=False, id="train.vary"),
     Binding("m", "figure", "Figure", tooltip="Chart: the next figure: perplexity, loss, gradient norm, learning rate, "
             "tokens/s, …", show=False, id="train.figure"),
     Binding("o", "smooth", "Smooth", tooltip="Chart: smooth the curve, or smooth it more", show=False,

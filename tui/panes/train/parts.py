@@ -95,6 +95,13 @@ class TrainParts(Horizontal):
             self.new_name, self.fresh = name, self.fresh or bool(name)
             self.show_plan()
 
+    @work
+    async def action_vary(self) -> None:
+        """Train many runs that differ in some settings."""
+        from tui.panes.train.sweep import ask_for_sweep
+
+        await ask_for_sweep(self, self.form.value)
+
     def settings_changed(self) -> None:
         self.show_plan()
         self.view.changed()

@@ -121,7 +121,7 @@ async def test_the_crosshair_reads_all_runs(saves: Path) -> None:
         await pilot.press("up")
         await until(pilot, lambda: chart.view is not None)
         await pilot.press("escape")
-        await until(pilot, lambda: chart.cross is None and app.pane.is_comparing)  # type: ignore[attr-defined]
+        await until(pilot, lambda: chart.cross is None and app.pane.has_class("-comparing"))  # type: ignore[attr-defined]
 
 
 async def test_a_live_run_grows_and_the_others_are_not_made_again(saves: Path) -> None:
