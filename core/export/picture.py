@@ -14,7 +14,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.export.appearance import appearances
-from core.export.curves import Curve
+from core.export.curves import WHOLE_COLUMNS, Curve
 from core.export.extras import library
 from core.export.fonts import families_for
 from core.runs.comparison import Column, smoothed
@@ -156,6 +156,9 @@ def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:
     if chart.is_log:
         axes.set_yscale("log")
         _label_decades(axes, lines)
+    if chart.axis in WHOLE_COLUMNS:
+        ticker = library("matplotlib.ticker", "a picture")
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     if chart.axis == "time":
         dates = library("matplotlib.dates", "a picture")
         axes.xaxis.axis_date()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ class ExportDialog(CheckedDialog[Exported]):
             with Horizontal(classes="buttons dialog-buttons"):
                 yield self._yes
                 yield self._no
-            keys = "← → format   ↑ ↓ field   tab completes a path   enter export   esc cancel"
+            keys = "← → format   tab completes a path   enter export   esc cancel"
             yield Static(keys, classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
@@ -229,8 +230,9 @@ class ExportDialog(CheckedDialog[Exported]):
 
 def _places(path: Path, reports: Sequence[dict[str, object]]) -> str:
     size = bytes_text(sum(int(str(report["bytes"])) for report in reports))
-    return f"{counted(len(reports), 'event file')} in {path}, {size}" if len(reports) > 1 else \
-        f"{reports[0]['path']}, {size}"  # fmt: skip
+    if reports[0]["format"] == "tensorboard":
+        return f"{counted(len(reports), 'event file')}, {size}: tensorboard --logdir {shlex.quote(str(path))}"
+    return f"{path}, {size}"
 
 
 async def _beside(path: Path, script: str, replace: bool) -> str:

@@ -83,6 +83,9 @@ async def test_a_run_is_exported_replaced_and_refused(saves: Path, tmp_path: Pat
         await until(pilot, lambda: len(app.notices) == 2)
         assert table.read_text("utf-8").startswith("run,epoch")
         await opened(pilot, app)
+        await pilot.press("right", "right", "right", "enter")
+        await until(pilot, lambda: any("tensorboard --logdir" in notice for notice in app.notices))
+        await opened(pilot, app)
         app.line.value = f"{out}/nowhere/x.csv"
         app.dialog.query_one("#export-formats").value = "csv"  # type: ignore[attr-defined]
         app.line.focus()
