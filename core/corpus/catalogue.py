@@ -11,11 +11,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.corpus.source import matches_files
+from core.corpus.source import COMPRESSED, files_of, matches_files
 from core.errors import CorpusError
+from core.units import counted
 
 DATA_DIR = Path(__file__).resolve().parents[2] / "data"
 
+_DOWNLOADS = "downloads"
+_ENDINGS = (".txt", *(f".txt{ending}" for ending in COMPRESSED))
 _DESCRIPTIONS = {
     "lyrics-zh": "song lyrics in Chinese, one line a verse",
     "verse-zh": "quatrains in Chinese, one poem a line",
@@ -90,7 +93,7 @@ DOWNLOADS = (
 def texts(data_dir: Path | None = None) -> list[Text]:
     """The bundled texts, then the downloaded ones, by name. A missing folder has none."""
     folder = data_dir or DATA_DIR
-    return _scan(folder, downloaded=False) + _scan(folder / "downloads", downloaded=True)
+    return _scan(folder, downloaded=False) + _scan(folder / _DOWNLOADS, downloaded=True)
 
 
 def resolve(source: str, data_dir: Path | None = None) -> Path:
@@ -100,9 +103,11 @@ def resolve(source: str, data_dir: Path | None = None) -> Path:
     """
     folder = data_dir or DATA_DIR
     if _is_name(source):
-        for path in (folder / f"{source}.txt", folder / "downloads" / f"{source}.txt"):
+        for path in (*(folder / f"{source}{ending}" for ending in _ENDINGS), folder / _DOWNLOADS / f"{source}.txt"):
             if os.path.isfile(path):  # unlike Path.is_file, no error for a name that is too long
                 return path
+        if source != _DOWNLOADS and os.path.isdir(folder / source):
+            return folder / source
     if not source.strip():
         raise CorpusError("no text was named: give the name of a bundled text or the path of a text file")
     try:
@@ -156,9 +161,24 @@ def _scan(folder: Path, *, downloaded: bool) -> list[Text]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                name, ending = os.path.splitext(entry.name)
-                if ending == ".txt" and not name.startswith(".") and entry.is_file():
+                ending = next((ending for ending in _ENDINGS if entry.name.endswith(ending)), "")
+                name = entry.name.removesuffix(ending)
+                if name.startswith(".") or (downloaded and ending != ".txt"):
+                    continue
+                if ending and entry.is_file():
                     found.append(Text(name, Path(entry.path), entry.stat().st_size, titles.get(name, ""), downloaded))
+                elif not ending and not downloaded and name != _DOWNLOADS and entry.is_dir():
+                    found += _folder(Path(entry.path))
     except OSError:
         pass  # a missing or unreadable folder has no texts
     return sorted(found, key=lambda text: text.name)
+
+
+def _folder(path: Path) -> list[Text]:
+    """A folder as a text of many files; none if it has none, or too many."""
+    try:
+        files = files_of(path)
+        size = sum(file.path.stat().st_size for file in files)
+    except (CorpusError, OSError):
+        return []
+    return [Text(path.name, path, size, f"a folder: {counted(len(files), 'file')}")]

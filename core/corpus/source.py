@@ -6,9 +6,7 @@ A file is read in pieces; ``.gz`` and ``.zst`` are decompressed as streams. No n
 from __future__ import annotations
 
 import glob
-import gzip
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ PIECE = 1 << 19
 MOST_FILES = 10_000
 # zstd turns three bytes into 128 kB at most: so many bytes at once never become more than 90 MB.
 _COMPRESSED_PIECE = 2048
-_ENDINGS = (".gz", ".zst")
+COMPRESSED = (".gz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def _limited(paths: Iterator[Path], source: Path) -> Iterator[Path]:
 
 def is_compressed(path: Path) -> bool:
     """Whether the file is decompressed when it is read."""
-    return path.suffix.lower() in _ENDINGS
+    return path.suffix.lower() in COMPRESSED
 
 
 def text_name(path: Path) -> str:
@@ -187,6 +185,9 @@ class TextFile:
             yield piece
 
     def _gzip(self) -> Iterator[bytes]:
+        import gzip
+        import zlib
+
         self._file.seek(0)
         try:
             with gzip.GzipFile(fileobj=self._file) as stream:

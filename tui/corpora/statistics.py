@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from core.corpus.source import TextFile, files_of
 from core.errors import CorpusError
-from core.files import open_to_read
 from tui.processes import core_process, sentence_of
 
 # As many n-grams as the tallest screen has rows for.
@@ -57,11 +57,11 @@ async def describe(
 
 
 def head(path: Path, encoding: str) -> str:
-    """The beginning of a text file, unchanged; empty if it cannot be read. Waits for the disk."""
+    """The beginning of a text, of several files that of the first; empty if it cannot be read. Waits for the disk."""
     try:
-        with open_to_read(path) as file:
-            text = file.read(HEAD_BYTES).decode(encoding, "ignore")
-    except (OSError, LookupError):
+        with TextFile(files_of(path)[0].path) as file:
+            text = b"".join(piece for piece, *_ in file.pieces(HEAD_BYTES)).decode(encoding, "ignore")
+    except (CorpusError, OSError, LookupError):
         return ""
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import hashlib
 import io
 import os
@@ -381,3 +382,17 @@ def test_a_hostile_archive_gets_a_sentence(server: Server, tmp_path: Path, conte
         unpacked(server, tmp_path, content)
     assert not (tmp_path / "downloads/story.txt").exists()
     assert "story.unpacked" not in left_behind(tmp_path)
+
+
+def test_folders_and_compressed_files_among_the_bundled_texts(tmp_path: Path) -> None:
+    (tmp_path / "books").mkdir()
+    for name in ("books/a.txt", "books/b.txt", "packed.txt.gz", "other.md"):
+        (tmp_path / name).write_bytes(gzip.compress(b"text") if name.endswith("gz") else b"text")
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "nothing").mkdir()
+    found = {text.name: text for text in texts(tmp_path)}
+    assert set(found) == {"books", "packed"}
+    assert (found["books"].bytes, found["books"].description) == (8, "a folder: 2 files")
+    assert (
+        resolve("books", tmp_path) == tmp_path / "books" and resolve("packed", tmp_path) == tmp_path / "packed.txt.gz"
+    )

@@ -12,6 +12,7 @@ from textual.widgets import Static
 from core.units import bytes_text, counted
 from tui.text.cells import cell_len, pad_cells
 from tui.text.safe import shown_text
+from tui.text.wrapping import wrapped_lines
 from tui.themes import QUIET
 
 Line = list[tuple[str, str]]
@@ -43,7 +44,8 @@ class CorpusFacts(Vertical):
     def _paint(self) -> None:
         width = self.content_size.width
         if self._facts is not None and width > 0:
-            lines = [*counts(self._facts, width), *one_hot_lesson(self._facts["one_hot"], width)]
+            lines = [*counts(self._facts, width), *remarks(self._facts, width)]
+            lines += one_hot_lesson(self._facts["one_hot"], width)
             self.query_one(Static).update(Content("\n").join(Content.assemble(*line) for line in lines))
 
 
@@ -67,6 +69,8 @@ def counts(facts: dict[str, Any], width: int) -> list[Line]:
             ("longest", counted(poems["longest"], "token")),
             ("cut", counted(poems["cut"], "poem")),
         ]
+    if facts.get("files"):
+        pairs.insert(0, ("files", f"{len(facts['files']):,}"))
     columns = max(1, min(4, width // 22))
     cells = width // columns
     lines: list[Line] = []
@@ -76,6 +80,21 @@ def counts(facts: dict[str, Any], width: int) -> list[Line]:
             line += [(pad_cells(name, 11), QUIET), (pad_cells(value, cells - 11), "")]
         lines.append(line)
     return lines
+
+
+def remarks(facts: dict[str, Any], width: int) -> list[Line]:
+    """How a long text was counted, and what is wrong with the cache, if anything is."""
+    words = []
+    if size := facts.get("gram_disk_bytes"):
+        words.append((f"n-grams counted exactly, on the disk: {bytes_text(size)} at most", QUIET))
+    if facts.get("problem"):
+        words.append((shown_text(str(facts["problem"])), "$text-warning"))
+    return [[(line, style)] for text, style in words for line in wrapped_lines(text, width)]
+
+
+def first_encoding(facts: dict[str, Any]) -> str:
+    """The encoding of a text, of several files that of the first."""
+    return str((facts.get("files") or [facts])[0]["encoding"])
 
 
 def one_hot_lesson(one_hot: dict[str, Any], width: int) -> list[Line]:

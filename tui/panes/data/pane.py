@@ -28,7 +28,7 @@ from tui.forms.form import Form
 from tui.forms.schema import Schema
 from tui.messages import CorpusChosen, TextsChanged
 from tui.panes.data.batch_examples import BatchExamples
-from tui.panes.data.corpus_facts import CorpusFacts
+from tui.panes.data.corpus_facts import CorpusFacts, first_encoding
 from tui.panes.data.download_card import DownloadCard, Fetch, facts_of
 from tui.panes.data.ngram_charts import bars_of, zipf_of
 from tui.panes.data.text_list import TextList
@@ -83,8 +83,8 @@ class DataPane(Horizontal):
             texts = TextList(id="data-texts")
             texts.tooltip = "A click shows a text; a double click or enter takes it to Train"
             yield texts
-            tooltip = "The path of a text file of your own: tab completes it, enter shows the file"
-            yield PathInput("path of a text file", tooltip, recent=True, id="data-path")
+            tooltip = "The path of a text file, of a folder of them, or a pattern such as texts/*.txt: tab completes it"
+            yield PathInput("path of a text or folder", tooltip, recent=True, id="data-path")
             yield Form(SCHEMA, id="data-settings")
             yield Button(
                 "Use this text", variant="primary", compact=True, disabled=True, id="data-use",
@@ -192,7 +192,7 @@ class DataPane(Horizontal):
             self._facts, self._is_reading, self._use_soon = None, False, False
             self._say(str(error), error=True)
             return
-        beginning = await asyncio.to_thread(head, Path(str(facts["path"])), str(facts["encoding"]))
+        beginning = await asyncio.to_thread(head, Path(str(facts["path"])), first_encoding(facts))
         if not is_alive(self):
             return
         self._show(facts, beginning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import sys
 import time
@@ -27,7 +28,7 @@ from tui.dialogs.path_input import PathInput
 from tui.messages import CorpusChosen, TextsChanged
 from tui.panes.data import pane as data_module
 from tui.panes.data.batch_examples import batch_lines
-from tui.panes.data.corpus_facts import counts, one_hot_lesson
+from tui.panes.data.corpus_facts import counts, first_encoding, one_hot_lesson, remarks
 from tui.panes.data.pane import DataPane
 from tui.panes.data.text_list import TextList
 from tui.text.cells import cell_len, distinct_labels
@@ -539,6 +540,28 @@ def test_the_beginning_of_a_text(tmp_path: Path) -> None:
     path.write_bytes("\ufeff分\r\n开".encode())
     assert head(path, "utf-8") == "分\n开"
     assert head(tmp_path / "none", "utf-8") == "" and head(path, "no-such-encoding") == ""
+
+
+def test_the_beginning_of_several_and_of_compressed_files(tmp_path: Path) -> None:
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress("分开".encode("gb18030") * 9000))
+    (tmp_path / "c.txt").write_text("later")
+    assert head(tmp_path / "b.txt.gz", "gb18030").startswith("分开分开")
+    assert head(tmp_path, "gb18030").startswith("分开分开") and head(tmp_path / "*.txt", "utf-8") == "later"
+    assert head(tmp_path / "*.md", "utf-8") == ""
+    facts = {**facts_of("x", SETTINGS), "encoding": "mixed", "files": [{"encoding": "gb18030"}, {"encoding": "utf-8"}]}
+    assert first_encoding(facts) == "gb18030"
+    told = " ".join(text for line in counts(facts, 80) for text, _ in line)
+    assert "files       2 " in told and "mixed" in told
+
+
+@pytest.mark.parametrize("width", [24, 46, 120])
+def test_long_texts_and_a_failing_cache_are_remarked(width: int) -> None:
+    problem = "the cache in /缓存/tokens cannot be written (No space left on device): \x1b[31m the text stays in memory"
+    lines = remarks({"gram_disk_bytes": 4_900_000_000, "problem": problem}, width)
+    told = "".join(text for line in lines for text, _ in line)
+    assert "4.9 GB" in told and "缓存" in told and "\x1b" not in told
+    assert all(sum(cell_len(text) for text, _ in line) <= width for line in lines)
+    assert remarks(facts_of("x", SETTINGS), width) == []
 
 
 async def test_poems_come_from_the_command(folder: Path) -> None:
