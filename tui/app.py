@@ -146,7 +146,7 @@ class Playground(PreferringApp):
     def compose(self) -> ComposeResult:
         yield HeaderLine([(pane.name, pane.title, pane.key) for pane in PANES])
         yield ContentSwitcher(id="panes")
-        yield KeyLine(compact=True)
+        yield KeyLine()
         yield TooSmall()
 
     async def on_mount(self) -> None:

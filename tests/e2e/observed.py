@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from textual.screen import Screen
-from textual.widgets import Footer
 
 import tui.app
+from tui.shell.footer import KeyLine
 from tui.shell.header import HeaderLine
 
 FILE = Path(sys.argv[1])
@@ -75,7 +75,7 @@ class ObservedPlayground(tui.app.Playground):
             "focus_in": [str(node.id).removeprefix("pane-") for node in focused.ancestors] if focused else [],
             "focus_visible": focused is not None and all(node.display for node in focused.ancestors_with_self),
             "focus_attached": focused is not None and focused.is_attached,
-            "footer": sorted(key.action for key in base.query_one(Footer).query("FooterKey")),
+            "footer": sorted(key.action for key in base.query_one(KeyLine).keys),
             "keys": sorted({
                 binding.action for _, binding, _, _ in base.active_bindings.values()
                 if binding.show or binding.key == self.COMMAND_PALETTE_BINDING

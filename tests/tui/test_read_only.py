@@ -31,6 +31,7 @@ from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.run_table import RunTable
 from tui.read_only import CHANGES, ReadOnlyPlayground
 from tui.services import READ_ONLY
+from tui.shell.footer import KeyLine
 from tui.shell.frame import FrameEdge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,7 +131,7 @@ async def test_it_shows_that_it_is_read_only_and_opens_runs(app: Playground) -> 
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "read-only" in str(app.query_one("#header-device").render()))
         await until(pilot, lambda: "first · finished" in app.query_one("#run-status", FrameEdge).title)
-        dimmed = {str(key.action): key.has_class("-disabled") for key in app.query("FooterKey")}
+        dimmed = {key.action: not key.enabled for key in app.query_one(KeyLine).keys}
         assert dimmed["train"] and dimmed["scale_rate(1)"] and not dimmed["settings"] and not dimmed["help"]
         await pilot.press(next(pane.key for pane in PANES if pane.name == "runs"))
         await until(pilot, lambda: app.query("#runs-table") and app.query_one(RunTable).row_count == 3)

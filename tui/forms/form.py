@@ -306,7 +306,7 @@ class Form(Vertical, Generic[Result]):
         for line in self.query(".form-help").results(Static):
             line.set_class(setting is not None, "-setting")
             if line.content != words:
-                line.update(words)
+                line.update(words, layout=_height_changes(line, words))
 
     def setting_help(self, setting: Setting) -> Content:
         """The help of a setting; first the reason if it has no effect."""
@@ -329,3 +329,13 @@ def help_of(setting: Setting, no_effect: str = "", default: Value | None = None)
         facts.append("can change while training")
     first = (f"{no_effect}\n", "$text-warning") if no_effect else ""
     return Content.assemble(first, setting.help, "\n", (" · ".join(facts), "dim"))
+
+
+def _height_changes(line: Static, words: Content) -> bool:
+    """Whether a line with an automatic height has another one with other ``words``."""
+    styles, width = line.styles, line.content_size.width
+    if not width or styles.height is None or not styles.height.is_auto:
+        return not width
+    least, most = (0 if limit is None else int(limit.value) for limit in (styles.min_height, styles.max_height))
+    needed = max(least, words.get_height({}, width) + line.gutter.height)
+    return (min(needed, most) if most else needed) != line.outer_size.height

@@ -28,6 +28,7 @@ from tui.forms.lines import GroupRow, Line, Look, Row, SettingRow, choice_at, li
 from tui.forms.plain_input import PlainInput
 from tui.text.cells import cell_len
 
+AWAY = (0, -2)
 OPACITY = {"idle": 0.5, "disabled": 0.45}
 NAMES = (
     "label", "cursor", "wrong", "changed", "value", "wrong-value", "placeholder", "unit", "error", "note", "title",
@@ -181,6 +182,9 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         strip = Strip([Segment(text, self._style(names)) for text, names in self._lines[y].pieces if text])
         return strip.adjust_cell_length(width, base)
 
+    def update_node_styles(self, animate: bool = True) -> None:
+        """Do nothing when focus or pointer come and go: no style depends on them, only what is drawn."""
+
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._rich.clear()
@@ -257,8 +261,6 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
             self._edit_row(row)
         else:
             self.screen.set_focus(self, scroll_visible=False)
-            if self.editor is not None:
-                self.editor.display = False
             self._redraw()
         self.post_message(self.Moved(row))
         self.call_after_refresh(self.scroll_to_cursor)
@@ -297,7 +299,6 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         editor.placeholder = row.placeholder
         editor.tooltip = setting.help
         editor.is_number = setting.kind is not str
-        editor.display = True
         self._redraw()
         if self.screen.focused is editor:
             editor.select_all()
@@ -306,9 +307,12 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
             self.screen.set_focus(editor, scroll_visible=False)
 
     def _place_editor(self) -> None:
-        """Put the editor over the value of the current row, with its text."""
+        """Put the editor over the value of the current row, with its text; out of sight if that is not typed."""
         row, editor = self.current, self.editor
-        if editor is None or not isinstance(row, SettingRow) or row.options:
+        if editor is None:
+            return
+        if not isinstance(row, SettingRow) or row.options:
+            editor.styles.offset = AWAY  # a change of ``display`` would repaint the whole screen
             return
         editor.value = row.text
         editor.set_class(bool(row.error), "-wrong")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual.css.query import QueryType
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -11,6 +12,9 @@ from tui.forms.rows import Rows
 
 class FormScreen(Screen[None]):
     """Textual's screen; the rows of ``Rows`` are places of the focus too."""
+
+    # Textual repaints the whole screen with every move of the focus; what it concerns is repainted with its styles.
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
     def focus_next(self, selector: str | type[QueryType] = "*") -> Widget | None:
         """Focus the next row or widget."""

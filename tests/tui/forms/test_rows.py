@@ -74,7 +74,7 @@ async def test_the_mouse_takes_a_row_and_puts_the_caret() -> None:
         await pilot.click(rows, offset=(2, 1))
         await pilot.press("x")
         assert focused_setting(app) == "normalise" and app.form.texts["corpus"] == "一本书.txt"
-        assert not app.query_one(RowEditor).display
+        assert not rows.region.overlaps(app.query_one(RowEditor).region), "the editor is out of sight"
 
 
 async def test_only_the_lines_that_change_are_painted() -> None:

@@ -10,11 +10,12 @@ from textual.app import App, ComposeResult
 from textual.color import Color
 from textual.containers import Horizontal
 from textual.css.stylesheet import Stylesheet
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from tests.tui.parts import focused_setting, train_pane
 from tests.tui.waiting import until
 from tui.forms.rows import Rows
+from tui.shell.footer import KeyLine
 from tui.shell.lit_box import LIT, LitScroll, LitVertical
 
 
@@ -67,7 +68,7 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
             styled.append(node)
             apply(self, node, **options)
 
-        keys = list(app.query_one(Footer).children)
+        keys = app.query_one(KeyLine).keys
         monkeypatch.setattr(Stylesheet, "apply", counted)
         await pilot.press("tab")
         await pilot.pause()
@@ -78,10 +79,10 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
         assert label.style is not None and label.style.color is not None
         assert Color.from_rich_color(label.style.color) == accent
         assert len(styled) < 10, "of some hundred"
-        assert keys and list(app.query_one(Footer).children) == keys
+        assert keys and app.query_one(KeyLine).keys == keys
         monkeypatch.setattr(Stylesheet, "apply", apply)
         await pilot.press("f6")
-        await until(pilot, lambda: list(app.query_one(Footer).children) != keys)
+        await until(pilot, lambda: app.query_one(KeyLine).keys != keys)
 
 
 async def test_a_focus_that_arrives_at_what_is_hidden_goes_to_what_is_shown(playground: Callable[..., Any]) -> None:
