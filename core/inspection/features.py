@@ -64,7 +64,7 @@ def _all(text: Text, tokens: tuple[str, ...]) -> Iterator[tuple[str, Values]]:
         yield "steps since a blank", _since(is_blank)
         yield "beginning of a word", _after(is_blank) * (1 - is_blank)
     is_stop = _each(tokens, lambda token: token[-1:] in ".!?。！？")
-    yield "steps since the end of a sentence", _since(is_stop)
+    yield "steps since a sentence end", _since(is_stop)
     yield "inside quotes", _inside(tokens, _QUOTES_OPENING, _QUOTES_CLOSING, '"')
     yield "inside brackets", _inside(tokens, _OPENING, _CLOSING, "")
     for name, words in (

@@ -23,8 +23,8 @@ def cells_of(character: str) -> int:
 def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
     """The lines of ``text`` from ``start`` on, none wider than ``width`` cells, as offsets (first, end).
 
-    A line breaks after a blank and between wide characters; within a word or a number only where no line has room for
-    it. The line ends of ``text`` are not part of a line.
+    A line breaks after a blank and between wide characters; within a word or a number, or between a number and its %,
+    only where no line has room for it. The line ends of ``text`` are not part of a line.
     """
     length, known = len(text), _sizes
     while start < length:
@@ -38,7 +38,8 @@ def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
                 break
             cells += size
             index += 1
-            if character == " " or size > 1 or (index < length and not text[index].isascii()):
+            is_blank = character == " " and text[index : index + 1] != "%"
+            if is_blank or size > 1 or (index < length and not text[index].isascii()):
                 fit = index
         if index >= length or text[index] == "\n":
             yield start, index

@@ -34,6 +34,9 @@ def test_no_number_breaks_across_lines() -> None:
         for width in range(12, 60):
             lines = wrapped_lines(sentence, width)
             assert sum(line.count("1,121") for line in lines) == sentence.count("1,121"), (width, lines)
+    for width in range(8, 40):
+        lines = wrapped_lines("less than 1 % is left, 35.8 % here and 分 12 % there", width)
+        assert sum(line.count(" %") for line in lines) == 3, (width, lines)
 
 
 @pytest.mark.parametrize("width", [2, 7, 20])

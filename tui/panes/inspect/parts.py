@@ -35,7 +35,8 @@ class Sentences(Static):
 
     def render(self) -> Content:
         """As many sentences as fit, at least the first."""
-        return Content(whole_sentences(str(self.content), self.size.width, self.size.height))
+        width = max(1, self.size.width)
+        return Content("\n".join(wrapped_lines(whole_sentences(str(self.content), width, self.size.height), width)))
 
 
 def whole_sentences(text: str, width: int, height: int) -> str:

@@ -235,8 +235,8 @@ class Units(View[UnitsView]):
         rows.append(heading("best unit for"))
         for one in answer.features[: max(0, height - len(rows))]:
             rows.append((
-                (pad_cells(shown_text(one.name), max(8, width - 17)), ""),
-                (f"unit {one.unit:>4}", QUIET),
+                (pad_cells(shown_text(one.name), max(8, width - 13)), ""),
+                (f"{one.unit:>6}", QUIET),
                 (f"{one.correlation:>+7.2f}", ""),
             ))  # fmt: skip
         return rows
