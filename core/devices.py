@@ -14,7 +14,7 @@ import torch
 from core.device import Device
 from core.errors import ConfigError
 from core.models.recurrence.triton import plan
-from core.process import cores
+from core.process import cores, torchrun_size
 from core.settings.run_config import RunConfig
 from core.units import counted
 
@@ -55,12 +55,17 @@ def device_facts(device: torch.device) -> Device:
 
 
 def at_home(config: RunConfig) -> RunConfig:
-    """``config`` for this machine: a device that it lacks becomes ``auto``, and a precision that it lacks ``fp32``."""
+    """``config`` for this machine: a device that it lacks becomes ``auto``, and a precision that it lacks ``fp32``.
+
+    More workers than it has GPUs become one for each.
+    """
     try:
         device = chosen_device(config.device)
     except ConfigError:
         config = config.replace(device="auto")
         device = chosen_device("auto")
+    if device.type == "mps" or (device.type == "cuda" and config.workers > torch.cuda.device_count()):
+        config = config.replace(workers=0)
     return config if config.precision in device_facts(device).precisions else config.replace(precision="fp32")
 
 
@@ -128,8 +133,37 @@ def hardware_of(device: torch.device) -> str:
 
 
 def threads_of(config: RunConfig) -> int:
-    """The number of CPU threads that a run computes with."""
-    return config.threads or cores()
+    """The number of CPU threads that a run computes with, in each of its workers."""
+    if config.threads:
+        return config.threads
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if torchrun_size() else workers_of(config)
+    return max(1, cores() // max(1, here))
+
+
+def workers_of(config: RunConfig) -> int:
+    """How many processes train a run together: as many as torchrun has started, else as ``config`` says."""
+    if torchrun_size() or config.workers:
+        return torchrun_size() or config.workers
+    if config.device not in ("auto", "cuda") or not torch.cuda.is_available():
+        return 1
+    return max(1, min(torch.cuda.device_count(), config.batch_size))
+
+
+def require_workers(config: RunConfig) -> None:
+    """Raise ConfigError if the workers of a run have too few rows or devices."""
+    count = workers_of(config)
+    if count > config.batch_size:
+        words = "{batch_size} must be at least the number of {workers}, {count}: each trains on its rows, got {given}"
+        raise RunConfig.refusal("batch_size", words, count=count, given=config.batch_size)
+    if count > 1 and (config.device.startswith("cuda:") or chosen_device(config.device).type == "mps"):
+        raise RunConfig.refusal(
+            "device", "{device} must be auto, cuda or cpu for {count} {workers}, got {given}", count=count,
+            given=config.device,
+        )  # fmt: skip
+    gpus = torch.cuda.device_count()
+    if not torchrun_size() and chosen_device(config.device).type == "cuda" and count > gpus:
+        words = "{workers} must be at most {gpus}, one for each GPU, got {given}"
+        raise RunConfig.refusal("workers", words, gpus=gpus, given=count)
 
 
 def _switch(threads: int, tf32: tuple[bool, bool], device: torch.device) -> None:

@@ -29,3 +29,7 @@ class RunError(UserError):
 
 class EngineError(Exception):
     """An engine that failed or disappeared, through no fault of the user: the command line exits with 1."""
+
+
+class WorkersLostError(EngineError):
+    """A process that trains a model together with others has gone, or does not answer."""

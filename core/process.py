@@ -94,6 +94,13 @@ def cores() -> int:
     return allowed
 
 
+def torchrun_size() -> int:
+    """The number of workers that torchrun has started with this process, or another launcher with its variables; 0."""
+    with contextlib.suppress(KeyError, ValueError):
+        return int(os.environ["WORLD_SIZE"]) if int(os.environ["RANK"]) >= 0 else 0
+    return 0
+
+
 def program_environment() -> dict[str, str]:
     """The environment of a ``python -m core`` that this process starts: it finds this package from any folder."""
     here = str(Path(__file__).resolve().parents[1])

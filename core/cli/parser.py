@@ -78,6 +78,9 @@ def parser() -> argparse.ArgumentParser:
     top.set_defaults(computes=False)
     for made in (train, resume, generate, inspect, bench, lab, engine):
         made.set_defaults(computes=True)
+    for made in (train, sweep, resume):
+        words = "processes that train a model together; 0: one for each GPU, 1 on a CPU"
+        made.add_argument("--workers", metavar="N", help=words)
     for made in (train, sweep, lab):
         made.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; may be repeated"

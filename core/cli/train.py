@@ -6,15 +6,17 @@ Wrong settings are refused before anything but the settings is imported.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli.printing import fail
 from core.errors import ConfigError
 from core.output import tolerate
-from core.process import resume_collection
+from core.process import resume_collection, torchrun_size
 from core.runs.annotation import check_tags
 from core.settings.own_presets import preset_named
 from core.settings.run_config import RunConfig, live_setting, setting
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train a new run."""
+    """Train a new run; as a worker of torchrun that does not lead, help to."""
+    if torchrun_size() and os.environ["RANK"] != "0":
+        return _follow()
     began = time.monotonic()  # before the imports: they count into a time budget
     config = config_of(options)
     check_tags(options.tag)
@@ -36,9 +40,16 @@ def train(options: argparse.Namespace) -> int:
 
     from core.engine.session import Session
 
-    return _train(
-        Session.create(config, options.saves, options.name, options.data, began=began, tags=options.tag), options.json
-    )
+    if torchrun_size():
+        from core.engine.workers import remember, run_begun, torchrun_team
+
+        torchrun_team()  # the others wait for it, and not for a large text
+        if (begun := run_begun()) is not None:
+            return _continue(begun, options.json)
+    session = Session.create(config, options.saves, options.name, options.data, began=began, tags=options.tag)
+    if torchrun_size():
+        remember(session.run.path)
+    return _train(session, options.json)
 
 
 def config_of(options: argparse.Namespace, preset: str | None = None) -> RunConfig:
@@ -47,7 +58,7 @@ def config_of(options: argparse.Namespace, preset: str | None = None) -> RunConf
     config = preset_named(preset).config if preset else RunConfig()
     texts = {
         "corpus": options.corpus, "num_epochs": options.epochs, "minutes": options.minutes, "seed": options.seed,
-        "device": options.device,
+        "device": options.device, "workers": options.workers,
     }  # fmt: skip
     chosen = {name: text for name, text in texts.items() if text is not None}
     if "minutes" in chosen and not setting("minutes").parse(chosen["minutes"]):
@@ -60,10 +71,13 @@ def config_of(options: argparse.Namespace, preset: str | None = None) -> RunConf
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Continue a run from its last checkpoint."""
+    """Continue a run from its last checkpoint; as a worker of torchrun that does not lead, help to."""
+    if torchrun_size() and os.environ["RANK"] != "0":
+        return _follow()
     texts = {"num_epochs": options.epochs} if options.epochs is not None else {}
     texts |= key_values(options.set, "learning_rate=0.5")
     changes = {name: live_setting(name).parse(text) for name, text in texts.items()}
+    workers = None if options.workers is None else int(setting("workers").parse(options.workers))
 
     from core.runs.store import find_run
 
@@ -71,10 +85,29 @@ def resume(options: argparse.Namespace) -> int:
 
     from core.engine.session import Session
 
-    session = Session.open(run)
+    session = Session.open(run, workers=workers)
     if session.change is not None and session.change.as_before is not None and not options.as_before:
         print("hint: resume --as-before computes as the run did so far", file=sys.stderr)
     return _train(session, options.json, as_before=options.as_before, **changes)
+
+
+def _follow() -> int:
+    from core.engine.workers import follow_torchrun
+
+    return follow_torchrun()
+
+
+def _continue(path: Path, as_json: bool) -> int:
+    """Continue the run at ``path`` after torchrun has restarted its workers."""
+    from core.engine.session import Session
+    from core.events import State
+    from core.runs.run import Run
+
+    session = Session.open(Run(path))
+    if session.state in (State.FINISHED, State.DIVERGED):
+        session.close()
+        return 0
+    return _train(session, as_json)
 
 
 def _train(session: Session, as_json: bool, **how: Any) -> int:

@@ -62,8 +62,10 @@ def write_new_run(folder: HeldFolder, metadata: RunMetadata, corpus: Corpus) -> 
                 file.write(piece)
 
 
-def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder) -> LoadedRun:
+def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder, workers: int | None = None) -> LoadedRun:
     """Load a run; ``folder`` is its held folder. A damaged vocabulary is replaced by that of the text.
+
+    ``workers``: how many processes are to train it, in place of its setting.
 
     Raises RunError if the settings do not match the checkpoints, or the model cannot be loaded either.
     """
@@ -77,12 +79,12 @@ def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder) -> LoadedRun:
         mend_vocabulary(folder, corpus.vocabulary)
         notes.append(f"{wrong}; it was made again from the text")
     config = at_home(metadata.config)
-    if config != metadata.config:
+    if (config.device, config.precision) != (metadata.config.device, metadata.config.precision):
         notes.append(
             f"this machine has no {metadata.config.device} with {metadata.config.precision}: the run continues with "
             f"device {config.device} and {config.precision}, so its numbers will not be the same to the last bit"
         )
-    trainer = new_trainer(run, config, corpus)
+    trainer = new_trainer(run, config if workers is None else config.replace(workers=workers), corpus)
     return LoadedRun(trainer.model, corpus.vocabulary, trainer, notes=notes)
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from core.corpus.vocabulary import Vocabulary
-from core.devices import prepare
+from core.devices import prepare, require_workers, workers_of
 from core.engine.answers import BaselinesAnswer
 from core.engine.checkpointing import Checkpointing
+from core.engine.crew import Crew
 from core.engine.failure import failure_words, free_memory, write_failure
 from core.engine.loading import LoadedRun, load_run, new_metadata, new_trainer, write_new_run
 from core.engine.preview import Preview, preview_after
-from core.errors import RunError, UserError
+from core.errors import RunError, UserError, WorkersLostError
 from core.events import EpochFinished, Event, Note, RunResumed, State, StateChanged
 from core.models.language_model import LanguageModel
 from core.runs.annotation import annotated
@@ -67,6 +68,7 @@ class Session:
             self._checkpointing.disk = disk
         self._preview: Preview | None = None
         self._checked_at = 0.0
+        self._crew = Crew(folder)
         self.change: Change | None = None
 
     @property
@@ -99,6 +101,7 @@ class Session:
         if name:
             refuse_taken(saves / check_name(name))  # a model may take minutes to build: refuse before
         check_new_run(saves)
+        require_workers(config)
         corpus = corpus_of(config, data_dir)
         trainer = Trainer(config, corpus)
         metadata = annotated(new_metadata(trainer), tags, None)
@@ -116,8 +119,11 @@ class Session:
         return session
 
     @classmethod
-    def open(cls, run: Run, disk: Disk | None = None) -> Session:
-        """Open a run at its last checkpoint. Raises RunError or another UserError, one sentence."""
+    def open(cls, run: Run, disk: Disk | None = None, workers: int | None = None) -> Session:
+        """Open a run at its last checkpoint, to be trained by ``workers`` processes, or as many as its settings say.
+
+        Raises RunError or another UserError, one sentence.
+        """
         if not run.exists():
             raise RunError(f"there is no run {run.name!r} in {run.path.parent}")
         folder = run.lock()
@@ -131,7 +137,7 @@ class Session:
             folder.close()
             raise
         try:
-            session._load(run)
+            session._load(run, workers)
             if session.run.path != run.path:
                 raise RunError(f"run {run.name!r} has just been renamed: open it under its new name")
         except BaseException:
@@ -139,10 +145,10 @@ class Session:
             raise
         return session
 
-    def _load(self, run: Run) -> None:
+    def _load(self, run: Run, workers: int | None) -> None:
         summary = run_summary(run)
         self.state = summary.state if summary.state not in (State.TRAINING, State.PAUSED) else State.INTERRUPTED
-        loaded = load_run(run, self.metadata, self.folder)
+        loaded = load_run(run, self.metadata, self.folder, workers)
         self._adopt(loaded)
         self._record(*map(Note, loaded.notes))
         trainer = loaded.trainer
@@ -150,7 +156,8 @@ class Session:
         if trainer is not None and (summary.epoch > 0 or self._checkpointing.exists()):
             self._restore()
             if trainer.step:
-                self.change = change_of(self.metadata.backend, self.metadata.config, trainer.config, trainer.backend)
+                now = {**trainer.backend, "workers": str(workers_of(trainer.config))}
+                self.change = change_of(self.metadata.backend, self.metadata.config, trainer.config, now)
         if trainer is not None and self.state == State.INTERRUPTED and trainer.finished:
             # Killed just before it was recorded.
             self._change_state(State.FINISHED, early_stop_words(trainer.epoch, trainer.config))
@@ -165,6 +172,7 @@ class Session:
         trainer = self._trainer()
         self._preview = None
         wrong = self._checkpointing.restore(trainer)
+        self._crew.loss = ""
         if wrong:
             self.note(f"{wrong}; the run continues from its best checkpoint, epoch {trainer.epoch}")
 
@@ -195,8 +203,9 @@ class Session:
         self._check_can_train(trainer, wanted)
         if not self._checkpointing.exists():
             self._checkpointing.require_first(trainer)
-        elif self.state == State.FAILED:
+        elif self.state == State.FAILED or self._crew.loss:
             self._restore()  # the failure may have left a batch half done
+        self._crew.join(trainer)
         events: list[Event] = []
         if wanted != trainer.num_epochs:
             events.append(trainer.set("num_epochs", wanted))
@@ -280,6 +289,8 @@ class Session:
         events: list[Event] = []
         try:
             trainer = self._trainer()
+            if self._crew.loss:
+                events += self._replace_workers(trainer)
             if self._preview is None and not trainer.finished:  # num_epochs may have been lowered just now
                 self._checkpointing.is_current = False
                 new = self._record(*(event for event in trainer.advance() if not isinstance(event, StateChanged)))
@@ -293,13 +304,30 @@ class Session:
             if not self.folder.lost:
                 return events
             words = self.folder.lost
+        except WorkersLostError as error:
+            words = self._crew.lost(self._trainer(), error)
+            self._preview = None
+            if not words:
+                return events + self._record(Note(f"{error}: all start again from the last checkpoint"))
         except Exception as error:
             write_failure(error, self.folder)
             words = failure_words(error, self.folder)
+            if self.trainer is not None:
+                self._crew.part(self.trainer, in_order=False)
         # Outside of ``except``: only here is the failed frame gone, with the tensors in it.
         self._preview = None
         free_memory(self.model)
         return events + self._change_state(State.FAILED, words)
+
+    def _replace_workers(self, trainer: Trainer) -> list[Event]:
+        """Continue from the last checkpoint with other workers; a learning rate set since then is kept."""
+        rate = trainer.schedule.base
+        self._restore()
+        self._crew.join(trainer)
+        events: list[Event] = [RunResumed(trainer.epoch, trainer.batch, trainer.backend)]
+        if trainer.schedule.base != rate:
+            events.append(trainer.set("learning_rate", rate))
+        return self._record(*events)
 
     def _check_folder(self) -> None:
         """Find out whether the run's folder was deleted; ``folder.lost`` is then a sentence."""
@@ -319,7 +347,8 @@ class Session:
             events += self._after_divergence()
         elif self._preview is None and trainer.finished:
             self.save()
-            events += self._change_state(State.FINISHED, early_stop_words(trainer.epoch, trainer.config))
+            if not self._crew.loss:
+                events += self._change_state(State.FINISHED, early_stop_words(trainer.epoch, trainer.config))
         elif self._preview is None and self._checkpointing.is_due(trainer):
             self.save()
 
@@ -348,8 +377,12 @@ class Session:
         return BaselinesAnswer(on, **n_gram_baselines(trainer.corpus, trainer.config))
 
     def save(self) -> None:
-        """Save a checkpoint; if that fails, ``save_problem`` is the reason."""
-        self._checkpointing.save(self.trainer)
+        """Save a checkpoint; if that fails, ``save_problem`` is the reason, or a worker was lost."""
+        try:
+            self._checkpointing.save(self.trainer)
+        except WorkersLostError as error:
+            self._crew.lost(self._trainer(), error)
+            self.note(f"{error}: the last checkpoint is kept")
 
     def copy(self, name: str) -> Path:
         """Copy the run as it was last saved; an interrupted copy leaves nothing. Raises UserError."""
@@ -374,6 +407,8 @@ class Session:
             self._release()
 
     def _release(self) -> None:
+        if self.trainer is not None:
+            self._crew.part(self.trainer)
         self._journal.close()
         self.folder.close()
 
@@ -386,6 +421,8 @@ class Session:
         self.state, self.message = state, message
         if self.trainer is not None:
             self.trainer.budget.hold(state != State.TRAINING)
+            if state not in (State.TRAINING, State.PAUSED):
+                self._crew.part(self.trainer)
         return self._record(StateChanged(state, self.trainer.epoch if self.trainer is not None else 0, message))
 
     def _record(self, *events: Event) -> list[Event]:

@@ -192,6 +192,11 @@ class RunConfig(Settings):
     threads: int = described(
         0, "machine", "threads", "CPU threads; 0 uses one per core", unit="threads", minimum=0, maximum=1024
     )
+    workers: int = described(
+        0, "machine", "workers",
+        "processes that train the model together, each on its rows of every batch; 0: one for each GPU, 1 on a CPU",
+        unit="processes", minimum=0, maximum=1024,
+    )  # fmt: skip
     precision: str = described(
         "fp32", "machine", "precision", "number format of the matrix products", choices=("fp32", "tf32", "bf16")
     )
@@ -260,6 +265,11 @@ class RunConfig(Settings):
             raise self.refusal(
                 "cpu_path", "{cpu_path}=textbook computes in {precision}=fp32 or tf32, got {given}", given="bf16"
             )
+        if self.workers > self.batch_size:
+            raise self.refusal(
+                "workers", "{workers} must be at most {batch_size}, {count}: each trains on its rows, got {given}",
+                count=shown(self.batch_size), given=shown(self.workers),
+            )  # fmt: skip
         if not self.corpus.strip():
             raise self.refusal(
                 "corpus", "{corpus} must be the name of a bundled text or the path of a file, got nothing"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from core.devices import hardware_of, threads_of, usable_device
+from core.devices import hardware_of, threads_of, usable_device, workers_of
 from core.errors import ConfigError
 from core.models.recurrence.dispatch import path_of
 from core.settings.run_config import RunConfig
@@ -22,6 +22,7 @@ _PHRASES = {
     "step": "the step {}",
     "kernels": "{} kernels",
     "torch": "torch {}",
+    "workers": "workers: {}",
 }
 _CPU_PATHS = {"compiled": "auto", "plain": "plain", "textbook": "textbook"}
 _GPU_PATHS = {
@@ -54,7 +55,7 @@ def words(chosen: Mapping[str, str]) -> str:
     return f"computed in {chosen['precision']} with {threads}{step}; the recurrence: {chosen['recurrence']}"
 
 
-def record(config: RunConfig, device: torch.device, graph_unavailable_reason: str) -> dict[str, str]:
+def record(config: RunConfig, device: torch.device, graph_unavailable_reason: str, workers: int = 1) -> dict[str, str]:
     """What the numbers of a run depend on besides its settings, for run.json and the journal; as slow as ``report``."""
     return {
         "device": str(device),
@@ -64,7 +65,13 @@ def record(config: RunConfig, device: torch.device, graph_unavailable_reason: st
         "step": "in calls" if graph_unavailable_reason else "captured",
         "kernels": path_of(config, device)[0],
         "torch": torch.__version__,
+        "workers": str(workers),
     }
+
+
+def arithmetic(backend: Mapping[str, str]) -> dict[str, str]:
+    """The part of a record in which all workers of a team must agree."""
+    return {name: backend[name] for name in ("precision", "step", "kernels", "torch")}
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,8 @@ def change_of(before: Mapping[str, str], wanted: RunConfig, config: RunConfig, n
         wanted: the run's settings as they were saved.
         config, now: the settings with which it would continue here, and their record.
     """
+    if before:
+        before = {"workers": "1", **before}
     changed = _different(before, now)
     if not changed:
         return None
@@ -103,7 +112,7 @@ def change_of(before: Mapping[str, str], wanted: RunConfig, config: RunConfig, n
     if old is None:
         return Change(sentence, None, "")
     device = usable_device(old)
-    then = record(old, device, unavailable_reason(device, old))
+    then = record(old, device, unavailable_reason(device, old), workers_of(old))
     remaining = _different(before, then)
     if not set(remaining) < set(changed):
         return Change(sentence, None, "")
@@ -123,8 +132,9 @@ def _as_before(before: Mapping[str, str], changed: list[str], config: RunConfig)
     """The settings that ask for what is recorded; None if this machine does not have it."""
     device, used = before.get("device", config.device), before.get("kernels", "")
     changes: dict[str, object] = {name: before[name] for name in ("device", "precision") if name in changed}
-    if "threads" in changed and before["threads"].isdecimal():
-        changes["threads"] = int(before["threads"])
+    for name in ("threads", "workers"):
+        if name in changed and before[name].isdecimal():
+            changes[name] = int(before[name])
     if "kernels" in changed or "step" in changed:
         if used in _CPU_PATHS and (device == "cpu" or used == "textbook"):
             changes["cpu_path"] = _CPU_PATHS[used]

@@ -68,6 +68,7 @@ class Plans(ABC):
     Attributes:
         per_epoch: batches in an epoch.
         tokens_per_epoch: targets in one epoch that count.
+        rows: which rows of every batch are cut: all of them, or those that a worker trains on; num_rows: how many.
     """
 
     per_epoch: int
@@ -76,6 +77,11 @@ class Plans(ABC):
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.config = config
         self._device = device
+        self.keep_rows(slice(0, config.batch_size))
+
+    def keep_rows(self, rows: slice) -> None:
+        """Cut these rows of every batch from now on, and leave out the others."""
+        self.rows, self.num_rows = rows, rows.stop - rows.start
         self._epoch = -1
 
     def batch(self, epoch: int, index: int) -> Batch:
@@ -83,9 +89,9 @@ class Plans(ABC):
         return self.cut(self.plan(epoch)[index])
 
     def plan(self, epoch: int) -> torch.Tensor:
-        """The rows of each batch of an epoch, (batches, batch), which ``cut`` takes."""
+        """The rows of each batch of an epoch, (batches, num_rows), which ``cut`` takes."""
         if epoch != self._epoch:
-            self._rows_of_epoch = torch.from_numpy(self._plan(epoch)).to(self._device)
+            self._rows_of_epoch = torch.from_numpy(self._plan(epoch)[:, self.rows]).to(self._device)
             self._epoch = epoch
         return self._rows_of_epoch
 

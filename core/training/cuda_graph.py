@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -32,7 +33,10 @@ from core.models.language_model import LanguageModel
 from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
 from core.training.batches import Plans
-from core.training.optimisation import clip_gradients
+from core.training.optimisation import clip_gradients, differentiated
+
+if TYPE_CHECKING:
+    from core.training.distributed import Team
 
 # Steps before the capture, as many as PyTorch's own captures take.
 WARM_UP_STEPS = 3
@@ -66,12 +70,14 @@ class StepGraph:
         optimiser: torch.optim.Optimizer,
         rate: Tensor,
         records: Records,
+        team: Team | None = None,
     ) -> None:
+        self._team = team
         self._model, self._batches, self._config, self._optimiser = model, batches, config, optimiser
         self._records = records
         self._parameters = [weight for weight in model.parameters() if weight.requires_grad]
         self.rate, self._rate_written = rate, float(rate)
-        self.state: HiddenState = model.begin_state(config.batch_size)
+        self.state: HiddenState = model.begin_state(batches.num_rows)
         self._plan = torch.empty_like(batches.plan(0))
         self._cursor = torch.zeros(1, dtype=torch.int64, device=rate.device)
         self._place = (-1, -1)  # epoch and batch of plan and cursor
@@ -133,11 +139,10 @@ class StepGraph:
         for weight in self._parameters:
             weight.grad = None
         loss, after = self._model.loss(inputs, targets, state, mask=mask)
-        loss.backward()  # type: ignore[no-untyped-call]
-        gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
-        self._record(self._records.losses, loss.detach())
-        if mask is not None:
-            self._record(self._records.targets, mask.sum())
+        gradients, loss, count = differentiated(loss, self._parameters, targets.numel(), mask, self._team)
+        self._record(self._records.losses, loss)
+        if count is not None:
+            self._record(self._records.targets, count)
         self._record(self._records.norms, clip_gradients(gradients, self._config.clipping, self._config.clip))
         self._optimiser.step()
         for tensor, fresh in zip(self.state, after, strict=True):

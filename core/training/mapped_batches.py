@@ -53,7 +53,7 @@ class MappedBatches(Plans):
     def feed(self, epoch: int, index: int) -> None:
         """See ``Plans``: copied in the stream of the device, after the steps that still read the batch before."""
         if self._ahead is None:
-            shape = (self.config.batch_size, self.config.num_steps + 1)
+            shape = (self.num_rows, self.config.num_steps + 1)
             self._ahead = Ahead(self.rows_of, shape, self.per_epoch, self._device)
             self._buffer = torch.zeros(shape, dtype=torch.int32, device=self._device)
             self._nothing = torch.zeros(1, dtype=torch.int64, device=self._device)
@@ -79,6 +79,11 @@ class MappedBatches(Plans):
         piece = rows.long()
         targets = piece[:, 1:]
         return piece[:, :-1], targets, None if self.padding is None else targets != self.padding
+
+    def keep_rows(self, rows: slice) -> None:
+        """See ``Plans``."""
+        super().keep_rows(rows)
+        self._ahead = None
 
     @abstractmethod
     def _begin(self, epoch: int) -> None:
@@ -109,7 +114,7 @@ class MappedStream(MappedBatches):
 
     def _rows_of(self, index: int) -> np.ndarray:
         assert self._starts is not None
-        rows: np.ndarray = self._ids[self._starts[index][:, None] + self._window].astype(np.int32)
+        rows: np.ndarray = self._ids[self._starts[index][self.rows, None] + self._window].astype(np.int32)
         return rows
 
 
@@ -133,7 +138,7 @@ class MappedLines(MappedBatches):
         size = self.config.batch_size
         last = min((index + 1) * size, self._kept)
         chosen = self._order(np.arange(index * size, last))
-        return self._lines.at(np.append(chosen, np.full(size - len(chosen), len(self._lines))))
+        return self._lines.at(np.append(chosen, np.full(size - len(chosen), len(self._lines)))[self.rows])
 
 
 class Ahead:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from core.settings.fit import Fit
 from core.settings.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from core.training.distributed import Team
 
 
 def build_optimiser(
@@ -48,6 +52,27 @@ def state_names(config: RunConfig) -> tuple[str, ...]:
         "adamw": ("step", "exp_avg", "exp_avg_sq"),
         "rmsprop": ("step", "square_avg", *momentum),
     }[config.optimiser]
+
+
+def differentiated(
+    loss: torch.Tensor, weights: Sequence[torch.Tensor], targets: int, mask: torch.Tensor | None, team: Team | None
+) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor | None]:
+    """Differentiate the mean ``loss`` of a batch; with a team, average gradients and loss over all its workers.
+
+    Args:
+        targets: how many this process has in the batch; of them, those in ``mask`` count.
+
+    Returns:
+        The gradients of those ``weights`` that have one, the loss, and the number of targets that count, None without
+        a mask; both ().
+    """
+    loss.backward()  # type: ignore[no-untyped-call]
+    loss, count = loss.detach(), None if mask is None else mask.sum()
+    if team is not None:
+        weights = [weight for weight in weights if weight.grad is not None]
+        loss, of_all = team.average(weights, loss, targets if count is None else count)
+        count = None if mask is None else of_all
+    return [weight.grad for weight in weights if weight.grad is not None], loss, count
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,16 +23,20 @@ from core.corpus.reader import Corpus, load_corpus
 from core.devices import computing, device_facts, usable_device
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.models.implementations import build_model
+from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig, live_setting, shown
-from core.training.backend import record, report
+from core.training.backend import arithmetic, record, report
 from core.training.budget import Budget
 from core.training.checkpoint_fit import finite_or_none, optimiser_state, read_facts, require_fit
 from core.training.cuda_graph import Records, StepGraph, unavailable_reason
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.generators import Generators
-from core.training.optimisation import Schedule, build_optimiser, clip_gradients, norm_figures
+from core.training.optimisation import Schedule, build_optimiser, clip_gradients, differentiated, norm_figures
 from core.training.preflight import require_memory
-from core.training.validation import HeldOut, divided
+from core.training.validation import divided
+
+if TYPE_CHECKING:
+    from core.training.distributed import Team
 
 # Seconds between progress reports within a long epoch.
 NEWS_EVERY = 0.5
@@ -66,6 +70,7 @@ class Trainer:
         budget: where training ends: after ``num_epochs``, or with the time budget.
         exploding_epochs: the number of consecutive epochs, up to the last, with a loss far above that of guessing.
         graph_unavailable_reason: why the step is not replayed from a CUDA graph; empty if it is.
+        team: the workers that train the model together, see ``join``; None while this process trains alone.
     """
 
     def __init__(self, config: RunConfig, corpus: Corpus | None = None) -> None:
@@ -75,6 +80,7 @@ class Trainer:
         self.device = usable_device(config)
         facts = device_facts(self.device)
         require_memory(config, len(corpus.vocabulary), facts.name, facts.memory_total)
+        self.team: Team | None = None
         self.batches, self.held_out = divided(corpus, config, self.device)
         with computing(config, self.device):
             self._generators = Generators(config.seed, self.device)
@@ -88,8 +94,8 @@ class Trainer:
         self.model.train()
         self._parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.graph_unavailable_reason = unavailable_reason(self.device, config)
-        rate = None if self.graph_unavailable_reason else torch.tensor(config.learning_rate, device=self.device)
-        self.optimiser = build_optimiser(config, self._parameters, rate)
+        self._rate = None if self.graph_unavailable_reason else torch.tensor(config.learning_rate, device=self.device)
+        self.optimiser = build_optimiser(config, self._parameters, self._rate)
         self.schedule = Schedule(config, config.learning_rate)
         self.budget = Budget(config, self.batches.per_epoch)
         self.epoch = self.batch = self.step = 0
@@ -98,23 +104,29 @@ class Trainer:
         self.is_best = False
         self.diverged = ""
         self.exploding_epochs = 0
-        self._state = self.model.begin_state(config.batch_size)
         # The results of each batch stay on the device until they are read: no waiting per batch.
         self._losses = torch.zeros(self.batches.per_epoch, device=self.device)
         self._norms = torch.zeros(self.batches.per_epoch, device=self.device)
         # Batches of poems differ in their number of targets, which weights them.
         self._targets = torch.ones(self.batches.per_epoch, device=self.device)
-        self._graph: StepGraph | None = None
-        if rate is not None:
-            records = Records(self._losses, self._norms, self._targets)
-            self._graph = StepGraph(self.model, self.batches, config, self.optimiser, rate, records)
-        self._measuring: Iterator[float | None] | None = None
         self._seconds = 0.0
         self._since_report = 0.0
         self.learning_rate_used = config.learning_rate
+        self._begin_with_rows()
+
+    def _begin_with_rows(self) -> None:
+        """Build what depends on the rows of each batch that are trained here; their states are zeros."""
+        self._state = self.model.begin_state(self.batches.num_rows)
+        self._measuring: Iterator[float | None] | None = None
+        self._graph: StepGraph | None = None
+        if self._rate is not None:
+            records = Records(self._losses, self._norms, self._targets)
+            self._graph = StepGraph(
+                self.model, self.batches, self.config, self.optimiser, self._rate, records, self.team
+            )
 
     @contextlib.contextmanager
-    def _computing(self) -> Iterator[None]:
+    def computing(self) -> Iterator[None]:
         """Set up the process for this trainer, with its own random numbers if it draws any."""
         draws = self.config.dropout > 0 or self.config.weight_dropout > 0
         with computing(self.config, self.device), self._generators.in_place() if draws else contextlib.nullcontext():
@@ -143,7 +155,7 @@ class Trainer:
         One may be a note that the CUDA graph is no longer used. After the last batch of an epoch a held-out text is
         measured, a long one over several calls.
         """
-        with self._computing():
+        with self.computing():
             notes = self._fit_to_budget()
             if notes and self.finished:
                 return notes
@@ -152,11 +164,7 @@ class Trainer:
             began = time.perf_counter()
             rate = self.schedule.rate(self.epoch + self.batch / self.batches.per_epoch, self.budget.end)
             reason = self.graph_unavailable_reason
-            if self._graph is None:
-                self._step(rate)
-            else:
-                self._state = self._graph.train(self.epoch, self.batch, rate, self._state)
-                self.graph_unavailable_reason = self._graph.unavailable_reason
+            self.train_batch(self.epoch, self.batch, rate)
             self.learning_rate_used = rate
             self.batch += 1
             self.step += 1
@@ -185,22 +193,32 @@ class Trainer:
         """Whether all batches of the epoch are done and the held-out text is being measured."""
         return self.batch == self.budget.batches_of(self.epoch)
 
+    def train_batch(self, epoch: int, batch: int, rate: float) -> None:
+        """One step on a batch, within ``computing``: the arithmetic of ``advance``, which all workers of a team do."""
+        if self.team is not None:
+            self.team.order_batch(epoch, batch, rate)
+        self.epoch, self.batch = epoch, batch
+        if self._graph is None:
+            self._step(rate)
+        else:
+            self._state = self._graph.train(epoch, batch, rate, self._state)
+            self.graph_unavailable_reason = self._graph.unavailable_reason
+
     def _step(self, rate: float) -> None:
         """One step call by call: the plain twin of ``StepGraph``."""
         config = self.config
         inputs, targets, mask = self.batches.batch(self.epoch, self.batch)
         if self.batch == 0 or not config.carries_state:
-            self._state = self.model.begin_state(config.batch_size)
+            self._state = self.model.begin_state(self.batches.num_rows)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         for weight in self._parameters:
             weight.grad = None
         loss, self._state = self.model.loss(inputs, targets, self._state, mask=mask)
-        loss.backward()  # type: ignore[no-untyped-call]
-        gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
-        self._losses[self.batch] = loss.detach()
-        if mask is not None:
-            self._targets[self.batch] = mask.sum()
+        gradients, loss, count = differentiated(loss, self._parameters, targets.numel(), mask, self.team)
+        self._losses[self.batch] = loss
+        if count is not None:
+            self._targets[self.batch] = count
         self._norms[self.batch] = clip_gradients(gradients, config.clipping, config.clip)
         self.optimiser.step()
 
@@ -210,7 +228,7 @@ class Trainer:
         if not (math.isfinite(loss) and math.isfinite(norm) and self._weights_are_finite()):
             return (self._diverge(),)
         held_out = None
-        if self.held_out is not None and (held_out := self._held_out_loss(self.held_out)) is None:
+        if self.held_out is not None and (held_out := self._held_out_loss()) is None:
             return ()
         seconds, self._seconds, self._since_report = self._seconds, 0.0, 0.0
         self.epoch, self.batch = self.epoch + 1, 0
@@ -269,11 +287,19 @@ class Trainer:
             tokens_per_second=self._tokens(done) / self._seconds if self._seconds > 0 and self.batch else 0.0,
         )
 
-    def _held_out_loss(self, text: HeldOut) -> float | None:
+    def measure(self, is_first: bool) -> float | None:
+        """Measure a piece of the held-out text, within ``computing``: the loss in nats after the last, else None."""
+        if self.team is not None:
+            self.team.order_piece(is_first)
+        if is_first and self.held_out is not None:
+            self._measuring = self.held_out.measuring(self.model)
+        assert self._measuring is not None
+        return next(self._measuring)
+
+    def _held_out_loss(self) -> float | None:
         """In nats; None if the time of one call was not enough. A checkpoint in between restarts the measuring."""
-        self._measuring = self._measuring or text.measuring(self.model)
         until = time.perf_counter() + MEASURING_SECONDS
-        while (measured := next(self._measuring)) is None:
+        while (measured := self.measure(is_first=self._measuring is None)) is None:
             if time.perf_counter() >= until:
                 return None
         self._measuring = None
@@ -314,14 +340,14 @@ class Trainer:
     @property
     def backend_report(self) -> dict[str, str]:
         """How this run computes, in words; see ``core.training.backend``."""
-        with self._computing():
+        with self.computing():
             return report(self.config, self.device, self.graph_unavailable_reason)
 
     @property
     def backend(self) -> dict[str, str]:
         """How this run computes, to be compared; see ``core.training.backend``."""
-        with self._computing():
-            return record(self.config, self.device, self.graph_unavailable_reason)
+        with self.computing():
+            return record(self.config, self.device, self.graph_unavailable_reason, self.team.size if self.team else 1)
 
     # ------------------------------------------------------------------ settings that may change while a run trains
 
@@ -351,7 +377,7 @@ class Trainer:
             for key, value in self.optimiser.state.get(weight, {}).items():
                 if isinstance(value, torch.Tensor):
                     tensors[f"optimiser.{index}.{key}"] = value
-        tensors |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
+        tensors |= {f"state.{index}": tensor for index, tensor in enumerate(self.whole_state())}
         tensors |= self._records() | self._generators.states
         facts = {
             "epoch": self.epoch,
@@ -374,7 +400,8 @@ class Trainer:
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Restore a checkpoint. Raises RunError, and changes nothing, if it does not fit this model."""
         wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        wanted |= {f"state.{index}": tensor for index, tensor in enumerate(self._state)}
+        whole = self.model.begin_state(self.config.batch_size)
+        wanted |= {f"state.{index}": tensor for index, tensor in enumerate(whole)}
         wanted |= self._records() | {"generator.cpu": self._generators.states["generator.cpu"]}
         require_fit(tensors, wanted)
         read = read_facts(facts, self.config, self.batches.per_epoch)
@@ -382,7 +409,7 @@ class Trainer:
         self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
         self.optimiser.state.clear()
         self.optimiser.state.update(remembered)
-        self._state = tuple(tensors[f"state.{index}"].to(self.device) for index in range(len(self._state)))
+        self._state = self._own_rows(tuple(tensors[f"state.{index}"].to(self.device) for index in range(len(whole))))
         self._losses.copy_(tensors["losses"])
         self._norms.copy_(tensors["norms"])
         self._targets.copy_(tensors["targets"])
@@ -398,3 +425,47 @@ class Trainer:
         last = (read.epoch, read.batch) if read.batch else (read.epoch - 1, read.budget.batches_of(read.epoch - 1))
         before = max(0.0, last[0] + (last[1] - 1) / self.batches.per_epoch)
         self.learning_rate_used = read.schedule.rate(before, read.budget.end)
+        if self.team is not None and self.team.leads:
+            self.team.hand_out(tensors, facts)
+
+    # ------------------------------------------------------------------ several workers
+
+    def join(self, team: Team) -> None:
+        """Train together with the other workers of ``team``, whose leader this process is, from the next batch on.
+
+        Raises RunError if one of them cannot train this model, WorkersLostError if one is lost.
+        """
+        tensors, facts = self.checkpoint()
+        team.build(self.config, self.device, self.corpus)
+        self.take_part(team)
+        self._state = self._own_rows(tuple(tensors[f"state.{index}"] for index in range(len(self._state))))
+        team.report(arithmetic(self.backend))
+        team.hand_out(tensors, facts)
+
+    def leave(self) -> None:
+        """Train alone again. If the team is broken, the hidden states are lost: ``restore`` a checkpoint."""
+        if self.team is not None:
+            state = None if self.team.is_broken else self.whole_state()
+            self.take_part(None)
+            self._state = self._state if state is None else state
+
+    def take_part(self, team: Team | None) -> None:
+        """Have the rows of each batch that a worker of ``team`` has, their states zeros; without a team all rows."""
+        self.team = team
+        rows = self.config.batch_size
+        self.batches.keep_rows(slice(0, rows) if team is None else team.part(rows))
+        if self.held_out is not None:
+            self.held_out.team = team
+        self.model.part = None if team is None else team.rows(rows)
+        with self.computing():
+            self._begin_with_rows()
+
+    def whole_state(self) -> HiddenState:
+        """The states of all rows of a batch, also of those that other workers have; all of them take part in it."""
+        if self.team is None:
+            return self._state
+        self.team.order_states()
+        return self.team.whole(self._state, self.config.batch_size)
+
+    def _own_rows(self, state: HiddenState) -> HiddenState:
+        return state if self.team is None else tuple(tensor[:, self.batches.rows].contiguous() for tensor in state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from core.settings.run_config import PADDING, RunConfig
 from core.training.batches import Batches, LineBatches, Plans
 from core.training.mapped_batches import MappedLines, MappedStream
 
+if TYPE_CHECKING:
+    from core.training.distributed import Team
+
 # Steps that a stream reads before its first counted token, so that its state is as good as a carried one.
 WARM_UP = 256
 # Logits in memory at once; the result does not depend on it.
@@ -28,7 +32,13 @@ MOST_COUNTED = 1_000_000
 
 
 class HeldOut(ABC):
-    """A text to measure a model on."""
+    """A text to measure a model on.
+
+    Attributes:
+        team: the workers that measure it together, each its part of every piece; None for this process alone.
+    """
+
+    team: Team | None = None
 
     @abstractmethod
     def measuring(self, model: LanguageModel) -> Iterator[float | None]:
@@ -36,6 +46,10 @@ class HeldOut(ABC):
 
         Between two pieces the model is in the mode it was in before; it must not be trained on before the end.
         """
+
+    def part(self, count: int) -> slice:
+        """Which of ``count`` rows this process measures."""
+        return slice(0, count) if self.team is None else self.team.part(count)
 
     def mean_cross_entropy(self, model: LanguageModel) -> float:
         """In nats, over all of it, in one go."""
@@ -121,7 +135,11 @@ class HeldOutLines(HeldOut):
         width = self._rows[:1].shape[1]
         at_once = max(1, LOGITS_AT_ONCE // (width * model.vocabulary_size))
         for first in range(self._begin, len(self._rows), at_once):
-            piece = torch.from_numpy(self._rows[first : first + at_once]).to(device)
+            rows = self._rows[first : first + at_once]
+            piece = torch.from_numpy(rows[self.part(len(rows))]).to(device)
+            if not len(piece):  # fewer poems than workers
+                yield None
+                continue
             targets = piece[:, 1:].long()
             mask = targets != self._padding
             with _measured(model):
@@ -129,6 +147,8 @@ class HeldOutLines(HeldOut):
             total += float(mean) * int(mask.sum())
             count += int(mask.sum())
             yield None
+        if self.team is not None:
+            total, count = self.team.add(torch.tensor([total, count], dtype=torch.float64, device=device)).tolist()
         yield total / count
 
 
@@ -150,11 +170,14 @@ class HeldOutStream(HeldOut):
         length = -(-count // num_streams)
         piece = max(1, min(WARM_UP, LOGITS_AT_ONCE // (num_streams * model.vocabulary_size)))
         warm_up = min(WARM_UP, self._begin - 1)
-        firsts = self._begin + length * np.arange(num_streams)
+        firsts = (self._begin + length * np.arange(num_streams))[self.part(num_streams)]
         device = next(model.parameters()).device
         total = torch.zeros((), dtype=torch.float64, device=device)
-        state = model.begin_state(num_streams)
+        state = model.begin_state(len(firsts))
         for offset in (*range(-warm_up, 0, piece), *range(0, length, piece)):
+            if not len(firsts):  # fewer streams than workers
+                yield None
+                continue
             steps = np.arange(offset, min(offset + piece, 0 if offset < 0 else length))
             positions = firsts[:, None] + steps[None, :]  # (streams, steps) of the targets
             counted = (steps[None, :] >= 0) & (positions < len(ids))
@@ -169,7 +192,7 @@ class HeldOutStream(HeldOut):
                     total += mean.double() * int(counted.sum())
             release(ids)
             yield None
-        yield float(total) / count
+        yield float(total if self.team is None else self.team.add(total)) / count
 
 
 @contextlib.contextmanager

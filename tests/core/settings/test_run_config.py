@@ -42,7 +42,7 @@ def built(changes: dict[str, Any]) -> RunConfig | None:
     try:
         return RunConfig(**changes)
     except ConfigError as error:
-        assert error.field in ("tied", "documents", "cpu_path")
+        assert error.field in ("tied", "documents", "cpu_path", "workers")
 
         return None
 

@@ -1,0 +1,106 @@
+"""Workers: the team of a run, started on this machine by the engine, or by torchrun on one machine or several.
+
+An engine that trains on more than one device starts the other workers itself. They meet in a private folder, and talk
+over the loopback. Under torchrun all workers run the same command, and it restarts them; the one of rank 0 is the
+engine, and remembers its run where those that are restarted find it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing.subprocess_handler import SubprocessHandler
+
+from core.engine.failure import write_failure
+from core.errors import RunError, WorkersLostError
+from core.files import open_to_read
+from core.process import program_environment
+from core.runs.held_folder import HeldFolder
+from core.training import following
+from core.training.distributed import Team, loopback, meeting_place
+
+_RUN = "rnn-playground/run"
+
+
+def local_team(size: int, log: HeldFolder) -> Team:
+    """Start ``size`` - 1 other workers on this machine. What they print is added to the run's log when they are ended.
+
+    Raises WorkersLostError if one does not start.
+    """
+    loopback()
+    folder = Path(tempfile.mkdtemp(prefix="rnn-workers-"))
+    environment = program_environment()
+    others: list[SubprocessHandler] = []
+
+    def end() -> None:
+        for worker in others:
+            with contextlib.suppress(ProcessLookupError):
+                worker.close(following.END_SIGNAL)
+            worker.proc.wait()
+        said = "".join(_end_of(log) for log in sorted(folder.glob("*.log")))
+        if said.strip():
+            write_failure(WorkersLostError(f"what the other workers said:\n{said}"), log)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    try:
+        for rank in range(1, size):
+            arguments = ("-m", following.__name__, str(folder), str(rank), str(size))
+            said = str(folder / f"{rank}.log")
+            others.append(SubprocessHandler(sys.executable, arguments, environment, said, said, rank, None))
+        return Team(0, size, meeting_place(folder, size), end)
+    except BaseException:
+        end()
+        raise
+
+
+def _end_of(log: Path) -> str:
+    with open_to_read(log) as file:
+        return file.read()[-10_000:].decode("utf-8", "replace")
+
+
+@cache
+def _joined() -> Team:
+    store, rank, size = next(iter(dist.rendezvous("env://")))  # type: ignore[attr-defined]
+    return Team(rank, size, store)
+
+
+def torchrun_team() -> Team:
+    """The workers that torchrun has started, of which this process is one. Raises RunError where they have ended."""
+    if _joined().is_broken:
+        raise RunError("the other workers have ended: start torchrun again to continue")
+    return _joined()
+
+
+def run_begun() -> Path | None:
+    """The run that workers of this torchrun have begun before they were restarted; None at the first start."""
+    store = _store()
+    return Path(os.fsdecode(store.get(_RUN))) if store is not None and store.check([_RUN]) else None
+
+
+def remember(run: Path) -> None:
+    """Keep the path of a run for workers that are restarted."""
+    store = _store()
+    if store is not None:
+        store.set(_RUN, os.fsencode(run.resolve()))
+
+
+def _store() -> Any:
+    """The store of torchrun itself, which outlives the workers; None if something else has started them."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    return dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)  # type: ignore[attr-defined]
+
+
+def follow_torchrun() -> int:
+    """Be a worker of torchrun that does not lead, to the end."""
+    following.ignore_signals()
+    following.run_follower(torchrun_team(), int(os.environ.get("LOCAL_RANK", "0")))
+    return 0
