@@ -103,12 +103,12 @@ def _train(wanted: Sweep, folder: SweepFolder, options: argparse.Namespace) -> i
     folder.forget_stop()
     try:
         is_done = Driver(wanted, folder, plan, where, report, lambda: bool(signals)).run()
+        report.end(Results(folder).read(wanted), _importances(plan))
+        if not is_done:
+            storage = " --storage URL" if wanted.is_shared else ""
+            report.say(f"stopped: python -m core sweep {wanted.name}{saves_flag(options.saves)}{storage} continues it")
     finally:
         work.close()
-    report.end(Results(folder).read(wanted), _importances(plan))
-    if not is_done:
-        storage = " --storage URL" if wanted.is_shared else ""
-        report.say(f"stopped: python -m core sweep {wanted.name}{saves_flag(options.saves)}{storage} continues it")
     return 0 if not report.failures else 1
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from core.events import State
 from core.runs.comparison import RunCurve, figures
@@ -16,6 +17,7 @@ from core.sweep.folder import PRUNED, Outcome, SweepFolder
 from core.sweep.sweep import Sweep
 
 WAITING = "waiting"
+_Stamp: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,27 @@ class Results:
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self._curves: dict[str, RunCurve] = {}
+        self._ended: dict[str, tuple[_Stamp, Result]] = {}  # of runs that nobody trains: read again when they change
 
     def read(self, sweep: Sweep) -> list[Result]:
         """All runs, the best first, those without a result last. Raises RunError for a damaged sweep."""
         planned = {run.name: Outcome(run.values) for run in sweep.runs()} if sweep.is_grid else {}
         names = list(dict.fromkeys((*planned, *self.folder.run_names())))
-        found = [self._result(name, self.folder.outcome(name), planned.get(name)) for name in names]
+        found = [self._result(name, planned.get(name)) for name in names]
         return sorted(found, key=lambda result: math.inf if result.best is None else result.best)
 
-    def _result(self, name: str, outcome: Outcome | None, planned: Outcome | None) -> Result:
+    def _result(self, name: str, planned: Outcome | None) -> Result:
+        stamp = _stamp(self.folder.path / f"{name}.json"), _stamp(Run(self.folder.saves / name).journal_path)
+        if name in self._ended and self._ended[name][0] == stamp:
+            return self._ended[name][1]
+        result = self._read(name, self.folder.outcome(name) or planned or Outcome())
+        if has_ended(result):
+            self._curves.pop(name, None)
+            self._ended[name] = stamp, result
+        return result
+
+    def _read(self, name: str, known: Outcome) -> Result:
         run = Run(self.folder.saves / name)
-        known = outcome or planned or Outcome()
         if not run.exists():
             state = known.state if known.state in (State.FAILED, PRUNED) else WAITING
             return Result(name, known.values, state, message=known.message)
@@ -68,17 +80,17 @@ class Results:
         shown, state = figures(curve), run_summary(run).state
         if known.state == PRUNED and state == State.STOPPED:
             state = PRUNED
-        return Result(
-            name,
-            known.values,
-            state,
-            shown.best,
-            shown.best_epoch,
-            shown.on,
-            shown.epochs,
-            shown.seconds,
-            known.message,
-        )
+        best = shown.best, shown.best_epoch, shown.on
+        return Result(name, known.values, state, *best, shown.epochs, shown.seconds, known.message)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file; empty if it is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def has_ended(result: Result) -> bool:

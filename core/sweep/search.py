@@ -36,8 +36,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 # Seconds between two signs of life to a database, and after how many without one a trial is taken for abandoned.
 HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120
-# Epochs of a run that the pruner is told of; of a longer run, evenly spread.
-MOST_REPORTS = 100
 # Runs that are trained to their end before one is pruned.
 UNPRUNED_RUNS = 5
 _RUN, _PLACE, _FAILURE, _SWEEP = "run", "place", "failure", "sweep"
@@ -158,8 +156,7 @@ class SearchPlan:
         with _storage_errors():
             if time.monotonic() >= self._beats.get(planned.trial, 0.0) + HEARTBEAT_SECONDS:
                 self._heartbeat(planned.trial)
-            every = max(1, planned.config.num_epochs // MOST_REPORTS)
-            reported = [event for event in events if event.epoch % every == 0]
+            reported = [event for event in events if is_reported(event.epoch)]
             for event in reported:
                 self._storage.set_trial_intermediate_value(self._id(planned.trial), event.epoch, measured_loss(event))
             if not reported:
@@ -203,6 +200,14 @@ class SearchPlan:
             self._storage.record_heartbeat(self._id(number))
 
 
+def is_reported(epoch: int) -> bool:
+    """Whether the study is told of an epoch: of each one up to 100, then of 90 in each decade.
+
+    The same epochs in all runs: a pruner compares them.
+    """
+    return epoch % int("1" + "0" * (len(str(epoch)) - 2)) == 0
+
+
 def _suggested(trial: optuna.Trial, varied: Varied) -> Value:
     """The value of a setting in a trial."""
     name = varied.setting.name
@@ -216,13 +221,12 @@ def _suggested(trial: optuna.Trial, varied: Varied) -> Value:
 
 
 def _pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
-    epochs = sweep.config.num_epochs
+    # With a time budget the epochs are not known yet: hyperband then takes those of the first run.
+    epochs = 0 if sweep.config.minutes else sweep.config.num_epochs
     if sweep.pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_RUNS, n_warmup_steps=epochs // 10)
     if sweep.pruner == "hyperband":
-        # With a time budget the epochs are not known: they are those of the first run.
-        most = "auto" if sweep.config.minutes else epochs
-        return optuna.pruners.HyperbandPruner(min_resource=max(1, epochs // 27), max_resource=most)
+        return optuna.pruners.HyperbandPruner(min_resource=max(1, epochs // 27), max_resource=epochs or "auto")
     return optuna.pruners.NopPruner()
 
 

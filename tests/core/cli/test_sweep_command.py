@@ -16,7 +16,11 @@ from core.events import RunResumed, State
 from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
+from core.settings.run_config import RunConfig
 from core.sweep.folder import SweepFolder
+from core.sweep.launch import begin_and_launch
+from core.sweep.results import WAITING, Results, is_done
+from core.sweep.sweep import new_sweep
 from tests.core.cli.commands import SMALL, Printed, refused
 from tests.core.outcomes import curve
 from tests.core.processes import kill_training, started
@@ -135,6 +139,26 @@ def test_two_processes_share_a_grid_and_a_killed_training_is_begun_once_more(
             assert (process.returncode, err) == (0, "")
     assert [run_summary(item).state for item in runs] == [State.FINISHED] * 2
     assert [resumes_of(item) for item in runs] == [2, 1]
+
+
+def test_a_sweep_that_the_playground_starts_stops_on_request_and_says_so_in_its_log(
+    saves: Path, text_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNN_PLAYGROUND_FORK_PACE", "0.01")
+    small = dict(pair.removeprefix("--set=").split("=") for pair in SMALL if pair.startswith("--set="))
+    config = RunConfig(corpus=str(text_path), num_epochs=100_000, device="cpu").with_texts(small)
+    folder = begin_and_launch(new_sweep("s", config, ["cell=rnn,gru"]), saves)
+    first = Run(saves / "s-rnn")
+    wait_for(lambda: epochs_of(first), "an epoch")
+    assert folder.is_working() and first.is_held()
+    folder.ask_to_stop()
+    wait_for(lambda: not folder.is_working(), "the sweep to stop")
+    assert run_summary(first).state == State.STOPPED and not first.is_held()
+    assert folder.last_words() == f"stopped: python -m core sweep s --saves {saves} continues it"
+    results = Results(folder)
+    sweep = folder.read()
+    assert [result.state for result in results.read(sweep)] == [State.STOPPED, WAITING]
+    assert results.read(sweep) == results.read(sweep) and not is_done(results.read(sweep), sweep)
 
 
 def test_a_run_that_fails_is_said_and_tried_again_by_the_next_command(

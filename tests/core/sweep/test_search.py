@@ -16,7 +16,7 @@ from core.events import EpochFinished, RunResumed, State
 from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.sweep.folder import PRUNED, Outcome, SweepFolder
-from core.sweep.search import SearchPlan
+from core.sweep.search import SearchPlan, is_reported
 from core.sweep.sweep import PlannedRun, Sweep
 from tests.core.cli.commands import REPOSITORY, SMALL
 from tests.core.processes import kill_training, started
@@ -40,8 +40,8 @@ def loss_of(planned: PlannedRun) -> float:
     return abs(math.log(float(planned.values["learning_rate"]) / 3)) + 0.1 * (planned.values.get("cell") == "rnn") + 0.5
 
 
-def pretend(plan: SearchPlan, at_most: int = 1000) -> list[PlannedRun]:
-    """Take runs and tell the plan of training them, until there are none."""
+def pretend(plan: SearchPlan, at_most: int = 1000, states: list[str] | None = None) -> list[PlannedRun]:
+    """Take runs and tell the plan of training them, until there are none; ``states`` gets how each ended."""
     done: list[PlannedRun] = []
     while len(done) < at_most and (taken := plan.take()) is not None:
         planned, loss = taken.planned, loss_of(taken.planned)
@@ -53,6 +53,8 @@ def pretend(plan: SearchPlan, at_most: int = 1000) -> list[PlannedRun]:
         plan.finish(planned, Outcome(planned.values, state), loss)
         taken.claim.close()
         done.append(planned)
+        if states is not None:
+            states.append(state)
     return done
 
 
@@ -74,6 +76,18 @@ def test_a_search_that_is_interrupted_proposes_what_it_would_have_proposed(swept
     assert pieces == whole and len({str(values) for values in whole}) == 16
     other = swept(RATE, "num_hiddens=4..64", trials=16, num_epochs=4, seed=2)
     assert dict(pretend(begun(saves / "c", other), 1)[0].values) != whole[0]
+
+
+def test_every_pruner_ends_runs_early_or_none(swept: Swept, saves: Path) -> None:
+    for pruner, budget in (("median", 0.0), ("hyperband", 0.0), ("hyperband", 1.0), ("none", 0.0)):
+        name = f"{pruner}-{budget:g}"
+        sweep = swept("learning_rate=3..90", name=name, trials=16, num_epochs=9, minutes=budget, pruner=pruner)
+        ended: list[str] = []
+        pretend(begun(saves, sweep), states=ended)
+        pruned = ended.count(PRUNED)
+        assert (pruned > 0) == (pruner != "none") and pruned < 16, name
+    assert [epoch for epoch in range(1, 2001) if is_reported(epoch)][95:105] == [96, 97, 98, 99, *range(100, 160, 10)]
+    assert is_reported(1900) and not is_reported(1950)
 
 
 def test_trials_are_counted_once_whoever_works_on_them(swept: Swept, saves: Path) -> None:

@@ -131,7 +131,8 @@ class SweepView(Vertical, can_focus=True):
         for place, chart in enumerate(self.query(Chart)):
             chart.set_class(seen.sweep is None or place >= len(seen.sweep.varied), "-without")
         self._show_titles()
-        self._show_table()
+        if before != seen:
+            self._show_table()
         if before.results != seen.results or before.name != seen.name:
             for chart in self.query(Chart):
                 chart.invalidate()
