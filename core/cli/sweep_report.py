@@ -47,7 +47,8 @@ class SweepReport:
         print(printable(f"{sweep.name}: {counted(count, 'run')}, {what}"))
         if jobs > 1:
             devices = sorted({item.device for item in self._where} - {""})
-            on = f", on {', '.join(devices)} in turn" if devices else ""
+            on = f", on {', '.join(devices)}" if devices else ""
+            on += " in turn" if len(devices) > 1 else ""
             print(f"{jobs} side by side, each with {counted(place.threads, 'thread')}{on}")
 
     # ------------------------------------------------------------------ the listener of the driver

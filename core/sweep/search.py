@@ -157,8 +157,12 @@ class SearchPlan:
             if time.monotonic() >= self._beats.get(planned.trial, 0.0) + HEARTBEAT_SECONDS:
                 self._heartbeat(planned.trial)
             reported = [event for event in events if is_reported(event.epoch)]
-            for event in reported:
-                self._storage.set_trial_intermediate_value(self._id(planned.trial), event.epoch, measured_loss(event))
+            try:
+                for event in reported:
+                    loss = measured_loss(event)
+                    self._storage.set_trial_intermediate_value(self._id(planned.trial), event.epoch, loss)
+            except optuna.exceptions.UpdateFinishedTrialError:
+                return False  # another machine gave it up, because this one was silent for long: the run is kept
             if not reported:
                 return False
             return self._study.pruner.prune(self._study, self._storage.get_trial(self._id(planned.trial)))
@@ -175,7 +179,8 @@ class SearchPlan:
             # Of a failed trial the sampler learns nothing, of a pruned one that these values are bad.
             self._study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
         elif outcome.state == State.FAILED:
-            self._storage.set_trial_user_attr(self._id(number), _FAILURE, outcome.message)
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+                self._storage.set_trial_user_attr(self._id(number), _FAILURE, outcome.message)
             self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
     # ------------------------------------------------------------------ what was found

@@ -15,6 +15,8 @@ from core.errors import UserError
 from core.events import EpochFinished, RunResumed, State
 from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
+from core.sweep import search
+from core.sweep.driver import Taken
 from core.sweep.folder import PRUNED, Outcome, SweepFolder
 from core.sweep.search import SearchPlan, is_reported
 from core.sweep.sweep import PlannedRun, Sweep
@@ -152,6 +154,28 @@ def test_a_database_is_shared_and_refused_in_a_sentence(swept: Swept, saves: Pat
         with pytest.raises(UserError, match="the storage of the search cannot be used: ") as refused:
             SearchPlan(sweep, here, wrong)
         assert "\n" not in str(refused.value)
+
+
+def test_a_machine_that_falls_silent_loses_its_trial_but_not_its_run(
+    swept: Swept, saves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "SILENT_SECONDS", 1)
+    monkeypatch.setattr(search, "HEARTBEAT_SECONDS", 1)
+    url, sweep = f"sqlite:///{tmp_path / 'trials.db'}", swept(RATE, trials=1)
+    here, there = SweepFolder(saves, "s"), SweepFolder(tmp_path / "another machine", "s")
+    one, other = SearchPlan(here.begin(sweep), here, url), SearchPlan(there.begin(sweep), there, url)
+    silent = one.take()
+    assert silent is not None and one.elsewhere() == 0
+    taken: list[Taken] = []
+    wait_for(
+        lambda: taken or ((new := other.take()) is not None and taken.append(new)) or taken, "its trial to be free"
+    )
+    assert taken[0].planned.name == "s-002", "a trial of its own, in place of the one that is lost"
+    assert not one.observe(silent.planned, [epoch_with(1, 1.0)])
+    for state in (State.FAILED, State.FINISHED):
+        one.finish(silent.planned, Outcome(silent.planned.values, state), 1.0)
+    other.finish(taken[0].planned, Outcome(taken[0].planned.values, State.FINISHED), 1.0)
+    assert one.take() is None and other.take() is None
 
 
 def test_without_optuna_a_sentence_says_how_to_get_it(saves: Path) -> None:
