@@ -128,6 +128,7 @@ def forbid_changes() -> None:
     """From now on, and until the process ends, raise OSError where it would change a file, start or call a program."""
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ["RNN_PLAYGROUND_CACHE_GB"] = "0"  # the statistics of a large text would be kept
     sys.addaudithook(_audit)
 
 

@@ -20,7 +20,7 @@ from core.corpus.encoding import Decoder, binary_error, candidates, undecodable_
 from core.corpus.ids import Ids
 from core.corpus.normalisation import normaliser
 from core.corpus.source import FileFacts, TextFacts, TextFile, files_of, is_compressed, quoted, text_name
-from core.corpus.token_store import Draft, StoreError, TokenStore, default_store
+from core.corpus.token_store import StoreError, TokenStore, default_store
 from core.corpus.vocabulary import TokenKind, Vocabulary, narrow_code_points, text_of
 from core.errors import CorpusError
 from core.settings.run_config import RunConfig
@@ -167,7 +167,7 @@ def _read_and_kept(text: _Text, reading: dict[str, Any], store: TokenStore) -> F
 
 def _read(text: _Text, reading: dict[str, Any], store: TokenStore | None, began: int) -> Found:
     """Read a text, and keep it in the store if it is large. Raises StoreError."""
-    draft = None if store is None else lambda: Draft(store.folder)
+    draft = None if store is None else store.draft
     limit = 0 if store is None else store.smallest
 
     def fresh() -> Counter:

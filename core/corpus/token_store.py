@@ -24,6 +24,7 @@ import mmap
 import os
 import secrets
 import struct
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +85,7 @@ class TokenStore:
 
     Attributes:
         folder: created when something is kept.
-        bound: bytes that all entries may take; the least recently used are removed for new ones.
+        bound: bytes that all entries may take; the least recently used are removed for new ones. 0 keeps nothing.
         smallest: bytes of the smallest text that is kept.
         problem: a sentence if an entry was damaged, or could not be kept.
     """
@@ -106,7 +107,7 @@ class TokenStore:
 
     def learn(self, identities: Sequence[Sequence[Any]], changed_ns: int, began_ns: int, facts: TextFacts) -> None:
         """Note the facts of files that were last changed at ``changed_ns`` and read from ``began_ns`` on."""
-        if began_ns - changed_ns > _RACY_NS:
+        if self.bound and began_ns - changed_ns > _RACY_NS:
             with contextlib.suppress(OSError):
                 replace_whole(self._facts_path(identities), json.dumps(record_as_json(facts)).encode())
 
@@ -118,6 +119,10 @@ class TokenStore:
         return self.folder / f"{_digest(identities)}.text"
 
     # ------------------------------------------------------------------ entries
+
+    def draft(self) -> Draft:
+        """A file for the ids of a text. Raises StoreError."""
+        return Draft(self.folder, hidden=not self.bound)
 
     def find(self, facts: TextFacts, reading: dict[str, Any]) -> Kept | None:
         """The ids and the vocabulary of a text that was read so; None if they are not kept, or damaged."""
@@ -156,7 +161,9 @@ class TokenStore:
             trailer = _TRAILER.pack(_MAGIC, len(described), hashlib.sha256(described).digest())
             draft.write_at(size, words + described + trailer)
             total = size + len(words) + len(described) + len(trailer)
-            if total > self.bound:
+            if not self.bound:
+                pass
+            elif total > self.bound:
                 self.problem = (
                     f"the tokens take {bytes_text(total)}, more than the cache may hold ({bytes_text(self.bound)}, "
                     f"{VARIABLE}): they are not kept, and the next start reads the text again"
@@ -224,8 +231,8 @@ class TokenStore:
 class Draft:
     """Provisional ids on the disk, each stretch in the type that it came in. Its file is removed with ``close``."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises StoreError."""
+    def __init__(self, folder: Path, hidden: bool = False) -> None:
+        """A ``hidden`` one has no name, so that nothing is left of it. Raises StoreError."""
         with _failing():
             folder.mkdir(0o700, parents=True, exist_ok=True)
             self._path: Path | None = folder / f".making-{secrets.token_hex(8)}"
@@ -233,7 +240,10 @@ class Draft:
             self.descriptor = self._file.fileno()
             with contextlib.suppress(OSError):  # some network disks have no locks
                 fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._folder = folder
+            if hidden:
+                self._path.unlink()
+                self._path = None
+        self._folder, self._hidden = folder, hidden
         self._stretches: list[tuple[np.dtype[Any], int]] = []
         self._end = self.length = 0
 
@@ -263,7 +273,7 @@ class Draft:
     def numbered(self, final: npt.NDArray[Any], dtype: np.dtype[Any]) -> tuple[Draft, list[int]]:
         """A draft of ``final[ids]`` in place of ``ids``, and the checksums of its blocks. Raises StoreError."""
         in_place = all(dtype.itemsize <= kind.itemsize for kind, _ in self._stretches)
-        target = self if in_place else Draft(self._folder)
+        target = self if in_place else Draft(self._folder, self._hidden)
         checksums, table, place = _Checksums(), final.astype(dtype), 0
         with _failing():
             for ids in self._read():
@@ -306,7 +316,10 @@ class Draft:
 
 
 def default_store() -> TokenStore:
-    """The user's store, in their cache. Raises CorpusError for a wrong ``RNN_PLAYGROUND_CACHE_GB``."""
+    """The user's store, in their cache; one that keeps nothing, and leaves nothing there, where they want none.
+
+    Raises CorpusError for a wrong ``RNN_PLAYGROUND_CACHE_GB``.
+    """
     from platformdirs import user_cache_path
 
     given = os.environ.get(VARIABLE, "")
@@ -316,7 +329,8 @@ def default_store() -> TokenStore:
             raise ValueError
     except ValueError:
         raise CorpusError(f"{VARIABLE} must be a number of gigabytes, 0 keeps nothing, got {given[:50]!r}") from None
-    return TokenStore(user_cache_path("rnn-playground") / "tokens", int(gigabytes * 1e9))
+    cache = user_cache_path("rnn-playground") / "tokens" if gigabytes else Path(tempfile.gettempdir())
+    return TokenStore(cache, int(gigabytes * 1e9))
 
 
 def looked_up(table: npt.NDArray[Any], ids: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -6,6 +6,7 @@ import errno
 import gzip
 import multiprocessing
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -172,6 +173,16 @@ def test_a_text_beyond_the_bound_is_not_kept(text_file: Callable[..., str], tmp_
     assert same(corpus, load_corpus(text_file(TEXT))) and not list(store.folder.glob("*.tokens"))
 
 
+def test_a_store_that_keeps_nothing_leaves_nothing(text_file: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "tokens").mkdir()
+    store = made(tmp_path / "tokens", bound=0)
+    path = text_file(TEXT + "".join(chr(0x4E00 + place) for place in range(300)))
+    seen: list[Path] = []
+    corpus = load_corpus(path, store=store, progress=lambda *_: seen.extend(store.folder.iterdir()))
+    assert is_mapped(corpus.ids) and same(corpus, load_corpus(path)) and not corpus.problem
+    assert not seen and not list(store.folder.iterdir())
+
+
 def test_leftovers_of_killed_processes_are_removed(text_file: Callable[..., str], store: TokenStore) -> None:
     store.folder.mkdir()
     left = store.folder / ".making-0123"
@@ -228,6 +239,8 @@ def test_the_users_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert default_store().folder == tmp_path / "rnn-playground" / "tokens"
     monkeypatch.setenv("RNN_PLAYGROUND_CACHE_GB", "0.5")
     assert default_store().bound == 500_000_000
+    monkeypatch.setenv("RNN_PLAYGROUND_CACHE_GB", "0")
+    assert default_store().bound == 0 and default_store().folder == Path(tempfile.gettempdir())
     for given in ("much", "-1", "nan", "inf"):
         monkeypatch.setenv("RNN_PLAYGROUND_CACHE_GB", given)
         with pytest.raises(CorpusError, match="RNN_PLAYGROUND_CACHE_GB must be a number of gigabytes"):
