@@ -12,6 +12,7 @@ from textual.dom import DOMNode
 
 from tui.panes import PANES, PaneKind
 from tui.shell.screenshot import screenshot_soon
+from tui.text.keys import first_key
 
 # Keys of a part of a pane, which the pane's own bindings do not have.
 MORE_KEYS = {
@@ -104,11 +105,7 @@ def all_bindings(app: type[App[Any]]) -> list[Binding]:
     return bindings
 
 
-_NAMES = {"plus": "+", "minus": "-", "equals_sign": "=", "escape": "esc", "delete": "del"}
-
-
 def key_words(binding: Binding, keymap: Mapping[str, str]) -> str:
     """The first key of a binding as it is usually written; ``keymap`` has the keys that were changed, by id."""
     changed = keymap.get(binding.id or "")
-    first = (changed or binding.key).split(",")[0]
-    return (not changed and binding.key_display) or _NAMES.get(first, first)
+    return (not changed and binding.key_display) or first_key(changed or binding.key)

@@ -11,6 +11,7 @@ from core.corpus.catalogue import DOWNLOADS, Download, resolve
 from core.errors import CorpusError
 from core.units import bytes_text
 from tui.processes import core_process, sentence_of
+from tui.text.keys import key
 
 Progress = Callable[[int, int], None]
 """Called with the bytes so far and the bytes in all."""
@@ -46,4 +47,5 @@ def not_here(corpus: str, data_dir: Path | None) -> Download | None:
 
 def not_here_words(entry: Download) -> str:
     """How to get a text that is not downloaded."""
-    return f"{entry.name} is not downloaded: the Data pane (f2) downloads it, {bytes_text(entry.bytes).strip()}"
+    size = bytes_text(entry.bytes).strip()
+    return f"{entry.name} is not downloaded: the Data pane ({key('app.data')}) downloads it, {size}"

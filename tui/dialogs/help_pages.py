@@ -13,14 +13,18 @@ from tui.dialogs.glossary import PANE_WORDS, WORDS, meanings
 from tui.dialogs.help import HelpPage, Lines, Section
 from tui.forms.form import Form
 from tui.forms.lines import SettingRow
+from tui.text.keys import keyed
 
 FIRST_STEPS = (
-    ("1 or f2", "Data: choose or download a text, look at its statistics, and use it for training"),
-    ("2 or f3", "Train: ctrl+t trains a new model with the settings shown there"),
-    ("3 or f4", "Generate: let a model write, even while it is being trained"),
-    ("4 or f5", "Inspect: look inside the model: one step, gradients through time, units, why, tokens, parity"),
-    ("5 or f6", "Runs: every run is saved automatically; open, copy, continue or delete it there"),
-    ("6 or f7", "Lab: predict a noisy sine wave, the textbook's first sequence experiment"),
+    ("1 or {app.data}", "Data: choose or download a text, look at its statistics, and use it for training"),
+    ("2 or {app.train}", "Train: {train.train} trains a new model with the settings shown there"),
+    ("3 or {app.generate}", "Generate: let a model write, even while it is being trained"),
+    (
+        "4 or {app.inspect}",
+        "Inspect: look inside: a step, gradients through time, units, why, tokens, parity",
+    ),
+    ("5 or {app.runs}", "Runs: every run is saved automatically; open, copy, continue or delete it there"),
+    ("6 or {app.lab}", "Lab: predict a noisy sine wave, the textbook's first sequence experiment"),
     ("q", "Quit: training continues in the background and is found again at the next start"),
 )
 CONFIGURATION = (
@@ -49,7 +53,7 @@ def help_pages(
     ``pointed``: what the number under the pointer means, see ``tui.dialogs.pointed``.
     """
     explained = explanation(focused)
-    steps = [("First steps", FIRST_STEPS), ("Keys everywhere", everywhere)]
+    steps = [("First steps", _first_steps()), ("Keys everywhere", everywhere)]
     return (
         *([HelpPage("This number", pointed)] if pointed else []),
         *([HelpPage("This field", explained)] if explained else []),
@@ -77,6 +81,10 @@ def explanation(focused: Widget | None) -> tuple[Section, ...]:
     return ((setting.label, tuple(lines)), *([("Words", tuple(related))] if related else []))
 
 
+def _first_steps() -> tuple[tuple[str, str], ...]:
+    return tuple((keyed(keys), keyed(words)) for keys, words in FIRST_STEPS)
+
+
 def _facts(setting: Setting) -> Lines:
     default = shown(setting.default) if setting.default != "" else "empty"
     unit = f" {setting.unit}" if setting.unit else ""
@@ -90,7 +98,7 @@ def _facts(setting: Setting) -> Lines:
 
 
 def _pane_sections(name: str, title: str, keys: Lines) -> tuple[Section, ...]:
-    about = tuple(step for step in FIRST_STEPS if step[1].startswith(f"{title}:"))
+    about = tuple(step for step in _first_steps() if step[1].startswith(f"{title}:"))
     strategies = tuple((strategy.name, strategy.help) for strategy in STRATEGIES)
     return (
         (title, about),

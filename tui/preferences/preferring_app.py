@@ -10,6 +10,7 @@ from textual.app import App
 from core.settings.run_config import RunConfig
 from tui.preferences.preferences import Preferences
 from tui.services import Remembered
+from tui.text.keys import follow_keymap
 
 
 class PreferringApp(App[None]):
@@ -18,6 +19,10 @@ class PreferringApp(App[None]):
     preferences: Preferences | None = None
     keymap: Mapping[str, str] = {}
     """The keys that differ from those of the bindings, by binding id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        follow_keymap({})
 
     @property
     def first_settings(self) -> RunConfig | None:
@@ -37,4 +42,5 @@ class PreferringApp(App[None]):
     def update_keymap(self, keymap: Mapping[str, str]) -> None:
         """Change keys, by binding id."""
         self.keymap = {**self.keymap, **keymap}
+        follow_keymap(self.keymap)
         super().update_keymap(self.keymap)

@@ -37,6 +37,7 @@ from tui.panes.generate.written_text import WrittenText
 from tui.services import host, is_alive, listen
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
+from tui.text.keys import keyed
 from tui.text.safe import shown_text
 
 REFRESH_SECONDS = 1.0  # between two readings of the chosen run
@@ -51,8 +52,8 @@ HINT = (
     "Type a prefix and press enter: the model continues it.\n\n"
     "A model in training writes with its current weights. Texts stay here, one below the other, for comparison.\n\n"
     "Strategies range from greedy to beam search; below are several samples, an acrostic 藏头, a mood.\n\n"
-    "ctrl+o goes into a text: the arrow keys select a token, beside the text is the distribution it was drawn from, "
-    "and b shows the surprise of all tokens."
+    "{generate.read} goes into a text: the arrow keys select a token, beside the text is the distribution it was drawn "
+    "from, and {generate.shading} shows the surprise of all tokens."
 )
 CANNOT = (
     "This model is bidirectional: it reads the text from both ends, so it would need the next token to predict it. "
@@ -170,7 +171,7 @@ class GeneratePane(Horizontal):
         self.query_one("#generate-cannot").display = run is not None and self._choice.facts.bidirectional
         self.query_one("#generate-write", Button).disabled = not self._may_write
         notice = self.query_one("#generate-notice", Static)
-        notice.update(HINT if run else NO_RUNS)
+        notice.update(keyed(HINT) if run else NO_RUNS)
         notice.display = not self.generations
 
     @property

@@ -27,6 +27,7 @@ from tui.panes.inspect.subject import KINDS, Subject
 from tui.panes.inspect.token_text import TokenText
 from tui.scheduling import schedule
 from tui.services import host, is_alive, listen
+from tui.text.keys import key
 
 REFRESH_SECONDS = 1.0  # at least, between two looks at weights that are being trained
 SHARE = 0.02  # of the time of a processor, at most, that these looks take from the engine and to be painted
@@ -348,7 +349,7 @@ class InspectPane(Vertical):
         if self._written:
             self.take_text(self._written)
         else:
-            self._warn("Generate has written nothing with this run yet: f4 opens it.")
+            self._warn(f"Generate has written nothing with this run yet: {key('app.generate')} opens it.")
 
     def on_paste(self, event: events.Paste) -> None:
         """Look at what is pasted."""

@@ -17,13 +17,14 @@ from tui.panes.inspect.tokens import Tokens
 from tui.panes.inspect.units import Units
 from tui.panes.inspect.view import Place, View
 from tui.panes.inspect.why import Why
+from tui.text.keys import keyed
 from tui.text.safe import token_name
 
 KINDS: tuple[type[View[Any]], ...] = (Step, Gradient, Units, Why, Tokens, Parity)
 """The views, by number."""
 NO_RUN = (
     "No run is open, so there is no model to look into.\n\n"
-    "f3 and ctrl+t train one; f6 lists the runs that were saved, enter opens one.\n"
+    "{app.train} and {train.train} train one; {app.runs} lists the runs that were saved, enter opens one.\n"
     "A model can be inspected from its first batch on, while it learns."
 )
 ASKING = "The engine is looking …"
@@ -220,7 +221,7 @@ class Subject:
         """The sentence above a view, that is the one that is shown."""
         view = view or self.view
         if self.run is None:
-            return NO_RUN
+            return keyed(NO_RUN)
         if failure := self.failure(view):
             return failure
         if view.answer is not None:

@@ -27,6 +27,7 @@ from tui.dialogs.name import NameDialog
 from tui.messages import RunDeleted, RunRenamed, RunsChanged
 from tui.panes.runs.annotation_dialog import Annotation, AnnotationDialog
 from tui.services import host
+from tui.text.keys import key
 from tui.text.safe import shown_text
 
 Answer = TypeVar("Answer")
@@ -129,7 +130,7 @@ class Acts:
         # The name is in the title: a title is never markup.
         what = f"{name} is" if len(gone) == 1 else f"{counted(len(gone), 'run')} are"
         notice = self._notices[gone[0]] = Notification(
-            f"[@click=app.restore_run('{gone[0].parent.name}')]press u or click here to restore "
+            f"[@click=app.restore_run('{gone[0].parent.name}')]press {key('runs.restore')} or click here to restore "
             f"{'it' if len(gone) == 1 else 'them'}[/]",
             title=shown_text(f"{what} in the trash"), timeout=10, markup=True,
         )  # fmt: skip

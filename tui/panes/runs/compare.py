@@ -27,6 +27,7 @@ from tui.panes.runs.compare_runs import ComparedRuns, View, What, check_curves, 
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import RunsFigures
 from tui.services import is_alive
+from tui.text.keys import key
 from tui.text.safe import shown_text
 
 LOOK_SECONDS = 1.0
@@ -208,7 +209,7 @@ class Compare(Vertical, can_focus=True):
             chosen = [file for file in self.files if pinned is not None and file in (pinned, pinned.parent)]
             self.files = tuple(file for file in self.files if file != (*self.files, *chosen)[-1])
         else:
-            self.notify("p pins the curve that del takes out.", markup=False)
+            self.notify(f"{key('compare.pin')} pins the curve that {key('compare.take_out')} takes out.", markup=False)
 
     def action_explore(self, move: str) -> None:
         self.chart.explore(move)

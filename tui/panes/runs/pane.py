@@ -29,6 +29,7 @@ from tui.panes.runs.run_table import RunTable, TrashTable
 from tui.panes.runs.sweep import SweepView
 from tui.services import READ_ONLY, host, is_alive, listen
 from tui.shell.lit_box import LitVertical
+from tui.text.keys import key
 from tui.text.safe import shown_text
 
 REFRESH_SECONDS = 2.0
@@ -162,10 +163,10 @@ class RunsPane(Overlays):
         if not found.unread and self.marked:
             there = {run.path for run in found.every}
             self.marked = tuple(path for path in self.marked if path in there)
-        notice = f"None of {counted(len(found.every), 'run')} matches the filter: esc ends it."
+        notice = f"None of {counted(len(found.every), 'run')} matches the filter: {key('runs.list')} ends it."
         if not found.every:
-            in_trash = f"\n\n{counted(found.deleted, 'run')} in the trash: t shows them." if found.deleted else ""
-            notice = shown_text(found.problem) or EMPTY + in_trash
+            deleted = f"\n\n{counted(found.deleted, 'run')} in the trash: {key('runs.trash')} shows them."
+            notice = shown_text(found.problem) or EMPTY + (deleted if found.deleted else "")
         self._show_box(len(found.shown), found.bytes, notice)
         self.show_title()
         button = self.query_one("#runs-trash", Button)

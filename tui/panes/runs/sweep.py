@@ -29,6 +29,7 @@ from tui.messages import RunChosen
 from tui.panes.runs.sweep_parts import SweepTable, importance_words, is_drawn, setting_chart
 from tui.panes.runs.sweep_reading import SweepReader, SweepSeen, importances
 from tui.services import host, is_alive
+from tui.text.keys import keyed
 from tui.text.safe import shown_text
 
 LOOK_SECONDS = 1.0
@@ -36,7 +37,7 @@ LOOK_SECONDS = 1.0
 ASK_SECONDS, FEWEST_RESULTS = 10.0, 4
 MOST_COMPARED = 50
 CHARTS = 3  # side by side, where there is room for them
-EMPTY = "There is no sweep yet: v in Train begins one, or python -m core sweep."
+EMPTY = "There is no sweep yet: {train.vary} in Train begins one, or python -m core sweep."
 
 
 class SweepView(Vertical, can_focus=True):
@@ -125,7 +126,7 @@ class SweepView(Vertical, can_focus=True):
         self.name_wanted = seen.name or self.name_wanted
         notice = self.query_one("#sweep-notice", Static)
         notice.display = seen.sweep is None
-        notice.update(Content(shown_text(seen.problem) or EMPTY))
+        notice.update(Content(shown_text(seen.problem) or keyed(EMPTY)))
         for part in ("#sweep-table", "#sweep-words", "#sweep-charts"):
             self.query_one(part).display = seen.sweep is not None
         for place, chart in enumerate(self.query(Chart)):

@@ -6,6 +6,7 @@ from core.events import State
 from core.runs.run import Run
 from core.settings.setting import shown
 from tui.engines.watched_run import WatchedRun
+from tui.text.keys import key, keyed
 from tui.text.safe import shown_text
 
 # A run continues with its learning rate divided by one of these, by key.
@@ -13,13 +14,13 @@ DIVISORS = {"r": 10, "h": 2}
 _WORDS = {
     State.FAILED: "The training failed",
     State.DIVERGED: "The training diverged",
-    State.INTERRUPTED: "The training was interrupted: ctrl+t continues from the last checkpoint.",
+    State.INTERRUPTED: "The training was interrupted: {train.train} continues from the last checkpoint.",
 }
 
 
 def failure_words(run: WatchedRun) -> str:
     """The message for a failed, diverged or interrupted run; empty for any other."""
-    words = _WORDS.get(run.state, "")
+    words = keyed(_WORDS.get(run.state, ""))
     if not words or run.state == State.INTERRUPTED:
         return f"{words} {shown_text(run.message)}".strip() if words else ""
     why = shown_text(run.message).rstrip(".") or "it gave no reason"
@@ -27,7 +28,11 @@ def failure_words(run: WatchedRun) -> str:
         "" if "learning rate" in why or run.state == State.FAILED else " A lower learning rate or clip usually helps."
     )
     log = "" if "engine.log" in why else f" Log: {shown_text(str(Run(run.path).log_path))}"
-    same = "" if run.state == State.DIVERGED else " ctrl+t continues from the last checkpoint with the same settings."
+    same = (
+        ""
+        if run.state == State.DIVERGED
+        else f" {key('train.train')} continues from the last checkpoint with the same settings."
+    )
     return f"{words}: {why}.{advice}{same}{log}"
 
 

@@ -40,6 +40,7 @@ from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.run_view import CurvePanel
 from tui.panes.train.settings_form import SettingsForm
 from tui.services import host, is_alive, listen
+from tui.text.keys import key
 from tui.text.safe import shown_text
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class TrainPane(TrainParts):
             self._state_changed(run)
         else:
             words = f"{run.name} is no longer in {run.path.parent}: its folder was moved, renamed or removed."
-            self._show_failure(run.path, f"{words} f6 shows the runs that are there.")
+            self._show_failure(run.path, f"{words} {key('app.runs')} shows the runs that are there.")
 
     def _run_opened(self, event: RunOpened) -> None:
         self._set_state(event.path, event.answer.state, "")
@@ -176,7 +177,7 @@ class TrainPane(TrainParts):
         self.fresh = self.fresh or self.run is None
         self.show_plan()
         name = shown_text(Path(str(values.get("corpus", ""))).name)
-        self.notify(f"{name} is now the text in the settings: ctrl+t trains on it", markup=False)
+        self.notify(f"{name} is now the text in the settings: {key('train.train')} trains on it", markup=False)
 
     def _devices_found(self, event: DevicesFound) -> None:
         self.panel.facts.set_devices(event.devices)
@@ -239,7 +240,7 @@ class TrainPane(TrainParts):
         run, action = self.run, {"space": "pause", "x": "stop"}.get(event.key)
         if action and isinstance(self.screen.focused, CurvePanel) and self.check_action(action, ()) is None:
             name = "No run" if run is None else f"{shown_text(run.name)} is {run.state}: no run"
-            self.notify(f"{name} is training here. ctrl+t trains.", severity="warning", markup=False)
+            self.notify(f"{name} is training here. {key('train.train')} trains.", severity="warning", markup=False)
 
     @on(SettingsForm.Edited)
     def _edited(self) -> None:

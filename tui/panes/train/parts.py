@@ -24,6 +24,7 @@ from tui.panes.train.run_view import RunView
 from tui.panes.train.settings_form import SettingsForm
 from tui.panes.train.settings_panel import SettingsPanel
 from tui.services import host, is_alive
+from tui.text.keys import key
 
 
 class TrainParts(Horizontal):
@@ -135,7 +136,9 @@ class TrainParts(Horizontal):
     async def action_export(self) -> None:
         """Export the run on screen; a picture shows the figure that the chart shows."""
         if self.run is None:
-            self.notify("There is no run to export: ctrl+t trains one.", severity="warning", markup=False)
+            self.notify(
+                f"There is no run to export: {key('train.train')} trains one.", severity="warning", markup=False
+            )
             return
         view = self.view
         chart = [f"--metric={name}" for name in metrics_of(view.figure)]

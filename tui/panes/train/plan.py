@@ -9,6 +9,7 @@ from core.events import State
 from core.settings.run_config import RunConfig, settings, shown
 from tui.engines.watched_run import OPENING, WatchedRun
 from tui.forms.schema import texts_of, typed
+from tui.text.keys import key
 
 Plan = Literal["new", "continue", "resume", "apply", "watch", "wait"]
 LIVE = tuple(setting.name for setting in settings() if setting.live)
@@ -63,11 +64,13 @@ def pending_words(plan: Plan, run: WatchedRun | None, texts: Mapping[str, str]) 
         own = texts_of(run.config)
         changed = [item.label for item in settings() if not item.live and texts[item.name] != own[item.name]]
         what = f"{changed[0]} changed" if len(changed) == 1 else f"{len(changed)} settings changed"
-        return f"{what}: ctrl+t trains a new run, s its first batch" if changed else \
-            "a new run with the same settings: ctrl+t trains it, s its first batch"  # fmt: skip
+        how = f"{key('train.train')} trains"
+        first = f"{key('train.step')} its first batch"
+        return f"{what}: {how} a new run, {first}" if changed else \
+            f"a new run with the same settings: {how} it, {first}"  # fmt: skip
     edits = [f"{item.label} {texts[item.name]} instead of {text}" for item in settings()
              if (text := kept_texts(run, texts).get(item.name)) is not None]  # fmt: skip
-    return f"{', '.join(edits)}: ctrl+t continues with it" if edits else ""
+    return f"{', '.join(edits)}: {key('train.train')} continues with it" if edits else ""
 
 
 def pending_notes(plan: Plan, run: WatchedRun | None, config: RunConfig | None) -> dict[str, str]:
@@ -75,7 +78,8 @@ def pending_notes(plan: Plan, run: WatchedRun | None, config: RunConfig | None) 
     if run is None or plan not in ("apply", "continue"):
         return {}
     known = live_values(run)
-    how = "not applied: enter applies it, esc takes it back" if plan == "apply" else "ctrl+t continues with it"
+    continues = f"{key('train.train')} continues with it"
+    how = "not applied: enter applies it, esc takes it back" if plan == "apply" else continues
     return {
         name: f"{how}; the run has {shown(value)}"
         for name in live_edits(run, config) if (value := known[name]) is not None

@@ -15,6 +15,7 @@ from core.settings.presets import Preset
 from core.units import counted, perplexity_text
 from tui.dialogs.dialog import Dialog
 from tui.panes.train.status_line import model_name
+from tui.text.keys import key
 from tui.text.safe import shown_text
 from tui.themes import QUIET
 
@@ -66,6 +67,7 @@ def _figures(preset: Preset, measured: Mapping[int, float], run: str) -> Content
         own = perplexity_text(measured[epoch]) if epoch in measured else "–"
         rows.append(Content(f"{'':<19}{epoch:>8}{perplexity_text(value):>12}{own:>11}"))
     first = min(preset.published)
-    where = f"{shown_text(run)} has not come to epoch {first} yet" if run else "nothing measured yet: ctrl+t trains it"
+    where = f"{shown_text(run)} has not come to epoch {first} yet" if run else \
+        f"nothing measured yet: {key('train.train')} trains it"  # fmt: skip
     where = f"measured in {shown_text(run)}" if measured else where
     return Content("\n").join([*rows, Content.styled(where, QUIET)])

@@ -35,6 +35,7 @@ from tui.services import host, is_alive
 from tui.shell.frame import FrameEdge
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import cell_len
+from tui.text.keys import key, keyed
 from tui.text.safe import shown_text
 
 # Seconds between two paints. Numbers and curve are painted together: each paint takes a few milliseconds of a processor
@@ -42,17 +43,27 @@ from tui.text.safe import shown_text
 PAINT_SECONDS = 0.5
 WRITING_SECONDS = 1.5  # between two changes of the samples, which must stay long enough to be read
 WINDOWS = (0, 200, 50, 20)  # number of latest epochs in the chart; 0 shows all
-WELCOME = Content.from_markup(
+WELCOME = (
     "No run is open.\n\n"
-    "[$accent]ctrl+t[/]  trains a new model with these settings\n"
-    "[$accent]e[/]       changes the settings: hidden units, batch, learning rate, …\n"
-    "[$accent]f2[/]      chooses another text, and shows its pairs, triples and Zipf plot\n"
-    "[$accent]f4[/]      lets a model write: sampling, beam search, acrostics, surprise\n"
-    "[$accent]f5[/]      looks inside a model: its steps, gradients, units\n"
-    "[$accent]f6[/]      opens a run that was saved\n"
-    "[$accent]f7[/]      predicts a noisy sine wave: the textbook's first sequence experiment\n"
-    "[$accent]f1[/]      explains the keys and the terms"
+    "[$accent]{train.train}[/]\ttrains a new model with these settings\n"
+    "[$accent]{train.settings}[/]\tchanges the settings: hidden units, batch, learning rate, …\n"
+    "[$accent]{app.data}[/]\tchooses another text, and shows its pairs, triples and Zipf plot\n"
+    "[$accent]{app.generate}[/]\tlets a model write: sampling, beam search, acrostics, surprise\n"
+    "[$accent]{app.inspect}[/]\tlooks inside a model: its steps, gradients, units\n"
+    "[$accent]{app.runs}[/]\topens a run that was saved\n"
+    "[$accent]{app.lab}[/]\tpredicts a noisy sine wave: the textbook's first sequence experiment\n"
+    "[$accent]{app.help}[/]\texplains the keys and the terms"
 )
+
+
+def welcome_words() -> Content:
+    """What can be done without a run, each with its key."""
+    lines = [line.split("\t") for line in keyed(WELCOME).split("\n")]
+    width = max(len(Content.from_markup(line[0]).plain) for line in lines if len(line) > 1) + 2
+    return Content.from_markup("\n".join(
+        line[0] if len(line) == 1 else line[0] + " " * (width - len(Content.from_markup(line[0]).plain)) + line[1]
+        for line in lines
+    ))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,7 @@ class RunView(LitVertical):
             yield Static("", id="trouble", classes="failure", markup=False)
             yield Recovery(id="recovery", classes="buttons")
             yield Static("", id="pending", markup=False)
-            yield Static(WELCOME, id="welcome", classes="notice")
+            yield Static(welcome_words(), id="welcome", classes="notice")
             yield CurveChart(id="curve")
             with Horizontal(id="small-charts"):
                 for _ in range(SMALL):
@@ -232,7 +243,7 @@ class RunView(LitVertical):
         if self.busy and not has_curve:
             welcome.update(Content(self.busy))
         elif run is None:
-            welcome.update(WELCOME)
+            welcome.update(welcome_words())
         else:
             self._show_waiting(run)
         welcome.display = not has_curve
@@ -254,8 +265,9 @@ class RunView(LitVertical):
             return "The first epoch is running."
         if run.step is not None:
             done = f"Batch {run.step.batch:,} of {run.step.num_batches:,} of the first epoch is done."
-            return f"{done}\ns trains the next one, ctrl+t all of them. The curve begins after the first epoch."
-        return f"{shown_text(run.name)} has not been trained yet: ctrl+t trains it."
+            how = f"{key('train.step')} trains the next one, {key('train.train')} all of them."
+            return f"{done}\n{how} The curve begins after the first epoch."
+        return f"{shown_text(run.name)} has not been trained yet: {key('train.train')} trains it."
 
     def _schedule(self) -> None:
         """Paint ``PAINT_SECONDS`` after the last paint. No timer runs while nothing changes."""

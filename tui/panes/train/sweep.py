@@ -29,6 +29,7 @@ from tui.forms.drop_down import DropDown
 from tui.forms.plain_input import PlainInput
 from tui.messages import RunsChanged
 from tui.services import host, is_alive
+from tui.text.keys import key
 from tui.text.safe import shown_text
 
 ROWS = 3
@@ -207,7 +208,9 @@ async def ask_for_sweep(pane: Widget, config: RunConfig | None) -> None:
     if answer is None:
         return
     severity: SeverityLevel = "information"
-    words = f"{answer.name} trains in a process of its own: f6, then w shows the sweep"
+    words = (
+        f"{answer.name} trains in a process of its own: {key('app.runs')}, then {key('runs.sweeps')} shows the sweep"
+    )
     try:
         await asyncio.to_thread(_start, answer, saves, data)
     except (UserError, EngineError) as error:

@@ -20,6 +20,7 @@ from tui.panes.runs.pane import RunsPane
 from tui.panes.runs.sweep import EMPTY, SweepView
 from tui.panes.runs.sweep_parts import setting_chart
 from tui.panes.runs.sweep_reading import SweepSeen, importances_in
+from tui.text.keys import keyed
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
@@ -151,7 +152,7 @@ async def test_without_a_sweep_it_says_how_to_begin_one(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("w")
         notice = app.query_one("#sweep-notice")
-        await until(pilot, lambda: str(notice.content) == EMPTY)  # type: ignore[attr-defined]
+        await until(pilot, lambda: str(notice.content) == keyed(EMPTY))  # type: ignore[attr-defined]
         await pilot.press("enter", "b", "c", "m", "x", "g", "n", "left", "up", "down", "escape")
         await until(pilot, lambda: not app.sweep.display)
 
