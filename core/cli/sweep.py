@@ -19,6 +19,11 @@ from core.sweep.questions import QUESTIONS, question_named
 from core.sweep.results import Results
 from core.sweep.sweep import Sweep, check_sweep_name, checked_sweep, new_sweep
 
+# The flags that say which runs there are.
+_DESCRIBING = (
+    "preset", "corpus", "epochs", "minutes", "seed", "device", "workers", "vary", "question", "grid", "set",
+)  # fmt: skip
+
 
 def sweep(options: argparse.Namespace) -> int:
     """Begin a sweep, continue or join it, or show its table."""
@@ -42,8 +47,7 @@ def sweep(options: argparse.Namespace) -> int:
 
 def _wanted(name: str, folder: SweepFolder, options: argparse.Namespace) -> Sweep:
     """The sweep that the flags describe; with none that do, the one that is there. Raises UserError."""
-    describing = (options.preset, options.corpus, options.epochs, options.minutes, options.seed, options.device)
-    if not (options.vary or options.question or options.grid or options.set or any(describing)):
+    if not any(getattr(options, name) for name in _DESCRIBING):
         known = folder.read()
         if options.trials is None and options.pruner is None:
             return checked_sweep(replace(known, jobs=known.jobs if options.jobs is None else options.jobs))

@@ -69,7 +69,7 @@ class Place:
         changes: dict[str, int | str] = {}
         if self.threads and planned.config.threads == 0:
             changes["threads"] = self.threads
-        if self.device and planned.config.device in ("auto", "cuda"):
+        if self.device and planned.config.device in ("auto", "cuda") and planned.config.workers < 2:
             changes["device"] = self.device
         return replace(planned, config=planned.config.replace(**changes)) if changes else planned
 
