@@ -91,14 +91,17 @@ class Training:
             self._process.send_signal(signal.SIGTERM)
 
     def outcome(self) -> Outcome:
-        """What became of the run, after the process has ended; its lock is released."""
-        state, message = "", ""
+        """What became of the run, after the process has ended. One whose process was killed is interrupted."""
         if self._run.exists():
             summary = run_summary(self._run)
-            state, message = summary.state, summary.problem
-        if not self._run.exists() or state == State.FAILED:
-            state, message = State.FAILED, self._last_words() or message or "its process has ended without a word"
-        return Outcome(self.planned.values, state, message)
+            if summary.state != State.FAILED:
+                return Outcome(self.planned.values, summary.state)
+            words = self._last_words() or summary.problem
+        elif self._process is not None and (self._process.returncode or 0) < 0:
+            return Outcome(self.planned.values, State.INTERRUPTED)
+        else:
+            words = self._last_words()
+        return Outcome(self.planned.values, State.FAILED, words or "its process has ended without a word")
 
     def close(self) -> None:
         """Release the run's lock; a process that still trains keeps it."""

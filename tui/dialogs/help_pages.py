@@ -17,13 +17,19 @@ from tui.text.keys import keyed
 
 FIRST_STEPS = (
     ("1 or {app.data}", "Data: choose or download a text, look at its statistics, and use it for training"),
-    ("2 or {app.train}", "Train: {train.train} trains a new model with the settings shown there"),
+    (
+        "2 or {app.train}",
+        "Train: {train.train} trains a new model with the settings shown there, {train.vary} many that differ in some",
+    ),
     ("3 or {app.generate}", "Generate: let a model write, even while it is being trained"),
     (
         "4 or {app.inspect}",
         "Inspect: look inside: a step, gradients through time, units, why, tokens, parity",
     ),
-    ("5 or {app.runs}", "Runs: every run is saved automatically; open, copy, continue or delete it there"),
+    (
+        "5 or {app.runs}",
+        "Runs: every run is saved automatically; open, copy, continue or delete it there; {runs.sweeps} shows a sweep",
+    ),
     ("6 or {app.lab}", "Lab: predict a noisy sine wave, the textbook's first sequence experiment"),
     ("q", "Quit: training continues in the background and is found again at the next start"),
 )

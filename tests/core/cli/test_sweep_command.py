@@ -99,6 +99,18 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_exactly(
     assert curve(first) == curve(Run(tmp_path / "whole" / "whole")), "bit for bit the uninterrupted run"
 
 
+def test_ctrl_c_at_once_is_no_failure(arguments: tuple[str, ...], run: Callable[..., Printed], saves: Path) -> None:
+    """The training's process may be ended before it has made its run."""
+    folder = SweepFolder(saves, "s")
+    with start(*GRID, "--epochs=2", *arguments) as process:
+        wait_for(lambda: folder.outcome("s-rnn"), "the first run to be taken")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "") and "failed" not in out
+    assert run("sweep", "s", f"--saves={saves}").code == 0
+    assert [run_summary(Run(saves / name)).state for name in NAMES] == [State.FINISHED] * 2
+
+
 def test_a_sweep_whose_processes_are_killed_goes_on_from_its_checkpoints(
     arguments: tuple[str, ...], run: Callable[..., Printed], saves: Path
 ) -> None:

@@ -64,8 +64,6 @@ class Overlays(Vertical):
 
     @work(exclusive=True, group="sweeps")
     async def _look_at_sweeps(self) -> None:
-        if not self.display and not self.sweeps.working:
-            return
         before = self.sweeps.words
         await self.sweeps.look()
         if is_alive(self) and before != self.sweeps.words:

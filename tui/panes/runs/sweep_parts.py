@@ -126,7 +126,10 @@ def setting_chart(seen: SweepSeen, place: int, width: int, height: int) -> Drawi
             Bar(value, min(found), f"best of {len(found)}") for value, found in by_value.items() if found
         ]  # fmt: skip
         return bar_chart(bars, width=width, height=height, total=0, decimals=2)
-    x, y = [float(value) for value, _ in known], [best for _, best in known]
+    points = [(float(value), best) for value, best in known if isinstance(value, (int, float))]
+    if not points:
+        return bar_chart([], width=width, height=height, placeholder="no result yet")
+    x, y = [value for value, _ in points], [best for _, best in points]
     is_log = item.log or (min(x) > 0 and max(x) >= 30 * min(x))
     return line_chart(
         [Series("", x, y, marker="points")], width=width, height=height, log_x=is_log,

@@ -158,7 +158,16 @@ async def test_without_a_sweep_it_says_how_to_begin_one(tmp_path: Path) -> None:
 
 
 async def test_a_damaged_sweep_is_a_sentence(saves: Path) -> None:
-    (SweepFolder(saves, "格").path / "sweep.json").write_text("{")
+    path = SweepFolder(saves, "格").path
+    (path / "格-rnn-64.json").write_text(
+        '{"values": {"cell": [1], "num_hiddens": "[red]"}, "state": 3, "message": null}'
+    )
+    app = RunsApp(saves)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, app, "格")
+        await pilot.press("m", "m")
+        assert "[red]" in "".join(app.lines)
+    (path / "sweep.json").write_text("{")
     app = RunsApp(saves)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("w")
