@@ -9,6 +9,7 @@ from textual.widget import Widget
 from core.units import perplexity_text
 from tui.panes.runs.sweep_reading import SweepReader, SweepSeen
 from tui.services import host, is_alive
+from tui.text.keys import key
 from tui.text.safe import shown_text
 
 WATCH_SECONDS = 3.0
@@ -42,11 +43,12 @@ class SweepWatch:
 
 def _words(seen: SweepSeen) -> str:
     """``cells is done: the best of 6 runs is cells-gru, 3.21 held out; w shows it, c in it compares``."""
-    name = shown_text(seen.name)
+    name, shows = shown_text(seen.name), f"{key('runs.sweeps')} shows the sweep"
     if not seen.is_done:
-        return f"{name} has stopped after {seen.ended} of {seen.wanted} runs; w shows the sweep, g in it goes on"
+        return f"{name} has stopped after {seen.ended} of {seen.wanted} runs; {shows}, {key('sweep.go')} in it goes on"
     best = seen.results[0] if seen.results else None
     if best is None or best.best is None:
-        return f"{name} is done, without a result; w shows the sweep"
+        return f"{name} is done, without a result; {shows}"
     figure = f"{shown_text(best.run)}, perplexity {perplexity_text(best.best)} ({best.on})"
-    return f"{name} is done: the best of {seen.wanted} runs is {figure}; w shows the sweep, c in it compares the curves"
+    compares = f"{key('sweep.compare')} in it compares the curves"
+    return f"{name} is done: the best of {seen.wanted} runs is {figure}; {shows}, {compares}"
