@@ -7,7 +7,7 @@ import sys
 
 from core import output
 from core.cli.printing import ProgressLine, bar, duration_text, perplexity_figure, printable, put, saves_flag
-from core.corpus.batching_plan import line_spans
+from core.corpus.batching_plan import line_sizes
 from core.devices import devices
 from core.engine.description import describe
 from core.engine.session import Session
@@ -176,6 +176,5 @@ def _text_facts(trainer: Trainer) -> TextFacts:
     corpus = trainer.corpus
     if trainer.config.documents != "lines":
         return TextFacts(len(corpus.ids), len(corpus.vocabulary))
-    firsts, lasts = line_spans(corpus.ids, corpus.vocabulary)
-    longest = int((lasts - firsts).max()) if len(firsts) else 0
-    return TextFacts(len(corpus.ids), len(corpus.vocabulary), len(firsts), longest)
+    lines, longest, _ = line_sizes(corpus.ids, corpus.vocabulary, trainer.config.num_steps)
+    return TextFacts(len(corpus.ids), len(corpus.vocabulary), lines, longest)

@@ -7,12 +7,16 @@ document, each is one row: ``line_rows``.
 
 from __future__ import annotations
 
+import mmap
+import tempfile
 from collections.abc import Callable
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
-from core.corpus.ids import Ids, pieces
+from core.corpus.ids import Ids, pieces, release
+from core.corpus.token_store import default_store
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
 from core.settings.run_config import END, PADDING, START, RunConfig
@@ -21,6 +25,8 @@ from core.units import counted
 Starts = npt.NDArray[np.int64]
 MOST_SHUFFLED = 1 << 26
 """Pieces of a text that are shuffled in memory, 268 MB of it; the order of more is computed."""
+MOST_LINES = 1 << 22
+"""Lines whose places are in memory, 67 MB of it; those of more are in a file."""
 _WIDE = MOST_SHUFFLED // 2
 _STEP = 1 << 22
 
@@ -159,14 +165,70 @@ def _checked(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> i
 
 
 def line_spans(ids: Ids, vocabulary: Vocabulary) -> tuple[Starts, Starts]:
-    """Where each line of ``ids`` (tokens,) begins and ends, without its line end; empty lines are skipped."""
+    """Where each line of ``ids`` (tokens,) begins and ends, without its line end; empty lines are skipped.
+
+    Of many lines they are mapped from a file. Raises CorpusError if that cannot be written.
+    """
     line_end = vocabulary.token_to_id("\n") if "\n" in vocabulary else -1
-    found = [np.flatnonzero(piece == line_end) for piece in pieces(ids, _STEP)]
-    cuts = np.concatenate([part + number * _STEP for number, part in enumerate(found)]) if found else np.zeros(0, int)
-    del found
-    firsts, lasts = np.concatenate([[0], cuts + 1]), np.concatenate([cuts, [len(ids)]])
-    filled = lasts > firsts
-    return firsts[filled], lasts[filled]
+    spans, first = _Spans(), 0
+    for number, piece in enumerate(pieces(ids, _STEP)):
+        lasts = np.flatnonzero(piece == line_end) + number * _STEP
+        if len(lasts):
+            spans.append(np.concatenate([[first], lasts[:-1] + 1]), lasts)
+            first = int(lasts[-1]) + 1
+    spans.append(np.array([first]), np.array([len(ids)]))
+    return spans.firsts_and_lasts()
+
+
+class _Spans:
+    """The places of lines: in memory up to ``MOST_LINES``, then in a file without a name in the user's cache."""
+
+    def __init__(self) -> None:
+        self._parts: list[Starts] = []
+        self._length = 0
+        self._file: IO[bytes] | None = None
+
+    def append(self, firsts: Starts, lasts: Starts) -> None:
+        filled = lasts > firsts
+        self._parts.append(np.stack([firsts[filled], lasts[filled]], axis=1))
+        self._length += len(self._parts[-1])
+        if self._length > MOST_LINES or self._file is not None:
+            self._write()
+
+    def firsts_and_lasts(self) -> tuple[Starts, Starts]:
+        spans = np.concatenate([np.zeros((0, 2), dtype=np.int64), *self._parts])
+        if self._file is not None:
+            with self._file as file:
+                file.flush()
+                contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            spans = np.frombuffer(contents, dtype=np.int64).reshape(-1, 2)
+        return spans[:, 0], spans[:, 1]
+
+    def _write(self) -> None:
+        folder = default_store().folder
+        try:
+            if self._file is None:
+                folder.mkdir(0o700, parents=True, exist_ok=True)
+                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+            for part in self._parts:
+                self._file.write(part.tobytes())
+        except OSError as error:
+            raise CorpusError(
+                f"the text has more than {MOST_LINES:,} lines, and {folder}, where their places belong, cannot be "
+                f"written ({error.strerror or error}): free some space there, or choose fewer max_tokens"
+            ) from None
+        self._parts = []
+
+
+def line_sizes(ids: Ids, vocabulary: Vocabulary, row: int) -> tuple[int, int, int]:
+    """How many lines a text has, the tokens of the longest, and how many have more than ``row`` tokens."""
+    firsts, lasts = line_spans(ids, vocabulary)
+    longest = longer = 0
+    for start in range(0, len(firsts), _STEP):
+        lengths = lasts[start : start + _STEP] - firsts[start : start + _STEP]
+        longest, longer = max(longest, int(lengths.max())), longer + int((lengths > row).sum())
+        release(firsts)
+    return len(firsts), longest, longer
 
 
 def line_rows(ids: Ids, vocabulary: Vocabulary, num_steps: int) -> npt.NDArray[np.int32]:
@@ -183,19 +245,21 @@ class LineRows:
 
     def __init__(self, ids: Ids, vocabulary: Vocabulary, num_steps: int) -> None:
         self._ids, self._num_steps = ids, num_steps
-        self._firsts, lasts = line_spans(ids, vocabulary)
-        self._lengths = np.minimum(lasts - self._firsts, num_steps - 1)
+        self._firsts, self._lasts = line_spans(ids, vocabulary)
         self._special = tuple(vocabulary.token_to_id(token) for token in (START, END, PADDING))
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self._firsts)
 
     def __getitem__(self, part: slice) -> npt.NDArray[np.int32]:
         return self.at(np.arange(*part.indices(len(self))))
 
     def targets(self, part: slice) -> int:
         """The number of targets in some rows: every token of a line, and its end."""
-        return int(self._lengths[part].sum()) + len(self._lengths[part])
+        first, last, _ = part.indices(len(self))
+        return sum(
+            int(self._lengths(slice(start, min(start + _STEP, last))).sum()) for start in range(first, last, _STEP)
+        )
 
     def at(self, places: Starts) -> npt.NDArray[np.int32]:
         """The rows at ``places``; beyond the last one a row is all padding."""
@@ -203,7 +267,19 @@ class LineRows:
         rows = np.full((len(places), self._num_steps + 1), padding, dtype=np.int32)
         for row, place in zip(rows, places.tolist(), strict=True):
             if place < len(self):
-                first, length = int(self._firsts[place]), int(self._lengths[place])
+                first, last = int(self._firsts[place]), int(self._lasts[place])
+                length = min(last - first, self._num_steps - 1)
                 row[0], row[length + 1] = start, end
                 row[1 : length + 1] = self._ids[first : first + length]
         return rows
+
+    def release(self) -> None:
+        """Unmap what was read."""
+        release(self._ids)
+        release(self._firsts)
+
+    def _lengths(self, part: slice) -> Starts:
+        """The targets of some rows: the tokens of each line, and its end."""
+        lengths: Starts = np.minimum(self._lasts[part] - self._firsts[part], self._num_steps - 1) + 1
+        release(self._firsts)
+        return lengths

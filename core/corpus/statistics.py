@@ -11,7 +11,7 @@ from core.corpus.batching_plan import (
     LineRows,
     RandomStarts,
     SequentialStarts,
-    line_spans,
+    line_sizes,
     num_batches,
     order_of,
     require_one_batch,
@@ -175,10 +175,8 @@ def example_lines(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1
 
 
 def _poems(corpus: Corpus, num_steps: int) -> dict[str, int]:
-    firsts, lasts = line_spans(corpus.ids, corpus.vocabulary)
-    lengths = lasts - firsts
-    longest = int(lengths.max()) if len(lengths) else 0
-    return {"lines": len(lengths), "longest": longest, "cut": int((lengths > num_steps - 1).sum())}
+    lines, longest, cut = line_sizes(corpus.ids, corpus.vocabulary, num_steps - 1)
+    return {"lines": lines, "longest": longest, "cut": cut}
 
 
 def _decoded(corpus: Corpus, starts: npt.NDArray[np.int64], num_steps: int) -> dict[str, Any]:

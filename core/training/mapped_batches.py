@@ -72,8 +72,11 @@ class MappedBatches(Plans):
         self._cut_rows += len(rows)
         if self._cut_rows >= ROWS_BEFORE_RELEASE:
             self._cut_rows = 0
-            release(self._ids)
+            self._release()
         return rows
+
+    def _release(self) -> None:
+        release(self._ids)
 
     def _divided(self, rows: torch.Tensor) -> Batch:
         piece = rows.long()
@@ -128,6 +131,9 @@ class MappedLines(MappedBatches):
         super().__init__(ids, lines_sizes(kept, lines.targets(slice(kept)), config), config, device)
         self._lines, self._kept, self.padding = lines, kept, padding
         self._order: Order | None = None
+
+    def _release(self) -> None:
+        self._lines.release()
 
     def _begin(self, epoch: int) -> None:
         self._order = None

@@ -146,6 +146,8 @@ class HeldOutLines(HeldOut):
                 mean, _ = model.loss(piece[:, :-1].long(), targets, model.begin_state(len(piece)), mask=mask)
             total += float(mean) * int(mask.sum())
             count += int(mask.sum())
+            if isinstance(self._rows, LineRows):
+                self._rows.release()
             yield None
         if self.team is not None:
             total, count = self.team.add(torch.tensor([total, count], dtype=torch.float64, device=device)).tolist()

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from core.corpus.batching_plan import LineRows, order_of
+from core.corpus import batching_plan
+from core.corpus.batching_plan import LineRows, line_rows, line_sizes, line_spans, order_of
 from core.corpus.ids import is_mapped
 from core.corpus.reader import Corpus, load_corpus
-from core.corpus.token_store import TokenStore
+from core.corpus.token_store import TokenStore, default_store
+from core.errors import CorpusError
 from core.events import EpochFinished
 from core.settings.run_config import PADDING, RunConfig
 from core.training.batches import Batches, on_device
@@ -153,3 +155,21 @@ def test_rows_of_lines_are_made_when_they_are_wanted(twice: Callable[..., tuple[
     padding = twice(**reading(config))[0].vocabulary.token_to_id(PADDING)
     assert plain.targets(slice(3, 9)) == int((rows[3:9, 1:] != padding).sum())
     assert (mapped[2:5] == rows[2:5]).all() and (mapped.at(np.array([len(rows)])) == padding).all()
+
+
+def test_the_places_of_many_lines_are_in_a_file(
+    twice: Callable[..., tuple[Corpus, Corpus]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    config = RunConfig(documents="lines", normalise="none")
+    corpus, _ = twice(**reading(config))
+    wanted = line_rows(corpus.ids, corpus.vocabulary, 6), line_sizes(corpus.ids, corpus.vocabulary, 5)
+    monkeypatch.setattr(batching_plan, "MOST_LINES", 3)
+    firsts, _ = line_spans(corpus.ids, corpus.vocabulary)
+    assert is_mapped(firsts) and not list(default_store().folder.iterdir())
+    assert (line_rows(corpus.ids, corpus.vocabulary, 6) == wanted[0]).all()
+    assert line_sizes(corpus.ids, corpus.vocabulary, 5) == wanted[1]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(CorpusError, match="where their places belong, cannot be written"):
+        line_spans(corpus.ids, corpus.vocabulary)
