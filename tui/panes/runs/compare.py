@@ -23,7 +23,7 @@ from tui.dialogs.export import ask_to_export, exportable_runs
 from tui.dialogs.name import NameDialog
 from tui.dialogs.path_dialog import PathDialog
 from tui.panes.runs.compare_chart import QUANTITIES, RunsChart
-from tui.panes.runs.compare_runs import ComparedRuns, View, What, check_curves, shared_axes
+from tui.panes.runs.compare_runs import ComparedRuns, View, What, comparable
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import RunsFigures
 from tui.services import is_alive
@@ -149,7 +149,7 @@ class Compare(Vertical, can_focus=True):
         elif before != view:
             self.chart.set_reactive(RunsChart.shown, view)
         runs = sum(line.is_run for line in view.lines)
-        others = f" and {counted(len(view.lines) - runs, 'curve')} of files" if runs < len(view.lines) else ""
+        others = f" and {counted(len(view.lines) - runs, 'other curve')}" if runs < len(view.lines) else ""
         self.border_title = Content(f"{counted(runs, 'run')}{others} compared")
         self._show_figures()
 
@@ -190,14 +190,20 @@ class Compare(Vertical, can_focus=True):
 
     @work
     async def action_add_file(self) -> None:
-        """Ask for a file, and turn to an axis that it has."""
+        """Ask for a file, and turn to an axis and a figure that it has."""
         body = "A CSV with a row of names, an event file of TensorBoard, or a folder of them, beside these runs."
-        path = await self.app.push_screen_wait(PathDialog("Add a curve", body, "Add", check_curves))
+        path = await self.app.push_screen_wait(PathDialog("Add a curve", body, "Add", comparable))
         if path is None or not is_alive(self):
             return
-        axes = await asyncio.to_thread(shared_axes, path)
+        try:
+            axes, figures = await asyncio.to_thread(comparable, path)
+        except UserError as error:  # it has changed since
+            self.notify(shown_text(str(error)), severity="error", markup=False)
+            return
         if self.what.axis not in axes:
             self.what = replace(self.what, axis=axes[0])
+        if figures and self.what.metric not in figures:
+            self.what = replace(self.what, metric=figures[0])
         self.files = (*(file for file in self.files if file != path), path)
 
     def action_take_out(self) -> None:

@@ -222,13 +222,12 @@ def _metadata(path: Path) -> RunMetadata | None:
         return None
 
 
-def check_curves(path: Path) -> None:
-    """Raise UserError for a file without a curve that can be compared with those of runs. Reads the file."""
-    shared_axes(path)
+def comparable(path: Path) -> tuple[list[str], list[str]]:
+    """The axes and figures that the curves of a file share with those of runs. Reads the file.
 
-
-def shared_axes(path: Path) -> list[str]:
-    """The axes over which the curves of a file can be drawn. Raises UserError. Reads the file."""
+    A file with one figure of another name has no figure, and can be drawn all the same. Raises UserError where nothing
+    can be drawn.
+    """
     from core.export.reading import read_curves
 
     curves = read_curves(path)
@@ -239,4 +238,4 @@ def shared_axes(path: Path) -> list[str]:
         what = "figure" if axes else "axis"
         wanted = ", ".join(("perplexity", "loss", "validation_loss", "learning_rate") if axes else AXES)
         raise UserError(f"{path.name} has no {what} that runs have, such as {wanted}; it has {names}")
-    return axes
+    return axes, known

@@ -88,7 +88,7 @@ def _figures(summaries: Sequence[Summary], target: float | None) -> list[tuple[s
         ("best" if len(on) > 1 else f"best {' '.join(on)}", [perplexity_text(figures.best) for figures in found]),
         ("at", ["–" if figures.best_epoch is None else f"{figures.best_epoch:,}" for figures in found]),
         ("last", [perplexity_text(figures.last) for figures in found]),
-        ("of", [f"{figures.epochs:,}" for figures in found]),
+        ("of", [f"{figures.epochs:,}" if figures.epochs else "–" for figures in found]),
     ]
     if target is not None:
         columns.append((f"to {perplexity_text(target)}", [seconds_text(summary.seconds_to) for summary in summaries]))
