@@ -69,7 +69,10 @@ def _end_of(log: Path) -> str:
 @cache
 def _joined() -> Team:
     store, rank, size = next(iter(dist.rendezvous("env://")))  # type: ignore[attr-defined]
-    return Team(rank, size, store)
+    # Workers that are restarted may find the same store, with the addresses of those before them.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    own = dist.PrefixStore(f"attempt-{attempt}-of-{size}", store)  # type: ignore[attr-defined]
+    return Team(rank, size, own)
 
 
 def torchrun_team() -> Team:

@@ -1,0 +1,239 @@
+"""A run that several processes train: what is asked of it meanwhile, workers that are killed, what listens."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from core.engine.session import Session, train_to_end
+from core.engine.workers import local_team
+from core.errors import ConfigError
+from core.events import Note, RunResumed, SettingChanged, State, StateChanged
+from core.runs.checkpoint import read_checkpoint
+from core.runs.held_folder import HeldFolder
+from core.runs.journal import epochs, read_journal
+from core.runs.run import Run
+from core.runs.summary import run_summary
+from core.settings.run_config import RunConfig
+from core.training import distributed
+from core.training.distributed import Team
+from tests.core.engine.conftest import ForkedEngine
+from tests.core.outcomes import curve, notes, train_in_child
+from tests.core.processes import started
+from tests.waiting import wait_for
+
+Tiny = Callable[..., RunConfig]
+KILLS = 3
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+@pytest.fixture
+def together(tiny: Tiny) -> Tiny:
+    """A configuration that two workers train."""
+    return lambda **changes: tiny(**{"workers": 2, "dropout": 0.2, "sampling": "random", "state": "carried", **changes})
+
+
+def others(leader: int) -> list[psutil.Process]:
+    """The other workers that a process has started."""
+    return [child for child in psutil.Process(leader).children() if "core.training.following" in child.cmdline()]
+
+
+def assert_same(found: Run, wanted: Run) -> None:
+    assert curve(found) == curve(wanted)
+    ours, theirs = read_checkpoint(found.latest_path)[0], read_checkpoint(wanted.latest_path)[0]
+    assert set(ours) == set(theirs) and all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
+
+
+def trained(config: RunConfig, saves: Path, name: str) -> Run:
+    """A run that nothing interrupts."""
+    session = Session.create(config, saves, name)
+    list(train_to_end(session))
+    session.close()
+    assert run_summary(session.run).state == State.FINISHED and not notes(session.run)
+    return session.run
+
+
+def test_one_and_two_workers(together: Tiny, saves: Path, one_thread: None, forked_programs: None) -> None:
+    alone = curve(trained(together(workers=0), saves, "alone"))
+    run = trained(together(), saves, "together")
+    assert run.metadata().backend["workers"] == "2" and not others(os.getpid())
+    assert [event.loss for event in curve(run)] == pytest.approx([event.loss for event in alone], rel=1e-4)
+    # On one worker: the journal says so, and the run can also be continued as before.
+    session = Session.open(run, workers=1)
+    assert session.change is not None and "workers: 2; here it is computed with workers: 1" in session.change.words
+    assert session.change.as_before is not None and session.change.as_before.workers == 2
+    list(session.train(4))
+    assert session.trainer is not None and session.trainer.team is None
+    session.close()
+    assert "workers: 1" in notes(run)[-1] and run.metadata().config.workers == 1
+
+
+def test_asked_while_two_train(
+    together: Tiny, saves: Path, forked: Callable[..., ForkedEngine], forked_programs: None
+) -> None:
+    config = together(num_epochs=100_000, validation_fraction=0.2)
+    engine = forked(lambda: Session.create(config, saves, "run"))
+    run, talk = Run(saves / "run"), engine.talk
+
+    def progress() -> int:
+        return int(run_summary(run).epoch)
+
+    assert talk.ask("train")["state"] == State.TRAINING
+    wait_for(lambda: progress() > 2)
+    assert len(talk.ask("generate", prefix="ab", length=5)["text"]) >= 5
+    assert talk.ask("inspect", view="step", text="abc", at=1)["event"] == "done"
+    assert talk.ask("set", name="learning_rate", value=0.25)["event"] == "done"
+    assert talk.ask("save")["event"] == "done"
+    assert talk.ask("pause")["state"] == State.PAUSED and len(others(engine.pid)) == 1
+    assert talk.ask("step")["batch"] >= 1
+    before = progress()
+    assert talk.ask("resume")["state"] == State.TRAINING
+    wait_for(lambda: progress() > before + 2)
+    assert talk.ask("stop")["state"] == State.STOPPED and not others(engine.pid)
+    assert epochs(read_journal(run.journal_path))[-1].learning_rate == 0.25
+    assert [event.value for event in read_journal(run.journal_path) if isinstance(event, SettingChanged)] == [0.25]
+    before = progress()
+    assert talk.ask("train")["state"] == State.TRAINING
+    wait_for(lambda: progress() > before + 1)
+    engine.signal(signal.SIGTERM)
+    assert engine.wait() == 0
+    assert read_checkpoint(run.latest_path)[1]["epoch"] >= progress() > before
+    assert run_summary(run).state == State.STOPPED and not notes(run)
+
+
+def test_a_divergence_is_everyones(together: Tiny, saves: Path, one_thread: None, forked_programs: None) -> None:
+    session = Session.create(together(learning_rate=1e6, clipping="none", num_epochs=50), saves, "run")
+    events = list(train_to_end(session))
+    assert isinstance(events[-1], StateChanged) and events[-1].state == State.DIVERGED
+    assert "the weights are those of epoch" in events[-1].message and not others(os.getpid())
+    session.close()
+
+
+def test_killed_at_random(together: Tiny, saves: Path, one_thread: None, forked_programs: None, trials: int) -> None:
+    """Any of the workers, the one that leads among them: the end is that of the uninterrupted run, bit for bit."""
+    config = together(num_epochs=40, checkpoint_seconds=0.05, cell="gru", batch_size=5, validation_fraction=0.2)
+    began = time.monotonic()
+    whole = trained(config, saves, "whole")
+    seconds, draw, kills = time.monotonic() - began, random.Random(1), {"leader": 0, "other": 0}
+    run = Run(saves / "killed")
+    round_of = 0
+    while sum(kills.values()) < KILLS * trials or not all(kills.values()) or run.path.exists():
+        child = os.fork()
+        if child == 0:
+            train_in_child(config, run)
+        is_over = sum(kills.values()) >= KILLS * trials and all(kills.values())
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            time.sleep(draw.uniform(0, 0.5 * seconds) if not is_over else 0.01)
+            victims = others(child) if psutil.pid_exists(child) and psutil.Process(child).status() != "zombie" else []
+            if is_over or not victims:
+                continue
+            name = min(kills, key=lambda known: kills[known])
+            victim = child if name == "leader" else victims[0].pid
+            os.kill(victim, signal.SIGKILL)
+            kills[name] += 1
+            is_over = sum(kills.values()) >= KILLS * trials and all(kills.values())
+        if run.exists() and run_summary(run).state == State.FINISHED:
+            assert_same(run, whole)
+            round_of += 1
+            run.path.rename(saves / f"finished-{round_of}")
+    told = [event for path in saves.glob("finished-*") for event in read_journal(Run(path).journal_path)]
+    assert any(isinstance(event, Note) and "all start again from the last checkpoint" in event.text for event in told)
+    assert sum(isinstance(event, RunResumed) for event in told) > round_of
+
+
+def test_a_worker_that_hangs(
+    together: Tiny, saves: Path, one_thread: None, forked_programs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "PATIENCE", 3.0)
+    whole = trained(together(num_epochs=8), saves, "whole")
+    session = Session.create(together(num_epochs=8), saves, "run")
+    session.train()
+    while session.trainer is not None and session.trainer.epoch < 3:
+        session.advance()
+    session.save()
+    [server] = [child for child in psutil.Process().children() if any("server.py" in part for part in child.cmdline())]
+    max(server.children(), key=lambda program: program.create_time()).suspend()
+    while session.state == State.TRAINING:
+        session.advance()
+    session.close()
+    assert notes(session.run) == ["a worker did not answer within 3 s: all start again from the last checkpoint"]
+    assert_same(session.run, whole)
+
+
+def test_refusals(together: Tiny, saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="workers must be at most batch_size, 4: each trains on its rows, got 5"):
+        together(workers=5)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "9")
+    with pytest.raises(ConfigError, match="batch_size must be at least the number of workers, 9"):
+        Session.create(together(), saves)
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[Team]:
+    """Two workers, the other one started as an engine starts it."""
+    with HeldFolder(tmp_path) as log:
+        made = local_team(2, log)
+        yield made
+        made.end()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_nothing_listens_beyond_loopback(team: Team) -> None:
+    processes = [psutil.Process(), *others(os.getpid())]
+    assert len(processes) == 2
+    for process in processes:
+        listening = [found for found in process.net_connections("inet") if found.status == psutil.CONN_LISTEN]
+        assert listening and {found.laddr.ip for found in listening} == {"127.0.0.1"}, process.cmdline()
+    team.end()
+    assert not others(os.getpid())
+
+
+def command_of(config: RunConfig, saves: Path) -> list[str]:
+    settings = [f"--set={name}={value}" for name, value in config.to_dict().items() if name != "device"]
+    return ["-m", "core", "train", "--device=cpu", "--name=one", f"--saves={saves}", *settings]
+
+
+def test_workers_that_a_launcher_has_started(
+    together: Tiny, saves: Path, one_thread: None, runtime: Path, forked_programs: None
+) -> None:
+    config = together(num_epochs=5)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    command = command_of(config, saves)
+    with started(*command, env={**os.environ, **place, "RANK": "1"}, stdout=subprocess.PIPE) as second:
+        with started(*command, env={**os.environ, **place, "RANK": "0"}) as first:
+            assert first.wait(60) == 0
+        assert second.communicate(timeout=60)[0] == "" and second.returncode == 0
+    assert_same(Run(saves / "one"), trained(config, saves, "whole"))
+
+
+@pytest.mark.timeout(240)
+def test_torchrun_restarts_its_workers(
+    together: Tiny, saves: Path, one_thread: None, runtime: Path, trials: int
+) -> None:
+    if trials < 2:
+        pytest.skip("torchrun imports torch five times: half a minute, with --trials 2")
+    config = together(num_epochs=40, checkpoint_seconds=0.05)
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+    with started(*command, *command_of(config, saves)) as torchrun:
+        run = Run(saves / "one")
+        wait_for(lambda: run.exists() and run_summary(run).epoch > 1, "epochs of torchrun", 100)
+        workers = psutil.Process(torchrun.pid).children()
+        next(worker for worker in workers if worker.environ().get("RANK") == "1").kill()
+        assert torchrun.wait(100) == 0
+    assert_same(run, trained(config, saves, "whole"))
+    assert sum(isinstance(event, RunResumed) for event in read_journal(run.journal_path)) == 2
