@@ -237,7 +237,7 @@ def _places(path: Path, reports: Sequence[dict[str, object]]) -> str:
 
 async def _beside(path: Path, script: str, replace: bool) -> str:
     """Write the script that uses the weights beside them. The weights are there already: it does not raise."""
-    place = path.with_suffix(".py")
+    place = path.with_name(f"{path.name}.py")  # those of torch and of onnx do not meet
     try:
         await asyncio.to_thread(lambda: write_file(place, script.encode(), replace=replace))
     except UserError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,30 @@ async def test_a_written_text_goes_to_a_file_and_read_only_exports_nothing(saves
             await until(pilot, lambda: READ_ONLY in app.notices)
         finally:
             type(app).read_only = False
+
+
+async def test_weights_come_with_their_script(saves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Process:
+        returncode = 0
+
+        async def communicate(self) -> tuple[bytes, bytes]:
+            report = {"event": "exported", "format": "onnx", "path": "x", "bytes": 9, "script": "print(1)\n"}
+            return json.dumps(report).encode(), b"two is open in an engine\n"
+
+    @contextlib.asynccontextmanager
+    async def answer(arguments: list[str]) -> AsyncIterator[Process]:
+        yield Process()
+
+    monkeypatch.setattr(dialog_module, "core_process", answer)
+    app = RunsApp(saves, tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app, "down")
+        await pilot.press("end")
+        await until(pilot, lambda: app.line.value.endswith("two.onnx"))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.notices)
+        assert (tmp_path / "two.onnx.py").read_text() == "print(1)\n"
+        assert "two.onnx.py, which uses it" in app.notices[0] and "open in an engine" in app.notices[0]
 
 
 def test_the_weights_of_several_runs_are_not_offered() -> None:
