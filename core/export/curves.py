@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import RunError, UserError
-from core.events import EpochFinished, Event, SampleWritten
-from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, Column, finite_in_order
+from core.events import EpochFinished, Event, Measured, SampleWritten
+from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, MEASURED_COLUMNS, Column, finite_in_order
 from core.runs.journal import JournalReader, last_lines, standing
 from core.runs.quantities import AXES
 from core.runs.run import Run
@@ -72,11 +72,17 @@ def read_run(run: Run, name: str = "") -> Curve:
 
     Raises RunError for a journal that cannot be read; a missing one has no epochs.
     """
-    events = [(event, time) for event, time in _journal(run) if isinstance(event, EpochFinished)]
+    journal = _journal(run)
+    events = [(event, time) for event, time in journal if isinstance(event, EpochFinished)]
     columns = {
         column: np.array([_figure(getattr(event, column)) for event, _ in events]) for column in JOURNAL_COLUMNS[:-1]
     }
     columns["time"] = np.array([time or math.nan for _, time in events])
+    measured = {event.epoch: event for event, _ in journal if isinstance(event, Measured)}
+    if measured:  # by inspect_every, at some epochs
+        rows = [measured.get(event.epoch) for event, _ in events]
+        for name in MEASURED_COLUMNS:
+            columns[name] = np.array([math.nan if row is None else _figure(getattr(row, name)) for row in rows])
     return Curve(name or run.name, columns, run.path)
 
 

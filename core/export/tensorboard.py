@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.export.curves import Curve
 from core.export.event_file import FILE_MARK, Scalars, event_file
+from core.runs.comparison import MEASURED_COLUMNS
 
 TAGS = (
     "perplexity", "validation_perplexity", "loss", "validation_loss", "gradient_norm", "learning_rate",
@@ -17,7 +18,8 @@ TAGS = (
 def events_of(curve: Curve) -> bytes:
     """The bytes of a run's event file. A tag is the name of the figure in the journal; a step counts batches."""
     steps, times = curve.column("step").tolist(), curve.column("time").tolist()
-    columns = {tag: curve.column(tag).tolist() for tag in TAGS}
+    tags = (*TAGS, *(name for name in MEASURED_COLUMNS if name in curve.columns))
+    columns = {tag: curve.column(tag).tolist() for tag in tags}
     events = [
         Scalars(
             int(steps[row]),

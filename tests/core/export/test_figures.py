@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.summary import Writer
 
 from core.errors import RunError, UserError
-from core.events import RunResumed, SampleWritten
+from core.events import Measured, RunResumed, SampleWritten
 from core.export.curves import (
     Curve,
     distinct_names,
@@ -26,7 +26,7 @@ from core.export.event_file import EventFileError, Scalars, event_file, scalars_
 from core.export.reading import read_curves
 from core.export.table import csv_text, samples_text
 from core.export.tensorboard import TAGS, event_path, events_of
-from core.runs.comparison import JOURNAL_COLUMNS, smoothed
+from core.runs.comparison import JOURNAL_COLUMNS, MEASURED_COLUMNS, smoothed
 from core.runs.journal import JournalReader
 from tests.core.export.journalled import MakeRun, epoch
 
@@ -43,6 +43,16 @@ def test_pandas_reads_every_figure_of_the_journal(make_run: MakeRun) -> None:
             assert row[name] == value or (value is None and math.isnan(row[name])), (name, value)
     assert table.perplexity[2] == math.inf
     assert list(table.loss[3:]) == [6.0, 9.0], "the epoch that the resume has undone is not in it"
+
+
+def test_what_was_measured_at_some_epochs_is_exported(make_run: MakeRun) -> None:
+    run = make_run("one", [epoch(1), epoch(2), Measured(2, 0.75, 0.125), epoch(3), Measured(3, None, 0.25)])
+    curve = read_run(run)
+    table = pd.read_csv(io.StringIO(csv_text([curve])))
+    assert list(table.columns) == ["run", *JOURNAL_COLUMNS, *MEASURED_COLUMNS]
+    assert list(table.gradient_factor[1:2]) == [0.75] and table.gradient_factor.isna().tolist() == [True, False, True]
+    assert [(event.step, event.values["saturated"]) for event in scalars_of(events_of(curve))
+            if "saturated" in event.values] == [(16, 0.125), (24, 0.25)]  # fmt: skip
 
 
 def test_tensorboard_reads_the_same_scalars(make_run: MakeRun, tmp_path: Path) -> None:
