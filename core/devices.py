@@ -29,6 +29,11 @@ def devices() -> tuple[Device, ...]:
     return tuple(found)
 
 
+def cuda_names() -> list[str]:
+    """The names of the CUDA devices. Unlike ``devices`` it takes no memory on them: it creates no context."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
 def no_cuda() -> str:
     """Why there is no CUDA device, in words; empty if there is one."""
     if torch.cuda.is_available():

@@ -13,7 +13,7 @@ from core.errors import ConfigError, UserError
 from core.output import tolerate
 from core.settings.setting import key_values
 from core.sweep.driver import Driver, Plan, places
-from core.sweep.folder import SweepFolder
+from core.sweep.folder import SweepFolder, sweeps_in
 from core.sweep.grid import GridPlan
 from core.sweep.questions import QUESTIONS, question_named
 from core.sweep.results import Results
@@ -30,7 +30,9 @@ def sweep(options: argparse.Namespace) -> int:
     question = question_named(options.question) if options.question else None
     name = options.name or (question.name if question is not None else "")
     if not name:
-        raise ConfigError("name the sweep: python -m core sweep NAME --grid --vary cell=rnn,gru,lstm")
+        known = ", ".join(folder.name for folder in sweeps_in(options.saves)[:8])
+        there = f"; there are {known}" if known else ""
+        raise ConfigError(f"name the sweep: python -m core sweep NAME --grid --vary cell=rnn,gru,lstm{there}")
     folder = SweepFolder(options.saves.absolute(), check_sweep_name(name))
     if options.show:
         return _show(folder, options)

@@ -83,9 +83,9 @@ def places(sweep: Sweep, jobs: int) -> list[Place]:
     threads = max(1, cores() // jobs)
     devices = [""]
     if sweep.config.device in ("auto", "cuda"):
-        from core.devices import devices as present  # imports torch
+        from core.devices import cuda_names  # imports torch
 
-        devices = [device.name for device in present() if device.name.startswith("cuda")] or devices
+        devices = cuda_names() or devices
     return [Place(threads, devices[job % len(devices)]) for job in range(jobs)]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 import core.devices
-from core.device import Device
 from core.process import cores
 from core.sweep.driver import Place, places
 from core.sweep.sweep import PlannedRun, Sweep
@@ -16,12 +15,12 @@ from core.sweep.sweep import PlannedRun, Sweep
 def test_cores_are_divided_and_gpus_taken_in_turn(swept: Callable[..., Sweep], monkeypatch: pytest.MonkeyPatch) -> None:
     threads = max(1, cores() // 3)
     assert places(swept(device="auto"), 1) == [Place()]
-    monkeypatch.setattr(core.devices, "devices", lambda: (Device("cuda:0"), Device("cuda:1"), Device("cpu")))
+    monkeypatch.setattr(core.devices, "cuda_names", lambda: ["cuda:0", "cuda:1"])
     on = ["cuda:0", "cuda:1", "cuda:0"]
     assert places(swept(device="auto"), 3) == [Place(threads, device) for device in on]
     assert places(swept(device="cpu"), 3) == [Place(threads)] * 3
     assert places(swept(device="cuda:1"), 3) == [Place(threads)] * 3, "as the settings say"
-    monkeypatch.setattr(core.devices, "devices", lambda: (Device("cuda:0"), Device("cpu")))
+    monkeypatch.setattr(core.devices, "cuda_names", lambda: ["cuda:0"])
     assert places(swept(device="cuda"), 2) == [Place(max(1, cores() // 2), "cuda:0")] * 2, "one is shared"
 
 
