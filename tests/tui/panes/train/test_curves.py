@@ -45,8 +45,9 @@ async def test_keys_choose_the_figure_and_read_it(playground: Make, saves: Path)
         seen = []
         for _ in figures_of(train_pane(app).run):
             seen.append(heading().split("  ")[0])
+            before = heading()
             await pilot.press("m")
-            await pilot.pause(0.05)
+            await until(pilot, lambda before=before: heading() != before)
         assert seen == [
             "perplexity, log scale", "loss in nats", "loss in bits", "gradient norm, log scale", "learning rate",
             "tokens/s", "gradient's factor through time", "share of units saturated", "seconds per epoch",

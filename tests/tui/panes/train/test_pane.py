@@ -748,9 +748,14 @@ async def test_published_figures_are_shown_on_their_text_only(playground: Make, 
             write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 161)), StateChanged(State.FINISHED, 160))
             await app.open_run(run.path)
             await until(pilot, lambda run=run: f"{run.path.name} · finished · epoch 160/160" in status(app))
-            await pilot.pause(0.6)
-            names = [series.name for series in app.query_one(CurveChart).series]
-            assert ("published" in names) == is_shown == app.query_one("#comparison").display, names
+            comparison, chart = app.query_one("#comparison"), app.query_one(CurveChart)
+            if is_shown:
+                await until(pilot, lambda comparison=comparison: comparison.display)
+            else:
+                await until(pilot, lambda chart=chart: "published" not in [series.name for series in chart.series])
+            await pilot.pause()
+            names = [series.name for series in chart.series]
+            assert ("published" in names) == is_shown == comparison.display, names
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
