@@ -13,6 +13,7 @@ import pytest
 import textual.app
 import textual.pilot
 
+from tests.run_folders import TOKENS, VOCABULARY
 from tests.tui import fake_engine
 from tests.tui.parts import keep_and_notify
 from tests.tui.waiting import all_ran
@@ -80,7 +81,7 @@ def playground(saves: Path, data_dir: Path, fakes: Any, monkeypatch: pytest.Monk
     from tui.engines.clients import Engines
 
     async def describe(*_: object, **__: object) -> dict[str, Any]:
-        return {"tokens": fake_engine.TOKENS, "vocabulary": fake_engine.VOCABULARY}
+        return {"tokens": TOKENS, "vocabulary": VOCABULARY}
 
     monkeypatch.setattr(form_facts, "describe", describe)
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -59,16 +58,13 @@ from core.events import (
 )
 from core.record import record_as_json
 from core.runs.held_folder import HeldFolder
-from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.run import Run
-from core.runs.store import duplicate_run, free_name
+from core.runs.store import duplicate_run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig, setting
-from tests.run_folders import create_run
+from tests.run_folders import VOCABULARY, made_run, write_journal
 from tests.tui.inspections import inspection
 
-VOCABULARY = 1027
-TOKENS = 10_000
 BATCHES = 8
 DEVICES = (
     Device("cuda:0", "NVIDIA H100", 1_200_000_000, 79_000_000_000, ("fp32",)),
@@ -84,23 +80,6 @@ def scripted_epoch(epoch: int, rate: float = 100.0, held_out: bool = False) -> E
     return EpochFinished(
         epoch, epoch * BATCHES, perplexity, 1.4 * perplexity if held_out else None, 1.0, 0.4, rate, 71_000.0, 0.125
     )
-
-
-def made_run(saves: Path, config: RunConfig, name: str | None = None) -> Run:
-    """A run folder as an engine makes it, without weights."""
-    facts = RunMetadata(
-        config, CorpusIdentity(config.corpus, "ab" * 32, TOKENS, VOCABULARY, config.corpus), 592_387,
-        "2026-01-02T03:04:05+00:00", {"torch": "2"},
-    )  # fmt: skip
-    saves.mkdir(parents=True, exist_ok=True)
-    return create_run(saves, name or free_name(saves, config.corpus), facts, {"tokens": ["<unk>"]}, TEXT.encode())
-
-
-def write_journal(run: Run, *events: Event) -> None:
-    """Append events to a run's journal."""
-    with run.journal_path.open("a", encoding="utf-8") as file:
-        for event in events:
-            file.write(json.dumps({**event.to_json(), "time": 1.0}, ensure_ascii=False) + "\n")
 
 
 class FakeEngine:
@@ -210,7 +189,7 @@ class FakeEngine:
         )  # fmt: skip
 
     def _create(self, asked: Create) -> RunAnswer:
-        answer = self._adopt(made_run(asked.saves, asked.config, asked.name))
+        answer = self._adopt(made_run(asked.saves, asked.config, asked.name, text=TEXT))
         write_journal(self._opened(), StateChanged(State.IDLE, 0))
         return answer
 

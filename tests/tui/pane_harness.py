@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,7 @@ from textual.widget import Widget
 
 from core.engine.client import EngineClient
 from core.engine.requests import Request
-from core.runs.metadata import CorpusIdentity, RunMetadata
-from core.runs.run import Run
 from core.settings.run_config import RunConfig
-from tests.run_folders import create_run
 from tests.tui.parts import notices
 from tui import messages
 from tui.forms.screen import FormScreen
@@ -30,7 +26,6 @@ from tui.shell.footer import KeyLine
 from tui.themes import DARK, LIGHT
 
 TUI = Path(messages.__file__).parent
-TEXT = "分开了很久 我还在原地\n月亮忘记了 你的名字\n"
 
 
 class ScriptedClient:
@@ -148,27 +143,3 @@ class PaneApp(App[None]):
     def notices(self) -> list[str]:
         """What notifications say."""
         return notices(self)
-
-
-def make_run(
-    saves: Path, name: str, state: str = "finished", epochs: int = 10, created: str = "2026-01-02T03:04:05+00:00",
-    corpus: str = "lyrics-zh", held_out: bool = False, **settings: Any,
-) -> Run:  # fmt: skip
-    """A run folder as an engine leaves it, without weights."""
-    config = RunConfig(**{"num_epochs": 250, **settings})
-    metadata = RunMetadata(
-        config, CorpusIdentity(corpus, "ab" * 32, 10_000, 1027, corpus), 592_387, created, {"torch": "2"}
-    )
-    run = create_run(saves, name, metadata, {"tokens": ["<unk>"]}, TEXT.encode())
-    lines: list[dict[str, Any]] = [{"event": "state", "state": "training", "epoch": 0, "message": ""}]
-    for epoch in range(1, epochs + 1):
-        perplexity = 1 + 1026 * 0.97**epoch
-        lines.append({
-            "event": "epoch", "epoch": epoch, "step": epoch * 9, "perplexity": perplexity,
-            "validation_perplexity": perplexity * 1.5 if held_out else None, "loss": 1.0, "gradient_norm": 0.1,
-            "learning_rate": 100.0, "tokens_per_second": 70_000.0, "seconds": 0.1,
-        })  # fmt: skip
-    if state != "training":
-        lines.append({"event": "state", "state": state, "epoch": epochs, "message": ""})
-    run.journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return run

@@ -17,7 +17,8 @@ from core.device import Device
 from core.events import State, StateChanged
 from core.runs.store import list_runs
 from core.settings.run_config import RunConfig, setting
-from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from tests.run_folders import made_run, write_journal
+from tests.tui.fake_engine import FakeEngines, scripted_epoch
 from tests.tui.parts import focused_setting, train_pane
 from tests.tui.waiting import until
 from tui.app import Playground

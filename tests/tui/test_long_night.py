@@ -18,7 +18,7 @@ import pytest
 
 from core.events import EpochFinished, Event, SampleWritten, State, StateChanged
 from core.settings.run_config import RunConfig
-from tests.tui.fake_engine import made_run
+from tests.run_folders import made_run
 from tui.app import Playground
 from tui.charts import widget as chart_module
 from tui.charts.curve_chart import CurveChart

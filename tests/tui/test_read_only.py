@@ -21,7 +21,8 @@ from core.engine.client import EngineClient
 from core.events import State, StateChanged
 from core.runs.trash import delete_run
 from core.settings.run_config import RunConfig
-from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
+from tests.run_folders import made_run, write_journal
+from tests.tui.fake_engine import scripted_epoch
 from tests.tui.parts import notices
 from tests.tui.waiting import until
 from tui.app import Playground

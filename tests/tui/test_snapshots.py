@@ -19,7 +19,8 @@ from core.runs.store import check_name
 from core.settings.presets import PRESETS
 from core.sweep.folder import Outcome, SweepFolder
 from core.sweep.sweep import Sweep
-from tests.tui.fake_engine import TEXT, FakeEngines, made_run, scripted_epoch, write_journal
+from tests.run_folders import made_run, write_journal
+from tests.tui.fake_engine import TEXT, FakeEngines, scripted_epoch
 from tests.tui.parts import focused_setting
 from tests.tui.waiting import until
 from tui.app import Playground

@@ -33,7 +33,7 @@ def lines_of(text: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def quickest(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
-    """``--quick`` with a single batch an epoch, on one core, and a small product for the limit: no figure is asserted."""
+    """``--quick`` with a single batch an epoch, on one core, a small product for the limit: no figure is asserted."""
     effort = replace(QUICK, tokens=1_200, characters=30, corpus_bytes=500_000, product_seconds=0.0001)
     monkeypatch.setattr("core.cli.bench.QUICK", effort)
     monkeypatch.setattr("core.benchmark.cases.training_products", lambda *shape: [Product(4, 8, 16)])

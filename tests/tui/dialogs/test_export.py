@@ -12,7 +12,8 @@ import pytest
 from textual.widgets import Button, Input
 
 from core.errors import UserError
-from tests.tui.pane_harness import PaneApp, make_run
+from tests.run_folders import make_run
+from tests.tui.pane_harness import PaneApp
 from tests.tui.waiting import until
 from tui.dialogs import export as dialog_module
 from tui.dialogs.confirm import ConfirmDialog

@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.widgets import Input, Static
 
-from tests.tui.pane_harness import make_run
+from tests.run_folders import make_run
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.dialogs.glossary import ALIASES, PANE_WORDS, WORDS, meanings

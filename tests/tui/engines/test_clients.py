@@ -15,7 +15,8 @@ from core.errors import EngineError, RunError
 from core.events import EpochFinished, State, StateChanged
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
-from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from tests.run_folders import made_run, write_journal
+from tests.tui.fake_engine import FakeEngines, scripted_epoch
 from tests.tui.waiting import until
 from tui.engines.clients import Engines
 from tui.engines.loss import loss_in_words

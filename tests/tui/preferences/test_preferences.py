@@ -12,7 +12,7 @@ import pytest
 from textual.widgets import Input
 
 from core.settings.run_config import RunConfig
-from tests.tui.fake_engine import made_run
+from tests.run_folders import made_run
 from tests.tui.parts import notices
 from tests.tui.waiting import until
 from tui.app import Playground

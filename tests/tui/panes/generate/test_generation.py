@@ -9,7 +9,8 @@ import pytest
 from textual.widgets import Select, Static
 
 from core.generation.events import Copied
-from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
+from tests.run_folders import make_run
+from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.panes.generate.harness import SIZE, detailed, done, ready, status, token_words, told, written
 from tests.tui.parts import fold_row, form_of, shown_settings
 from tests.tui.waiting import until

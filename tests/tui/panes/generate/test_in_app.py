@@ -12,7 +12,8 @@ from textual.widgets import Input, Select
 from core.corpus.vocabulary import Vocabulary
 from core.events import State, StateChanged
 from core.settings.run_config import RunConfig
-from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
+from tests.run_folders import made_run, write_journal
+from tests.tui.fake_engine import scripted_epoch
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.messages import RunChosen

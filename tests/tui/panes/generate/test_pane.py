@@ -11,7 +11,8 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.corpus.vocabulary import Vocabulary
 from core.errors import EngineError, RunError
-from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
+from tests.run_folders import make_run
+from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.panes.generate.harness import SIZE, answer, ready, status, token_words
 from tests.tui.parts import focused_setting, fold_row, form_of, setting_row, shown_settings, subtitle, title
 from tests.tui.waiting import until

@@ -11,8 +11,9 @@ from textual.widgets import Static
 
 from core.events import EpochFinished
 from core.inspection.answers import InspectionAnswer
+from tests.run_folders import make_run
 from tests.tui.inspections import TEXT, inspection
-from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
+from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.waiting import until
 from tui.panes.inspect.pane import InspectPane
 from tui.panes.inspect.parts import Canvas

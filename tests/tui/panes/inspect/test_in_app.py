@@ -10,7 +10,8 @@ from textual.widgets import Input, Static
 
 from core.events import State, StateChanged
 from core.settings.run_config import RunConfig
-from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from tests.run_folders import made_run, write_journal
+from tests.tui.fake_engine import FakeEngines, scripted_epoch
 from tests.tui.waiting import until
 from tui.app import Playground
 

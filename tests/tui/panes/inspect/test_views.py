@@ -12,6 +12,7 @@ import pytest
 from core.errors import RunError, UserError
 from core.events import State
 from core.inspection.answers import CLASSES
+from tests.run_folders import make_run
 from tests.tui.inspections import (
     TEXT,
     gradients_view,
@@ -24,7 +25,6 @@ from tests.tui.inspections import (
     units_view,
     wave,
 )  # fmt: skip
-from tests.tui.pane_harness import make_run
 from tests.tui.panes.inspect.harness import InspectClient, edges, epoch, inspect_app, opened, picture, sentence
 from tests.tui.waiting import until
 from tui.messages import RunStateChanged

@@ -11,7 +11,8 @@ import pytest
 
 from core.export.event_file import Scalars, event_file
 from core.runs.looks import COLOURS, MARKERS, looks
-from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
+from tests.run_folders import make_run
+from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.waiting import until
 from tui.dialogs.name import NameDialog
 from tui.dialogs.path_dialog import PathDialog

@@ -15,7 +15,8 @@ from core.runs.run import Run
 from core.runs.store import list_runs, rename_run
 from core.runs.summary import run_summary
 from core.runs.trash import deleted_runs
-from tests.tui.pane_harness import PaneApp, ScriptedClient, make_run
+from tests.run_folders import make_run
+from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.parts import title
 from tests.tui.waiting import until
 from tui.dialogs.confirm import ConfirmDialog

@@ -11,7 +11,8 @@ import pytest
 from core.settings.run_config import RunConfig
 from core.sweep.folder import PRUNED, Outcome, SweepFolder
 from core.sweep.sweep import Sweep
-from tests.tui.pane_harness import PaneApp, make_run
+from tests.run_folders import make_run
+from tests.tui.pane_harness import PaneApp
 from tests.tui.waiting import until
 from tui.messages import RunChosen
 from tui.panes.runs import sweep as sweep_module

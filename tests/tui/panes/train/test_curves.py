@@ -8,7 +8,8 @@ from pathlib import Path
 
 from core.events import Measured, RunResumed, State, StateChanged
 from core.settings.run_config import RunConfig
-from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
+from tests.run_folders import made_run, write_journal
+from tests.tui.fake_engine import scripted_epoch
 from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.app import Playground

@@ -10,7 +10,8 @@ import pytest
 from core.engine.answers import BaselinesAnswer
 from core.events import EpochFinished, RunResumed, State, StateChanged
 from core.settings.run_config import RunConfig
-from tests.tui.fake_engine import made_run, scripted_epoch
+from tests.run_folders import made_run
+from tests.tui.fake_engine import scripted_epoch
 from tui.engines.watched_run import WatchedRun
 from tui.panes.train.epochs import HEADING, epoch_words
 from tui.panes.train.figures import lines_of

@@ -24,7 +24,8 @@ from core.events import (
 from core.runs.summary import run_summary
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig, settings
-from tests.tui.fake_engine import FakeEngines, made_run, scripted_epoch, write_journal
+from tests.run_folders import made_run, write_journal
+from tests.tui.fake_engine import FakeEngines, scripted_epoch
 from tests.tui.parts import errors, focused_setting, notes, notices, shown_settings, title, train_pane
 from tests.tui.waiting import until
 from tui.app import Playground

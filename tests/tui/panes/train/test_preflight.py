@@ -13,7 +13,8 @@ from core.events import State, StateChanged
 from core.runs.pace import Pace, paces, shape_of
 from core.settings.run_config import RunConfig
 from core.training.preflight import TextFacts, device_named, num_parameters, preflight
-from tests.tui.fake_engine import made_run, scripted_epoch, write_journal
+from tests.run_folders import made_run, write_journal
+from tests.tui.fake_engine import scripted_epoch
 from tui.panes.train.preflight import preflight_lines
 
 TEXT = TextFacts(10_000, 1027)

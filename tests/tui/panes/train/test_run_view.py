@@ -13,7 +13,8 @@ from textual.app import App
 from core.events import State, StateChanged
 from core.settings.run_config import RunConfig
 from core.units import perplexity_text
-from tests.tui.fake_engine import made_run, scripted_epoch
+from tests.run_folders import made_run
+from tests.tui.fake_engine import scripted_epoch
 from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
