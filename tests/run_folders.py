@@ -63,7 +63,7 @@ def make_run(
     run = made_run(saves, RunConfig(**{"num_epochs": 250, **settings}), name, created=created, corpus=corpus)
     write_journal(run, StateChanged(State.TRAINING, 0), *_curve(epochs, held_out))
     if state != State.TRAINING:
-        write_journal(run, StateChanged(State(state), epochs))
+        write_journal(run, StateChanged(state, epochs))
     return run
 
 
