@@ -194,7 +194,7 @@ def test_a_stalled_terminal_that_goes_away(training: Callable[..., Run], playgro
     terminal.stall()
     for number in range(40):
         terminal.press("f2" if number % 2 else "f3")
-    os.close(terminal._master)
+    os.close(terminal.descriptor)
     terminal.wait_exit(15)
     goes_on(run)
     terminal.go_on()

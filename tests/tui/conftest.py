@@ -85,9 +85,10 @@ def playground(saves: Path, data_dir: Path, fakes: Any, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(form_facts, "describe", describe)
 
-    def made() -> Playground:
-        return Playground(
-            saves, data_dir, engines=lambda app: Engines(app.post_message, saves, data_dir, fakes.standby, fakes.attach)
-        )
+    def made(**options: Any) -> Playground:
+        def engines(app: Playground) -> Engines:
+            return Engines(app.post_message, saves, data_dir, fakes.standby, fakes.attach)
+
+        return Playground(saves, data_dir, engines=engines, **options)
 
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -223,10 +224,9 @@ def test_a_matrix_rate_is_measured() -> None:
     assert rate.seconds() > 0
 
 
-def test_the_text_that_is_opened_is_removed_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_that_is_opened_is_removed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with ExitStack() as stack:
         cases()["corpus"].prepare(Effort(corpus_bytes=50_000), stack)
-        folders = [callback.__self__ for _, callback in stack._exit_callbacks]  # type: ignore[attr-defined]
-        paths = [Path(folder.name) for folder in folders]
-        assert all((path / "text.txt").exists() for path in paths) and paths
-    assert not any(path.exists() for path in paths)
+        assert list(tmp_path.glob("*/text.txt"))
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.widgets import Input
@@ -23,12 +24,12 @@ from tui.preferences.preferences import Preferences, remember_theme
 from tui.shell.header import HeaderLine
 from tui.themes import DARK, LIGHT
 
-Make = Callable[[], Playground]
+Make = Callable[..., Playground]
 
 
-def begun(playground: Make, path: Path) -> Playground:
+def begun(playground: Make, path: Path, **options: Any) -> Playground:
     """The app as ``python -m tui`` makes it."""
-    app = playground()
+    app = playground(**options)
     app.preferences = Preferences(path, path.parent / "state" / "state.json")
     app.preferences.begin(app, lambda: all_bindings(Playground))
     return app
@@ -130,10 +131,10 @@ async def test_the_run_that_is_asked_for_comes_before_the_last_pane(playground: 
     async with app.run_test() as pilot:
         await pilot.press("f7")
         await until(pilot, lambda: app.remembered.pane == "lab")
-    app = begun(playground, path)
-    app._first_run = made_run(app.saves, RunConfig(num_hiddens=8), "one").path
+    run = made_run(app.saves, RunConfig(num_hiddens=8), "one").path
+    app = begun(playground, path, run=run)
     async with app.run_test() as pilot:
-        await until(pilot, lambda: app.current_run == app._first_run)
+        await until(pilot, lambda: app.current_run == run)
         assert app.query_one(HeaderLine).current == "train"
 
 

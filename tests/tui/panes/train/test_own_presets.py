@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from textual.widgets import Input, Select
+from textual.widgets import Input, OptionList, Select
 
 from core.settings.own_presets import own_presets, presets_folder, save_preset
 from core.settings.run_config import RunConfig
@@ -31,10 +30,10 @@ def pane(app: Playground) -> TrainPane:
     return app.query_one(TrainPane)
 
 
-def offered(app: Playground) -> dict[Any, str]:
-    """The lines of the drop-down, by preset."""
-    lines = pane(app).query_one("#preset", Select)._options
-    return {value: str(prompt) for prompt, value in lines}
+def offered(app: Playground, name: str) -> list[str]:
+    """The lines of the drop-down that begin with ``name``."""
+    prompts = (str(line.prompt) for line in pane(app).query_one("#preset OptionList", OptionList).options)
+    return [prompt for prompt in prompts if prompt.startswith(name)]
 
 
 async def test_saved_chosen_replaced_deleted(playground: Make) -> None:
@@ -47,7 +46,7 @@ async def test_saved_chosen_replaced_deleted(playground: Make) -> None:
         assert isinstance(app.screen, PresetDialog), "the name of a bundled preset is refused"
         await pilot.press("ctrl+u", *"mine", "tab", *"small", "enter")
         await until(pilot, lambda: pane(app).form.preset == "mine")
-        assert "small" in offered(app)["mine"] and own_presets()[0]["mine"].config.num_hiddens == 48
+        assert "small" in offered(app, "mine")[0] and own_presets()[0]["mine"].config.num_hiddens == 48
         select = pane(app).query_one("#preset", Select)
         select.value = "lyrics-nn-gru"
         await until(pilot, lambda: pane(app).form.texts["cell"] == "gru")
@@ -69,7 +68,7 @@ async def test_saved_chosen_replaced_deleted(playground: Make) -> None:
         await pilot.click("#delete")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         await pilot.press("left", "enter")
-        await until(pilot, lambda: "mine" not in offered(app))
+        await until(pilot, lambda: not offered(app, "mine"))
         assert own_presets() == ({}, []) and pane(app).form.preset is None
         assert pane(app).form.texts["num_hiddens"] == "64", "the settings stay as they are"
 
@@ -79,7 +78,7 @@ async def test_a_damaged_one_is_named_and_a_failing_disk_too(playground: Make, f
     (folder / "bad.json").write_text("{")
     app = playground()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "good" in offered(app))
+        await until(pilot, lambda: offered(app, "good"))
         await until(pilot, lambda: any("bad.json is not used" in notice for notice in notices(app)))
         (folder / "good.json").unlink()
         (folder / "bad.json").unlink()
