@@ -22,6 +22,14 @@ from tests.e2e.terminal import Terminal, screen_lines
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+def has_all(*words: str) -> Callable[[str], bool]:
+    """A condition: all the words are on the screen."""
+    return lambda text: all(word in text for word in words)
+
+
+is_ready = has_all("Playground", " GB")  # the standby engine has told which devices there are
+
+
 class Recorder(Terminal):
     """A program in a terminal; ``chunks`` are the times (``perf_counter``) and bytes of all that it printed."""
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from core.events import EpochFinished, StateChanged
 from core.runs.journal import parsed_line
 from tests.benchmarks.comparison import compare
+from tests.benchmarks.cost import focus_move, resident_memory
 from tests.benchmarks.outcome import Effort, Goal, Outcome, Row
-from tests.benchmarks.recorder import PROJECT, Recorder, playground, workplace
+from tests.benchmarks.recorder import PROJECT, Recorder, has_all, is_ready, playground, workplace
 from tests.benchmarks.run_list import run_list
 
 PRESET = "lyrics-scratch-sequential"
@@ -31,11 +32,6 @@ LIVE_VIEWS = {
 """The views of Inspect that follow a training, in the order of their tabs, each with words that are on its screen."""
 
 
-def has_all(*words: str) -> Callable[[str], bool]:
-    """A condition: all the words are on the screen."""
-    return lambda text: all(word in text for word in words)
-
-
 def has_curve(text: str) -> bool:
     """Whether there is a chart with a point or a line in it."""
     return "perplexity, log" in text and any(
@@ -44,7 +40,6 @@ def has_curve(text: str) -> bool:
 
 
 is_painted = has_all("Playground", "settings of a new run", "hidden", "Train new run", "f1 Help")
-is_ready = has_all("Playground", " GB")  # the standby engine has told which devices there are
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -66,9 +61,14 @@ def first_paint(effort: Effort) -> Outcome:
                 terminal.wait_bytes("Help")
                 time.sleep(0.5)
                 ours.append(terminal.first(is_painted) - terminal.began)
-    rows = (Row("python -m tui", tuple(ours[1:])), Row("an empty Textual app with a chart", tuple(empty[1:])))
-    goal = Goal("python -m tui", "median", 0.5, "s")
-    return Outcome("first-paint", "start to the first whole screen, 120x40", "s", (goal,), rows)
+    ratios = tuple(our / other for our, other in zip(ours[1:], empty[1:], strict=True))
+    rows = (
+        Row("python -m tui, s", tuple(ours[1:])),
+        Row("an empty Textual app with a chart, s", tuple(empty[1:])),
+        Row("times the empty app", ratios),
+    )
+    goal = Goal("times the empty app", "median", 1.25, "x")
+    return Outcome("first-paint", "start to the first whole screen, 120x40", "", (goal,), rows)
 
 
 def first_point(effort: Effort) -> Outcome:
@@ -348,6 +348,8 @@ def redraws(epochs: list[EpochFinished], times: int) -> list[float]:
 CASES: dict[str, Callable[[Effort], Outcome]] = {
     "first-paint": first_paint,
     "first-point": first_point,
+    "focus-move": focus_move,
+    "resident-memory": resident_memory,
     "key-to-screen": key_to_screen,
     "speed-with-screen": speed_with_screen,
     "speed-with-inspect": speed_with_inspect,
