@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.widgets import Input
 
 
@@ -15,6 +17,9 @@ def without_controls(text: str) -> str:
 
 class PlainInput(Input):
     """Keeps only the printable characters of a text that is typed, pasted or set."""
+
+    # Textual lays the whole screen out at each key; but the length of its text changes no size here.
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0))
 
     def update_node_styles(self, animate: bool = True) -> None:
         """Update the styles only once there are any: Input does so four times in its constructor."""

@@ -125,8 +125,9 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
     def note_prefix(self, words: str) -> None:
         """Show a note on the prefix, such as its unknown tokens, until it is edited."""
         note = self.query_one("#prefix-note", Static)
-        note.update(Content(words))
-        note.display = bool(words)
+        if str(note.content) != words or note.display != bool(words):
+            note.update(Content(words))
+            note.display = bool(words)
 
     # ------------------------------------------------------------------ editing
 
