@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,13 @@ def longest_copy(text: Integers, output: Integers, block: int = BLOCK) -> Stretc
     the places that are left. Matches are compared token by token, so the result is exact. ``block``, the tokens that
     are searched at once, changes only time and memory.
     """
+    *_, found = searching(text, output, block)
+    assert found is not None
+    return found
+
+
+def searching(text: Integers, output: Integers, block: int = BLOCK) -> Iterator[Stretch | None]:
+    """``longest_copy``, a block at a time: None after each, last the result. A text of 1 GB has thousands of blocks."""
     best, start, size = Stretch(0, 0, 0), 0, min(block, FIRST_BLOCK)
     block = max(block, 2 * len(output))
     powers = np.cumprod(np.full(block + len(output), 0x9E3779B97F4A7C15, dtype=np.uint64), dtype=np.uint64)
@@ -48,7 +56,8 @@ def longest_copy(text: Integers, output: Integers, block: int = BLOCK) -> Stretc
             best = Stretch(found.length, found.start, start + found.text_start)
         release(text)
         start, size = start + size, block
-    return best
+        yield None
+    yield best
 
 
 class _Windows:

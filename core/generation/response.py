@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
 
-from core.generation.copy_meter import longest_copy
+from core.generation.copy_meter import Stretch, searching
 from core.generation.events import Copied, Piece, Written, WrittenSample
 from core.generation.transcript import Sample
 from core.generation.writer import Writing
@@ -28,18 +29,23 @@ def response(
         yield [*writing.advance(seconds)]
     request, samples = writing.request, []
     for sample in writing.samples:
-        found = copied(sample, text) if request.copy and text is not None else None
+        found = None
+        if request.copy and text is not None:
+            until = time.perf_counter() + seconds
+            for stretch in searching(text, np.array(sample.ids, dtype=np.int64)):
+                if stretch is not None:
+                    found = copied(sample, stretch)
+                elif time.perf_counter() >= until:
+                    yield []  # the comparison with a long text takes a while
+                    until = time.perf_counter() + seconds
         samples.append(WrittenSample(sample.text, len(sample.ids), sample.ended, sample.score, found))
-        if found:
-            yield []  # the comparison takes a while
     problem = NO_TEXT if request.copy and text is None else ""
     unknown = tuple(writing.unknown)
     yield [Written(request.prefix + writing.samples[0].text, unknown, writing.seed, tuple(samples), problem)]
 
 
-def copied(sample: Sample, text: npt.NDArray[np.integer]) -> Copied:
-    """The longest stretch of a sample that occurs in ``text``."""
-    found = longest_copy(text, np.array(sample.ids, dtype=np.int64))
+def copied(sample: Sample, found: Stretch) -> Copied:
+    """The longest stretch of a sample that occurs in the text, as ``searching`` has found it."""
     first, last = found.start, found.start + found.length - 1
     span = (sample.spans[first][0], sample.spans[last][1]) if found.length else (0, 0)
     return Copied(**asdict(found), span=span, text=sample.text[span[0] : span[1]])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.generation.copy_meter import BLOCK, Stretch, longest_copy
+from core.generation.copy_meter import BLOCK, Stretch, longest_copy, searching
 
 
 def by_hand(text: list[int], output: list[int]) -> int:
@@ -55,6 +55,12 @@ def test_places() -> None:
     assert check([9, 1, 2, 3, 4, 9, 1, 2, 3, 4], [7, 1, 2, 3, 4, 8]) == Stretch(4, 1, 1)
     assert check([1, 2, 3], [4, 5]) == Stretch(0, 0, 0)
     assert check([0, 0, 0], [0, 0]) == Stretch(0, 0, 0)  # unknown tokens are not the same token
+
+
+def test_a_long_text_is_searched_a_block_at_a_time() -> None:
+    text, output = np.arange(1, 100_001), np.arange(70_000, 70_010)
+    *before, found = searching(text, output, 1000)
+    assert found == Stretch(10, 0, 69_999) and before == [None] * len(before) and len(before) > 50
 
 
 def test_ten_million_tokens_in_a_moment() -> None:
