@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from core.errors import ConfigError, RunError, UserError
 from core.events import EpochFinished, State
 from core.files import open_to_append
+from core.record import MALFORMED
 from core.runs.run import Run
 from core.settings.setting import Value
 from core.sweep.driver import Taken
@@ -51,11 +52,12 @@ class SearchPlan:
         self._folder = folder
         self._ours: set[str] = set()
         self._beats: dict[int, float] = {}
+        self._what = "the database that --storage names" if storage else str(folder.study_path)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         # The driver gives the signs of life that Study.optimize would give.
         warnings.filterwarnings("ignore", "Heartbeat of storage", UserWarning)
-        with _storage_errors():
+        with self._errors(*MALFORMED, AssertionError):  # a damaged file of trials, as Optuna sees it
             self._storage = _storage(folder, storage)
             self._study = optuna.create_study(
                 storage=self._storage, study_name=sweep.name, load_if_exists=True, pruner=_pruner(sweep)
@@ -82,7 +84,7 @@ class SearchPlan:
 
     def take(self) -> Taken | None:
         """A run that a killed process has left, or that of a new trial; None if there is none now."""
-        with _storage_errors(), self._folder.changing():
+        with self._errors(), self._folder.changing():
             if isinstance(self._storage, optuna.storages.RDBStorage):
                 optuna.storages.fail_stale_trials(self._study)
             trials = self._study.get_trials(deepcopy=False)
@@ -143,7 +145,7 @@ class SearchPlan:
 
     def elsewhere(self) -> int:
         """How many unfinished runs of this folder other processes train."""
-        with _storage_errors():
+        with self._errors():
             return sum(
                 trial.state == TrialState.RUNNING
                 and trial.user_attrs.get(_PLACE) == self._place
@@ -153,7 +155,7 @@ class SearchPlan:
 
     def observe(self, planned: PlannedRun, events: Sequence[EpochFinished]) -> bool:
         """Report new epochs of a run; returns whether the pruner ends it."""
-        with _storage_errors():
+        with self._errors():
             if time.monotonic() >= self._beats.get(planned.trial, 0.0) + HEARTBEAT_SECONDS:
                 self._heartbeat(planned.trial)
             reported = [event for event in events if is_reported(event.epoch)]
@@ -169,7 +171,7 @@ class SearchPlan:
 
     def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> None:
         """Tell the study what became of a trial; one that was stopped or killed is continued by the next command."""
-        with _storage_errors():
+        with self._errors():
             self._tell(planned.trial, outcome, loss)
 
     def _tell(self, number: int, outcome: Outcome, loss: float) -> None:
@@ -187,13 +189,25 @@ class SearchPlan:
 
     def importances(self) -> dict[str, float]:
         """The share of each setting in what makes the results differ, by Optuna; empty for too few results."""
-        with _storage_errors():
+        with self._errors():
             trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             if len({trial.value for trial in trials}) < 2:
                 return {}
             return dict(optuna.importance.get_param_importances(self._study))
 
     # ------------------------------------------------------------------ the storage
+
+    @contextlib.contextmanager
+    def _errors(self, *more: type[Exception]) -> Iterator[None]:
+        """Turns what Optuna and its database raise, and ``more``, into a UserError."""
+        kinds: tuple[type[Exception], ...] = (
+            optuna.exceptions.OptunaError, SQLAlchemyError, OSError, ImportError, *more,
+        )  # fmt: skip
+        try:
+            yield
+        except kinds as error:
+            words = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(f"{self._what} cannot be used: {words[0][:300]}") from None
 
     def _id(self, number: int) -> int:
         study = self._storage.get_study_id_from_name(self._sweep.name)
@@ -253,15 +267,3 @@ def _cut_torn_line(folder: SweepFolder) -> None:
             os.ftruncate(file, size - len(end) + end.rfind(b"\n") + 1)
     finally:
         os.close(file)
-
-
-@contextlib.contextmanager
-def _storage_errors() -> Iterator[None]:
-    """Turns what Optuna and its database raise into a UserError."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (optuna.exceptions.OptunaError, SQLAlchemyError, OSError, ImportError, ValueError, KeyError) as error:
-        words = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"the storage of the search cannot be used: {words[0][:300]}") from None

@@ -139,6 +139,12 @@ def test_a_file_whose_last_line_is_torn_is_read(swept: Swept, saves: Path) -> No
     with open(SweepFolder(saves, "s").study_path, "ab") as file:
         file.write(b'{"op_code":4,"worker')
     assert len(before) == 2 and len(pretend(begun(saves, sweep))) == 2
+    path = SweepFolder(saves, "s").study_path
+    whole = path.read_bytes()
+    for line in (b"\0\0", b"[]", b'{"op_code": 99}', b"3", b'{"op_code": 4, "study_id": 7}'):
+        path.write_bytes(line + b"\n" + whole)
+        with pytest.raises(UserError, match=r"study\.jsonl cannot be used: "):
+            begun(saves, sweep)
 
 
 def test_a_database_is_shared_and_refused_in_a_sentence(swept: Swept, saves: Path, tmp_path: Path) -> None:
@@ -151,7 +157,7 @@ def test_a_database_is_shared_and_refused_in_a_sentence(swept: Swept, saves: Pat
     with pytest.raises(UserError, match="the storage has another sweep 's'"):
         SearchPlan(there.begin(different), there, url)
     for wrong in ("no url", "nothing://there", f"sqlite:///{tmp_path}/no/folder/x.db"):
-        with pytest.raises(UserError, match="the storage of the search cannot be used: ") as refused:
+        with pytest.raises(UserError, match="the database that --storage names cannot be used: ") as refused:
             SearchPlan(sweep, here, wrong)
         assert "\n" not in str(refused.value)
 
