@@ -83,15 +83,13 @@ def test_a_perplexity_beyond_floating_point_survives_json() -> None:
     assert event_from_json({"event": "note", "text": "a", "perplexity": None, "loss": 1e9}) == Note("a")
 
 
-@pytest.mark.parametrize("name", [item.name for item in dataclasses.fields(EpochFinished)])
-@pytest.mark.parametrize("wrong", ["text", True, [1], {}, "missing"], ids=str)
-def test_a_damaged_epoch_is_no_event(name: str, wrong: object) -> None:
-    value: dict[str, Any] = {**EPOCH.to_json(), name: wrong}
-    if wrong == "missing":
-        del value[name]
-        if name in ("validation_loss", "clipped", "clip_factor"):  # journals of earlier versions have none
-            return
-    assert event_from_json(value) is None
+def test_a_damaged_epoch_is_no_event() -> None:
+    for name in (item.name for item in dataclasses.fields(EpochFinished)):
+        for wrong in ("text", True, [1], {}):
+            assert event_from_json({**EPOCH.to_json(), name: wrong}) is None, (name, wrong)
+        without = {key: value for key, value in EPOCH.to_json().items() if key != name}
+        is_newer = name in ("validation_loss", "clipped", "clip_factor")  # journals of earlier versions have none
+        assert (event_from_json(without) is None) != is_newer, name
 
 
 @pytest.mark.parametrize(

@@ -45,14 +45,12 @@ def test_token_name(token: str, name: str) -> None:
     assert token_name(token) == name
 
 
-@pytest.mark.parametrize(
-    "text", ["", "abc", "一二三四五", "a一b二c三", "e\u0301e\u0301e\u0301e\u0301", "x" * 100, "👍👍👍👍"]
-)
-@pytest.mark.parametrize("cells", range(9))
-def test_padded_text_has_exactly_the_cells(text: str, cells: int) -> None:
-    assert cell_len(clip_cells(text, cells)) <= cells
-    for align in ("left", "right", "centre"):
-        assert cell_len(pad_cells(text, cells, align)) == cells  # type: ignore[arg-type]
+def test_padded_text_has_exactly_the_cells() -> None:
+    for text in ("", "abc", "一二三四五", "a一b二c三", "e\u0301e\u0301e\u0301e\u0301", "x" * 100, "👍👍👍👍"):
+        for cells in range(9):
+            assert cell_len(clip_cells(text, cells)) <= cells, (text, cells)
+            for align in ("left", "right", "centre"):
+                assert cell_len(pad_cells(text, cells, align)) == cells, (text, cells, align)  # type: ignore[arg-type]
 
 
 def test_a_wide_character_is_not_split() -> None:

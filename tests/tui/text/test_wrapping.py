@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tui.text.cells import cell_len
 from tui.text.safe import shown_text
 from tui.text.wrapping import wrapped, wrapped_lines
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_wrapped_lines() -> None:
+    for text in (
         "",
         "分开了很久 我还在原地 月亮忘记了 你的名字" * 3,
         "a long line of english words that goes on " * 4,
         "x" * 200,
         "字",
-    ],
-)
-@pytest.mark.parametrize("width", [10, 17, 40])
-def test_wrapped_lines(text: str, width: int) -> None:
-    lines = wrapped_lines(text, width)
-    assert lines and all(cell_len(line) <= width for line in lines)
-    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    ):
+        for width in (10, 17, 40):
+            lines = wrapped_lines(text, width)
+            assert lines and all(cell_len(line) <= width for line in lines), (text, width)
+            assert "".join(lines).replace(" ", "") == text.replace(" ", ""), (text, width)
 
 
 def test_no_number_breaks_across_lines() -> None:
@@ -39,11 +34,9 @@ def test_no_number_breaks_across_lines() -> None:
         assert sum(line.count(" %") for line in lines) == 3, (width, lines)
 
 
-@pytest.mark.parametrize("width", [2, 7, 20])
-@pytest.mark.parametrize(
-    "text", ["分开了很久 我还在原地\n月亮", "the time traveller (for so\n\nit will be", "a" * 50, "\n", ""]
-)
-def test_wrapped_lines_fit_and_lose_nothing(text: str, width: int) -> None:
-    lines = [text[first:end] for first, end in wrapped(text, width)]
-    assert all(cell_len(shown_text(line)) <= width for line in lines)
-    assert "".join("".join(lines).split()) == "".join(text.split())
+def test_wrapped_lines_fit_and_lose_nothing() -> None:
+    for text in ("分开了很久 我还在原地\n月亮", "the time traveller (for so\n\nit will be", "a" * 50, "\n", ""):
+        for width in (2, 7, 20):
+            lines = [text[first:end] for first, end in wrapped(text, width)]
+            assert all(cell_len(shown_text(line)) <= width for line in lines), (text, width)
+            assert "".join("".join(lines).split()) == "".join(text.split()), (text, width)
