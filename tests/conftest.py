@@ -26,6 +26,9 @@ os.environ["LC_MESSAGES"] = "zh_CN.UTF-8"
 _nobody = tempfile.TemporaryDirectory(prefix="rnn-nobody-")
 os.environ["XDG_CONFIG_HOME"], os.environ["XDG_STATE_HOME"] = f"{_nobody.name}/config", f"{_nobody.name}/state"
 
+# Nor has their cache of large texts.
+os.environ["RNN_PLAYGROUND_CACHE_GB"] = "0"
+
 # A suite that a script starts in the background is born with SIGINT ignored, and whatever it starts would inherit that:
 # a test that interrupts a training would wait for ever.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

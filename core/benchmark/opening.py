@@ -53,10 +53,11 @@ def _zipf(size: int) -> np.ndarray:
 
 
 def ours(path: Path) -> Sizes:
-    """The reader of this project."""
+    """The reader of this project, the writing of the ids included; nothing is kept of it for the next round."""
     from core.corpus.reader import load_corpus
+    from core.corpus.token_store import TokenStore
 
-    corpus = load_corpus(str(path), normalise="spaces")
+    corpus = load_corpus(str(path), normalise="spaces", store=TokenStore(path.parent, 0))
     return len(corpus), len(corpus.vocabulary)
 
 

@@ -24,7 +24,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, trials: int) -> None
     run = subprocess.run(
         [sys.executable, "-m", "tests.core.corpus.large_text", str(path), str(tmp_path)],
         cwd=REPOSITORY, capture_output=True, text=True,
-        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "RNN_PLAYGROUND_CACHE_GB": "9"},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     peaks = json.loads(run.stdout)
