@@ -217,7 +217,7 @@ class SweepFolder:
                 lines = file.read().decode(errors="replace").strip().splitlines()
         except OSError:
             return ""
-        return lines[-1].removeprefix("error: ")[:400] if lines else ""
+        return lines[-1][:400] if lines else ""
 
     # ------------------------------------------------------------------ files
 

@@ -34,7 +34,7 @@ from tui.text.safe import shown_text
 
 LOOK_SECONDS = 1.0
 # Seconds between two questions to Optuna, and the results from which on it is asked.
-ASK_SECONDS, FEWEST_RESULTS = 10.0, 4
+ASK_SECONDS, FEWEST_RESULTS = 30.0, 4
 MOST_COMPARED = 50
 CHARTS = 3  # side by side, where there is room for them
 EMPTY = "There is no sweep yet: {train.vary} in Train begins one, or python -m core sweep."
@@ -156,7 +156,7 @@ class SweepView(Vertical, can_focus=True):
         label = " · ".join(varied[(self.setting + place) % len(varied)].setting.label for place in range(shown))
         left_out = sum(result.best is not None and not is_drawn(result) for result in seen.results)
         diverged = f"{left_out} diverged, not drawn" if left_out else ""
-        words = [diverged, importance_words(self._shares), shown_text(seen.log) if not seen.is_done else ""]
+        words = [diverged, importance_words(self._shares), shown_text(seen.error)]
         text = " · ".join(filter(None, (f"perplexity over {label}", *words)))
         self.query_one("#sweep-words", Static).update(Content(text))
 

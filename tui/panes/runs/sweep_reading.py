@@ -26,7 +26,8 @@ LONGEST_ASKING = 60.0
 class SweepSeen:
     """One sweep at one moment. ``names`` are those of all sweeps, ``working`` of those that processes train now.
 
-    ``results`` are its runs, the best first. ``problem`` is a sentence if it cannot be read.
+    ``results`` are its runs, the best first. ``problem`` is a sentence if it cannot be read, ``error`` the one that
+    ended its last process.
     """
 
     names: tuple[str, ...] = ()
@@ -35,7 +36,7 @@ class SweepSeen:
     results: tuple[Result, ...] = ()
     is_done: bool = False
     problem: str = ""
-    log: str = ""
+    error: str = ""
 
     @property
     def name(self) -> str:
@@ -96,8 +97,9 @@ class SweepReader:
         sweep = folder.read()
         results = reader.read(sweep)
         done = is_done(results, sweep)
-        log = "" if done or folder.name in working else folder.last_words()
-        return SweepSeen(names, working, sweep, tuple(results), done, log=log)
+        words = "" if done or folder.name in working else folder.last_words()
+        error = words.removeprefix("error: ") if words.startswith("error: ") else ""
+        return SweepSeen(names, working, sweep, tuple(results), done, error=error)
 
 
 def _changed(path: Path) -> float:

@@ -151,6 +151,8 @@ async def test_a_search_shows_what_matters(saves: Path) -> None:
         words = app.query_one("#sweep-words")
         await until(pilot, lambda: "importance: lr 88%" in str(words.content))  # type: ignore[attr-defined]
         assert "perplexity over lr · 1 diverged, not drawn" in str(words.content)  # type: ignore[attr-defined]
+        SweepFolder(saves, "search").log_path.write_text("search: 5 runs\nerror: a search needs [Optuna]\n")
+        await until(pilot, lambda: "a search needs [Optuna]" in str(words.content))  # type: ignore[attr-defined]
         assert "0.1235" in "".join(app.lines) and sum("pruned" in line for line in app.lines) == 2
 
 
