@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import IO
 
 import numpy as np
@@ -149,6 +150,37 @@ def order_of(count: int, generator: np.random.Generator, most: int = MOST_SHUFFL
     return order
 
 
+WINDOW = 16
+"""Batches among which lines of like length are put together."""
+
+
+def bucketed(order: Order, count: int, lengths: Order, batch_size: int, seed: Sequence[int]) -> Order:
+    """``order`` with lines of like length in the same batch, so that little of a batch is padding.
+
+    In each window of ``WINDOW`` batches the lines are sorted by length and its full batches shuffled: which lines
+    of one length are together, and which length comes next, stays random. ``lengths`` returns those of some of the
+    ``count`` lines. The windows are computed one by one, from ``seed`` and their number.
+    """
+    size = WINDOW * batch_size
+
+    @lru_cache(maxsize=1)
+    def window(number: int) -> Starts:
+        lines = order(np.arange(number * size, min((number + 1) * size, count)))
+        lines = lines[np.argsort(lengths(lines), kind="stable")]
+        full = lines[: len(lines) // batch_size * batch_size].reshape(-1, batch_size)
+        np.random.default_rng([*seed, number + 1]).shuffle(full)  # in place; 0 would be no seed of its own
+        return lines
+
+    def bucketed_order(places: Starts) -> Starts:
+        numbers, rest = np.divmod(places, size)
+        found = np.empty_like(places)
+        for number in np.unique(numbers).tolist():
+            found[numbers == number] = window(number)[rest[numbers == number]]
+        return found
+
+    return bucketed_order
+
+
 def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Well-mixed bits: the finaliser of SplitMix64 (G. Steele, D. Lea and C. Flood, 2014)."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -232,7 +264,7 @@ def line_sizes(ids: Ids, vocabulary: Vocabulary, row: int) -> tuple[int, int, in
 
 
 def line_rows(ids: Ids, vocabulary: Vocabulary, num_steps: int) -> npt.NDArray[np.int32]:
-    """The lines of a text as rows: (lines, num_steps + 1).
+    """The lines of a text as rows: (lines, width), see ``LineRows``.
 
     A row is the start token, the line, cut at ``num_steps`` - 1 tokens, the end token, and padding.
     """
@@ -241,11 +273,17 @@ def line_rows(ids: Ids, vocabulary: Vocabulary, num_steps: int) -> npt.NDArray[n
 
 
 class LineRows:
-    """The rows of ``line_rows``, made when they are wanted: a long text has no memory for all of them."""
+    """The rows of ``line_rows``, made when they are wanted: a long text has no memory for all of them.
+
+    Attributes:
+        width: columns of the rows, as many as the longest line needs.
+    """
 
     def __init__(self, ids: Ids, vocabulary: Vocabulary, num_steps: int) -> None:
         self._ids, self._num_steps = ids, num_steps
         self._firsts, self._lasts = line_spans(ids, vocabulary)
+        longest = max((int(lengths.max()) for lengths in self._pieces(slice(None))), default=0)
+        self.width = longest + 2
         self._special = tuple(vocabulary.token_to_id(token) for token in (START, END, PADDING))
 
     def __len__(self) -> int:
@@ -256,21 +294,20 @@ class LineRows:
 
     def targets(self, part: slice) -> int:
         """The number of targets in some rows: every token of a line, and its end."""
-        first, last, _ = part.indices(len(self))
-        return sum(
-            int(self._lengths(slice(start, min(start + _STEP, last))).sum()) for start in range(first, last, _STEP)
-        )
+        return sum(int(lengths.sum()) + len(lengths) for lengths in self._pieces(part))
 
     def at(self, places: Starts) -> npt.NDArray[np.int32]:
         """The rows at ``places``; beyond the last one a row is all padding."""
         start, end, padding = self._special
-        rows = np.full((len(places), self._num_steps + 1), padding, dtype=np.int32)
-        for row, place in zip(rows, places.tolist(), strict=True):
-            if place < len(self):
-                first, last = int(self._firsts[place]), int(self._lasts[place])
-                length = min(last - first, self._num_steps - 1)
-                row[0], row[length + 1] = start, end
-                row[1 : length + 1] = self._ids[first : first + length]
+        rows = np.full((len(places), self.width), padding, dtype=np.int32)
+        numbers = np.flatnonzero(places < len(self))
+        there = places[numbers]
+        for number, first, length in zip(
+            numbers, self._firsts[there].tolist(), self.lengths(there).tolist(), strict=True
+        ):
+            row = rows[number]
+            row[0], row[length + 1] = start, end
+            row[1 : length + 1] = self._ids[first : first + length]
         return rows
 
     def release(self) -> None:
@@ -278,8 +315,14 @@ class LineRows:
         release(self._ids)
         release(self._firsts)
 
-    def _lengths(self, part: slice) -> Starts:
-        """The targets of some rows: the tokens of each line, and its end."""
-        lengths: Starts = np.minimum(self._lasts[part] - self._firsts[part], self._num_steps - 1) + 1
-        release(self._firsts)
-        return lengths
+    def lengths(self, lines: Starts | slice) -> Starts:
+        """The tokens of some lines, without start and end."""
+        found: Starts = np.minimum(self._lasts[lines] - self._firsts[lines], self._num_steps - 1)
+        return found
+
+    def _pieces(self, part: slice) -> Iterator[Starts]:
+        """The lengths of consecutive lines, many at a time; unmapped behind."""
+        first, last, _ = part.indices(len(self))
+        for start in range(first, last, _STEP):
+            yield self.lengths(slice(start, min(start + _STEP, last)))
+            release(self._firsts)

@@ -67,7 +67,7 @@ _TIME_MACHINE = RunConfig(
 _TIME_MACHINE_NN = _TIME_MACHINE.replace(implementation="torch.nn", num_hiddens=256)
 _TANG_POET = RunConfig(
     corpus="verse-zh", normalise="none", documents="lines", max_tokens=0, implementation="torch.nn", cell="lstm",
-    num_hiddens=256, num_layers=2, embedding_size=128, batch_size=128, num_steps=125, optimiser="adam",
+    num_hiddens=256, num_layers=2, embedding_size=128, batch_size=128, num_steps=125, bucketing=True, optimiser="adam",
     learning_rate=0.001, clipping="none", num_epochs=100, sample_prefix="春", sample_length=64,
 )  # fmt: skip
 _SHAKESPEARE = RunConfig(

@@ -124,6 +124,10 @@ class RunConfig(Settings):
         True, "batches", "random offset", "each epoch starts at a random offset of less than one sequence",
         relevant=_is_stream,
     )  # fmt: skip
+    bucketing: bool = described(
+        False, "batches", "bucketing", "lines of like length share a batch, so that little of it is padding",
+        relevant=lambda config: config.documents == "lines",
+    )  # fmt: skip
 
     # the optimisation
     num_epochs: int = described(

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.corpus.batching_plan import largest_offset, num_batches, random_starts, require_one_batch, sequential_starts
+from core.corpus.batching_plan import (
+    Order,
+    bucketed,
+    largest_offset,
+    num_batches,
+    order_of,
+    random_starts,
+    require_one_batch,
+    sequential_starts,
+)  # fmt: skip
 from core.corpus.ids import Ids, is_mapped, pieces
 from core.errors import CorpusError
 from core.settings.run_config import RunConfig
@@ -136,23 +145,47 @@ class LineBatches(Plans):
 
     A row is the start token, the line, the end token, and padding that the loss leaves out. A line is read up to
     ``num_steps`` - 1 tokens, which leaves a place for its end token. The last batch of an epoch may have fewer poems
-    than the others: its empty rows are all padding.
+    than the others: its empty rows are all padding. ``cut`` makes them as wide as the longest line of the text:
+    a captured graph has one shape.
     """
 
     def __init__(self, rows: np.ndarray, padding: int, config: RunConfig, device: torch.device) -> None:
-        """``rows``: (poems, num_steps + 1) from ``line_rows``. Raises CorpusError if there are none."""
+        """``rows``: (poems, width) from ``line_rows``. Raises CorpusError if there are none."""
         super().__init__(config, device)
-        self.per_epoch, self.tokens_per_epoch = lines_sizes(len(rows), int((rows[:, 1:] != padding).sum()), config)
-        self._padding = padding
+        targets = (rows[:, 1:] != padding).sum(axis=1)
+        self.per_epoch, self.tokens_per_epoch = lines_sizes(len(rows), int(targets.sum()), config)
+        self._padding, self._lengths = padding, targets
         self._rows = torch.from_numpy(np.vstack([rows, np.full_like(rows[:1], padding)])).to(device)
 
     def cut(self, rows: torch.Tensor) -> Batch:
-        piece = self._rows[rows].long()  # (batch, num_steps + 1)
-        targets = piece[:, 1:]
-        return piece[:, :-1], targets, targets != self._padding
+        return batch_of_lines(self._rows[rows].long(), self._padding)
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """See ``Plans``; as wide as its longest line, unless the device would have to wait for that."""
+        piece = self._rows[self.plan(epoch)[index]].long()
+        return batch_of_lines(without_padding(piece, self._padding), self._padding)
 
     def _plan(self, epoch: int) -> np.ndarray:
-        poems, batch_size = len(self._rows) - 1, self.config.batch_size
-        order = np.full(self.per_epoch * batch_size, poems)
-        order[:poems] = np.random.default_rng([self.config.seed, epoch]).permutation(poems)
-        return order.reshape(self.per_epoch, batch_size)
+        poems, batch_size = len(self._lengths), self.config.batch_size
+        plan = np.full(self.per_epoch * batch_size, poems)
+        plan[:poems] = lines_order(poems, self._lengths.__getitem__, self.config, epoch)(np.arange(poems))
+        return plan.reshape(self.per_epoch, batch_size)
+
+
+def lines_order(count: int, lengths: Order, config: RunConfig, epoch: int) -> Order:
+    """The order of ``count`` lines in an epoch; ``lengths`` returns those of some of them."""
+    order = order_of(count, np.random.default_rng([config.seed, epoch]))
+    return bucketed(order, count, lengths, config.batch_size, (config.seed, epoch)) if config.bucketing else order
+
+
+def batch_of_lines(piece: torch.Tensor, padding: int) -> Batch:
+    """The batch of some rows (batch, width)."""
+    return piece[:, :-1], piece[:, 1:], piece[:, 1:] != padding
+
+
+def without_padding(piece: torch.Tensor, padding: int) -> torch.Tensor:
+    """Rows (batch, width) without the columns that are all padding; whole on a GPU, which would have to wait for it."""
+    if piece.device.type == "cuda":
+        return piece
+    used = int((piece != padding).any(dim=0).sum())
+    return piece[:, : max(2, used)]

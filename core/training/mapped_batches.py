@@ -14,17 +14,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 
-from core.corpus.batching_plan import LineRows, Order, RandomStarts, SequentialStarts, order_of
+from core.corpus.batching_plan import LineRows, Order, RandomStarts, SequentialStarts
 from core.corpus.ids import Ids, release
 from core.settings.run_config import RunConfig
-from core.training.batches import Batch, Plans, Sizes, lines_sizes, offset_of, stream_sizes
+from core.training.batches import (
+    Batch,
+    Plans,
+    Sizes,
+    batch_of_lines,
+    lines_order,
+    lines_sizes,
+    offset_of,
+    stream_sizes,
+    without_padding,
+)
 
 # A page fault maps what lies together in the page cache: 500 kB of a large file on Linux 6.18, 2 MB at most.
 ROWS_BEFORE_RELEASE = 128
 AHEAD = 4
 
 Cut = Callable[[int, int], np.ndarray]
-"""The rows of batch ``index`` of ``epoch``, int32 (batch, num_steps + 1)."""
+"""The rows of batch ``index`` of ``epoch``, int32 (batch, width)."""
 
 
 class MappedBatches(Plans):
@@ -32,8 +42,10 @@ class MappedBatches(Plans):
 
     padding: int | None = None
 
-    def __init__(self, ids: Ids, sizes: Sizes, config: RunConfig, device: torch.device) -> None:
+    def __init__(self, ids: Ids, sizes: Sizes, width: int, config: RunConfig, device: torch.device) -> None:
+        """``width``: tokens of a row, its last target included."""
         super().__init__(config, device)
+        self.width = width
         self.per_epoch, self.tokens_per_epoch = sizes
         self._ids, self._cut_rows = ids, 0
         self._made = -1
@@ -44,7 +56,8 @@ class MappedBatches(Plans):
         if self._device.type != "cpu":
             self.feed(epoch, index)
             return self.cut(self._nothing)
-        return self._divided(torch.from_numpy(self.rows_of(epoch, index)))
+        piece = torch.from_numpy(self.rows_of(epoch, index))
+        return self._divided(piece if self.padding is None else without_padding(piece, self.padding))
 
     def plan(self, epoch: int) -> torch.Tensor:
         """Rows without a meaning: ``cut`` returns the batch that was fed."""
@@ -53,7 +66,7 @@ class MappedBatches(Plans):
     def feed(self, epoch: int, index: int) -> None:
         """See ``Plans``: copied in the stream of the device, after the steps that still read the batch before."""
         if self._ahead is None:
-            shape = (self.num_rows, self.config.num_steps + 1)
+            shape = (self.num_rows, self.width)
             self._ahead = Ahead(self.rows_of, shape, self.per_epoch, self._device)
             self._buffer = torch.zeros(shape, dtype=torch.int32, device=self._device)
             self._nothing = torch.zeros(1, dtype=torch.int64, device=self._device)
@@ -64,7 +77,7 @@ class MappedBatches(Plans):
         return self._divided(self._buffer)
 
     def rows_of(self, epoch: int, index: int) -> np.ndarray:
-        """The rows of a batch, int32 (batch, num_steps + 1)."""
+        """The rows of a batch, int32 (batch, width)."""
         if epoch != self._made:
             self._begin(epoch)
             self._made = epoch
@@ -80,8 +93,7 @@ class MappedBatches(Plans):
 
     def _divided(self, rows: torch.Tensor) -> Batch:
         piece = rows.long()
-        targets = piece[:, 1:]
-        return piece[:, :-1], targets, None if self.padding is None else targets != self.padding
+        return (piece[:, :-1], piece[:, 1:], None) if self.padding is None else batch_of_lines(piece, self.padding)
 
     def keep_rows(self, rows: slice) -> None:
         """See ``Plans``."""
@@ -104,7 +116,7 @@ class MappedStream(MappedBatches):
 
     def __init__(self, ids: Ids, config: RunConfig, device: torch.device) -> None:
         """``ids``: (num_tokens,) token ids. Raises CorpusError if they are too few for one batch."""
-        super().__init__(ids, stream_sizes(len(ids), config), config, device)
+        super().__init__(ids, stream_sizes(len(ids), config), config.num_steps + 1, config, device)
         self._window = np.arange(config.num_steps + 1)
         self._starts: SequentialStarts | RandomStarts | None = None
 
@@ -128,7 +140,7 @@ class MappedLines(MappedBatches):
         self, ids: Ids, lines: LineRows, kept: int, padding: int, config: RunConfig, device: torch.device
     ) -> None:
         """The first ``kept`` of the ``lines`` of ``ids``. Raises CorpusError if there are none."""
-        super().__init__(ids, lines_sizes(kept, lines.targets(slice(kept)), config), config, device)
+        super().__init__(ids, lines_sizes(kept, lines.targets(slice(kept)), config), lines.width, config, device)
         self._lines, self._kept, self.padding = lines, kept, padding
         self._order: Order | None = None
 
@@ -137,7 +149,7 @@ class MappedLines(MappedBatches):
 
     def _begin(self, epoch: int) -> None:
         self._order = None
-        self._order = order_of(self._kept, np.random.default_rng([self.config.seed, epoch]))
+        self._order = lines_order(self._kept, self._lines.lengths, self.config, epoch)
 
     def _rows_of(self, index: int) -> np.ndarray:
         assert self._order is not None

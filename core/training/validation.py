@@ -17,7 +17,7 @@ from core.corpus.reader import Corpus
 from core.errors import CorpusError
 from core.models.language_model import LanguageModel
 from core.settings.run_config import PADDING, RunConfig
-from core.training.batches import Batches, LineBatches, Plans
+from core.training.batches import Batches, LineBatches, Plans, without_padding
 from core.training.mapped_batches import MappedLines, MappedStream
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class HeldOutLines(HeldOut):
     """Poems that are not trained on: each is read from a state of zeros, padding does not count."""
 
     def __init__(self, rows: np.ndarray | LineRows, padding: int, begin: int = 0) -> None:
-        """``rows`` from ``begin`` on: (poems, num_steps + 1), see ``line_rows``."""
+        """``rows`` from ``begin`` on: (poems, width), see ``line_rows``."""
         self._rows, self._padding, self._begin = rows, padding, begin
 
     def measuring(self, model: LanguageModel) -> Iterator[float | None]:
@@ -140,6 +140,7 @@ class HeldOutLines(HeldOut):
             if not len(piece):  # fewer poems than workers
                 yield None
                 continue
+            piece = without_padding(piece, self._padding)
             targets = piece[:, 1:].long()
             mask = targets != self._padding
             with _measured(model):

@@ -13,6 +13,7 @@ import torch
 from core.corpus.batching_plan import line_rows
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
+from core.models.implementations import build_model
 from core.settings.run_config import END, PADDING, START, RunConfig
 from core.training.batches import Batches, LineBatches
 
@@ -110,7 +111,7 @@ def test_poems_stand_between_start_and_end() -> None:
         counted = 0
         for index in range(2):
             X, Y, mask = made.batch(epoch, index)
-            assert mask is not None and X.shape == Y.shape == mask.shape == (2, 6)
+            assert mask is not None and X.shape == Y.shape == mask.shape == (2, int(mask.sum(1).max()))
             assert torch.equal(X[:, 1:], Y[:, :-1])
             counted += int(mask.sum())
             for x, y, row in zip(X.tolist(), Y.tolist(), mask.tolist(), strict=True):
@@ -129,6 +130,41 @@ def test_a_long_poem_is_cut_and_still_ends() -> None:
     lines = {"".join(vocabulary.id_to_token(i) for i, counts in zip(y, m, strict=True) if counts)
              for y, m in zip(Y.tolist(), mask.tolist(), strict=True)}  # fmt: skip
     assert lines == {f"ab{END}", f"cab{END}", f"abc{END}"}
+
+
+def test_lines_of_like_length_share_a_batch() -> None:
+    lengths = np.random.default_rng(1).integers(1, 30, 1000)
+    rows = np.where(np.arange(32) < lengths[:, None] + 2, 5, 3)  # padding is 3
+    rows[:, 1] = np.arange(1000) + 10
+    config = RunConfig(documents="lines", normalise="none", batch_size=8, num_steps=31)
+    plain, made = (LineBatches(rows, 3, config.replace(bucketing=bucketing), CPU) for bucketing in (False, True))
+    drawn = [plan for epoch in (0, 1) for plan in (made.plan(epoch).numpy().copy(),)]
+    for plan in drawn:
+        assert sorted(plan.ravel().tolist()) == list(range(1000))
+    assert (drawn[0] != drawn[1]).any() and (drawn[0] == made.plan(0).numpy()).all(), "from (seed, epoch) alone"
+    tokens = [sum(batches.batch(0, index)[0].numel() for index in range(125)) for batches in (plain, made)]
+    assert tokens[1] < 0.65 * tokens[0] and tokens[1] < 1.15 * made.tokens_per_epoch
+    widths = [made.batch(0, index)[0].shape[1] for index in range(16)]
+    assert widths != sorted(widths), "short and long ones take turns"
+
+
+def test_padding_that_is_cut_off_changes_no_number() -> None:
+    made, vocabulary = poem_batches(12, batch_size=3)
+    config = RunConfig(documents="lines", normalise="none", cell="lstm", num_hiddens=8, embedding_size=4)
+    model = build_model(config, len(vocabulary))
+    X, Y, _ = made.batch(0, 0)
+    assert X.shape == (3, 6)
+    padding, losses, gradients = vocabulary.token_to_id(PADDING), [], []
+    for wide in (0, 6):
+        x, y = (torch.nn.functional.pad(part, (0, wide), value=padding) for part in (X, Y))
+        model.zero_grad()
+        loss, _ = model.loss(x, y, model.begin_state(3), mask=y != padding)
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.item())
+        gradients.append([weight.grad.clone() for weight in model.parameters() if weight.grad is not None])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_the_tiny_text(tiny: Callable[..., RunConfig]) -> None:
