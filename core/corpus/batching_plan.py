@@ -301,10 +301,8 @@ class LineRows:
         start, end, padding = self._special
         rows = np.full((len(places), self.width), padding, dtype=np.int32)
         numbers = np.flatnonzero(places < len(self))
-        there = places[numbers]
-        for number, first, length in zip(
-            numbers, self._firsts[there].tolist(), self.lengths(there).tolist(), strict=True
-        ):
+        firsts, lengths = self._firsts[places[numbers]].tolist(), self.lengths(places[numbers]).tolist()
+        for number, first, length in zip(numbers, firsts, lengths, strict=True):
             row = rows[number]
             row[0], row[length + 1] = start, end
             row[1 : length + 1] = self._ids[first : first + length]

@@ -193,7 +193,7 @@ def test_anything_else_is_refused_by_name_and_range(trials: int) -> None:
         except ConfigError as error:
             sentence = told(error)
             if within(item, value):
-                assert error.field in ("tied", "documents", "corpus"), (name, value, sentence)
+                assert error.field in ("tied", "documents", "corpus", "workers"), (name, value, sentence)
                 return
             assert error.field == name
             assert sentence.startswith(f"{name} must be {item.range_text()}, got "), sentence

@@ -52,7 +52,7 @@ def reading(config: RunConfig) -> dict[str, Any]:
 WAYS = [
     {"sampling": "random"}, {"sampling": "sequential"}, {"sampling": "random", "random_offset": False},
     {"documents": "lines"}, {"sampling": "random", "validation_fraction": 0.2},
-    {"documents": "lines", "validation_fraction": 0.2},
+    {"documents": "lines", "validation_fraction": 0.2, "bucketing": True},
 ]  # fmt: skip
 
 
