@@ -39,6 +39,8 @@ from sqlalchemy.exc import SQLAlchemyError
 HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120
 # Runs that are trained to their end before one is pruned.
 UNPRUNED_RUNS = 5
+# Different results from which on it is said which settings matter.
+FEWEST_RESULTS = 4
 _RUN, _PLACE, _FAILURE, _SWEEP = "run", "place", "failure", "sweep"
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
@@ -191,7 +193,7 @@ class SearchPlan:
         """The share of each setting in what makes the results differ, by Optuna; empty for too few results."""
         with self._errors():
             trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            if len({trial.value for trial in trials}) < 2:
+            if len({trial.value for trial in trials}) < FEWEST_RESULTS:
                 return {}
             return dict(optuna.importance.get_param_importances(self._study))
 
