@@ -189,7 +189,7 @@ def speed_with_inspect(effort: Effort) -> Outcome:
             for _ in range(effort.rounds):
                 before = _rate(journal, effort.window)
                 with playground(saves, environment) as terminal:
-                    terminal.wait_screen(lambda text: is_ready(text) and has_curve(text))
+                    terminal.wait_screen(is_ready)  # it opens with the pane of the round before
                     terminal.type(INSPECT_KEY)
                     terminal.wait_screen(has_all("The model reads"))
                     rates = {}
