@@ -1,6 +1,7 @@
 """``python -m core bench``: the cases one after the other, as one table or as JSON lines.
 
-Without names, the cases of the CPU; with ``--cuda``, those of a GPU and the goals for an H100.
+Without names, the cases of the CPU; with ``--cuda``, those of a GPU and the goals for an H100; with ``--workers N``,
+those of N processes that train one model together.
 
 ``--json`` prints ``{"event": "machine", processor, cores, threads, torch, cuda, load, environment}``, then one object a
 case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` (why) or
@@ -29,6 +30,7 @@ from core.benchmark.cases import cases
 from core.benchmark.cuda import cuda_cases
 from core.benchmark.machine import describe
 from core.benchmark.measuring import QUICK, Case, Effort, Result, measure
+from core.benchmark.workers import worker_cases
 from core.cli.printing import print_table, put
 from core.devices import no_cuda
 from core.errors import ConfigError, CorpusError, UserError
@@ -44,7 +46,7 @@ def bench(options: argparse.Namespace) -> int:
     resume_collection()
     if options.cuda and not torch.cuda.is_available():
         raise UserError(f"{no_cuda()}: bench without --cuda measures the CPU")
-    chosen = _chosen(options.case, options.cuda)
+    chosen = _chosen(options.case, options.cuda, options.workers)
     effort = QUICK if options.quick else Effort()
     if options.rounds is not None:
         if not 1 <= options.rounds <= 10_000:
@@ -65,12 +67,14 @@ def bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(names: Sequence[str], on_cuda: bool) -> list[Case]:
-    known = {**cases(), **cuda_cases()}
+def _chosen(names: Sequence[str], on_cuda: bool, workers: int | None) -> list[Case]:
+    known = worker_cases(workers) if workers is not None else {**cases(), **cuda_cases()}
     for name in names:
         if name not in known:
             raise UserError(f"there is no case {name!r}: choose one of {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)] or list((cuda_cases() if on_cuda else cases()).values())
+    return [known[name] for name in dict.fromkeys(names)] or list(
+        (known if workers is not None else cuda_cases() if on_cuda else cases()).values()
+    )
 
 
 def _result(case: Case, effort: Effort) -> Result:

@@ -30,8 +30,9 @@ from core.training.distributed import Team, loopback, meeting_place
 _RUN = "rnn-playground/run"
 
 
-def local_team(size: int, log: HeldFolder) -> Team:
-    """Start ``size`` - 1 other workers on this machine. What they print is added to the run's log when they are ended.
+def local_team(size: int, log: HeldFolder | None = None) -> Team:
+    """Start ``size`` - 1 other workers on this machine. What they print is added to the run's log, or to
+    standard error, when they are ended.
 
     Raises WorkersLostError if one does not start.
     """

@@ -230,3 +230,16 @@ def test_the_text_that_is_opened_is_removed_again(tmp_path: Path, monkeypatch: p
         cases()["corpus"].prepare(Effort(corpus_bytes=50_000), stack)
         assert list(tmp_path.glob("*/text.txt"))
     assert not list(tmp_path.iterdir())
+
+
+def test_several_workers_against_one_process(
+    quickest: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, forked_programs: None
+) -> None:
+    monkeypatch.setattr("core.benchmark.workers.cores", lambda: 2)
+    assert main(["bench", "--quick", "--rounds", "1", "--json", "--workers", "2", "--case", "workers"]) == 0
+    _, case = lines_of(capsys.readouterr().out)
+    assert set(case) == CASE_KEYS and case["way"].endswith("MB of gradients a step")
+    perplexities = [found["figures"]["perplexity"] for found in (case["ours"], *case["references"])]
+    assert perplexities[0] == pytest.approx(perplexities[1], rel=1e-4)
+    assert main(["bench", "--workers", "3"]) == 2
+    assert "--workers must be between 2 and 2, the cores of this machine, got 3" in capsys.readouterr().err
