@@ -13,7 +13,6 @@ from core.events import BudgetFitted, Note, SettingChanged, State
 from core.runs.store import check_name
 from core.settings.run_config import setting
 from core.units import counted
-from tui.dialogs.name import NameDialog
 from tui.engines.watched_run import OPENING, WatchedRun
 from tui.forms.schema import typed
 from tui.messages import (
@@ -36,7 +35,6 @@ from tui.panes.train.failure import failure_words, lower_rates
 from tui.panes.train.keys import KEYS
 from tui.panes.train.parts import TrainParts
 from tui.panes.train.plan import LIVE, differs, kept_texts
-from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.run_view import CurvePanel
 from tui.panes.train.settings_form import SettingsForm
 from tui.services import host, is_alive, listen
@@ -358,6 +356,8 @@ class TrainPane(TrainParts):
 
     def action_about(self) -> None:
         """Show the preset: source, published figures, traps."""
+        from tui.panes.train.preset_dialog import PresetScreen
+
         run, name = self.run, self.form.preset
         of_run = preset_of(run.config) if run is not None else None
         preset = self.form.presets.get(name or "") or of_run
@@ -382,6 +382,8 @@ class TrainPane(TrainParts):
 
     @work
     async def action_save(self) -> None:
+        from tui.dialogs.name import NameDialog
+
         run = self.run
         if run is None:
             return

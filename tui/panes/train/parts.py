@@ -1,4 +1,7 @@
-"""The parts of the Train pane, and what Train would do with them now."""
+"""The parts of the Train pane, and what Train would do with them now.
+
+Dialogs are imported where they are opened: the first paint does not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,6 @@ from core.errors import UserError
 from core.runs.store import check_name
 from core.settings.presets import offered_presets
 from core.settings.run_config import RunConfig
-from tui.dialogs.export import ask_to_export, exportable_runs
-from tui.dialogs.name import NameDialog
 from tui.engines.watched_run import WatchedRun
 from tui.messages import DeviceChosen
 from tui.panes.train.curves import metrics_of
@@ -89,6 +90,8 @@ class TrainParts(Horizontal):
     @work
     async def action_name(self) -> None:
         """Ask for the name of the next new run."""
+        from tui.dialogs.name import NameDialog
+
         body = "The new run gets this name when it is trained; without one, the name is made from that of the text."
         dialog = NameDialog("Name of the new run", self.new_name, "Name", lambda name: name and check_name(name), body)
         name = await self.app.push_screen_wait(dialog)
@@ -135,6 +138,8 @@ class TrainParts(Horizontal):
     @work
     async def action_export(self) -> None:
         """Export the run on screen; a picture shows the figure that the chart shows."""
+        from tui.dialogs.export import ask_to_export, exportable_runs
+
         if self.run is None:
             self.notify(
                 f"There is no run to export: {key('train.train')} trains one.", severity="warning", markup=False
