@@ -172,8 +172,10 @@ class Settings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of ``to_dict``; missing settings take their defaults. Raises ``ConfigError``."""
-        for name in values.keys() - _settings_of(cast(Any, cls)).keys():
-            cls.setting(name)
+        known = _settings_of(cast(Any, cls))
+        for name in values:  # in their order: the first one that is unknown is named; a text is no mapping either
+            if name not in known:
+                cls.setting(name)
         return cls(**values)
 
 
