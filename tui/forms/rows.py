@@ -66,6 +66,8 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{name}" for name in (*NAMES, "number")}
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "step(1)", "Next setting", show=False),
+        Binding("up", "step(-1)", "Setting before", show=False),
         Binding("right", "choose(1)", "Next value", show=False),
         Binding("left", "choose(-1)", "Previous value", show=False),
         Binding("home", "jump(0)", "First value", show=False),
@@ -141,6 +143,9 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
             return False
         self.go(reachable[place].key)
         return True
+
+    def action_step(self, direction: int) -> None:
+        self.step(direction)
 
     def enter(self, direction: int) -> None:
         """Take the focus from the widget before (1) or from the one below (-1)."""

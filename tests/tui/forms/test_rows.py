@@ -8,6 +8,7 @@ from textual.widgets import Input
 
 from core.settings.run_config import RunConfig, Value, setting
 from tests.tui.parts import focused_setting
+from tests.tui.waiting import until
 from tui.forms.form import Form
 from tui.forms.rows import RowEditor, Rows
 from tui.forms.schema import Schema
@@ -51,6 +52,17 @@ async def test_tab_goes_through_the_rows_and_around() -> None:
         assert seen == [*forth, *reversed(forth[:-1]), "before"]
 
 
+async def test_the_arrows_go_through_the_rows_and_stay_in_the_form() -> None:
+    app = RowsApp()
+    async with app.run_test() as pilot:
+        app.form.focus_setting("corpus")
+        seen = []
+        for key in ["down"] * 5 + ["up"] * 5:
+            await pilot.press(key)
+            seen.append(focused_setting(app))
+        assert seen == [*NAMES[1:], NAMES[-1], *reversed(NAMES[:-1]), NAMES[0]]
+
+
 async def test_what_is_typed_before_the_cursor_moves_is_of_the_row_it_was_typed_in() -> None:
     app = RowsApp()
     async with app.run_test() as pilot:
@@ -67,14 +79,15 @@ async def test_the_mouse_takes_a_row_and_puts_the_caret() -> None:
         app.form.change({"corpus": "一本书.txt"})
         rows = app.query_one(Rows)
         await pilot.click(rows, offset=(15 + 1 + 4, 0))
-        await pilot.pause()
-        assert focused_setting(app) == "corpus" and app.query_one(RowEditor).cursor_position == 2
-        caret = app.query_one(RowEditor).cursor_screen_offset
-        assert app.cursor_position == caret and caret.x == rows.region.x + 15 + 1 + 4
+        editor = app.query_one(RowEditor)
+        await until(pilot, lambda: focused_setting(app) == "corpus" and editor.cursor_position == 2)
+        await until(pilot, lambda: app.cursor_position == editor.cursor_screen_offset)
+        assert app.cursor_position.x == rows.region.x + 15 + 1 + 4
         await pilot.click(rows, offset=(2, 1))
         await pilot.press("x")
-        assert focused_setting(app) == "normalise" and app.form.texts["corpus"] == "一本书.txt"
-        assert not rows.region.overlaps(app.query_one(RowEditor).region), "the editor is out of sight"
+        await until(pilot, lambda: focused_setting(app) == "normalise")
+        assert app.form.texts["corpus"] == "一本书.txt"
+        await until(pilot, lambda: not rows.region.overlaps(editor.region))  # the editor is out of sight
 
 
 async def test_only_the_lines_that_change_are_painted() -> None:
