@@ -156,7 +156,8 @@ def _add_text_flags(stats: argparse.ArgumentParser) -> None:
     stats.add_argument("--documents", default="stream", choices=("stream", "lines"), help="lines: one poem a line")
     defaults = {"--max-tokens": 0, "--min-freq": 0, "--batch-size": 32, "--num-steps": 35, "--top": 10}
     for flag, default in defaults.items():
-        stats.add_argument(flag, type=int, default=default, metavar="N")
+        words = "most frequent n-grams to print; 0 counts none" if flag == "--top" else None
+        stats.add_argument(flag, type=int, default=default, metavar="N", help=words)
 
 
 def _add_generation_flags(generate: argparse.ArgumentParser) -> None:

@@ -16,8 +16,8 @@ from core.units import bytes_text, counted
 
 def stats(options: argparse.Namespace) -> int:
     """Print the statistics of a text."""
-    if options.batch_size < 1 or options.num_steps < 1 or options.top < 1:
-        raise UserError("--batch-size, --num-steps and --top must be at least 1")
+    if options.batch_size < 1 or options.num_steps < 1 or options.top < 0:
+        raise UserError("--batch-size and --num-steps must be at least 1, and --top at least 0")
     text = RunConfig(normalise=options.normalise, tokens=options.tokens, documents=options.documents)
     corpus = load_corpus(
         options.corpus,
@@ -63,7 +63,7 @@ def _print_statistics(facts: dict[str, Any]) -> None:
         f"a one-hot batch is {tuple(one_hot['shape'])}: {bytes_text(one_hot['bytes'])}, {one_hot['density']:.4%} of "
         f"it not zero; the ids are {bytes_text(one_hot['ids_bytes'])}"
     )
-    for order, heading in (("1", "tokens"), ("2", "bigrams"), ("3", "trigrams")):
+    for order, heading in (("1", "tokens"), ("2", "bigrams"), ("3", "trigrams")) if facts["top"] else ():
         print(f"\nmost frequent {heading}")
         rows = []
         for gram, count in facts["top"].get(order, []):

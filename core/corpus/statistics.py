@@ -46,7 +46,8 @@ def describe(
     number of ``tokens``; the size of the ``vocabulary`` with the unknown token; ``unknown_share`` of the tokens, 0 to
     1; ``distinct`` and ``top`` n-grams, by n as a text; ``gram_disk_bytes``: what counting them took on the disk, 0
     where memory was enough; ``zipf``, ``entropy_bits``, ``one_hot`` and ``examples``: see the functions of these
-    names. ``seed`` is that of the random example.
+    names. ``seed`` is that of the random example. With ``top`` 0 no n-grams are counted, which takes minutes for a
+    text of gigabytes, and the tables about them are empty.
 
     With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, ``examples`` are
     those of ``example_lines``, and ``poems`` has the number of non-empty ``lines``, the tokens of the ``longest``, and
@@ -54,7 +55,8 @@ def describe(
     """
     vocabulary = corpus.vocabulary
     folder = default_store().folder
-    grams = {order: count_grams(corpus.ids, order, len(vocabulary), top, folder) for order in _ORDERS}
+    orders = _ORDERS if top else ()
+    grams = {order: count_grams(corpus.ids, order, len(vocabulary), top, folder) for order in orders}
     lines = documents == "lines"
     examples = example_lines if lines else example_batches
     return {
@@ -71,11 +73,11 @@ def describe(
         "tokens": len(corpus),
         "vocabulary": len(vocabulary),
         "unknown_share": int(vocabulary.frequencies[0]) / len(corpus),
-        "distinct": {str(order): grams[order].distinct for order in _ORDERS},
-        "gram_disk_bytes": max(grams[order].disk_bytes for order in _ORDERS),
-        "top": {str(order): _top(corpus, grams[order]) for order in _ORDERS},
-        "zipf": {str(order): zipf(grams[order].counts, grams[order].times) for order in _ORDERS},
-        "entropy_bits": entropy_bits(grams[1].counts, grams[2].counts, grams[1].times, grams[2].times),
+        "distinct": {str(order): grams[order].distinct for order in orders},
+        "gram_disk_bytes": max((grams[order].disk_bytes for order in orders), default=0),
+        "top": {str(order): _top(corpus, grams[order]) for order in orders},
+        "zipf": {str(order): zipf(grams[order].counts, grams[order].times) for order in orders},
+        "entropy_bits": entropy_bits(grams[1].counts, grams[2].counts, grams[1].times, grams[2].times) if top else {},
         "one_hot": one_hot(len(vocabulary), batch_size, num_steps, corpus.ids.itemsize),
         "examples": examples(corpus, batch_size, num_steps, seed),
         **({"poems": _poems(corpus, num_steps)} if lines else {}),

@@ -74,7 +74,7 @@ def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder, workers: int |
     except CorpusError as error:
         return LoadedRun(*load_model(run), no_training=f"this run can write but not train on: {error}")
     check_size(run, metadata, len(corpus.vocabulary))
-    notes = []
+    notes = [corpus.problem] if corpus.problem else []
     if wrong:
         mend_vocabulary(folder, corpus.vocabulary)
         notes.append(f"{wrong}; it was made again from the text")

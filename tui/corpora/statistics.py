@@ -31,6 +31,7 @@ async def describe(
     num_steps: int,
     documents: str = "stream",
     data_dir: Path | None = None,
+    top: int = TOP,
 ) -> dict[str, Any]:
     """What ``core.corpus.statistics.describe`` returns for a text. Raises CorpusError with the sentence of the command.
 
@@ -39,7 +40,7 @@ async def describe(
     arguments = [
         "stats", "--json", f"--corpus={source}", f"--normalise={normalise}", f"--tokens={tokens}",
         f"--documents={documents}", f"--max-tokens={max_tokens}", f"--min-freq={min_freq}",
-        f"--batch-size={batch_size}", f"--num-steps={num_steps}", f"--top={TOP}",
+        f"--batch-size={batch_size}", f"--num-steps={num_steps}", f"--top={top}",
     ]  # fmt: skip
     if data_dir is not None:
         arguments.append(f"--data={data_dir}")

@@ -103,7 +103,7 @@ def test_trainings_that_cannot_be(
         ([], ["--help"]),
         (["fly"], ["invalid choice: 'fly'"]),
         (["stats", "--batch-size=x"], ["invalid int value: 'x'"]),
-        (["stats", "--batch-size=0"], ["--batch-size, --num-steps and --top must be at least 1"]),
+        (["stats", "--batch-size=0"], ["--batch-size and --num-steps must be at least 1, and --top at least 0"]),
         (["stats", "--max-tokens=-1"], ["max_tokens and min_freq must be at least 0"]),
         (["stats", "--tokens=sentence"], ["invalid choice: 'sentence'"]),
         (["resume"], ["the following arguments are required: RUN"]),

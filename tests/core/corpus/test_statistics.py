@@ -161,3 +161,11 @@ def test_a_text_of_empty_lines_has_no_poems(text_file: Write) -> None:
     told = describe(corpus, documents="lines")
     assert told["poems"]["lines"] == 0 and told["examples"]["lines"] == []
     assert "no lines" in told["examples"]["reason"]
+
+
+def test_without_ngrams_the_rest_is_the_same(text_file: Callable[..., str]) -> None:
+    corpus = load_corpus(text_file("abc abd\n" * 300))
+    whole, brief = describe(corpus), describe(corpus, top=0)
+    about = ("distinct", "top", "zipf", "entropy_bits")
+    assert all(brief[name] == {} for name in about)
+    assert {**brief, **{name: whole[name] for name in about}} == whole

@@ -127,6 +127,7 @@ async def counted(config: RunConfig, data_dir: Path | None) -> TextFacts | str:
         facts = await describe(
             config.corpus, normalise=config.normalise, tokens=config.tokens, max_tokens=config.max_tokens,
             min_freq=config.min_freq, batch_size=1, num_steps=1, documents=config.documents, data_dir=data_dir,
+            top=0,
         )  # fmt: skip
         poems = facts.get("poems") or {"lines": None, "longest": 0}
         return TextFacts(int(facts["tokens"]), int(facts["vocabulary"]), poems["lines"], int(poems["longest"]))
