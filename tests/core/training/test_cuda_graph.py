@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from core.corpus.reader import load_corpus
+from core.corpus.token_store import TokenStore
 from core.engine.description import describe
 from core.engine.session import Session, train_to_end
 from core.events import EpochFinished, Note, State
 from core.settings.run_config import RunConfig
 from core.training import cuda_graph, trainer
 from core.training.cuda_graph import WARM_UP_STEPS, Work, unavailable_reason
+from core.training.mapped_batches import MappedBatches
 from core.training.trainer import Trainer
 from tests.core.outcomes import without_clock
 from tests.core.training.test_exact_resume import CASES, advanced
@@ -105,6 +109,26 @@ def test_exact_resume_with_the_graph(
     assert without_clock(told) == without_clock(wanted)
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(interrupted.model.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("case", [{"sampling": "random"}, {"documents": "lines"}], ids=str)
+def test_the_graph_is_fed_from_a_mapped_text(
+    tiny: Callable[..., RunConfig], one_thread: None, capture: Capture, tmp_path: Path, case: dict[str, Any]
+) -> None:
+    """Bit for bit as from the same text on the device, also after a resume in the middle of an epoch."""
+    config = tiny(num_epochs=2, **case)
+    how = {"normalise": "none", "reserved": config.reserved_tokens}
+    mapped = load_corpus(config.corpus, store=TokenStore(tmp_path / "tokens", 1 << 30, smallest=1), **how)
+    wanted, fed = Trainer(config), Trainer(config, mapped)
+    assert isinstance(fed.batches, MappedBatches) and not isinstance(wanted.batches, MappedBatches)
+    told = advanced(fed, 5)
+    tensors, facts = fed.checkpoint()
+    again = Trainer(config, mapped)
+    again.restore({name: tensor.clone() for name, tensor in tensors.items()}, facts)
+    assert without_clock(told + advanced(again, 1000)) == without_clock(advanced(wanted, 1000))
+    assert capture.captures == 3 and again.graph_unavailable_reason == ""
+    for name, tensor in wanted.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor), name
 
 
 def test_going_back_in_the_same_trainer_captures_anew(
