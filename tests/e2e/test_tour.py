@@ -89,7 +89,8 @@ def test_a_newcomer_looks_inside_a_model_that_is_being_trained(playground: Calla
     )  # fmt: skip
     for words in views:
         terminal.press("tab")
-        terminal.wait(lambda text, words=words: re.search(words, text) is not None)
+        # Parity computes whole batches twice, between those of the training.
+        terminal.wait(lambda text, words=words: re.search(words, text) is not None, seconds=90)
     terminal.press("tab")
     live = re.compile(r"live weights, epoch (\d+)")
     before = live.search(terminal.wait(lambda text: "The model reads" in text and live.search(text)))
