@@ -161,6 +161,7 @@ def test_the_places_of_many_lines_are_in_a_file(
     twice: Callable[..., tuple[Corpus, Corpus]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RNN_PLAYGROUND_CACHE_GB", "9")
     config = RunConfig(documents="lines", normalise="none")
     corpus, _ = twice(**reading(config))
     wanted = line_rows(corpus.ids, corpus.vocabulary, 6), line_sizes(corpus.ids, corpus.vocabulary, 5)
