@@ -197,6 +197,9 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         if self.is_attached and self._lines:
             self._redraw()
 
+    def on_mount(self) -> None:
+        self.screen.screen_layout_refresh_signal.subscribe(self, self._show_caret)
+
     def on_resize(self) -> None:
         self._redraw()
         if self.has_focus_within:
@@ -326,7 +329,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         editor.styles.offset = (x, y)
         editor.styles.width = width
 
-    def _show_caret(self) -> None:
+    def _show_caret(self, _: object = None) -> None:
         """Tell the terminal where the caret is: input methods open their lists there."""
         if self.editor is not None and self.editor.has_focus:
             self.app.cursor_position = self.editor.cursor_screen_offset
