@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -57,6 +58,7 @@ def gather(one_thread: None) -> Iterator[Gather]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
                 os.waitpid(worker, 0)
+            shutil.rmtree(folder)
 
         team = Team(0, size, meeting_place(folder, size), end)
         team.processes = workers  # type: ignore[attr-defined]
