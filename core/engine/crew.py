@@ -57,7 +57,8 @@ class Crew:
         team = trainer.team
         if team is None:
             return
-        team.is_broken |= not in_order
+        if not in_order:
+            team.is_broken, self.loss = True, "the workers were ended"
         try:
             trainer.leave()
         except WorkersLostError as error:

@@ -201,11 +201,16 @@ class Session:
         trainer = self._trainer()
         wanted = trainer.num_epochs if num_epochs is None else int(setting("num_epochs").check(num_epochs))
         self._check_can_train(trainer, wanted)
+        goes_back = self.state == State.FAILED or bool(self._crew.loss)
         if not self._checkpointing.exists():
             self._checkpointing.require_first(trainer)
-        elif self.state == State.FAILED or self._crew.loss:
+        elif goes_back:
             self._restore()  # the failure may have left a batch half done
-        self._crew.join(trainer)
+        try:
+            self._crew.join(trainer)
+        except WorkersLostError as error:
+            if words := self._crew.lost(trainer, error):
+                raise WorkersLostError(words) from None
         events: list[Event] = []
         if wanted != trainer.num_epochs:
             events.append(trainer.set("num_epochs", wanted))
@@ -217,7 +222,7 @@ class Session:
             self.save()
         if trainer.batch == 0 and trainer.finished:
             trainer.epochs_since_best = 0  # stopped early before, and continued on request
-        if self.state not in (State.PAUSED, State.TRAINING):
+        if self.state not in (State.PAUSED, State.TRAINING) or goes_back:
             if self.change is not None and not as_before:
                 events.append(Note(self.change.words))
             self.change, self._checkpointing.has_trained = None, True
@@ -378,6 +383,8 @@ class Session:
 
     def save(self) -> None:
         """Save a checkpoint; if that fails, ``save_problem`` is the reason, or a worker was lost."""
+        if self._crew.loss:
+            return  # there is nothing whole to save
         try:
             self._checkpointing.save(self.trainer)
         except WorkersLostError as error:

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,10 @@ def local_team(size: int, log: HeldFolder | None = None) -> Team:
             arguments = ("-m", following.__name__, str(folder), str(rank), str(size))
             said = str(folder / f"{rank}.log")
             others.append(SubprocessHandler(sys.executable, arguments, environment, said, said, rank, None))
+        while not all(following.ready_file(folder, rank).exists() for rank in range(1, size)):
+            if any(worker.proc.poll() is not None for worker in others):
+                raise WorkersLostError("a worker could not be started")
+            time.sleep(0.01)
         return Team(0, size, meeting_place(folder, size), end)
     except BaseException:
         end()

@@ -80,6 +80,11 @@ def run_follower(team: Team, gpu: int) -> None:
     os._exit(1 if team.is_broken else 0)  # a process with gloo's threads may abort at a usual exit
 
 
+def ready_file(folder: Path, rank: int) -> Path:
+    """The file that shows that a worker is past its imports: from then on it takes milliseconds to meet the others."""
+    return folder / f"{rank}.ready"
+
+
 def ignore_signals() -> None:
     """Leave it to the leader to stop: it saves first, which needs all workers."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -92,6 +97,7 @@ def main(folder: str, rank: int, size: int) -> None:
     loopback()
     keep_freed_memory()
     resume_collection()
+    ready_file(Path(folder), rank).touch()
     run_follower(Team(rank, size, meeting_place(Path(folder), size)), rank)
 
 

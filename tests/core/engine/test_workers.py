@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -47,7 +48,12 @@ def together(tiny: Tiny) -> Tiny:
 
 def others(leader: int) -> list[psutil.Process]:
     """The other workers that a process has started."""
-    return [child for child in psutil.Process(leader).children() if "core.training.following" in child.cmdline()]
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):  # of which a zombie is one
+        for child in psutil.Process(leader).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [child] if "core.training.following" in child.cmdline() else []
+    return found
 
 
 def assert_same(found: Run, wanted: Run) -> None:
@@ -136,7 +142,7 @@ def test_killed_at_random(together: Tiny, saves: Path, one_thread: None, forked_
         is_over = sum(kills.values()) >= KILLS * trials and all(kills.values())
         while os.waitpid(child, os.WNOHANG) == (0, 0):
             time.sleep(draw.uniform(0, 0.5 * seconds) if not is_over else 0.01)
-            victims = others(child) if psutil.pid_exists(child) and psutil.Process(child).status() != "zombie" else []
+            victims = others(child)
             if is_over or not victims:
                 continue
             name = min(kills, key=lambda known: kills[known])
@@ -151,6 +157,27 @@ def test_killed_at_random(together: Tiny, saves: Path, one_thread: None, forked_
     told = [event for path in saves.glob("finished-*") for event in read_journal(Run(path).journal_path)]
     assert any(isinstance(event, Note) and "all start again from the last checkpoint" in event.text for event in told)
     assert sum(isinstance(event, RunResumed) for event in told) > round_of
+
+
+def test_a_worker_is_lost_before_a_pause(together: Tiny, saves: Path, one_thread: None, forked_programs: None) -> None:
+    whole = trained(together(num_epochs=6), saves, "whole")
+    session = Session.create(together(num_epochs=6), saves, "run")
+    session.train()
+    while session.trainer is not None and session.trainer.epoch < 2:
+        session.advance()
+    session.save()
+    saved = session.run.latest_path.read_bytes()
+    session.advance()
+    others(os.getpid())[0].kill()
+    session.pause()
+    session.save()
+    assert session.state == State.PAUSED and session.run.latest_path.read_bytes() == saved
+    session.train()
+    while session.state == State.TRAINING:
+        session.advance()
+    session.close()
+    assert notes(session.run) == ["a worker was lost: the last checkpoint is kept"]
+    assert_same(session.run, whole)
 
 
 def test_a_worker_that_hangs(
