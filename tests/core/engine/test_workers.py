@@ -56,6 +56,12 @@ def others(leader: int) -> list[psutil.Process]:
     return found
 
 
+def forked_worker() -> psutil.Process:
+    """The other worker itself; what was started only stands for it, see ``tests/forked``."""
+    [server] = [child for child in psutil.Process().children() if any("server.py" in part for part in child.cmdline())]
+    return max(server.children(), key=lambda program: program.create_time())
+
+
 def assert_same(found: Run, wanted: Run) -> None:
     assert curve(found) == curve(wanted)
     ours, theirs = read_checkpoint(found.latest_path)[0], read_checkpoint(wanted.latest_path)[0]
@@ -168,7 +174,9 @@ def test_a_worker_is_lost_before_a_pause(together: Tiny, saves: Path, one_thread
     session.save()
     saved = session.run.latest_path.read_bytes()
     session.advance()
-    others(os.getpid())[0].kill()
+    worker = forked_worker()
+    worker.kill()
+    worker.wait(30)
     session.pause()
     session.save()
     assert session.state == State.PAUSED and session.run.latest_path.read_bytes() == saved
@@ -190,8 +198,7 @@ def test_a_worker_that_hangs(
     while session.trainer is not None and session.trainer.epoch < 3:
         session.advance()
     session.save()
-    [server] = [child for child in psutil.Process().children() if any("server.py" in part for part in child.cmdline())]
-    max(server.children(), key=lambda program: program.create_time()).suspend()
+    forked_worker().suspend()
     while session.state == State.TRAINING:
         session.advance()
     session.close()
