@@ -25,7 +25,7 @@ from textual.widgets import Input
 from textual.widgets.input import Selection
 
 from tui.forms.lines import GroupRow, Line, Look, Row, SettingRow, choice_at, lines_of, next_choice
-from tui.forms.plain_input import PlainInput
+from tui.forms.row_editor import RowEditor
 from tui.text.cells import cell_len
 
 AWAY = (0, -2)
@@ -34,27 +34,6 @@ NAMES = (
     "label", "cursor", "wrong", "changed", "value", "wrong-value", "placeholder", "unit", "error", "note", "title",
     "fold", "fold-wrong", "bold", "dim", "chosen", "other", "focused", "chosen-focused",
 )  # fmt: skip
-
-
-class RowEditor(PlainInput):
-    """The line in which the value of one row is typed. ``?`` opens the help, except where the value is a text."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "explain", "Help", show=False, priority=True)]
-
-    def __init__(self, edited: Callable[[str], None]) -> None:
-        super().__init__(compact=True, select_on_focus=True)
-        self.is_number = False
-        self._edited = edited
-
-    def watch_value(self, value: str) -> None:
-        """Say so at once: a message would arrive after the cursor has moved to another row."""
-        self._edited(value)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self.is_number if action == "explain" else True
-
-    async def action_explain(self) -> None:
-        await self.run_action("app.help")
 
 
 class Rows(Widget, can_focus=True, can_focus_children=False):
@@ -255,9 +234,14 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
             self._show_focus()
 
     @on(events.DescendantFocus)
+    def _focus_came(self) -> None:
+        self._redraw()
+        if self.current is not None:
+            self.post_message(self.Moved(self.current))
+
     @on(events.DescendantBlur)
     @on(events.Blur)
-    def _focus_changed(self) -> None:
+    def _focus_left(self) -> None:
         self._redraw()
 
     def _show_focus(self) -> None:
@@ -310,9 +294,9 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         self._redraw()
         if self.screen.focused is editor:
             editor.select_all()
-            self.call_after_refresh(self._show_caret)
         else:
             self.screen.set_focus(editor, scroll_visible=False)
+        self.call_after_refresh(self._show_caret)
 
     def _place_editor(self) -> None:
         """Put the editor over the value of the current row, with its text; out of sight if that is not typed."""
@@ -322,7 +306,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         if not isinstance(row, SettingRow) or row.options:
             editor.styles.offset = AWAY  # a change of ``display`` would repaint the whole screen
             return
-        editor.value = row.text
+        editor.put(row.text)
         editor.set_class(bool(row.error), "-wrong")
         x, width = self._look(self.size.width).editor(row)
         y = next((y for y, line in enumerate(self._lines) if line.key == row.key and line.is_main), 0)
@@ -404,6 +388,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
             if used > cells:
                 break
         self.editor.selection = Selection.cursor(place)
+        self.call_after_refresh(self._show_caret)
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

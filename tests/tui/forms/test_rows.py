@@ -10,7 +10,8 @@ from core.settings.run_config import RunConfig, Value, setting
 from tests.tui.parts import focused_setting
 from tests.tui.waiting import until
 from tui.forms.form import Form
-from tui.forms.rows import RowEditor, Rows
+from tui.forms.row_editor import RowEditor
+from tui.forms.rows import Rows
 from tui.forms.schema import Schema
 from tui.forms.screen import FormScreen
 
@@ -109,3 +110,16 @@ async def test_only_the_lines_that_change_are_painted() -> None:
         painted.clear()
         await pilot.press("tab")
         assert {3, 4} <= set(painted)
+
+
+async def test_what_a_line_cannot_show_is_not_edited_by_showing_it() -> None:
+    app = RowsApp()
+    async with app.run_test() as pilot:
+        app.form.focus_setting("corpus")
+        await pilot.pause()
+        app.form.change({"corpus": "/a/strange\tname\x07.txt"})
+        await pilot.pause()
+        editor = app.query_one(RowEditor)
+        assert (editor.value, app.form.texts["corpus"]) == ("/a/strange name.txt", "/a/strange\tname\x07.txt")
+        await pilot.press("end", "x")
+        assert app.form.texts["corpus"] == "/a/strange name.txtx"

@@ -12,7 +12,8 @@ from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig, settings
 from tests.tui.parts import errors, fold_row, notes, setting_row, shown_settings
 from tui.engines.watched_run import WatchedRun
-from tui.forms.rows import RowEditor, Rows
+from tui.forms.row_editor import RowEditor
+from tui.forms.rows import Rows
 from tui.forms.schema import texts_of, typed
 from tui.panes.train.plan import live_edits, plan_of
 from tui.panes.train.settings_form import SCHEMA, SettingsForm
