@@ -17,6 +17,8 @@ from typing import Any, Self, TypeGuard, cast
 from core.errors import ConfigError
 
 Value = int | float | bool | str
+MOST_LISTED = 30
+"""Names that the sentence on an unknown setting lists, if none is near."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ class Settings:
             import difflib
 
             near = difflib.get_close_matches(str(name)[:100], known, n=3, cutoff=0.4)
-            hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(known)}"
+            listed = ", ".join(list(known)[:MOST_LISTED]) + (", …" if len(known) > MOST_LISTED else "")
+            hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {listed}"
             raise ConfigError(f"there is no setting {shortened(repr(str(name)))}{hint}")
         return known[name]
 
