@@ -78,7 +78,7 @@ def _open(
     """Seconds from the key to the whole list; then watch for ``seconds`` what the open list costs."""
     # Without preferences: with them, the playground would begin with the pane that was open last.
     config = tempfile.mkdtemp(dir=saves.parent)
-    with playground(saves, {**environment, "XDG_CONFIG_HOME": config}) as terminal:
+    with playground(saves, {**environment, "XDG_CONFIG_HOME": config, "XDG_STATE_HOME": config}) as terminal:
         terminal.wait_bytes("Help")
         time.sleep(0.5)
         pressed = time.perf_counter()
