@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
 from textual.screen import ScreenResultType
 from textual.widgets import Button, Input, Static
 
@@ -20,6 +22,14 @@ class CheckedDialog(Dialog[ScreenResultType | None]):
         self._error = Static("", classes="field-error", id=error_id, markup=False)
         self._yes = Button(confirm, variant="primary", id="yes", compact=True)
         self._no = Button("Cancel", id="no", compact=True)
+
+    def foot(self, keys: str) -> ComposeResult:
+        """The last rows of the dialog: the error, the buttons, the keys."""
+        yield self._error
+        with Horizontal(classes="buttons dialog-buttons"):
+            yield self._yes
+            yield self._no
+        yield Static(keys, classes="dialog-keys", markup=False)
 
     @abstractmethod
     def finish(self) -> None:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
@@ -129,12 +129,7 @@ class ExportDialog(CheckedDialog[Exported]):
             yield self._formats
             yield self._meaning
             yield self._place
-            yield self._error
-            with Horizontal(classes="buttons dialog-buttons"):
-                yield self._yes
-                yield self._no
-            keys = "← → format   tab completes a path   enter export   esc cancel"
-            yield Static(keys, classes="dialog-keys", markup=False)
+            yield from self.foot("← → format   tab completes a path   enter export   esc cancel")
 
     def on_mount(self) -> None:
         self._format_changed()

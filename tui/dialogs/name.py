@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -44,12 +44,7 @@ class NameDialog(CheckedDialog[str]):
             if self._body:
                 yield Static(shown_text(self._body), classes="dialog-body", markup=False)
             yield self._line
-            yield self._error
-            with Horizontal(classes="buttons dialog-buttons"):
-                yield self._yes
-                yield self._no
-            keys = f"enter {str(self._yes.label).lower()}   esc cancel"
-            yield Static(keys, classes="dialog-keys", markup=False)
+            yield from self.foot(f"enter {str(self._yes.label).lower()}   esc cancel")
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

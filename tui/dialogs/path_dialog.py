@@ -11,7 +11,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
@@ -44,12 +44,7 @@ class PathDialog(CheckedDialog[Path]):
             dialog.border_title = self._title
             yield Static(self._body, classes="dialog-body", markup=False)
             yield self._place
-            yield self._error
-            with Horizontal(classes="buttons dialog-buttons"):
-                yield self._yes
-                yield self._no
-            keys = f"tab completes a path   enter {str(self._yes.label).lower()}   esc cancel"
-            yield Static(keys, classes="dialog-keys", markup=False)
+            yield from self.foot(f"tab completes a path   enter {str(self._yes.label).lower()}   esc cancel")
 
     @on(PathInput.Submitted)
     def _path_submitted(self, event: PathInput.Submitted) -> None:

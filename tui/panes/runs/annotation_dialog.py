@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -73,11 +73,7 @@ class AnnotationDialog(CheckedDialog[Annotation]):
                 yield self._note
             else:
                 yield Static("These are the tags that all of them have; each keeps its other tags.", classes="quiet")
-            yield self._error
-            with Horizontal(classes="buttons dialog-buttons"):
-                yield self._yes
-                yield self._no
-            yield Static("enter save   esc cancel", classes="dialog-keys", markup=False)
+            yield from self.foot("enter save   esc cancel")
 
     @on(Input.Changed)
     def _changed(self) -> None:
