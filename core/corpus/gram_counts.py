@@ -38,7 +38,7 @@ class GramCounts:
         order: n.
         distinct: how many different ones there are.
         counts: of each, by ascending key; of more than fit in memory each different count once, descending.
-        times: how many n-grams have each of the ``counts``; None if each stands for one.
+        times: how many n-grams have each of the ``counts``; None if each is the count of one n-gram.
         top: the most frequent ones with their counts; of equally frequent ones those with lower ids first.
         disk_bytes: what the sorted runs took on the disk at most; 0 if memory was enough.
     """

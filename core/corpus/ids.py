@@ -13,7 +13,7 @@ Ids = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.int32] | n
 
 
 def smallest_type(size: int) -> np.dtype[Any]:
-    """The type of the ids below ``size``: uint8, uint16 or int32, all of which torch knows."""
+    """The type of the ids below ``size``: uint8, uint16 or int32; torch has all three."""
     return np.dtype(np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.int32)
 
 

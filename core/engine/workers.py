@@ -82,7 +82,7 @@ def _joined() -> Team:
 
 
 def torchrun_team() -> Team:
-    """The workers that torchrun has started, of which this process is one. Raises RunError where they have ended."""
+    """The workers that torchrun has started, this process included. Raises RunError where they have ended."""
     if _joined().is_broken:
         raise RunError("the other workers have ended: start torchrun again to continue")
     return _joined()

@@ -129,7 +129,7 @@ def own_text(ids: npt.NDArray[Any], vocabulary: Vocabulary, config: RunConfig) -
     begin = len(ids) - held_out if held_out >= 2 else 0
     stretch = np.asarray(ids[begin : begin + DEFAULT_LENGTH], dtype=np.int64)
     if config.documents == "lines":
-        first = max(begin - 1, 0)  # the token before tells whether a line begins there
+        first = max(begin - 1, 0)  # the token before shows whether a line begins there
         stretch = _whole_lines(
             np.asarray(ids[first : begin + DEFAULT_LENGTH], dtype=np.int64), begin - first, vocabulary
         )

@@ -50,7 +50,8 @@ class Results:
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self._curves: dict[str, RunCurve] = {}
-        self._ended: dict[str, tuple[_Stamp, Result]] = {}  # of runs that nobody trains: read again when they change
+        # Of runs that are not being trained: read again when they change.
+        self._ended: dict[str, tuple[_Stamp, Result]] = {}
 
     def read(self, sweep: Sweep) -> list[Result]:
         """All runs, the best first, those without a result last. Raises RunError for a damaged sweep."""

@@ -222,7 +222,7 @@ class SearchPlan:
 
 
 def is_reported(epoch: int) -> bool:
-    """Whether the study is told of an epoch: of each one up to 100, then of 90 in each decade.
+    """Whether an epoch is reported to the study: each one up to 100, then 90 in each decade.
 
     The same epochs in all runs: a pruner compares them.
     """

@@ -1,7 +1,7 @@
 """A team: the processes that train one model together, on the devices of one machine or of several.
 
-Each worker has some rows of every batch and the same weights. Worker 0 leads: it decides what comes next and tells the
-others by *orders*, so pausing, stopping, a new learning rate, a divergence and a checkpoint concern it alone. Between
+Each worker has some rows of every batch and the same weights. Worker 0 leads: it decides what comes next and sends the
+others *orders*, so pausing, stopping, a new learning rate, a divergence and a checkpoint concern it alone. Between
 an order to train on a batch and the next one, the workers exchange one buffer: all gradients, the loss, and the number
 of targets that each worker had. ``core.training.following`` is what the others do.
 """

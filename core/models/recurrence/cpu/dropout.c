@@ -4,7 +4,7 @@
  * 3"): a function of the seed and the index only. So the order of the threads does not matter, and the backward pass,
  * which is the same function of the gradient, draws the numbers again instead of keeping a mask.
  *
- * x may be a part of a larger tensor: pieces of `length` numbers, the first of which is number `first` of the whole, each
+ * x may be a part of a larger tensor: pieces of `length` numbers that begin at number `first` of the whole, each
  * `stride` numbers after the one before. They get the random numbers of their places in the whole.
  */
 
