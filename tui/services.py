@@ -114,8 +114,13 @@ def listen(widget: Widget, handlers: Mapping[type[Any], Callable[[Any], object]]
 
 
 def is_alive(widget: Widget) -> bool:
-    """Whether ``widget`` is mounted and its app runs.
+    """Whether ``widget`` is mounted, its app runs, and it is not being removed.
 
-    Check it after every ``await`` of a worker and at every tick: while an app closes, a widget outlives its children.
+    Check it after every ``await`` of a worker and at every tick: a widget that is removed outlives its children.
     """
-    return widget.is_attached and widget.app.is_running
+    return widget.is_attached and widget.app.is_running and not _is_being_removed(widget)
+
+
+def _is_being_removed(widget: Widget) -> bool:
+    """Whether Textual hides the widget, or what holds it, although its style does not: so it says this publicly."""
+    return any(not node.display and node.styles.display != "none" for node in widget.ancestors_with_self)
