@@ -91,16 +91,15 @@ class PathInput(Vertical):
         """``recent``: the files that were opened before are offered until something is typed."""
         super().__init__(id=id)
         self.tooltip = tooltip or None
-        self._placeholder = placeholder
-        self._path = path
+        # Held and not looked for: the last events of a path input come when its parts have been removed.
+        self._line = _PathLine(path, placeholder=placeholder, compact=True, suggester=PathSuggester(), id="path-line")
+        self._list = _Matches(id="path-matches", compact=True, markup=False)
         self._has_recent = recent
         self._matches: list[str] = []
 
     def compose(self) -> ComposeResult:
-        yield _PathLine(
-            self._path, placeholder=self._placeholder, compact=True, suggester=PathSuggester(), id="path-line"
-        )
-        yield _Matches(id="path-matches", compact=True, markup=False)
+        yield self._line
+        yield self._list
 
     def on_mount(self) -> None:
         self._list.display = False
@@ -121,14 +120,6 @@ class PathInput(Vertical):
         """The text after tab; empty if tab would change nothing."""
         common = _common_beginning(self._matches)
         return common if len(common) > len(self._line.value) else ""
-
-    @property
-    def _line(self) -> _PathLine:
-        return self.query_one(_PathLine)
-
-    @property
-    def _list(self) -> OptionList:
-        return self.query_one("#path-matches", OptionList)
 
     def enter_list(self) -> None:
         """Put the focus on the matches, if there are any."""
