@@ -23,7 +23,6 @@ def engine(options: argparse.Namespace) -> int:
     from core.engine.engine import Engine, open_log, write_log_to
     from core.engine.session import Session
     from core.models.recurrence.cpu import bindings
-    from core.training.optimisation import load_optimisers
 
     resume_collection()
     session = Session.open(run) if run is not None else None
@@ -33,7 +32,6 @@ def engine(options: argparse.Namespace) -> int:
     put({"event": "listening", "socket": str(path), "pid": os.getpid()})
     write_log_to(open_log(session) if session is not None else os.open(os.devnull, os.O_WRONLY))
     if session is None:
-        load_optimisers()
         bindings.unavailable_reason()  # compiles the kernels where that has not been done yet
     engine.run()
     return 0

@@ -37,9 +37,9 @@ def require_fit(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.
 
 def optimiser_state(
     tensors: Mapping[str, torch.Tensor], config: RunConfig, parameters: Sequence[torch.Tensor]
-) -> dict[torch.Tensor, dict[str, Any]]:
+) -> dict[torch.Tensor, dict[str, torch.Tensor]]:
     """The optimiser's state for each weight; empty before its first step. Raises RunError."""
-    found: dict[torch.Tensor, dict[str, Any]] = {}
+    found: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
     wanted = state_names(config)
     if not any(name.startswith("optimiser.") for name in tensors):
         return found

@@ -33,7 +33,7 @@ from core.models.language_model import LanguageModel
 from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
 from core.training.batches import Plans
-from core.training.optimisation import clip_gradients, differentiated
+from core.training.optimisation import Optimiser, clip_gradients, differentiated
 
 if TYPE_CHECKING:
     from core.training.distributed import Team
@@ -67,7 +67,7 @@ class StepGraph:
         model: LanguageModel,
         batches: Plans,
         config: RunConfig,
-        optimiser: torch.optim.Optimizer,
+        optimiser: Optimiser,
         rate: Tensor,
         records: Records,
         team: Team | None = None,

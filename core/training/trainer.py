@@ -31,7 +31,7 @@ from core.training.checkpoint_fit import finite_or_none, optimiser_state, read_f
 from core.training.cuda_graph import Records, StepGraph, unavailable_reason
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.generators import Generators
-from core.training.optimisation import Schedule, build_optimiser, clip_gradients, differentiated, norm_figures
+from core.training.optimisation import Optimiser, Schedule, clip_gradients, differentiated, norm_figures
 from core.training.preflight import require_memory
 from core.training.validation import divided
 
@@ -95,7 +95,7 @@ class Trainer:
         self._parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.graph_unavailable_reason = unavailable_reason(self.device, config)
         self._rate = None if self.graph_unavailable_reason else torch.tensor(config.learning_rate, device=self.device)
-        self.optimiser = build_optimiser(config, self._parameters, self._rate)
+        self.optimiser = Optimiser(config, self._parameters, self._rate)
         self.schedule = Schedule(config, config.learning_rate)
         self.budget = Budget(config, self.batches.per_epoch)
         self.epoch = self.batch = self.step = 0
@@ -210,8 +210,7 @@ class Trainer:
         inputs, targets, mask = self.batches.batch(self.epoch, self.batch)
         if self.batch == 0 or not config.carries_state:
             self._state = self.model.begin_state(self.batches.num_rows)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        self.optimiser.rate = rate
         for weight in self._parameters:
             weight.grad = None
         loss, self._state = self.model.loss(inputs, targets, self._state, mask=mask)
@@ -375,8 +374,7 @@ class Trainer:
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for index, weight in enumerate(self._parameters):
             for key, value in self.optimiser.state.get(weight, {}).items():
-                if isinstance(value, torch.Tensor):
-                    tensors[f"optimiser.{index}.{key}"] = value
+                tensors[f"optimiser.{index}.{key}"] = value
         tensors |= {f"state.{index}": tensor for index, tensor in enumerate(self.whole_state())}
         tensors |= self._records() | self._generators.states
         facts = {

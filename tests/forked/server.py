@@ -132,7 +132,6 @@ if __name__ == "__main__":
     sys.path.insert(0, os.getcwd())
     for module in ("core.cli.main", "core.cli.training_report", "core.engine.engine"):
         importlib.import_module(module)
-    importlib.import_module("core.training.optimisation").load_optimisers()
     gc.collect()
     gc.freeze()  # a collection in a child would copy all pages of torch
     server = Server(sys.argv[1])

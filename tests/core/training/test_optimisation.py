@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.settings.run_config import RunConfig
-from core.training.optimisation import Schedule, build_optimiser, clip_gradients, state_names
+from core.training.optimisation import Optimiser, Schedule, clip_gradients, state_names
 
 
 def rates(config: RunConfig, epochs: int, per_epoch: int = 4) -> list[float]:
@@ -95,9 +95,35 @@ def test_no_gradient_is_left_as_it_is() -> None:
 def test_what_an_optimiser_remembers_is_known(optimiser: str, momentum: float) -> None:
     weight = torch.nn.Parameter(torch.ones(2, 3))
     config = RunConfig(optimiser=optimiser, momentum=momentum)
-    made = build_optimiser(config, [weight])
+    made = Optimiser(config, [weight])
     weight.grad = torch.ones(2, 3)
     made.step()
-    tensors = {name: value for name, value in made.state[weight].items() if isinstance(value, torch.Tensor)}
-    assert set(tensors) == set(state_names(config))
-    assert all(value.shape == (() if name == "step" else (2, 3)) for name, value in tensors.items())
+    assert set(made.state[weight]) == set(state_names(config))
+    assert all(value.shape == (() if name == "step" else (2, 3)) for name, value in made.state[weight].items())
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw", "rmsprop"])
+def test_an_optimiser_does_what_torchs_class_does(optimiser: str) -> None:
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    for momentum, decay in ((0.0, 0.0), (0.9, 0.01)):
+        ours, theirs = ([torch.nn.Parameter(weight) for weight in some_gradients()] for _ in range(2))
+        unused = torch.nn.Parameter(torch.ones(2))
+        config = RunConfig(optimiser=optimiser, learning_rate=0.1, momentum=momentum, weight_decay=decay)
+        made = Optimiser(config, [*ours, unused])
+        other: torch.optim.Optimizer
+        if optimiser == "sgd":
+            other = torch.optim.SGD(theirs, 0.1, momentum=momentum, weight_decay=decay, fused=True)
+        elif optimiser == "rmsprop":
+            other = torch.optim.RMSprop(theirs, 0.1, momentum=momentum, weight_decay=decay, foreach=True)
+        else:
+            other = kinds[optimiser](theirs, 0.1, weight_decay=decay, fused=True)
+        for step in range(4):
+            if step == 3:
+                made.rate = 0.02
+                other.param_groups[0]["lr"] = 0.02
+            for weight in (*ours, *theirs):
+                weight.grad = torch.cos(weight.detach() + step)
+            made.step()
+            other.step()
+        assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True)), (momentum, decay)
+        assert torch.equal(unused, torch.ones(2)) and unused not in made.state
