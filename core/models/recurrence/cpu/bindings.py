@@ -7,6 +7,9 @@ do not depend on the number of threads: a row of a batch is always computed alon
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
 
@@ -30,10 +33,49 @@ def unavailable_reason() -> str:
     return found if isinstance(found, str) else ""
 
 
+class Arithmetic(IntEnum):
+    """How the compiled recurrences multiply: in single precision, or in bfloat16 by one of two units.
+
+    ``BF16_VECTORS`` needs AVX512-BF16, ``BF16_TILES`` the matrix unit (AMX) too. recurrence.h has the same numbers.
+    """
+
+    SINGLE = 0
+    BF16_VECTORS = 1
+    BF16_TILES = 2
+
+
+_proven: Arithmetic | None = None
+
+
 @cache
+def _best_of_bf16() -> Arithmetic:
+    return Arithmetic.SINGLE if unavailable_reason() else Arithmetic(_library().best_of_bf16())
+
+
+def arithmetic(*, bf16: bool) -> Arithmetic:
+    """The fastest arithmetic of this processor; in bf16, ``SINGLE`` if there is none."""
+    return (_best_of_bf16() if _proven is None else _proven) if bf16 else Arithmetic.SINGLE
+
+
+def arithmetics_of_bf16() -> list[Arithmetic]:
+    """All that this processor has for bfloat16."""
+    return [kind for kind in Arithmetic if 0 < kind <= _best_of_bf16()]
+
+
+@contextmanager
+def multiplying(kind: Arithmetic) -> Iterator[None]:
+    """Multiply in bfloat16 so, one of ``arithmetics_of_bf16``, to prove it."""
+    global _proven
+    _proven = kind
+    try:
+        yield
+    finally:
+        _proven = None
+
+
 def multiplies_bf16() -> bool:
-    """Whether the processor has the instructions for products in bfloat16 (AVX512-BF16)."""
-    return not unavailable_reason() and bool(_library().has_bf16())
+    """Whether the processor has instructions for products in bfloat16."""
+    return arithmetic(bf16=True) is not Arithmetic.SINGLE
 
 
 def serves(X: Tensor, hidden: int, *, bf16: bool, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:

@@ -60,7 +60,8 @@ class CompiledScan(torch.autograd.Function):
             inner = H.new_empty(num_steps, batch, hidden)  # N of the GRU, tanh C of the LSTM
         bindings.call(
             "recurrence_forward", _NUMBERS[cell], A, _whole(ids), _whole(b), gates, H, H16, memory, inner, _whole(b_hn),
-            W.contiguous(), _panels(W, hidden, gates_per_unit, bf16), num_steps, batch, hidden, relu, bf16,
+            W.contiguous(), _panels(W, hidden, gates_per_unit, bf16), num_steps, batch, hidden,
+            relu, bindings.arithmetic(bf16=bf16),
         )  # fmt: skip
         ctx.save_for_backward(ids, W, gates, H, H16, memory, inner)
         return H[1:], *(stack[-1].clone() for stack in (H, *C))
@@ -81,7 +82,7 @@ class CompiledScan(torch.autograd.Function):
         bindings.call(
             "recurrence_backward", _NUMBERS[ctx.cell], gates, H, memory, inner, dH.contiguous(), dH_last.contiguous(),
             dP, dP16, dH_0, dA_h, E[0] if E else None, W.contiguous(), _panels(W, columns, 1, ctx.bf16),
-            num_steps, batch, hidden, ctx.relu, ctx.bf16,
+            num_steps, batch, hidden, ctx.relu, bindings.arithmetic(bf16=ctx.bf16),
         )  # fmt: skip
         left, right = (H, dP) if dP16 is None else (H16, dP16)
         assert right is not None

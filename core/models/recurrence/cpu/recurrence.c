@@ -119,10 +119,11 @@ void recurrence_backward(int cell, const float *gates, const float *H, const flo
     share(CELLS[cell].backward, &job, batch, threads);
 }
 
-int has_bf16(void) {
+/* The fastest arithmetic for bfloat16 here; SINGLE if there is none. */
+int best_of_bf16(void) {
 #if defined(__AVX512BF16__)
-    return 1;
+    return ask_for_tiles() ? BF16_TILES : BF16_VECTORS;
 #else
-    return 0;
+    return SINGLE;
 #endif
 }

@@ -2,7 +2,8 @@
  *
  * The rows of a batch are independent, so each thread takes some rows through all steps and never waits for the others.
  * The recurrent matrix is packed into panels that the cache holds; a tile, a few rows times one panel, stays in
- * registers from the product to the gates, so no intermediate goes to memory. Mathematics and names are eager.py's.
+ * registers from the product to the gates, so no intermediate goes to memory; only the matrix unit's sums (bf16) pass
+ * through the nearest cache. Mathematics and names are eager.py's.
  *
  * All arrays are row-major, contiguous and in single precision. Their copies in bfloat16 (H16, dP16) are the left
  * factors of the products if bf16 is set, and NULL otherwise.
@@ -10,11 +11,15 @@
 
 #pragma once
 
+#include "matrix_unit.h"
 #include "threads.h"
 
+/* How products are computed: in bfloat16 by vectors or by the matrix unit. bindings.py has the same numbers. */
+enum { SINGLE, BF16_VECTORS, BF16_TILES };
+
 typedef struct {
-    int steps, batch, hidden, relu, bf16;
-    const void *panels; /* the packed recurrent matrix; transposed in the backward pass */
+    int steps, batch, hidden, relu, bf16; /* bf16: one of those */
+    const void *panels;                   /* the packed recurrent matrix; transposed in the backward pass */
 } Shape;
 
 typedef struct {
@@ -67,7 +72,8 @@ INLINE void accumulate_single(vec *sums, int rows, int vecs, const float *left, 
 
 #if defined(__AVX512BF16__)
 /* The same in bfloat16: the panel holds pairs (W[k][j], W[k + 1][j]); products are exact, sums single precision. */
-INLINE void accumulate_bf16(vec *sums, int rows, int vecs, const uint16_t *left, const void *panel, int inner) {
+INLINE void accumulate_bf16(vec *sums, int rows, int vecs, const uint16_t *left, long along, const void *panel,
+                            int inner) {
     const uint16_t *W = panel;
     for (int k = 0; k < inner; k += 2, W += vecs * 2 * LANES)
         for (int v = 0; v < vecs; v++) {
@@ -75,21 +81,24 @@ INLINE void accumulate_bf16(vec *sums, int rows, int vecs, const uint16_t *left,
             memcpy(&w, W + v * 2 * LANES, sizeof w);
             for (int r = 0; r < rows; r++) {
                 int32_t pair;
-                memcpy(&pair, left + (long)r * inner + k, sizeof pair);
+                memcpy(&pair, left + r * along + k, sizeof pair);
                 const __m512i x = _mm512_set1_epi32(pair);
                 sums[r * vecs + v] = (vec)_mm512_dpbf16_ps((__m512)sums[r * vecs + v], (__m512bh)x, (__m512bh)w);
             }
         }
 }
 #else
-INLINE void accumulate_bf16(vec *sums, int rows, int vecs, const uint16_t *left, const void *panel, int inner) {}
+INLINE void accumulate_bf16(vec *sums, int rows, int vecs, const uint16_t *left, long along, const void *panel,
+                            int inner) {}
 #endif
 
 /* The left factor: the rows from `first` on of X, or of its twin X16. */
 INLINE void accumulate(vec *sums, int rows, int vecs, const float *X, const uint16_t *X16, long first,
                        const void *panel, int inner, int bf16) {
-    if (bf16)
-        accumulate_bf16(sums, rows, vecs, X16 + first * inner, panel, inner);
+    if (bf16 == BF16_TILES) /* the panel is what the matrix unit has made of it for these rows */
+        for (int i = 0; i < rows * vecs; i++) sums[i] += load((const float *)panel + i * LANES, LANES);
+    else if (bf16)
+        accumulate_bf16(sums, rows, vecs, X16 + first * inner, inner, panel, inner);
     else
         accumulate_single(sums, rows, vecs, X + first * inner, panel, inner);
 }
@@ -107,20 +116,63 @@ INLINE void tiles_of_panel(Tile tile, int most, const void *job, int t, int begi
     for (; row < end; row++) tile(job, t, row, 1, column, panel, bf16);
 }
 
+/* Adds what the last numbers of the rows make, which fill no tile of the matrix unit. */
+INLINE void add_rest(float *products, int rows, int vecs, const uint16_t *X, const uint16_t *panel, int inner) {
+    const int whole = inner / TILE_INNER * TILE_INNER;
+    panel += (long)whole * vecs * LANES;
+    for (int r = 0; r < rows && whole < inner; r++, products += vecs * LANES) {
+        vec sums[4];
+        memcpy(sums, products, vecs * sizeof *sums);
+        accumulate_bf16(sums, 1, vecs, X + (long)r * inner + whole, inner, panel, inner - whole);
+        memcpy(products, sums, vecs * sizeof *sums);
+    }
+}
+
+/* The same by the matrix unit, two blocks of rows at a time. The last blocks begin where they are whole: of rows that
+ * are in two, the first block's sums are used. X16: the left factor's rows of this step.
+ */
+INLINE void blocks_of_panel(Tile tile, int most, const void *job, int t, int begin, int end, int column,
+                            const void *panel, const uint16_t *X16, int inner, int vecs) {
+    float products[2][TILE_ROWS * 4 * LANES];
+    const int block = least(TILE_ROWS, end - begin), whole = inner / TILE_INNER * TILE_INNER;
+    for (int row = begin; row < end; row += 2 * block) {
+        const int blocks = row + block < end ? 2 : 1;
+        const int from[2] = {least(row, end - block), least(row + block, end - block)};
+        const uint16_t *X[2] = {X16 + (long)from[0] * inner, X16 + (long)from[1] * inner};
+        if (blocks == 2)
+            multiply_two(products[0], products[1], X[0], X[1], inner, panel, whole, vecs);
+        else
+            multiply_one(products[0], X[0], inner, panel, whole, vecs);
+        for (int b = 0; b < blocks; b++) {
+            add_rest(products[b], block, vecs, X[b], panel, inner);
+            int i = row + b * block - from[b];
+            for (; block - i >= most; i += most)
+                tile(job, t, from[b] + i, most, column, products[b] + i * vecs * LANES, BF16_TILES);
+            for (; i < block; i++) tile(job, t, from[b] + i, 1, column, products[b] + i * vecs * LANES, BF16_TILES);
+        }
+    }
+}
+
 /* One step of rows begin to end - 1: a panel has `vecs` vectors and makes `width` units. */
-INLINE void step_of_rows(Tile tile, int most, const Shape *shape, const void *job, int t, int begin, int end, int inner,
-                         int vecs, int width) {
+INLINE void step_of_rows(Tile tile, int most, const Shape *shape, const void *job, int t, int begin, int end,
+                         const uint16_t *X16, int inner, int vecs, int width) {
     const char *panel = shape->panels;
     for (int column = 0; column < shape->hidden; column += width, panel += panel_size(inner, vecs, shape->bf16))
-        if (shape->bf16)
-            tiles_of_panel(tile, most, job, t, begin, end, column, panel, 1);
+        if (shape->bf16 == BF16_TILES)
+            blocks_of_panel(tile, most, job, t, begin, end, column, panel, X16 + (long)t * shape->batch * inner, inner,
+                            vecs);
+        else if (shape->bf16)
+            tiles_of_panel(tile, most, job, t, begin, end, column, panel, BF16_VECTORS);
         else
-            tiles_of_panel(tile, most, job, t, begin, end, column, panel, 0);
+            tiles_of_panel(tile, most, job, t, begin, end, column, panel, SINGLE);
 }
 
 INLINE void forward_rows(const Forward *job, Tile tile, int most, int vecs, int width, int begin, int end) {
-    for (int t = 0; t < job->shape.steps; t++)
-        step_of_rows(tile, most, &job->shape, job, t, begin, end, job->shape.hidden, vecs, width);
+    const Shape *shape = &job->shape;
+    if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, end - begin));
+    for (int t = 0; t < shape->steps; t++)
+        step_of_rows(tile, most, shape, job, t, begin, end, job->H16, shape->hidden, vecs, width);
+    if (shape->bf16 == BF16_TILES) end_tiles();
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -166,8 +218,10 @@ INLINE void backward_rows(const Backward *job, Tile tile, Local local, int gates
             const vec D = load(job->dH + (long)last * shape->batch * hidden + place, width);
             local(job, last, row, column, width, D + load(job->dH_last + place, width), shape->bf16);
         }
+    if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, end - begin));
     for (int t = last; t >= 0; t--)
-        step_of_rows(tile, MOST_ROWS, shape, job, t, begin, end, gates * hidden, 2, 2 * LANES);
+        step_of_rows(tile, MOST_ROWS, shape, job, t, begin, end, job->dP16, gates * hidden, 2, 2 * LANES);
+    if (shape->bf16 == BF16_TILES) end_tiles();
 }
 
 /* What autograd is given of one place: the gradients of its gates. */

@@ -65,13 +65,15 @@ def test_the_plain_twin_agrees(cell: str, shape: tuple[int, int, int], monkeypat
 
 @compiled
 @pytest.mark.skipif(not bindings.multiplies_bf16(), reason="the processor multiplies no bfloat16")
+@pytest.mark.parametrize("kind", bindings.arithmetics_of_bf16(), ids=lambda kind: kind.name)
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[2] % 2 == 0], ids=str)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_bfloat16_is_as_exact_as_its_format(
-    cell: str, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+    cell: str, shape: tuple[int, int, int], kind: bindings.Arithmetic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tensors = problem(cell, *shape)
-    found = answers(cell, tensors, bf16=True)
+    with bindings.multiplying(kind):
+        found = answers(cell, tensors, bf16=True)
     plainly(monkeypatch)
     exact = answers(cell, [tensor.double() for tensor in tensors])
     for ours, wanted in zip(found, exact, strict=True):
@@ -101,14 +103,17 @@ def test_rows_of_a_table_are_as_good_as_their_stack(cell: str, biased: bool, bf1
 
 
 @compiled
+@pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_threads_change_no_bit(cell: str) -> None:
+def test_threads_change_no_bit(cell: str, bf16: bool) -> None:
+    if bf16 and not bindings.multiplies_bf16():
+        pytest.skip("the processor multiplies no bfloat16")
     tensors, before = problem(cell, 9, 37, 48), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        alone = answers(cell, tensors)
+        alone = answers(cell, tensors, bf16=bf16)
         torch.set_num_threads(3)
-        together = answers(cell, tensors)
+        together = answers(cell, tensors, bf16=bf16)
     finally:
         torch.set_num_threads(before)
     # the outputs and what flows back; the weights' gradient is PyTorch's product, which threads may split elsewhere
