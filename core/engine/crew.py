@@ -31,14 +31,22 @@ class Crew:
         self._log = log
         self._losses, self._furthest = 0, -1
 
+    def missing(self, trainer: Trainer) -> int:
+        """How many workers are to train ``trainer`` together, if there are several and they do not yet; else 0.
+
+        Raises ConfigError.
+        """
+        require_workers(trainer.config)
+        count = workers_of(trainer.config)
+        return 0 if count == 1 or trainer.team is not None else count
+
     def join(self, trainer: Trainer) -> None:
         """Have ``trainer`` train together with as many workers as its settings say, if it does not yet.
 
         Raises ConfigError, RunError or WorkersLostError; no worker is left over then.
         """
-        require_workers(trainer.config)
-        count = workers_of(trainer.config)
-        if count == 1 or trainer.team is not None:
+        count = self.missing(trainer)
+        if not count:
             return
         from core.engine.workers import local_team, torchrun_team
 

@@ -56,8 +56,9 @@ class Engine:
         self._stays = stays
         self._listener = listener or (lambda event: None)
         self._jobs = Jobs(self.server, self.ending)
-        self._jobs.folder = session.folder if session is not None else None
         self._had_client = False
+        if session is not None:
+            self._hold(session)
 
     def start(self) -> Path:
         """Listen; return the path of the socket."""
@@ -225,9 +226,12 @@ class Engine:
         self._adopt(session)
         return describe(self._session())
 
+    def _hold(self, session: Session) -> None:
+        self.session, self._jobs.folder = session, session.folder
+        session.listener = lambda event: self._publish([event])
+
     def _adopt(self, session: Session) -> None:
-        self.session = session
-        self._jobs.folder = session.folder
+        self._hold(session)
         self.server.move(session.run.path)
         write_log_to(open_log(session))
 

@@ -50,6 +50,7 @@ class Session:
         state: see ``core.events.State``; ``message`` is the reason for it, or empty.
         annotate: changes the tags and the note of the run, see ``Checkpointing.annotate``.
         change: how training would compute differently than before the run was opened here, or None.
+        listener: called with events that are to be seen before the call that causes them returns.
     """
 
     def __init__(self, folder: HeldFolder, metadata: RunMetadata, disk: Disk | None = None) -> None:
@@ -70,6 +71,7 @@ class Session:
         self._checked_at = 0.0
         self._crew = Crew(folder)
         self.change: Change | None = None
+        self.listener: Callable[[Event], None] = lambda event: None
 
     @property
     def run(self) -> Run:
@@ -207,7 +209,7 @@ class Session:
         elif goes_back:
             self._restore()  # the failure may have left a batch half done
         try:
-            self._crew.join(trainer)
+            self._join(trainer)
         except WorkersLostError as error:
             if words := self._crew.lost(trainer, error):
                 raise WorkersLostError(words) from None
@@ -228,6 +230,27 @@ class Session:
             self.change, self._checkpointing.has_trained = None, True
             events.append(RunResumed(trainer.epoch, trainer.batch, trainer.backend))
         return self._record(*events) + self._change_state(State.TRAINING)
+
+    def _join(self, trainer: Trainer) -> None:
+        """Have the other workers train with ``trainer``; the journal says so first, since their start takes seconds.
+
+        Raises ConfigError, RunError or WorkersLostError.
+        """
+        count = self._crew.missing(trainer)
+        if not count:
+            return
+        self._tell(State.TRAINING, f"starting {counted(count, 'worker')}")
+        try:
+            self._crew.join(trainer)
+        except BaseException:
+            self._tell(self.state, self.message)
+            raise
+
+    def _tell(self, state: str, message: str) -> None:
+        """Add a state to the journal and call ``listener`` with it at once."""
+        epoch = self.trainer.epoch if self.trainer is not None else 0
+        for event in self._record(StateChanged(state, epoch, message)):
+            self.listener(event)
 
     def _check_can_train(self, trainer: Trainer, num_epochs: int) -> None:
         """Raise UserError if there is nothing to train, or the folder was deleted."""
@@ -328,11 +351,11 @@ class Session:
         """Continue from the last checkpoint with other workers; a learning rate set since then is kept."""
         rate = trainer.schedule.base
         self._restore()
-        self._crew.join(trainer)
+        self._join(trainer)
         events: list[Event] = [RunResumed(trainer.epoch, trainer.batch, trainer.backend)]
         if trainer.schedule.base != rate:
             events.append(trainer.set("learning_rate", rate))
-        return self._record(*events)
+        return self._record(*events) + self._change_state(self.state)
 
     def _check_folder(self) -> None:
         """Find out whether the run's folder was deleted; ``folder.lost`` is then a sentence."""

@@ -8,8 +8,10 @@ engine, and remembers its run where those that are restarted find it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -22,13 +24,16 @@ from torch.distributed.elastic.multiprocessing.subprocess_handler import Subproc
 
 from core.engine.failure import write_failure
 from core.errors import RunError, WorkersLostError
-from core.files import open_to_read
-from core.process import program_environment
+from core.files import open_to_append, open_to_read
+from core.process import program_environment, temporary_folder
 from core.runs.held_folder import HeldFolder
 from core.training import following
 from core.training.distributed import Team, loopback, meeting_place
 
 _RUN = "rnn-playground/run"
+_FOLDER = "rnn-workers-"
+# The age in seconds from which a folder without a lock is one that a killed engine has left.
+_YOUNG_SECONDS = 60.0
 
 
 def local_team(size: int, log: HeldFolder | None = None) -> Team:
@@ -38,7 +43,7 @@ def local_team(size: int, log: HeldFolder | None = None) -> Team:
     Raises WorkersLostError if one does not start.
     """
     loopback()
-    folder = Path(tempfile.mkdtemp(prefix="rnn-workers-"))
+    folder, lock = _meeting_folder()
     environment = program_environment()
     others: list[SubprocessHandler] = []
 
@@ -51,6 +56,7 @@ def local_team(size: int, log: HeldFolder | None = None) -> Team:
         if said.strip():
             write_failure(WorkersLostError(f"what the other workers said:\n{said}"), log)
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
     try:
         for rank in range(1, size):
@@ -65,6 +71,33 @@ def local_team(size: int, log: HeldFolder | None = None) -> Team:
     except BaseException:
         end()
         raise
+
+
+def _meeting_folder() -> tuple[Path, int]:
+    """A new folder of this user alone, and the descriptor of its lock, which says that its engine lives.
+
+    Folders that killed engines have left are removed. A young one may be about to be locked.
+    """
+    for left in temporary_folder().glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError):
+            facts = left.lstat()
+            is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
+            if is_ours and time.time() - facts.st_mtime > _YOUNG_SECONDS:
+                os.close(_locked(left))
+                shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+    return folder, _locked(folder)
+
+
+def _locked(folder: Path) -> int:
+    """Lock a folder of workers until the descriptor is closed. Raises OSError where a process has locked it."""
+    descriptor = open_to_append(folder / "lock")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _end_of(log: Path) -> str:

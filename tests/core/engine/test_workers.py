@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,6 +83,11 @@ def test_one_and_two_workers(together: Tiny, saves: Path, one_thread: None, fork
     alone = curve(trained(together(workers=0), saves, "alone"))
     run = trained(together(), saves, "together")
     assert run.metadata().backend["workers"] == "2" and not others(os.getpid())
+    states = [event for event in read_journal(run.journal_path) if isinstance(event, StateChanged)]
+    assert [(event.state, event.message) for event in states][1:3] == [
+        (State.TRAINING, "starting 2 workers"),  # their start takes seconds
+        (State.TRAINING, ""),
+    ]
     assert [event.loss for event in curve(run)] == pytest.approx([event.loss for event in alone], rel=1e-4)
     # On one worker: the journal says so, and the run can also be continued as before.
     session = Session.open(run, workers=1)
@@ -123,6 +130,27 @@ def test_asked_while_two_train(
     assert engine.wait() == 0
     assert read_checkpoint(run.latest_path)[1]["epoch"] >= progress() > before
     assert run_summary(run).state == State.STOPPED and not notes(run)
+
+
+def test_what_a_killed_engine_has_left_is_removed(
+    one_thread: None, forked_programs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        left, lives, young, link = (Path(place) / f"rnn-workers-{name}" for name in ("left", "lives", "young", "link"))
+        for folder in (left, lives, young):
+            folder.mkdir()
+        (left / "1.log").write_text("killed")
+        link.symlink_to(young)
+        for folder in (left, lives):
+            os.utime(folder, (0, 0))
+        with open(lives / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.utime(lives, (0, 0))
+            team = local_team(2)
+            assert not left.exists() and len(list(Path(place).iterdir())) == 4
+            team.end()
+        assert set(Path(place).iterdir()) == {lives, young, link}
 
 
 def test_a_divergence_is_everyones(together: Tiny, saves: Path, one_thread: None, forked_programs: None) -> None:

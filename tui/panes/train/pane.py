@@ -205,6 +205,8 @@ class TrainPane(TrainParts):
             self.view.show_failure(words, lower_rates(run))
         elif run.state == State.TRAINING:
             self.view.show_failure("")
+            if run.message:
+                self.view.busy = ""  # the message is newer
         if run.state in (State.FINISHED, State.STOPPED, State.PAUSED):
             self._read_paces()
         self.show_plan()

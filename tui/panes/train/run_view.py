@@ -261,6 +261,8 @@ class RunView(LitVertical):
     def _waiting_words(self, run: WatchedRun) -> str:
         if run.state == OPENING or run.summary_epoch:
             return f"Reading {shown_text(run.name)} …"
+        if run.state == State.TRAINING and run.message:
+            return f"{shown_text(run.message).capitalize()} …"
         if run.state == State.TRAINING:
             return "The first epoch is running."
         if run.step is not None:

@@ -30,6 +30,8 @@ def status_words(run: WatchedRun, width: int) -> tuple[str, str]:
 def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
     """The pieces of the line, each with a rank: the highest is the least important."""
     pieces = [(3, clipped_middle(shown_text(run.name), 30)), (1, run.state)]
+    if run.state == State.TRAINING and run.message:
+        pieces.append((2, shown_text(run.message)))
     total = f"/{run.num_epochs}" if run.num_epochs and not run.is_fitting else ""
     epoch = f"{run.epoch:>{max(1, len(total) - 1)}}{total}"
     long_epochs = not run.epochs or run.epochs[-1].seconds > SLOW_EPOCH

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from textual.app import App
+from textual.widgets import Static
 
 from core.events import State, StateChanged
 from core.settings.run_config import RunConfig
@@ -18,7 +19,7 @@ from tests.tui.fake_engine import scripted_epoch
 from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
-from tui.messages import JournalGrew
+from tui.messages import JournalGrew, RunStateChanged
 from tui.panes.train.figures import Figures
 from tui.shell.frame import FrameEdge
 
@@ -58,6 +59,23 @@ async def test_another_state_is_painted_at_once(playground: Make, saves: Path) -
         app.post_message(JournalGrew(run.path, (scripted_epoch(2), StateChanged(State.FINISHED, 2))))
         await pilot.pause()
         assert "finished" in title(app) and "2/250" in title(app)
+
+
+async def test_what_a_training_waits_for_is_shown(playground: Make, saves: Path) -> None:
+    """In place of the curve before the first epoch, in the title of a run that is continued."""
+    run = made_run(saves, RunConfig(), "night")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        waits, trains = StateChanged(State.TRAINING, 0, "starting 2 workers"), StateChanged(State.TRAINING, 0)
+        app.post_message(RunStateChanged(run.path, waits.state, waits.epoch, waits.message))
+        await until(pilot, lambda: "Starting 2 workers …" in str(app.query_one("#welcome", Static).content))
+        app.post_message(JournalGrew(run.path, (waits, trains)))
+        await until(pilot, lambda: "The first epoch is running" in str(app.query_one("#welcome", Static).content))
+        app.post_message(JournalGrew(run.path, (scripted_epoch(1), waits)))
+        await until(pilot, lambda: "training · starting 2 workers" in title(app).replace(" · epoch   1/250", ""))
+        app.post_message(JournalGrew(run.path, (trains, scripted_epoch(2))))
+        await until(pilot, lambda: "2/250" in title(app) and "starting" not in title(app))
 
 
 async def test_the_last_epoch_is_painted_though_nothing_follows(playground: Make, saves: Path) -> None:
