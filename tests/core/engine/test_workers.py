@@ -287,15 +287,22 @@ def test_workers_that_a_launcher_has_started(
 def test_torchrun_restarts_its_workers(
     together: Tiny, saves: Path, one_thread: None, runtime: Path, trials: int
 ) -> None:
+    """One that follows is killed, then the one that leads."""
     if trials < 2:
-        pytest.skip("torchrun imports torch five times: half a minute, with --trials 2")
-    config = together(num_epochs=40, checkpoint_seconds=0.05)
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+        pytest.skip("torchrun imports torch seven times: half a minute, with --trials 2")
+    config = together(num_epochs=80, checkpoint_seconds=0.05)
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=2"]
+    run = Run(saves / "one")
+
+    def times_begun() -> int:
+        events = read_journal(run.journal_path) if run.exists() else []
+        return sum(isinstance(event, RunResumed) for event in events)
+
     with started(*command, *command_of(config, saves)) as torchrun:
-        run = Run(saves / "one")
-        wait_for(lambda: run.exists() and run_summary(run).epoch > 1, "epochs of torchrun", 100)
-        workers = psutil.Process(torchrun.pid).children()
-        next(worker for worker in workers if worker.environ().get("RANK") == "1").kill()
+        for begun, rank in ((1, "1"), (2, "0")):
+            wait_for(lambda begun=begun: times_begun() == begun, "workers of torchrun", 100)
+            workers = psutil.Process(torchrun.pid).children()
+            next(worker for worker in workers if worker.environ().get("RANK") == rank).kill()
         assert torchrun.wait(100) == 0
+    assert times_begun() == 3
     assert_same(run, trained(config, saves, "whole"))
-    assert sum(isinstance(event, RunResumed) for event in read_journal(run.journal_path)) == 2
