@@ -68,7 +68,7 @@ class Place:
         """The run with the settings of this place, unless they are its own."""
         changes: dict[str, int | str] = {}
         if self.threads and planned.config.threads == 0:
-            changes["threads"] = self.threads
+            changes["threads"] = max(1, self.threads // max(1, planned.config.workers))  # in each worker
         if self.device and planned.config.device in ("auto", "cuda") and planned.config.workers < 2:
             changes["device"] = self.device
         return replace(planned, config=planned.config.replace(**changes)) if changes else planned

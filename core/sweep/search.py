@@ -41,6 +41,8 @@ HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120
 UNPRUNED_RUNS = 5
 # Different results from which on it is said which settings matter.
 FEWEST_RESULTS = 4
+# The packages of the modules with which SQLAlchemy talks to databases, where they are called otherwise.
+_DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 _RUN, _PLACE, _FAILURE, _SWEEP = "run", "place", "failure", "sweep"
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
@@ -208,6 +210,10 @@ class SearchPlan:
         try:
             yield
         except kinds as error:
+            missing = getattr(error.__cause__, "name", None) if isinstance(error, ImportError) else None
+            if missing:
+                package = _DRIVERS.get(missing, missing)
+                raise UserError(f"{self._what} needs a package that is missing: pip install {package}") from None
             words = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(f"{self._what} cannot be used: {words[0][:300]}") from None
 

@@ -26,8 +26,9 @@ def test_cores_are_divided_and_gpus_taken_in_turn(swept: Callable[..., Sweep], m
 
 def test_settings_of_a_run_itself_are_not_overruled(swept: Callable[..., Sweep]) -> None:
     for threads, device, workers, wanted in (
-        (0, "auto", 0, (2, "cuda:1")), (5, "cpu", 0, (5, "cpu")), (0, "cuda", 2, (2, "cuda")),
+        (0, "auto", 0, (4, "cuda:1")), (5, "cpu", 0, (5, "cpu")), (0, "cuda", 2, (2, "cuda")),
+        (0, "cpu", 4, (1, "cpu")),
     ):  # fmt: skip
         config = swept(threads=threads, device=device, workers=workers).config
-        placed = Place(2, "cuda:1").settings_of(PlannedRun("a", {}, config)).config
+        placed = Place(4, "cuda:1").settings_of(PlannedRun("a", {}, config)).config
         assert (placed.threads, placed.device) == wanted

@@ -162,6 +162,21 @@ def test_a_database_is_shared_and_refused_in_a_sentence(swept: Swept, saves: Pat
         assert "\n" not in str(refused.value)
 
 
+def test_the_driver_of_a_database_is_named_where_it_is_missing(
+    swept: Swept, saves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, folder = swept(RATE, trials=3), SweepFolder(saves, "s")
+    for url, module, package in (
+        ("postgresql+psycopg://a@127.0.0.1:1/b", "psycopg", "'psycopg[binary]'"),
+        ("mysql+pymysql://a@127.0.0.1:1/b", "pymysql", "pymysql"),
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(UserError) as refused:
+            SearchPlan(folder.begin(sweep), folder, url)
+        words = f"the database that --storage names needs a package that is missing: pip install {package}"
+        assert str(refused.value) == words
+
+
 def test_a_machine_that_falls_silent_loses_its_trial_but_not_its_run(
     swept: Swept, saves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
