@@ -14,11 +14,12 @@ import os
 import re
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from core.events import LARGEST_LOSS, EpochFinished, Event, RunResumed, event_from_json
-from core.files import open_to_read
+from core.files import open_to_read, read_regular
 from core.runs.held_folder import HeldFolder
 
 NAME = "metrics.jsonl"
@@ -250,26 +251,27 @@ def last_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
 
     A missing journal has none. Raises OSError if it cannot be read.
     """
-    lines, are_all = last_raw_lines(path)
+    lines: list[bytes] = []
+    are_all = True
+    for lines, are_all in journal_ends(path):
+        if any((parsed_line(line) or {}).get("event") == "epoch" for line in reversed(lines)):
+            break
     return [value for line in lines if (value := parsed_line(line)) is not None], are_all
 
 
-def last_raw_lines(path: Path) -> tuple[list[bytes], bool]:
-    """The same as bytes, damaged lines included: the list of runs needs two or three of the hundreds that these are."""
-    lines: list[bytes] = []
+def journal_ends(path: Path) -> Iterator[tuple[list[bytes], bool]]:
+    """Longer and longer ends of a journal: their lines, damaged ones too, and whether they are all of it.
+
+    To be left at the first that has what is wanted. A missing journal has none. Raises OSError if it cannot be read.
+    """
     for size in END_SIZES:
         try:
-            with open_to_read(path) as file:
-                end = os.fstat(file.fileno()).st_size
-                file.seek(max(0, end - size))
-                pieces = file.read(size).split(b"\n")
+            data, whole = read_regular(path, size, is_end=True)
         except FileNotFoundError:
-            return [], True
-        lines = list(filter(bytes.strip, pieces if end <= size else pieces[1:]))
-        if end <= size:
-            return lines, True
+            return
+        pieces = data.split(b"\n")
         # A resume may have undone all epochs that are near the end.
-        is_short = size == END_SIZES[0] and any(b'"resumed"' in line for line in lines)
-        if not is_short and any((parsed_line(line) or {}).get("event") == "epoch" for line in reversed(lines)):
-            break
-    return lines, False
+        if whole <= size or size != END_SIZES[0] or b'"resumed"' not in data:
+            yield list(filter(bytes.strip, pieces if whole <= size else pieces[1:])), whole <= size
+        if whole <= size:
+            return

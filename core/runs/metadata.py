@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 from core.corpus.source import MOST_FILES, FileFacts
 from core.errors import ConfigError, RunError
-from core.files import open_to_read
+from core.files import read_regular
 from core.record import MALFORMED, read_record, record_as_json
 from core.settings.fit import Fit
 from core.settings.run_config import RunConfig
@@ -88,11 +87,10 @@ def read_metadata(path: Path) -> RunMetadata:
 def read_object(path: Path, largest: int = LARGEST_RUN_FILE) -> dict[str, Any]:
     """The JSON object in a file of at most ``largest`` bytes; memory: at most 30 times the file. Raises RunError."""
     try:
-        with open_to_read(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > largest:
-                raise RunError(f"{path} has {size:,} bytes, more than a file of this kind can have")
-            value = _parsed(file.read(largest))
+        data, size = read_regular(path, largest)
+        if size > largest:
+            raise RunError(f"{path} has {size:,} bytes, more than a file of this kind can have")
+        value = _parsed(data)
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise RunError(f"there is no run {path.parent.name!r} in {path.parent.parent}") from None

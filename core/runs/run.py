@@ -68,7 +68,7 @@ class Run:
     def exists(self) -> bool:
         """Whether the folder contains a file of a run, damaged or not."""
         # os.path: unlike Path.exists, no error for a name too long or a folder that may not be entered.
-        return any(os.path.exists(path) for path in (self.metadata_path, self.journal_path, self.latest_path))
+        return any(os.path.exists(f"{self.path}/{name}") for name in (METADATA, JOURNAL, LATEST))
 
     def metadata(self) -> RunMetadata:
         """Read ``run.json``. Raises RunError, which says what is missing or damaged."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 from core.errors import RunError
 from core.events import PERPLEXITIES, State, number_in, perplexity_in
 from core.runs.checkpoint_header import read_header
-from core.runs.journal import last_raw_lines, parsed_line
-from core.runs.run import Run
+from core.runs.journal import NAME as JOURNAL
+from core.runs.journal import journal_ends, parsed_line
+from core.runs.run import BEST, LATEST, Run
 from core.units import moment_of
 
 
@@ -94,14 +96,14 @@ def run_summary(run: Run) -> RunSummary:
 
 def read_summary(run: Run) -> Reading:
     """Read the files of a run. Never raises RunError."""
-    unreadable = ""
+    unreadable, sizes = "", _sizes(run.path)
     try:
         end = _end_of_journal(run.journal_path)
-        if not os.path.exists(run.journal_path) and (checkpoint := _end_of_checkpoint(run)).epoch:
+        if sizes.get(JOURNAL) is None and (checkpoint := _end_of_checkpoint(run)).epoch:
             end, unreadable = checkpoint, "journal missing"
     except OSError as error:
         end, unreadable = _end_of_checkpoint(run), f"journal unreadable: {error.strerror or error}"
-    known: dict[str, Any] = {"name": run.name, "path": run.path, "bytes": _folder_size(run.path), **vars(end)}
+    known: dict[str, Any] = {"name": run.name, "path": run.path, "bytes": sum(filter(None, sizes.values())), **vars(end)}
     try:
         metadata = run.metadata()
     except RunError as error:
@@ -117,7 +119,7 @@ def read_summary(run: Run) -> Reading:
         corpus=metadata.corpus.name,
         parameters=metadata.parameters,
         created=metadata.created,
-        remark="; ".join(filter(None, (unreadable, _remark(run, 0 if unreadable else end.epoch)))),
+        remark="; ".join(filter(None, (unreadable, _remark(run, sizes.keys(), 0 if unreadable else end.epoch)))),
         cell=config.cell,
         num_hiddens=config.num_hiddens,
         num_layers=config.num_layers,
@@ -132,31 +134,42 @@ def read_summary(run: Run) -> Reading:
 
 
 def _end_of_journal(path: Path) -> _End:
-    lines, are_all = last_raw_lines(path)
-    state, undone_from, resumed_at = "", math.inf, 0
-    end: _End | None = None
+    end, are_all = _End("", 0), True
+    for lines, are_all in journal_ends(path):
+        end, has_epochs = _end_of_lines(lines)
+        if has_epochs:
+            break
+    # Every change of state is in the journal: a long end without one is that of a training.
+    return end if end.state else replace(end, state=State.IDLE if are_all else State.TRAINING)
+
+
+def _end_of_lines(lines: list[bytes]) -> tuple[_End, bool]:
+    """The end that these lines tell of, its state empty if it is not in them, and whether any of them is an epoch."""
+    state, undone_from, resumed_at, has_epochs = "", math.inf, 0, False
+    last: dict[str, Any] | None = None
     # From the end: epochs after that of a later resume were undone.
     for raw in reversed(lines):
         # A name in JSON can be written with escapes: such a line is parsed too.
-        if end is not None and b'"state"' not in raw and b"\\" not in raw:
+        if last is not None and b'"state"' not in raw and b"\\" not in raw:
             continue
         if (line := parsed_line(raw)) is None:
             continue
         event, number = line.get("event"), line.get("epoch")
         if event == "state" and not state and line.get("state") in State.ALL:
             state = line["state"]
-        if end is not None or not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
+        if last is not None or not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
             number = -1
+        has_epochs |= event == "epoch"
         if event == "epoch" and 0 <= number <= undone_from:
-            perplexities = [perplexity_in(line, name, loss) for name, loss in PERPLEXITIES]
-            end = _End("", number, *perplexities, *(number_in(line, loss) for _, loss in PERPLEXITIES))
+            last = line
         if event == "resumed" and 0 <= number < undone_from:
             undone_from, resumed_at = number, number
-        if end is not None and state:
+        if last is not None and state:
             break
-    end = end or _End("", resumed_at)
-    # Every change of state is in the journal: a long end without one is that of a training.
-    return replace(end, state=state or (State.IDLE if are_all else State.TRAINING))
+    if last is None:
+        return _End(state, resumed_at), has_epochs
+    perplexities = [perplexity_in(last, name, loss) for name, loss in PERPLEXITIES]
+    return _End(state, last["epoch"], *perplexities, *(number_in(last, loss) for _, loss in PERPLEXITIES)), True
 
 
 def _end_of_checkpoint(run: Run) -> _End:
@@ -169,10 +182,10 @@ def _end_of_checkpoint(run: Run) -> _End:
     return _End(State.TRAINING, 0)
 
 
-def _remark(run: Run, epoch: int) -> str:
-    """The damage of the checkpoints, by their headers; empty if the last one looks whole."""
-    has_best = os.path.lexists(run.best_path)
-    if not has_best and not os.path.lexists(run.latest_path):
+def _remark(run: Run, files: Collection[str], epoch: int) -> str:
+    """The damage of the checkpoints, by their headers; empty if the last one looks whole. ``files``: those there are."""
+    has_best = BEST in files
+    if not has_best and LATEST not in files:
         return ""  # killed before its first checkpoint: it starts again
     try:
         read_header(run.latest_path)
@@ -188,10 +201,16 @@ def _remark(run: Run, epoch: int) -> str:
     return f"{wrong}; its curve is still there, up to epoch {epoch:,}" if epoch else wrong
 
 
-def _folder_size(path: Path) -> int:
-    total = 0
-    with contextlib.suppress(OSError), os.scandir(path) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                total += entry.stat().st_size
-    return total
+def _sizes(path: Path) -> dict[str, int | None]:
+    """The files of a folder and their bytes; None where a name leads nowhere."""
+    found: dict[str, int | None] = {}
+    try:
+        names = os.listdir(path)
+    except OSError:  # a folder that may only be entered
+        names = [name for name in (JOURNAL, LATEST, BEST) if os.path.lexists(f"{path}/{name}")]
+    for name in names:
+        try:
+            found[name] = os.stat(f"{path}/{name}").st_size
+        except OSError:
+            found[name] = None
+    return found

@@ -129,10 +129,11 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        for item in self.settings():
-            value = getattr(self, item.name)
-            # Most are defaults, and a list of runs reads thousands of configurations.
-            if type(value) is not type(item.default) or value != item.default:
+        values = vars(self)
+        # Most are defaults, and a list of runs reads thousands of configurations.
+        for item in _settings_of(cast(Any, type(self))).values():
+            value, default = values[item.name], item.default
+            if value is not default and (type(value) is not type(default) or value != default):
                 object.__setattr__(self, item.name, item.check(value))
 
     @classmethod
@@ -179,7 +180,11 @@ class Settings:
         for name in values:  # in their order: the first one that is unknown is named; a text is no mapping either
             if name not in known:
                 cls.setting(name)
-        return cls(**values)
+        found = object.__new__(cls)
+        # The constructor of a frozen dataclass takes longer than the rest of reading a run.
+        vars(found).update(_defaults_of(cast(Any, cls)), **values)
+        found.__post_init__()
+        return found
 
 
 @cache
@@ -189,6 +194,11 @@ def _settings_of(cls: type[Any]) -> dict[str, Setting]:
         item.name: Setting(item.name, kinds[str(item.type)], cast(Value, item.default), **item.metadata)
         for item in dataclasses.fields(cls)
     }
+
+
+@cache
+def _defaults_of(cls: type[Any]) -> dict[str, Value]:
+    return {name: item.default for name, item in _settings_of(cls).items()}
 
 
 def refusal(settings: Iterable[Setting], field: str, template: str, **values: object) -> ConfigError:
