@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,15 +12,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from core.events import EpochFinished, Measured, RunResumed
-from core.runs.journal import JournalReader
+from core.events import Measured, RunResumed
+from core.runs.journal import EPOCH_FIGURES, EpochRow, JournalReader
 from core.runs.run import Run
 from core.settings.run_config import RunConfig, settings
 from core.settings.setting import Setting, shown
 
 Column = npt.NDArray[np.float64]
 
-JOURNAL_COLUMNS = (*(field.name for field in fields(EpochFinished)), "time")
+JOURNAL_COLUMNS = EPOCH_FIGURES
 """The figures of an epoch, as the journal has them; ``time`` is in seconds since 1970."""
 MEASURED_COLUMNS = tuple(field.name for field in fields(Measured) if field.name != "epoch")
 DERIVED: Mapping[str, tuple[Callable[..., Column], tuple[str, ...]]] = {
@@ -87,24 +88,18 @@ class RunCurve:
         lines count.
         """
         before = self._reader.offset
-        new: list[tuple[EpochFinished, float]] = []
-        last = self._last_epoch
-        for event, time in self._reader.poll(at_most):
-            if type(event) is EpochFinished:
-                if event.epoch <= last:
-                    self._append(new)
-                    self._cut(event.epoch - 1)
-                    new = []
-                new.append((event, time))
-                last = event.epoch
-            elif isinstance(event, RunResumed):
-                self._append(new)
-                self._cut(event.epoch)
-                new, last = [], self._last_epoch
-            elif isinstance(event, Measured):
-                self._measured[event.epoch] = event
+        rows: list[EpochRow] = []
+        for piece in self._reader.pieces(at_most):
+            if isinstance(piece, list):
+                rows += piece
+            elif isinstance(piece[0], RunResumed):
+                self._append(rows)
+                self._cut(piece[0].epoch)
+                rows = []
+            elif isinstance(piece[0], Measured):
+                self._measured[piece[0].epoch] = piece[0]
                 self.version += 1
-        self._append(new)
+        self._append(rows)
         return self._reader.offset != before
 
     def column(self, name: str) -> Column | None:
@@ -132,15 +127,24 @@ class RunCurve:
     def _last_epoch(self) -> float:
         return float(self._columns["epoch"][self.rows - 1]) if self.rows else -math.inf
 
-    def _append(self, new: list[tuple[EpochFinished, float]]) -> None:
-        if not new:
+    def _append(self, rows: list[EpochRow]) -> None:
+        """Add epochs; where they begin again, those before are forgotten."""
+        if not rows:
             return
-        events = [event for event, _ in new]
-        end = self.rows + len(new)
-        for name in JOURNAL_COLUMNS:
-            # None becomes NaN.
-            values = [time or None for _, time in new] if name == "time" else [getattr(event, name) for event in events]
-            added = np.array(values, np.float64)
+        # None becomes NaN.
+        size = len(rows) * len(JOURNAL_COLUMNS)
+        table = np.fromiter(itertools.chain.from_iterable(rows), np.float64, size).reshape(len(rows), -1)
+        table[:, -1][table[:, -1] == 0] = np.nan
+        again = np.flatnonzero(np.diff(table[:, 0], prepend=self._last_epoch) <= 0)
+        for block in np.split(table, again):
+            if len(block):
+                if block[0, 0] <= self._last_epoch:
+                    self._cut(block[0, 0] - 1)
+                self._append_rising(block)
+
+    def _append_rising(self, table: Column) -> None:
+        end = self.rows + len(table)
+        for name, added in zip(JOURNAL_COLUMNS, table.T, strict=True):
             column = self._columns.get(name)
             if column is None:
                 if np.isnan(added).all():
@@ -158,7 +162,7 @@ class RunCurve:
         self.rows = end
         self.version += 1
 
-    def _cut(self, last: int) -> None:
+    def _cut(self, last: float) -> None:
         """Forget the epochs after ``last``."""
         if self.rows:
             kept = int(np.searchsorted(self._columns["epoch"][: self.rows], last, "right"))
@@ -248,9 +252,13 @@ def figures(curve: Curves) -> Figures:
 def seconds_to(curve: Curves, perplexity: float) -> float | None:
     """Seconds of training until the perplexity that ``figures`` is about was first ``perplexity`` or lower, or None."""
     _, values = _perplexities(curve)
-    seconds = curve.column("training")
-    reached = np.flatnonzero(values <= perplexity)
-    return float(seconds[reached[0]]) if reached.size and seconds is not None else None
+    reached = np.flatnonzero(values <= perplexity)[:1].tolist()
+    seconds, training = curve.column("seconds"), None
+    if reached and seconds is not None:
+        return float(seconds[: reached[0] + 1].sum())  # not the whole column of ``training``: the target changes often
+    if reached:
+        training = curve.column("training")
+    return float(training[reached[0]]) if training is not None else None
 
 
 def _perplexities(curve: Curves) -> tuple[str, Column]:

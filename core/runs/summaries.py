@@ -149,15 +149,14 @@ class Summaries:
         """Read a run again if its files have changed."""
         self._from_file.discard(name)
         stamp = _stamp_of(f"{self.saves}/{name}", _FILES)
-        entry = self._entries.get(name)
+        entry, run = self._entries.get(name), Run(self.saves / name)
         if entry is None or entry.stamp != stamp or not entry.is_settled:
-            run = Run(self.saves / name)
             reading = read_summary(run) if run.exists() else None
             order = (reading.summary.created_at, name) if reading else (0.0, name)
             # If the files change meanwhile, their next stamp is another than this one, which is older than the reading.
             entry = self._entries[name] = _Entry(stamp, _is_settled(stamp), reading, order)
             self._unsaved.add(name)
-        now = entry.reading.now(Run(self.saves / name)) if entry.reading and entry.reading.held else entry.summary
+        now = entry.reading.now(run) if entry.reading and entry.reading.held else entry.summary
         if now is entry.summary:
             self._working.discard(name)
         else:

@@ -103,7 +103,12 @@ def read_summary(run: Run) -> Reading:
             end, unreadable = checkpoint, "journal missing"
     except OSError as error:
         end, unreadable = _end_of_checkpoint(run), f"journal unreadable: {error.strerror or error}"
-    known: dict[str, Any] = {"name": run.name, "path": run.path, "bytes": sum(filter(None, sizes.values())), **vars(end)}
+    known: dict[str, Any] = {
+        "name": run.name,
+        "path": run.path,
+        "bytes": sum(filter(None, sizes.values())),
+        **vars(end),
+    }
     try:
         metadata = run.metadata()
     except RunError as error:
@@ -134,13 +139,14 @@ def read_summary(run: Run) -> Reading:
 
 
 def _end_of_journal(path: Path) -> _End:
-    end, are_all = _End("", 0), True
+    found, is_all = _End("", 0), True
     for lines, are_all in journal_ends(path):
-        end, has_epochs = _end_of_lines(lines)
+        is_all = are_all
+        found, has_epochs = _end_of_lines(lines)
         if has_epochs:
             break
     # Every change of state is in the journal: a long end without one is that of a training.
-    return end if end.state else replace(end, state=State.IDLE if are_all else State.TRAINING)
+    return found if found.state else replace(found, state=State.IDLE if is_all else State.TRAINING)
 
 
 def _end_of_lines(lines: list[bytes]) -> tuple[_End, bool]:
@@ -183,7 +189,7 @@ def _end_of_checkpoint(run: Run) -> _End:
 
 
 def _remark(run: Run, files: Collection[str], epoch: int) -> str:
-    """The damage of the checkpoints, by their headers; empty if the last one looks whole. ``files``: those there are."""
+    """The damage of the checkpoints, by their headers; empty if the last one looks whole."""
     has_best = BEST in files
     if not has_best and LATEST not in files:
         return ""  # killed before its first checkpoint: it starts again

@@ -197,7 +197,7 @@ def _settings_of(cls: type[Any]) -> dict[str, Setting]:
 
 
 @cache
-def _defaults_of(cls: type[Any]) -> dict[str, Value]:
+def _defaults_of(cls: Any) -> dict[str, Value]:
     return {name: item.default for name, item in _settings_of(cls).items()}
 
 

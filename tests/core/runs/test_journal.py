@@ -131,6 +131,51 @@ def test_a_strange_time_is_no_time(path: Path, moment: str) -> None:
     assert event == Note("x") and seconds in (0.0, 1.0)
 
 
+HOSTILE = [
+    b'{"event": "epoch", "epoch": -1', b'{"event": "epoch", "epoch": 1.0', b'{"event": "epoch", "epoch": true',
+    b'{"event": "epoch", "epoch": 9223372036854775808', b'{"event": "epoch", "epoch": null',
+    b'{"event": "epoch", "epoch": 1' + b"0" * 400, b'{"event": "epoch", "epoch": 1, "epoch": 2',
+    b'{"event": "epoch", "key": "\\ud800", "epoch": 3', b'{"event": "epoch", "key": "\xff", "epoch": 3',
+    b'{"event": "epoch", "key": NaN, "epoch": 3', b'{"event": "epoch", "key": ' + b"[" * 9999 + b', "epoch": 3',
+    b'{"event": "note", "text": "x", "epoch": 3', b'{"event": "epoch", "event": "note", "text": "x", "epoch": 4',
+    b'{"event": "note", "text": "x", "event": "epoch", "epoch": 5', b' {"event": "epoch", "epoch": 6',
+    b'{"event":"epoch","epoch":7', b'{"event": "\\u0065poch", "epoch": 8',
+]  # fmt: skip
+FIGURES = ["1e999", "1e-999", "-0", "0.1e400", "null", '"3"', "[3]", "true", "NaN", "01", "1.", "1" + "0" * 400, "710"]
+
+
+def test_lines_that_a_faster_decoder_takes_are_those_that_json_gives(
+    path: Path, monkeypatch: pytest.MonkeyPatch, trials: int
+) -> None:
+    """Epochs of every kind and age, samples between them, hostile lines, and lines with bytes changed at random."""
+    rest = json.dumps({**epoch(9).to_json(), "time": 1.7e9}).encode().partition(b'"epoch": 9')[2] + b"\n"
+    lines = [start + rest for start in HOSTILE]
+    for name in [*(item.name for item in dataclasses.fields(EpochFinished)), "time", "unknown"]:
+        for figure in FIGURES:
+            value = {**epoch(7).to_json(), "time": 1.7e9, name: "FIGURE"}
+            lines.append(json.dumps(value).replace('"FIGURE"', figure).encode() + b"\n")
+        if name not in ("unknown", "time"):
+            value.pop(name)
+            lines.append(json.dumps(value).replace('"FIGURE"', "3").encode() + b"\n")
+    draw = random.Random(3)
+    for number in range(300 * trials):
+        damaged = bytearray(json.dumps({**epoch(number).to_json(), "time": 1.7e9}).encode())
+        damaged[draw.randrange(len(damaged))] = draw.randrange(256)
+        lines.append(bytes(damaged) + b"\n")
+    journals = [[line] for line in lines] + [draw.sample(lines, 20) for _ in range(20)]
+    write(path, *(epoch(number) for number in range(1, 20)), SampleWritten(19, "", "x"), epoch(20))
+    good = path.read_bytes().splitlines(keepends=True)
+    journals += [[*good, line, *good[:3]] for line in lines[:: len(lines) // 20]]
+    for journal in journals:
+        path.write_bytes(b"".join(journal))
+        found = []
+        for least in (0, 1 << 62):
+            monkeypatch.setattr(module, "LEAST_FOR_MSGSPEC", least)
+            reader, rows = JournalReader(path), JournalReader(path)
+            found.append(repr((reader.poll(), reader.damaged_lines, [*rows.pieces()], rows.damaged_lines)))
+        assert found[0] == found[1], journal
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_random_damage_never_does_harm(path: Path, seed: int) -> None:
     draw = random.Random(seed)

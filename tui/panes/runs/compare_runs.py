@@ -19,6 +19,8 @@ from core.runs.run import Run
 if TYPE_CHECKING:
     from core.export.following import FileCurve, FollowedFile
     from core.runs.comparison import Curves, Figures
+    from core.settings.run_config import RunConfig
+    from core.settings.setting import Setting
     from tui.charts.levels import Levels
 
 CHUNK = 1 << 18
@@ -120,6 +122,8 @@ class ComparedRuns:
         self._runs: dict[Path, _Compared] = {}
         self._files: dict[Path, FollowedFile] = {}
         self._looks: dict[str, Look] = {}
+        self._configs: list[RunConfig | None] = []
+        self._differing: list[tuple[Setting, list[str]]] = []
         self._lock = Lock()
 
     def view(
@@ -171,13 +175,12 @@ class ComparedRuns:
                 yield (path if len(file.curves) == 1 else path / curve.curve.name), curve
 
     def _read(self, end: float) -> bool:
-        """Read a piece of each journal in turn. Returns whether all are read."""
-        waiting = [run.curve for run in self._runs.values()]
-        while waiting:
-            waiting = [curve for curve in waiting if curve.read(CHUNK)]
-            if time.monotonic() > end:
-                break
-        return not waiting
+        """Read one journal after another, so that a whole curve is there soon. Returns whether all are read."""
+        for run in self._runs.values():
+            while run.curve.read(CHUNK):
+                if time.monotonic() > end:
+                    return False
+        return True
 
     def _made(self, what: What, target: float | None, is_complete: bool) -> View:
         from core.runs.comparison import differing_settings
@@ -189,7 +192,10 @@ class ComparedRuns:
         known = [run.figures() for run in runs]
         reached = [found.best for found in known if found.best is not None and math.isfinite(found.best)]
         target = target if target is not None else max(reached, default=None)
-        changed = differing_settings([run.metadata.config if run.metadata else None for run in runs])
+        configs = [run.metadata.config if run.metadata else None for run in runs]
+        if configs != self._configs:
+            self._configs, self._differing = configs, differing_settings(configs)
+        changed = self._differing
         summaries = tuple(
             Summary(
                 self._line(path, run, what),

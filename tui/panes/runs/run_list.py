@@ -18,8 +18,8 @@ from core.runs.trash import deleted_places, trash_folder
 
 # Processor time of one look at a list that is shown already: under one percent at a look every two seconds.
 SHORT_LOOK = 0.006
-# Of the first look, between two showings of a list that grows.
-LONG_LOOK = 0.4
+# Of the first look, between two showings of a list that grows, and of the last ones.
+LONG_LOOK, LONGEST_LOOK = 0.4, 1.0
 NEWEST_FIRST = ("created", False)
 
 

@@ -232,6 +232,18 @@ def test_looks_are_stable_and_distinct() -> None:
         assert len({theme.variables[f"run-{number}"] for number in range(1, COLOURS + 1)}) == COLOURS
 
 
+def test_of_long_curves_the_first_is_whole_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.panes.runs.compare_runs.CHUNK", 1000)
+    paths = [make_run(tmp_path, name, epochs=20).path for name in ("one", "two")]
+    runs, seen = ComparedRuns(), []
+    while not seen or sum(seen[-1]) < 40:
+        view = runs.view(paths, What(), None, seconds=0)
+        seen.append(tuple(len(line.raw) for line in view.lines))
+        assert not view.is_complete
+    assert any(0 < first < 20 for first, _ in seen) and all(first == 20 or not second for first, second in seen)
+    assert runs.view(paths, What(), None, seconds=0).is_complete
+
+
 def test_runs_of_other_folders_and_without_settings_are_compared(tmp_path: Path) -> None:
     here, there = make_run(tmp_path / "a", "one"), make_run(tmp_path / "b", "one", epochs=3)
     there.metadata_path.write_text("{", encoding="utf-8")
