@@ -128,28 +128,32 @@ INLINE void add_rest(float *products, int rows, int vecs, const uint16_t *X, con
     }
 }
 
-/* The same by the matrix unit, two blocks of rows at a time. The last blocks begin where they are whole: of rows that
- * are in two, the first block's sums are used. X16: the left factor's rows of this step.
+/* Neighbouring panels whose sums wait in the nearest caches: a row then reads and writes whole stretches of memory. */
+enum { GROUP = 8 };
+
+/* The same for a group of panels by the matrix unit, two blocks of rows at a time. The last blocks begin where they are
+ * whole: of rows that are in two, the first block's sums are used. X16: the left factor's rows of this step.
  */
-INLINE void blocks_of_panel(Tile tile, int most, const void *job, int t, int begin, int end, int column,
-                            const void *panel, const uint16_t *X16, int inner, int vecs) {
-    float products[2][TILE_ROWS * 4 * LANES];
+INLINE void blocks_of_panels(Tile tile, const void *job, int t, int begin, int end, int column, int width, int count,
+                             const char *panels, const uint16_t *X16, int inner, int vecs) {
+    float products[2][GROUP][TILE_ROWS * 4 * LANES];
     const int block = least(TILE_ROWS, end - begin), whole = inner / TILE_INNER * TILE_INNER;
     for (int row = begin; row < end; row += 2 * block) {
         const int blocks = row + block < end ? 2 : 1;
         const int from[2] = {least(row, end - block), least(row + block, end - block)};
         const uint16_t *X[2] = {X16 + (long)from[0] * inner, X16 + (long)from[1] * inner};
-        if (blocks == 2)
-            multiply_two(products[0], products[1], X[0], X[1], inner, panel, whole, vecs);
-        else
-            multiply_one(products[0], X[0], inner, panel, whole, vecs);
-        for (int b = 0; b < blocks; b++) {
-            add_rest(products[b], block, vecs, X[b], panel, inner);
-            int i = row + b * block - from[b];
-            for (; block - i >= most; i += most)
-                tile(job, t, from[b] + i, most, column, products[b] + i * vecs * LANES, BF16_TILES);
-            for (; i < block; i++) tile(job, t, from[b] + i, 1, column, products[b] + i * vecs * LANES, BF16_TILES);
+        for (int p = 0; p < count; p++) {
+            const uint16_t *panel = (const uint16_t *)(panels + p * panel_size(inner, vecs, BF16_TILES));
+            if (blocks == 2)
+                multiply_two(products[0][p], products[1][p], X[0], X[1], inner, panel, whole, vecs);
+            else
+                multiply_one(products[0][p], X[0], inner, panel, whole, vecs);
+            for (int b = 0; b < blocks; b++) add_rest(products[b][p], block, vecs, X[b], panel, inner);
         }
+        for (int b = 0; b < blocks; b++)
+            for (int i = row + b * block - from[b]; i < block; i++)
+                for (int p = 0; p < count; p++)
+                    tile(job, t, from[b] + i, 1, column + p * width, products[b][p] + i * vecs * LANES, BF16_TILES);
     }
 }
 
@@ -157,10 +161,13 @@ INLINE void blocks_of_panel(Tile tile, int most, const void *job, int t, int beg
 INLINE void step_of_rows(Tile tile, int most, const Shape *shape, const void *job, int t, int begin, int end,
                          const uint16_t *X16, int inner, int vecs, int width) {
     const char *panel = shape->panels;
-    for (int column = 0; column < shape->hidden; column += width, panel += panel_size(inner, vecs, shape->bf16))
+    const int count = shape->bf16 == BF16_TILES ? GROUP : 1, stride = count * width;
+    for (int column = 0; column < shape->hidden;
+         column += stride, panel += count * panel_size(inner, vecs, shape->bf16))
         if (shape->bf16 == BF16_TILES)
-            blocks_of_panel(tile, most, job, t, begin, end, column, panel, X16 + (long)t * shape->batch * inner, inner,
-                            vecs);
+            blocks_of_panels(tile, job, t, begin, end, column, width,
+                             least(GROUP, (shape->hidden - column + width - 1) / width), panel,
+                             X16 + (long)t * shape->batch * inner, inner, vecs);
         else if (shape->bf16)
             tiles_of_panel(tile, most, job, t, begin, end, column, panel, BF16_VECTORS);
         else
