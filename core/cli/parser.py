@@ -42,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
     resume = command("resume", "train.resume", "continue a run exactly from its last checkpoint")
     resume.add_argument("run", metavar="RUN")
     resume.add_argument("--epochs", metavar="N", help="total number of epochs to train to")
+    words = (
+        "a new time budget, from the start of this command, in place of the end that the run has: epochs and schedule "
+        "are fitted to it anew, and it is kept in the run; without it a run resumes exactly"
+    )
+    resume.add_argument("--minutes", metavar="M", help=words)
     live = "learning_rate or num_epochs, from now on; may be repeated"
     resume.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=live)
     same = "keep the run's kernels, threads and device, where this machine would choose others"

@@ -61,23 +61,41 @@ def config_of(options: argparse.Namespace, preset: str | None = None) -> RunConf
         "device": options.device, "workers": options.workers,
     }  # fmt: skip
     chosen = {name: text for name, text in texts.items() if text is not None}
-    if "minutes" in chosen and not setting("minutes").parse(chosen["minutes"]):
-        raise ConfigError("--minutes must be above 0: without a time budget, --epochs says where training ends")
-    if "minutes" in chosen and "num_epochs" in chosen:
-        raise ConfigError("--epochs and --minutes exclude each other: the epochs are fitted to the minutes")
+    _minutes(options)
     if "num_epochs" in chosen:
         chosen["minutes"] = "0"  # in place of a preset's budget
     return config.with_texts(chosen | key_values(options.set, "num_hiddens=512"))
+
+
+def _minutes(options: argparse.Namespace) -> float | None:
+    """The time budget of ``--minutes``, None without one. Raises ConfigError."""
+    if options.minutes is None:
+        return None
+    minutes = setting("minutes").parse(options.minutes)
+    if not minutes:
+        raise ConfigError("--minutes must be above 0: without a time budget, --epochs says where training ends")
+    if options.epochs is not None:
+        raise ConfigError("--epochs and --minutes exclude each other: the epochs are fitted to the minutes")
+    return float(minutes)
 
 
 def resume(options: argparse.Namespace) -> int:
     """Continue a run from its last checkpoint; as a worker of torchrun that does not lead, help to."""
     if torchrun_size() and os.environ["RANK"] != "0":
         return _follow()
+    began = time.monotonic()
+    minutes = _minutes(options)
     texts = {"num_epochs": options.epochs} if options.epochs is not None else {}
     texts |= key_values(options.set, "learning_rate=0.5")
-    changes = {name: live_setting(name).parse(text) for name, text in texts.items()}
+    changes: dict[str, Any] = {name: live_setting(name).parse(text) for name, text in texts.items()}
+    if minutes is not None and "num_epochs" in changes:
+        raise ConfigError("num_epochs and --minutes exclude each other: the epochs are fitted to the minutes")
     workers = None if options.workers is None else int(setting("workers").parse(options.workers))
+    if minutes is not None and torchrun_size():
+        from core.engine.workers import run_begun
+
+        if (begun := run_begun()) is not None:
+            return _continue(begun, options.json)  # restarted: the budget has begun
 
     from core.runs.store import find_run
 
@@ -88,6 +106,8 @@ def resume(options: argparse.Namespace) -> int:
     session = Session.open(run, workers=workers)
     if session.change is not None and session.change.as_before is not None and not options.as_before:
         print("hint: resume --as-before computes as the run did so far", file=sys.stderr)
+    if minutes is not None:
+        changes |= {"minutes": minutes, "began": began}
     return _train(session, options.json, as_before=options.as_before, **changes)
 
 
@@ -127,6 +147,10 @@ def _train(session: Session, as_json: bool, **how: Any) -> int:
     engine.stop_on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
         events = session.train(**how)
+        if "minutes" in how and torchrun_size():
+            from core.engine.workers import remember
+
+            remember(session.run.path)
         report.begin()
         for event in events:
             report.show(event)

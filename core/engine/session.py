@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -191,10 +192,17 @@ class Session:
     # ------------------------------------------------------------------ training
 
     def train(
-        self, num_epochs: int | None = None, *, learning_rate: float | None = None, as_before: bool = False
+        self,
+        num_epochs: int | None = None,
+        *,
+        learning_rate: float | None = None,
+        as_before: bool = False,
+        minutes: float | None = None,
+        began: float | None = None,
     ) -> list[Event]:
         """Start or continue training, to ``num_epochs`` and with ``learning_rate`` if they are given.
 
+        With ``minutes``, a new time budget counts from ``began``, and training ends with it.
         If the run would compute differently than before (``change``), the journal says so first; with ``as_before`` it
         computes as before. Raises UserError if there is nothing to train, or this machine cannot compute as before.
         """
@@ -202,7 +210,7 @@ class Session:
             self._compute_as_before()
         trainer = self._trainer()
         wanted = trainer.num_epochs if num_epochs is None else int(setting("num_epochs").check(num_epochs))
-        self._check_can_train(trainer, wanted)
+        self._check_can_train(trainer, math.inf if minutes else wanted)
         goes_back = self.state == State.FAILED or bool(self._crew.loss)
         if not self._checkpointing.exists():
             self._checkpointing.require_first(trainer)
@@ -219,6 +227,9 @@ class Session:
             self._checkpointing.soon(trainer.config.checkpoint_seconds)
         if learning_rate is not None:
             events.append(trainer.set("learning_rate", learning_rate))
+        if minutes is not None:
+            events.append(trainer.renew_budget(minutes, began))
+        if learning_rate is not None or minutes is not None:
             # Before the first batch: a divergence goes back to the checkpoint, which must not bring the old rate back.
             self._checkpointing.is_current = False
             self.save()
@@ -252,7 +263,7 @@ class Session:
         for event in self._record(StateChanged(state, epoch, message)):
             self.listener(event)
 
-    def _check_can_train(self, trainer: Trainer, num_epochs: int) -> None:
+    def _check_can_train(self, trainer: Trainer, num_epochs: float) -> None:
         """Raise UserError if there is nothing to train, or the folder was deleted."""
         if trainer.diverged:
             raise UserError("the run diverged and its last checkpoint cannot be read: start a new one")

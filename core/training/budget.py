@@ -52,6 +52,7 @@ class Budget:
         self._config, self._num_batches, self._num_epochs = config, num_batches, config.num_epochs
         self._is_open = config.minutes > 0
         self._is_settled = False
+        self._decay_share = config.decay_epochs / config.num_epochs
         self._pace = Pace(config, num_batches, MEMORY_SHARE * self.seconds)
         self._mark: float | None = clock()
         self._step: int | None = None
@@ -98,6 +99,14 @@ class Budget:
     def end_after(self, num_epochs: int) -> None:
         """End after ``num_epochs`` whole epochs, whatever the budget."""
         self._num_epochs, self._is_open, self.fit = num_epochs, False, None
+
+    def renewed(self, config: RunConfig, began: float | None = None) -> Budget:
+        """The budget of ``config``, counted from ``began``, in place of this one: with as many decays in the whole."""
+        budget = Budget(config, self._num_batches)
+        budget._mark = budget._mark if began is None else began
+        budget._decay_share = self.fit.decay_epochs / self.fit.end if self.fit is not None else self._decay_share
+        budget.saving = self.saving
+        return budget
 
     def batches_of(self, epoch: int) -> int:
         """Batches of an epoch, which counts from 0: fewer in the last one."""
@@ -165,7 +174,7 @@ class Budget:
             last_batches=last_batches,
             num_batches=self._num_batches,
             warmup_epochs=min(config.warmup_epochs, LONGEST_WARM_UP * end),
-            decay_epochs=config.decay_epochs * end / config.num_epochs,
+            decay_epochs=self._decay_share * end,
         )
 
     # ------------------------------------------------------------------ checkpoints
@@ -174,7 +183,8 @@ class Budget:
         """The budget as a checkpoint keeps it; None without one."""
         if not self._is_open:
             return None
-        return {"elapsed": self.elapsed, "fit": None if self.fit is None else record_as_json(self.fit)}
+        fit = None if self.fit is None else record_as_json(self.fit)
+        return {"elapsed": self.elapsed, "fit": fit, "minutes": self._config.minutes, "decay_share": self._decay_share}
 
     @classmethod
     def restored(cls, config: RunConfig, num_batches: int, facts: Mapping[str, Any] | None) -> Budget:
@@ -188,6 +198,9 @@ class Budget:
             ):
                 raise ValueError("its fit is impossible")
             budget.elapsed, budget.fit, budget._is_settled = float(facts["elapsed"]), fit, fit is not None
+            budget._decay_share = float(facts.get("decay_share", budget._decay_share))
+            if not 0 < budget._decay_share < math.inf:
+                raise ValueError("its decays are impossible")
         return budget
 
 

@@ -86,7 +86,9 @@ def read_facts(facts: Mapping[str, Any], config: RunConfig, per_epoch: int) -> F
     try:
         config = config.replace(learning_rate=float(facts["learning_rate"]), num_epochs=int(facts["num_epochs"]))
         best, epochs_since_best, factor = facts["plateau"]
-        budget = Budget.restored(config, per_epoch, facts.get("budget"))
+        if (stored := facts.get("budget")) is not None and "minutes" in stored:
+            config = config.replace(minutes=stored["minutes"])  # a crash may have kept it out of run.json
+        budget = Budget.restored(config, per_epoch, stored)
         found = Facts(
             epoch=int(facts["epoch"]),
             batch=int(facts["batch"]),

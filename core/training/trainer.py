@@ -367,6 +367,17 @@ class Trainer:
         self.config = self.config.replace(**{name: checked})
         return SettingChanged(self.epoch, name, checked)
 
+    def renew_budget(self, minutes: float, began: float | None = None) -> SettingChanged:
+        """End ``minutes`` after ``began``, a time of the budget's clock, wherever training was to end.
+
+        Epochs and schedule are fitted anew once the pace is measured; until then the rate is that before any decay.
+        """
+        self.config = self.config.replace(minutes=minutes)
+        self.budget = self.budget.renewed(self.config, began)
+        self.schedule.config, self.schedule.fit = self.config, None
+        self._measuring = self._measuring if self.is_measuring else None
+        return SettingChanged(self.epoch, "minutes", minutes)
+
     # ------------------------------------------------------------------ checkpoints
 
     def checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.errors import ConfigError
 from core.events import (
     LARGEST_LOSS,
     BudgetFitted,
@@ -158,6 +160,9 @@ class WatchedRun:
             self.learning_rate = float(value)
         elif name == "num_epochs":
             self.num_epochs, self.fit, self._has_budget = int(value), None, False
+        elif name == "minutes" and self.config is not None:
+            with contextlib.suppress(ConfigError):
+                self.config, self.fit, self._has_budget = self.config.replace(minutes=value), None, True
 
     def _add(self, epochs: list[EpochFinished], measured: list[Measured]) -> None:
         if measured:

@@ -34,6 +34,25 @@ def test_a_training_ends_with_its_budget(
     assert [event["epoch"] for event in more if event["event"] == "epoch"] == [fits[-1]["num_epochs"] + 1]
 
 
+def test_a_run_resumes_with_a_budget(train: Callable[..., Printed], run: Callable[..., Printed], saves: Path) -> None:
+    train("--epochs=2", "--name=one")
+    events = run("resume", "one", "--saves", saves, "--minutes=0.03", "--json").json()
+    kinds = [event["event"] for event in events]
+    assert events[kinds.index("set")] | {"time": 0} == {"event": "set", "epoch": 2, "name": "minutes", "value": 0.03,
+                                                        "time": 0}  # fmt: skip
+    assert kinds.index("set") < kinds.index("resumed") < kinds.index("fit") and events[-1]["state"] == "finished"
+    stored = json.loads((saves / "one" / "run.json").read_text("utf-8"))
+    assert stored["config"]["minutes"] == 0.03 and stored["fit"]["num_epochs"] == stored["config"]["num_epochs"] > 2
+    refused(run("resume", "one", "--saves", saves), f"{stored['fit']['num_epochs']} epochs are done")
+    for arguments, words in (
+        (["--minutes=0"], "--minutes must be above 0"),
+        (["--minutes=soon"], "minutes must be a number between 0 and 525,600, got 'soon'"),
+        (["--minutes=1", "--epochs=9"], "--epochs and --minutes exclude each other"),
+        (["--minutes=1", "--set=num_epochs=9"], "num_epochs and --minutes exclude each other"),
+    ):
+        refused(run("resume", "one", "--saves", saves, *arguments), words)
+
+
 def test_the_fit_is_told(train: Callable[..., Printed]) -> None:
     printed = train("--minutes=0.03")
     assert printed.code == 0 and "fitted to " in printed.out and " of 0.03 min are spent" in printed.out

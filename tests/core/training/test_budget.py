@@ -14,7 +14,7 @@ import torch
 
 from core.engine.session import Session
 from core.errors import RunError
-from core.events import BudgetFitted, EpochFinished, Event, SettingChanged, State
+from core.events import BudgetFitted, EpochFinished, Event, RunResumed, SettingChanged, State
 from core.runs.journal import read_journal
 from core.settings.fit import Fit
 from core.settings.run_config import RunConfig
@@ -289,6 +289,63 @@ def test_the_fit_is_in_the_run_folder_and_a_killed_run_keeps_it(tiny: Tiny, cloc
     told = again.train(fit.num_epochs + 1)
     assert of_kind(told, SettingChanged) and not of_kind(advanced(again, clock), BudgetFitted)
     assert again.trainer.epoch == fit.num_epochs + 1 and again.run.metadata().fit is None
+    again.close()
+
+
+def test_a_finished_run_goes_on_for_some_minutes_more(tiny: Tiny, clock: Clock, saves: Path) -> None:
+    config = tiny(num_epochs=4, schedule="step", decay_epochs=2, validation_fraction=0.2)
+    session = Session.create(config, saves, "a")
+    session.train()
+    advanced(session, clock)
+    session.close()
+    again, began = Session.open(session.run), clock.now - 20
+    told = again.train(minutes=3, began=began)
+    assert [type(event) for event in told[:2]] == [SettingChanged, RunResumed]
+    assert told[0] == SettingChanged(4, "minutes", 3) and again.run.metadata().config.minutes == 3, "saved at once"
+    fits = of_kind(advanced(again, clock), BudgetFitted)
+    assert clock.now - began == pytest.approx(180, rel=0.05) and again.state == State.FINISHED
+    assert again.trainer is not None and again.trainer.epoch == fits[-1].num_epochs > 4
+    stored = again.run.metadata()
+    assert stored.config == config.replace(minutes=3, num_epochs=fits[-1].num_epochs)
+    assert stored.fit is not None and stored.fit.end / stored.fit.decay_epochs == pytest.approx(2), "as many decays"
+    # Once more: the decays are those that were asked for, and not those of the fit's epochs.
+    again.train(minutes=6, began=clock.now)
+    began = clock.now
+    advanced(again, clock)
+    assert clock.now - began == pytest.approx(360, rel=0.05)
+    renewed = again.run.metadata().fit
+    assert renewed is not None and renewed.end / renewed.decay_epochs == pytest.approx(2)
+    again.close()
+
+
+@pytest.mark.parametrize("batches", [0, 6, 100])
+def test_a_renewed_budget_is_exact_after_its_fit_and_goes_on_before(
+    tiny: Tiny, clock: Clock, saves: Path, batches: int
+) -> None:
+    """Killed before the first batch, before the fit and after it; ``run.json`` may be older than the checkpoint."""
+    session = Session.create(tiny(num_epochs=3, schedule="cosine"), saves, "a")
+    session.train()
+    advanced(session, clock, 20)
+    session.stop()
+    old = session.run.metadata_path.read_bytes()
+    session.train(minutes=5, began=clock.now)
+    began = clock.now
+    fits = of_kind(advanced(session, clock, batches), BudgetFitted)
+    assert bool(fits) == (batches == 100)
+    session.folder.close()  # killed
+    session.run.metadata_path.write_bytes(old)
+    again = Session.open(session.run)
+    assert again.trainer is not None and again.trainer.config.minutes == 5
+    spent = again.trainer.budget.elapsed
+    clock.now += 1e6
+    again.train()
+    resumed = clock.now
+    later = advanced(again, clock)
+    assert again.state == State.FINISHED
+    if fits:
+        assert not of_kind(later, BudgetFitted) and again.trainer.epoch == fits[-1].num_epochs
+    else:
+        assert clock.now - resumed + spent == pytest.approx(300, rel=0.05) and began < resumed
     again.close()
 
 

@@ -101,3 +101,7 @@ def test_the_time_that_is_left_of_a_budget(tmp_path: Path) -> None:
     run.apply([SettingChanged(6, "num_epochs", 30)])
     assert run.minutes is None and run.num_epochs == 30
     assert "left of" not in status_words(run, 200)[0], "the epochs were changed: the budget is over"
+    run.apply([SettingChanged(6, "minutes", 5.0)])
+    assert run.minutes == 5 and "fitting the epochs to 5 min" in status_words(run, 200)[0], "resumed with another one"
+    run.apply([SettingChanged(6, "minutes", -1.0)])
+    assert run.minutes == 5, "no budget can be that"
