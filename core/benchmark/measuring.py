@@ -63,8 +63,9 @@ QUICK = Effort(rounds=2, tokens=2_300, characters=100, corpus_bytes=2_000_000, e
 class Case:
     """One comparison. ``prepare`` makes the contestants and registers cleanup with the stack.
 
-    ``goal_ratio`` is against the first reference, ``goal_rate`` in the case's unit, ``goal_most`` the largest figures
-    allowed. A case that does not warm up counts its first run: what takes minutes runs once.
+    ``goal_ratio`` is against the first reference, ``goal_share`` the share of the limit, ``goal_rate`` in the case's
+    unit, ``goal_most`` the largest figures allowed. A case that does not warm up counts its first run: what takes
+    minutes runs once.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Case:
     unit: str
     prepare: Callable[[Effort, ExitStack], Bout]
     goal_ratio: float | None = None
+    goal_share: float | None = None
     goal_rate: float | None = None
     goal_most: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 15
@@ -130,6 +132,8 @@ class Result:
             return None
         if self.case.goal_ratio is not None:
             return self.references[0].ratio >= self.case.goal_ratio
+        if self.case.goal_share is not None and self.limit is not None:
+            return self.limit.ratio >= self.case.goal_share
         if self.case.goal_most:
             return all(self.ours.figures.get(name, math.inf) <= most for name, most in self.case.goal_most.items())
         return None if self.case.goal_rate is None else self.ours.median >= self.case.goal_rate
@@ -146,6 +150,7 @@ class Result:
             "references": [reference.to_json() for reference in self.references],
             "limit": None if self.limit is None else self.limit.to_json(),
             "goal_ratio": self.case.goal_ratio,
+            "goal_share": self.case.goal_share,
             "goal_rate": self.case.goal_rate,
             "goal_most": dict(self.case.goal_most) or None,
             "way": self.way,

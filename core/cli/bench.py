@@ -1,7 +1,8 @@
 """``python -m core bench``: the cases one after the other, as one table or as JSON lines.
 
 Without names, the cases of the CPU; with ``--cuda``, those of a GPU and the goals for an H100; with ``--workers N``,
-those of N processes that train one model together.
+those of N processes that train one model together; with ``--shares``, the share of the matrix products' speed that a
+training reaches, cell by cell and size by size.
 
 ``--json`` prints ``{"event": "machine", processor, cores, threads, torch, cuda, load, environment}``, then one object a
 case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` (why) or
@@ -11,8 +12,8 @@ case: ``event`` ("case"), ``case``, ``title``, ``unit``, and either ``skipped`` 
   max, ratio, ratio_min, ratio_max, figures}``: the rates in ``unit`` over the rounds; ``ratio`` is the median of ours
   divided by theirs in the same round, so that of the limit is the share of it that is reached; ``figures`` are
   results of the work (``perplexity``, ``gflops``, ``peak_bytes``, ``tokens``, ``vocabulary``);
-- ``goal_ratio``, ``goal_rate``, ``goal_most`` (the largest figures allowed; each may be null) and ``met`` (null without
-  a goal);
+- ``goal_ratio``, ``goal_share`` (of the limit), ``goal_rate``, ``goal_most`` (the largest figures allowed; each may be
+  null) and ``met`` (null without a goal);
 - ``way``: how ours was computed, if there are several ways.
 """
 
@@ -29,7 +30,8 @@ import torch
 from core.benchmark.cases import cases
 from core.benchmark.cuda import cuda_cases
 from core.benchmark.machine import describe
-from core.benchmark.measuring import QUICK, Case, Effort, Result, measure
+from core.benchmark.measuring import QUICK, Case, Effort, Rates, Result, measure
+from core.benchmark.shares import share_cases
 from core.benchmark.workers import worker_cases
 from core.cli.printing import print_table, put
 from core.devices import no_cuda
@@ -46,7 +48,7 @@ def bench(options: argparse.Namespace) -> int:
     resume_collection()
     if options.cuda and not torch.cuda.is_available():
         raise UserError(f"{no_cuda()}: bench without --cuda measures the CPU")
-    chosen = _chosen(options.case, options.cuda, options.workers)
+    chosen = _chosen(options.case, options.cuda, options.shares, options.workers)
     effort = QUICK if options.quick else Effort()
     if options.rounds is not None:
         if not 1 <= options.rounds <= 10_000:
@@ -67,14 +69,19 @@ def bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(names: Sequence[str], on_cuda: bool, workers: int | None) -> list[Case]:
-    known = worker_cases(workers) if workers is not None else {**cases(), **cuda_cases()}
+def _chosen(names: Sequence[str], on_cuda: bool, shares: bool, workers: int | None) -> list[Case]:
+    group = worker_cases(workers) if workers is not None else _group(on_cuda, shares)
+    known = group if workers is not None else {**cases(), **cuda_cases(), **share_cases()}
     for name in names:
         if name not in known:
             raise UserError(f"there is no case {name!r}: choose one of {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)] or list(
-        (known if workers is not None else cuda_cases() if on_cuda else cases()).values()
-    )
+    return [known[name] for name in dict.fromkeys(names)] or list(group.values())
+
+
+def _group(on_cuda: bool, shares: bool) -> dict[str, Case]:
+    if shares:
+        return share_cases()
+    return cuda_cases() if on_cuda else cases()
 
 
 def _result(case: Case, effort: Effort) -> Result:
@@ -123,7 +130,7 @@ def _rows(result: Result) -> list[list[str]]:
     for contestant in contestants:
         ratio = f"{contestant.ratio:.0%}" if contestant is result.limit else f"{contestant.ratio:.2f} x"
         span = (min(contestant.rates), contestant.median, max(contestant.rates))
-        has_goal = contestant is (result.references[0] if case.goal_ratio is not None else result.ours)
+        has_goal = contestant is _measured_against(result)
         rows.append(
             [
                 "", contestant.name, *map(_number, span), case.unit, "" if contestant is result.ours else ratio,
@@ -135,7 +142,16 @@ def _rows(result: Result) -> list[list[str]]:
     return rows
 
 
+def _measured_against(result: Result) -> Rates | None:
+    """The contestant whose row shows the goal."""
+    if result.case.goal_ratio is not None:
+        return result.references[0]
+    return result.limit if result.case.goal_share is not None else result.ours
+
+
 def _goal(case: Case) -> str:
+    if case.goal_share is not None:
+        return f"{case.goal_share:.0%}"
     if case.goal_ratio is not None:
         return f"{case.goal_ratio:g} x"
     if case.goal_most:

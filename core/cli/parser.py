@@ -72,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--cuda", action="store_true", help="the cases of a GPU, with the goals for an H100")
     words = "the cases of N processes that train one model, against one process with the same cores"
     bench.add_argument("--workers", type=int, metavar="N", help=words)
+    words = "the share of the matrix products' speed, by cell, size and precision"
+    bench.add_argument("--shares", action="store_true", help=words)
     bench.add_argument("--quick", action="store_true", help="tiny cases that end in seconds; only a smoke test")
     lab = command("lab", "laboratory.lab", "the sequence laboratory: predict a noisy sine wave near and far ahead")
     download = command("download", "download.download", "download a known text; without a name, list them")

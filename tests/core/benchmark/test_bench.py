@@ -18,13 +18,14 @@ from core.benchmark.cases import cases
 from core.benchmark.cuda import cuda_cases
 from core.benchmark.machine import MatrixRate, Product, training_products
 from core.benchmark.measuring import QUICK, Bout, Case, Contestant, Effort, Result, measure
+from core.benchmark.shares import share_cases
 from core.cli.main import main
 from core.errors import CorpusError
 
 CONTESTANT_KEYS = {"name", "min", "median", "max", "ratio", "ratio_min", "ratio_max", "figures"}
 CASE_KEYS = {
-    "event", "case", "title", "unit", "rounds", "ours", "references", "limit", "goal_ratio", "goal_rate", "goal_most",
-    "way", "met",
+    "event", "case", "title", "unit", "rounds", "ours", "references", "limit", "goal_ratio", "goal_share", "goal_rate",
+    "goal_most", "way", "met",
 }  # fmt: skip
 
 
@@ -62,6 +63,17 @@ def test_every_case_runs_and_its_json_has_the_documented_keys(
         assert perplexities[0] == pytest.approx(perplexities[1], rel=0.05)
     if name == "corpus":
         assert all(told["figures"]["peak_bytes"] > 1e6 for told in (case["ours"], *case["references"]))
+
+
+def test_the_share_of_the_products_is_measured_by_cell_and_size(
+    quickest: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(share_cases()) == 18
+    assert main(["bench", "--quick", "--rounds", "1", "--json", "--case", "rnn-256-fp32"]) == 0
+    case = lines_of(capsys.readouterr().out)[1]
+    assert set(case) == CASE_KEYS
+    assert (case["goal_share"], case["references"]) == (0.85, [])
+    assert case["met"] == (case["limit"]["ratio"] >= 0.85)
 
 
 def test_without_a_cuda_device_its_cases_are_skipped_with_the_reason(
