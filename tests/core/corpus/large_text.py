@@ -26,7 +26,8 @@ for name in ("first reading", "second reading"):
     corpus = load_corpus(sys.argv[1], normalise="none")
     assert is_mapped(corpus.ids)
     peaks[name] = peak() - before
-grams = count_grams(corpus.ids, 3, len(corpus.vocabulary), 10, Path(sys.argv[2]), most=1 << 18)
+counted = corpus.ids[: int(float(sys.argv[3]) * len(corpus))]
+grams = count_grams(counted, 3, len(corpus.vocabulary), 10, Path(sys.argv[2]), most=1 << 18)
 peaks["n-grams"] = peak() - before
 sizes = (len(corpus), 32, 35, 3)
 for starts in (SequentialStarts(*sizes), RandomStarts(*sizes, np.random.default_rng(1))):
