@@ -143,6 +143,9 @@ def test_the_order_of_many_is_computed_and_a_permutation(count: int) -> None:
     orders = [order_of(count, np.random.default_rng([seed]), most=16)(np.arange(count)) for seed in (1, 1, 2)]
     assert sorted(orders[0].tolist()) == list(range(count))
     assert (orders[0] == orders[1]).all() and (orders[0] != orders[2]).any()
+    part = order_of(count, np.random.default_rng([1]), most=16)
+    for places in (np.arange(count - 5, count), np.arange(count // 2, count), np.array([count - 1, 0]), np.arange(0)):
+        assert (part(places) == orders[0][places]).all(), "the same in pieces"
     if count >= 1000:  # no place is near where it was, on the whole, nor its neighbour
         assert abs(np.corrcoef(orders[0], np.arange(count))[0, 1]) < 0.1
         assert abs(np.corrcoef(orders[0][1:], orders[0][:-1])[0, 1]) < 0.1
