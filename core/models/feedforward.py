@@ -117,7 +117,8 @@ class OutputLoss(torch.autograd.Function):
         P = softmax(H W + b),    loss = -1/n sum_r mask_r log P[r, target_r]
         dlogits = mask * (P - one_hot(target)) / n,    dH = dlogits W^T,    dW = H^T dlogits,    db = sum of its rows
 
-    The buffer of the logits becomes dlogits in place, block by block; n is the number of unmasked rows.
+    The buffer of the logits becomes dlogits in place, block by block; n is the number of unmasked rows. In single
+    precision ``output.c`` does all of it, in bfloat16 the loss between the products.
 
     Shapes: H (rows, hidden), W (hidden, vocabulary), b (vocabulary,), targets (rows,) integers, mask (rows,) or None,
     differentiate: whether gradients will be asked for, fused: whether the compiled kernels may serve -> () in H's
@@ -137,11 +138,20 @@ class OutputLoss(torch.autograd.Function):
         fused: bool = True,
     ) -> Tensor:
         fused = fused and bindings.serves(H, W.shape[1], bf16=False)
+        weights = None if mask is None else mask.to(H.dtype)
+        scale = 1.0 / max(1, H.shape[0]) if weights is None else weights.sum().clamp_min(1).reciprocal()
         if fused:
             bindings.require_ids(targets, W.shape[1], "targets")
+        if fused and not bf16 and len(H):
+            surprises, gradients = bindings.output_loss(
+                H, W, b, targets, weights, float(scale), differentiate=differentiate
+            )
+            if gradients is not None:
+                ctx.save_for_backward(*gradients)
+                ctx.scale = 1.0
+            return (surprises.sum() if weights is None else surprises.dot(weights)).mul_(scale)
         blocks = max(1, -(-H.shape[0] * W.shape[1] // BLOCK.get(H.device.type, 1 << 24)))
         size = -(-H.shape[0] // blocks)  # rows in a block: all of about one size
-        weights = None if mask is None else mask.to(H.dtype)
         factor = torch.bfloat16 if bf16 else H.dtype
         H_factor, W_factor = H.to(factor), W.to(factor)
         loss = H.new_zeros(())
@@ -162,7 +172,6 @@ class OutputLoss(torch.autograd.Function):
             dW_block = transposed_product(H_factor[rows], dlogits, fused=fused).to(H.dtype)
             db_block = dlogits.sum(0, dtype=H.dtype)
             dW, db = (dW_block, db_block) if dW is None or db is None else (dW.add_(dW_block), db.add_(db_block))
-        scale = 1.0 / max(1, H.shape[0]) if weights is None else weights.sum().clamp_min(1).reciprocal()
         if differentiate and dW is not None and db is not None:
             ctx.save_for_backward(dH[0] if len(dH) == 1 else torch.cat(dH), dW, db)
             ctx.scale = scale

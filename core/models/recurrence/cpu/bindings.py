@@ -18,6 +18,9 @@ from torch import Tensor
 
 from core.models.recurrence.cpu.build import compiled_library
 
+_PIECE = 32  # columns that an output layer is padded to: two vectors of 16, or twice two of 8
+_LOGITS_AT_ONCE = 1 << 19  # 2 MB of two cores' second-level caches
+
 
 class Part(NamedTuple):
     """The rows of a batch that a worker has: where they begin, and how many rows the whole batch has."""
@@ -103,6 +106,13 @@ class _Numbers:
         return ctypes.c_void_p(given.data_ptr())
 
 
+class _EitherOrder(_Numbers):
+    """The same for a matrix or the transpose of one: C gets its strides beside it."""
+
+    def from_param(self, given: Tensor | None) -> ctypes.c_void_p:
+        return super().from_param(given if given is None or given.is_contiguous() else given.t())
+
+
 class _Count:
     """An argument that is an int in C. Checked here, because ctypes truncates a number that is too large."""
 
@@ -114,6 +124,7 @@ class _Count:
 
 _F, _H, _I, _N = _Numbers(torch.float32), _Numbers(torch.bfloat16), _Numbers(torch.int64), _Count()
 _EITHER = _Numbers(torch.float32, torch.bfloat16)
+_EITHER_ORDER = _EitherOrder(torch.float32)
 # The declarations of the functions in the C files of this folder. The last argument of each is the number of threads.
 _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "recurrence_forward": (_N, _F, _I, _F, _F, _F, _H, _F, _F, _F, _F, _EITHER, _N, _N, _N, _N, _N),
@@ -122,6 +133,7 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "dropout": (_F, _F, ctypes.c_uint64, *[ctypes.c_int64] * 4, _N),
     "transpose": (_EITHER, _EITHER, _N, _N, _N),
     "cross_entropy": (_F, _H, _I, _F, _F, _N, _N, _N),
+    "output_loss": (_F, _EITHER_ORDER, _F, _I, *[_F] * 9, ctypes.c_float, *[_N] * 6),
 }
 
 
@@ -135,7 +147,7 @@ def _library() -> ctypes.CDLL:
     return found
 
 
-def call(name: str, *arguments: Tensor | int | None) -> None:
+def call(name: str, *arguments: Tensor | float | None) -> None:
     """Call a C function with torch's number of threads. Releases the GIL."""
     getattr(_library(), name)(*arguments, torch.get_num_threads())
 
@@ -197,6 +209,41 @@ def cross_entropy(
     rows, columns = logits.shape
     surprises = logits.new_empty(rows)
     narrow = logits.new_empty(logits.shape, dtype=torch.bfloat16) if bf16 and differentiate else None
-    weights = None if weights is None else weights.contiguous()
-    call("cross_entropy", logits, narrow, targets.contiguous(), weights, surprises, rows, columns, differentiate)
+    call(
+        "cross_entropy", logits, narrow, targets.contiguous(), _whole(weights), surprises, rows, columns, differentiate
+    )
     return surprises, logits if narrow is None else narrow
+
+
+def output_loss(
+    H: Tensor, W: Tensor, b: Tensor, targets: Tensor, weights: Tensor | None, scale: float, *, differentiate: bool
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
+    """The surprise of each target in nats, (rows,), and the gradients of ``scale`` times their weighted sum.
+
+    Args:
+        H: (rows, inner), W: (inner, vocabulary), b: (vocabulary,), targets and weights: (rows,); no weights are ones.
+
+    Returns:
+        The surprises; dH, dW and db, None unless ``differentiate``.
+    """
+    (rows, inner), columns = H.shape, W.shape[1]
+    for tensor, shape in ((W, (inner, columns)), (b, (columns,)), (targets, (rows,)), (weights, (rows,))):
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise ValueError(f"the output layer needs {shape} here, got {tuple(tensor.shape)}")
+    padded, width = (-(-count // _PIECE) * _PIECE for count in (columns, inner))
+    size = min(-(-rows // 64), max(1, _LOGITS_AT_ONCE // padded // 64)) * 64  # rows of a block
+    if not W.is_contiguous() and not W.t().is_contiguous():
+        W = W.contiguous()
+    found = (H.new_empty(H.shape), W.new_empty(inner, columns), b.new_empty(b.shape)) if differentiate else None
+    turned, strips = (H.new_empty(count if differentiate else 0) for count in (columns * width, size * (inner + 7)))
+    surprises = H.new_empty(rows)
+    call(
+        "output_loss", H.contiguous(), W, b.contiguous(), targets.contiguous(), _whole(weights),
+        H.new_empty(inner * padded), turned, H.new_empty(size * padded), strips, surprises, *(found or [None] * 3),
+        scale, rows, inner, columns, *W.stride(), size,
+    )  # fmt: skip
+    return surprises, found
+
+
+def _whole(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()

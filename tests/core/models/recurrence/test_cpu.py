@@ -134,33 +134,58 @@ def test_what_is_not_finite_is_not_hidden(cell: str, poison: float) -> None:
 
 
 @compiled
-@pytest.mark.parametrize(("rows", "vocabulary"), [(1, 1), (5, 3), (37, 28), (64, 1027), (200, 65)])
+@pytest.mark.parametrize(
+    ("rows", "hidden", "vocabulary"),
+    [(1, 1, 1), (5, 12, 3), (37, 33, 28), (64, 70, 1027), (200, 12, 65), (150, 3, 9000)],  # the last in three blocks
+)
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_loss(rows: int, vocabulary: int, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_loss(
+    rows: int, hidden: int, vocabulary: int, masked: bool, tied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against double precision; tied weights are the transpose of a matrix."""
     torch.manual_seed(rows)
-    H, W, b = torch.randn(rows, 12), torch.randn(12, vocabulary) * 3, torch.randn(vocabulary)
+    H, W, b = torch.randn(rows, hidden), torch.randn(hidden, vocabulary) * 3 / hidden**0.5, torch.randn(vocabulary)
+    W = W.t().contiguous().t() if tied else W
     targets = torch.randint(vocabulary, (rows,))
     mask = torch.rand(rows) < 0.6 if masked else None
 
     def graded(*given: Tensor) -> list[Tensor]:
         weights = [tensor.clone().requires_grad_() for tensor in given]
         loss = output_loss(*weights, targets, mask)
+        with torch.no_grad():
+            assert torch.allclose(output_loss(*weights, targets, mask), loss)
         return [loss.detach(), *torch.autograd.grad(loss, weights)]
 
     found = graded(H, W, b)
     plainly(monkeypatch)
     for ours, wanted in zip(found, graded(H.double(), W.double(), b.double()), strict=True):
-        assert (ours.double() - wanted).abs().max() < 1e-5 * wanted.abs().max().clamp_min(1.0)
+        assert (ours.double() - wanted).abs().max() < 1e-5 * wanted.abs().max().clamp_min(1e-3)
+
+
+@compiled
+def test_the_loss_is_the_same_on_any_number_of_threads() -> None:
+    H, W, b = torch.randn(150, 40), torch.randn(40, 9000), torch.randn(9000)
+    targets, found = torch.randint(9000, (150,)), []
+    threads = torch.get_num_threads()
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        surprises, gradients = bindings.output_loss(H, W, b, targets, None, 1.0, differentiate=True)
+        found.append((surprises, *(gradients or ())))
+    torch.set_num_threads(threads)
+    assert all(torch.equal(one, three) for one, three in zip(*found, strict=True))
 
 
 @compiled
 def test_the_loss_of_what_cannot_be() -> None:
     """A score of minus infinity, certainty, and NaN: infinite, zero and NaN surprise."""
     logits = torch.tensor([[-torch.inf, 0.0], [200.0, 0.0], [torch.nan, 0.0], [0.0, torch.nan]])
-    surprises, _ = bindings.cross_entropy(
-        logits, torch.zeros(4, dtype=torch.int64), None, differentiate=False, bf16=False
-    )
-    assert surprises[0] > 80 and surprises[1] == 0 and surprises[2:].isnan().all()
+    targets = torch.zeros(1, dtype=torch.int64)
+    found = [
+        bindings.output_loss(torch.ones(1, 1), torch.zeros(1, 2), row, targets, None, 1.0, differentiate=False)[0]
+        for row in logits
+    ]
+    assert found[0] > 80 and found[1] == 0 and all(surprise.isnan() for surprise in found[2:])
 
 
 @compiled
@@ -211,6 +236,10 @@ def test_wrong_arguments_are_refused_before_c_sees_them() -> None:
             with pytest.raises(error):
                 run_scan(cell, given, ids)
     H, W, b = torch.randn(6, 4), torch.randn(4, 5), torch.randn(5)
+    for shapes in (((4, 5), (4,), (6,)), ((3, 5), (5,), (6,)), ((4, 5), (5,), (7,))):
+        W_, b_, targets = (torch.zeros(shape) for shape in shapes)
+        with pytest.raises(ValueError, match="the output layer needs"):
+            bindings.output_loss(H, W_, b_, targets.long(), None, 1.0, differentiate=True)
     for target in (-100, -1, 5, 2**33):
         with pytest.raises(IndexError, match="targets must be between 0 and 4, got"):
             output_loss(H, W, b, torch.full((6,), target), None)
@@ -303,6 +332,7 @@ def in_a_process(code: str, **environment: str) -> str:
 
 OTHER_PROCESSOR = """
 import torch
+from core.models.feedforward import output_loss
 from core.models.recurrence import eager
 from core.models.recurrence.cpu import bindings, build, compiled
 from core.models.recurrence.layer import RecurrentLayer
@@ -316,9 +346,10 @@ for path in (compiled.run, eager.run):
     H, (last,) = path(RecurrentLayer("rnn", A * 1, W, (), (H_0,)))
     graded.append([H, last, *torch.autograd.grad(H.sin().sum() + last.sum(), leaves)])
 assert all(torch.allclose(ours, plain, atol=1e-4) for ours, plain in zip(*graded, strict=True))
-logits = torch.randn(9, 21)
-surprises, _ = bindings.cross_entropy(logits.clone(), torch.arange(9), None, differentiate=True, bf16=False)
-assert torch.allclose(surprises, -logits.log_softmax(1).diagonal(), atol=1e-5)
+H, W, b = (torch.randn(shape).requires_grad_() for shape in ((9, 20), (20, 21), (21,)))
+found = [output_loss(H, W, b, torch.arange(9), None, fused=fused) for fused in (True, False)]
+graded = [[loss, *torch.autograd.grad(loss, (H, W, b))] for loss in found]
+assert all(torch.allclose(ours, plain, atol=1e-4) for ours, plain in zip(*graded, strict=True))
 kept = bindings.dropout(torch.ones(100_000), 2**15, 7)
 assert 0.99 < kept.mean() < 1.01 and set(kept.unique().tolist()) == {{0.0, 2.0}}
 print("agrees")

@@ -171,7 +171,15 @@ def test_who_can_reach_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_compilers_that_do_not_do_what_they_should(compiler: Compiler, forked_programs: None) -> None:
     """Nothing that they make is kept or loaded, and each is a sentence."""
-    names = ("recurrence_forward", "recurrence_backward", "add_rows", "dropout", "transpose", "cross_entropy")
+    names = (
+        "recurrence_forward",
+        "recurrence_backward",
+        "add_rows",
+        "dropout",
+        "transpose",
+        "cross_entropy",
+        "output_loss",
+    )
     functions = "".join(f"void {name}(void) {{ BODY }} " for name in names)
     source = compiler.folder / "nothing.c"
     source.write_text(f"#include <stdlib.h>\n{functions} int best_of_bf16(void) {{ return 0; }}\n")

@@ -1,0 +1,68 @@
+/* Softmax, its cross-entropy against the target, and the gradient of the logits, of one row:
+ *
+ *   P = softmax(logits),   surprise = -log P[target],   dlogits = weight * (P - one_hot(target))
+ *
+ * A row of a few thousand logits stays in the nearest cache between its three passes (maximum, sum of exponentials,
+ * gradient), where one call after the other would send all rows through memory each time.
+ */
+
+#pragma once
+
+#include <math.h>
+
+#include "threads.h"
+
+/* Logits and all that is made of them lie in pieces of so many columns. */
+enum { PIECE = 2 * LANES };
+
+INLINE float *place_in(float *row, long stride, long column) { return row + column / PIECE * stride + column % PIECE; }
+
+/* `row` points to the first piece, the next is `stride` numbers behind it; the gradient takes the logits' place, or
+ * goes to `narrow` in bfloat16, whose columns are neighbours. Returns the surprise in nats. */
+INLINE float loss_of_row(float *row, uint16_t *narrow, long stride, int columns, long target, float weight,
+                         int differentiate) {
+    const int whole = columns / LANES * LANES;
+    vec most = splat(row[0]);
+    for (int i = 0; i < whole; i += LANES) {
+        const vec here = load(place_in(row, stride, i), LANES);
+        most = either(here > most, here, most);
+    }
+    float greatest = most[0];
+    for (int lane = 1; lane < LANES; lane++) greatest = most[lane] > greatest ? most[lane] : greatest;
+    for (int i = whole; i < columns; i++) {
+        const float x = *place_in(row, stride, i);
+        greatest = x > greatest ? x : greatest;
+    }
+
+    float *scored = place_in(row, stride, target);
+    const float difference = *scored - greatest;
+    vec sums = splat(0.0f);
+    for (int i = 0; i < whole; i += LANES) {
+        float *x = place_in(row, stride, i);
+        const vec e = exp_of(load(x, LANES) - greatest);
+        store(x, e, LANES);
+        sums += e;
+    }
+    float sum = 0.0f;
+    for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
+    if (whole < columns) {
+        float *x = place_in(row, stride, whole);
+        const vec e = exp_of(load(x, columns - whole) - greatest);
+        store(x, e, columns - whole);
+        for (int lane = 0; lane < columns - whole; lane++) sum += e[lane];
+    }
+    if (differentiate) {
+        const float scale = weight / sum;
+        *scored -= sum;
+        for (int i = 0; i < columns; i += LANES) {
+            float *x = place_in(row, stride, i);
+            const int width = least(LANES, columns - i);
+            const vec d = load(x, width) * scale;
+            if (narrow)
+                store_bf16(narrow + i, d, width);
+            else
+                store(x, d, width);
+        }
+    }
+    return logf(sum) - difference;
+}

@@ -1,0 +1,184 @@
+/* The output layer with its loss and all gradients, in single precision:
+ *
+ *   logits = H W + b,   dlogits as in loss.h,   dH = dlogits W^T,   dW = H^T dlogits,   db = sum of its rows
+ *
+ * A block of rows goes through all of it before the next begins, so that its logits stay in the second-level cache and
+ * never are in memory for all rows (as in Wijmans et al. 2024, "Cut your losses in large-vocabulary language models").
+ * Everything is cut into panels of PIECE columns with zeros behind the last: no product meets an odd width. First each
+ * thread takes some rows of the block, then some parts of dW; sums do not depend on the number of threads.
+ */
+
+#include "loss.h"
+
+typedef struct {
+    const float *H;     /* (rows, inner) */
+    const float *W, *b; /* element (i, j) of W at W[i * down + j * right]; (columns,) */
+    const int64_t *targets;
+    const float *weights; /* (rows,) or NULL for ones */
+    float *panels;        /* W: (panels, inner, PIECE) */
+    float *turned;        /* W^T: (inner panels, columns, PIECE) */
+    float *block;         /* logits, then dlogits: (panels, size, PIECE) */
+    float *strips;        /* H^T of the block: (strips, size, TILE) */
+    float *surprises, *dH, *dW, *db;
+    long down, right;
+    float scale; /* of the gradient of the loss */
+    int inner, columns, size, differentiate;
+    int first, count; /* the rows of the block */
+} Output;
+
+enum { TILE = MOST_ROWS }; /* rows of a tile: its sums, TILE by PIECE, stay in registers */
+
+static int panels_of(int columns) { return (columns + PIECE - 1) / PIECE; }
+
+/* Columns of a matrix, element (k, i) at source[k * down + i * right], as (inner, PIECE). One stride is 1. */
+static void pack_panel(float *to, const float *source, long down, long right, int inner, int width) {
+    enum { STRIP = 16 };
+    if (right == 1)
+        for (int k = 0; k < inner; k++)
+            for (int v = 0; v < PIECE; v += LANES)
+                store(to + (long)k * PIECE + v, load(source + k * down + v, width - v), LANES);
+    else
+        for (int begin = 0; begin < inner; begin += STRIP) {
+            const int end = least(begin + STRIP, inner);
+            for (int i = 0; i < PIECE; i++)
+                for (int k = begin; k < end; k++)
+                    to[(long)k * PIECE + i] = i < width ? source[k * down + i * right] : 0.0f;
+        }
+}
+
+static void pack_columns(const void *given, int begin, int end) {
+    const Output *job = given;
+    for (int p = begin; p < end; p++)
+        pack_panel(job->panels + (long)p * job->inner * PIECE, job->W + (long)p * PIECE * job->right, job->down,
+                   job->right, job->inner, least(PIECE, job->columns - p * PIECE));
+}
+
+static void pack_turned(const void *given, int begin, int end) {
+    const Output *job = given;
+    for (int p = begin; p < end; p++)
+        pack_panel(job->turned + (long)p * job->columns * PIECE, job->W + (long)p * PIECE * job->down, job->right,
+                   job->down, job->columns, least(PIECE, job->inner - p * PIECE));
+}
+
+/* sums (rows, PIECE) += left (rows, inner) @ panel (inner, PIECE), left's element (r, k) at left[r * down + k * right] */
+INLINE void accumulate(vec *sums, int rows, const float *left, long down, long right, const float *panel, int inner) {
+    for (int k = 0; k < inner; k++, left += right, panel += PIECE) {
+        const vec first = load(panel, LANES), second = load(panel + LANES, LANES);
+        for (int r = 0; r < rows; r++) {
+            const float x = left[r * down];
+            sums[2 * r] += x * first;
+            sums[2 * r + 1] += x * second;
+        }
+    }
+}
+
+typedef void (*Tile)(const Output *job, int row, int rows, int panel);
+
+/* Rows begin to end - 1, as many at a time as registers hold. The compiler knows `rows` of each call. */
+INLINE void in_tiles(Tile tile, const Output *job, int begin, int end, int panel) {
+    int row = begin;
+    for (; end - row >= TILE; row += TILE) tile(job, row, TILE, panel);
+    for (; end - row >= 2; row += 2) tile(job, row, 2, panel);
+    for (; row < end; row++) tile(job, row, 1, panel);
+}
+
+INLINE void logits_tile(const Output *job, int row, int rows, int p) {
+    const int width = job->columns - p * PIECE;
+    const vec b[2] = {load(job->b + p * PIECE, width), load(job->b + p * PIECE + LANES, width - LANES)};
+    vec sums[2 * TILE];
+    for (int i = 0; i < 2 * rows; i++) sums[i] = b[i % 2];
+    accumulate(sums, rows, job->H + (long)(job->first + row) * job->inner, job->inner, 1,
+               job->panels + (long)p * job->inner * PIECE, job->inner);
+    float *to = job->block + ((long)p * job->size + row) * PIECE;
+    for (int i = 0; i < 2 * rows; i++) store(to + i * LANES, sums[i], LANES);
+}
+
+/* In stretches of columns: the sum of thousands of small numbers, one after the other, would lose a digit. */
+INLINE void dH_tile(const Output *job, int row, int rows, int q) {
+    enum { STRETCH = 16 * PIECE };
+    const float *panel = job->turned + (long)q * job->columns * PIECE;
+    vec sums[2 * TILE];
+    for (int i = 0; i < 2 * rows; i++) sums[i] = splat(0.0f);
+    for (int begin = 0; begin < job->columns; begin += STRETCH) {
+        const int end = least(begin + STRETCH, job->columns);
+        vec some[2 * TILE];
+        for (int i = 0; i < 2 * rows; i++) some[i] = splat(0.0f);
+        for (int column = begin; column < end; column += PIECE)
+            accumulate(some, rows, job->block + (long)column * job->size + (long)row * PIECE, PIECE, 1,
+                       panel + (long)column * PIECE, least(PIECE, end - column));
+        for (int i = 0; i < 2 * rows; i++) sums[i] += some[i];
+    }
+    float *to = job->dH + (long)(job->first + row) * job->inner + q * PIECE;
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < 2; v++)
+            store(to + (long)r * job->inner + v * LANES, sums[2 * r + v], job->inner - q * PIECE - v * LANES);
+}
+
+static void rows_of_block(const void *given, int begin, int end) {
+    const Output *job = given;
+    for (int p = 0; p < panels_of(job->columns); p++) in_tiles(logits_tile, job, begin, end, p);
+    for (int row = begin; row < end; row++) {
+        const int place = job->first + row;
+        job->surprises[place] = loss_of_row(
+            job->block + (long)row * PIECE, NULL, (long)job->size * PIECE, job->columns, job->targets[place],
+            job->scale * (job->weights ? job->weights[place] : 1.0f), job->differentiate);
+    }
+    if (!job->differentiate) return;
+    for (int i = 0; i < job->inner; i += TILE) {
+        float *to = job->strips + (long)i * job->size;
+        for (int row = begin; row < end; row++)
+            memcpy(to + row * TILE, job->H + (long)(job->first + row) * job->inner + i,
+                   4 * least(TILE, job->inner - i));
+    }
+    for (int q = 0; q < panels_of(job->inner); q++) in_tiles(dH_tile, job, begin, end, q);
+}
+
+INLINE void dW_tile(const Output *job, int i, int rows, int p) {
+    const float *panel = job->block + (long)p * job->size * PIECE;
+    float *to = job->dW + (long)i * job->columns + p * PIECE;
+    const int width = job->columns - p * PIECE;
+    vec sums[2 * TILE];
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < 2; v++)
+            sums[2 * r + v] =
+                job->first ? load(to + (long)r * job->columns + v * LANES, width - v * LANES) : splat(0.0f);
+    accumulate(sums, rows, job->strips + (long)(i / TILE * TILE) * job->size + i % TILE, 1, TILE, panel, job->count);
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < 2; v++) store(to + (long)r * job->columns + v * LANES, sums[2 * r + v], width - v * LANES);
+}
+
+static void db_panel(const Output *job, int p) {
+    const float *row = job->block + (long)p * job->size * PIECE;
+    const int width = job->columns - p * PIECE;
+    float *to = job->db + p * PIECE;
+    for (int v = 0; v < PIECE; v += LANES) {
+        vec sum = job->first ? load(to + v, width - v) : splat(0.0f);
+        for (int r = 0; r < job->count; r++) sum += load(row + (long)r * PIECE + v, LANES);
+        store(to + v, sum, width - v);
+    }
+}
+
+/* Part n is a strip of TILE rows of a panel of dW. */
+static void parts_of_weights(const void *given, int begin, int end) {
+    const Output *job = given;
+    const int strips = (job->inner + TILE - 1) / TILE;
+    for (int n = begin; n < end; n++) {
+        const int p = n / strips, i = n % strips * TILE;
+        if (!i) db_panel(job, p);
+        in_tiles(dW_tile, job, i, least(i + TILE, job->inner), p);
+    }
+}
+
+void output_loss(const float *H, const float *W, const float *b, const int64_t *targets, const float *weights,
+                 float *panels, float *turned, float *block, float *strips, float *surprises, float *dH, float *dW,
+                 float *db, float scale, int rows, int inner, int columns, int down, int right, int size, int threads) {
+    Output job = {H,  W,  b,  targets, weights, panels, turned, block,   strips, surprises,
+                  dH, dW, db, down,    right,   scale,  inner,  columns, size,   dH != NULL};
+    share(pack_columns, &job, panels_of(columns), threads);
+    if (job.differentiate) share(pack_turned, &job, panels_of(inner), threads);
+    for (; job.first < rows; job.first += size) {
+        job.count = least(size, rows - job.first);
+        share(rows_of_block, &job, job.count, threads);
+        if (job.differentiate) share(parts_of_weights, &job, panels_of(columns) * ((inner + TILE - 1) / TILE), threads);
+    }
+}
