@@ -102,17 +102,30 @@ class Server:
                     self._selector.unregister(key.fileobj)
 
     def _start(self, connection: socket.socket) -> None:
-        data, streams, _, _ = socket.recv_fds(connection, 1 << 20, STREAMS)
-        while not data.endswith(b"\n"):
-            data += connection.recv(1 << 20)
-        pid = os.fork()
-        if pid == 0:
-            _become(json.loads(data), streams)
-        for stream in streams:
-            os.close(stream)
-        self._programs[pid] = connection
-        connection.sendall(b"%d\n" % pid)
-        self._selector.register(connection, selectors.EVENT_READ, pid)
+        """Whoever asks may be killed meanwhile."""
+        streams: list[int] = []
+        pid = 0
+        try:
+            data, streams, _, _ = socket.recv_fds(connection, 1 << 20, STREAMS)
+            while not data.endswith(b"\n"):
+                more = connection.recv(1 << 20)
+                if not more:
+                    raise ConnectionResetError
+                data += more
+            pid = os.fork()
+            if pid == 0:
+                _become(json.loads(data), streams)
+            self._programs[pid] = connection
+            connection.sendall(b"%d\n" % pid)
+            self._selector.register(connection, selectors.EVENT_READ, pid)
+        except OSError:
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+            else:
+                connection.close()
+        finally:
+            for stream in streams:
+                os.close(stream)
 
     def _reap(self) -> None:
         while self._programs:
