@@ -1,11 +1,14 @@
 """What all tests share: how often those that break things try, threads that do not spin, few collections, no syncs."""
 
+import fcntl
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +51,12 @@ def _no_sync(descriptor: int) -> None:
 os.fsync = _no_sync
 
 
+def pytest_unconfigure() -> None:
+    """pytest ends with five collections, each through all that torch and the tests have made: leave it one."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--trials",
@@ -66,20 +75,44 @@ def trials(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture(scope="session")
-def fork_server() -> Iterator[dict[str, str]]:
-    """Variables with which ``python -m core`` is forked from a process that has torch, instead of importing it."""
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Variables with which ``python -m core`` is forked from a process that has torch, instead of importing it.
+
+    All processes of the suite share that process, which ends with the last one that holds a connection to it.
+    """
     tests = Path(__file__).resolve().parent
     forked = tests / "forked"
-    with tempfile.TemporaryDirectory(prefix="rnn-", dir="/tmp") as folder:
-        path = f"{folder}/forks.sock"
-        with subprocess.Popen(
-            [sys.executable, str(forked / "server.py"), path], cwd=tests.parent, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        ) as server:  # fmt: skip
-            assert server.stdin is not None and server.stdout is not None
-            assert server.stdout.readline() == b"listening\n"
-            yield {"PYTHONPATH": str(forked), "RNN_PLAYGROUND_FORK_SERVER": path}
-            server.stdin.close()
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    path = folder / "forks.sock"
+    with open(folder / "forks.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        held = _connection(path)
+        if held is None:
+            path.unlink(missing_ok=True)
+            command = [sys.executable, str(forked / "server.py"), str(path)]
+            with open(folder / "forks.log", "wb") as errors:
+                server = subprocess.Popen(command, cwd=tests.parent, stdin=subprocess.DEVNULL, stderr=errors)
+            while (held := _connection(path)) is None:
+                assert server.poll() is None, (folder / "forks.log").read_text()
+                time.sleep(0.02)
+    with held:
+        yield {"PYTHONPATH": str(forked), "RNN_PLAYGROUND_FORK_SERVER": str(path)}
+
+
+def _connection(path: Path) -> socket.socket | None:
+    """A connection for which the server stays; None where there is no server, or one that is about to end."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(str(path))
+        connection.sendall(b"hold\n")
+        if connection.recv(16):
+            return connection
+    except OSError:
+        pass
+    connection.close()
+    return None
 
 
 @pytest.fixture

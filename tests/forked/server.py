@@ -19,6 +19,7 @@ import traceback
 from typing import Any
 
 STREAMS = 3
+HOLD = b"hold\n"
 
 
 def _slow_down(seconds: float) -> None:
@@ -67,11 +68,15 @@ def _become(facts: dict[str, Any], streams: list[int]) -> None:
 
 
 class Server:
-    """One connection for each program; a connection that is lost ends its program, and so does the end of stdin."""
+    """One connection for each program: one that is lost ends its program.
+
+    Others are held by the processes of the suite; the server ends with the last of them.
+    """
 
     def __init__(self, path: str) -> None:
         self._selector = selectors.DefaultSelector()
         self._programs: dict[int, socket.socket] = {}
+        self._held: set[socket.socket] = set()
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listening.bind(path)
         self._listening.listen(64)
@@ -81,17 +86,20 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a ctrl+c at the suite is the suite's
         self._ended = ended
-        for file in (self._listening, ended, sys.stdin):
+        for file in (self._listening, ended):
             self._selector.register(file, selectors.EVENT_READ)
 
     def run(self) -> None:
-        """Serve until stdin ends."""
+        """Serve until nobody holds a connection any more."""
         while True:
             for key, _ in self._selector.select():
-                if key.fileobj is sys.stdin:
-                    for pid in self._programs:
-                        os.kill(pid, signal.SIGKILL)
-                    return
+                if key.fileobj in self._held:
+                    self._held.remove(key.fileobj)
+                    self._selector.unregister(key.fileobj)
+                    if not self._held:
+                        for pid in self._programs:
+                            os.kill(pid, signal.SIGKILL)
+                        return
                 if key.fileobj is self._listening:
                     self._start(self._listening.accept()[0])
                 elif key.fd == self._ended:
@@ -112,6 +120,11 @@ class Server:
                 if not more:
                     raise ConnectionResetError
                 data += more
+            if data == HOLD:
+                self._held.add(connection)
+                self._selector.register(connection, selectors.EVENT_READ)
+                connection.sendall(HOLD)
+                return
             pid = os.fork()
             if pid == 0:
                 _become(json.loads(data), streams)
@@ -147,6 +160,4 @@ if __name__ == "__main__":
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # a collection in a child would copy all pages of torch
-    server = Server(sys.argv[1])
-    print("listening", flush=True)
-    server.run()
+    Server(sys.argv[1]).run()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import textual.app
+import textual.css.stylesheet
 import textual.pilot
 
 from tests.run_folders import TOKENS, VOCABULARY
@@ -28,6 +29,23 @@ async def _wait_for_idle(*limits: float) -> None:
     await all_ran()
 
 
+_parse = textual.css.stylesheet.parse
+_themes: dict[int, tuple[Any, int]] = {}
+_rules: dict[Any, list[Any]] = {}
+
+
+def _parsed_once(*places: Any, variable_tokens: Any = None, **options: Any) -> list[Any]:
+    """In place of Textual's parser: hundreds of apps have the same styles, a tenth of what a test of one takes."""
+    if id(variable_tokens) not in _themes:
+        values = [(name, *(token.value for token in tokens)) for name, tokens in (variable_tokens or {}).items()]
+        _themes[id(variable_tokens)] = variable_tokens, hash(tuple(values))  # kept: its id is nobody else's
+    key = (places, _themes[id(variable_tokens)][1], tuple(options.items()))
+    if key not in _rules:
+        _rules[key] = list(_parse(*places, variable_tokens=variable_tokens, **options))
+    return _rules[key]
+
+
+textual.css.stylesheet.parse = _parsed_once
 textual.app.wait_for_idle = textual.pilot.wait_for_idle = _wait_for_idle
 textual.app.App.notify = keep_and_notify  # type: ignore[assignment]
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.events import StateChanged
 from core.runs.quantities import AXES, METRICS
 from core.runs.run import Run
 from tests.core.cli.commands import REPOSITORY, Printed, refused
 from tests.core.export.journalled import epoch
+from tests.core.export.readers import event_log, table_of
 from tests.run_folders import journal_at
 
 Export = Callable[..., Printed]
@@ -42,7 +40,7 @@ def test_every_format_is_written(export: Export, train: Callable[..., Printed], 
         refused(export("one", "--out", tmp_path / name), "there is already a file", "--force")
         (line,) = export("one", "--out", tmp_path / name, "--force", "--json").json()
         assert line["event"] == "exported" and line["bytes"] == (tmp_path / name).stat().st_size
-    assert list(pd.read_csv(tmp_path / "one.csv").epoch) == [1, 2]
+    assert list(table_of(tmp_path / "one.csv").epoch) == [1, 2]
     for name in ("one.safetensors", "one.onnx"):
         printed = export("one", "--out", tmp_path / name)
         assert (printed.code, printed.err) == (0, "") and (tmp_path / name).stat().st_size > 1000
@@ -52,14 +50,14 @@ def test_every_format_is_written(export: Export, train: Callable[..., Printed], 
         printed = export("one", "--to=tensorboard", "--out", tmp_path / "logs", "--force")
         assert printed.code == 0 and printed.out.endswith(": 2 steps, 364 B\n"), printed
     refused(export("one", "--to=tensorboard", "--out", tmp_path / "logs"), "there is already a file")
-    log = EventAccumulator(str(tmp_path / "logs" / "one")).Reload()
+    log = event_log(tmp_path / "logs" / "one")
     assert [event.value for event in log.Scalars("epoch")] == [1, 2]
     assert not [path for path in tmp_path.rglob("*.tmp")]
 
 
 def test_a_table_or_a_picture_can_be_printed(export: Export, trained: Run) -> None:
     printed = export("one", "--to=csv", "--out=-")
-    assert list(pd.read_csv(io.StringIO(printed.out)).run) == ["one"]
+    assert list(table_of(printed.out).run) == ["one"]
     assert export("one", "--to=svg", "--out=-").out.startswith("<?xml")
     refused(export("one", "--to=torch", "--out=-"), "torch is not printed: name a file with --out")
     refused(export("one", "--to=tensorboard", "--out=-"), "tensorboard is not printed: name a folder")
@@ -79,7 +77,7 @@ def test_runs_of_one_name_are_told_apart(export: Export, trained: Run, saves: Pa
     twin = tmp_path / "elsewhere" / "one"
     twin.parent.mkdir()
     shutil.copytree(trained.path, twin)
-    table = pd.read_csv(io.StringIO(export("one", twin, twin, "--to=csv", "--out=-").out))
+    table = table_of(export("one", twin, twin, "--to=csv", "--out=-").out)
     assert list(table.run) == ["saves/one", "elsewhere/one"]
     printed = export("one", twin, "--to=tensorboard", "--out", tmp_path / "logs")
     assert printed.code == 0
@@ -94,7 +92,7 @@ def test_a_diverged_run_and_one_without_epochs(
         journal.append(epoch(2, perplexity=float("inf"), loss=900.0))
         journal.append(StateChanged("diverged", 2, "the loss exploded"))
     printed = export("one", "--to=csv", "--out=-")
-    assert list(pd.read_csv(io.StringIO(printed.out)).perplexity)[1] == float("inf")
+    assert list(table_of(printed.out).perplexity)[1] == float("inf")
     printed = export("one", "--to=svg", "--out", tmp_path / "one.svg")
     assert printed.code == 0 and printed.err == "one: perplexity is 1 infinite of 2: left out\n"
     assert export("one", "--to=tensorboard", "--out", tmp_path / "logs").code == 0

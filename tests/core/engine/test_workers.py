@@ -60,8 +60,8 @@ def others(leader: int) -> list[psutil.Process]:
 
 def forked_worker() -> psutil.Process:
     """The other worker itself; what was started only stands for it, see ``tests/forked``."""
-    [server] = [child for child in psutil.Process().children() if any("server.py" in part for part in child.cmdline())]
-    return max(server.children(), key=lambda program: program.create_time())
+    [other] = others(os.getpid())
+    return psutil.Process(int(Path(f"{os.environ['RNN_PLAYGROUND_FORK_SERVER']}.{other.pid}").read_text()))
 
 
 def assert_same(found: Run, wanted: Run) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.summary import Writer
 
 from core.errors import RunError, UserError
 from core.events import Measured, RunResumed, SampleWritten
@@ -29,11 +25,12 @@ from core.export.tensorboard import TAGS, event_path, events_of
 from core.runs.comparison import JOURNAL_COLUMNS, MEASURED_COLUMNS, smoothed
 from core.runs.journal import JournalReader
 from tests.core.export.journalled import MakeRun, epoch
+from tests.core.export.readers import event_log, table_of
 
 
 def test_pandas_reads_every_figure_of_the_journal(make_run: MakeRun) -> None:
     one, two = make_run("one"), make_run('=a,"b" 月', [epoch(1), epoch(2), RunResumed(1, 0), epoch(2, loss=9.0)])
-    table = pd.read_csv(io.StringIO(csv_text([read_run(one), read_run(two)])))
+    table = table_of(csv_text([read_run(one), read_run(two)]))
     assert list(table.columns) == ["run", *JOURNAL_COLUMNS]
     assert list(table.run) == ["one"] * 3 + ['=a,"b" 月'] * 2
     assert table.epoch.dtype == table.step.dtype == np.int64
@@ -48,7 +45,7 @@ def test_pandas_reads_every_figure_of_the_journal(make_run: MakeRun) -> None:
 def test_what_was_measured_at_some_epochs_is_exported(make_run: MakeRun) -> None:
     run = make_run("one", [epoch(1), epoch(2), Measured(2, 0.75, 0.125), epoch(3), Measured(3, None, 0.25)])
     curve = read_run(run)
-    table = pd.read_csv(io.StringIO(csv_text([curve])))
+    table = table_of(csv_text([curve]))
     assert list(table.columns) == ["run", *JOURNAL_COLUMNS, *MEASURED_COLUMNS]
     assert list(table.gradient_factor[1:2]) == [0.75] and table.gradient_factor.isna().tolist() == [True, False, True]
     assert [(event.step, event.values["saturated"]) for event in scalars_of(events_of(curve))
@@ -61,7 +58,7 @@ def test_tensorboard_reads_the_same_scalars(make_run: MakeRun, tmp_path: Path) -
     path = event_path(tmp_path / "logs", curve)
     path.parent.mkdir(parents=True)
     path.write_bytes(events_of(curve))
-    log = EventAccumulator(str(path.parent), size_guidance={"scalars": 0}).Reload()
+    log = event_log(path.parent)
     assert sorted(log.Tags()["scalars"]) == sorted(TAGS)
     for tag in TAGS:
         there = ~np.isnan(curve.columns[tag])
@@ -74,6 +71,8 @@ def test_tensorboard_reads_the_same_scalars(make_run: MakeRun, tmp_path: Path) -
 
 def test_event_files_of_other_programs_are_read(tmp_path: Path) -> None:
     """TensorBoard's own writer puts a tensor where ours puts a number."""
+    from tensorboard.summary import Writer  # here: see readers.py
+
     writer = Writer(str(tmp_path))
     for step in (0, 1, 300):
         writer.add_scalar("val/loss", 1.5 * step, step, wall_time=1e9 + step, description="a loss")

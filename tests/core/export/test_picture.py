@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import re
 import warnings
 from pathlib import Path
 
-import matplotlib.font_manager
-import matplotlib.image
 import numpy as np
 import pytest
 
@@ -19,6 +16,7 @@ from core.export.curves import Curve, read_run
 from core.export.picture import COLUMNS, DOTS_PER_INCH, INCHES, Chart, picture
 from core.runs.quantities import AXES
 from tests.core.export.journalled import MakeRun, epoch
+from tests.core.export.readers import size_of
 
 
 def curve(name: str, **columns: list[float]) -> Curve:
@@ -42,8 +40,7 @@ def test_runs_have_their_own_colours_and_markers_and_names(make_run: MakeRun) ->
         assert f"<!-- {words}" in comments, words
     assert svg == picture(curves, Chart(title="四"), "svg")[0], "the same curves give the same bytes"
     png, _ = picture(curves, Chart(), "png")
-    height, width, _ = matplotlib.image.imread(io.BytesIO(png), format="png").shape
-    assert (width, height) == tuple(round(inches * DOTS_PER_INCH) for inches in INCHES)
+    assert size_of(png) == tuple(round(inches * DOTS_PER_INCH) for inches in INCHES)
 
 
 def test_a_run_looks_the_same_in_every_picture_and_unlike_the_others() -> None:
@@ -111,7 +108,7 @@ def test_fifty_runs_have_a_legend_beside_the_chart() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         png, remarks = picture(curves, Chart(), "png")
-    height, width, _ = matplotlib.image.imread(io.BytesIO(png), format="png").shape
+    width, height = size_of(png)
     assert remarks == [] and height == INCHES[1] * DOTS_PER_INCH and width > 2 * INCHES[0] * DOTS_PER_INCH
 
 
@@ -124,6 +121,8 @@ def test_a_long_curve_is_drawn_in_bounded_size() -> None:
 
 
 def test_a_missing_font_and_a_missing_library_are_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.font_manager
+
     moon = curve("月亮", epoch=[1.0, 2.0], loss=[2.0, 1.0])
     with monkeypatch.context() as patch:
         fonts = [entry for entry in matplotlib.font_manager.fontManager.ttflist if entry.name == "DejaVu Sans"]

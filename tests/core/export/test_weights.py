@@ -9,7 +9,6 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import pytest
 import torch
 from safetensors import safe_open
@@ -144,6 +143,8 @@ def test_words_and_lines_are_written_as_generate_writes_them(tmp_path: Path) -> 
 def test_onnxruntime_writes_the_same_text(
     shape: dict[str, Any], prefix: str, vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
+    import onnxruntime  # here: see readers.py
+
     vocabulary = {"two one": WORDS, "ab": LINES}.get(prefix, vocabulary)
     model = model_of(vocabulary, **shape)
     path = tmp_path / "model.onnx"

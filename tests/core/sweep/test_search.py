@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,14 +16,15 @@ from core.errors import UserError
 from core.events import EpochFinished, RunResumed, State
 from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
-from core.sweep import search
 from core.sweep.driver import Taken
 from core.sweep.folder import PRUNED, Outcome, SweepFolder
-from core.sweep.search import SearchPlan, is_reported
 from core.sweep.sweep import PlannedRun, Sweep
 from tests.core.cli.commands import REPOSITORY, SMALL
 from tests.core.processes import kill_training, started
 from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from core.sweep.search import SearchPlan
 
 RATE = "learning_rate=0.01..100:log"
 Swept = Callable[..., Sweep]
@@ -32,9 +34,16 @@ def epoch_with(number: int, loss: float) -> EpochFinished:
     return EpochFinished(number, number, math.exp(loss), None, loss, 1.0, 0.1, 1.0, 1.0)
 
 
+def search_plan(sweep: Sweep, folder: SweepFolder, url: str = "") -> SearchPlan:
+    """A search; Optuna is imported here and not by every process of the suite."""
+    from core.sweep.search import SearchPlan
+
+    return SearchPlan(sweep, folder, url)
+
+
 def begun(saves: Path, sweep: Sweep) -> SearchPlan:
     folder = SweepFolder(saves, sweep.name)
-    return SearchPlan(folder.begin(sweep), folder)
+    return search_plan(folder.begin(sweep), folder)
 
 
 def loss_of(planned: PlannedRun) -> float:
@@ -88,6 +97,8 @@ def test_every_pruner_ends_runs_early_or_none(swept: Swept, saves: Path) -> None
         pretend(begun(saves, sweep), states=ended)
         pruned = ended.count(PRUNED)
         assert (pruned > 0) == (pruner != "none") and pruned < 16, name
+    from core.sweep.search import is_reported
+
     assert [epoch for epoch in range(1, 2001) if is_reported(epoch)][95:105] == [96, 97, 98, 99, *range(100, 160, 10)]
     assert is_reported(1900) and not is_reported(1950)
 
@@ -150,15 +161,15 @@ def test_a_file_whose_last_line_is_torn_is_read(swept: Swept, saves: Path) -> No
 def test_a_database_is_shared_and_refused_in_a_sentence(swept: Swept, saves: Path, tmp_path: Path) -> None:
     url, sweep = f"sqlite:///{tmp_path / 'trials.db'}", swept(RATE, trials=3)
     here, there = SweepFolder(saves, "s"), SweepFolder(tmp_path / "another machine", "s")
-    one, other = SearchPlan(here.begin(sweep), here, url), SearchPlan(there.begin(sweep), there, url)
+    one, other = search_plan(here.begin(sweep), here, url), search_plan(there.begin(sweep), there, url)
     assert len(pretend(one, 1)) + len(pretend(other)) == 3 and one.take() is None
     different = swept("clip=1..2", trials=3)
     there = SweepFolder(tmp_path / "third", "s")
     with pytest.raises(UserError, match="the storage has another sweep 's'"):
-        SearchPlan(there.begin(different), there, url)
+        search_plan(there.begin(different), there, url)
     for wrong in ("no url", "nothing://there", f"sqlite:///{tmp_path}/no/folder/x.db"):
         with pytest.raises(UserError, match="the database that --storage names cannot be used: ") as refused:
-            SearchPlan(sweep, here, wrong)
+            search_plan(sweep, here, wrong)
         assert "\n" not in str(refused.value)
 
 
@@ -180,11 +191,11 @@ def test_the_driver_of_a_database_is_named_where_it_is_missing(
 def test_a_machine_that_falls_silent_loses_its_trial_but_not_its_run(
     swept: Swept, saves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "SILENT_SECONDS", 1)
-    monkeypatch.setattr(search, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr("core.sweep.search.SILENT_SECONDS", 1)
+    monkeypatch.setattr("core.sweep.search.HEARTBEAT_SECONDS", 1)
     url, sweep = f"sqlite:///{tmp_path / 'trials.db'}", swept(RATE, trials=1)
     here, there = SweepFolder(saves, "s"), SweepFolder(tmp_path / "another machine", "s")
-    one, other = SearchPlan(here.begin(sweep), here, url), SearchPlan(there.begin(sweep), there, url)
+    one, other = search_plan(here.begin(sweep), here, url), search_plan(there.begin(sweep), there, url)
     silent = one.take()
     assert silent is not None and one.elsewhere() == 0
     taken: list[Taken] = []
