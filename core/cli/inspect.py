@@ -9,7 +9,8 @@ from core.cli.inspection_report import print_view
 from core.cli.live import stream_live
 from core.cli.printing import ProgressLine, put
 from core.engine.requests import Inspect
-from core.inspection.answers import Inspected, InspectionAnswer, InspectionEvent
+from core.inspection.answers import InspectionAnswer
+from core.inspection.events import Inspected, InspectionEvent
 from core.inspection.options import InspectionOptions
 from core.process import resume_collection
 from core.runs.run import Run

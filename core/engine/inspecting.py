@@ -18,7 +18,8 @@ from core.engine.session import Session
 from core.errors import CorpusError, UserError
 from core.events import number_in
 from core.files import open_to_read
-from core.inspection.answers import Clipping, GradientsView, Inspected, InspectionEvent, InspectionProgress, UnitsView
+from core.inspection.answers import Clipping, GradientsView, UnitsView
+from core.inspection.events import Inspected, InspectionEvent, InspectionProgress
 from core.inspection.options import InspectionOptions, LongText
 from core.inspection.text import own_text
 from core.inspection.view import Inspection

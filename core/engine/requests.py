@@ -23,7 +23,7 @@ from core.settings.setting import Value, given, shortened
 
 if TYPE_CHECKING:  # read when an answer comes: no start of the program needs them
     from core.generation.events import Piece, Written
-    from core.inspection.answers import InspectionEvent
+    from core.inspection.events import InspectionEvent
     from core.laboratory.outcome import EpochDone, Experiment
 
 Id = int | str | None
@@ -184,7 +184,7 @@ class Inspect(JobRequest["InspectionEvent"], InspectionOptions):
     """Look inside the model; the fields are those of ``core.inspection.options``."""
 
     def read_event(self, event: Mapping[str, Any]) -> InspectionEvent:
-        from core.inspection.answers import read_inspection_event
+        from core.inspection.events import read_inspection_event
 
         return read_inspection_event(event)
 

@@ -388,36 +388,3 @@ _BY_VIEW: dict[str, type[InspectionAnswer]] = {
 def read_inspection(value: Mapping[str, Any]) -> InspectionAnswer:
     """The answer in a JSON object. Raises one of ``core.record.MALFORMED``."""
     return read_record(_BY_VIEW[str(value["view"])], value)
-
-
-@dataclass(frozen=True)
-class InspectionProgress:
-    """The share of long work that is done, from 0 to 1."""
-
-    share: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The event, JSON-able."""
-        return {"event": "progress", "share": self.share}
-
-
-@dataclass(frozen=True)
-class Inspected:
-    """The end of an inspection: its answer, and the seconds that it took from the training."""
-
-    answer: InspectionAnswer
-    seconds: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """The event, JSON-able; the answer has a key of its own because a token's id is not the request's."""
-        return {"event": "done", "answer": self.answer.to_json(), "seconds": self.seconds}
-
-
-InspectionEvent = InspectionProgress | Inspected
-
-
-def read_inspection_event(value: Mapping[str, Any]) -> InspectionEvent:
-    """The event in a JSON object. Raises one of ``core.record.MALFORMED``."""
-    if value["event"] == "progress":
-        return read_record(InspectionProgress, value)
-    return Inspected(read_inspection(value["answer"]), float(value.get("seconds", 0.0)))

@@ -11,29 +11,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
-from rich.style import Style as RichStyle
 from textual import events, on
 from textual.binding import Binding, BindingType
-from textual.css.styles import RenderStyles
 from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.strip import Strip
-from textual.style import Style
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input
 from textual.widgets.input import Selection
 
-from tui.forms.lines import GroupRow, Line, Look, Row, SettingRow, choice_at, lines_of, next_choice
+from tui.forms.lines import GroupRow, Line, Row, SettingRow, choice_at, lines_of, next_choice
 from tui.forms.row_editor import RowEditor
+from tui.forms.row_styles import ROW_CLASSES, RowStyles
 from tui.text.cells import cell_len
 
 AWAY = (0, -2)
-OPACITY = {"idle": 0.5, "disabled": 0.45}
-NAMES = (
-    "label", "cursor", "wrong", "changed", "value", "wrong-value", "placeholder", "unit", "error", "note", "title",
-    "fold", "fold-wrong", "bold", "dim", "chosen", "other", "focused", "chosen-focused",
-)  # fmt: skip
 
 
 class Rows(Widget, can_focus=True, can_focus_children=False):
@@ -43,7 +36,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
     """
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{name}" for name in (*NAMES, "number")}
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(ROW_CLASSES)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "step(1)", "Next setting", show=False),
         Binding("up", "step(-1)", "Setting before", show=False),
@@ -88,8 +81,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         self._cursor = ""
         self._hovered = ""
         self._lines: list[Line] = []
-        self._measured: Look | None = None
-        self._rich: dict[str, RichStyle] = {}
+        self._row_styles = RowStyles(self)
 
     # ------------------------------------------------------------------ which row
 
@@ -163,7 +155,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         width, base = self.size.width, self.rich_style
         if y >= len(self._lines):
             return Strip.blank(width, base)
-        strip = Strip([Segment(text, self._style(names)) for text, names in self._lines[y].pieces if text])
+        strip = Strip([Segment(text, self._row_styles.style(names)) for text, names in self._lines[y].pieces if text])
         return strip.adjust_cell_length(width, base)
 
     def update_node_styles(self, animate: bool = True) -> None:
@@ -171,8 +163,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._rich.clear()
-        self._measured = None
+        self._row_styles.clear()
         if self.is_attached and self._lines:
             self._redraw()
 
@@ -186,7 +177,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
 
     def _drawn(self, width: int) -> list[Line]:
         cursor = self.current.key if self.has_focus_within and self.current is not None else ""
-        return lines_of(self.rows, self._look(width), cursor, self._hovered)
+        return lines_of(self.rows, self._row_styles.look(width), cursor, self._hovered)
 
     def _redraw(self) -> None:
         if not self.size.width:
@@ -199,29 +190,6 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
             if changed:
                 self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
         self._place_editor()
-
-    def _look(self, width: int) -> Look:
-        if self._measured is None or self._measured.width != width:
-            label, title, fold = (self.get_component_styles(f"rows--{name}") for name in ("label", "title", "fold"))
-            self._measured = Look(
-                width, _cells(label, 15), label.padding.left, _cells(self.get_component_styles("rows--number"), 12),
-                self.get_component_styles("rows--unit").display != "none", title.margin.top, fold.margin.top,
-            )  # fmt: skip
-        return self._measured
-
-    def _style(self, names: str) -> RichStyle:
-        found = self._rich.get(names)
-        if found is None:
-            parts = names.split()
-            style = self.get_visual_style(*(f"rows--{part}" for part in parts if part in NAMES))
-            if parts[-1] in OPACITY:
-                _, ground = self.background_colors
-                share = OPACITY[parts[-1]]
-                behind = style.background or ground
-                ink = behind + (style.foreground or ground)
-                style += Style(background=ground.blend(behind, share), foreground=ground.blend(ink, share))
-            found = self._rich[names] = style.rich_style
-        return found
 
     # ------------------------------------------------------------------ the focus
 
@@ -308,7 +276,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
             return
         editor.put(row.text)
         editor.set_class(bool(row.error), "-wrong")
-        x, width = self._look(self.size.width).editor(row)
+        x, width = self._row_styles.look(self.size.width).editor(row)
         y = next((y for y, line in enumerate(self._lines) if line.key == row.key and line.is_main), 0)
         editor.styles.offset = (x, y)
         editor.styles.width = width
@@ -376,7 +344,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         self.go(line.key)
         row = self.current
         if line.is_main and isinstance(row, SettingRow) and not row.options:
-            start, _ = self._look(self.size.width).editor(row)
+            start, _ = self._row_styles.look(self.size.width).editor(row)
             self.call_after_refresh(self._put_caret, event.x - self.gutter.left - start - 1)
 
     def _put_caret(self, cells: int) -> None:
@@ -398,7 +366,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         if isinstance(row, GroupRow):
             self.action_act()
         elif row.options:
-            start, room = self._look(self.size.width).editor(row)
+            start, room = self._row_styles.look(self.size.width).editor(row)
             x = event.x - self.gutter.left - start
             if 0 <= x < room:
                 self._choose(row, choice_at(row.options, row.text, room, x))
@@ -419,8 +387,3 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         if key != self._hovered:
             self._hovered = key
             self._redraw()
-
-
-def _cells(styles: RenderStyles, default: int) -> int:
-    """The width that a style sheet gives."""
-    return int(styles.width.value) if styles.width is not None else default

@@ -10,7 +10,8 @@ from typing import Any
 
 from core.engine.requests import Inspect
 from core.errors import EngineError
-from core.inspection.answers import InspectionAnswer, InspectionProgress
+from core.inspection.answers import InspectionAnswer
+from core.inspection.events import InspectionProgress
 from tui.services import Engines
 
 BESIDE = "beside"
