@@ -13,7 +13,8 @@ from tests.core.processes import started
 
 def test_who_is_killed_while_asking_for_a_program_harms_no_other(fork_server: dict[str, str], tmp_path: Path) -> None:
     """As a sweep that is stopped at once kills the training that it has just started."""
-    facts = {"arguments": ["core", "presets"], "environment": dict(os.environ), "folder": str(tmp_path)}
+    facts = {"arguments": ["core", "presets"], "environment": dict(os.environ), "folder": str(tmp_path),
+             "streams": [0, 1, 2]}  # fmt: skip
     whole = json.dumps(facts).encode() + b"\n"
     with open(os.devnull, "r+b") as nothing:
         for said in (None, b"", whole[:9], whole):

@@ -11,7 +11,7 @@ from tests.e2e.random_player import SIZES, play
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(0)]
 
-SECONDS = 20.0
+SECONDS = 12.0
 
 
 def test_random_keys(tmp_path: Path, trials: int, forks: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import os
 import random
 import shutil
@@ -31,7 +32,7 @@ from tui.services import READ_ONLY
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(0)]
 
-SECONDS = 20.0
+SECONDS = 10.0
 CONFIG = RunConfig(corpus="lyrics-zh", num_hiddens=16, num_epochs=3, threads=1, device="cpu", cpu_path="plain")
 
 
@@ -92,7 +93,7 @@ def test_random_keys_change_nothing(
     live = folder / "saves" / "live"
     before = unchanging(folder), engines(environment), commands(live)
     assert len(before[1]) == 1 and before[2]
-    chance = random.Random(7)
+    chance = random.Random(str(datetime.date.today()))  # each day other keys
     terminal, keys = None, 0
     until = time.monotonic() + SECONDS * trials
     while time.monotonic() < until:
@@ -107,7 +108,7 @@ def test_random_keys_change_nothing(
         with contextlib.suppress(OSError):
             os.write(terminal.descriptor, sent)
         time.sleep(chance.random() * 0.05 * len(sent))
-    assert terminal is not None and keys > 500 and b"Something on the" not in terminal.output
+    assert terminal is not None and keys > 150 and b"Something on the" not in terminal.output
     terminal.close()
     assert not list((folder / "state").rglob("*.log"))
     assert (unchanging(folder), engines(environment), commands(live)) == before

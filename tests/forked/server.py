@@ -43,8 +43,10 @@ def _become(facts: dict[str, Any], streams: list[int]) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for target, stream in enumerate(streams):
+        for stream, target in zip(streams, facts["streams"], strict=True):
             os.dup2(stream, target)
+        for target in {*range(STREAMS)} - {*facts["streams"]}:
+            os.close(target)
         os.closerange(STREAMS, 1024)
         os.environ.clear()
         os.environ.update(facts["environment"])
@@ -53,7 +55,8 @@ def _become(facts: dict[str, Any], streams: list[int]) -> None:
             _slow_down(float(pace))
         sys.argv = facts["arguments"]
         sys.stdin, sys.stdout, sys.stderr = (
-            os.fdopen(number, "w" if number else "r", closefd=False) for number in range(STREAMS)
+            os.fdopen(number, "w" if number else "r", closefd=False) if number in facts["streams"] else None
+            for number in range(STREAMS)
         )
         runpy.run_module(facts["arguments"][0], run_name="__main__", alter_sys=True)
         code = 0
@@ -62,7 +65,7 @@ def _become(facts: dict[str, Any], streams: list[int]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
         os._exit(code)
 
@@ -121,9 +124,9 @@ class Server:
                     raise ConnectionResetError
                 data += more
             if data == HOLD:
+                connection.sendall(HOLD)
                 self._held.add(connection)
                 self._selector.register(connection, selectors.EVENT_READ)
-                connection.sendall(HOLD)
                 return
             pid = os.fork()
             if pid == 0:

@@ -10,17 +10,17 @@ import sys
 _SERVER = os.environ.get("RNN_PLAYGROUND_FORK_SERVER")
 
 
-def _stand_in_for_the_program(server: str) -> None:
+def _stand_in_for_the_program(server: str, streams: list[int]) -> None:
     import json
     import signal
     import socket
 
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.connect(server)
-    facts = {"arguments": sys.orig_argv[2:], "environment": dict(os.environ), "folder": os.getcwd()}
-    socket.send_fds(connection, [b" "], [0, 1, 2])
+    facts = {"arguments": sys.orig_argv[2:], "environment": dict(os.environ), "folder": os.getcwd(), "streams": streams}
+    socket.send_fds(connection, [b" "], streams)
     connection.sendall(json.dumps(facts).encode() + b"\n")
-    for stream in range(3):  # the program's alone: whoever reads from it must see its end
+    for stream in streams:  # the program's alone: whoever reads from it must see its end
         os.close(stream)
     answers = connection.makefile()
     pid = int(answers.readline())
@@ -36,12 +36,12 @@ def _stand_in_for_the_program(server: str) -> None:
     os._exit(code)
 
 
-def _has_all_streams() -> bool:
+def _is_open(stream: int) -> bool:
     try:
-        return [os.fstat(stream) for stream in range(3)] != []
-    except OSError:  # closed: what the program then gets from Python is Python's
+        return bool(os.fstat(stream))
+    except OSError:
         return False
 
 
-if _SERVER and sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].split(".")[0] == "core" and _has_all_streams():
-    _stand_in_for_the_program(_SERVER)
+if _SERVER and sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].split(".")[0] == "core":
+    _stand_in_for_the_program(_SERVER, [stream for stream in range(3) if _is_open(stream)])

@@ -130,9 +130,9 @@ def test_hostile_clients(engine: Any, saves: Path, trials: int, kind: str) -> No
     attacker = threading.Thread(target=ATTACKS[kind], args=(engine.path, stop), daemon=True)
     attacker.start()
     try:
-        for _ in range(3 * trials):
+        for _ in range(2 * trials):
             before = epochs_of(saves)
-            wait_for(lambda before=before: epochs_of(saves) > before + 5)  # type: ignore[misc]
+            wait_for(lambda before=before: epochs_of(saves) > before + 3)  # type: ignore[misc]
             assert engine.talk.ask("generate", prefix="ab", length=10)["event"] == "done"
     finally:
         stop.set()

@@ -31,11 +31,11 @@ from tests.core.processes import started
 Tiny = Callable[..., RunConfig]
 KILLS = 4
 CASES: list[dict[str, Any]] = [
-    {"cell": "rnn", "num_epochs": 40},
+    {"cell": "rnn", "num_epochs": 20},
     {"cell": "gru", "implementation": "torch.nn", "optimiser": "adam", "learning_rate": 0.01, "dropout": 0.3,
-     "sampling": "random", "schedule": "cosine", "num_epochs": 30},
+     "sampling": "random", "schedule": "cosine", "num_epochs": 15},
     {"cell": "lstm", "optimiser": "rmsprop", "learning_rate": 0.01, "num_layers": 2, "dropout": 0.2,
-     "schedule": "plateau", "decay_epochs": 2, "validation_fraction": 0.2, "num_epochs": 20},
+     "schedule": "plateau", "decay_epochs": 2, "validation_fraction": 0.2, "num_epochs": 12},
 ]  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def end(child: int, after: float) -> bool:
 def test_killed_and_resumed_from_the_command_line(
     tiny: Tiny, saves: Path, one_thread: None, runtime: Path, forked_programs: None
 ) -> None:
-    config = tiny(num_epochs=120, checkpoint_seconds=0.05, dropout=0.2, sampling="random", seed=5)
+    config = tiny(num_epochs=80, checkpoint_seconds=0.02, dropout=0.2, sampling="random", seed=5)
     session = Session.create(config, saves, "whole")
     list(train_to_end(session))
     session.close()
@@ -132,7 +132,7 @@ def test_killed_and_resumed_from_the_command_line(
         with started(*command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             for count, _ in enumerate(process.stdout):
-                if count == 50:
+                if count == 30:
                     process.kill()
         run = find_run(saves, "one")
         assert not run.is_held()

@@ -163,7 +163,7 @@ def test_a_divergence_is_everyones(together: Tiny, saves: Path, one_thread: None
 
 def test_killed_at_random(together: Tiny, saves: Path, one_thread: None, forked_programs: None, trials: int) -> None:
     """Any of the workers, the one that leads among them: the end is that of the uninterrupted run, bit for bit."""
-    config = together(num_epochs=40, checkpoint_seconds=0.05, cell="gru", batch_size=5, validation_fraction=0.2)
+    config = together(num_epochs=24, checkpoint_seconds=0.03, cell="gru", batch_size=5, validation_fraction=0.2)
     began = time.monotonic()
     whole = trained(config, saves, "whole")
     seconds, draw, kills = time.monotonic() - began, random.Random(1), {"leader": 0, "other": 0}

@@ -138,7 +138,7 @@ def test_a_journal_on_a_full_disk_has_whole_lines(small_disk: Path, trials: int)
 
 def test_training_goes_on_where_files_may_not_grow(tiny: Tiny, saves: Path, whole: Any) -> None:
     """The journal is too long for the limit, the checkpoints are not: that is said, and no line is torn or lost."""
-    settings: dict[str, Any] = {"checkpoint_seconds": 0.0, "num_epochs": 60}
+    settings: dict[str, Any] = {"checkpoint_seconds": 0.0, "num_epochs": 30}
     session = Session.create(tiny(**settings), saves, "one")
     session.train()
     steps(session, 40)

@@ -225,7 +225,9 @@ def test_commands_that_are_none_are_sentences(tmp_path: Path) -> None:
     assert "switched off" in why(RNN_PLAYGROUND_COMPILED="0")
 
 
-def test_without_threads_of_torch_it_makes_its_own(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_threads_of_torch_it_makes_its_own(
+    compiler: Compiler, monkeypatch: pytest.MonkeyPatch, forked_programs: None
+) -> None:
     """A way of threading whose library does not load is followed by the next one."""
     calls: list[str | None] = []
 
