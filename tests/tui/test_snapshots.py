@@ -25,6 +25,7 @@ from tests.tui.parts import focused_setting
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.export import ExportDialog, exportable_runs
 from tui.dialogs.name import NameDialog
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.clients import Engines
@@ -140,6 +141,11 @@ async def trash(pilot: Any) -> None:
     await until(pilot, lambda: "trash is empty" in str(pilot.app.query_one("#runs-notice", Static).content))
 
 
+async def export(pilot: Any) -> None:
+    await runs(pilot)
+    await pilot.app.push_screen(ExportDialog(exportable_runs([run_path(pilot.app)]), str(pilot.app.saves.parent)))
+
+
 async def lab(pilot: Any) -> None:
     await pilot.press("f7")
     await until(pilot, lambda: "not computed" in str(pilot.app.query_one("#lab-view").border_title))
@@ -185,6 +191,7 @@ SCENES: dict[str, Prepare] = {
     "sweep": sweep,
     "sweep-dialog": sweep_dialog,
     "trash": trash,
+    "export": export,
     "lab": lab,
     "light": light,
     "help": help_screen,

@@ -36,7 +36,7 @@ from tui.themes import QUIET
 # Read at this many places of a journal, whatever its length: enough for a thumbnail.
 PLACES = 120
 SHORT_JOURNAL = 1 << 18
-NAME_WIDTH = 14
+NAME_WIDTH = 2 + max(len(setting.label) for setting in settings())
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class RunDetails(Container):
             pairs.append(("problem", known.problem))
         for name, value in pairs:
             shown_value = clip_cells(shown_text(value), max(8, width - NAME_WIDTH))
-            lines.append(Content.assemble((f"{name[: NAME_WIDTH - 1]:<{NAME_WIDTH}}", QUIET), shown_value))
+            lines.append(Content.assemble((f"{name:<{NAME_WIDTH}}", QUIET), shown_value))
         return Content("\n").join(lines)
 
 
