@@ -51,6 +51,10 @@ KEYS: list[BindingType] = [
     Binding("u", "act('restore')", "Restore", tooltip=HELP["restore"], id="runs.restore"),
     Binding("e", "act('empty')", "Empty trash", tooltip=HELP["empty"], id="runs.empty"),
     Binding("t", "trash", "Trash", show=False, tooltip=HELP["trash"], id="runs.trash"),
+    Binding("shift+up", "details(-1)", "Details up", show=False, tooltip="Scroll the details of the run up",
+            id="runs.details_up"),
+    Binding("shift+down", "details(1)", "Details down", show=False, tooltip="Scroll the details of the run down",
+            id="runs.details_down"),
     Binding("escape", "back", "Back", key_display="esc", id="runs.list",
             tooltip="From the trash to the list; in the list, end the filter, or the marks"),
 ]  # fmt: skip

@@ -24,15 +24,7 @@ from tui.panes.runs.compare import Compare
 from tui.panes.runs.filter_line import FilterLine
 from tui.panes.runs.overlays import Overlays
 from tui.panes.runs.run_details import RunDetails
-from tui.panes.runs.run_list import (
-    LONG_LOOK,
-    LONGEST_LOOK,
-    NEWEST_FIRST,
-    SHORT_LOOK,
-    RunList,
-    RunListReader,
-    Selection,
-)
+from tui.panes.runs.run_list import LONG_LOOK, NEWEST_FIRST, SHORT_LOOK, RunList, RunListReader, Selection, longer
 from tui.panes.runs.run_table import RunTable, TrashTable
 from tui.panes.runs.sweep import SweepView
 from tui.services import READ_ONLY, host, is_alive, listen
@@ -159,8 +151,7 @@ class RunsPane(Overlays):
                 self._show(found)
             if in_trash or (not found.unread and found.is_checked):
                 return
-            # The longer a list is, the longer it takes to sort and draw.
-            seconds = min(1.5 * seconds, LONGEST_LOOK)
+            seconds = longer(seconds)
 
     def _show(self, found: RunList) -> None:
         is_new, self._list = found is not self._list, found
@@ -238,6 +229,9 @@ class RunsPane(Overlays):
     @on(RunTable.Highlighted)
     def _show_details(self) -> None:
         self.query_one(RunDetails).show(self.table.selected)
+
+    def action_details(self, pages: int) -> None:
+        self.query_one(RunDetails).scroll_text(pages)
 
     # ------------------------------------------------------------------ filter, order, marks
 

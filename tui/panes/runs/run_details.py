@@ -134,6 +134,11 @@ class RunDetails(Container):
         if run is not None:
             self._read(run)
 
+    def scroll_text(self, pages: int) -> None:
+        """Scroll what does not fit by so many pages."""
+        text = self.query_one("#run-details-scroll")
+        text.scroll_relative(y=pages * max(1, text.size.height - 1), animate=False)
+
     def on_resize(self) -> None:
         self._paint()
 
@@ -178,9 +183,9 @@ class RunDetails(Container):
             pairs += [
                 ("text", corpus.name),
                 ("", f"{counted(corpus.tokens, 'token')}, vocabulary {corpus.vocabulary:,}"),
-                ("sha256", corpus.sha256[:16]),
                 ("model", run.model),
                 *_changed(known.facts),
+                ("sha256", corpus.sha256[:16]),
             ]
         elif known:
             pairs.append(("problem", known.problem))

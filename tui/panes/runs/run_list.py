@@ -49,6 +49,11 @@ class RunList:
     is_checked: bool = True
 
 
+def longer(seconds: float) -> float:
+    """The next look at a list that grows: the longer the list is, the longer it takes to sort and draw."""
+    return min(1.5 * seconds, LONGEST_LOOK)
+
+
 class RunListReader:
     """Reads the list again and again. Of several threads, one reads at a time: a reading cannot be cancelled."""
 

@@ -397,7 +397,8 @@ async def test_only_the_rows_on_the_screen_are_drawn(saves: Path) -> None:
 
 
 async def test_details_name_what_is_unusual(saves: Path) -> None:
-    make_run(saves, "new", epochs=40, created="2027-01-01T00:00:00+00:00", optimiser="adam", learning_rate=0.001)
+    make_run(saves, "new", epochs=40, created="2027-01-01T00:00:00+00:00", optimiser="adam", learning_rate=0.001,
+             initialisation="uniform")  # fmt: skip
     app = PaneApp(RunsPane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app, 4)
@@ -405,6 +406,14 @@ async def test_details_name_what_is_unusual(saves: Path) -> None:
         await until(pilot, lambda: "adam" in str(details.content))
         words = str(details.content)
         assert "0.001" in words and "abababab" in words and "momentum" not in words
+        assert "initial weights  uniform" in words
+        await pilot.resize_terminal(80, 24)
+        scroll = app.query_one("#run-details-scroll")
+        await until(pilot, lambda: scroll.max_scroll_y > 0)
+        await pilot.press("shift+down")
+        await until(pilot, lambda: scroll.scroll_y > 0)
+        await pilot.press("shift+up")
+        await until(pilot, lambda: scroll.scroll_y == 0)
 
 
 def test_a_long_journal_is_looked_at_in_few_places(tmp_path: Path) -> None:
