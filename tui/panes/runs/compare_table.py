@@ -60,7 +60,7 @@ def table(view: View, pinned: Path | None = None, cross: float | None = None) ->
     columns += _figures(view.summaries, view.target)
     for place, label in enumerate(view.labels):
         columns.append((label, [shown_text(summary.settings[place]) for summary in view.summaries]))
-    widths = [min(max(map(cell_len, (label, *words))), LONGEST_NAME if not number else LONGEST_VALUE)
+    widths = [max(cell_len(label), min(max(map(cell_len, words), default=0), LONGEST_VALUE if number else LONGEST_NAME))
               for number, (label, words) in enumerate(columns)]  # fmt: skip
     heading = "    " + "  ".join(_cell(label, width, place) for place, ((label, _), width) in
                                  enumerate(zip(columns, widths, strict=True)))  # fmt: skip

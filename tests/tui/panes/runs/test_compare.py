@@ -20,7 +20,7 @@ from tui.panes.runs.compare import SMOOTHINGS, Compare
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.compare_runs import SIGNS, ComparedRuns, What
 from tui.panes.runs.compare_samples import RunsSamples
-from tui.panes.runs.compare_table import RunsFigures, seconds_text
+from tui.panes.runs.compare_table import RunsFigures, seconds_text, table
 from tui.panes.runs.pane import RunsPane
 from tui.themes import DARK, LIGHT
 
@@ -230,6 +230,12 @@ def test_looks_are_stable_and_distinct() -> None:
     assert len(SIGNS) == MARKERS
     for theme in (DARK, LIGHT):
         assert len({theme.variables[f"run-{number}"] for number in range(1, COLOURS + 1)}) == COLOURS
+
+
+def test_the_table_has_the_whole_label_of_a_setting(tmp_path: Path) -> None:
+    paths = [make_run(tmp_path, name, initialisation=name).path for name in ("normal", "uniform")]
+    view = ComparedRuns().view(paths, What(), None, seconds=1e9)
+    assert table(view).plain.splitlines()[0].endswith("weights  initial weights")
 
 
 def test_of_long_curves_the_first_is_whole_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
