@@ -79,6 +79,17 @@ def test_a_grid_is_trained_side_by_side_and_never_again(
     assert shown.out.splitlines() == table
 
 
+def test_several_workers_may_train_a_run_of_a_sweep(
+    run: Callable[..., Printed], arguments: tuple[str, ...], saves: Path
+) -> None:
+    printed = run("sweep", "s", "--grid", "--vary=workers=1,2", "--epochs=2", *arguments)
+    assert (printed.code, printed.err) == (0, "")
+    alone, together = (Run(saves / f"s-{workers}") for workers in (1, 2))
+    assert [found.metadata().backend["workers"] for found in (alone, together)] == ["1", "2"]
+    wanted = [event.loss for event in curve(alone)]
+    assert [event.loss for event in curve(together)] == pytest.approx(wanted, rel=1e-4)
+
+
 def test_ctrl_c_saves_and_the_same_command_goes_on_exactly(
     arguments: tuple[str, ...], run: Callable[..., Printed], saves: Path, tmp_path: Path, text_path: Path
 ) -> None:
