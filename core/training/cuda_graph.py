@@ -23,7 +23,6 @@ If the capture fails, ``StepGraph`` runs the same step call by call, and ``unava
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,6 +33,7 @@ from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
 from core.training.batches import Plans
 from core.training.optimisation import Optimiser, clip_gradients, differentiated
+from core.training.records import Records
 
 if TYPE_CHECKING:
     from core.training.distributed import Team
@@ -44,21 +44,13 @@ WARM_UP_STEPS = 3
 Work = Callable[[], None]
 
 
-@dataclass(frozen=True)
-class Records:
-    """The results of each batch of an epoch, on the device, each (batches,); ``targets``: how many of them count."""
-
-    losses: Tensor
-    norms: Tensor
-    targets: Tensor
-
-
 class StepGraph:
     """Training steps of one model, each a replay of one captured graph.
 
     Attributes:
         rate: the learning rate, a scalar on the device; the optimiser was made with it.
         state: the recurrent state after the last step, in memory that never moves.
+        plan, cursor: which tokens each batch of the epoch has, and the next batch; in memory that never moves.
         unavailable_reason: why steps run call by call from now on; empty while they can be captured.
     """
 
@@ -78,8 +70,8 @@ class StepGraph:
         self._parameters = [weight for weight in model.parameters() if weight.requires_grad]
         self.rate, self._rate_written = rate, float(rate)
         self.state: HiddenState = model.begin_state(batches.num_rows)
-        self._plan = torch.empty_like(batches.plan(0))
-        self._cursor = torch.zeros(1, dtype=torch.int64, device=rate.device)
+        self.plan = torch.empty_like(batches.plan(0))
+        self.cursor = torch.zeros(1, dtype=torch.int64, device=rate.device)
         self._place = (-1, -1)  # epoch and batch of plan and cursor
         self._replay: Work | None = None
         self._warm = 0
@@ -103,8 +95,8 @@ class StepGraph:
             state: the one after the batch before; ignored at the beginning of an epoch.
         """
         if (epoch, batch) != self._place:
-            self._plan.copy_(self._batches.plan(epoch))
-            self._cursor.fill_(batch)
+            self.plan.copy_(self._batches.plan(epoch))
+            self.cursor.fill_(batch)
         if batch == 0:
             for tensor in self.state:
                 tensor.zero_()
@@ -123,18 +115,18 @@ class StepGraph:
         if self._replay is None and not self.unavailable_reason:
             if self._warm < WARM_UP_STEPS:
                 self._warm += 1
-                run_beside(self._work, self.rate)
+                run_beside(self.work, self.rate)
                 return
             try:
-                self._replay = captured(self._work, self.rate)
+                self._replay = captured(self.work, self.rate)
             except Exception as error:  # from CUDA, an allocator or a compiler: the same step works without a graph
                 first = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 self.unavailable_reason = f"the training step could not be captured in a CUDA graph: {first[:200]}"
-        (self._replay or self._work)()
+        (self._replay or self.work)()
 
-    def _work(self) -> None:
+    def work(self) -> None:
         """One step on buffers that never move; captured, or run as it is."""
-        inputs, targets, mask = self._batches.cut(self._plan.index_select(0, self._cursor)[0])
+        inputs, targets, mask = self._batches.cut(self.plan.index_select(0, self.cursor)[0])
         state = self.state if self._config.carries_state else tuple(torch.zeros_like(tensor) for tensor in self.state)
         for weight in self._parameters:
             weight.grad = None
@@ -147,10 +139,10 @@ class StepGraph:
         self._optimiser.step()
         for tensor, fresh in zip(self.state, after, strict=True):
             tensor.copy_(fresh)
-        self._cursor.add_(1)
+        self.cursor.add_(1)
 
     def _record(self, column: Tensor, value: Tensor) -> None:
-        column.index_copy_(0, self._cursor, value.to(column.dtype).view(1))
+        column.index_copy_(0, self.cursor, value.to(column.dtype).view(1))
 
 
 def run_beside(work: Work, near: Tensor) -> None:

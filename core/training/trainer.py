@@ -28,11 +28,12 @@ from core.settings.run_config import RunConfig, live_setting, shown
 from core.training.backend import arithmetic, record, report
 from core.training.budget import Budget
 from core.training.checkpoint_fit import finite_or_none, optimiser_state, read_facts, require_fit
-from core.training.cuda_graph import Records, StepGraph, unavailable_reason
+from core.training.cuda_graph import StepGraph, unavailable_reason
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
 from core.training.generators import Generators
 from core.training.optimisation import Optimiser, Schedule, clip_gradients, differentiated, norm_figures
 from core.training.preflight import require_memory
+from core.training.records import Records, are_finite
 from core.training.validation import divided
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Trainer:
         budget: where training ends: after ``num_epochs``, or with the time budget.
         exploding_epochs: the number of consecutive epochs, up to the last, with a loss far above that of guessing.
         graph_unavailable_reason: why the step is not replayed from a CUDA graph; empty if it is.
+        records: what each batch of the epoch came to; graph: its steps in a CUDA graph, None where there is none.
         team: the workers that train the model together, see ``join``; None while this process trains alone.
     """
 
@@ -104,11 +106,7 @@ class Trainer:
         self.is_best = False
         self.diverged = ""
         self.exploding_epochs = 0
-        # The results of each batch stay on the device until they are read: no waiting per batch.
-        self._losses = torch.zeros(self.batches.per_epoch, device=self.device)
-        self._norms = torch.zeros(self.batches.per_epoch, device=self.device)
-        # Batches of poems differ in their number of targets, which weights them.
-        self._targets = torch.ones(self.batches.per_epoch, device=self.device)
+        self.records = Records(self.batches.per_epoch, self.device)
         self._seconds = 0.0
         self._since_report = 0.0
         self.learning_rate_used = config.learning_rate
@@ -118,11 +116,10 @@ class Trainer:
         """Build what depends on the rows of each batch that are trained here; their states are zeros."""
         self._state = self.model.begin_state(self.batches.num_rows)
         self._measuring: Iterator[float | None] | None = None
-        self._graph: StepGraph | None = None
+        self.graph: StepGraph | None = None
         if self._rate is not None:
-            records = Records(self._losses, self._norms, self._targets)
-            self._graph = StepGraph(
-                self.model, self.batches, self.config, self.optimiser, self._rate, records, self.team
+            self.graph = StepGraph(
+                self.model, self.batches, self.config, self.optimiser, self._rate, self.records, self.team
             )
 
     @contextlib.contextmanager
@@ -171,7 +168,7 @@ class Trainer:
             if self.graph_unavailable_reason != reason:
                 notes += (Note(f"{self.graph_unavailable_reason}; it runs call by call, which is slower"),)
             if self.is_measuring:
-                float(self._losses[self.batch - 1])  # wait: the work queued on the device is this epoch's
+                float(self.records.losses[self.batch - 1])  # wait: the work queued on the device is this epoch's
             seconds = time.perf_counter() - began
             self._seconds += seconds
             self._since_report += seconds
@@ -198,11 +195,11 @@ class Trainer:
         if self.team is not None:
             self.team.order_batch(epoch, batch, rate)
         self.epoch, self.batch = epoch, batch
-        if self._graph is None:
+        if self.graph is None:
             self._step(rate)
         else:
-            self._state = self._graph.train(epoch, batch, rate, self._state)
-            self.graph_unavailable_reason = self._graph.unavailable_reason
+            self._state = self.graph.train(epoch, batch, rate, self._state)
+            self.graph_unavailable_reason = self.graph.unavailable_reason
 
     def _step(self, rate: float) -> None:
         """One step call by call: the plain twin of ``StepGraph``."""
@@ -215,16 +212,13 @@ class Trainer:
             weight.grad = None
         loss, self._state = self.model.loss(inputs, targets, self._state, mask=mask)
         gradients, loss, count = differentiated(loss, self._parameters, targets.numel(), mask, self.team)
-        self._losses[self.batch] = loss
-        if count is not None:
-            self._targets[self.batch] = count
-        self._norms[self.batch] = clip_gradients(gradients, config.clipping, config.clip)
+        self.records.write(self.batch, loss, clip_gradients(gradients, config.clipping, config.clip), count)
         self.optimiser.step()
 
     def _finish_epoch(self) -> tuple[Event, ...]:
-        batches, loss = self.batch, self._mean_loss(self.batch)
-        norm, clipped, clip_factor = norm_figures(self._norms[:batches], self.config)
-        if not (math.isfinite(loss) and math.isfinite(norm) and self._weights_are_finite()):
+        batches, loss = self.batch, self.records.mean_loss(self.batch)
+        norm, clipped, clip_factor = norm_figures(self.records.norms[:batches], self.config)
+        if not (math.isfinite(loss) and math.isfinite(norm) and are_finite(self._parameters)):
             return (self._diverge(),)
         held_out = None
         if self.held_out is not None and (held_out := self._held_out_loss()) is None:
@@ -260,11 +254,6 @@ class Trainer:
     def _tokens(self, batches: int) -> float:
         return self.batches.tokens_per_epoch * batches / self.batches.per_epoch
 
-    def _mean_loss(self, batches: int) -> float:
-        """The mean cross-entropy over all targets of the epoch's first ``batches``."""
-        weights = self._targets[:batches].double()
-        return float((self._losses[:batches].double() * weights).sum() / weights.sum())
-
     def _news(self) -> StepFinished | StateChanged:
         """The progress of a long epoch; a divergence is reported before its end."""
         news = self.progress()
@@ -274,7 +263,7 @@ class Trainer:
         """The progress of the current epoch; between epochs, the end of the last one."""
         self._since_report = 0.0
         done = self.batch or self.budget.batches_of(self.epoch - 1)
-        loss = self._mean_loss(done)
+        loss = self.records.mean_loss(done)
         return StepFinished(
             epoch=self.epoch + 1 if self.batch else self.epoch,
             batch=done,
@@ -313,25 +302,18 @@ class Trainer:
 
     def is_finite(self) -> bool:
         """Whether every weight, and every loss and gradient of this epoch, is finite."""
-        records = torch.stack([self._losses[: self.batch], self._norms[: self.batch]])
-        return bool(torch.isfinite(records).all()) and self._weights_are_finite()
+        return self.records.are_finite(self.batch) and are_finite(self._parameters)
 
     def is_sound(self) -> bool:
         """Whether a checkpoint is worth taking: all is finite, and the loss is not exploding."""
         if self.exploding_epochs or not self.is_finite():
             return False
-        return not self.batch or not is_exploding(self._mean_loss(self.batch), len(self.corpus.vocabulary))
-
-    @torch.no_grad()
-    def _weights_are_finite(self) -> bool:
-        # Infinity norms, because a sum of squares overflows before the numbers do; one wait for all weights.
-        norms = torch._foreach_norm([*self._parameters], math.inf)
-        return bool(torch.isfinite(torch.stack(norms)).all())
+        return not self.batch or not is_exploding(self.records.mean_loss(self.batch), len(self.corpus.vocabulary))
 
     def _diverge(self) -> StateChanged:
-        bad = ~(torch.isfinite(self._losses) & torch.isfinite(self._norms))[: self.batch]
-        # If all of them are finite, the last step made the weights non-finite.
-        first = int(bad.nonzero()[0]) if bool(bad.any()) else self.batch - 1
+        first = self.records.first_infinite(self.batch)
+        if first is None:  # then the last step made the weights non-finite
+            first = self.batch - 1
         step = self.step - self.batch + first + 1
         self.diverged = infinite_words(step, first + 1, self.epoch + 1)
         return StateChanged(State.DIVERGED, self.epoch, self.diverged)
@@ -387,7 +369,7 @@ class Trainer:
             for key, value in self.optimiser.state.get(weight, {}).items():
                 tensors[f"optimiser.{index}.{key}"] = value
         tensors |= {f"state.{index}": tensor for index, tensor in enumerate(self.whole_state())}
-        tensors |= self._records() | self._generators.states
+        tensors |= self.records.tensors() | self._generators.states
         facts = {
             "epoch": self.epoch,
             "batch": self.batch,
@@ -402,16 +384,12 @@ class Trainer:
         }
         return tensors, facts
 
-    def _records(self) -> dict[str, torch.Tensor]:
-        """The results of the batches of the current epoch."""
-        return {"losses": self._losses, "norms": self._norms, "targets": self._targets}
-
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Restore a checkpoint. Raises RunError, and changes nothing, if it does not fit this model."""
         wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         whole = self.model.begin_state(self.config.batch_size)
         wanted |= {f"state.{index}": tensor for index, tensor in enumerate(whole)}
-        wanted |= self._records() | {"generator.cpu": self._generators.states["generator.cpu"]}
+        wanted |= self.records.tensors() | {"generator.cpu": self._generators.states["generator.cpu"]}
         require_fit(tensors, wanted)
         read = read_facts(facts, self.config, self.batches.per_epoch)
         remembered = optimiser_state(tensors, self.config, self._parameters)
@@ -419,12 +397,10 @@ class Trainer:
         self.optimiser.state.clear()
         self.optimiser.state.update(remembered)
         self._state = self._own_rows(tuple(tensors[f"state.{index}"].to(self.device) for index in range(len(whole))))
-        self._losses.copy_(tensors["losses"])
-        self._norms.copy_(tensors["norms"])
-        self._targets.copy_(tensors["targets"])
+        self.records.restore(tensors)
         self._generators.restore(tensors)
-        if self._graph is not None:
-            self._graph.forget()
+        if self.graph is not None:
+            self.graph.forget()
         self.epoch, self.batch, self.step = read.epoch, read.batch, read.step
         self.config, self.schedule, self.budget = read.config, read.schedule, read.budget
         self.best_validation, self.epochs_since_best = read.best_validation, read.epochs_since_best

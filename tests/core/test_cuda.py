@@ -170,11 +170,13 @@ def test_a_learning_rate_changed_in_mid_run(on_gpu: Callable[..., RunConfig], pa
 def test_a_replay_waits_for_nobody(on_gpu: Callable[..., RunConfig]) -> None:
     trainer = Trainer(on_gpu(num_epochs=3, optimiser="adam", learning_rate=0.01, schedule="cosine", dropout=0.2))
     advanced(trainer, 6)
-    assert trainer._graph is not None and trainer._graph.is_captured
+    assert trainer.graph is not None and trainer.graph.is_captured
+    rate = trainer.learning_rate_used
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(4):
-            trainer._train()
+            trainer.train_batch(trainer.epoch, trainer.batch, rate)
+            trainer.batch += 1
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -221,7 +221,7 @@ def test_an_infinite_gradient_is_in_no_checkpoint(tiny: Tiny, saves: Path) -> No
     while trainer.step < 15:
         session.advance()
     before = session.run.latest_path.read_bytes()
-    trainer._norms[1] = math.inf
+    trainer.records.norms[1] = math.inf
     session.advance()
     assert session.run.latest_path.read_bytes() == before
     while session.state == State.TRAINING:
@@ -273,7 +273,7 @@ def test_one_epoch_that_explodes_is_a_spike(tiny: Tiny, saves: Path) -> None:
     assert trainer is not None
     while trainer.step < 15:
         session.advance()
-    trainer._losses[0] = 1e4
+    trainer.records.losses[0] = 1e4
     before = session.run.latest_path.read_bytes()
     while trainer.step < 27:
         session.advance()

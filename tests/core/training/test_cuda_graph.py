@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -164,10 +163,10 @@ def test_what_a_step_reads_and_writes_never_moves(
     ours = Trainer(tiny(optimiser="adam", learning_rate=0.01, momentum=0.0))
 
     def addresses() -> list[int]:
-        remembered = [value for weight in ours._parameters for value in ours.optimiser.state[weight].values()]
-        assert ours._graph is not None
-        tensors = [*ours._parameters, *remembered, *ours._state, ours._losses, ours._norms, ours._graph.rate,
-                   ours._graph._plan, ours._graph._cursor]  # fmt: skip
+        remembered = [value for weight in ours.model.parameters() for value in ours.optimiser.state[weight].values()]
+        assert ours.graph is not None
+        tensors = [*ours.model.parameters(), *remembered, *ours.whole_state(), *ours.records.tensors().values(),
+                   ours.graph.rate, ours.graph.plan, ours.graph.cursor]  # fmt: skip
         return [tensor.data_ptr() for tensor in tensors]
 
     advanced(ours, WARM_UP_STEPS)
@@ -192,12 +191,12 @@ def test_a_step_asks_the_host_nothing(
 ) -> None:  # fmt: skip
     monkeypatch.setattr("core.models.recurrence.cpu.bindings.serves", lambda *_, **__: False)  # as on a GPU
     ours = Trainer(tiny(**case))
-    assert ours._graph is not None
+    assert ours.graph is not None
     advanced(ours, 1)
     if case.get("optimiser") == "rmsprop":
         pytest.skip("on a CPU, RMSProp has no form that reads the learning rate from a tensor")
     with NoQuestions():
-        ours._graph._work()
+        ours.graph.work()
 
 
 def test_where_the_capture_fails_training_goes_on_and_says_why(
@@ -241,7 +240,7 @@ def test_numbers_that_are_not_finite_end_the_training(
     ours = Trainer(tiny(activation="relu", learning_rate=1e6, clipping="none", num_epochs=50))
     list(ours)
     assert "became non-finite at step" in ours.diverged
-    assert not math.isfinite(float(ours._losses.sum() + ours._norms.sum())) or not ours._weights_are_finite()
+    assert not ours.is_finite()
 
 
 def test_why_there_is_no_graph() -> None:
