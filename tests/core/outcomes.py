@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from core.engine.session import Session, train_to_end
-from core.events import EpochFinished, Note, State
+from core.events import EpochFinished, Note, State, StateChanged
 from core.runs.atomic_write import Disk
 from core.runs.checkpoint import write_checkpoint
 from core.runs.held_folder import HeldFolder
@@ -34,6 +34,18 @@ def curve(run: Run) -> list[EpochFinished]:
 def notes(run: Run) -> list[str]:
     """The remarks in the journal."""
     return [event.text for event in read_journal(run.journal_path) if isinstance(event, Note)]
+
+
+def states(run: Run) -> list[str]:
+    """The states in the journal, one after the other."""
+    return [event.state for event in read_journal(run.journal_path) if isinstance(event, StateChanged)]
+
+
+def train_until(session: Session, happened: Callable[[], bool]) -> None:
+    """Train batch by batch; the training must not end before."""
+    while not happened():
+        assert session.state == State.TRAINING
+        session.advance()
 
 
 def save_checkpoint(

@@ -19,7 +19,7 @@ import pytest
 from core.engine import shutdown
 from core.engine.session import Session, train_to_end
 from core.errors import RunError
-from core.events import Note, SampleWritten, State, StateChanged
+from core.events import Note, SampleWritten, State
 from core.generation.decoder import SingleStream
 from core.runs.atomic_write import Disk
 from core.runs.checkpoint import read_checkpoint
@@ -29,15 +29,11 @@ from core.runs.store import list_runs
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from core.training.validation import HeldOutStream
-from tests.core.outcomes import curve
+from tests.core.outcomes import curve, states
 from tests.waiting import wait_for
 
 Tiny = Callable[..., RunConfig]
 ENDING = "the engine is ending: ask again, and another one answers"
-
-
-def states(run: Run) -> list[str]:
-    return [event.state for event in read_journal(run.journal_path) if isinstance(event, StateChanged)]
 
 
 def assert_it_goes_on(run: Run, runtime: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from rich.cells import cell_len
 from textual.content import Content
 
-from tui.charts import Bar, Curve, Drawing, ReferenceLine, Series, bar_chart, decimate, line_chart
+from tests.tui.charts.sizes import assert_exact
+from tui.charts import Curve, Drawing, ReferenceLine, Series, decimate, line_chart
 from tui.charts.dots import MARKERS, braille, strokes
 from tui.charts.grid import Grid
-from tui.charts.ticks import count_labels, linear_range, linear_ticks, log_range, log_ticks, tick_labels
 
 NAN, INF = math.nan, math.inf
 BRAILLE = {chr(code) for code in range(0x2801, 0x2900)}
@@ -40,12 +40,6 @@ def curve_chart(width: int, height: int) -> Drawing:
         y_range=(1, None),
         reference_lines=REFERENCES,
     )
-
-
-def assert_exact(drawing: Drawing, width: int, height: int) -> None:
-    cells = [cell_len(line) for line in drawing.lines]
-    assert cells == [width] * height, f"{width} by {height}, got rows of {cells}:\n{drawing.plain}"
-    assert drawing.height == height
 
 
 def inked(drawing: Drawing) -> set[tuple[int, int]]:
@@ -259,51 +253,6 @@ def test_content_has_the_same_text() -> None:
     assert all(span.style for span in content.spans)
 
 
-# --- ticks ---
-
-
-def test_log_ticks_are_one_two_five() -> None:
-    assert log_ticks(1, 1000, 20) == pytest.approx([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000])
-    assert log_ticks(1, 1027, 5) == pytest.approx([1, 10, 100, 1000])
-    assert log_ticks(1e-6, 1e6, 5) == pytest.approx([1e-6, 1e-3, 1, 1e3, 1e6])
-    assert log_ticks(1.02, 1.08, 5) == pytest.approx([1.02, 1.04, 1.06, 1.08])
-
-
-def test_linear_ticks() -> None:
-    assert linear_ticks(0, 250, 6) == pytest.approx([0, 50, 100, 150, 200, 250])
-    assert linear_ticks(1, 3, 9, integers=True) == pytest.approx([1, 2, 3])
-    assert linear_ticks(0, 0.5, 5) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
-    assert linear_ticks(3, 3, 5) == [3]
-
-
-def test_tick_labels_are_short_and_align() -> None:
-    assert tick_labels([0, 0.5, 1]) == ["0", "0.5", "1.0"]
-    assert tick_labels([1, 10, 1000, 20_000, 1.5e6, 5e11], equal_steps=False) == [
-        "1", "10", "1,000", "20k", "1.5M", "500G",
-    ]  # fmt: skip
-
-
-def test_labels_of_one_axis_have_units_or_exponents_but_not_both() -> None:
-    for extreme in (1e12, 1e20, 1e-4):
-        labels = tick_labels([extreme, 1, 1000, 20_000, 1.5e6, 1e10], equal_steps=False)
-        assert labels[1:] == ["1", "1,000", "2e4", "1.5e6", "1e10"], extreme
-        assert "e" in labels[0]
-
-
-def test_epochs_have_separators_where_there_is_room() -> None:
-    ticks = [0, 20_000, 40_000, 60_000, 80_000, 100_000]
-    assert count_labels(ticks, 80) == ["0", "20,000", "40,000", "60,000", "80,000", "100,000"]
-    assert count_labels(ticks, 30) == ["0", "20k", "40k", "60k", "80k", "100k"]
-
-
-def test_ranges_include_their_ends() -> None:
-    for low, high in [(1, 1027), (812, 812), (0.3, 0.31), (1e-300, 1e300), (5, 6), (1, 1)]:
-        for start, end in (linear_range(low, high), log_range(low, high)):
-            assert start <= low <= high <= end, (low, high)
-            assert start < end, (low, high)
-        assert log_range(low, high)[0] > 0, (low, high)
-
-
 # --- long curves ---
 
 
@@ -360,55 +309,6 @@ def test_a_near_view_of_a_long_curve_is_exact() -> None:
     curve.extend(np.arange(10_000), np.arange(10_000))
     near, _ = curve.points(since=9950)
     assert near.tolist() == list(range(9949, 10_000))
-
-
-# --- bars ---
-
-BARS = [
-    Bar("你", 4310),
-    Bar(" ", 4000),
-    Bar("\n", 333),
-    Bar("of the", 77),
-    Bar("[bold]x[/]", 20),
-    Bar("\x1b[31m", 3),
-    Bar("\u202e", 0),
-    Bar("一二三四五六七八九十" * 3, 1),
-]
-
-
-def test_bar_chart_has_exactly_the_size() -> None:
-    for width in [*range(1, 60), 120]:
-        for height in (1, 3, 20):
-            assert_exact(bar_chart(BARS, width=width, height=height), width, height)
-
-
-def test_bars_start_and_numbers_end_in_one_column() -> None:
-    lines = bar_chart(BARS, width=80, height=len(BARS)).lines
-    starts = {cell_len(line[: line.index("█")]) for line in lines if "█" in line}
-    assert len(starts) == 1
-    assert lines[0].endswith("4,310 49.3 %")
-    assert lines[2].endswith("  333  3.8 %")
-    assert lines[1].startswith("␣ ")
-    assert lines[2].startswith("⏎ ")
-    assert lines[4].startswith("[bold]x[/] ")
-    assert lines[5].startswith("\\x1b[31m ")
-    assert lines[6].startswith("<U+202E> ")
-
-
-def test_bars_are_exact_to_an_eighth() -> None:
-    lines = bar_chart([Bar("a", 80), Bar("b", 41), Bar("c", 0.001), Bar("d", 0)], width=20, height=4, total=0).lines
-    room = lines[0].count("█")
-    eighths = {"█": 8, "▉": 7, "▊": 6, "▋": 5, "▌": 4, "▍": 3, "▎": 2, "▏": 1}
-    lengths = [sum(eighths.get(character, 0) for character in line) for line in lines]
-    assert lengths == [room * 8, round(room * 8 * 41 / 80), 1, 0]
-
-
-def test_bars_of_nothing_and_of_odd_values() -> None:
-    assert "nothing to count yet" in bar_chart([], width=40, height=3).plain
-    odd = [Bar("a", NAN), Bar("b", INF), Bar("c", -5), Bar("d", 1e300), Bar("e", 0.25, note="2.0 bits")]
-    drawing = bar_chart(odd, width=60, height=6)
-    assert_exact(drawing, 60, 6)
-    assert "0.250 2.0 bits" in drawing.plain
 
 
 def test_neither_numpy_nor_plotext_is_imported_before_the_first_draw() -> None:
