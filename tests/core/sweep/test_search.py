@@ -183,7 +183,7 @@ def test_the_driver_of_a_database_is_named_where_it_is_missing(
     ):
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(UserError) as refused:
-            SearchPlan(folder.begin(sweep), folder, url)
+            search_plan(folder.begin(sweep), folder, url)
         words = f"the database that --storage names needs a package that is missing: pip install {package}"
         assert str(refused.value) == words
 
