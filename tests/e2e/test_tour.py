@@ -28,9 +28,17 @@ def perplexities(run: Path) -> list[float]:
     return [line["perplexity"] for line in map(json.loads, lines) if line["event"] == "epoch"]
 
 
+@pytest.fixture
+def small_model(environment: dict[str, str]) -> None:
+    """New runs have 64 hidden units: what is looked at beside the training takes longer than the training."""
+    folder = Path(environment["XDG_CONFIG_HOME"]) / "rnn-playground"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text("[defaults]\nnum_hiddens = 64\n")
+
+
 @pytest.mark.parametrize(("columns", "lines"), [(120, 40), (80, 24)])
 def test_a_newcomer_trains_writes_saves_loses_the_connection_and_comes_back(
-    playground: Callable[..., Any], tmp_path: Path, columns: int, lines: int
+    playground: Callable[..., Any], small_model: None, tmp_path: Path, columns: int, lines: int
 ) -> None:
     run = tmp_path / "saves" / "lyrics-zh-0001"
     terminal = playground(columns=columns, lines=lines)
@@ -72,7 +80,9 @@ def test_a_newcomer_trains_writes_saves_loses_the_connection_and_comes_back(
     assert len(perplexities(run)) == stopped_at
 
 
-def test_a_newcomer_looks_inside_a_model_that_is_being_trained(playground: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_newcomer_looks_inside_a_model_that_is_being_trained(
+    playground: Callable[..., Any], small_model: None, tmp_path: Path
+) -> None:
     run = tmp_path / "saves" / "lyrics-zh-0001"
     terminal = playground(columns=80, lines=24)
     terminal.wait("Train")
