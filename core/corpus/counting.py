@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from core.corpus.draft import Draft, looked_up
 from core.corpus.ids import Ids, smallest_type
 from core.corpus.normalisation import CodePoints
-from core.corpus.token_store import Draft, looked_up
 from core.corpus.vocabulary import LONGEST_WORD, TokenKind, Vocabulary, narrow_code_points
 from core.errors import CorpusError
 

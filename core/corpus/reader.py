@@ -16,11 +16,12 @@ from typing import Any, get_args
 
 from core.corpus import catalogue
 from core.corpus.counting import Counter, counter
+from core.corpus.draft import StoreError
 from core.corpus.encoding import Decoder, binary_error, candidates, undecodable_error
 from core.corpus.ids import Ids
 from core.corpus.normalisation import normaliser
 from core.corpus.source import FileFacts, TextFacts, TextFile, files_of, is_compressed, quoted, text_name
-from core.corpus.token_store import StoreError, TokenStore, default_store
+from core.corpus.token_store import TokenStore, default_store
 from core.corpus.vocabulary import TokenKind, Vocabulary, narrow_code_points, text_of
 from core.errors import CorpusError
 from core.settings.run_config import RunConfig

@@ -22,12 +22,11 @@ import hashlib
 import json
 import mmap
 import os
-import secrets
 import struct
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,16 +34,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from core.corpus.draft import BLOCK, Draft, failing
 from core.corpus.ids import Ids, smallest_type
 from core.corpus.source import TextFacts
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
-from core.files import open_new, open_to_read, replace_whole
+from core.files import open_to_read, replace_whole
 from core.record import MALFORMED, read_record, record_as_json
 from core.units import bytes_text
 
-BLOCK = 1 << 22
-"""Bytes of ids that one checksum covers."""
 SPOT_CHECKS = 16
 VARIABLE = "RNN_PLAYGROUND_CACHE_GB"
 SMALLEST = 16 << 20
@@ -53,13 +51,8 @@ _BOUND_GB = 50.0
 _FORMAT = 1
 _MAGIC = b"RNNTOKEN"
 _TRAILER = struct.Struct("<8sQ32s")
-_STEP = 1 << 20
 _RACY_NS = 2_000_000_000
 _DAMAGED = (*MALFORMED, CorpusError, OSError, RecursionError, struct.error)
-
-
-class StoreError(Exception):
-    """The store cannot be written; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +140,7 @@ class TokenStore:
         name: str,
     ) -> Ids:  # fmt: skip
         """Keep a text: the final id of each provisional one in the draft. Returns the ids. Raises StoreError."""
-        with _failing():
+        with failing():
             dtype = smallest_type(len(vocabulary))
             draft, checksums = draft.numbered(final, dtype)
             size = draft.length * dtype.itemsize
@@ -228,93 +221,6 @@ class TokenStore:
                 path.unlink()
 
 
-class Draft:
-    """Provisional ids on the disk, each stretch in the type that it came in. Its file is removed with ``close``."""
-
-    def __init__(self, folder: Path, hidden: bool = False) -> None:
-        """A ``hidden`` one has no name, so that nothing is left of it. Raises StoreError."""
-        with _failing():
-            folder.mkdir(0o700, parents=True, exist_ok=True)
-            self._path: Path | None = folder / f".making-{secrets.token_hex(8)}"
-            self._file = open_new(self._path, readable=True)
-            self.descriptor = self._file.fileno()
-            with contextlib.suppress(OSError):  # some network disks have no locks
-                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if hidden:
-                self._path.unlink()
-                self._path = None
-        self._folder, self._hidden = folder, hidden
-        self._stretches: list[tuple[np.dtype[Any], int]] = []
-        self._end = self.length = 0
-
-    def __enter__(self) -> Draft:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def append(self, ids: npt.NDArray[Any]) -> None:
-        """Append some ids. Raises StoreError."""
-        if not self._stretches or self._stretches[-1][0] != ids.dtype:
-            self._stretches.append((ids.dtype, 0))
-        self._stretches[-1] = (ids.dtype, self._stretches[-1][1] + len(ids))
-        self.write_at(self._end, ids)
-        self._end += ids.nbytes
-        self.length += len(ids)
-
-    def write_at(self, place: int, data: Any) -> None:
-        """Write all of ``data`` at ``place``. Raises StoreError."""
-        with _failing():
-            left = memoryview(data).cast("B")
-            while left:
-                written = os.pwrite(self.descriptor, left, place)
-                left, place = left[written:], place + written
-
-    def numbered(self, final: npt.NDArray[Any], dtype: np.dtype[Any]) -> tuple[Draft, list[int]]:
-        """A draft of ``final[ids]`` in place of ``ids``, and the checksums of its blocks. Raises StoreError."""
-        in_place = all(dtype.itemsize <= kind.itemsize for kind, _ in self._stretches)
-        target = self if in_place else Draft(self._folder, self._hidden)
-        checksums, table, place = _Checksums(), final.astype(dtype), 0
-        with _failing():
-            for ids in self._read():
-                data = memoryview(np.ascontiguousarray(looked_up(table, ids)).data).cast("B")
-                target.write_at(place, data)
-                checksums.update(data)
-                place += len(data)
-            os.ftruncate(target.descriptor, place)
-        target.length = self.length
-        if target is not self:
-            self.close()
-        return target, checksums.done()
-
-    def publish(self, path: Path, sealed: int) -> None:
-        """Give the file its name, when all of it is on the disk. Raises OSError."""
-        assert self._path is not None
-        os.fsync(self.descriptor)
-        os.utime(self.descriptor, ns=(sealed, sealed))
-        os.replace(self._path, path)
-        self._path = None
-
-    def close(self) -> None:
-        """Close the file, and remove it if it has no name of its own."""
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-            self._path = None
-        self._file.close()
-
-    def _read(self) -> Iterator[npt.NDArray[Any]]:
-        place = 0
-        for dtype, count in self._stretches:
-            for start in range(0, count, _STEP):
-                wanted = min(_STEP, count - start) * dtype.itemsize
-                data = os.pread(self.descriptor, wanted, place)
-                if len(data) != wanted:
-                    raise OSError("it was cut while it was written")
-                place += wanted
-                yield np.frombuffer(data, dtype)
-
-
 def default_store() -> TokenStore:
     """The user's store, in their cache; one that keeps nothing, and leaves nothing there, where they want none.
 
@@ -331,36 +237,6 @@ def default_store() -> TokenStore:
         raise CorpusError(f"{VARIABLE} must be a number of gigabytes, 0 keeps nothing, got {given[:50]!r}") from None
     cache = user_cache_path("rnn-playground") / "tokens" if gigabytes else Path(tempfile.gettempdir())
     return TokenStore(cache, int(gigabytes * 1e9))
-
-
-def looked_up(table: npt.NDArray[Any], ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """``table[ids]``; of bytes by ``bytes.translate``, which is three times as fast."""
-    if table.itemsize == ids.itemsize == 1:
-        whole = np.zeros(256, dtype=np.uint8)
-        whole[: len(table)] = table
-        return np.frombuffer(ids.tobytes().translate(whole.tobytes()), dtype=np.uint8)
-    found: npt.NDArray[Any] = np.take(table, ids)
-    return found
-
-
-class _Checksums:
-    """CRC-32 of each block of what is fed to it in parts of any size."""
-
-    def __init__(self) -> None:
-        self._done: list[int] = []
-        self._open = self._filled = 0
-
-    def update(self, data: memoryview) -> None:
-        while data:
-            part = data[: BLOCK - self._filled]
-            self._open, self._filled = zlib.crc32(part, self._open), self._filled + len(part)
-            data = data[len(part) :]
-            if self._filled == BLOCK:
-                self._done.append(self._open)
-                self._open = self._filled = 0
-
-    def done(self) -> list[int]:
-        return [*self._done, self._open] if self._filled else self._done
 
 
 def _read(descriptor: int) -> Kept:
@@ -407,12 +283,3 @@ def _mapped(descriptor: int, length: int, dtype: np.dtype[Any]) -> Ids:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:40]
-
-
-@contextlib.contextmanager
-def _failing() -> Iterator[None]:
-    """OSErrors as StoreError."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(error.strerror or str(error)) from None

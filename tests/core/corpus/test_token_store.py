@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.corpus import token_store
+from core.corpus.draft import Draft
 from core.corpus.ids import is_mapped
 from core.corpus.reader import Corpus, load_corpus
 from core.corpus.token_store import TokenStore, default_store
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_the_text_in_memory(
         return real(descriptor, data, place)
 
     with monkeypatch.context() as patch:
-        patch.setattr(token_store.os, "pwrite", full)
+        patch.setattr(os, "pwrite", full)
         corpus = load_corpus(path, store=store)
     assert not is_mapped(corpus.ids) and same(corpus, load_corpus(path))
     assert "cannot be written (No space left on device): the text stays in memory" in corpus.problem
@@ -187,7 +187,7 @@ def test_leftovers_of_killed_processes_are_removed(text_file: Callable[..., str]
     store.folder.mkdir()
     left = store.folder / ".making-0123"
     left.write_bytes(b"half")
-    with token_store.Draft(store.folder):
+    with Draft(store.folder):
         load_corpus(text_file(TEXT), store=store)
         assert not left.exists()
         assert len(list(store.folder.glob(".making-*"))) == 1, "that of a living process stays"
