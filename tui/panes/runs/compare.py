@@ -150,7 +150,8 @@ class Compare(Vertical, can_focus=True):
             self.chart.set_reactive(RunsChart.shown, view)
         runs = sum(line.is_run for line in view.lines)
         others = f" and {counted(len(view.lines) - runs, 'other curve')}" if runs < len(view.lines) else ""
-        self.border_title = Content(f"{counted(runs, 'run')}{others} compared")
+        reading = "" if view.is_complete else " · reading …"
+        self.border_title = Content(f"{counted(runs, 'run')}{others} compared{reading}")
         self._show_figures()
 
     def _show_figures(self) -> None:

@@ -25,7 +25,7 @@ QUANTITIES = METRICS | RARE_METRICS
 class RunsChart(Explorer):
     """The lines of a ``View``; the ``pinned`` run is drawn over the others."""
 
-    shown: reactive[View] = reactive(View, repaint=False)
+    shown: reactive[View] = reactive(lambda: View(is_complete=False), repaint=False)
     pinned: reactive[Path | None] = reactive(None, repaint=False)
     log_y: reactive[bool] = reactive(True, repaint=False)
 

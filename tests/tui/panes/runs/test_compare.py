@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from tui.dialogs.name import NameDialog
 from tui.dialogs.path_dialog import PathDialog
 from tui.panes.runs.compare import SMOOTHINGS, Compare
 from tui.panes.runs.compare_chart import RunsChart
-from tui.panes.runs.compare_runs import SIGNS, ComparedRuns, What
+from tui.panes.runs.compare_runs import SIGNS, ComparedRuns, View, What
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import RunsFigures, seconds_text, table
 from tui.panes.runs.pane import RunsPane
@@ -76,6 +78,24 @@ async def test_marked_runs_lie_over_one_another(saves: Path, size: tuple[int, in
         assert chart.size.height >= 8 and app.query_one(RunsFigures).size.height >= 3
         await pilot.press("escape")
         await until(pilot, lambda: app.pane.table.has_focus)  # type: ignore[attr-defined]
+
+
+async def test_a_chart_whose_journals_are_not_read_yet_says_so(saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, look, may_end = RunsApp(saves), ComparedRuns.view, threading.Event()
+
+    def unfinished(runs: ComparedRuns, *what: Any, **how: Any) -> View:
+        view = look(runs, *what, **how)
+        return view if may_end.is_set() else replace(view, summaries=(), is_complete=False)
+
+    monkeypatch.setattr(ComparedRuns, "view", unfinished)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(app.pane.table.runs) == 3)  # type: ignore[attr-defined]
+        await pilot.press("asterisk", "c")
+        chart = app.query_one(RunsChart)
+        await until(pilot, lambda: "reading" in str(app.compare.border_title))
+        assert any("reading …" in chart.render_line(row).text for row in range(chart.size.height))
+        may_end.set()
+        await until(pilot, lambda: str(app.compare.border_title) == "3 runs compared")
 
 
 async def test_keys_choose_figure_axis_smoothing_and_the_run_on_top(saves: Path) -> None:
