@@ -17,6 +17,9 @@ from core.models.recurrence.cpu.bindings import Part
 # The logits live in blocks of whole rows of about so many numbers: they stay in a CPU's cache from product to product,
 # and a large vocabulary does not need memory for all steps at once.
 BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
+# Rows of a block, at least: each block reads all weights of the output layer and adds to all of their gradient. With
+# few rows, the time of a token would grow with the square of the vocabulary.
+FEWEST_ROWS = 128
 
 
 def dropped(H: Tensor, share: float, part: Part | None = None, *, fused: bool = True) -> Tensor:
@@ -150,7 +153,8 @@ class OutputLoss(torch.autograd.Function):
                 ctx.save_for_backward(*gradients)
                 ctx.scale = 1.0
             return (surprises.sum() if weights is None else surprises.dot(weights)).mul_(scale)
-        blocks = max(1, -(-H.shape[0] * W.shape[1] // BLOCK.get(H.device.type, 1 << 24)))
+        blocks = -(-H.shape[0] * W.shape[1] // BLOCK.get(H.device.type, 1 << 24))
+        blocks = max(1, min(blocks, H.shape[0] // FEWEST_ROWS))
         size = -(-H.shape[0] // blocks)  # rows in a block: all of about one size
         factor = torch.bfloat16 if bf16 else H.dtype
         H_factor, W_factor = H.to(factor), W.to(factor)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from core.models.feedforward import Linear, LookUp, OutputLoss
+from core.models.products import product
 from core.models.recurrence.eager import GRUScan, LSTMScan, RNNScan
 
 
@@ -46,7 +47,18 @@ def test_the_loss_in_several_blocks_is_the_loss_in_one(monkeypatch: pytest.Monke
     whole = OutputLoss.apply(H, W, b, ids, mask, False, True)
     expected = torch.autograd.grad(whole, (H, W, b))
     monkeypatch.setattr("core.models.feedforward.BLOCK", {"cpu": 15})
-    blocks = OutputLoss.apply(H, W, b, ids, mask, False, True)
-    torch.testing.assert_close(blocks, whole)
-    for ours, reference in zip(torch.autograd.grad(blocks, (H, W, b)), expected, strict=True):
-        torch.testing.assert_close(ours, reference)
+    rows: list[int] = []
+
+    def counted(A: torch.Tensor, B: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        rows.append(A.shape[0])
+        return product(A, B, *others)
+
+    monkeypatch.setattr("core.models.feedforward.product", counted)
+    for fewest, sizes in ((1, [3, 3, 3, 1]), (4, [5, 5])):
+        monkeypatch.setattr("core.models.feedforward.FEWEST_ROWS", fewest)
+        rows.clear()
+        blocks = OutputLoss.apply(H, W, b, ids, mask, False, True)
+        assert rows[::2] == sizes, "each block has a product for its logits and one for the gradient of H"
+        torch.testing.assert_close(blocks, whole)
+        for ours, reference in zip(torch.autograd.grad(blocks, (H, W, b)), expected, strict=True):
+            torch.testing.assert_close(ours, reference)
