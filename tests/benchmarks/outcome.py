@@ -11,7 +11,8 @@ from typing import Any, Literal
 class Effort:
     """How long it all takes: ``seconds`` of watching, ``rounds`` of alternating, ``keys`` pressed, ``epochs`` kept.
 
-    ``runs`` are in a list; ``views`` of Inspect are measured, none stands for all.
+    ``runs`` are in a list; ``views`` of Inspect are measured, none stands for all; ``largest`` is the largest size of
+    the cases of growth.
     """
 
     seconds: float = 60.0
@@ -20,10 +21,11 @@ class Effort:
     keys: int = 200
     epochs: int = 100_000
     runs: int = 2_000
+    largest: int = 10**10
     views: tuple[str, ...] = ()
 
 
-QUICK = Effort(seconds=4.0, window=4.0, rounds=1, keys=10, epochs=3_000, runs=200)
+QUICK = Effort(seconds=4.0, window=4.0, rounds=1, keys=10, epochs=3_000, runs=200, largest=1_000)
 
 
 @dataclass(frozen=True)

@@ -47,18 +47,18 @@ def run_list(effort: Effort) -> Outcome:
     return Outcome("run-list", f"the list of {effort.runs:,} runs", "", goals, rows)
 
 
-def make_runs(saves: Path, count: int) -> None:
+def make_runs(saves: Path, count: int, epochs: int = EPOCHS) -> None:
     """Finished runs without weights."""
     configs = [RunConfig(cell=cell) for cell in ("rnn", "gru", "lstm")]
     beginning = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     events = [{"event": "state", "state": "training", "epoch": 0, "message": "", "time": 1.7e9}]
-    for epoch in range(1, EPOCHS + 1):
+    for epoch in range(1, epochs + 1):
         events.append({
             "event": "epoch", "epoch": epoch, "step": 9 * epoch, "perplexity": 1.2345678 + 1000 / epoch,
             "validation_perplexity": None, "loss": 3.123456789, "gradient_norm": 0.4321, "learning_rate": 100.0,
             "tokens_per_second": 98765.4321, "seconds": 0.1234, "validation_loss": None, "time": 1.7e9,
         })  # fmt: skip
-    events.append({"event": "state", "state": "finished", "epoch": EPOCHS, "message": "", "time": 1.7e9})
+    events.append({"event": "state", "state": "finished", "epoch": epochs, "message": "", "time": 1.7e9})
     journal = "".join(json.dumps(event) + "\n" for event in events)
     for number in range(count):
         path = saves / f"run-{number:05d}"

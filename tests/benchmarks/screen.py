@@ -16,6 +16,7 @@ from core.events import EpochFinished, StateChanged
 from core.runs.journal import parsed_line
 from tests.benchmarks.comparison import compare
 from tests.benchmarks.cost import focus_move, resident_memory
+from tests.benchmarks.growth import GROWTH_CASES
 from tests.benchmarks.outcome import Effort, Goal, Outcome, Row
 from tests.benchmarks.recorder import PROJECT, Recorder, has_all, is_ready, playground, workplace
 from tests.benchmarks.run_list import run_list
@@ -357,4 +358,5 @@ CASES: dict[str, Callable[[Effort], Outcome]] = {
     "long-journal": long_journal,
     "run-list": run_list,
     "compare": compare,
+    **GROWTH_CASES,
 }
