@@ -1,7 +1,7 @@
 """What the screen costs, measured: ``python -m tests.benchmarks [--json] [--case NAME ...] [--quick]``.
 
-Run it from the project's folder, on a machine that does nothing else; all cases take about twenty minutes, ``--quick`` a
-minute or two, with figures that mean little. What needs no screen is measured by ``python -m core bench``.
+Run it from the project's folder, on a machine that does nothing else; all cases take about twenty minutes, ``--quick``
+a minute or two, with figures that mean little. What needs no screen is measured by ``python -m core bench``.
 
 ``--json`` prints one object a case: ``event`` ("case"), ``case``, ``title``, ``unit``, ``goals``, each ``{row, figure,
 goal, measured, met}``, and ``rows``, each ``{name, count, min, median, p99, max}``. The p99 of a few rounds is their
