@@ -2,7 +2,7 @@
 
 A batch is given by the start of each of its rows in ``ids``: ``X = ids[start : start + num_steps]`` and
 ``Y = ids[start + 1 : start + num_steps + 1]``. Source: Dive into Deep Learning, section 8.3. Where each line is a
-document, each is one row: ``line_rows``.
+document, each is one row: ``LineRows``.
 """
 
 from __future__ import annotations
@@ -274,17 +274,10 @@ def line_sizes(ids: Ids, vocabulary: Vocabulary, row: int) -> tuple[int, int, in
     return len(firsts), longest, longer
 
 
-def line_rows(ids: Ids, vocabulary: Vocabulary, num_steps: int) -> npt.NDArray[np.int32]:
-    """The lines of a text as rows: (lines, width), see ``LineRows``.
+class LineRows:
+    """The lines of a text as rows, (lines, width), made when wanted: there is no memory for all of a long text.
 
     A row is the start token, the line, cut at ``num_steps`` - 1 tokens, the end token, and padding.
-    """
-    lines = LineRows(ids, vocabulary, num_steps)
-    return lines.at(np.arange(len(lines)))
-
-
-class LineRows:
-    """The rows of ``line_rows``, made when they are wanted: a long text has no memory for all of them.
 
     Attributes:
         width: columns of the rows, as many as the longest line needs.

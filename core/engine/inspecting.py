@@ -35,8 +35,6 @@ from core.settings.run_config import RunConfig
 from core.training.generators import Generators
 from core.training.trainer import corpus_of
 
-Events = list[dict[str, Any]]
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:

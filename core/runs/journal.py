@@ -110,13 +110,16 @@ class JournalWriter:
 
 
 class JournalReader:
-    """Reads a journal as it grows: ``offset`` bytes so far, with ``damaged_lines`` lines that are no events."""
+    """Reads a journal as it grows: ``offset`` bytes so far, with ``damaged_lines`` lines that are no events.
+
+    ``rest`` is the beginning of a line whose end is not there yet.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged_lines = 0
         self.offset = 0
-        self._rest = b""
+        self.rest = b""
         self._skipping = False
 
     def poll(self, at_most: int = 1 << 24) -> list[Timed]:
@@ -171,9 +174,9 @@ class JournalReader:
             with open_to_read(self.path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < self.offset:
-                    whole = self.offset - len(self._rest)
+                    whole = self.offset - len(self.rest)
                     self.offset = whole if whole <= size and not self._skipping else 0
-                    self._rest, self._skipping = b"", False
+                    self.rest, self._skipping = b"", False
                 file.seek(self.offset)
                 chunk = file.read(at_most)
         except OSError:
@@ -183,16 +186,16 @@ class JournalReader:
 
     def _whole_lines(self, chunk: bytes) -> bytes:
         """The lines that ``chunk`` completes; the rest of it is kept for the next call."""
-        data = self._rest + chunk
+        data = self.rest + chunk
         end = data.rfind(b"\n") + 1
-        lines, self._rest = data[:end], data[end:]
+        lines, self.rest = data[:end], data[end:]
         if self._skipping and lines:
             lines = lines[lines.index(b"\n") + 1 :]
             self._skipping = False
         if self._skipping:
-            self._rest = b""
-        elif len(self._rest) > LONGEST_LINE:
-            self._rest, self._skipping = b"", True
+            self.rest = b""
+        elif len(self.rest) > LONGEST_LINE:
+            self.rest, self._skipping = b"", True
             self.damaged_lines += 1
         return lines
 

@@ -150,7 +150,7 @@ class LineBatches(Plans):
     """
 
     def __init__(self, rows: np.ndarray, padding: int, config: RunConfig, device: torch.device) -> None:
-        """``rows``: (poems, width) from ``line_rows``. Raises CorpusError if there are none."""
+        """``rows``: (poems, width) from ``LineRows``. Raises CorpusError if there are none."""
         super().__init__(config, device)
         targets = (rows[:, 1:] != padding).sum(axis=1)
         self.per_epoch, self.tokens_per_epoch = lines_sizes(len(rows), int(targets.sum()), config)

@@ -126,7 +126,7 @@ class HeldOutLines(HeldOut):
     """Poems that are not trained on: each is read from a state of zeros, padding does not count."""
 
     def __init__(self, rows: np.ndarray | LineRows, padding: int, begin: int = 0) -> None:
-        """``rows`` from ``begin`` on: (poems, width), see ``line_rows``."""
+        """``rows`` from ``begin`` on: (poems, width), see ``LineRows``."""
         self._rows, self._padding, self._begin = rows, padding, begin
 
     def measuring(self, model: LanguageModel) -> Iterator[float | None]:

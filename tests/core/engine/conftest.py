@@ -87,7 +87,7 @@ class ForkedEngine:
             os.close(reading)
             _serve(session, prepare, writing, log)
         os.close(writing)
-        self._code: int | None = None
+        self.code: int | None = None
         self._signalled = time.monotonic()
         self._reading, self._log = reading, log
 
@@ -108,20 +108,20 @@ class ForkedEngine:
     def wait(self, seconds: float = 15.0) -> int:
         """Wait until it has ended; return its exit code, negative for a signal. Far less than what it was doing."""
         deadline = time.monotonic() + seconds
-        while self._code is None:
+        while self.code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                self._code = os.waitstatus_to_exitcode(status)
+                self.code = os.waitstatus_to_exitcode(status)
                 print(f"gone {time.monotonic() - self._signalled:.2f} s after the signal")
             assert time.monotonic() < deadline, f"the engine still runs after {seconds} s"
             time.sleep(0.005)
-        return self._code
+        return self.code
 
     def close(self) -> None:
         """End it in any case."""
         if hasattr(self, "talk"):
             self.talk.close()
-        if self._code is None:
+        if self.code is None:
             os.kill(self.pid, signal.SIGKILL)
             self.wait(60)
 

@@ -274,7 +274,7 @@ def test_twice_is_as_good_as_once(tiny: Tiny, saves: Path, runtime: Path, forked
             engine.signal(signal.SIGTERM)
             time.sleep(0.001)
             if os.waitpid(engine.pid, os.WNOHANG | os.WUNTRACED)[0]:
-                engine._code = 0
+                engine.code = 0
                 break
         engine.wait()
         assert states(run)[-1] == State.STOPPED

@@ -149,9 +149,7 @@ def _copy_from_torch(model: ScratchLanguageModel, reference: torch.nn.RNNBase, l
 def _gradients_like_torch(model: ScratchLanguageModel, layer: int, direction: int) -> dict[str, torch.Tensor]:
     """The model's gradients in the shapes and gate order of ``torch.nn``."""
     gates, ours = TORCH_GATES[model.config.cell], model.cell.gates
-    W_x, W_h, b, *extra = (
-        dict(model.named_parameters())[name].grad for name in model._names[layer * model.directions + direction]
-    )
+    W_x, W_h, b, *extra = (weight.grad for weight in model.stored_layer(layer * model.directions + direction))
 
     def ordered(tensor: torch.Tensor) -> torch.Tensor:
         parts = dict(zip(ours, tensor.chunk(len(ours), dim=-1), strict=True))

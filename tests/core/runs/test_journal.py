@@ -200,7 +200,7 @@ def test_a_huge_line_is_dropped_whole(path: Path, monkeypatch: pytest.MonkeyPatc
         reader, found = JournalReader(path), []
         for _ in range(path.stat().st_size // at_most + 2):
             found += reader.poll(at_most)
-            assert len(reader._rest) <= 1000
+            assert len(reader.rest) <= 1000
         # Two of the three copies inside the huge line are whole lines of their own.
         assert [event for event, _ in found] == [epoch(1)] * 4, at_most
         assert reader.damaged_lines == 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.corpus.batching_plan import line_rows
+from core.corpus.batching_plan import LineRows
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
 from core.models.implementations import build_model
@@ -99,7 +99,7 @@ def poem_batches(num_steps: int, batch_size: int = 2) -> tuple[LineBatches, Voca
     tokens = ["<unk>", START, END, PADDING, "a", "b", "c", "\n"]
     vocabulary = Vocabulary("char", tokens, [0] * len(tokens), reserved=3)
     config = RunConfig(documents="lines", normalise="none", batch_size=batch_size, num_steps=num_steps)
-    rows = line_rows(vocabulary.encode(POEMS), vocabulary, num_steps)
+    rows = LineRows(vocabulary.encode(POEMS), vocabulary, num_steps)[:]
     return LineBatches(rows, vocabulary.token_to_id(PADDING), config, CPU), vocabulary
 
 

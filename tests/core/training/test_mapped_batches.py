@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from core.corpus import batching_plan
-from core.corpus.batching_plan import LineRows, line_rows, line_sizes, line_spans, order_of
+from core.corpus.batching_plan import LineRows, line_sizes, line_spans, order_of
 from core.corpus.ids import is_mapped
 from core.corpus.reader import Corpus, load_corpus
 from core.corpus.token_store import TokenStore, default_store
@@ -167,11 +167,11 @@ def test_the_places_of_many_lines_are_in_a_file(
     monkeypatch.setenv("RNN_PLAYGROUND_CACHE_GB", "9")
     config = RunConfig(documents="lines", normalise="none")
     corpus, _ = twice(**reading(config))
-    wanted = line_rows(corpus.ids, corpus.vocabulary, 6), line_sizes(corpus.ids, corpus.vocabulary, 5)
+    wanted = LineRows(corpus.ids, corpus.vocabulary, 6)[:], line_sizes(corpus.ids, corpus.vocabulary, 5)
     monkeypatch.setattr(batching_plan, "MOST_LINES", 3)
     firsts, _ = line_spans(corpus.ids, corpus.vocabulary)
     assert is_mapped(firsts) and not list(default_store().folder.iterdir())
-    assert (line_rows(corpus.ids, corpus.vocabulary, 6) == wanted[0]).all()
+    assert (LineRows(corpus.ids, corpus.vocabulary, 6)[:] == wanted[0]).all()
     assert line_sizes(corpus.ids, corpus.vocabulary, 5) == wanted[1]
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

@@ -39,7 +39,7 @@ class Plan:
         return self.parts * self.groups
 
 
-def _launch(
+def launch_kernel(
     name: str, plan: Plan, precision: str, num_steps: int, tensors: Sequence[Any], scalars: Sequence[Any]
 ) -> None:
     """Run a kernel over all steps. ``tensors`` come before ``counters, first, last``, ``scalars`` behind."""
@@ -83,7 +83,7 @@ class PersistentScan(torch.autograd.Function):
             inner = A.new_empty(num_steps, batch, hidden)  # N of the GRU, tanh C of the LSTM
             kept = (*stacks, gates, inner)
             tensors = (gates, W, *([] if b_hn is None else [b_hn.contiguous()]), *stacks, inner)
-        _launch(f"{cell}_forward", plan, precision, num_steps, tensors, scalars)
+        launch_kernel(f"{cell}_forward", plan, precision, num_steps, tensors, scalars)
         ctx.save_for_backward(W, *kept)
         ctx.cell, ctx.relu, ctx.plan, ctx.precision = cell, relu, plan, precision
         return stacks[0, 1:], *(stack[-1].clone() for stack in stacks)
@@ -106,7 +106,7 @@ class PersistentScan(torch.autograd.Function):
             C, gates, tanh_C = kept
             tensors = (gates, C, tanh_C, W, dP, *carried)
         given = (dH.contiguous(), dH_last.contiguous(), *tensors)
-        _launch(f"{ctx.cell}_backward", ctx.plan, ctx.precision, num_steps, given, scalars)
+        launch_kernel(f"{ctx.cell}_backward", ctx.plan, ctx.precision, num_steps, given, scalars)
         dW = transposed_product(H[:-1].reshape(-1, hidden), dP.view(-1, columns), bf16=bf16)
         dH_0 = product(dP[0], W.t(), bf16=bf16)
         if ctx.cell != "gru":

@@ -207,7 +207,7 @@ def test_a_proof_finds_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients included: the weights of the backward pass the wrong way round are seen."""
     from core.models.recurrence.triton import launch as module
 
-    launch = module._launch
+    launch = module.launch_kernel
 
     def turned(name: str, plan: Plan, precision: str, num_steps: int, tensors: Any, scalars: Any) -> None:
         if name == "rnn_backward":
@@ -215,7 +215,7 @@ def test_a_proof_finds_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
             scalars = (steps, batch, n_stride, k_stride, *rest)
         launch(name, plan, precision, num_steps, tensors, scalars)
 
-    monkeypatch.setattr(module, "_launch", turned)
+    monkeypatch.setattr(module, "launch_kernel", turned)
     assert proof(laid_out("rnn", 24, 3), Shape("rnn", 24, 3), CPU) > TOLERANCE["bf16"]
 
 
