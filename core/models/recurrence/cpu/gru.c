@@ -9,7 +9,8 @@
 
 enum { Z_GATE, R_GATE, H_GATE, GATES };
 
-#define ROWS (MOST_ROWS * 3 / 4) /* of a tile with three vectors a row */
+#define ROWS \
+    (LANES == 16 ? MOST_ROWS : 3) /* of a tile with three vectors a row: sums in 24 of 32 or 9 of 16 registers */
 
 INLINE void forward_tile(const void *given, int t, int row, int rows, int column, const void *panel, int bf16) {
     const Forward *job = given;
