@@ -50,6 +50,10 @@ def cases() -> dict[str, Case]:
     found = [
         Case("rnn", f"scratch RNN, {shape}, fp32", "tokens/s", partial(_scratch, lyrics), 4.0),
         Case("rnn-bf16", f"scratch RNN, {shape}, bf16", "tokens/s", partial(_scratch, bf16), 7.0),
+        Case(
+            "small", "scratch RNN, V 1,027, H 64, B 32, T 35, fp32", "tokens/s",
+            partial(_against_plain, lyrics.replace(num_hiddens=64)), 2.5,
+        ),
         Case("nn-rnn", f"torch.nn RNN, {shape}, fp32", "tokens/s", partial(_stock, stock), 3.0),
         Case("gru", f"scratch GRU, {shape}, fp32", "tokens/s", partial(_gated, lyrics.replace(cell="gru")), 1.0),
         Case("lstm", f"scratch LSTM, {shape}, fp32", "tokens/s", partial(_gated, lyrics.replace(cell="lstm")), 1.0),
@@ -164,6 +168,13 @@ def _scratch(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
     trainer = our_trainer(config, effort)
     reference = twin_epochs(textbook_twin(trainer), trainer, "the textbook's loop, fp32")
     return Bout(our_epochs(trainer, "ours"), (reference,), training_limit(trainer, effort))
+
+
+def _against_plain(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:
+    trainer, plain = (our_trainer(config.replace(cpu_path=path), effort) for path in ("auto", "plain"))
+    return Bout(
+        our_epochs(trainer, "ours"), (our_epochs(plain, "ours, cpu_path=plain"),), training_limit(trainer, effort)
+    )
 
 
 def _stock(config: RunConfig, effort: Effort, stack: ExitStack) -> Bout:

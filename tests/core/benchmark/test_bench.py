@@ -42,7 +42,7 @@ def quickest(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
     monkeypatch.setattr(devices, "cores", lambda: 1)
 
 
-@pytest.mark.parametrize("name", ["rnn", "rnn-bf16", "nn-rnn", "gru", "lstm", "generate", "corpus"])
+@pytest.mark.parametrize("name", ["rnn", "rnn-bf16", "small", "nn-rnn", "gru", "lstm", "generate", "corpus"])
 def test_every_case_runs_and_its_json_has_the_documented_keys(
     name: str, quickest: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,7 +59,7 @@ def test_every_case_runs_and_its_json_has_the_documented_keys(
         assert 0 < contestant["min"] <= contestant["median"] <= contestant["max"]
         assert contestant["ratio_min"] <= contestant["ratio"] <= contestant["ratio_max"]
     perplexities = [told["figures"].get("perplexity") for told in (case["ours"], case["references"][-1])]
-    if name in ("rnn", "rnn-bf16", "nn-rnn"):
+    if name in ("rnn", "rnn-bf16", "small", "nn-rnn"):
         assert perplexities[0] == pytest.approx(perplexities[1], rel=0.05)
     if name == "corpus":
         assert all(told["figures"]["peak_bytes"] > 1e6 for told in (case["ours"], *case["references"]))
