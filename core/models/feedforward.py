@@ -124,7 +124,7 @@ class OutputLoss(torch.autograd.Function):
         dlogits = mask * (P - one_hot(target)) / n,    dH = dlogits W^T,    dW = H^T dlogits,    db = sum of its rows
 
     The buffer of the logits becomes dlogits in place, block by block; n is the number of unmasked rows. In single
-    precision ``output.c`` does all of it, in bfloat16 the loss between the products.
+    precision ``output.c`` does all of it, in bfloat16 and for a large vocabulary ``loss.c`` what is between products.
 
     Shapes: H (rows, hidden), W (hidden, vocabulary), b (vocabulary,), targets (rows,) integers, mask (rows,) or None,
     differentiate: whether gradients will be asked for, fused: whether the compiled kernels may serve -> () in H's
@@ -156,31 +156,33 @@ class OutputLoss(torch.autograd.Function):
                 ctx.save_for_backward(*gradients)
                 ctx.scale = 1.0
             return (surprises.sum() if weights is None else surprises.dot(weights)).mul_(scale)
-        blocks = -(-H.shape[0] * W.shape[1] // BLOCK.get(H.device.type, 1 << 24))
-        blocks = max(1, min(blocks, H.shape[0] // FEWEST_ROWS))
+        limit = BLOCK.get(H.device.type, 1 << 24) * (4 if fused and bf16 else 1)  # the matrix unit wants larger blocks
+        blocks = max(1, min(-(-H.shape[0] * W.shape[1] // limit), H.shape[0] // FEWEST_ROWS))
         size = -(-H.shape[0] // blocks)  # rows in a block: all of about one size
         factor = torch.bfloat16 if bf16 else H.dtype
         H_factor, W_factor = H.to(factor), W.to(factor)
-        loss = H.new_zeros(())
-        dH, dW, db = [], None, None
+        loss, dH, dW, db = H.new_zeros(()), torch.empty_like(H) if differentiate else None, None, None
         for start in range(0, max(1, H.shape[0]), max(1, size)):
             rows = slice(start, start + size)
-            if bf16:  # a bias rounded to bf16 would permanently shift a token's score
-                logits = product(H_factor[rows], W_factor).to(H.dtype)  # (size, vocabulary)
-                logits.add_(b)
-            else:
-                logits = product(H_factor[rows], W_factor, b)  # (size, vocabulary)
             weight = None if weights is None else weights[rows]
-            surprise, dlogits = _cross_entropy(logits, targets[rows], weight, differentiate, bf16, fused)
+            if fused:
+                dlogits = product(H_factor[rows], W_factor, None if bf16 else b)  # (size, vocabulary), logits at first
+                surprise = bindings.cross_entropy(dlogits, b, targets[rows], weight, differentiate=differentiate)
+            else:
+                logits = product(H_factor[rows], W_factor, None if bf16 else b).to(H.dtype)  # (size, vocabulary)
+                logits = logits.add_(b) if bf16 else logits  # rounded, a bias would permanently shift a token's score
+                surprise, dlogits = _cross_entropy(logits, targets[rows], weight, differentiate)
+                dlogits = dlogits.to(factor)
             loss += surprise.sum() if weight is None else surprise.dot(weight)
-            if not differentiate:
+            if dH is None:
                 continue
-            dH.append(product(dlogits, W_factor.t()).to(H.dtype))
-            dW_block = transposed_product(H_factor[rows], dlogits, fused=fused).to(H.dtype)
-            db_block = dlogits.sum(0, dtype=H.dtype)
-            dW, db = (dW_block, db_block) if dW is None or db is None else (dW.add_(dW_block), db.add_(db_block))
-        if differentiate and dW is not None and db is not None:
-            ctx.save_for_backward(dH[0] if len(dH) == 1 else torch.cat(dH), dW, db)
+            dH[rows] = product(dlogits, W_factor.t())
+            dW_block = transposed_product(H_factor[rows], dlogits, fused=fused)
+            dW = dW_block.to(H.dtype) if dW is None else dW.add_(dW_block)
+            db_block = bindings.sum_of_rows(dlogits) if fused else dlogits.sum(0, dtype=H.dtype)
+            db = db_block if db is None else db.add_(db_block)
+        if dH is not None and dW is not None and db is not None:
+            ctx.save_for_backward(dH, dW, db)
             ctx.scale = scale
         return loss.mul_(scale)
 
@@ -193,14 +195,12 @@ class OutputLoss(torch.autograd.Function):
 
 
 def _cross_entropy(
-    logits: Tensor, targets: Tensor, weights: Tensor | None, differentiate: bool, bf16: bool, fused: bool
+    logits: Tensor, targets: Tensor, weights: Tensor | None, differentiate: bool
 ) -> tuple[Tensor, Tensor]:
     """The surprise of each target in nats, (rows,), and weight * (softmax - one_hot), which takes the logits' place.
 
-    Without the compiled kernel a token less likely than the smallest normal number counts as just that: 87 nats.
+    A token less likely than the smallest normal number counts as just that: 87 nats. The compiled loss has no limit.
     """
-    if fused:
-        return bindings.cross_entropy(logits, targets, weights, differentiate=differentiate, bf16=bf16)
     P = torch.softmax(logits, dim=1, out=logits if logits.device.type == "cpu" else None)
     target = targets.unsqueeze(1)  # (rows, 1)
     likelihood = P.gather(1, target)  # (rows, 1)
@@ -209,7 +209,7 @@ def _cross_entropy(
         P.scatter_(1, target, likelihood - 1)
         if weights is not None:
             P.mul_(weights.unsqueeze(1))
-    return surprise, P.bfloat16() if bf16 else P
+    return surprise, P
 
 
 # ``fused``, in each of these: whether our compiled kernels may serve on a CPU.

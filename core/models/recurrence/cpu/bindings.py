@@ -132,7 +132,7 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "add_rows": (_F, _I, _F, _H, _N, _N),
     "dropout": (_F, _F, ctypes.c_uint64, *[ctypes.c_int64] * 4, _N),
     "transpose": (_EITHER, _EITHER, _N, _N, _N),
-    "cross_entropy": (_F, _H, _I, _F, _F, _N, _N, _N),
+    "cross_entropy": (_F, _H, _F, _I, _F, _F, _N, _N, _N),
     "output_loss": (_F, _EITHER_ORDER, _F, _I, *[_F] * 9, ctypes.c_float, *[_N] * 6),
 }
 
@@ -177,6 +177,12 @@ def add_rows(table: Tensor, ids: Tensor, gradient: Tensor) -> Tensor:
     return table
 
 
+def sum_of_rows(X: Tensor) -> Tensor:
+    """``X.sum(0)`` in single precision: (rows, columns) -> (columns,), as the gradient of looking up a single row."""
+    nowhere = torch.zeros(X.shape[0], dtype=torch.int64, device="cpu")
+    return add_rows(torch.zeros(1, X.shape[1], dtype=torch.float32, device="cpu"), nowhere, X)[0]
+
+
 def dropout(X: Tensor, silenced: int, seed: int, part: Part | None = None) -> Tensor:
     """X without the units whose random number of 16 bits is below ``silenced``; the others are scaled up.
 
@@ -199,20 +205,19 @@ def transposed(X: Tensor) -> Tensor:
     return Y
 
 
-def cross_entropy(
-    logits: Tensor, targets: Tensor, weights: Tensor | None, *, differentiate: bool, bf16: bool
-) -> tuple[Tensor, Tensor]:
-    """The surprise of each target in nats, (rows,), and the gradient of their weighted sum, (rows, vocabulary).
+def cross_entropy(logits: Tensor, b: Tensor, targets: Tensor, weights: Tensor | None, *, differentiate: bool) -> Tensor:
+    """The surprise of each target in nats, (rows,), for logits (rows, vocabulary).
 
-    The gradient overwrites the logits, or is a new tensor in bfloat16.
+    In bfloat16 they come without ``b``, which is added in single precision. With ``differentiate`` the gradient of the
+    surprises' weighted sum overwrites the logits.
     """
     rows, columns = logits.shape
-    surprises = logits.new_empty(rows)
-    narrow = logits.new_empty(logits.shape, dtype=torch.bfloat16) if bf16 and differentiate else None
-    call(
-        "cross_entropy", logits, narrow, targets.contiguous(), _whole(weights), surprises, rows, columns, differentiate
-    )
-    return surprises, logits if narrow is None else narrow
+    narrow = logits.dtype is torch.bfloat16
+    pair = (b.new_empty(rows, columns), logits) if narrow else (logits, None)
+    surprises = b.new_empty(rows)
+    given = (*pair, b.contiguous(), targets.contiguous(), _whole(weights), surprises)
+    call("cross_entropy", *given, rows, columns, differentiate)
+    return surprises
 
 
 def output_loss(
@@ -239,8 +244,8 @@ def output_loss(
     surprises = H.new_empty(rows)
     call(
         "output_loss", H.contiguous(), W, b.contiguous(), targets.contiguous(), _whole(weights),
-        H.new_empty(inner * padded), turned, H.new_empty(size * padded), strips, surprises, *(found or [None] * 3),
-        scale, rows, inner, columns, *W.stride(), size,
+        H.new_empty(inner * padded), turned, H.new_empty((size + 1) * padded), strips, surprises,
+        *(found or [None] * 3), scale, rows, inner, columns, *W.stride(), size,
     )  # fmt: skip
     return surprises, found
 

@@ -23,6 +23,7 @@ typedef struct {
     long down, right;
     float scale; /* of the gradient of the loss */
     int inner, columns, size, differentiate;
+    int along; /* rows of a panel of the block: one more than `size`, or pieces of a row would evict one another */
     int first, count; /* the rows of the block */
 } Output;
 
@@ -89,29 +90,31 @@ INLINE void logits_tile(const Output *job, int row, int rows, int p) {
     for (int i = 0; i < 2 * rows; i++) sums[i] = b[i % 2];
     accumulate(sums, rows, job->H + (long)(job->first + row) * job->inner, job->inner, 1,
                job->panels + (long)p * job->inner * PIECE, job->inner);
-    float *to = job->block + ((long)p * job->size + row) * PIECE;
+    float *to = job->block + ((long)p * job->along + row) * PIECE;
     for (int i = 0; i < 2 * rows; i++) store(to + i * LANES, sums[i], LANES);
 }
 
-/* In stretches of columns: the sum of thousands of small numbers, one after the other, would lose a digit. */
-INLINE void dH_tile(const Output *job, int row, int rows, int q) {
-    enum { STRETCH = 16 * PIECE };
+/* In stretches of columns: that part of a panel stays in the cache from tile to tile, and the sum of thousands of small
+ * numbers, one after the other, would lose a digit.
+ */
+enum { STRETCH = 16 * PIECE };
+
+INLINE void dH_tile(const Output *job, int row, int rows, int part) {
+    const int stretches = (job->columns + STRETCH - 1) / STRETCH, q = part / stretches,
+              begin = part % stretches * STRETCH;
+    const int end = least(begin + STRETCH, job->columns), width = job->inner - q * PIECE;
     const float *panel = job->turned + (long)q * job->columns * PIECE;
+    float *to = job->dH + (long)(job->first + row) * job->inner + q * PIECE;
     vec sums[2 * TILE];
     for (int i = 0; i < 2 * rows; i++) sums[i] = splat(0.0f);
-    for (int begin = 0; begin < job->columns; begin += STRETCH) {
-        const int end = least(begin + STRETCH, job->columns);
-        vec some[2 * TILE];
-        for (int i = 0; i < 2 * rows; i++) some[i] = splat(0.0f);
-        for (int column = begin; column < end; column += PIECE)
-            accumulate(some, rows, job->block + (long)column * job->size + (long)row * PIECE, PIECE, 1,
-                       panel + (long)column * PIECE, least(PIECE, end - column));
-        for (int i = 0; i < 2 * rows; i++) sums[i] += some[i];
-    }
-    float *to = job->dH + (long)(job->first + row) * job->inner + q * PIECE;
+    for (int column = begin; column < end; column += PIECE)
+        accumulate(sums, rows, job->block + (long)column * job->along + (long)row * PIECE, PIECE, 1,
+                   panel + (long)column * PIECE, least(PIECE, end - column));
     for (int r = 0; r < rows; r++)
-        for (int v = 0; v < 2; v++)
-            store(to + (long)r * job->inner + v * LANES, sums[2 * r + v], job->inner - q * PIECE - v * LANES);
+        for (int v = 0; v < 2; v++) {
+            float *at = to + (long)r * job->inner + v * LANES;
+            store(at, begin ? load(at, width - v * LANES) + sums[2 * r + v] : sums[2 * r + v], width - v * LANES);
+        }
 }
 
 static void rows_of_block(const void *given, int begin, int end) {
@@ -120,7 +123,7 @@ static void rows_of_block(const void *given, int begin, int end) {
     for (int row = begin; row < end; row++) {
         const int place = job->first + row;
         job->surprises[place] = loss_of_row(
-            job->block + (long)row * PIECE, NULL, (long)job->size * PIECE, job->columns, job->targets[place],
+            job->block + (long)row * PIECE, NULL, (long)job->along * PIECE, job->columns, job->targets[place],
             job->scale * (job->weights ? job->weights[place] : 1.0f), job->differentiate);
     }
     if (!job->differentiate) return;
@@ -130,11 +133,12 @@ static void rows_of_block(const void *given, int begin, int end) {
             memcpy(to + row * TILE, job->H + (long)(job->first + row) * job->inner + i,
                    4 * least(TILE, job->inner - i));
     }
-    for (int q = 0; q < panels_of(job->inner); q++) in_tiles(dH_tile, job, begin, end, q);
+    const int parts = panels_of(job->inner) * ((job->columns + STRETCH - 1) / STRETCH);
+    for (int part = 0; part < parts; part++) in_tiles(dH_tile, job, begin, end, part);
 }
 
 INLINE void dW_tile(const Output *job, int i, int rows, int p) {
-    const float *panel = job->block + (long)p * job->size * PIECE;
+    const float *panel = job->block + (long)p * job->along * PIECE;
     float *to = job->dW + (long)i * job->columns + p * PIECE;
     const int width = job->columns - p * PIECE;
     vec sums[2 * TILE];
@@ -148,7 +152,7 @@ INLINE void dW_tile(const Output *job, int i, int rows, int p) {
 }
 
 static void db_panel(const Output *job, int p) {
-    const float *row = job->block + (long)p * job->size * PIECE;
+    const float *row = job->block + (long)p * job->along * PIECE;
     const int width = job->columns - p * PIECE;
     float *to = job->db + p * PIECE;
     for (int v = 0; v < PIECE; v += LANES) {
@@ -172,8 +176,8 @@ static void parts_of_weights(const void *given, int begin, int end) {
 void output_loss(const float *H, const float *W, const float *b, const int64_t *targets, const float *weights,
                  float *panels, float *turned, float *block, float *strips, float *surprises, float *dH, float *dW,
                  float *db, float scale, int rows, int inner, int columns, int down, int right, int size, int threads) {
-    Output job = {H,  W,  b,  targets, weights, panels, turned, block,   strips, surprises,
-                  dH, dW, db, down,    right,   scale,  inner,  columns, size,   dH != NULL};
+    Output job = {H,  W,  b,    targets, weights, panels, turned,  block, strips,     surprises, dH,
+                  dW, db, down, right,   scale,   inner,  columns, size,  dH != NULL, size + 1};
     share(pack_columns, &job, panels_of(columns), threads);
     if (job.differentiate) share(pack_turned, &job, panels_of(inner), threads);
     for (; job.first < rows; job.first += size) {

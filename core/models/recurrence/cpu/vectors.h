@@ -92,5 +92,11 @@ INLINE void store_bf16(uint16_t *to, vec x, int width) {
     if (width > 0) memcpy(to, &rounded, 2 * (size_t)least(width, LANES));
 }
 #else
-INLINE void store_bf16(uint16_t *to, vec x, int width) {}
+/* The nearest number, ties to even; NaN stays NaN. */
+INLINE void store_bf16(uint16_t *to, vec x, int width) {
+    const mask bits = (mask)x, nearest = bits + 0x7FFF + ((bits >> 16) & 1);
+    const mask kept = (x != x) & 0x7FC00000, upper = ((~(x != x) & nearest) | kept) >> 16;
+    const halves rounded = __builtin_convertvector(upper, halves);
+    if (width > 0) memcpy(to, &rounded, 2 * (size_t)least(width, LANES));
+}
 #endif
