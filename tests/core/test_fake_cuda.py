@@ -24,7 +24,10 @@ from core.training.mapped_batches import MappedBatches
 from core.training.trainer import Trainer
 from tests.core.fake_cuda import played_gpu
 
-pytestmark = pytest.mark.skipif(torch.version.cuda is None, reason="needs a torch that is built for CUDA")
+pytestmark = [
+    pytest.mark.skipif(torch.version.cuda is None, reason="needs a torch that is built for CUDA"),
+    pytest.mark.timeout(600),
+]
 
 Make = Callable[..., Trainer]
 

@@ -13,6 +13,7 @@ from core.corpus.reader import load_corpus
 from core.generation.copy_meter import longest_copy
 
 BATCHES = 300
+ROWS_BEFORE_RELEASE = 128  # as in core.training.mapped_batches, which imports torch
 
 
 def peak() -> float:
@@ -33,7 +34,7 @@ sizes = (len(corpus), 32, 35, 3)
 for starts in (SequentialStarts(*sizes), RandomStarts(*sizes, np.random.default_rng(1))):
     for batch in range(BATCHES):
         int(corpus.ids[starts[batch][:, None] + np.arange(36)].max())
-        if batch % 32 == 0:
+        if batch % (ROWS_BEFORE_RELEASE // 32) == 0:
             release(corpus.ids)
 peaks["batches"] = peak() - before
 line_spans(corpus.ids, corpus.vocabulary)
