@@ -245,10 +245,12 @@ class TrainPane(TrainParts):
     @on(SettingsForm.Edited)
     def _edited(self) -> None:
         self._training.forget_refusal()
-        self.show_plan()
+        self.view.yield_to_typing()
+        self.show_plan_later()
 
     @on(SettingsForm.Submitted)
     def _submitted(self, event: SettingsForm.Submitted) -> None:
+        self.show_waiting_plan()
         plan = self.plan
         is_target = event.name == "num_epochs" and plan == "continue" and event.name in self.form.pending
         if is_target or (event.name in LIVE and plan == "apply"):

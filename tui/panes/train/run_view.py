@@ -38,9 +38,11 @@ from tui.text.cells import cell_len
 from tui.text.keys import key, keyed
 from tui.text.safe import shown_text
 
-# Seconds between two paints. Numbers and curve are painted together: each paint takes a few milliseconds of a processor
+# Seconds between two paints. Numbers and curve are painted together: each paint takes ten milliseconds of a processor
 # from the training, and a number that appears twice must be the same in both places.
-PAINT_SECONDS = 0.5
+PAINT_SECONDS = 1.0
+TYPING_SECONDS = 0.4  # after a character, in which the next one would wait for a paint that began
+LONGEST_WAIT = 3.0  # seconds between two paints while a person types
 WRITING_SECONDS = 1.5  # between two changes of the samples, which must stay long enough to be read
 WINDOWS = (0, 200, 50, 20)  # number of latest epochs in the chart; 0 shows all
 WELCOME = (
@@ -105,7 +107,7 @@ class RunView(LitVertical):
         self._run: WatchedRun | None = None
         self._visible = False
         self._scheduled = False
-        self._painted_at = -math.inf
+        self._painted_at = self._typed_at = -math.inf
         self._painted: _Painted = NOTHING_PAINTED
 
     def compose(self) -> ComposeResult:
@@ -271,15 +273,26 @@ class RunView(LitVertical):
             return f"{done}\n{how} The curve begins after the first epoch."
         return f"{shown_text(run.name)} has not been trained yet: {key('train.train')} trains it."
 
+    def yield_to_typing(self) -> None:
+        """Paint a little later: a person has typed a character, and goes on before the curve does."""
+        self._typed_at = time.monotonic()
+
     def _schedule(self) -> None:
         """Paint ``PAINT_SECONDS`` after the last paint. No timer runs while nothing changes."""
         if self._visible and not self._scheduled:
             self._scheduled = True
-            schedule(self, self._painted_at + PAINT_SECONDS - time.monotonic(), self._paint_changes)
+            due = max(self._painted_at + PAINT_SECONDS, self._calm_at())
+            schedule(self, due - time.monotonic(), self._paint_changes)
+
+    def _calm_at(self) -> float:
+        """When nobody types any more, as far as is known now."""
+        return min(self._typed_at + TYPING_SECONDS, self._painted_at + LONGEST_WAIT)
 
     def _paint_changes(self) -> None:
         self._scheduled = False
-        if self._visible:  # otherwise on_show paints everything
+        if time.monotonic() < self._calm_at():
+            self._schedule()
+        elif self._visible:  # otherwise on_show paints everything
             self._paint()
 
     def _paint(self, everything: bool = False) -> None:

@@ -20,6 +20,7 @@ from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.messages import JournalGrew, RunStateChanged
+from tui.panes.train import run_view
 from tui.panes.train.figures import Figures
 from tui.shell.frame import FrameEdge
 
@@ -47,6 +48,28 @@ async def test_title_and_figures_are_of_one_epoch(playground: Make, saves: Path)
             assert perplexity_text(scripted_epoch(painted).perplexity) in figures
             seen.add(painted)
     assert len(seen) > 2
+
+
+async def test_the_curve_lets_typing_go_first_but_not_for_ever(
+    playground: Make, saves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made_run(saves, RunConfig(), "night")
+    app = playground()
+    monkeypatch.setattr(run_view, "PAINT_SECONDS", 0.0)
+    monkeypatch.setattr(run_view, "TYPING_SECONDS", 1000.0)
+    monkeypatch.setattr(run_view, "LONGEST_WAIT", 0.0)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        app.post_message(JournalGrew(run.path, (StateChanged(State.TRAINING, 0), scripted_epoch(1))))
+        await until(pilot, lambda: "1/250" in title(app))
+        await pilot.press("e", "1")  # into the first field, and a character
+        app.post_message(JournalGrew(run.path, (scripted_epoch(2),)))
+        await until(pilot, lambda: "2/250" in title(app))
+        monkeypatch.setattr(run_view, "LONGEST_WAIT", 1000.0)
+        app.post_message(JournalGrew(run.path, (scripted_epoch(3),)))
+        for _ in range(5):
+            await pilot.pause()
+        assert "2/250" in title(app)
 
 
 async def test_another_state_is_painted_at_once(playground: Make, saves: Path) -> None:
