@@ -18,6 +18,7 @@ import psutil
 import pyte
 
 from tests.e2e.terminal import Terminal, screen_lines
+from tests.processes import processes_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -132,10 +133,9 @@ def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
         yield folder, {**kept, **chinese, "RNN_PLAYGROUND_RUNTIME": runtime, "XDG_STATE_HOME": str(folder / "state"),
                        "XDG_CONFIG_HOME": str(folder / "config")}  # fmt: skip
     finally:
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if process.environ().get("RNN_PLAYGROUND_RUNTIME") == runtime and process.pid != os.getpid():
-                    process.kill()
+        for process in processes_of(runtime):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 

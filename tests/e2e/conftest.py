@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from tests.e2e.terminal import Terminal
+from tests.processes import processes_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -30,12 +32,9 @@ def environment(forks: dict[str, str]) -> Iterator[dict[str, str]]:
     runtime = tempfile.mkdtemp(prefix="rnn-", dir="/tmp")
     yield {**os.environ, **forks, "RNN_PLAYGROUND_RUNTIME": runtime, "LANG": "C.UTF-8",
            "XDG_CONFIG_HOME": f"{runtime}/config", "XDG_STATE_HOME": f"{runtime}/state"}  # fmt: skip
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("RNN_PLAYGROUND_RUNTIME") == runtime:
-                process.kill()
-        except (psutil.Error, OSError):
-            continue
+    for process in processes_of(runtime):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
     shutil.rmtree(runtime, ignore_errors=True)
 
 

@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 
 from tests.e2e.terminal import Terminal
+from tests.processes import engines_of
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
@@ -148,14 +149,7 @@ class Game:
 
     def engines(self) -> list[psutil.Process]:
         """The engines of this game; the oldest first."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("RNN_PLAYGROUND_RUNTIME") == self.runtime and "engine" in process.cmdline():
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return sorted(found, key=lambda process: process.create_time())
+        return engines_of(self.runtime)
 
     # ------------------------------------------------------------------ playing
 

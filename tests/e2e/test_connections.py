@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from core.engine.client import EngineClient
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
+from tests.processes import engines_of
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -60,21 +60,6 @@ def shown_epoch(text: str) -> int:
     return int(found[1].replace(",", "")) if found else -1
 
 
-def engines_of(environment: dict[str, str]) -> list[psutil.Process]:
-    """All engines of this test."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if (
-                process.environ().get("RNN_PLAYGROUND_RUNTIME") == environment["RNN_PLAYGROUND_RUNTIME"]
-                and "engine" in process.cmdline()
-            ):
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
 def watches(*runs: Run) -> Callable[[str], bool]:
     """That a screen shows one of the runs in training, and all that it has done up to now."""
     at_least = {run.name: epoch_of(run) for run in runs}
@@ -108,7 +93,7 @@ def test_every_way_to_lose_the_screen(
             assert "Traceback" not in bytes(terminal.output).decode(errors="replace"), way
         goes_on(run)
     # Nothing else is left: no screen's standby engine outlives it.
-    wait_for(lambda: len(engines_of(environment)) == 1, "engines without work to go")
+    wait_for(lambda: len(engines_of(environment["RNN_PLAYGROUND_RUNTIME"])) == 1, "engines without work to go")
 
     other = training("verse")
     again = playground()
@@ -118,9 +103,8 @@ def test_every_way_to_lose_the_screen(
     time.sleep(1.0)
     again.press("q")
     again.wait_exit()
-    again.wait(lambda text: True)
-    output = bytes(again.output).decode(errors="replace")
-    assert "song continues training" in output and "verse continues training" in output, "it had found both"
+    words = [f"{name} continues training".encode() for name in ("song", "verse")]
+    wait_for(lambda: all(sentence in again.output for sentence in words), "the names of both on the terminal", 5)
     assert again.is_sane
 
 

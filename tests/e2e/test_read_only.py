@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from core.engine.client import EngineClient
@@ -27,6 +26,7 @@ from core.settings.run_config import RunConfig
 from tests.e2e.browser import CHROMIUM, browser
 from tests.e2e.conftest import PROJECT
 from tests.e2e.random_player import TEXT, burst
+from tests.processes import engines_of
 from tests.tui.test_read_only import snapshot
 from tui.services import READ_ONLY
 
@@ -68,12 +68,7 @@ def folder(tmp_path: Path, environment: dict[str, str], forks: dict[str, str], m
 
 def engines(environment: dict[str, str]) -> set[int]:
     """The engines of this test."""
-    found = set()
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            is_ours = process.environ().get("RNN_PLAYGROUND_RUNTIME") == environment["RNN_PLAYGROUND_RUNTIME"]
-            found |= {process.pid} if is_ours and "engine" in process.cmdline() else set()
-    return found
+    return {process.pid for process in engines_of(environment["RNN_PLAYGROUND_RUNTIME"])}
 
 
 def unchanging(folder: Path) -> dict[str, Any]:

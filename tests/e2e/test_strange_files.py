@@ -34,7 +34,7 @@ def test_pipes_in_the_place_of_files(playground: Callable[..., Any], tmp_path: P
     terminal.wait("pipe-run")
     for _ in range(len(FILES)):
         # The details of each are there: none was waited for.
-        terminal.wait(lambda text: any(words in text for words in ("sha256", "cannot be read", "unreadable")))
+        terminal.wait(lambda text: any(words in text for words in ("created", "cannot be read", "unreadable")))
         terminal.press("down")
     terminal.press("f4")
     terminal.wait("strategy")

@@ -30,6 +30,7 @@ from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
+from tests.processes import processes_of
 
 Tiny = Callable[..., RunConfig]
 ENDLESS = {"num_epochs": 10**6, "checkpoint_seconds": 0.2}
@@ -39,11 +40,7 @@ ENDLESS = {"num_epochs": 10**6, "checkpoint_seconds": 0.2}
 async def _nothing_is_left(runtime: Path, forked_programs: None, saves: Path) -> AsyncIterator[None]:
     """Every engine of a test is gone at its end, and its socket and its hold on the run with it."""
     yield
-    mine = [
-        process
-        for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get("RNN_PLAYGROUND_RUNTIME") == str(runtime) and process.pid != os.getpid()
-    ]
+    mine = [process for process in processes_of(runtime) if process.pid != os.getpid()]
     for process in mine:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()

@@ -22,7 +22,7 @@ import torch
 from core.engine.session import Session, train_to_end
 from core.engine.workers import local_team
 from core.errors import ConfigError
-from core.events import Note, RunResumed, SettingChanged, State, StateChanged
+from core.events import Event, Note, RunResumed, SettingChanged, State, StateChanged
 from core.runs.checkpoint import read_checkpoint
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import epochs, read_journal
@@ -168,29 +168,36 @@ def test_killed_at_random(together: Tiny, saves: Path, one_thread: None, forked_
     whole = trained(config, saves, "whole")
     seconds, draw, kills = time.monotonic() - began, random.Random(1), {"leader": 0, "other": 0}
     run = Run(saves / "killed")
-    round_of = 0
-    while sum(kills.values()) < KILLS * trials or not all(kills.values()) or run.path.exists():
+    told: list[Event] = []
+
+    def is_over() -> bool:
+        """Enough kills, and one of another worker which the leader outlived long enough to say so."""
+        events = told + (read_journal(run.journal_path) if run.journal_path.exists() else [])
+        words = (event.text for event in events if isinstance(event, Note))
+        return is_enough() and any("all start again from the last checkpoint" in text for text in words)
+
+    def is_enough() -> bool:
+        return sum(kills.values()) >= KILLS * trials and all(kills.values())
+
+    rounds = 0
+    while not is_over() or run.path.exists():
         child = os.fork()
         if child == 0:
             train_in_child(config, run)
-        is_over = sum(kills.values()) >= KILLS * trials and all(kills.values())
         while os.waitpid(child, os.WNOHANG) == (0, 0):
-            time.sleep(draw.uniform(0, 0.5 * seconds) if not is_over else 0.01)
+            time.sleep(draw.uniform(0, 0.5 * seconds) if not is_enough() else 0.1)
             victims = others(child)
-            if is_over or not victims:
+            if not victims or is_over():
                 continue
-            name = min(kills, key=lambda known: kills[known])
-            victim = child if name == "leader" else victims[0].pid
-            os.kill(victim, signal.SIGKILL)
+            name = "other" if is_enough() else min(kills, key=lambda known: kills[known])
+            os.kill(child if name == "leader" else victims[0].pid, signal.SIGKILL)
             kills[name] += 1
-            is_over = sum(kills.values()) >= KILLS * trials and all(kills.values())
         if run.exists() and run_summary(run).state == State.FINISHED:
             assert_same(run, whole)
-            round_of += 1
-            run.path.rename(saves / f"finished-{round_of}")
-    told = [event for path in saves.glob("finished-*") for event in read_journal(Run(path).journal_path)]
-    assert any(isinstance(event, Note) and "all start again from the last checkpoint" in event.text for event in told)
-    assert sum(isinstance(event, RunResumed) for event in told) > round_of
+            rounds += 1
+            told += read_journal(run.journal_path)
+            run.path.rename(saves / f"finished-{rounds}")
+    assert sum(isinstance(event, RunResumed) for event in told) > rounds
 
 
 def test_a_worker_is_lost_before_a_pause(together: Tiny, saves: Path, one_thread: None, forked_programs: None) -> None:
