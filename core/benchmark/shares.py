@@ -15,7 +15,7 @@ CELLS = ("rnn", "gru", "lstm")
 HIDDEN_UNITS = (256, 512, 1024)
 GOALS = {"fp32": 0.85, "bf16": 0.75}
 EPOCHS = 3
-"""A round's rate is the best of so many epochs, as that of the products is the best of several stretches."""
+"""A round's rate is the best of this many epochs; that of the products is the best of several runs, too."""
 
 
 def share_cases() -> dict[str, Case]:

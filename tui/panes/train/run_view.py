@@ -285,7 +285,7 @@ class RunView(LitVertical):
             schedule(self, due - time.monotonic(), self._paint_changes)
 
     def _calm_at(self) -> float:
-        """When nobody types any more, as far as is known now."""
+        """The time from which a paint may begin: a pause in typing, or ``LONGEST_WAIT`` after the last paint."""
         return min(self._typed_at + TYPING_SECONDS, self._painted_at + LONGEST_WAIT)
 
     def _paint_changes(self) -> None:
