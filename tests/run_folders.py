@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.events import EpochFinished, Event, State, StateChanged
+from core.runs import journal
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalWriter
 from core.runs.metadata import CorpusIdentity, RunMetadata
@@ -46,6 +47,16 @@ def made_run(
     facts = RunMetadata(config, identity, 592_387, created, {"torch": "2"})
     saves.mkdir(parents=True, exist_ok=True)
     return create_run(saves, name or free_name(saves, corpus), facts, {"tokens": ["<unk>"]}, text.encode())
+
+
+def read_journal(path: Path) -> list[Event]:
+    """All events of a journal, without those that a resume has undone."""
+    return [event for event, _ in journal.read_journal(path)]
+
+
+def epochs(events: Iterable[Event]) -> list[EpochFinished]:
+    """The epochs among the events, in order."""
+    return [event for event in events if isinstance(event, EpochFinished)]
 
 
 def write_journal(run: Run, *events: Event) -> None:

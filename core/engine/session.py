@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -471,10 +471,3 @@ class Session:
         for event in events:
             self._journal.append(event)
         return list(events)
-
-
-def train_to_end(session: Session) -> Iterator[Event]:
-    """Train without an engine: for scripts and notebooks."""
-    yield from session.train()
-    while session.state == State.TRAINING:
-        yield from session.advance()

@@ -12,7 +12,7 @@ import numpy as np
 from core.errors import RunError, UserError
 from core.events import EpochFinished, Event, Measured, SampleWritten
 from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, MEASURED_COLUMNS, Column, finite_in_order
-from core.runs.journal import JournalReader, last_lines, standing
+from core.runs.journal import last_lines, read_journal
 from core.runs.quantities import AXES
 from core.runs.run import Run
 
@@ -92,26 +92,14 @@ def read_samples(run: Run) -> list[SampleWritten]:
 
 
 def _journal(run: Run) -> list[tuple[Event, float]]:
-    """The events of a run that no resume has undone, with their times."""
-    reader = JournalReader(run.journal_path)
-    found: list[tuple[Event, float]] = []
-    while True:
-        before = reader.offset
-        found += reader.poll()
-        if reader.offset == before:
-            break
+    """The events of a run that no resume has undone, with their times. Raises RunError if they cannot be read."""
+    found = read_journal(run.journal_path)
     if not found:
-        _check_readable(run)
-    times = {id(event): time for event, time in found}
-    return [(event, times[id(event)]) for event in standing([event for event, _ in found])]
-
-
-def _check_readable(run: Run) -> None:
-    """Raise RunError where the journal is there and cannot be read: its reader says nothing then."""
-    try:
-        last_lines(run.journal_path)
-    except OSError as error:
-        raise RunError(f"{run.journal_path} cannot be read: {error.strerror or error}") from None
+        try:
+            last_lines(run.journal_path)  # the reader says nothing of a journal that is there and cannot be read
+        except OSError as error:
+            raise RunError(f"{run.journal_path} cannot be read: {error.strerror or error}") from None
+    return found
 
 
 def _figure(value: float | None) -> float:

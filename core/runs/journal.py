@@ -263,37 +263,30 @@ def parsed_line(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def read_journal(path: Path) -> list[Event]:
-    """All events of a journal, without those that a resume has undone; none if the file is missing."""
-    reader = JournalReader(path)
-    events: list[Event] = []
-    while True:
+def read_journal(path: Path) -> list[Timed]:
+    """All events of a journal with their times, without those that a resume has undone; none if it is missing."""
+    reader, events, before = JournalReader(path), list[Timed](), -1
+    while reader.offset != before:
         before = reader.offset
-        events += [event for event, _ in reader.poll()]
-        if reader.offset == before:
-            return standing(events)
+        events += reader.poll()
+    return standing(events)
 
 
-def standing(events: list[Event]) -> list[Event]:
+def standing(events: list[Timed]) -> list[Timed]:
     """The valid events: each resume undoes the earlier events of epochs after its checkpoint. One pass from the end."""
-    if not any(type(event) is RunResumed for event in events):
+    if not any(type(event) is RunResumed for event, _ in events):
         return events
-    kept: list[Event] = []
+    kept: list[Timed] = []
     least = math.inf  # the epoch of the earliest checkpoint that was resumed later
-    for event in reversed(events):
+    for event, moment in reversed(events):
         epoch = getattr(event, "epoch", None)
         if isinstance(event, RunResumed):
             least = min(least, event.epoch)
         elif isinstance(epoch, int) and epoch > least:
             continue
-        kept.append(event)
+        kept.append((event, moment))
     kept.reverse()
     return kept
-
-
-def epochs(events: list[Event]) -> list[EpochFinished]:
-    """The epochs among the events, in order."""
-    return [event for event in events if isinstance(event, EpochFinished)]
 
 
 def last_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:

@@ -81,8 +81,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def whole(tiny: Callable[..., RunConfig], tmp_path: Path) -> Callable[..., list[EpochFinished]]:
     """Trains a run that nothing interrupts; returns its curve."""
-    from core.engine.session import Session, train_to_end
-    from tests.core.outcomes import curve
+    from core.engine.session import Session
+    from tests.core.outcomes import curve, train_to_end
 
     def trained(**changes: Any) -> list[EpochFinished]:
         session = Session.create(tiny(**changes), tmp_path / "whole")

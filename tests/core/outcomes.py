@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from core.engine.session import Session, train_to_end
-from core.events import EpochFinished, Note, State, StateChanged
+from core.engine.session import Session
+from core.events import EpochFinished, Event, Note, State, StateChanged
 from core.runs.atomic_write import Disk
 from core.runs.checkpoint import write_checkpoint
 from core.runs.held_folder import HeldFolder
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
+from tests.run_folders import epochs, read_journal
 
 
 def without_clock(told: Iterable[EpochFinished]) -> list[EpochFinished]:
@@ -39,6 +39,13 @@ def notes(run: Run) -> list[str]:
 def states(run: Run) -> list[str]:
     """The states in the journal, one after the other."""
     return [event.state for event in read_journal(run.journal_path) if isinstance(event, StateChanged)]
+
+
+def train_to_end(session: Session) -> Iterator[Event]:
+    """Train without an engine."""
+    yield from session.train()
+    while session.state == State.TRAINING:
+        yield from session.advance()
 
 
 def train_until(session: Session, happened: Callable[[], bool]) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.events import EpochFinished, Note, State
 from core.models.feedforward import look_up
 from core.models.recurrence.layer import RecurrentLayer, Shape
 from core.models.recurrence.triton.plan import TOLERANCE, choice, has_triton, proof, run
 from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer
+from tests.core.outcomes import train_to_end
 from tests.core.training.test_exact_resume import CASES, advanced, assert_resumes_exactly
 
 DEVICE = "cuda"

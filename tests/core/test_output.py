@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from core.events import Event, Note, State
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from tests.core.processes import started
+from tests.run_folders import epochs, read_journal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FULL = Path("/dev/full")

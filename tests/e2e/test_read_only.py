@@ -19,7 +19,6 @@ import pytest
 from core.engine.client import EngineClient
 from core.engine.session import Session
 from core.events import Event, SettingChanged, StateChanged
-from core.runs.journal import read_journal
 from core.runs.run import Run
 from core.runs.trash import delete_run
 from core.settings.run_config import RunConfig
@@ -27,6 +26,7 @@ from tests.e2e.browser import CHROMIUM, browser
 from tests.e2e.conftest import PROJECT
 from tests.e2e.random_player import TEXT, burst
 from tests.processes import engines_of
+from tests.run_folders import read_journal
 from tests.tui.test_read_only import snapshot
 from tui.services import READ_ONLY
 

@@ -13,9 +13,10 @@ import pytest
 from core.cli.inspection_report import plane_lines, strip
 from core.cli.main import main
 from core.cli.printing import cells
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.inspection.options import VIEWS
 from core.settings.run_config import RunConfig
+from tests.core.outcomes import train_to_end
 
 Tiny = Callable[..., RunConfig]
 

@@ -19,11 +19,11 @@ import pytest
 from core.engine.client import EngineClient
 from core.engine.session import Session
 from core.events import State
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from tests.core.cli.commands import REPOSITORY, SMALL, Printed, refused
 from tests.core.processes import started, training_process
+from tests.run_folders import epochs, read_journal
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from core.engine.session import Session
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.core.cli.commands import SMALL, Printed, refused
+from tests.run_folders import epochs, read_journal
 
 PICTURES = Path(__file__).resolve().parents[3] / "tui" / "pictures"
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from core.events import RunResumed, State
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
@@ -24,6 +23,7 @@ from core.sweep.sweep import new_sweep
 from tests.core.cli.commands import SMALL, Printed, refused
 from tests.core.outcomes import curve
 from tests.core.processes import kill_training, started
+from tests.run_folders import epochs, read_journal
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("as_it_was", "forked_programs")

@@ -20,9 +20,9 @@ from core.engine.protocol import CANCELLED, encoded
 from core.engine.requests import LONGEST_ID
 from core.engine.server import MOST_CLIENTS, MOST_WAITING, Server
 from core.engine.session import Session
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
+from tests.run_folders import epochs, read_journal
 from tests.waiting import wait_for
 
 Tiny = Callable[..., RunConfig]

@@ -13,11 +13,11 @@ import pytest
 from core.engine import loading
 from core.engine.description import describe
 from core.engine.loading import load_model
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.errors import RunError, UserError
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
-from tests.core.outcomes import curve, notes, train_until
+from tests.core.outcomes import curve, notes, train_to_end, train_until
 
 Tiny = Callable[..., RunConfig]
 

@@ -26,11 +26,11 @@ from core.engine.requests import REQUESTS
 from core.engine.session import Session
 from core.errors import EngineError, RunError
 from core.events import State, StateChanged
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from tests.processes import processes_of
+from tests.run_folders import epochs, read_journal
 
 Tiny = Callable[..., RunConfig]
 ENDLESS = {"num_epochs": 10**6, "checkpoint_seconds": 0.2}

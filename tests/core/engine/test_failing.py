@@ -17,12 +17,13 @@ import torch
 
 from core.engine.failure import failure_words, is_out_of_memory
 from core.engine.protocol import run_socket
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.events import Note, State, StateChanged
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
+from tests.core.outcomes import train_to_end
+from tests.run_folders import epochs, read_journal
 
 Tiny = Callable[..., RunConfig]
 OUT_OF_MEMORY = "out of memory: make batch, steps or hidden smaller, or use another device"

@@ -11,13 +11,13 @@ from typing import Any, BinaryIO
 import pytest
 
 from core.engine.description import describe
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.errors import RunError
 from core.events import State
 from core.runs.atomic_write import Disk
 from core.runs.held_folder import HeldFolder
 from core.settings.run_config import RunConfig
-from tests.core.outcomes import curve, notes, train_until
+from tests.core.outcomes import curve, notes, train_to_end, train_until
 
 Tiny = Callable[..., RunConfig]
 

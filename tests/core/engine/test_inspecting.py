@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from core.engine.inspecting import inspecting, inspection_job, stored_source, with_text
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.errors import UserError
 from core.events import EpochFinished, Measured, State
 from core.inspection.answers import (
@@ -26,11 +26,11 @@ from core.inspection.answers import (
 )
 from core.inspection.events import Inspected, InspectionEvent
 from core.inspection.options import VIEWS, InspectionOptions, LongText
-from core.runs.journal import read_journal
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.core.engine.conftest import ForkedEngine
-from tests.core.outcomes import curve
+from tests.core.outcomes import curve, train_to_end
+from tests.run_folders import read_journal
 
 Tiny = Callable[..., RunConfig]
 Events = Iterator[list[InspectionEvent]]

@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 import torch
 
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.events import State
 from core.runs.checkpoint import read_checkpoint
 from core.runs.run import Run
 from core.runs.store import find_run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
-from tests.core.outcomes import curve, train_in_child
+from tests.core.outcomes import curve, train_in_child, train_to_end
 from tests.core.processes import started
 
 Tiny = Callable[..., RunConfig]

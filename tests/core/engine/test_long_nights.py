@@ -16,13 +16,14 @@ import psutil
 import pytest
 import torch
 
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.events import Note, State, StateChanged
 from core.runs.checkpoint import read_checkpoint
-from core.runs.journal import JournalReader, epochs, read_journal
+from core.runs.journal import JournalReader
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
-from tests.core.outcomes import curve
+from tests.core.outcomes import curve, train_to_end
+from tests.run_folders import epochs, read_journal
 
 Tiny = Callable[..., RunConfig]
 EPOCHS = 1000

@@ -14,14 +14,14 @@ import pytest
 
 from core.engine import session as module
 from core.engine.description import describe
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.errors import UserError
 from core.events import State
 from core.runs.checkpoint import read_checkpoint
 from core.runs.run import Run
 from core.runs.store import list_runs
 from core.settings.run_config import RunConfig
-from tests.core.outcomes import curve, notes
+from tests.core.outcomes import curve, notes, train_to_end
 
 Tiny = Callable[..., RunConfig]
 SETTINGS: dict[str, Any] = {"checkpoint_seconds": 0.0, "validation_fraction": 0.2, "num_epochs": 6}

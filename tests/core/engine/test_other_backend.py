@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from core.engine.description import describe
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.errors import RunError
 from core.events import RunResumed
 from core.models.recurrence.cpu import bindings
-from core.runs.journal import read_journal
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from core.training.backend import change_of, record
-from tests.core.outcomes import curve, notes
+from tests.core.outcomes import curve, notes, train_to_end
+from tests.run_folders import read_journal
 
 compiled = pytest.mark.skipif(bool(bindings.unavailable_reason()), reason=bindings.unavailable_reason() or "compiled")
 WHY = "there is no C compiler today"

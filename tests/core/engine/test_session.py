@@ -15,15 +15,15 @@ from core.engine.checkpointing import Checkpointing
 from core.engine.description import describe
 from core.engine.failure import failure_words, is_out_of_memory
 from core.engine.loading import load_model
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.errors import ConfigError, CorpusError, RunError, UserError
 from core.events import EpochFinished, Event, RunResumed, SampleWritten, SettingChanged, State, StateChanged
-from core.runs.journal import read_journal
 from core.runs.run import Run
 from core.runs.store import list_runs
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
-from tests.core.outcomes import curve, states, train_until
+from tests.core.outcomes import curve, states, train_to_end, train_until
+from tests.run_folders import read_journal
 
 Tiny = Callable[..., RunConfig]
 

@@ -17,19 +17,19 @@ import numpy as np
 import pytest
 
 from core.engine import shutdown
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.errors import RunError
 from core.events import Note, SampleWritten, State
 from core.generation.decoder import SingleStream
 from core.runs.atomic_write import Disk
 from core.runs.checkpoint import read_checkpoint
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.store import list_runs
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from core.training.validation import HeldOutStream
-from tests.core.outcomes import curve, states
+from tests.core.outcomes import curve, states, train_to_end
+from tests.run_folders import epochs, read_journal
 from tests.waiting import wait_for
 
 Tiny = Callable[..., RunConfig]

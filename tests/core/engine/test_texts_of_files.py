@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from core.corpus.reader import load_corpus
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.settings.run_config import RunConfig
-from tests.core.outcomes import curve
+from tests.core.outcomes import curve, train_to_end
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

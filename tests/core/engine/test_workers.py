@@ -19,21 +19,21 @@ import psutil
 import pytest
 import torch
 
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.engine.workers import local_team
 from core.errors import ConfigError
 from core.events import Event, Note, RunResumed, SettingChanged, State, StateChanged
 from core.runs.checkpoint import read_checkpoint
 from core.runs.held_folder import HeldFolder
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from core.training import distributed
 from core.training.distributed import Team
 from tests.core.engine.conftest import ForkedEngine
-from tests.core.outcomes import curve, notes, train_in_child
+from tests.core.outcomes import curve, notes, train_in_child, train_to_end
 from tests.core.processes import started
+from tests.run_folders import epochs, read_journal
 from tests.waiting import wait_for
 
 Tiny = Callable[..., RunConfig]

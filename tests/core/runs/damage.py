@@ -10,8 +10,8 @@ from typing import Any
 from core.engine.session import Session
 from core.errors import UserError
 from core.events import Note, State
-from core.runs.journal import read_journal
 from core.runs.run import Run
+from tests.run_folders import read_journal
 
 META = {"format": "1", "facts": "{}", "sha256": "0" * 64}
 

@@ -20,10 +20,10 @@ from core.runs.comparison import (
     seconds_to,
     smoothed,
 )
-from core.runs.journal import epochs, read_journal
 from core.runs.quantities import AXES, METRICS, RARE_METRICS
 from core.settings.run_config import RunConfig
 from tests.core.export.journalled import epoch
+from tests.run_folders import epochs, read_journal
 
 
 def write(folder: Path, *events: Event) -> None:

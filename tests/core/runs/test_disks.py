@@ -17,16 +17,17 @@ import pytest
 
 from core.cli.main import main
 from core.engine.failure import write_failure
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.errors import RunError
 from core.events import Note, State
 from core.runs.checkpoint import read_checkpoint
 from core.runs.held_folder import HeldFolder
-from core.runs.journal import JournalReader, JournalWriter, read_journal
+from core.runs.journal import JournalReader, JournalWriter
 from core.runs.store import duplicate_run, list_runs
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
-from tests.core.outcomes import curve, notes
+from tests.core.outcomes import curve, notes, train_to_end
+from tests.run_folders import read_journal
 
 Tiny = Callable[..., RunConfig]
 ROOM = 400 << 10

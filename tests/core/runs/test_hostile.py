@@ -22,11 +22,12 @@ from core.engine.loading import load_model
 from core.engine.session import Session
 from core.events import State
 from core.runs.held_folder import HeldFolder
-from core.runs.journal import JournalReader, JournalWriter, read_journal
+from core.runs.journal import JournalReader, JournalWriter
 from core.runs.run import Run
 from core.runs.store import duplicate_run, list_runs
 from core.runs.summary import run_summary
 from tests.core.runs.damage import META, crafted, entry, notes, rewritten, said, train_a_little
+from tests.run_folders import read_journal
 
 FILES = ("run.json", "vocabulary.json", "corpus.txt", "metrics.jsonl", "latest.safetensors")
 

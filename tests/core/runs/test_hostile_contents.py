@@ -22,13 +22,13 @@ from core.errors import RunError
 from core.events import EpochFinished, event_from_json
 from core.runs.checkpoint import read_checkpoint
 from core.runs.checkpoint_header import read_header
-from core.runs.journal import JournalReader, epochs, parsed_line, read_journal
+from core.runs.journal import JournalReader, parsed_line
 from core.runs.run import Run
 from core.runs.store import list_runs
 from core.runs.summary import run_summary
 from tests.core.outcomes import save_checkpoint
 from tests.core.runs.damage import META, crafted, entry, notes, rewritten, said, train_a_little
-from tests.run_folders import journal_at
+from tests.run_folders import epochs, journal_at, read_journal
 
 Tensors = dict[str, torch.Tensor]
 

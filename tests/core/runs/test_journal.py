@@ -17,9 +17,9 @@ import pytest
 from core.events import EpochFinished, Event, Note, RunResumed, SampleWritten, SettingChanged, StateChanged
 from core.runs import journal as module
 from core.runs.held_folder import HeldFolder
-from core.runs.journal import JournalReader, JournalWriter, epochs, last_lines, read_journal
+from core.runs.journal import JournalReader, JournalWriter, last_lines
 from tests.core.processes import started
-from tests.run_folders import journal_at
+from tests.run_folders import epochs, journal_at, read_journal
 
 
 def epoch(number: int, perplexity: float = 5.0) -> EpochFinished:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import pytest
 import torch
 
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.events import State
 from core.runs.atomic_write import Disk
 from core.runs.checkpoint import read_checkpoint
@@ -22,7 +22,7 @@ from core.runs.run import Run
 from core.runs.store import duplicate_run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
-from tests.core.outcomes import curve, train_in_child
+from tests.core.outcomes import curve, train_in_child, train_to_end
 
 Tiny = Callable[..., RunConfig]
 KILLS = 25

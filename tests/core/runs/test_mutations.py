@@ -19,11 +19,12 @@ import pytest
 from core.engine.loading import load_model
 from core.engine.session import Session
 from core.events import Event
-from core.runs.journal import last_lines, read_journal
+from core.runs.journal import last_lines
 from core.runs.run import Run
 from core.runs.store import list_runs
 from core.settings.run_config import RunConfig
 from tests.core.runs.damage import said, train_a_little
+from tests.run_folders import read_journal
 
 Tiny = Callable[..., RunConfig]
 MUTATIONS = 80

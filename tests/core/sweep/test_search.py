@@ -14,13 +14,13 @@ import pytest
 
 from core.errors import UserError
 from core.events import EpochFinished, RunResumed, State
-from core.runs.journal import epochs, read_journal
 from core.runs.run import Run
 from core.sweep.driver import Taken
 from core.sweep.folder import PRUNED, Outcome, SweepFolder
 from core.sweep.sweep import PlannedRun, Sweep
 from tests.core.cli.commands import REPOSITORY, SMALL
 from tests.core.processes import kill_training, started
+from tests.run_folders import epochs, read_journal
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ import torch
 from core.engine.session import Session
 from core.errors import RunError
 from core.events import BudgetFitted, EpochFinished, Event, RunResumed, SettingChanged, State
-from core.runs.journal import read_journal
 from core.settings.fit import Fit
 from core.settings.run_config import RunConfig
 from core.training import budget as budget_module
 from core.training.budget import Budget, early_stop_words
 from core.training.trainer import Trainer
 from tests.core.outcomes import curve, without_clock
+from tests.run_folders import read_journal
 
 Tiny = Callable[..., RunConfig]
 BATCHES = 13  # of an epoch of the tiny configuration

@@ -14,14 +14,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from core.corpus.reader import load_corpus
 from core.corpus.token_store import TokenStore
 from core.engine.description import describe
-from core.engine.session import Session, train_to_end
+from core.engine.session import Session
 from core.events import EpochFinished, Note, State
 from core.settings.run_config import RunConfig
 from core.training import cuda_graph, trainer
 from core.training.cuda_graph import WARM_UP_STEPS, Work, unavailable_reason
 from core.training.mapped_batches import MappedBatches
 from core.training.trainer import Trainer
-from tests.core.outcomes import without_clock
+from tests.core.outcomes import train_to_end, without_clock
 from tests.core.training.test_exact_resume import CASES, advanced
 
 
