@@ -216,12 +216,13 @@ class Session:
             self._checkpointing.require_first(trainer)
         elif goes_back:
             self._restore()  # the failure may have left a batch half done
+        events: list[Event] = []
         try:
             self._join(trainer)
         except WorkersLostError as error:
             if words := self._crew.lost(trainer, error):
                 raise WorkersLostError(words) from None
-        events: list[Event] = []
+            events.append(Note(f"{error}: all are started again"))
         if wanted != trainer.num_epochs:
             events.append(trainer.set("num_epochs", wanted))
             self._checkpointing.soon(trainer.config.checkpoint_seconds)

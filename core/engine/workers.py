@@ -27,7 +27,7 @@ from core.errors import RunError, WorkersLostError
 from core.files import open_to_append, open_to_read
 from core.process import program_environment, temporary_folder
 from core.runs.held_folder import HeldFolder
-from core.training import following
+from core.training import distributed, following
 from core.training.distributed import Team, loopback, meeting_place
 
 _RUN = "rnn-playground/run"
@@ -40,7 +40,7 @@ def local_team(size: int, log: HeldFolder | None = None) -> Team:
     """Start ``size`` - 1 other workers on this machine. What they print is added to the run's log, or to
     standard error, when they are ended.
 
-    Raises WorkersLostError if one does not start.
+    Raises WorkersLostError if one does not start, or not within ``IMPORTING_PATIENCE``.
     """
     loopback()
     folder, lock = _meeting_folder()
@@ -63,9 +63,15 @@ def local_team(size: int, log: HeldFolder | None = None) -> Team:
             arguments = ("-m", following.__name__, str(folder), str(rank), str(size))
             said = str(folder / f"{rank}.log")
             others.append(SubprocessHandler(sys.executable, arguments, environment, said, said, rank, None))
-        while not all(following.ready_file(folder, rank).exists() for rank in range(1, size)):
+        began = time.monotonic()
+        while missing := [rank for rank in range(1, size) if not following.ready_file(folder, rank).exists()]:
             if any(worker.proc.poll() is not None for worker in others):
                 raise WorkersLostError("a worker could not be started")
+            if time.monotonic() - began > distributed.IMPORTING_PATIENCE:
+                raise WorkersLostError(
+                    f"worker {missing[0]} of {size} was started and did not import torch within "
+                    f"{distributed.IMPORTING_PATIENCE:g} s: something stops it, or the disk with the packages is slow"
+                )
             time.sleep(0.01)
         return Team(0, size, meeting_place(folder, size), end)
     except BaseException:

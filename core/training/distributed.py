@@ -29,6 +29,8 @@ from core.settings.run_config import RunConfig
 
 # Seconds that a worker waits for the others in the midst of a batch: the longest difference between two workers.
 PATIENCE = 60.0
+# Seconds in which a worker has imported torch: some from a warm disk, minutes from a network disk that many read.
+IMPORTING_PATIENCE = 300.0
 # Seconds in which a worker has read the text and built its trainer.
 STARTING_PATIENCE = 1800.0
 # Seconds that a worker waits for the next order: the leader gives none while its run is paused.

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -238,6 +239,32 @@ def test_a_worker_that_hangs(
         session.advance()
     session.close()
     assert notes(session.run) == ["a worker did not answer within 3 s: all start again from the last checkpoint"]
+    assert_same(session.run, whole)
+
+
+def test_a_worker_that_hangs_as_it_starts(
+    together: Tiny, saves: Path, one_thread: None, forked_programs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped before it has imported torch; the one that replaces it is forked as usual."""
+    config = together(num_epochs=3)
+    whole = trained(config, saves, "whole")
+    monkeypatch.setattr(distributed, "IMPORTING_PATIENCE", 1.0)
+    server = os.environ.pop("RNN_PLAYGROUND_FORK_SERVER")
+
+    def stop_the_first() -> None:
+        wait_for(lambda: others(os.getpid()))
+        others(os.getpid())[0].suspend()
+        os.environ["RNN_PLAYGROUND_FORK_SERVER"] = server
+
+    stopping = threading.Thread(target=stop_the_first)
+    stopping.start()
+    session = Session.create(config, saves, "run")
+    list(train_to_end(session))
+    session.close()
+    stopping.join()
+    [told] = notes(session.run)
+    assert told.startswith("worker 1 of 2 was started and did not import torch within 1 s: something stops it, or")
+    assert told.endswith("all are started again") and not others(os.getpid())
     assert_same(session.run, whole)
 
 
