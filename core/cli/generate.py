@@ -8,13 +8,11 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.cli.live import stream_live
 from core.cli.printing import printable, put, safe_text
 from core.engine.requests import Generate
-from core.errors import CorpusError
 from core.generation.events import Piece, Written, WrittenSample
 from core.generation.options import OPTIONS, GenerationRequest
 from core.process import resume_collection
@@ -55,17 +53,11 @@ def _generate(run: Run, request: GenerationRequest, report: GenerationReport) ->
 
 def _training_text(run: Run) -> np.ndarray | None:
     """The token ids that a run was trained on; None where its text is missing or has changed."""
+    from core.engine.loading import own_ids
     from core.generation.response import training_part
-    from core.training.trainer import corpus_of
 
-    facts = run.metadata()
-    source = run.corpus_path if run.corpus_path.exists() else Path(facts.corpus.path)
-    try:
-        corpus = corpus_of(facts.config, source=source, at_most=facts.corpus.bytes)
-    except CorpusError:
-        return None
-    is_same = corpus.sha256 == facts.corpus.sha256
-    return training_part(corpus.ids, facts.config.validation_fraction) if is_same else None
+    ids = own_ids(run)
+    return None if ids is None else training_part(ids, run.metadata().config.validation_fraction)
 
 
 class GenerationReport:

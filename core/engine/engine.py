@@ -22,7 +22,7 @@ from core.engine.answers import Answer
 from core.engine.description import describe
 from core.engine.failure import failure_words, write_failure
 from core.engine.inspecting import inspection_job
-from core.engine.jobs import Jobs, laboratory_job, writing_job
+from core.engine.jobs import Job, Jobs, laboratory_job, writing_job
 from core.engine.loading import versions
 from core.engine.protocol import ENDING, error_event
 from core.engine.requests import QUESTIONS, AnyRequest, Id, read_id, read_request
@@ -161,7 +161,10 @@ class Engine:
             asked = read_request(request.message)
             if isinstance(asked, QUESTIONS) and not self.server.is_connected(request.client):
                 return  # the client is gone, and the request changes nothing
-            if (answer := self._result(request.client, number, asked)) is not None:
+            if isinstance(asked, (requests.Generate, requests.Inspect, requests.Lab)):
+                self._jobs.begin(request.client, number, self._job(asked))
+            else:
+                answer = self._result(request.client, asked)
                 self._answer(request.client, number, {**record_as_json(answer), "event": "done"})
         except Ended:
             self._answer(request.client, number, ENDING)
@@ -172,23 +175,53 @@ class Engine:
             words = failure_words(error, self._jobs.folder)
             self._answer(request.client, number, {"event": "error", "message": words})
 
-    def _result(self, client: int, number: Id, asked: AnyRequest) -> Answer | None:
-        """The answer; None for a job, which sends its own events."""
+    def _job(self, asked: requests.Generate | requests.Inspect | requests.Lab) -> Job:
         match asked:
             case requests.Generate(options):
-                self._jobs.begin(client, number, writing_job(self._session(), options))
-                return None
+                return writing_job(self._session(), options)
             case requests.Inspect():
-                self._jobs.begin(client, number, inspection_job(self._session(), asked))
-                return None
+                return inspection_job(self._session(), asked)
             case requests.Lab(settings):
-                self._jobs.begin(client, number, laboratory_job(settings))
-                return None
+                return laboratory_job(settings)
+
+    def _result(self, client: int, asked: AnyRequest) -> Answer:
+        match asked:
             case requests.Cancel(target):
                 self._jobs.cancel(client, target)
-                return Answer()
-        answer: Answer = getattr(self, f"_on_{type(asked).__name__.lower()}")(asked)
-        return answer
+            case requests.Hello():
+                run, state = (self.session.run.path, self.session.state) if self.session else (None, State.IDLE)
+                return answers.HelloAnswer(os.getpid(), devices(), versions(), run, state)
+            case requests.Open(run):
+                if self.session is None or not _is_same_folder(self.session.run.path, run):
+                    self._adopt(lambda: Session.open(Run(run)))
+                return describe(self._session())
+            case requests.Create(config, saves, name, data):
+                self._adopt(lambda: Session.create(config, saves, name, data))
+                return describe(self._session())
+            case requests.Train(num_epochs, as_before):
+                return self._after(self._session().train(num_epochs, as_before=as_before))
+            case requests.Pause():
+                return self._after(self._session().pause())
+            case requests.Resume():
+                return self._after(self._session().train())
+            case requests.Stop():
+                return self._after(self._session().stop())
+            case requests.Step(count, as_before):
+                return self._step(count, as_before)
+            case requests.Set(name, value):
+                self._publish(self._session().set(name, value))
+                return answers.SetAnswer(name, value)
+            case requests.Baselines():
+                with self.ending.interruptible():
+                    return self._session().baselines()
+            case requests.Save(name):
+                path = self._save(name)
+                return answers.SaveAnswer(path, path.name)
+            case requests.Annotate(tags, note):
+                self._session().annotate(tags, note)
+            case requests.Quit():
+                self.ending.ask()
+        return Answer()
 
     def _answer(self, client: int, number: Id, message: dict[str, Any]) -> None:
         self.server.send(client, {"id": number, **message})
@@ -204,89 +237,48 @@ class Engine:
             raise UserError("this engine has no run yet: open one or create one")
         return self.session
 
-    def _on_hello(self, asked: requests.Hello) -> answers.HelloAnswer:
-        session = self.session
-        run, state = (session.run.path, session.state) if session is not None else (None, State.IDLE)
-        return answers.HelloAnswer(os.getpid(), devices(), versions(), run, state)
-
-    def _on_open(self, asked: requests.Open) -> answers.RunAnswer:
-        if self.session is None:
-            with self.ending.interruptible():
-                session = Session.open(Run(asked.run))
-            self._adopt(session)
-        elif os.path.realpath(self.session.run.path) != os.path.realpath(asked.run):
-            raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
-        return describe(self._session())
-
-    def _on_create(self, asked: requests.Create) -> answers.RunAnswer:
+    def _adopt(self, opened: Callable[[], Session]) -> None:
+        """Open a run or create one, and serve it. Raises UserError, also if this engine has a run already."""
         if self.session is not None:
             raise UserError(f"this engine holds {self.session.run.name!r}: each run has an engine of its own")
         with self.ending.interruptible():
-            session = Session.create(asked.config, asked.saves, asked.name, asked.data)
-        self._adopt(session)
-        return describe(self._session())
+            session = opened()
+        self._hold(session)
+        self.server.move(session.run.path)
+        write_log_to(open_log(session))
 
     def _hold(self, session: Session) -> None:
         self.session, self._jobs.folder = session, session.folder
         session.listener = lambda event: self._publish([event])
 
-    def _adopt(self, session: Session) -> None:
-        self._hold(session)
-        self.server.move(session.run.path)
-        write_log_to(open_log(session))
-
-    def _on_train(self, asked: requests.Train) -> answers.StateAnswer:
-        return self._after(self._session().train(asked.num_epochs, as_before=asked.as_before))
-
-    def _on_pause(self, asked: requests.Pause) -> answers.StateAnswer:
-        return self._after(self._session().pause())
-
-    def _on_resume(self, asked: requests.Resume) -> answers.StateAnswer:
-        return self._after(self._session().train())
-
-    def _on_stop(self, asked: requests.Stop) -> answers.StateAnswer:
-        return self._after(self._session().stop())
-
-    def _on_step(self, asked: requests.Step) -> answers.StepAnswer:
+    def _step(self, count: int, as_before: bool) -> answers.StepAnswer:
         session = self._session()
-        for _ in range(asked.count):
-            self._publish(session.step(lambda: self.ending.asked, as_before=asked.as_before))
+        for _ in range(count):
+            self._publish(session.step(lambda: self.ending.asked, as_before=as_before))
             if session.state != State.PAUSED or self.ending.asked:
                 break
         assert session.trainer is not None  # a session without one has refused the step
         return answers.StepAnswer(session.state, **dataclasses.asdict(session.trainer.progress()))
 
-    def _on_set(self, asked: requests.Set) -> answers.SetAnswer:
-        self._publish(self._session().set(asked.name, asked.value))
-        return answers.SetAnswer(asked.name, asked.value)
-
-    def _on_baselines(self, asked: requests.Baselines) -> answers.BaselinesAnswer:
-        with self.ending.interruptible():
-            return self._session().baselines()
-
-    def _on_save(self, asked: requests.Save) -> answers.SaveAnswer:
+    def _save(self, name: str | None) -> Path:
+        """Save, and copy the run if another name is given; the folder of the run, or of the copy."""
         session = self._session()
         session.save()
         if session.save_problem:
             raise UserError(session.save_problem)
-        path = session.run.path
-        if asked.name and asked.name != path.name:
-            with self.ending.interruptible():
-                path = session.copy(asked.name)
-        return answers.SaveAnswer(path, path.name)
-
-    def _on_annotate(self, asked: requests.Annotate) -> Answer:
-        self._session().annotate(asked.tags, asked.note)
-        return Answer()
-
-    def _on_quit(self, asked: requests.Quit) -> Answer:
-        self.ending.ask()
-        return Answer()
+        if not name or name == session.run.name:
+            return session.run.path
+        with self.ending.interruptible():
+            return session.copy(name)
 
     def _after(self, events: list[Event]) -> answers.StateAnswer:
         self._publish(events)
         session = self._session()
         return answers.StateAnswer(session.state, session.trainer.epoch if session.trainer is not None else 0)
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def open_log(session: Session) -> int:

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 
 from core.corpus.vocabulary import Vocabulary
-from core.devices import at_home
+from core.engine.loading import own_ids, stored_model
 from core.engine.session import Session
-from core.errors import CorpusError, UserError
+from core.errors import UserError
 from core.events import number_in
 from core.files import open_to_read
 from core.inspection.answers import Clipping, GradientsView, UnitsView
@@ -23,17 +23,11 @@ from core.inspection.events import Inspected, InspectionEvent, InspectionProgres
 from core.inspection.options import InspectionOptions, LongText
 from core.inspection.text import own_text
 from core.inspection.view import Inspection
-from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
-from core.runs.checkpoint import read_checkpoint
 from core.runs.checkpoint_header import Opened
 from core.runs.journal import last_lines
-from core.runs.metadata import RunMetadata
-from core.runs.recovery import Read, check_size, text_of, use_last_good, vocabulary_of, weights_of
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
-from core.training.generators import Generators
-from core.training.trainer import corpus_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,39 +61,14 @@ def live_source(session: Session) -> Source:
 def stored_source(
     run: Run, checkpoint: str | None, device: torch.device | str = "cpu", opened: Opened = open_to_read
 ) -> Source:
-    """The model of a run on the disk; of a run without its text, too. Takes no lock and no random number.
-
-    ``checkpoint`` is one of ``CHECKPOINTS``, by default the latest; the initial weights are drawn again from the seed.
-    ``opened`` opens the files. Raises RunError or another UserError.
-    """
-    metadata = run.metadata()
-    config = at_home(metadata.config)
-    vocabulary = vocabulary_of(run, metadata, _reading(metadata))
-    check_size(run, metadata, len(vocabulary))
-    with torch.random.fork_rng([]), Generators(config.seed, torch.device("cpu")).in_place():
-        model = build_model(config, len(vocabulary))
-    model = model.to(device).eval()
-    epoch = 0
-
-    def use(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-        nonlocal epoch
-        model.load_state_dict(weights_of(model.state_dict(), tensors))
-        epoch = int(facts.get("epoch", 0))
-
-    if checkpoint == "best":
-        use(*read_checkpoint(run.best_path, opened))
-    elif checkpoint != "first":
-        use_last_good(run, use, opened)
-    return Source(model, vocabulary, run, config, epoch, checkpoint=checkpoint or "latest")
+    """The model of a run on the disk; of a run without its text, too. See ``stored_model``."""
+    model, vocabulary, epoch = stored_model(run, checkpoint, device, opened)
+    return Source(model, vocabulary, run, model.config, epoch, checkpoint=checkpoint or "latest")
 
 
 def with_text(source: Source) -> Source:
     """The same with the run's own text, if that can be had as it was."""
-    metadata = source.run.metadata()
-    with contextlib.suppress(CorpusError):
-        corpus, _ = text_of(source.run, metadata, _reading(metadata))
-        return dataclasses.replace(source, own=corpus.ids)
-    return source
+    return dataclasses.replace(source, own=own_ids(source.run))
 
 
 def inspection_job(session: Session, options: InspectionOptions) -> Iterator[list[InspectionEvent]]:
@@ -158,8 +127,3 @@ def _with_text_of(source: Source, options: InspectionOptions) -> InspectionOptio
     text = own_text(source.own, source.vocabulary, source.config)
     at = text.position(None, before_another=True) if options.at is None and options.places is None else options.at
     return dataclasses.replace(options, text=LongText(text.text), at=at)
-
-
-def _reading(metadata: RunMetadata) -> Read:
-    """Reads a file as the run's settings say, and no further than the run read."""
-    return lambda source: corpus_of(metadata.config, source=source, at_most=metadata.corpus.bytes)

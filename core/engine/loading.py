@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
+
+import torch
 
 import core
+from core.corpus.ids import Ids
 from core.corpus.reader import Corpus, bytes_of
 from core.corpus.vocabulary import Vocabulary
 from core.devices import at_home, prepare
 from core.errors import ConfigError, CorpusError, RunError
+from core.files import open_to_read
 from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
+from core.runs.checkpoint import read_checkpoint
+from core.runs.checkpoint_header import Opened
 from core.runs.held_folder import HeldFolder
 from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.recovery import Read, check_size, mend_vocabulary, text_of, use_last_good, vocabulary_of, weights_of
 from core.runs.run import CORPUS, Run
 from core.runs.store import LARGEST_CORPUS_COPY, now, write_description
 from core.settings.run_config import RunConfig
+from core.training.generators import Generators
 from core.training.trainer import Trainer, corpus_of
 
 
@@ -96,18 +105,50 @@ def new_trainer(run: Run, config: RunConfig, corpus: Corpus) -> Trainer:
         raise RunError(f"{run.metadata_path} does not match the run's text and this machine: {error}") from None
 
 
-def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
-    """The model of a run at its last checkpoint, and its vocabulary: all that generation needs. Takes no lock.
+def stored_model(
+    run: Run, checkpoint: str | None, device: torch.device | str = "cpu", opened: Opened = open_to_read
+) -> tuple[LanguageModel, Vocabulary, int]:
+    """The model of a run on the disk, its vocabulary, and the finished epochs of its weights. Takes no lock.
 
-    Raises RunError or another UserError, one sentence.
+    ``checkpoint`` is one of ``CHECKPOINTS``, by default the latest; the initial weights are drawn again from the seed,
+    and no random number of this process is taken. ``opened`` opens the checkpoint. Raises RunError or another
+    UserError.
     """
     metadata = run.metadata()
     config = at_home(metadata.config)
     vocabulary = vocabulary_of(run, metadata, _reading(metadata))
     check_size(run, metadata, len(vocabulary))
-    model = build_model(config, len(vocabulary), prepare(config))
-    use_last_good(run, lambda tensors, _: model.load_state_dict(weights_of(model.state_dict(), tensors)))
-    return model.eval(), vocabulary
+    with torch.random.fork_rng([]), Generators(config.seed, torch.device("cpu")).in_place():
+        model = build_model(config, len(vocabulary))
+    model, epoch = model.to(device).eval(), 0
+
+    def use(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+        nonlocal epoch
+        model.load_state_dict(weights_of(model.state_dict(), tensors))
+        epoch = int(facts.get("epoch", 0))
+
+    if checkpoint == "best":
+        use(*read_checkpoint(run.best_path, opened))
+    elif checkpoint != "first":
+        use_last_good(run, use, opened)
+    return model, vocabulary, epoch
+
+
+def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
+    """The model of a run at its last checkpoint, and its vocabulary: all that generation needs.
+
+    Sets torch up as the run's settings say. Raises like ``stored_model``.
+    """
+    model, vocabulary, _ = stored_model(run, None, prepare(at_home(run.metadata().config)))
+    return model, vocabulary
+
+
+def own_ids(run: Run) -> Ids | None:
+    """The ids of a run's whole text; None if that is missing or has changed."""
+    metadata = run.metadata()
+    with contextlib.suppress(CorpusError):
+        return text_of(run, metadata, _reading(metadata))[0].ids
+    return None
 
 
 def _reading(metadata: RunMetadata) -> Read:
@@ -118,5 +159,8 @@ def _reading(metadata: RunMetadata) -> Read:
 @cache
 def versions() -> Mapping[str, str]:
     """The versions of the software that computes a run."""
-    torch, python = importlib.metadata.version("torch"), platform.python_version()
-    return {"rnn-playground": core.__version__, "torch": torch, "python": python, "system": sys.platform}
+    python = platform.python_version()
+    return {
+        "rnn-playground": core.__version__, "torch": importlib.metadata.version("torch"), "python": python,
+        "system": sys.platform,
+    }  # fmt: skip

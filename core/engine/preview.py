@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections import deque
-from typing import Protocol
+from collections.abc import Generator, Iterator
 
 from core.errors import UserError
 from core.events import Event, Measured, SampleWritten
 from core.generation.options import GenerationRequest, Sampling
 from core.generation.writer import Writing
-from core.inspection.answers import GradientsView, UnitsView
+from core.inspection.answers import GradientsView, InspectionAnswer, UnitsView
 from core.inspection.options import InspectionOptions
 from core.inspection.view import Inspection
 from core.training.trainer import Trainer
@@ -18,91 +16,52 @@ from core.training.trainer import Trainer
 # Seconds that a sample is generated for before the engine looks at its requests again.
 WRITING_SECONDS = 0.02
 
-
-class Part(Protocol):
-    """A part of what is done after an epoch."""
-
-    def advance(self) -> Event | None:
-        """Work for some milliseconds; returns the event at the end."""
+Preview = Iterator[Event | None]
+"""Each step takes some milliseconds, and yields the event of a part that is done. Training waits for the last one."""
 
 
-class Preview:
-    """All that is done at the end of an epoch; training waits for it."""
+def preview_after(trainer: Trainer, epoch: int) -> Preview:
+    """What is due after an epoch, if anything; a model that reads in both directions writes no samples.
 
-    def __init__(self, *parts: Part) -> None:
-        self._parts = deque(parts)
-
-    @property
-    def finished(self) -> bool:
-        return not self._parts
-
-    def advance(self) -> Event | None:
-        """Work for some milliseconds; returns the event of a part that is finished. Raises UserError as ``Writing``."""
-        event = self._parts[0].advance()
-        if event is not None:
-            self._parts.popleft()
-        return event
-
-
-class Sample:
-    """A sample at the end of ``epoch``."""
-
-    def __init__(self, trainer: Trainer, epoch: int) -> None:
-        self._epoch, self._prefix = epoch, sample_prefix(trainer)
-        request = GenerationRequest(self._prefix, trainer.config.sample_length, Sampling("greedy"))
-        self._writing = Writing(trainer.model, trainer.corpus.vocabulary, request)
-        self._pieces: list[str] = []
-
-    def advance(self) -> SampleWritten | None:
-        """Generate for some milliseconds; returns the event at the end. Raises UserError as ``Writing``."""
-        self._pieces += [piece.text for piece in self._writing.advance(WRITING_SECONDS)]
-        if not self._writing.finished:
-            return None
-        return SampleWritten(self._epoch, self._prefix, "".join(self._pieces))
-
-
-class Measurement:
-    """The gradient's factor and the saturation at the end of ``epoch``, as the command ``inspect`` shows them."""
-
-    def __init__(self, trainer: Trainer, epoch: int) -> None:
-        """Raises UserError if the run's text has nothing to measure on."""
-        self._epoch = epoch
-        self._gradients: Inspection | None = _inspection(trainer, "gradients")
-        self._units = _inspection(trainer, "units")
-        self._factor: float | None = None
-
-    def advance(self) -> Measured | None:
-        """Measure for some milliseconds; returns the event at the end."""
-        if self._gradients is not None:
-            try:
-                found = self._gradients.advance()
-            except UserError:  # a poem of one token has no loss to look back from
-                self._gradients = None
-            else:
-                if isinstance(found, GradientsView):
-                    self._gradients, self._factor = None, found.factor
-            return None
-        units = self._units.advance()
-        return Measured(self._epoch, self._factor, units.saturated) if isinstance(units, UnitsView) else None
-
-
-def _inspection(trainer: Trainer, view: str) -> Inspection:
-    return Inspection(trainer.model, trainer.corpus.vocabulary, InspectionOptions(view), trainer.corpus.ids)
-
-
-def preview_after(trainer: Trainer, epoch: int) -> Preview | None:
-    """What is due after an epoch, or None; a model that reads in both directions writes no samples."""
-    config, parts = trainer.config, list[Part]()
+    Raises UserError as ``Writing``.
+    """
+    config = trainer.config
     if _is_due(config.sample_every, epoch) and not config.bidirectional:
-        parts.append(Sample(trainer, epoch))
+        yield from _sample(trainer, epoch)
     if _is_due(config.inspect_every, epoch):
-        with contextlib.suppress(UserError):
-            parts.append(Measurement(trainer, epoch))
-    return Preview(*parts) if parts else None
+        yield from _measurement(trainer, epoch)
 
 
 def _is_due(every: int, epoch: int) -> bool:
     return every > 0 and (epoch % every == 0 or epoch == 1)
+
+
+def _sample(trainer: Trainer, epoch: int) -> Preview:
+    prefix, pieces = sample_prefix(trainer), list[str]()
+    request = GenerationRequest(prefix, trainer.config.sample_length, Sampling("greedy"))
+    writing = Writing(trainer.model, trainer.corpus.vocabulary, request)
+    while not writing.finished:
+        pieces += [piece.text for piece in writing.advance(WRITING_SECONDS)]
+        yield SampleWritten(epoch, prefix, "".join(pieces)) if writing.finished else None
+
+
+def _measurement(trainer: Trainer, epoch: int) -> Preview:
+    """The gradient's factor and the saturation, as the command ``inspect`` shows them."""
+    gradients = yield from _view(trainer, "gradients")  # a poem of one token has no loss to look back from
+    units = yield from _view(trainer, "units")
+    if isinstance(units, UnitsView):
+        yield Measured(epoch, gradients.factor if isinstance(gradients, GradientsView) else None, units.saturated)
+
+
+def _view(trainer: Trainer, name: str) -> Generator[None, None, InspectionAnswer | None]:
+    """A view of the run's own text; None if that has nothing to measure on."""
+    try:
+        view = Inspection(trainer.model, trainer.corpus.vocabulary, InspectionOptions(name), trainer.corpus.ids)
+        while view.advance() is None:
+            yield
+    except UserError:
+        return None
+    return view.answer
 
 
 def sample_prefix(trainer: Trainer) -> str:
