@@ -7,10 +7,12 @@ from weakref import WeakKeyDictionary
 
 from textual.app import App
 from textual.content import Content
+from textual.geometry import Region
 from textual.widget import Widget
 
 from tui.forms.form import Form
 from tui.forms.lines import GroupRow, SettingRow, group_key
+from tui.forms.rows import Rows
 from tui.panes.train.pane import TrainPane
 
 _notify = App.notify
@@ -71,6 +73,20 @@ def focused_setting(app: App[Any]) -> str:
     """The setting that has the focus; empty if none has."""
     found = (form.focused_row for form in app.screen.query(Form).results(Form))
     return next((row.key for row in found if row is not None), "")
+
+
+def row_region(rows: Rows, key: str) -> Region:
+    """Where the lines of a row are drawn on the screen; empty if it is not shown."""
+    lines = [rows.render_line(y).text.strip() for y in range(rows.size.height)]
+    starts: dict[str, int] = {}
+    for row in rows.rows:
+        label = (row.setting.label if isinstance(row, SettingRow) else row.title)[:9]
+        below = max(starts.values(), default=-1) + 1
+        starts[row.key] = next((y for y in range(below, len(lines)) if lines[y].startswith(label)), len(lines))
+    first = starts.get(key, len(lines))
+    end = min((y for y in starts.values() if y > first), default=len(lines))
+    where = rows.content_region
+    return Region(where.x, where.y + first, where.width, end - first)
 
 
 def title(widget: Widget) -> str:

@@ -19,7 +19,7 @@ from core.runs.store import list_runs
 from core.settings.run_config import RunConfig, setting
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import FakeEngines, scripted_epoch
-from tests.tui.parts import focused_setting, train_pane
+from tests.tui.parts import focused_setting, row_region, train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
@@ -71,7 +71,7 @@ async def test_a_click_on_the_notice_of_a_deletion_brings_that_run_back(playgrou
     app = playground()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await pilot.press("5")
-        await until(pilot, lambda: app.query("#runs-table") and app.query_one(RunTable).row_count == 2)
+        await until(pilot, lambda: app.query("#runs-table") and len(app.query_one(RunTable).runs) == 2)
         first = app.query_one(RunTable).runs[0].name
         for left in (1, 0):
             await pilot.press("delete")
@@ -97,7 +97,7 @@ async def test_the_pointer_is_told_what_everything_does(playground: Make) -> Non
         await pilot.press("f3")
         await until(pilot, lambda: shown(app) == "train")
         rows = train_pane(app).query_one(Rows)
-        row = rows.row_region("num_hiddens")
+        row = row_region(rows, "num_hiddens")
         await pilot.hover(rows, offset=(2, row.y - rows.region.y))
         tooltip, words = app.screen.query_one(Tooltip), setting("num_hiddens").help
         await until(pilot, lambda: tooltip.display and str(tooltip.content) == words)

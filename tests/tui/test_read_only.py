@@ -135,7 +135,7 @@ async def test_it_shows_that_it_is_read_only_and_opens_runs(app: Playground) -> 
         dimmed = {key.action: not key.enabled for key in app.query_one(KeyLine).keys}
         assert dimmed["train"] and dimmed["scale_rate(1)"] and not dimmed["settings"] and not dimmed["help"]
         await pilot.press(next(pane.key for pane in PANES if pane.name == "runs"))
-        await until(pilot, lambda: app.query("#runs-table") and app.query_one(RunTable).row_count == 3)
+        await until(pilot, lambda: app.query("#runs-table") and len(app.query_one(RunTable).runs) == 3)
         while app.query_one(RunTable).selected.name != "third":  # type: ignore[union-attr]
             await pilot.press("down")
         await pilot.press("enter")

@@ -30,6 +30,7 @@ from tui.dialogs.name import NameDialog
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.clients import Engines
 from tui.panes.runs import columns
+from tui.panes.runs.run_table import RunTable
 from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.sweep import SweepDialog
 
@@ -100,7 +101,7 @@ async def inspect_units(pilot: Any) -> None:
 
 async def runs(pilot: Any) -> None:
     await pilot.press("f6")
-    await until(pilot, lambda: pilot.app.query("#runs-table") and pilot.app.query_one("#runs-table").row_count == 2)
+    await until(pilot, lambda: pilot.app.query("#runs-table") and len(pilot.app.query_one(RunTable).runs) == 2)
 
 
 async def compare(pilot: Any) -> None:

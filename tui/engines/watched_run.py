@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -84,7 +83,6 @@ class WatchedRun:
         self._patience_from = 0
         self.curve_version = 0
         self.sample_version = 0
-        self._epoch_began = time.monotonic()
 
     # ------------------------------------------------------------------ changes
 
@@ -137,7 +135,6 @@ class WatchedRun:
         """Set the state of the run."""
         self.state = state
         self.message = message
-        self._epoch_began = time.monotonic()
 
     def apply_step(self, answer: StepAnswer) -> None:
         """Take the progress of the epoch from an engine's answer to ``step``."""
@@ -183,7 +180,6 @@ class WatchedRun:
             self._note_best(held_out)
         self.epochs.extend(epochs)
         self.step = None
-        self._epoch_began = time.monotonic()
         self.curve_version += 1
 
     def _add_figures(self, names: Iterable[str], events: Sequence[EpochFinished | Measured]) -> None:

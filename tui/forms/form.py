@@ -166,11 +166,6 @@ class Form(Vertical, Generic[Result]):
         for rows, _ in self._places:
             rows.go(name)
 
-    def focus_fold(self, group: str) -> None:
-        """Move the focus to the fold of a group."""
-        for rows, _ in self._places:
-            rows.go(group_key(group))
-
     # ------------------------------------------------------------------ changing
 
     def fill(self, config: Settings) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from textual import events, on
 from textual.binding import Binding, BindingType
-from textual.geometry import Offset, Region, Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.suggester import SuggestFromList
@@ -238,14 +238,6 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
             offset = self.content_region.offset - box.scrollable_content_region.offset + box.scroll_offset
             region = Region(offset.x, offset.y + lines[0], self.size.width, lines[-1] - lines[0] + 1)
             box.scroll_to_region(region, animate=False, immediate=True)
-
-    def row_region(self, key: str) -> Region:
-        """Where the lines of a row are on the screen; empty if it is not shown."""
-        lines = [y for y, line in enumerate(self._lines) if line.key == key]
-        if not lines:
-            return Region()
-        top = Offset(0, lines[0]) + self.content_region.offset
-        return Region(top.x, top.y, self.size.width, len(lines))
 
     # ------------------------------------------------------------------ the editor
 

@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.css.stylesheet import Stylesheet
 from textual.widgets import Input
 
-from tests.tui.parts import focused_setting, train_pane
+from tests.tui.parts import focused_setting, row_region, train_pane
 from tests.tui.waiting import until
 from tui.forms.rows import Rows
 from tui.shell.footer import KeyLine
@@ -74,7 +74,7 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
         await pilot.pause()
         assert focused_setting(app) == "num_layers" and isinstance(app.focused, Input)
         rows = app.query_one("#form Rows", Rows)
-        label = next(iter(rows.render_line(rows.row_region("num_layers").y - rows.region.y)))
+        label = row_region(next(iter(rows.render_line(rows, "num_layers").y - rows.region.y)))
         accent = Color.parse(app.theme_variables["accent"])
         assert label.style is not None and label.style.color is not None
         assert Color.from_rich_color(label.style.color) == accent

@@ -103,11 +103,6 @@ def default_texts(strategy: str = STRATEGIES[0].name) -> dict[str, str]:
     return {**{name: default_text(strategy, name) for name in NAMES}, "prefix": "", "strategy": strategy}
 
 
-def shown_names(strategy: str) -> tuple[str, ...]:
-    """The options that the form shows above its fold."""
-    return ("length", *(name for name in PARAMETERS if name in strategy_named(strategy).options))
-
-
 def default_penalty(strategy: str) -> Value:
     """The default penalty of a strategy."""
     return strategy_named(strategy).defaults.get("repetition_penalty", NO_PENALTY)

@@ -92,10 +92,6 @@ class RunTable(ScrollView, can_focus=True):
         return self._runs
 
     @property
-    def row_count(self) -> int:
-        return len(self._runs)
-
-    @property
     def selected(self) -> RunSummary | None:
         return self._runs[self.cursor_row] if 0 <= self.cursor_row < len(self._runs) else None
 
@@ -104,11 +100,6 @@ class RunTable(ScrollView, can_focus=True):
         """The runs whose rows are on the screen."""
         top = round(self.scroll_y)
         return self._runs[top : top + max(0, self.size.height - 1)]
-
-    @property
-    def columns_shown(self) -> tuple[str, ...]:
-        """The keys of the columns that fit."""
-        return tuple(column.key for column, _ in self._columns)
 
     @property
     def sort_keys(self) -> list[str]:
@@ -137,11 +128,6 @@ class RunTable(ScrollView, can_focus=True):
         row = self._row_of(path)
         if row is not None:
             self.cursor_row = row
-
-    def row_texts(self, row: int) -> list[str]:
-        """What a row shows, column by column."""
-        now = datetime.datetime.now().astimezone()
-        return [self._cell_text(column, width, row, now).strip() for column, width in self._columns]
 
     def _row_of(self, path: Path) -> int | None:
         # Comparing names is a tenth of the work of comparing paths.

@@ -14,6 +14,7 @@ from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.panes.generate.harness import SIZE, detailed, done, ready, status, token_words, told, written
 from tests.tui.parts import fold_row, form_of, shown_settings
 from tests.tui.waiting import until
+from tui.forms.lines import group_key
 from tui.panes.generate.form import GenerateForm
 from tui.panes.generate.generation import Generation, copy_words, unknown_words
 from tui.panes.generate.pane import GeneratePane
@@ -215,7 +216,7 @@ async def test_enter_opens_the_fold_and_writes_nothing(saves: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot, app)
         form = form_of(app)
-        form.focus_fold("generate")
+        form.focus_setting(group_key("generate"))
         await pilot.press("enter")
         await until(pilot, lambda: fold_row(form, "generate").is_open and "heads" in shown_settings(form))
         await pilot.press("enter")

@@ -14,8 +14,9 @@ from core.errors import EngineError, RunError
 from tests.run_folders import make_run
 from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.panes.generate.harness import SIZE, answer, ready, status, token_words
-from tests.tui.parts import focused_setting, fold_row, form_of, setting_row, shown_settings, subtitle, title
+from tests.tui.parts import focused_setting, fold_row, form_of, row_region, setting_row, shown_settings, subtitle, title
 from tests.tui.waiting import until
+from tui.forms.lines import group_key
 from tui.forms.rows import Rows
 from tui.panes.generate.generation import Generation
 from tui.panes.generate.pane import GeneratePane
@@ -290,7 +291,7 @@ async def test_rare_things_are_folded_away_and_found(saves: Path) -> None:
         fold = [line for line in range(rows.size.height) if "▸" in drawn(rows, line)]
         assert "samples, acrostic" in drawn(rows, fold[0]) and "heads" not in shown_settings(form)
         assert {"temperature", "beam"} & shown_settings(form) == {"temperature"}
-        form.focus_fold("generate")
+        form.focus_setting(group_key("generate"))
         await pilot.press("enter")
         assert "heads" in shown_settings(form)
         form.focus_setting("heads")
@@ -367,4 +368,4 @@ async def test_a_newcomer_sees_acrostic_and_beam_search(saves: Path) -> None:
         await ready(pilot, app)
         words = str(app.query_one("#generate-notice", Static).content)
         assert "beam search" in words and "acrostic" in words
-        assert app.query(Rows).last().row_region("heads"), "where there is room nothing is folded away"
+        assert row_region(app.query(Rows).last(), "heads"), "where there is room nothing is folded away"

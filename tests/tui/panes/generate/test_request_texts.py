@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from core.engine.requests import Generate
-from core.generation.options import OPTIONS, STRATEGIES, GenerationRequest, Sampling
+from core.generation.options import OPTIONS, STRATEGIES, GenerationRequest, Sampling, strategy_named
 from tui.panes.generate.request_texts import (
     NAMES,
+    PARAMETERS,
     SCHEMA,
     default_texts,
     folded_words,
     request_words,
     setting_of,
-    shown_names,
     with_seed,
 )
 
@@ -30,7 +30,7 @@ def test_every_strategy_can_be_asked_as_it_stands(strategy: str) -> None:
     assert reading.value is not None and not reading.errors
     assert reading.value.sampling.filters == Sampling(strategy).filters
     assert GenerationRequest.from_message(Generate(reading.value).to_json()) == reading.value
-    assert set(shown_names(strategy)) <= reading.relevant
+    assert {"length", *(name for name in strategy_named(strategy).options if name in PARAMETERS)} <= reading.relevant
 
 
 def test_every_option_has_its_place_in_the_form() -> None:

@@ -26,7 +26,7 @@ from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig, settings
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import FakeEngines, scripted_epoch
-from tests.tui.parts import errors, focused_setting, notes, notices, shown_settings, title, train_pane
+from tests.tui.parts import errors, focused_setting, notes, notices, row_region, shown_settings, title, train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.charts.curve_chart import CurveChart
@@ -244,7 +244,7 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
             await edit("num_epochs", "3000")
             await until(pilot, lambda: "not applied: enter applies it" in noted(app))
             rows, scroll = app.query_one("#form Rows", Rows), app.query_one("#form-scroll")
-            await until(pilot, lambda: scroll.region.contains_region(rows.row_region("num_epochs")))  # noqa: B023
+            await until(pilot, lambda: scroll.region.contains_region(row_region(rows, "num_epochs")))  # noqa: B023
             assert "the run has 250" in noted(app) and label(app) == "Apply"
             await pilot.press("escape")
             assert train_pane(app).form.texts["num_epochs"] == "250" and noted(app) == ""
@@ -780,7 +780,7 @@ async def test_every_setting_can_be_reached_by_key(playground: Make, size: tuple
             form.focus_setting(setting.name)
 
             def is_seen(name: str = setting.name) -> bool:
-                return focused_setting(app) == name and scroll.region.contains_region(rows.row_region(name))
+                return focused_setting(app) == name and scroll.region.contains_region(row_region(rows, name))
 
             await until(pilot, is_seen)
 
@@ -856,11 +856,11 @@ async def test_an_error_that_comes_back_at_once_is_shown(playground: Make) -> No
     async with app.run_test(size=(120, 40)) as pilot:
         form, rows = train_pane(app).form, app.query_one("#form Rows", Rows)
         form.show_outside_error("num_steps", "first")
-        await until(pilot, lambda: rows.row_region("num_steps").height == 2)
+        await until(pilot, lambda: row_region(rows, "num_steps").height == 2)
         form.clear_outside_errors()
         form.show_outside_error("num_steps", "second")
         await pilot.pause()
-        line = rows.row_region("num_steps").bottom - 1 - rows.region.y
+        line = row_region(rows, "num_steps").bottom - 1 - rows.region.y
         assert "".join(segment.text for segment in rows.render_line(line)).strip() == "second"
 
 

@@ -10,8 +10,9 @@ from textual.widgets import Select, Static
 
 from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig, settings
-from tests.tui.parts import errors, fold_row, notes, setting_row, shown_settings
+from tests.tui.parts import errors, fold_row, notes, row_region, setting_row, shown_settings
 from tui.engines.watched_run import WatchedRun
+from tui.forms.lines import group_key
 from tui.forms.row_editor import RowEditor
 from tui.forms.rows import Rows
 from tui.forms.schema import texts_of, typed
@@ -104,7 +105,7 @@ async def test_an_error_comes_and_goes_while_typing() -> None:
 async def test_enter_unfolds_a_group() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
-        app.form.focus_fold("text")
+        app.form.focus_setting(group_key("text"))
         await pilot.press("enter")
         await pilot.pause()
         assert fold_row(app.form, "text").is_open and "tokens" in shown_settings(app.form)
@@ -124,7 +125,7 @@ async def test_choices_by_key_and_mouse() -> None:
         await pilot.pause()
         assert app.form.texts["cell"] == "rnn"
         rows = app.query_one(Rows)
-        row = rows.row_region("cell")
+        row = row_region(rows, "cell")
         assert await pilot.click(offset=(row.x + 15 + 8, row.y))
         assert app.form.texts["cell"] == "gru"
 
