@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
+from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
+from textual.binding import Binding, BindingType
 from textual.command import CommandList, CommandPalette
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.screen import ModalScreen, Screen, ScreenResultType
+from textual.widgets import Button, Static
 
 
 class ClosesOnce:
@@ -37,8 +44,29 @@ class Dialog(ClosesOnce, ModalScreen[ScreenResultType]):
     """The base of our dialogs.
 
     A dialog keeps references to its parts and does not query them: a key or a resize may come before they are mounted
-    or after they were removed. ``AUTO_FOCUS`` names the part that has the focus first.
+    or after they were removed. ``AUTO_FOCUS`` names the part that has the focus first. The result of a cancelled dialog
+    is None.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
+    ]
+
+    @contextmanager
+    def box(self, title: str | Content, id: str) -> Iterator[Vertical]:
+        """The frame around the parts that are composed inside the block."""
+        with Vertical(classes="dialog", id=id) as box:
+            box.border_title = Content(title) if isinstance(title, str) else title
+            yield box
+
+    def foot(self, keys: str, *buttons: Button) -> ComposeResult:
+        """The last rows: the buttons, the keys."""
+        with Horizontal(classes="buttons dialog-buttons"):
+            yield from buttons
+        yield Static(keys, classes="dialog-keys", markup=False)
+
+    def action_cancel(self) -> None:
+        self.dismiss()
 
 
 class Palette(ClosesOnce, CommandPalette):

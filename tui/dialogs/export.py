@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
@@ -22,8 +21,8 @@ from textual.widgets import Static
 from core.errors import UserError
 from core.export.destination import REPLACEABLE, write_file
 from core.units import bytes_text, counted
-from tui.dialogs.checked import CheckedDialog
 from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.path_dialog import PlaceDialog
 from tui.dialogs.path_input import PathInput
 from tui.forms.choice import Choice
 from tui.processes import core_process, sentence_of
@@ -104,28 +103,26 @@ class _Formats(Choice):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.finish", "Export", show=False)]
 
 
-class ExportDialog(CheckedDialog[Exported]):
-    """The result is None if the dialog was cancelled. ``folder``: of the last export; empty for the working folder."""
+class ExportDialog(PlaceDialog[Exported]):
+    """``folder``: of the last export; empty for the working folder."""
 
     AUTO_FOCUS = "_Formats"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
         Binding("up", "app.focus_previous", "Up", show=False),
         Binding("down", "app.focus_next", "Down", show=False),
     ]
+    takes_picked = False
 
     def __init__(self, what: Exportable, folder: str = "") -> None:
-        super().__init__("Export", error_id="export-error")
+        super().__init__("Export", PathInput("the file to write", id="export-place"), "say where: the path of a file")
         self._what = what
         self._folder = folder or os.getcwd()
         self._formats = _Formats(what.offered, id="export-formats")
         self._meaning = Static("", classes="quiet", markup=False)
-        self._place = PathInput("the file to write", id="export-place")
         self._proposed = ""
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog", id="export") as dialog:
-            dialog.border_title = Content(shown_text(self._what.title))
+        with self.box(Content(shown_text(self._what.title)), "export"):
             yield self._formats
             yield self._meaning
             yield self._place
@@ -154,60 +151,35 @@ class ExportDialog(CheckedDialog[Exported]):
         name = self._what.name if self._what.name.isprintable() else "run"
         return f"{shown.rstrip('/')}/{name}{_ENDINGS.get(form, f'.{form}')}"
 
-    @on(PathInput.Submitted)
-    def _path_submitted(self, event: PathInput.Submitted) -> None:
-        event.stop()
-        if not event.picked:
-            self.finish()
-
-    def finish(self) -> None:
-        self._export()
-
     def action_finish(self) -> None:
         self.finish()
 
-    @work(exclusive=True)
-    async def _export(self) -> None:
-        if not self._place.value:
-            self.show_problem("say where: the path of a file")
-            self._yes.disabled = False
-            return
-        form, path = self._formats.value, Path(os.path.expanduser(self._place.value)).absolute()
-        try:
-            result = await self._exported(form, path)
-        except UserError as error:
-            if is_alive(self):
-                self._explain()
-                self.show_problem(str(error))
-                self._yes.disabled = False  # the same again may succeed
-        else:
-            if result and is_alive(self):
-                self.dismiss(Exported(result, path.parent))
-
-    async def _exported(self, form: str, path: Path) -> str:
-        """Export, and ask first where a file would be replaced. Returns an empty text if nothing was done."""
+    async def result(self, path: Path) -> Exported | None:
+        """Export, and ask first where a file would be replaced."""
+        form = self._formats.value
         try:
             return await self._write(form, path)
         except UserError as error:
+            self._explain()
             if not str(error).endswith(REPLACEABLE):
                 raise
             body = str(error).removesuffix(f": {REPLACEABLE}")
         sure = ConfirmDialog("Replace it?", Content(shown_text(f"{body}.")), "Replace", danger=True)
-        if not await self.app.push_screen_wait(sure):
+        try:
+            return await self._write(form, path, replace=True) if await self.app.push_screen_wait(sure) else None
+        except UserError:
             self._explain()
-            self._yes.disabled = False
-            return ""
-        return await self._write(form, path, replace=True)
+            raise
 
-    async def _write(self, form: str, path: Path, replace: bool = False) -> str:
-        """Write the file, and say where. Raises UserError."""
+    async def _write(self, form: str, path: Path, replace: bool = False) -> Exported:
+        """Write the file. Raises UserError."""
         self.show_problem("")
         self._yes.disabled = True
         self._meaning.update(f"writing {shown_text(path.name)} …")
         if form == "text" and self._what.text:
             data = self._what.text.encode("utf-8", "backslashreplace")
             await asyncio.to_thread(lambda: write_file(path, data, replace=replace))
-            return f"{path}, {bytes_text(len(data))}"
+            return Exported(f"{path}, {bytes_text(len(data))}", path.parent)
         arguments = ["export", "--json", f"--to={form}", f"--out={path}", f"--saves={self._what.sources[0].parent}"]
         arguments += ["--force"] if replace else []
         arguments += self._what.chart if form in _CHARTS else ()
@@ -220,7 +192,7 @@ class ExportDialog(CheckedDialog[Exported]):
         script = "".join(report.get("script", "") for report in reports)
         where = await _beside(path, script, replace) if script else _places(path, reports)
         remarks = words.decode("utf-8", "replace").strip().splitlines()
-        return "\n".join((where, *remarks))
+        return Exported("\n".join((where, *remarks)), path.parent)
 
 
 def _places(path: Path, reports: Sequence[dict[str, object]]) -> str:

@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
 from core.engine.answers import BackendChange
@@ -20,7 +19,6 @@ class OtherBackendDialog(Dialog[str | None]):
 
     AUTO_FOCUS = "#no"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "answer", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
         Binding("left", "app.focus_previous", "Other answer", show=False),
         Binding("right", "app.focus_next", "Other answer", show=False),
     ]
@@ -31,21 +29,15 @@ class OtherBackendDialog(Dialog[str | None]):
 
     def compose(self) -> ComposeResult:
         words, remains = self._change.words, self._change.remains
-        with Vertical(classes="dialog", id="other-backend") as dialog:
-            dialog.border_title = "Another backend"
+        with self.box("Another backend", "other-backend"):
             yield Static(shown_text(f"{words[:1].upper()}{words[1:]}."), classes="dialog-body", markup=False)
             if remains:
                 yield Static(shown_text(f"Even as before: {remains}."), classes="dialog-body", markup=False)
-            with Horizontal(classes="buttons dialog-buttons"):
-                if self._change.as_before:
-                    yield Button("As before", variant="primary", id="before", compact=True)
-                yield Button("Continue here", id="here", compact=True)
-                yield Button("Cancel", id="no", compact=True)
-            yield Static("← → choose   enter confirm   esc cancel", classes="dialog-keys", markup=False)
-
-    def action_answer(self, answer: str | None = None) -> None:
-        self.dismiss(answer)
+            before = [Button("As before", variant="primary", id="before", compact=True)]
+            here, no = Button("Continue here", id="here", compact=True), Button("Cancel", id="no", compact=True)
+            buttons = (*(before if self._change.as_before else ()), here, no)
+            yield from self.foot("← → choose   enter confirm   esc cancel", *buttons)
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
-        self.action_answer(None if event.button.id == "no" else event.button.id)
+        self.dismiss(None if event.button.id == "no" else event.button.id)

@@ -1,4 +1,4 @@
-"""A dialog that asks for the path of a file, and stays open until the file can be read."""
+"""Dialogs that ask for the path of a file, and stay open until all is done with it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.content import Content
+from textual.screen import ScreenResultType
 from textual.widgets import Static
 
 from core.errors import UserError
@@ -21,35 +19,27 @@ from tui.dialogs.path_input import PathInput
 from tui.services import is_alive
 
 
-class PathDialog(CheckedDialog[Path]):
-    """The result is an absolute path, or None if the dialog was cancelled.
+class PlaceDialog(CheckedDialog[ScreenResultType]):
+    """The base of both: what ``result`` makes of the path ends the dialog."""
 
-    ``check`` is called in a thread; it raises UserError for a file that will not do, and the sentence is shown.
-    """
+    takes_picked: ClassVar[bool] = True
+    """Whether a file that is picked from the list finishes, as enter does."""
 
-    AUTO_FOCUS = "#path-line"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
-    ]
+    def __init__(self, confirm: str, place: PathInput, missing: str) -> None:
+        """``missing`` is said while there is no path."""
+        super().__init__(confirm)
+        self._place = place
+        self._missing = missing
 
-    def __init__(self, title: str, body: str, confirm: str, check: Callable[[Path], object]) -> None:
-        super().__init__(confirm, error_id="path-error")
-        self._title = Content(title)
-        self._body = body
-        self._check = check
-        self._place = PathInput("path of a file or a folder", id="path-place")
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog", id="path") as dialog:
-            dialog.border_title = self._title
-            yield Static(self._body, classes="dialog-body", markup=False)
-            yield self._place
-            yield from self.foot(f"tab completes a path   enter {str(self._yes.label).lower()}   esc cancel")
+    async def result(self, path: Path) -> ScreenResultType | None:
+        """What to dismiss the dialog with, None to stay open. Raises UserError, which is shown."""
+        raise NotImplementedError
 
     @on(PathInput.Submitted)
     def _path_submitted(self, event: PathInput.Submitted) -> None:
         event.stop()
-        self.finish()
+        if self.takes_picked or not event.picked:
+            self.finish()
 
     def finish(self) -> None:
         self._finish()
@@ -57,19 +47,46 @@ class PathDialog(CheckedDialog[Path]):
     @work(exclusive=True)
     async def _finish(self) -> None:
         if not self._place.value:
-            self.show_problem("say which: the path of a file")
-            self._yes.disabled = False
+            self._refuse(self._missing)
             return
-        path, problem = Path(os.path.expanduser(self._place.value)).absolute(), ""
         self._yes.disabled = True
         try:
-            await asyncio.to_thread(self._check, path)
+            result = await self.result(Path(os.path.expanduser(self._place.value)).absolute())
         except UserError as error:
-            problem = str(error)
-        if not is_alive(self):
-            return
-        if problem:
-            self.show_problem(problem)
-            self._yes.disabled = False  # the same again may succeed: the file may be there then
+            if is_alive(self):
+                self._refuse(str(error))
         else:
-            self.dismiss(path)
+            if result is not None and is_alive(self):
+                self.dismiss(result)
+            else:
+                self._yes.disabled = False
+
+    def _refuse(self, sentence: str) -> None:
+        self.show_problem(sentence)
+        self._yes.disabled = False  # the same again may succeed: the file may be there then
+
+
+class PathDialog(PlaceDialog[Path]):
+    """The result is an absolute path.
+
+    ``check`` is called in a thread; it raises UserError for a file that will not do, and the sentence is shown.
+    """
+
+    AUTO_FOCUS = "#path-line"
+
+    def __init__(self, title: str, body: str, confirm: str, check: Callable[[Path], object]) -> None:
+        place = PathInput("path of a file or a folder", id="path-place")
+        super().__init__(confirm, place, "say which: the path of a file")
+        self._title = title
+        self._body = body
+        self._check = check
+
+    def compose(self) -> ComposeResult:
+        with self.box(self._title, "path"):
+            yield Static(self._body, classes="dialog-body", markup=False)
+            yield self._place
+            yield from self.foot(f"tab completes a path   enter {str(self._yes.label).lower()}   esc cancel")
+
+    async def result(self, path: Path) -> Path:
+        await asyncio.to_thread(self._check, path)
+        return path

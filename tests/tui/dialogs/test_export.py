@@ -47,7 +47,7 @@ class RunsApp(PaneApp):
 
     @property
     def problem(self) -> str:
-        return str(self.dialog.query_one("#export-error").content)  # type: ignore[attr-defined]
+        return str(self.dialog.query_one("#dialog-error").content)  # type: ignore[attr-defined]
 
 
 async def opened(pilot: Any, app: RunsApp, *keys: str) -> None:

@@ -74,7 +74,7 @@ async def test_a_move_styles_few_widgets_and_leaves_the_keys(
         await pilot.pause()
         assert focused_setting(app) == "num_layers" and isinstance(app.focused, Input)
         rows = app.query_one("#form Rows", Rows)
-        label = row_region(next(iter(rows.render_line(rows, "num_layers").y - rows.region.y)))
+        label = next(iter(rows.render_line(row_region(rows, "num_layers").y - rows.region.y)))
         accent = Color.parse(app.theme_variables["accent"])
         assert label.style is not None and label.style.color is not None
         assert Color.from_rich_color(label.style.color) == accent

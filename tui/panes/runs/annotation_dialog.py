@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
-from core.errors import UserError
 from core.runs.annotation import LONGEST_NOTE, check_note, parse_tags
 from core.runs.summary import RunSummary
 from core.units import counted
@@ -44,11 +41,10 @@ def common_tags(runs: Sequence[RunSummary]) -> tuple[str, ...]:
 
 
 class AnnotationDialog(CheckedDialog[Annotation]):
-    """The result is what was typed, or None if the dialog was cancelled."""
+    """Asks for tags and note of one of ``runs``, or for the tags of several."""
 
     AUTO_FOCUS = "#tags-input"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
         Binding("up", "app.focus_previous", "Up", show=False),
         Binding("down", "app.focus_next", "Down", show=False),
     ]
@@ -64,8 +60,7 @@ class AnnotationDialog(CheckedDialog[Annotation]):
                                 id="note-input") if is_one else None  # fmt: skip
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog", id="annotation") as dialog:
-            dialog.border_title = self._title
+        with self.box(self._title, "annotation"):
             yield Static("tags, with blanks or commas between them", classes="quiet")
             yield self._tags
             if self._note is not None:
@@ -75,21 +70,6 @@ class AnnotationDialog(CheckedDialog[Annotation]):
                 yield Static("These are the tags that all of them have; each keeps its other tags.", classes="quiet")
             yield from self.foot("enter save   esc cancel")
 
-    @on(Input.Changed)
-    def _changed(self) -> None:
-        self._typed()
-
-    def _typed(self) -> Annotation | None:
-        """What is typed; None if it cannot be saved, and the reason is shown."""
-        try:
-            note = check_note(self._note.value) if self._note is not None else None
-            typed, problem = Annotation(parse_tags(self._tags.value), self._common, note), ""
-        except UserError as error:
-            typed, problem = None, str(error)
-        self.show_problem(problem)
-        return typed
-
-    def finish(self) -> None:
-        typed = self._typed()
-        if typed is not None:
-            self.dismiss(typed)
+    def answer(self) -> Annotation:
+        note = check_note(self._note.value) if self._note is not None else None
+        return Annotation(parse_tags(self._tags.value), self._common, note)

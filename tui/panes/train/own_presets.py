@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button
 
 from core.errors import UserError
 from core.settings.own_presets import check_preset_name, delete_preset, own_presets, save_preset
 from core.settings.presets import Preset
 from core.settings.run_config import RunConfig
+from tui.dialogs.checked import CheckedDialog
 from tui.dialogs.confirm import ConfirmDialog
-from tui.dialogs.dialog import Dialog
 from tui.forms.plain_input import PlainInput
 from tui.panes.train.parts import TrainParts
 from tui.services import is_alive
@@ -34,65 +30,37 @@ class PresetAnswer:
     delete: bool = False
 
 
-class PresetDialog(Dialog[PresetAnswer | None]):
+class PresetDialog(CheckedDialog[PresetAnswer]):
     """Asks for name and description of a preset. ``preset``: the own preset that the form has, which may be deleted."""
 
     AUTO_FOCUS = "#preset-name"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
-    ]
 
     def __init__(self, preset: Preset | None = None) -> None:
-        super().__init__()
+        super().__init__("Save")
         self._preset = preset
         name, title = (preset.name, preset.title) if preset is not None else ("", "")
         self._name_line = PlainInput(name, placeholder="name", max_length=60, id="preset-name")
         self._title_line = PlainInput(title, placeholder="description, one line", max_length=200, id="preset-title")
-        self._error = Static("", classes="field-error", id="preset-error", markup=False)
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog", id="preset-dialog") as dialog:
-            dialog.border_title = Content("Save these settings as a preset")
+        with self.box("Save these settings as a preset", "preset-dialog"):
             yield self._name_line
             yield self._title_line
-            yield self._error
-            with Horizontal(classes="buttons dialog-buttons"):
-                yield Button("Save", variant="primary", id="yes", compact=True)
-                if self._preset is not None:
-                    yield Button(f"Delete {self._preset.name}", id="delete", compact=True)
-                yield Button("Cancel", id="no", compact=True)
-            yield Static("enter save   esc cancel", classes="dialog-keys", markup=False)
+            delete = [Button(f"Delete {self._preset.name}", id="delete", compact=True)] if self._preset else []
+            yield from self.foot("enter save   esc cancel", *delete)
 
-    def action_cancel(self) -> None:
-        self.dismiss(None)
+    def answer(self) -> PresetAnswer:
+        """What is typed. Raises UserError; without words while there is no name yet."""
+        name = self._name_line.value
+        if not name:
+            raise UserError("")
+        check_preset_name(name)
+        return PresetAnswer(name, self._title_line.value)
 
-    @on(Input.Changed, "#preset-name")
-    def _changed(self) -> None:
-        self._problem()
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        if not self._problem():
-            self.dismiss(PresetAnswer(self._name_line.value, self._title_line.value))
-
-    @on(Button.Pressed)
-    def _pressed(self, event: Button.Pressed) -> None:
-        if event.button.id == "yes":
-            self._submitted()
-        elif event.button.id == "delete" and self._preset is not None:
+    @on(Button.Pressed, "#delete")
+    def _delete(self) -> None:
+        if self._preset is not None:
             self.dismiss(PresetAnswer(self._preset.name, delete=True))
-        else:
-            self.dismiss(None)
-
-    def _problem(self) -> str:
-        """Show why the name cannot be used, unless nothing is typed yet."""
-        words = ""
-        try:
-            check_preset_name(self._name_line.value)
-        except UserError as error:
-            words = str(error)
-        self._error.update(Content(shown_text(words if self._name_line.value else "")))
-        return words
 
 
 async def show_own_presets(pane: TrainParts, say: bool = False) -> dict[str, Preset]:

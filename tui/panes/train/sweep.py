@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.notifications import SeverityLevel
 from textual.widget import Widget
-from textual.widgets import Input, Label, Select, Static
+from textual.widgets import Label, Select, Static
 
 from core.errors import EngineError, UserError
 from core.settings.run_config import RunConfig, settings
@@ -40,12 +38,9 @@ class SweepDialog(CheckedDialog[Sweep]):
     """Asks which settings vary; says while one types how many runs there are, or what is wrong."""
 
     AUTO_FOCUS = "#sweep-setting-0"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
-    ]
 
     def __init__(self, config: RunConfig, name: str) -> None:
-        super().__init__("Start", error_id="sweep-error")
+        super().__init__("Start")
         self._config = config
         self._question = Choice((OWN, *QUESTIONS), id="sweep-question")
         self._name_line = PlainInput(name, placeholder="name", max_length=40, compact=True, id="sweep-name")
@@ -60,8 +55,7 @@ class SweepDialog(CheckedDialog[Sweep]):
         self._count = Static("", id="sweep-count", markup=False)
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog", id="sweep") as dialog:
-            dialog.border_title = "Sweep: many runs from these settings"
+        with self.box("Sweep: many runs from these settings", "sweep"):
             with Horizontal(classes="sweep-row"):
                 yield Label("question")
                 yield self._question
@@ -78,14 +72,10 @@ class SweepDialog(CheckedDialog[Sweep]):
                 yield Label("side by side")
                 yield self._jobs_line
             yield self._count
-            yield self._error
-            with Horizontal(classes="buttons dialog-buttons"):
-                yield self._yes
-                yield self._no
-            yield Static("tab next   enter start   esc cancel", classes="dialog-keys", markup=False)
+            yield from self.foot("tab next   enter start   esc cancel")
 
     def on_mount(self) -> None:
-        self._check()
+        self.check()
 
     @property
     def _vary(self) -> tuple[str, ...]:
@@ -93,36 +83,24 @@ class SweepDialog(CheckedDialog[Sweep]):
         return tuple(f"{setting.value}={values.value}" for setting, values in pairs if setting.value != Select.NULL)
 
     def answer(self) -> Sweep:
-        """What is typed. Raises UserError."""
         question = QUESTIONS.get(self._question.value)
         config = self._config.replace(**question.changes) if question is not None else self._config
         trials = _whole(self._trials_line.value, "runs of a search", 0, MOST_TRIALS)
         jobs = _whole(self._jobs_line.value, "runs side by side", 1, MOST_JOBS)
-        return checked_sweep(Sweep(self._name_line.value.strip(), config, self._vary, trials, jobs=jobs))
+        sweep = checked_sweep(Sweep(self._name_line.value.strip(), config, self._vary, trials, jobs=jobs))
+        self._count.update(Content(_words(sweep)))
+        return sweep
 
-    def finish(self) -> None:
-        if (answer := self._check()) is not None:
-            self.dismiss(answer)
-
-    def _check(self) -> Sweep | None:
+    def check(self) -> Sweep | None:
         """Say how many runs there are, or what is wrong."""
-        problem, words, answer = "", "", None
-        try:
-            answer = self.answer()
-            words = _words(answer)
-        except UserError as error:
-            problem = error.labelled
+        answer = super().check()
         is_empty = not any(values.value for values in self._value_lines)
-        self._count.update(
-            Content(words or ("Choose a setting and its values: 64,128,256 or 1..8." if is_empty else ""))
-        )
-        self.show_problem("" if is_empty else problem)
+        if answer is None:
+            self._count.update(Content("Choose a setting and its values: 64,128,256 or 1..8." if is_empty else ""))
+        if is_empty:
+            self.show_problem("")
         self._yes.disabled = answer is None
         return answer
-
-    @on(Input.Changed)
-    def _typed(self) -> None:
-        self._check()
 
     @on(Select.Changed)
     def _setting_chosen(self, event: Select.Changed) -> None:
@@ -135,7 +113,7 @@ class SweepDialog(CheckedDialog[Sweep]):
                 if line.value == values and name != chosen.name:  # nothing of the person's own
                     line.value = suggested(chosen, self._config)
                     self._filled[row] = chosen.name, line.value
-        self._check()
+        self.check()
 
     @on(Choice.Changed)
     def _question_chosen(self, event: Choice.Changed) -> None:
@@ -149,7 +127,7 @@ class SweepDialog(CheckedDialog[Sweep]):
             name, _, values = vary[row].partition("=") if row < len(vary) else ("", "", "")
             self._filled[row], self._value_lines[row].value = (name, values), values
             self._setting_lists[row].value = name or Select.NULL
-        self._check()
+        self.check()
 
 
 def suggested(setting: Setting, config: RunConfig) -> str:

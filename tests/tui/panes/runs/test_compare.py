@@ -169,7 +169,7 @@ async def test_the_time_to_a_perplexity_is_asked_for(saves: Path) -> None:
         dialog = app.screen
         assert isinstance(dialog, NameDialog)
         dialog.query_one("#name-input").value = "0"  # type: ignore[attr-defined]
-        await until(pilot, lambda: "at least 1" in str(dialog.query_one("#name-error").content))  # type: ignore[attr-defined]
+        await until(pilot, lambda: "at least 1" in str(dialog.query_one("#dialog-error").content))  # type: ignore[attr-defined]
         dialog.query_one("#name-input").value = "500"  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until(pilot, lambda: "to 500.0" in app.table_lines[0])
@@ -216,7 +216,7 @@ async def test_curves_of_other_programs_come_and_go(saves: Path, tmp_path: Path)
             await pilot.press("enter")
 
         await add(f"{tmp_path}/none.csv")
-        await until(pilot, lambda: "none.csv cannot be read" in str(app.screen.query_one("#path-error").content))  # type: ignore[attr-defined]
+        await until(pilot, lambda: "none.csv cannot be read" in str(app.screen.query_one("#dialog-error").content))  # type: ignore[attr-defined]
         app.screen.query_one("#path-line").value = str(table)  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until(

@@ -158,7 +158,7 @@ async def test_rename(saves: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, NameDialog))
         field = app.screen.query_one(Input)
         field.value = "a"
-        await until(pilot, lambda: "already a run 'a'" in str(app.screen.query_one("#name-error", Static).content))
+        await until(pilot, lambda: "already a run 'a'" in str(app.screen.query_one("#dialog-error", Static).content))
         await pilot.press("enter")
         assert isinstance(app.screen, NameDialog)
         field.value = "月亮"

@@ -107,7 +107,9 @@ async def test_a_run_is_named_before_it_is_trained(playground: Make, fakes: Fake
             await pilot.press("n")
             await until(pilot, lambda: isinstance(app.screen, NameDialog))
             app.screen.query_one(Input).value = "../x"
-            await until(pilot, lambda: "cannot be the name" in str(app.screen.query_one("#name-error", Static).content))
+            await until(
+                pilot, lambda: "cannot be the name" in str(app.screen.query_one("#dialog-error", Static).content)
+            )
             app.screen.query_one(Input).value = name
             await pilot.pause()
             await pilot.press("enter")

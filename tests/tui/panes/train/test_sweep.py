@@ -47,7 +47,7 @@ async def test_settings_are_chosen_and_the_runs_counted(
         dialog = await opened(pilot)
         start = dialog.query_one("#yes", Button)
         assert start.disabled and "Choose a setting" in text(dialog, "#sweep-count")
-        for part in dialog.query("#sweep, #yes, #sweep-error"):
+        for part in dialog.query("#sweep, #yes, #dialog-error"):
             assert dialog.region.contains_region(part.region), part.id
         dialog.query_one("#sweep-setting-0", Select).value = "cell"
         await until(
@@ -56,9 +56,9 @@ async def test_settings_are_chosen_and_the_runs_counted(
         dialog.query_one("#sweep-setting-1", Select).value = "learning_rate"
         await until(pilot, lambda: dialog.query_one("#sweep-values-1", Input).value == "10,100,1000")
         dialog.query_one("#sweep-values-1", Input).value = "10,-1"
-        await until(pilot, lambda: "lr must be above 0" in text(dialog, "#sweep-error") and start.disabled)
+        await until(pilot, lambda: "lr must be above 0" in text(dialog, "#dialog-error") and start.disabled)
         dialog.query_one("#sweep-values-1", Input).value = "1..100:log"
-        await until(pilot, lambda: "a grid needs single values" in text(dialog, "#sweep-error"))
+        await until(pilot, lambda: "a grid needs single values" in text(dialog, "#dialog-error"))
         dialog.query_one("#sweep-trials", Input).value = "20"
         dialog.query_one("#sweep-jobs", Input).value = "2"
         await until(pilot, lambda: "20 runs, 2 at a time: Optuna chooses" in text(dialog, "#sweep-count"))
