@@ -60,60 +60,41 @@ def largest_offset(num_tokens: int, batch_size: int, num_steps: int) -> int:
     return min(num_steps - 1, num_tokens - 1 - used)
 
 
-def sequential_starts(num_tokens: int, batch_size: int, num_steps: int, offset: int = 0) -> Starts:
-    """Starts of the sequential partition, int64 (num_batches, batch_size).
+class SequentialStarts:
+    """Starts of the sequential partition: ``starts[i]`` are those of batch i, int64 (batch_size,); no memory is taken.
 
     The text from ``offset`` on is cut into ``batch_size`` rows of equal length, and each row of batch i + 1 continues
-    the same row of batch i, so the hidden state may be carried. Raises ``CorpusError`` for a text too short, and
-    ``ValueError`` for an offset beyond ``largest_offset``.
+    the same row of batch i, so the hidden state may be carried. Numbers of batches, (n,), give (n, batch_size).
     """
-    batches = _checked(num_tokens, batch_size, num_steps, offset)
-    row_length = (num_tokens - 1 - offset) // batch_size
-    rows = offset + row_length * np.arange(batch_size, dtype=np.int64)
-    return num_steps * np.arange(batches, dtype=np.int64)[:, None] + rows[None, :]
-
-
-def random_starts(
-    num_tokens: int, batch_size: int, num_steps: int, offset: int, generator: np.random.Generator
-) -> Starts:
-    """Starts of random sampling, int64 (num_batches, batch_size).
-
-    The text from ``offset`` on is cut into pieces of ``num_steps``, which are used once each, in random order. Raises
-    like ``sequential_starts``.
-    """
-    batches = _checked(num_tokens, batch_size, num_steps, offset)
-    pieces = (num_tokens - 1 - offset) // num_steps
-    order = order_of(pieces, generator)(np.arange(batches * batch_size))
-    return (offset + num_steps * order).reshape(batches, batch_size)
-
-
-class SequentialStarts:
-    """The same as ``sequential_starts``, a batch at a time: no memory for a long text."""
 
     def __init__(self, num_tokens: int, batch_size: int, num_steps: int, offset: int = 0) -> None:
-        """Raises like ``sequential_starts``."""
-        _checked(num_tokens, batch_size, num_steps, offset)
+        """Raises ``CorpusError`` for a text too short, ``ValueError`` for an offset beyond ``largest_offset``."""
+        _check(num_tokens, batch_size, num_steps, offset)
         row_length = (num_tokens - 1 - offset) // batch_size
         self._rows, self._num_steps = offset + row_length * np.arange(batch_size, dtype=np.int64), num_steps
 
-    def __getitem__(self, batch: int) -> Starts:
-        return self._rows + batch * self._num_steps
+    def __getitem__(self, batch: int | Starts) -> Starts:
+        found: Starts = self._rows + self._num_steps * np.asarray(batch)[..., None]
+        return found
 
 
 class RandomStarts:
-    """The same as ``random_starts``, a batch at a time: at most 34 MB for a long text."""
+    """Starts of random sampling, asked for as those of ``SequentialStarts``: at most 34 MB for a long text.
+
+    The text from ``offset`` on is cut into pieces of ``num_steps``, which are used once each, in random order.
+    """
 
     def __init__(
         self, num_tokens: int, batch_size: int, num_steps: int, offset: int, generator: np.random.Generator
     ) -> None:
-        """Raises like ``sequential_starts``."""
-        _checked(num_tokens, batch_size, num_steps, offset)
+        """Raises like ``SequentialStarts``."""
+        _check(num_tokens, batch_size, num_steps, offset)
         self._order = order_of((num_tokens - 1 - offset) // num_steps, generator)
-        self._batch_size, self._num_steps, self._offset = batch_size, num_steps, offset
+        self._row, self._num_steps, self._offset = np.arange(batch_size), num_steps, offset
 
-    def __getitem__(self, batch: int) -> Starts:
-        first = batch * self._batch_size
-        return self._offset + self._num_steps * self._order(np.arange(first, first + self._batch_size))
+    def __getitem__(self, batch: int | Starts) -> Starts:
+        places = len(self._row) * np.asarray(batch)[..., None] + self._row
+        return self._offset + self._num_steps * self._order(places)
 
 
 Order = Callable[[Starts], Starts]
@@ -199,12 +180,11 @@ def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return numbers ^ (numbers >> np.uint64(31))
 
 
-def _checked(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """The number of batches. Raises ``CorpusError``, ``ValueError``."""
+def _check(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> None:
+    """Raise ``CorpusError``, ``ValueError``."""
     largest = largest_offset(num_tokens, batch_size, num_steps)
     if not 0 <= offset <= largest:
         raise ValueError(f"offset must be between 0 and {largest}, got {offset}")
-    return num_batches(num_tokens, batch_size, num_steps)
 
 
 def line_spans(ids: Ids, vocabulary: Vocabulary) -> tuple[Starts, Starts]:

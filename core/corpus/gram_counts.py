@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.corpus.ids import Ids, pieces
-from core.corpus.ngrams import LARGEST_KEY, WIDEST_TABLE, Integers, merged, packed, reduced, unpacked
+from core.corpus.ngrams import LARGEST_KEY, WIDEST_TABLE, Integers, packed, tabled
 from core.errors import CorpusError
 
 MOST_IN_MEMORY = 1 << 22
@@ -67,7 +67,7 @@ def count_grams(
         for first in range(0, vocabulary_size, width):
             runs.begin()
             if width == vocabulary_size and width**order <= WIDEST_TABLE:
-                blocks: Iterable[Counted] = [_tabled(ids, order, vocabulary_size)]
+                blocks: Iterable[Counted] = [tabled(ids, order, vocabulary_size)]
             else:
                 _collect(runs, ids, order, vocabulary_size, first, width)
                 blocks = runs.merged()
@@ -84,14 +84,6 @@ def count_grams(
         runs.close()
 
 
-def _tabled(ids: Ids, order: int, size: int) -> Counted:
-    table = np.zeros(size**order, dtype=np.int64)
-    for piece in pieces(ids, STEP, order - 1):
-        table += np.bincount(packed(piece, order, size), minlength=len(table))
-    keys = np.flatnonzero(table)
-    return keys, table[keys]
-
-
 def _collect(runs: _Runs, ids: Ids, order: int, size: int, first: int, width: int) -> None:
     for piece in pieces(ids, STEP, order - 1):
         beginnings = piece[: max(len(piece) - order + 1, 0)]
@@ -105,7 +97,7 @@ def _collect(runs: _Runs, ids: Ids, order: int, size: int, first: int, width: in
                 keys += piece[places + place]
         if len(keys):
             keys.sort()
-            runs.add(reduced(keys, np.ones(len(keys), dtype=np.int64)))
+            runs.add(_reduced(keys, np.ones(len(keys), dtype=np.int64)))
 
 
 class _Collected:
@@ -129,7 +121,7 @@ class _Collected:
         if len(places) > self._number > 0:
             least = np.partition(counts[places], len(places) - self._number)[len(places) - self._number]
             places = places[counts[places] >= least]
-        found = [(int(counts[place]), unpacked(base + int(keys[place]), order, size)) for place in places.tolist()]
+        found = [(int(counts[place]), _unpacked(base + int(keys[place]), order, size)) for place in places.tolist()]
         if found:
             # equal counts: those with lower keys came first and stay first
             self._top = sorted(self._top + found, key=lambda gram: -gram[0])[: self._number]
@@ -181,7 +173,7 @@ class _Runs:
         """Add distinct ascending keys. As in a binary counter, two results of about one size are merged at once."""
         self._memory.append(counted)
         while len(self._memory) > 1 and len(self._memory[-2][0]) <= 2 * len(self._memory[-1][0]):
-            self._memory.append(merged(self._memory.pop(), self._memory.pop()))
+            self._memory.append(_merged(self._memory.pop(), self._memory.pop()))
         if sum(len(keys) for keys, _ in self._memory) > self._most:
             self._write([self._in_memory()], 0)
 
@@ -197,7 +189,7 @@ class _Runs:
 
     def _in_memory(self) -> Counted:
         while len(self._memory) > 1:
-            self._memory.append(merged(self._memory.pop(), self._memory.pop()))
+            self._memory.append(_merged(self._memory.pop(), self._memory.pop()))
         return self._memory.pop()
 
     def _write(self, blocks: Iterable[Counted], level: int) -> None:
@@ -260,4 +252,26 @@ def _blocks(runs: list[_Run]) -> Iterator[Counted]:
             windows[number] = window[count:]
         pairs = np.concatenate(taken)
         pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
-        yield reduced(np.ascontiguousarray(pairs[:, 0]), pairs[:, 1])
+        yield _reduced(np.ascontiguousarray(pairs[:, 0]), pairs[:, 1])
+
+
+def _merged(left: Counted, right: Counted) -> Counted:
+    """Two results of ``_reduced`` as one."""
+    keys = np.concatenate([left[0], right[0]])
+    order = np.argsort(keys, kind="stable")  # the stable sort is fastest on two ascending runs
+    return _reduced(keys[order], np.concatenate([left[1], right[1]])[order])
+
+
+def _reduced(keys: Integers, counts: Integers) -> Counted:
+    """Distinct keys with the sum of their counts, of ascending ``keys``."""
+    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[first], np.add.reduceat(counts, first)
+
+
+def _unpacked(key: int, order: int, base: int) -> tuple[int, ...]:
+    """The ids of the n-gram with this number."""
+    digits = []
+    for _ in range(order):
+        key, digit = divmod(key, base)
+        digits.append(digit)
+    return tuple(reversed(digits))

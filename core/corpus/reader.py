@@ -146,7 +146,7 @@ def _from_store(text: _Text, reading: dict[str, Any], store: TokenStore) -> Foun
     """A text that is kept, if its files are known and unchanged."""
     facts = store.facts_of(text.identities())
     kept = None if facts is None else store.find(facts, reading)
-    return None if facts is None or kept is None else (facts, kept.ids, kept.vocabulary)
+    return None if facts is None or kept is None else (facts, *kept)
 
 
 def _read_and_kept(text: _Text, reading: dict[str, Any], store: TokenStore) -> Found:

@@ -65,12 +65,8 @@ class Entry:
     used: float
 
 
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """A text from the store."""
-
-    ids: Ids
-    vocabulary: Vocabulary
+Kept = tuple[Ids, Vocabulary]
+"""A text from the store."""
 
 
 class TokenStore:
@@ -261,7 +257,7 @@ def _read(descriptor: int) -> Kept:
         data = os.pread(descriptor, min(BLOCK, end - block * BLOCK), block * BLOCK)
         if zlib.crc32(data) != checksums[block]:
             raise ValueError("a block is damaged")
-    return Kept(_mapped(descriptor, length, dtype), vocabulary)
+    return _mapped(descriptor, length, dtype), vocabulary
 
 
 def _facts(descriptor: int, size: int) -> dict[str, Any]:

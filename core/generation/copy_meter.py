@@ -29,8 +29,10 @@ class Stretch:
     text_start: int
 
 
-def longest_copy(text: Integers, output: Integers, block: int = BLOCK) -> Stretch:
+def searching(text: Integers, output: Integers, block: int = BLOCK) -> Iterator[Stretch | None]:
     """The longest stretch of ``output`` (m,) that occurs in ``text`` (n,), the first of several; length 0 for none.
+
+    Yields None after each block of the text, which has thousands of them at 1 GB, and last the result.
 
     Id 0, the unknown token, is many different tokens and equals nothing, not even itself. By rolling hashes
     (Karp & Rabin 1987, "Efficient randomized pattern-matching algorithms"): windows of the text one token longer than
@@ -38,13 +40,6 @@ def longest_copy(text: Integers, output: Integers, block: int = BLOCK) -> Stretc
     the places that are left. Matches are compared token by token, so the result is exact. ``block``, the tokens that
     are searched at once, changes only time and memory.
     """
-    *_, found = searching(text, output, block)
-    assert found is not None
-    return found
-
-
-def searching(text: Integers, output: Integers, block: int = BLOCK) -> Iterator[Stretch | None]:
-    """``longest_copy``, a block at a time: None after each, last the result. A text of 1 GB has thousands of blocks."""
     best, start, size = Stretch(0, 0, 0), 0, min(block, FIRST_BLOCK)
     block = max(block, 2 * len(output))
     powers = np.cumprod(np.full(block + len(output), 0x9E3779B97F4A7C15, dtype=np.uint64), dtype=np.uint64)

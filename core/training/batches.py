@@ -14,14 +14,14 @@ import torch
 
 from core.corpus.batching_plan import (
     Order,
+    RandomStarts,
+    SequentialStarts,
     bucketed,
     largest_offset,
     num_batches,
     order_of,
-    random_starts,
     require_one_batch,
-    sequential_starts,
-)  # fmt: skip
+)
 from core.corpus.ids import Ids, is_mapped, pieces
 from core.errors import CorpusError
 from core.settings.run_config import RunConfig
@@ -49,11 +49,12 @@ def lines_sizes(num_lines: int, num_targets: int, config: RunConfig) -> Sizes:
     return -(-num_lines // config.batch_size), num_targets
 
 
-def offset_of(num_tokens: int, config: RunConfig, epoch: int) -> tuple[int, np.random.Generator]:
-    """Where an epoch begins in the text, and the generator of its order."""
+def starts_of(num_tokens: int, config: RunConfig, epoch: int) -> SequentialStarts | RandomStarts:
+    """Where the rows of each batch of an epoch start in the text."""
     generator = np.random.default_rng([config.seed, epoch])
     bound = largest_offset(num_tokens, config.batch_size, config.num_steps) if config.random_offset else 0
-    return int(generator.integers(bound + 1)), generator
+    sizes = (num_tokens, config.batch_size, config.num_steps, int(generator.integers(bound + 1)))
+    return RandomStarts(*sizes, generator) if config.sampling == "random" else SequentialStarts(*sizes)
 
 
 def on_device(ids: Ids, device: torch.device) -> tuple[torch.Tensor, int]:
@@ -133,11 +134,7 @@ class Batches(Plans):
         return piece[:, :-1], piece[:, 1:], None
 
     def _plan(self, epoch: int) -> np.ndarray:
-        config, length = self.config, len(self._ids)
-        offset, generator = offset_of(length, config, epoch)
-        if config.sampling == "random":
-            return random_starts(length, config.batch_size, config.num_steps, offset, generator)
-        return sequential_starts(length, config.batch_size, config.num_steps, offset)
+        return starts_of(len(self._ids), self.config, epoch)[np.arange(self.per_epoch)]
 
 
 class LineBatches(Plans):

@@ -24,7 +24,7 @@ from core.training.batches import (
     batch_of_lines,
     lines_order,
     lines_sizes,
-    offset_of,
+    starts_of,
     stream_sizes,
     without_padding,
 )
@@ -121,11 +121,8 @@ class MappedStream(MappedBatches):
         self._starts: SequentialStarts | RandomStarts | None = None
 
     def _begin(self, epoch: int) -> None:
-        config, length = self.config, len(self._ids)
         self._starts = None  # frees the last epoch's order before the next one is made
-        offset, generator = offset_of(length, config, epoch)
-        sizes = (length, config.batch_size, config.num_steps, offset)
-        self._starts = RandomStarts(*sizes, generator) if config.sampling == "random" else SequentialStarts(*sizes)
+        self._starts = starts_of(len(self._ids), self.config, epoch)
 
     def _rows_of(self, index: int) -> np.ndarray:
         assert self._starts is not None

@@ -10,7 +10,7 @@ from core.corpus.batching_plan import RandomStarts, SequentialStarts, line_spans
 from core.corpus.gram_counts import count_grams
 from core.corpus.ids import is_mapped, release
 from core.corpus.reader import load_corpus
-from core.generation.copy_meter import longest_copy
+from core.generation.copy_meter import searching
 
 BATCHES = 300
 ROWS_BEFORE_RELEASE = 128  # as in core.training.mapped_batches, which imports torch
@@ -39,6 +39,7 @@ for starts in (SequentialStarts(*sizes), RandomStarts(*sizes, np.random.default_
 peaks["batches"] = peak() - before
 line_spans(corpus.ids, corpus.vocabulary)
 peaks["lines"] = peak() - before
-assert longest_copy(corpus.ids, np.array(corpus.ids[5000:5200], dtype=np.int64)).length == 200
+*_, stretch = searching(corpus.ids, np.array(corpus.ids[5000:5200], dtype=np.int64))
+assert stretch is not None and stretch.length == 200
 peaks["copy meter"] = peak() - before
 print(json.dumps({**peaks, "tokens": len(corpus), "disk": grams.disk_bytes}))

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.corpus.batching_plan import (
+    RandomStarts,
+    SequentialStarts,
     largest_offset,
     num_batches,
-    random_starts,
     require_one_batch,
-    sequential_starts,
 )
 from core.errors import CorpusError
 
@@ -24,6 +24,15 @@ def cuts(draw: st.DrawFn) -> tuple[int, int, int, int]:
     num_tokens = draw(st.integers(batch_size * num_steps + 1, batch_size * num_steps * 6 + 20))
     offset = draw(st.integers(0, largest_offset(num_tokens, batch_size, num_steps)))
     return num_tokens, batch_size, num_steps, offset
+
+
+def sequential_starts(*sizes: int) -> np.ndarray:
+    """The starts of all batches, (batches, batch)."""
+    return SequentialStarts(*sizes)[np.arange(num_batches(*sizes[:3]))]
+
+
+def random_starts(*sizes: int, seed: int = 1) -> np.ndarray:
+    return RandomStarts(*sizes, np.random.default_rng(seed))[np.arange(num_batches(*sizes[:3]))]
 
 
 def rows(starts: np.ndarray, num_steps: int) -> np.ndarray:
@@ -44,7 +53,7 @@ def test_textbook_sequence_sequential() -> None:
 
 
 def test_textbook_sequence_random() -> None:
-    starts = random_starts(35, 2, 5, 0, np.random.default_rng(1))
+    starts = random_starts(35, 2, 5, 0)
     assert starts.shape == (3, 2)
     assert len(set(starts.ravel().tolist())) == 6
     assert (starts % 5 == 0).all()
@@ -58,7 +67,8 @@ def test_lyrics_shape_has_eight_batches() -> None:
 @given(cuts())
 def test_sequential_rows_continue_and_stay_inside(cut: tuple[int, int, int, int]) -> None:
     num_tokens, batch_size, num_steps, offset = cut
-    starts = sequential_starts(num_tokens, batch_size, num_steps, offset)
+    starts = sequential_starts(*cut)
+    assert [SequentialStarts(*cut)[batch].tolist() for batch in range(len(starts))] == starts.tolist()
     assert starts.dtype == np.int64
     assert starts.shape == (num_batches(num_tokens, batch_size, num_steps), batch_size)
     assert (np.diff(starts, axis=0) == num_steps).all()
@@ -71,7 +81,7 @@ def test_sequential_rows_continue_and_stay_inside(cut: tuple[int, int, int, int]
 @given(cuts(), st.integers(0, 2**32))
 def test_random_pieces_never_overlap(cut: tuple[int, int, int, int], seed: int) -> None:
     num_tokens, batch_size, num_steps, offset = cut
-    starts = random_starts(num_tokens, batch_size, num_steps, offset, np.random.default_rng(seed))
+    starts = random_starts(num_tokens, batch_size, num_steps, offset, seed=seed)
     assert starts.dtype == np.int64
     assert starts.shape == (num_batches(num_tokens, batch_size, num_steps), batch_size)
     assert ((starts - offset) % num_steps == 0).all()
@@ -79,7 +89,9 @@ def test_random_pieces_never_overlap(cut: tuple[int, int, int, int], seed: int) 
     assert positions.min() >= offset
     assert positions.max() + 1 <= num_tokens - 1
     assert len(np.unique(positions)) == positions.size
-    again = random_starts(num_tokens, batch_size, num_steps, offset, np.random.default_rng(seed))
+    one_by_one = RandomStarts(*cut, np.random.default_rng(seed))
+    assert [one_by_one[batch].tolist() for batch in range(len(starts))] == starts.tolist()
+    again = random_starts(num_tokens, batch_size, num_steps, offset, seed=seed)
     assert (starts == again).all()
 
 

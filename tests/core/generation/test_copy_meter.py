@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.generation.copy_meter import BLOCK, Stretch, longest_copy, searching
+from core.generation.copy_meter import BLOCK, Stretch, searching
 
 
 def by_hand(text: list[int], output: list[int]) -> int:
@@ -23,7 +23,8 @@ def by_hand(text: list[int], output: list[int]) -> int:
 
 
 def check(text: list[int], output: list[int], kind: type = np.uint16, block: int = BLOCK) -> Stretch:
-    found = longest_copy(np.array(text, dtype=kind), np.array(output, dtype=np.int64), block)
+    *_, found = searching(np.array(text, dtype=kind), np.array(output, dtype=np.int64), block)
+    assert found is not None
     assert found.length == by_hand(text, output)
     stretch = output[found.start : found.start + found.length]
     assert text[found.text_start : found.text_start + found.length] == stretch
@@ -70,6 +71,7 @@ def test_ten_million_tokens_in_a_moment() -> None:
     output = np.minimum(generator.geometric(0.08, 2000), 60).astype(np.int64)
     output[700:800] = text[6_000_000:6_000_100]
     began = time.perf_counter()
-    found = longest_copy(text, output)
+    *_, found = searching(text, output)
+    assert found is not None
     assert time.perf_counter() - began < 6
     assert found.length >= 100 and 600 < found.start <= 700
