@@ -7,11 +7,10 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.cli.printing import printable, put, safe_text
 from core.errors import UserError
-from core.export import figures
+from core.export import figures, scripts
 from core.export.destination import check_destination, write_file
 from core.export.extras import library
 from core.export.figures import Exported
@@ -20,10 +19,6 @@ from core.process import resume_collection, temporary_folder
 from core.runs.run import Run
 from core.runs.store import find_run
 from core.units import bytes_text, counted
-
-if TYPE_CHECKING:
-    from core.corpus.vocabulary import Vocabulary
-    from core.models.language_model import LanguageModel
 
 STANDARD_OUTPUT = "-"
 _ENDINGS = {".csv": "csv", ".txt": "text", ".png": "png", ".svg": "svg", ".onnx": "onnx", ".safetensors": "torch"}
@@ -114,16 +109,21 @@ def _export_weights(options: argparse.Namespace, form: str) -> int:
     (run,) = runs
     if form == "onnx":
         library("onnx", "an export as onnx")  # said before torch is loaded
-    model, vocabulary = _loaded(run)
+    temporary_folder()  # torch needs it
+
+    from core.engine.loading import load_model
+
+    model, vocabulary = load_model(run)
     if form == "onnx":
-        from core.export.onnx_step import onnx_file, onnx_writing
+        from core.export.onnx_step import onnx_file as file_of
 
-        data, script = onnx_file(model, vocabulary, run.name), onnx_writing(model, vocabulary, run.name, path)
+        script_of = scripts.onnx_script
     else:
-        from core.export.weights import weights_file, weights_script
+        from core.export.weights import weights_file as file_of
 
-        data, script = weights_file(model, vocabulary, run.name), weights_script(model, vocabulary, run.name, path)
-    write_file(path, data, replace=options.force)
+        script_of = scripts.torch_script
+    script = script_of(model.config, vocabulary, run.name, str(path))
+    write_file(path, file_of(model, vocabulary, run.name), replace=options.force)
     if run.is_held():
         _print_remarks([f"{run.name} is open in an engine: these are the weights of its last checkpoint"])
     if options.json:
@@ -131,15 +131,6 @@ def _export_weights(options: argparse.Namespace, form: str) -> int:
     else:
         print(script, end="")
     return 0
-
-
-def _loaded(run: Run) -> tuple[LanguageModel, Vocabulary]:
-    """The model of a run at its last checkpoint. Raises UserError."""
-    temporary_folder()
-
-    from core.engine.loading import load_model
-
-    return load_model(run)
 
 
 def _print_remarks(remarks: Iterable[str]) -> None:

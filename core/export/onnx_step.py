@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
 from core.export.extras import COMMAND, library
-from core.export.scripts import facts_of, onnx_script
+from core.export.scripts import facts_of
 from core.models.language_model import LanguageModel
 from core.models.scratch import CELLS, rnn_step, textbook_names
 
@@ -106,11 +105,6 @@ def _program(model: LanguageModel) -> torch.onnx.ONNXProgram:
         ) from None
     assert program is not None  # it is written by us, not by torch
     return program
-
-
-def onnx_writing(model: LanguageModel, vocabulary: Vocabulary, name: str, path: Path) -> str:
-    """The script that writes with the file at ``path``."""
-    return onnx_script(model.config, vocabulary, name, str(path))
 
 
 def _example(model: LanguageModel) -> Tensor:

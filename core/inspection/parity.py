@@ -21,12 +21,10 @@ from torch import Tensor, nn
 from core.inspection.answers import ParityView
 from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
+from core.models.torch_nn import MODULES, in_torch_order
 from core.settings.run_config import RunConfig
 
 ROUNDS = 5
-# For each cell, where torch.nn's gates are among ours: r, z, n among z, r, h; i, f, g, o among o, i, f, c.
-_ORDER = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (1, 2, 3, 0)}
-_MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +136,7 @@ def scratch_pass(model: LanguageModel, ids: Tensor, targets: Tensor) -> Generato
     found: dict[str, Tensor] = {}
     for row in range(model.num_layers * model.directions):
         given = [by_parameter[id(tensor)] for tensor in model.stored_layer(row)]
-        layout = torch_layout(model.config.cell, *given, is_gradient=True)
-        found |= {f"{name}{_suffix(row, model.directions)}": tensor for name, tensor in layout.items()}
+        found |= in_torch_order(row, model.directions, model.config.cell, *given, is_gradient=True)
     W_hq, b_q = model.output_layer()
     vectors = model.input_vectors()
     if vectors is not None:
@@ -160,18 +157,14 @@ class Reference:
         size = model.vocabulary_size if vectors is None else vectors.shape[1]
         options = {"nonlinearity": "relu" if model.is_relu else "tanh"} if config.cell == "rnn" else {}
         with torch.random.fork_rng([]):  # modules draw initial weights, on the CPU: the process draws as before
-            self.rnn: nn.RNNBase = _MODULES[config.cell](
-                size,
-                model.num_hiddens,
-                model.num_layers,
-                bidirectional=model.directions == 2,
-                **options,
+            self.rnn: nn.RNNBase = MODULES[config.cell](
+                size, model.num_hiddens, model.num_layers, bidirectional=model.directions == 2, **options
             ).to(b_q.device, b_q.dtype)
         with torch.no_grad():
             for row in range(model.num_layers * model.directions):
-                layout = torch_layout(config.cell, *model.stored_layer(row))
+                layout = in_torch_order(row, model.directions, config.cell, *model.stored_layer(row))
                 for name, tensor in layout.items():
-                    getattr(self.rnn, f"{name}{_suffix(row, model.directions)}").copy_(tensor)
+                    getattr(self.rnn, name).copy_(tensor)
         self.embedding = None if vectors is None else vectors.detach().clone().requires_grad_()
         weight = W_hq.detach().t().clone().requires_grad_()
         self.weight = self.embedding if config.tied and self.embedding is not None else weight
@@ -201,31 +194,6 @@ class Reference:
             X = F.embedding(ids.t(), self.embedding)
         H, last = self.rnn(X, zeros if len(zeros) > 1 else zeros[0])
         return Outputs(F.linear(H, self.weight, self.bias), last if isinstance(last, tuple) else (last,))
-
-
-def torch_layout(
-    cell: str, W_x: Tensor, W_h: Tensor, b: Tensor, *extra: Tensor, is_gradient: bool = False
-) -> dict[str, Tensor]:
-    """The parameters of a layer, gates side by side in our order, as ``weight_ih, weight_hh, bias_ih, bias_hh``.
-
-    Our bias becomes ``bias_ih``, and ``bias_hh`` is zero but for the GRU's b_hn. The gradient with respect to each of
-    two biases that are added is that of their sum: with ``is_gradient`` both get it.
-    """
-    order = _ORDER[cell]
-
-    def ordered(tensor: Tensor) -> Tensor:
-        gates = tensor.chunk(len(order), dim=-1)
-        return torch.cat([gates[index] for index in order], dim=-1)
-
-    bias = ordered(b)
-    second = bias.clone() if is_gradient else torch.zeros_like(bias)
-    if extra:
-        second[-len(extra[0]) :] = extra[0]
-    return {"weight_ih": ordered(W_x).t(), "weight_hh": ordered(W_h).t(), "bias_ih": bias, "bias_hh": second}
-
-
-def _suffix(row: int, directions: int) -> str:
-    return f"_l{row // directions}{'_reverse' if row % directions else ''}"
 
 
 def _timed(

@@ -18,8 +18,6 @@ from core.models.scratch import HiddenState
 # Steps between two yields: some milliseconds, also for an LSTM backwards.
 SEGMENT = 16
 
-Slices = Generator[None, None, None]
-
 
 @dataclass(eq=False)
 class Layer:
@@ -109,10 +107,7 @@ def _run(
     for begin in range(0, len(X), SEGMENT):
         begins.append(state)
         with torch.no_grad():
-            inputs, rows = (
-                weights.inputs(X[begin : begin + SEGMENT]) if layer == 0 else (X[begin : begin + SEGMENT], None)
-            )
-            p = weights.parameters(layer, direction, rows)
+            inputs, p = weights.read(layer, direction, X[begin : begin + SEGMENT])
             for step, X_t in enumerate(inputs, begin):
                 state = weights.step(X_t, zeros if step in again else state, p)
                 H[step] = state[0]
@@ -169,8 +164,7 @@ def _back(weights: Weights, layer: int, direction: int, part: Layer, dH: Tensor)
     inputs, dXs = [], []
     for index in range(len(part.begins) - 1, -1, -1):
         steps = slice(index * SEGMENT, (index + 1) * SEGMENT)
-        X, rows = weights.inputs(part.X[steps]) if layer == 0 else (part.X[steps], None)
-        p = weights.parameters(layer, direction, rows)
+        X, p = weights.read(layer, direction, part.X[steps])
         with torch.enable_grad():
             X = X.detach().requires_grad_()
             state = begin = tuple(tensor.detach().requires_grad_() for tensor in part.begins[index])

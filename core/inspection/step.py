@@ -41,8 +41,7 @@ def step(
     part = trace.layers[layer - 1][direction]
     own = len(part.H) - 1 - index if reverse else index  # in the order of this direction
     state = yield from _state_at(trace, layer - 1, direction, own)
-    inputs, rows = weights.inputs(part.X[own : own + 1]) if layer == 1 else (part.X[own : own + 1], None)
-    p = weights.parameters(layer - 1, direction, rows)
+    inputs, p = weights.read(layer - 1, direction, part.X[own : own + 1])
     with torch.no_grad():
         stages, names = _recorded(weights, inputs[0], state, p, reverse)
         Y, scores = _scores(weights, trace.outputs[index])
@@ -98,8 +97,7 @@ def _state_at(trace: Trace, layer: int, direction: int, index: int) -> Generator
     piece = part.X[begin:index]
     if len(piece):
         with torch.no_grad():
-            inputs, rows = weights.inputs(piece) if layer == 0 else (piece, None)
-            p = weights.parameters(layer, direction, rows)
+            inputs, p = weights.read(layer, direction, piece)
             for X_t in inputs:
                 state = weights.step(X_t, state, p)
     yield

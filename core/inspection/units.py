@@ -120,8 +120,7 @@ def _recorded(trace: Trace, layer: int, direction: int, quantity: str, resets: T
     for begin, state in zip(range(0, len(part.X), SEGMENT), part.begins, strict=True):
         piece = part.X[begin : begin + SEGMENT]
         with torch.no_grad():
-            inputs, rows = weights.inputs(piece) if layer == 0 else (piece, None)
-            p = weights.parameters(layer, direction, rows)
+            inputs, p = weights.read(layer, direction, piece)
             for step, X in enumerate(inputs, begin):
                 state = zeros if again[step] else state
                 names = {"X_t": X, **dict(zip(("H_{t-1}", "C_{t-1}"), state, strict=False)), **p}

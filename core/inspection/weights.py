@@ -53,24 +53,22 @@ class Weights:
         """Zeros, each (batch, hidden): of one layer and direction."""
         return begin_state(self.cell.num_states, batch, self.hidden, like=self.b_q)
 
-    def inputs(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the first layer reads at some tokens: (steps, batch) -> X (steps, batch, inputs), and its rows.
+    def read(self, layer: int, direction: int, X: Tensor) -> tuple[Tensor, Parameters]:
+        """What a layer reads of a stretch, and the parameters that meet it.
 
-        One-hot vectors are made over the distinct tokens among ``ids`` alone; the second tensor has the rows of
-        ``known`` that these are, so that a product with them costs no more than the tokens that are read.
+        ``X``: (steps, batch) ids for the first layer, which become (steps, batch, inputs). One-hot vectors are made
+        over the distinct tokens among them alone, and the input weights cut to their rows, so that a product costs no
+        more than the tokens that are read.
         """
-        places = torch.searchsorted(self.known, ids)
-        if self.embedding is not None:
-            return self.embedding[places], None
-        rows, place = torch.unique(places, return_inverse=True)
-        return one_hot(place, len(rows), self.b_q.dtype), rows
-
-    def parameters(self, layer: int, direction: int, rows: Tensor | None) -> Parameters:
-        """Of a layer and direction, its input weights cut to ``rows`` where one-hot vectors are made over them."""
         p = self.layers[layer][direction]
-        if layer or rows is None:
-            return p
-        return {name: weight[rows] if name.startswith("W_x") else weight for name, weight in p.items()}
+        if layer:
+            return X, p
+        places = torch.searchsorted(self.known, X)
+        if self.embedding is not None:
+            return self.embedding[places], p
+        rows, place = torch.unique(places, return_inverse=True)
+        cut = {name: weight[rows] if name.startswith("W_x") else weight for name, weight in p.items()}
+        return one_hot(place, len(rows), self.b_q.dtype), cut
 
 
 @torch.no_grad()

@@ -13,7 +13,9 @@ from core.models.recurrence.layer import Rows
 from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
 
-_MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+# Where torch.nn's gates are among ours: r, z, n among z, r, h; i, f, g, o among o, i, f, c.
+_ORDER = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (1, 2, 3, 0)}
 
 
 class StockLanguageModel(LanguageModel):
@@ -33,7 +35,7 @@ class StockLanguageModel(LanguageModel):
         super().__init__(config, vocabulary_size)
         if config.embedding_size:
             self.embedding = nn.Embedding(vocabulary_size, config.embedding_size)
-        self.rnn: nn.RNNBase = _MODULES[config.cell](
+        self.rnn: nn.RNNBase = MODULES[config.cell](
             config.embedding_size or vocabulary_size,
             config.num_hiddens,
             config.num_layers,
@@ -157,6 +159,28 @@ def _reordered(W: Tensor, *order: int) -> Tensor:
     """The gates, side by side along the last dimension, in another order."""
     gates = W.chunk(len(order), dim=-1)
     return torch.cat([gates[index] for index in order], dim=-1)
+
+
+def in_torch_order(
+    row: int, directions: int, cell: str, W_x: Tensor, W_h: Tensor, b: Tensor, *extra: Tensor, is_gradient: bool = False
+) -> dict[str, Tensor]:
+    """The parameters of a layer and direction, as ``LanguageModel.stored_layer(row)`` has them, by torch.nn's names.
+
+    torch.nn adds two biases. Ours becomes ``bias_ih``, and ``bias_hh`` is zero but for the GRU's b_hn, which is inside
+    the reset gate. The gradient with respect to each of two biases that are added is that of their sum: with
+    ``is_gradient`` both get it.
+    """
+    suffix = f"_l{row // directions}{'_reverse' if row % directions else ''}"
+    bias = _reordered(b, *_ORDER[cell])
+    second = bias.clone() if is_gradient else torch.zeros_like(bias)
+    for b_hn in extra:
+        second[-len(b_hn) :] = b_hn
+    return {
+        f"weight_ih{suffix}": _reordered(W_x, *_ORDER[cell]).t(),
+        f"weight_hh{suffix}": _reordered(W_h, *_ORDER[cell]).t(),
+        f"bias_ih{suffix}": bias,
+        f"bias_hh{suffix}": second,
+    }
 
 
 def _transpose_storage(parameter: Tensor) -> None:
