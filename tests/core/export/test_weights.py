@@ -16,8 +16,9 @@ from torch import nn
 
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
-from core.export.onnx_step import onnx_file, onnx_writing
-from core.export.weights import state_dict, weights_file, weights_script
+from core.export.onnx_step import onnx_file
+from core.export.scripts import onnx_script, torch_script
+from core.export.weights import state_dict, weights_file
 from core.generation.options import Sampling
 from core.generation.writer import write
 from core.models.implementations import build_model
@@ -89,7 +90,7 @@ def test_the_script_beside_the_weights_writes_the_same_text(cell: str, vocabular
     model = model_of(vocabulary, cell=cell, **({"num_layers": 2, "embedding_size": 5} if cell == "lstm" else {}))
     path = tmp_path / "it's a model.safetensors"
     path.write_bytes(weights_file(model, vocabulary, "one"))
-    script = weights_script(model, vocabulary, "one", path)
+    script = torch_script(model.config, vocabulary, "one", str(path))
     assert len(script.splitlines()) <= 35
     out, names = printed_by(script, tmp_path / "script.py")
     assert out == written(model, vocabulary, Sampling("greedy"))
@@ -104,7 +105,7 @@ def test_the_script_of_a_bidirectional_model_only_loads_it(vocabulary: Vocabular
     model = model_of(vocabulary, bidirectional=True, activation="relu")
     path = tmp_path / "model.safetensors"
     path.write_bytes(weights_file(model, vocabulary, "one"))
-    out, names = printed_by(weights_script(model, vocabulary, "one", path), tmp_path / "script.py")
+    out, names = printed_by(torch_script(model.config, vocabulary, "one", str(path)), tmp_path / "script.py")
     ids = torch.tensor([[1, 2, 3]])
     assert out == ""
     torch.testing.assert_close(names["logits"](ids.t())[0], model(ids, model.begin_state(1))[0].detach())
@@ -121,7 +122,7 @@ def test_words_and_lines_are_written_as_generate_writes_them(tmp_path: Path) -> 
         model = model_of(vocabulary, **text)
         path = tmp_path / "model.safetensors"
         path.write_bytes(weights_file(model, vocabulary, "one"))
-        out, _ = printed_by(weights_script(model, vocabulary, "one", path), tmp_path / "script.py")
+        out, _ = printed_by(torch_script(model.config, vocabulary, "one", str(path)), tmp_path / "script.py")
         assert out == written(model, vocabulary, Sampling("greedy")) and out.strip(), text
 
 
@@ -149,7 +150,7 @@ def test_onnxruntime_writes_the_same_text(
     model = model_of(vocabulary, **shape)
     path = tmp_path / "model.onnx"
     path.write_bytes(onnx_file(model, vocabulary, "one"))
-    script = onnx_writing(model, vocabulary, "one", path)
+    script = onnx_script(model.config, vocabulary, "one", str(path))
     assert printed_by(script, tmp_path / "script.py")[0] == written(model, vocabulary, Sampling("greedy"))
     given = 'prefix, length, temperature, seed = "", 100, 0.0, 1'
     assert given in script
