@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from tui.charts.drawing import Drawing, blank
 from tui.charts.widget import Chart
-from tui.panes.inspect.parts import Canvas, LineInput, Sentences, shown_lines, typed_lines
+from tui.panes.inspect.parts import Canvas, LineInput, Sentences
 from tui.panes.inspect.subject import Subject
 from tui.panes.inspect.token_text import TokenText
 from tui.panes.inspect.view import View
@@ -28,17 +25,10 @@ BAR = 20  # cells of a progress
 class TextBox(LitVertical):
     """The tokens of a text, or a line to type another one."""
 
-    @dataclass
-    class Typed(Message):
-        """A text was typed; None if the line was closed."""
-
-        text: str | None
-
     def compose(self) -> ComposeResult:
         yield TokenText(id="inspect-text")
-        line = LineInput(placeholder="type or paste a text", compact=True, id="inspect-edit")
-        line.display, line.tooltip = False, "A text to look at; enter takes it"
-        yield line
+        tooltip = "A text to look at; enter takes it"
+        yield LineInput(placeholder="type or paste a text", compact=True, tooltip=tooltip, id="inspect-edit")
 
     def show(self, subject: Subject) -> None:
         """Show the text, its cursor, and the colours of the view."""
@@ -55,35 +45,17 @@ class TextBox(LitVertical):
 
     def edit(self, text: str) -> None:
         """Let a text be typed."""
-        line = self.query_one(LineInput)
-        line.value, line.display = shown_lines(text), True
         self.query_one(TokenText).display = False
-        line.focus()
+        self.query_one(LineInput).open(text)
 
     def close_line(self) -> None:
         """Show the tokens again."""
         self.query_one(LineInput).display = False
         self.query_one(TokenText).display = True
 
-    @on(Input.Submitted)
-    def _line_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.post_message(self.Typed(typed_lines(event.value)))
-
-    @on(LineInput.Closed)
-    def _line_closed(self, event: LineInput.Closed) -> None:
-        event.stop()
-        self.post_message(self.Typed(None))
-
 
 class ViewBox(LitVertical):
     """A view: its sentence, its picture, and a line to type what to find."""
-
-    @dataclass
-    class Sought(Message):
-        """Something was typed after ``/``; None if the line was closed."""
-
-        words: str | None
 
     def __init__(self, *, is_main: bool, id: str) -> None:
         """``is_main``: it takes the focus and the mouse."""
@@ -95,9 +67,7 @@ class ViewBox(LitVertical):
         yield Sentences("", classes="inspect-words", markup=False)
         if self._is_main:
             yield Canvas(self._draw)
-            line = LineInput(compact=True, id="inspect-search")
-            line.display, line.tooltip = False, "What to find; enter finds it"
-            yield line
+            yield LineInput(compact=True, tooltip="What to find; enter finds it", id="inspect-search")
         else:
             yield Chart(self._draw)
 
@@ -130,22 +100,12 @@ class ViewBox(LitVertical):
     def seek(self, placeholder: str) -> None:
         """Let something be typed."""
         line = self.query_one(LineInput)
-        line.value, line.placeholder, line.display = "", placeholder, True
-        line.focus()
+        line.placeholder = placeholder
+        line.open()
 
     def close_line(self) -> None:
         """Hide the line."""
         self.query_one(LineInput).display = False
-
-    @on(Input.Submitted)
-    def _line_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.post_message(self.Sought(typed_lines(event.value)))
-
-    @on(LineInput.Closed)
-    def _line_closed(self, event: LineInput.Closed) -> None:
-        event.stop()
-        self.post_message(self.Sought(None))
 
 
 def set_edges(box: Widget, title: str, note: str) -> None:

@@ -10,7 +10,7 @@ from core.units import counted
 from tui.charts import Series, line_chart
 from tui.charts.drawing import Drawing, Row
 from tui.panes.inspect.rows import beside, drawn, number, paragraph
-from tui.panes.inspect.view import View
+from tui.panes.inspect.view import LayerView
 from tui.text.cells import clip_cells, pad_cells
 from tui.text.safe import shown_text, token_name
 from tui.themes import QUIET
@@ -26,7 +26,7 @@ LEAST_LAGS = 12
 SMALLEST = 1e-9  # of the first norm: what is drawn of a gradient that vanishes
 
 
-class Gradient(View[GradientsView]):
+class Gradient(LayerView[GradientsView]):
     """The norms over the lag, as the mean over many places or from the one at the cursor; beside them those of other
     weights, which ``compared`` names."""
 
@@ -36,8 +36,6 @@ class Gradient(View[GradientsView]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer: int | None = None
-        self.reverse = False
         self.is_mean = True
         self.compared = "first"
         self.others: tuple[tuple[str, str], ...] = ()  # other runs: folder and name
@@ -58,8 +56,7 @@ class Gradient(View[GradientsView]):
         return not self.places
 
     def options(self) -> dict[str, Any]:
-        """The places, and the layer unless it is the top one."""
-        return {"places": self.places or None, "layer": self.layer, "reverse": self.reverse or None}
+        return {"places": self.places or None, **super().options()}
 
     def other_options(self) -> dict[str, Any] | None:
         """Which weights are compared."""
@@ -74,8 +71,7 @@ class Gradient(View[GradientsView]):
 
     def forget(self) -> None:
         super().forget()
-        self.layer, self.reverse, self.compared = None, False, "first"
-        self.is_mean = True
+        self.compared, self.is_mean = "first", True
         self.take_other(None)
 
     def do_mean(self) -> bool:
@@ -92,22 +88,14 @@ class Gradient(View[GradientsView]):
         return True
 
     def can(self, name: str) -> bool:
-        """Layers only where there are several, the mean only of a text that is long enough."""
+        """The mean only of a text that is long enough."""
         has_mean = self.place.text is not None and self.place.text.places > 0
-        return {"layer": self.place.has_layers, "mean": has_mean}.get(name, super().can(name))
-
-    def do_layer(self) -> bool:
-        """The layer below, or the other direction."""
-        self.layer, self.reverse = self.place.below(self.layer, self.reverse)
-        return True
+        return has_mean if name == "mean" else super().can(name)
 
     # ------------------------------------------------------------------ what is said
 
-    def words(self) -> str:
+    def sentence(self, answer: GradientsView) -> str:
         """How fast the gradient shrinks, and what training leaves of it."""
-        answer = self.answer
-        if answer is None:
-            return ""
         start = f"Over {counted(len(answer.places), 'place')} of the text" if answer.places else "From this token"
         cut = f"Training cuts it after {answer.num_steps:,} steps."
         if answer.vanishes:
@@ -122,9 +110,8 @@ class Gradient(View[GradientsView]):
             speed = f"the gradient halves every {_steps(answer)} steps"
         return f"{start}, {speed}. {_from_here(answer)} {cut}"
 
-    def note(self) -> str:
-        """The layer and the direction where there are several."""
-        return self.place.layer_words(self.answer.layer, self.answer.reverse) if self.answer is not None else ""
+    def edge(self, answer: GradientsView) -> str:
+        return self.place.layer_words(answer.layer, answer.reverse)
 
     @property
     def compared_name(self) -> str:
@@ -183,16 +170,11 @@ class Gradient(View[GradientsView]):
         label = 22
         cells = max(9, (width - label) // 2)
         names = ["now", clip_cells(self._short_name, cells - 1)]
-        lines: list[tuple[str, list[str]]] = [
-            ("factor per step", [number(one.factor, 0) for one in columns]),
-            ("half-life, steps", [_steps(one) for one in columns]),
-            ("1 % left, steps", [_count(one) for one in columns]),
-            (f"spectral radius {answer.matrix}", [number(one.spectral_radius, 0) for one in columns]),
-            (f"{_loss_name(answer)}, nats", [f"{one.loss:.2f}" for one in columns]),
-        ]
+        radius, loss = f"spectral radius {answer.matrix}", f"{_loss_name(answer)}, nats"
+        labels = ("factor per step", "half-life, steps", "1 % left, steps", radius, loss)
         head = pad_cells("", label) + "".join(pad_cells(name, cells, "right") for name in names[: len(columns)])
         rows: list[Row] = [((head, "bold"),)]
-        for name, values in lines:
+        for name, values in zip(labels, zip(*map(_figures, columns), strict=True), strict=True):
             shown = "".join(pad_cells(value, cells, "right") for value in values)
             rows.append(((pad_cells(name, label), QUIET), (shown, "")))
         rows += [(), *paragraph(self._clipping_words(answer), width)]
@@ -209,9 +191,7 @@ class Gradient(View[GradientsView]):
         )
         rows: list[Row] = [((" " * NAME_CELLS, ""), (head, QUIET))]
         for name, one in named:
-            radius = number(one.spectral_radius, 0)
-            figures = [number(one.factor, 0), _steps(one), _count(one), radius, f"{one.loss:.2f}"]
-            shown = "".join(figure.rjust(12) for figure in figures)
+            shown = "".join(figure.rjust(12) for figure in _figures(one))
             rows.append(((pad_cells(name, NAME_CELLS), "bold"), (shown, "")))
         if self.other_failure:
             rows += paragraph(f"{self.compared_name}: {self.other_failure}", width, "$text-warning")
@@ -221,11 +201,7 @@ class Gradient(View[GradientsView]):
     def _clipping_words(answer: GradientsView) -> str:
         clipping = answer.clipping
         if clipping is None:
-            return (
-                "Clipping: no limit is set for the norm."
-                if answer.clip is None
-                else ("Clipping: no epoch has been measured.")
-            )
+            return f"Clipping: no {'limit is set for the norm' if answer.clip is None else 'epoch has been measured'}."
         if clipping.factor is None or not clipping.share:
             return f"Clipping: no batch of the last epoch was over {clipping.limit:g}."
         return (
@@ -256,6 +232,11 @@ def _from_here(answer: GradientsView) -> str:
 
 def _loss_name(answer: GradientsView) -> str:
     return f"loss of {token_name(answer.target)}" if answer.target else "mean loss"
+
+
+def _figures(answer: GradientsView) -> tuple[str, ...]:
+    radius = number(answer.spectral_radius, 0)
+    return number(answer.factor, 0), _steps(answer), _count(answer), radius, f"{answer.loss:.2f}"
 
 
 def _steps(answer: GradientsView) -> str:

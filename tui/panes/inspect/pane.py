@@ -361,8 +361,8 @@ class InspectPane(Vertical):
         """Type a text."""
         self._box.edit(self.subject.source or "")
 
-    @on(TextBox.Typed)
-    def _typed(self, event: TextBox.Typed) -> None:
+    @on(LineInput.Typed, "#inspect-edit")
+    def _typed(self, event: LineInput.Typed) -> None:
         self._close_lines()
         if event.text:
             self.take_text(event.text)
@@ -373,11 +373,11 @@ class InspectPane(Vertical):
         """Type what to find."""
         self._main.seek(self.subject.view.sought)
 
-    @on(ViewBox.Sought)
-    def _sought(self, event: ViewBox.Sought) -> None:
+    @on(LineInput.Typed, "#inspect-search")
+    def _sought(self, event: LineInput.Typed) -> None:
         self._close_lines()
-        if event.words is not None:
-            self._warn(self.subject.view.search(event.words))
+        if event.text is not None:
+            self._warn(self.subject.view.search(event.text))
             self._acted(True)
 
     def _warn(self, sentence: str) -> None:

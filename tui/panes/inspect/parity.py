@@ -37,11 +37,8 @@ class Parity(View[ParityView]):
         """The batch is of the run's own text."""
         return {"text": None}
 
-    def words(self) -> str:
+    def sentence(self, answer: ParityView) -> str:
         """Whether both compute the same, and which is faster."""
-        answer = self.answer
-        if answer is None:
-            return ""
         largest = max(answer.output_difference, answer.state_difference, answer.gradient_difference)
         bound = ROUNDING.get(answer.precision, ROUNDING["fp32"])
         same = f"they differ by at most {largest:.1e} of the largest value"
@@ -55,8 +52,8 @@ class Parity(View[ParityView]):
         faster, slower = ("scratch", "torch.nn") if ours < theirs else ("torch.nn", "scratch")
         return f"{verdict} For this batch {faster} is {ratio:.1f} times as fast as {slower}, on this machine, now."
 
-    def rows(self) -> int:
-        return len(self.answer.gradients) if self.answer is not None else 0
+    def count(self, answer: ParityView) -> int:
+        return len(answer.gradients)
 
     def paint(self, answer: ParityView, width: int, height: int) -> Drawing:
         """The differences and times; the gradients by parameter beside or below them."""

@@ -123,7 +123,7 @@ class Canvas(Chart, can_focus=True):
 
 
 class LineInput(PlainInput):
-    """A line to type in; escape closes it, what is pasted may have several lines."""
+    """A line to type in, hidden until it is opened; what is pasted may have several lines."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Take", tooltip="Take what was typed"),
@@ -131,14 +131,30 @@ class LineInput(PlainInput):
     ]
 
     @dataclass
-    class Closed(Message):
-        """Escape was pressed."""
+    class Typed(Message):
+        """Enter was pressed, with real line ends in ``text``; or escape, and it is None."""
 
         line: LineInput
+        text: str | None
+
+        @property
+        def control(self) -> LineInput:
+            """The widget, for ``@on`` with a selector."""
+            return self.line
+
+    def on_mount(self) -> None:
+        self.display = False
+
+    def open(self, text: str = "") -> None:
+        """Let something be typed, or a text be changed."""
+        self.value, self.display = shown_lines(text), True
+        self.focus()
+
+    async def action_submit(self) -> None:
+        self.post_message(self.Typed(self, typed_lines(self.value)))
 
     def action_close(self) -> None:
-        """Close without a change."""
-        self.post_message(self.Closed(self))
+        self.post_message(self.Typed(self, None))
 
     def on_paste(self, event: events.Paste) -> None:
         """Paste all lines, each line end visible."""

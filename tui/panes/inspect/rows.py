@@ -42,6 +42,12 @@ def first_visible(selected: int, first: int, height: int, count: int) -> int:
     return max(0, min(first, count - height))
 
 
+def percent(probability: float) -> str:
+    """``12.5 %``; a small one with one digit."""
+    share = 100 * probability
+    return f"{share:.1f} %" if share >= 0.1 else f"{share:.1g} %"
+
+
 def number(value: float | None, cells: int = 7) -> str:
     """A number in ``cells`` cells, right-aligned, with four significant digits at most; a dash for None or NaN."""
     if value is None or value != value:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from core.inspection.answers import InspectionAnswer, Stage, StepView
 from tui.charts.bars import Bar, bar_chart
 from tui.charts.drawing import Drawing, Palette, Row, Run
-from tui.panes.inspect.rows import beside, drawn, heading, number
+from tui.panes.inspect.rows import beside, drawn, heading, number, percent
 from tui.panes.inspect.strips import TEXT_STYLES, largest, legend, level, per_cell_words, strip, summary
-from tui.panes.inspect.view import View
+from tui.panes.inspect.view import LayerView
 from tui.text.cells import cell_len, pad_cells
 from tui.text.safe import token_name
 from tui.themes import QUIET
@@ -23,7 +21,7 @@ MARK = "▸ "
 BARS = Palette(bar="$primary 70%")
 
 
-class Step(View[StepView]):
+class Step(LayerView[StepView]):
     """The stages of a step as strips; one can be looked at in numbers."""
 
     name = "step"
@@ -35,31 +33,22 @@ class Step(View[StepView]):
         super().__init__()
         self.zoomed = False  # whether the numbers of the selected row are shown
         self.identity = False  # whether both ways of the identity are shown
-        self.layer = 1
-        self.reverse = False
         self._lines = 1  # of the drawing for each stage
         self._numbers_from = 0  # the first line of numbers that is visible
         self._selected_before = 0  # the row to go back to from the identity
 
-    def options(self) -> dict[str, Any]:
-        """The layer, unless it is the first."""
-        return {"layer": self.layer if self.layer > 1 else None, "reverse": self.reverse or None}
-
     def forget(self) -> None:
         super().forget()
-        self.layer, self.reverse, self.zoomed = 1, False, False
+        self.zoomed = False
 
     def can(self, name: str) -> bool:
-        """Layers only where there are several, back only from the numbers."""
-        return {"layer": self.place.has_layers, "leave": self.zoomed}.get(name, super().can(name))
+        """Back only from the numbers."""
+        return self.zoomed if name == "leave" else super().can(name)
 
-    def do_layer(self) -> bool:
-        """Show the next layer, or the other direction."""
-        text = self.place.text
-        if text is not None:
-            forward = text.directions == 1 or self.reverse
-            self.layer, self.reverse = (self.layer % text.layers + 1 if forward else self.layer), not forward
-        return True
+    def after(self, layers: int) -> int | None:
+        """The layer above, from the first on: here None is the first."""
+        layer = self.layer or 1
+        return layer + 1 if layer < layers else None
 
     def do_identity(self) -> bool:
         """Show both ways of the identity and select the second, or go back to the row that was selected."""
@@ -75,11 +64,8 @@ class Step(View[StepView]):
 
     # ------------------------------------------------------------------ what is said
 
-    def words(self) -> str:
+    def sentence(self, answer: StepView) -> str:
         """The token that is read, and how surprising the one after it is."""
-        answer = self.answer
-        if answer is None:
-            return ""
         read = f"The model reads {_quoted(answer.token)} and updates its state."
         if answer.identity_difference is not None and self.identity:
             return (
@@ -87,14 +73,13 @@ class Step(View[StepView]):
                 f"{answer.identity_difference:.1e}, which is rounding."
             )
         likely, probability = answer.next[0] if answer.next else ("", 0.0)
-        guess = f"It expects {_quoted(likely)} with {_percent(probability)}."
+        guess = f"It expects {_quoted(likely)} with {percent(probability)}."
         if answer.following is None or answer.surprise_bits is None:
             return f"{read} {guess}"
         return f"{read} {guess} {_quoted(answer.following)} follows: {surprise_words(answer.surprise_bits)}."
 
-    def note(self) -> str:
-        """The layer and the direction where there are several."""
-        return self.place.layer_words(self.answer.layer, self.answer.reverse) if self.answer is not None else ""
+    def edge(self, answer: StepView) -> str:
+        return self.place.layer_words(answer.layer, answer.reverse)
 
     # ------------------------------------------------------------------ rows
 
@@ -114,7 +99,7 @@ class Step(View[StepView]):
             names = [stage.name for stage in self.stages()]
             self.selected = names.index("H_t") if "H_t" in names else 0
 
-    def rows(self) -> int:
+    def count(self, answer: StepView) -> int:
         return len(self.stages())
 
     def do_enter(self) -> bool:
@@ -312,7 +297,7 @@ def next_tokens(answer: StepView, width: int, height: int) -> list[Row]:
         follows = token == answer.following
         rows.append(((MARK if follows else "  ", f"{BARS.bar} bold"), *row))
     if answer.following is not None and answer.following not in [token for token, _ in answer.next]:
-        rest = f"{MARK}{token_name(answer.following)} follows, {_percent(answer.probability or 0.0)}"
+        rest = f"{MARK}{token_name(answer.following)} follows, {percent(answer.probability or 0.0)}"
         if len(rows) < height:
             rows.append(((rest, "bold"),))
     return rows
@@ -323,7 +308,7 @@ def next_line(answer: StepView, width: int) -> Row:
     runs: list[Run] = [("  next ", QUIET)]
     for token, probability in answer.next:
         style = "bold" if token == answer.following else ""
-        runs += [(f" {token_name(token)}", style), (f" {_percent(probability)} ", QUIET)]
+        runs += [(f" {token_name(token)}", style), (f" {percent(probability)} ", QUIET)]
         if sum(cell_len(text) for text, _ in runs) > width:
             return tuple(runs[:-2])
     return tuple(runs)
@@ -349,8 +334,3 @@ def _shape(stage: Stage) -> str:
 
 def _quoted(token: str) -> str:
     return f"‘{token_name(token)}’"
-
-
-def _percent(probability: float) -> str:
-    percent = 100 * probability
-    return f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"

@@ -141,11 +141,8 @@ class Tokens(View[TokensView]):
 
     # ------------------------------------------------------------------ what is said
 
-    def words(self) -> str:
+    def sentence(self, answer: TokensView) -> str:
         """The nearest tokens, and how much of the vectors the plane shows."""
-        answer = self.answer
-        if answer is None:
-            return ""
         parts = []
         for what, near in (("is read like", answer.neighbours), ("is expected like", answer.output_neighbours)):
             if near:
@@ -154,11 +151,8 @@ class Tokens(View[TokensView]):
         shown = f"The plane shows {both:.0f} % of the variance of the {answer.vectors} vectors."
         return f"‘{token_name(answer.token)}’ {' and '.join(parts)}. {shown}" if parts else shown
 
-    def note(self) -> str:
+    def edge(self, answer: TokensView) -> str:
         """Which vectors, how many points, how far zoomed in."""
-        answer = self.answer
-        if answer is None:
-            return ""
         count, of = len(answer.points), answer.num_tokens
         points = counted(count, "token") if count >= of else f"the {count:,} most frequent of {counted(of, 'token')}"
         return ", ".join([f"{answer.vectors} vectors", points, *([f"zoom {self.zoom:g}"] if self.zoom > 1 else [])])

@@ -10,7 +10,7 @@ from core.units import counted
 from tui.charts.drawing import Drawing, Row, Run
 from tui.panes.inspect.rows import beside, drawn, heading, number
 from tui.panes.inspect.strips import STYLES, largest
-from tui.panes.inspect.view import Shades, View
+from tui.panes.inspect.view import LayerView, Shades
 from tui.text.cells import pad_cells
 from tui.text.safe import shown_text
 from tui.themes import QUIET
@@ -21,7 +21,7 @@ BAR = 6
 SMALL = 0.5  # a state below it is coloured on its own scale
 
 
-class Units(View[UnitsView]):
+class Units(LayerView[UnitsView]):
     """A ranked list; the selected unit colours the text."""
 
     name = "units"
@@ -35,8 +35,6 @@ class Units(View[UnitsView]):
         self.unit: int | None = None
         self.feature: str | None = None
         self.quantity: str | None = None
-        self.layer: int | None = None
-        self.reverse = False
 
     # ------------------------------------------------------------------ asking
 
@@ -46,9 +44,7 @@ class Units(View[UnitsView]):
         return False
 
     def options(self) -> dict[str, Any]:
-        """The chosen unit, feature, quantity and layer."""
-        return {"unit": self.unit, "feature": self.feature, "quantity": self.quantity, "layer": self.layer,
-                "reverse": self.reverse or None}  # fmt: skip
+        return {"unit": self.unit, "feature": self.feature, "quantity": self.quantity, **super().options()}
 
     def take(self, answer: InspectionAnswer) -> None:
         """Keep an answer; the first unit is chosen where none is, the selected row follows the chosen one."""
@@ -61,8 +57,7 @@ class Units(View[UnitsView]):
 
     def forget(self) -> None:
         super().forget()
-        self.unit = self.feature = self.quantity = self.layer = None
-        self.reverse = False
+        self.unit = self.feature = self.quantity = None
 
     def _rank_anew(self) -> None:
         """Another list: its first unit is the one to look at."""
@@ -70,10 +65,9 @@ class Units(View[UnitsView]):
         self.selected = self._first = 0
 
     def can(self, name: str) -> bool:
-        """Quantities and layers only where there are several."""
+        """Quantities only where there are several."""
         text = self.place.text
-        several = {"layer": self.place.has_layers, "quantity": text is not None and len(text.quantities) > 1}
-        return several.get(name, super().can(name))
+        return text is not None and len(text.quantities) > 1 if name == "quantity" else super().can(name)
 
     def do_quantity(self) -> bool:
         """The hidden state, the cell state, or a gate."""
@@ -84,10 +78,8 @@ class Units(View[UnitsView]):
         return True
 
     def do_layer(self) -> bool:
-        """The layer below, or the other direction."""
-        self.layer, self.reverse = self.place.below(self.layer, self.reverse)
         self._rank_anew()
-        return True
+        return super().do_layer()
 
     def search(self, words: str) -> str:
         """Rank by a feature, part of its name is enough; a number chooses that unit; nothing ranks by the best."""
@@ -112,25 +104,26 @@ class Units(View[UnitsView]):
 
     # ------------------------------------------------------------------ what is said
 
-    def words(self) -> str:
+    def sentence(self, answer: UnitsView) -> str:
         """What the selected unit follows, and how many units are saturated or dead."""
-        answer, unit = self.answer, self._unit()
-        if answer is None or unit is None:
+        unit = self._unit()
+        if unit is None:
             return ""
         if not unit.feature:
             first = "The text is too uniform to say what a unit follows."
         elif abs(unit.correlation) < 0.1:
-            first = (
-                f"Unit {unit.unit} hardly follows ‘{shown_text(unit.feature)}’: correlation {unit.correlation:+.2f}."
-            )
+            first = self._follows(unit, "hardly follows")
         else:
-            way = "rises with" if unit.correlation > 0 else "falls with"
-            first = f"Unit {unit.unit} {way} ‘{shown_text(unit.feature)}’: correlation {unit.correlation:+.2f}."
+            first = self._follows(unit, "rises with" if unit.correlation > 0 else "falls with")
         dead = f"{answer.dead} of {len(answer.units):,} units are dead" if answer.dead else "no unit is dead"
         dead = "" if answer.dead is None else f"; {dead}"
         if self.place.is_untrained and unit.feature:
             first += " Untrained weights: this is chance and the structure of the text."
         return f"{first} Of all values {self._saturation(answer)}{dead}."
+
+    @staticmethod
+    def _follows(unit: Unit, how: str) -> str:
+        return f"Unit {unit.unit} {how} ‘{shown_text(unit.feature)}’: correlation {unit.correlation:+.2f}."
 
     @staticmethod
     def _saturation(answer: UnitsView) -> str:
@@ -140,11 +133,8 @@ class Units(View[UnitsView]):
             return f"{_percent(answer.low)} are 0"
         return f"{_percent(answer.high)} are beyond 0.9 and {_percent(answer.low)} below -0.9"
 
-    def note(self) -> str:
+    def edge(self, answer: UnitsView) -> str:
         """What is listed."""
-        answer = self.answer
-        if answer is None:
-            return ""
         words = [
             f"{answer.quantity} over {counted(answer.num_tokens, 'token')}",
             self.place.layer_words(answer.layer, answer.reverse),
@@ -152,12 +142,11 @@ class Units(View[UnitsView]):
         words.append(f"ranked by ‘{shown_text(answer.feature)}’" if answer.feature else "")
         return ", ".join(filter(None, words))
 
-    def shades(self) -> Shades:
+    def colours(self, answer: UnitsView) -> Shades:
         """Each token by the activation of the unit: a gate around one half, a state around zero."""
-        answer = self.answer
-        if answer is None or answer.activations is None:
-            return Shades()
         values = answer.activations
+        if values is None:
+            return Shades()
         if answer.quantity in GATES:
             return Shades({place: 2 * value - 1 for place, value in enumerate(values)}, 1.0)
         size = largest(values)
@@ -169,8 +158,8 @@ class Units(View[UnitsView]):
         units = self.answer.units if self.answer is not None else ()
         return units[min(self.selected, len(units) - 1)] if units else None
 
-    def rows(self) -> int:
-        return len(self.answer.units) if self.answer is not None else 0
+    def count(self, answer: UnitsView) -> int:
+        return len(answer.units)
 
     def move(self, by: int) -> bool:
         """Select another unit: the text is coloured by it."""

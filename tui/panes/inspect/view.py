@@ -52,17 +52,10 @@ class Place:
             words.append("right to left" if reverse else "left to right")
         return ", ".join(words)
 
-    def below(self, layer: int | None, reverse: bool) -> tuple[int | None, bool]:
-        """The other direction of a layer, or the layer below; None is the top one, which follows the first."""
-        if self.text is None or (self.text.directions > 1 and not reverse):
-            return layer, self.text is not None
-        layer = layer or self.text.layers
-        return (layer - 1 if layer > 1 else None), False
-
 
 @dataclass(frozen=True)
 class Shades:
-    """How a view colours the text: values by position, the size of the strongest one, and what they are."""
+    """How a view colours the text: values by position, and the size of the strongest one."""
 
     values: Mapping[int, float] = field(default_factory=dict)
     scale: float = 1.0
@@ -75,7 +68,8 @@ class View(Generic[AnswerT]):
     whether other weights need another answer, ``colours_text`` whether the text shows a part of it; ``sought`` is what
     can be typed after ``/``, ``at_cursor`` says what happens to the token under the cursor.
 
-    What only one view can do is a method ``do_...``, which returns whether it needs another answer.
+    A subclass says and draws an answer in ``sentence``, ``edge``, ``colours``, ``count`` and ``paint``. What only one
+    view can do is a method ``do_...``, which returns whether it needs another answer.
     """
 
     name: ClassVar[str]
@@ -118,16 +112,32 @@ class View(Generic[AnswerT]):
     # ------------------------------------------------------------------ showing
 
     def words(self) -> str:
-        """What one sees and what it means, with the run's own numbers."""
-        return ""
+        """What one sees and what it means, with the run's own numbers; empty without an answer, as all below."""
+        return self.sentence(self.answer) if self.answer is not None else ""
 
     def note(self) -> str:
         """A few words for the edge of the frame: the layer, what a cell is."""
-        return ""
+        return self.edge(self.answer) if self.answer is not None else ""
 
     def shades(self) -> Shades:
         """The colours of the text."""
+        return self.colours(self.answer) if self.answer is not None else Shades()
+
+    def rows(self) -> int:
+        """How many rows ``up`` and ``down`` move over."""
+        return self.count(self.answer) if self.answer is not None else 0
+
+    def sentence(self, answer: AnswerT) -> str:
+        return ""
+
+    def edge(self, answer: AnswerT) -> str:
+        return ""
+
+    def colours(self, answer: AnswerT) -> Shades:
         return Shades()
+
+    def count(self, answer: AnswerT) -> int:
+        return 0
 
     def draw(self, width: int, height: int) -> Drawing:
         """The view in exactly this size."""
@@ -143,10 +153,6 @@ class View(Generic[AnswerT]):
         raise NotImplementedError
 
     # ------------------------------------------------------------------ keys
-
-    def rows(self) -> int:
-        """How many rows ``up`` and ``down`` move over."""
-        return 0
 
     def move(self, by: int) -> bool:
         """Select another row; returns whether that needs another answer."""
@@ -186,3 +192,36 @@ class View(Generic[AnswerT]):
         """The rows that are visible in ``height``, the selected one among them."""
         self._first = first_visible(self.selected, self._first, height, self.rows())
         return range(self._first, min(self.rows(), self._first + height))
+
+
+class LayerView(View[AnswerT]):
+    """A view of one layer and direction: at first ``layer`` None, the top one, and left to right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer: int | None = None
+        self.reverse = False
+
+    def options(self) -> dict[str, Any]:
+        """The layer unless it is the first that is shown, the direction unless it is left to right."""
+        return {"layer": self.layer, "reverse": self.reverse or None}
+
+    def forget(self) -> None:
+        super().forget()
+        self.layer, self.reverse = None, False
+
+    def can(self, name: str) -> bool:
+        return self.place.has_layers if name == "layer" else super().can(name)
+
+    def do_layer(self) -> bool:
+        """The other direction of the layer, or the next layer."""
+        text = self.place.text
+        if text is not None:
+            turns = text.directions > 1 and not self.reverse
+            self.layer, self.reverse = (self.layer if turns else self.after(text.layers)), turns
+        return True
+
+    def after(self, layers: int) -> int | None:
+        """The layer below, of so many; the top one follows the first."""
+        layer = self.layer or layers
+        return layer - 1 if layer > 1 else None

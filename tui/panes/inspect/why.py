@@ -6,7 +6,7 @@ from typing import Any
 
 from core.inspection.answers import InspectionAnswer, SaliencyView
 from tui.charts.drawing import Drawing, Row, Run
-from tui.panes.inspect.rows import beside, drawn, heading, paragraph
+from tui.panes.inspect.rows import beside, drawn, heading, paragraph, percent
 from tui.panes.inspect.strips import STYLES, legend
 from tui.panes.inspect.view import Shades, View
 from tui.text.cells import cell_len, pad_cells
@@ -70,14 +70,11 @@ class Why(View[SaliencyView]):
 
     # ------------------------------------------------------------------ what is said
 
-    def words(self) -> str:
+    def sentence(self, answer: SaliencyView) -> str:
         """The target, and the strongest tokens for and against it."""
-        answer = self.answer
-        if answer is None:
-            return ""
         target = f"‘{token_name(answer.target)}’"
         instead = f" instead of ‘{token_name(answer.actual)}’" if answer.target != answer.actual else ""
-        start = f"Why {target}{instead} here, with {_percent(answer.probability)}?"
+        start = f"Why {target}{instead} here, with {percent(answer.probability)}?"
         if not any(answer.shares):
             return f"{start} Its score depends on no token of the text."
         parts: list[str] = []
@@ -103,12 +100,9 @@ class Why(View[SaliencyView]):
         where = f"{abs(lag)} {'step' if abs(lag) == 1 else 'steps'} {'before' if lag > 0 else 'after'}"
         return f"‘{token_name(answer.tokens[place])}’ {where}"
 
-    def shades(self) -> Shades:
+    def colours(self, answer: SaliencyView) -> Shades:
         """Each token by its share; the strongest has the full colour."""
-        if self.answer is None:
-            return Shades()
-        values = dict(enumerate(self.answer.shares, self.answer.begin))
-        return Shades(values, max(self.answer.absolute, default=0.0))
+        return Shades(dict(enumerate(answer.shares, answer.begin)), max(answer.absolute, default=0.0))
 
     # ------------------------------------------------------------------ drawing
 
@@ -118,7 +112,7 @@ class Why(View[SaliencyView]):
             return []
         return list(dict.fromkeys((self.answer.actual, self.answer.target, *(token for token, _ in self.answer.next))))
 
-    def rows(self) -> int:
+    def count(self, answer: SaliencyView) -> int:
         return len(self._targets())
 
     def do_enter(self) -> bool:
@@ -195,7 +189,7 @@ class Why(View[SaliencyView]):
                 (MARK if chosen else "  ", "$primary bold"),
                 ("● " if is_target else "○ ", "$primary bold" if is_target else QUIET),
                 (pad_cells(token_name(token), 12), "bold" if is_target else ""),
-                (f"{_percent(probability) if probability is not None else '':>8}", QUIET),
+                (f"{percent(probability) if probability is not None else '':>8}", QUIET),
                 (" here" if token == answer.actual else "", QUIET),
             ]
             rows.append(tuple(runs))
@@ -205,8 +199,3 @@ class Why(View[SaliencyView]):
 
 def _share(share: float) -> str:
     return f"{100 * share:+.1f} %"
-
-
-def _percent(probability: float) -> str:
-    percent = 100 * probability
-    return f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"
