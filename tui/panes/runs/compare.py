@@ -25,7 +25,8 @@ from tui.dialogs.path_dialog import PathDialog
 from tui.panes.runs.compare_chart import QUANTITIES, RunsChart
 from tui.panes.runs.compare_runs import ComparedRuns, View, What, comparable
 from tui.panes.runs.compare_samples import RunsSamples
-from tui.panes.runs.compare_table import RunsFigures
+from tui.panes.runs.compare_table import table
+from tui.panes.runs.line_table import LineTable
 from tui.services import is_alive
 from tui.text.keys import key
 from tui.text.safe import shown_text
@@ -91,7 +92,7 @@ class Compare(Vertical, can_focus=True):
     def compose(self) -> ComposeResult:
         with Vertical(id="compare-both"):
             yield RunsChart(id="compare-chart")
-            yield RunsFigures(id="compare-figures")
+            yield LineTable("compare-figures")
         yield RunsSamples(id="compare-samples")
 
     def on_mount(self) -> None:
@@ -155,17 +156,19 @@ class Compare(Vertical, can_focus=True):
         self._show_figures()
 
     def _show_figures(self) -> None:
-        self.query_one(RunsFigures).show(self.chart.shown, self.pinned, self.chart.cross)
+        self.query_one(LineTable).show(table(self.chart.shown, self.pinned, self.chart.cross))
 
     @on(Explorer.Explored)
     def _explored(self, event: Explorer.Explored) -> None:
         event.stop()
         self._show_figures()
 
-    @on(RunsFigures.Pinned)
-    def _pinned(self, event: RunsFigures.Pinned) -> None:
+    @on(LineTable.Clicked)
+    def _clicked(self, event: LineTable.Clicked) -> None:
         event.stop()
-        self.pinned = None if event.path == self.pinned else event.path
+        lines = self.chart.shown.lines
+        if event.row < len(lines):
+            self.pinned = None if lines[event.row].path == self.pinned else lines[event.row].path
 
     # ------------------------------------------------------------------ actions
 
@@ -222,11 +225,11 @@ class Compare(Vertical, can_focus=True):
         self.chart.explore(move)
 
     def action_scroll_figures(self, by: int) -> None:
-        where = self.query_one(RunsSamples if self.query_one(RunsSamples).display else RunsFigures)
+        where = self.query_one(RunsSamples if self.query_one(RunsSamples).display else LineTable)
         where.scroll_relative(y=by * max(1, where.size.height - 1), animate=False)
 
     def action_scroll_columns(self, by: int) -> None:
-        self.query_one(RunsFigures).scroll_relative(x=16 * by, animate=False)
+        self.query_one(LineTable).scroll_relative(x=16 * by, animate=False)
 
     def action_leave(self) -> None:
         if self.query_one(RunsSamples).display:

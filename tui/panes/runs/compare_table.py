@@ -4,80 +4,36 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from textual import events
-from textual.containers import ScrollableContainer
 from textual.content import Content
-from textual.message import Message
-from textual.widgets import Static
 
 from core.units import count_text, perplexity_text
 from tui.panes.runs.compare_chart import value_text
 from tui.panes.runs.compare_runs import Summary, View
-from tui.text.cells import cell_len, distinct_labels, pad_cells
+from tui.panes.runs.line_table import Column, table_text
+from tui.text.cells import distinct_labels
 from tui.text.safe import shown_text
-from tui.themes import QUIET
 
 LONGEST_NAME, LONGEST_VALUE = 24, 14
-PIN = "▸"
-
-
-class RunsFigures(ScrollableContainer, can_focus=False):
-    """A line for each run; a click on one pins it."""
-
-    @dataclass
-    class Pinned(Message):
-        """A run was chosen to be drawn over the others."""
-
-        path: Path
-
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(Static(id="compare-figures-text"), id=id)
-        self._view = View()
-
-    def show(self, view: View, pinned: Path | None, cross: float | None) -> None:
-        """Show the figures, and what the runs have at the crosshair."""
-        self._view = view
-        text, content = self.query_one(Static), table(view, pinned, cross)
-        if text.content != content:
-            text.update(content)
-
-    def on_click(self, event: events.Click) -> None:
-        row = event.get_content_offset(self.query_one(Static))
-        place = row.y - 1 if row is not None else -1
-        if 0 <= place < len(self._view.summaries):
-            self.post_message(self.Pinned(self._view.summaries[place].line.path))
 
 
 def table(view: View, pinned: Path | None = None, cross: float | None = None) -> Content:
-    """A heading, then a line for each run."""
-    names = distinct_labels([shown_text(line.name) for line in view.lines], LONGEST_NAME)
-    columns = [("run", names)]
+    """A line for each run: its figures, and the settings in which the runs differ."""
+    lines = view.lines
+    names = distinct_labels([shown_text(line.name) for line in lines], LONGEST_NAME)
+    columns = [Column("run", names, LONGEST_NAME, is_text=True)]
     if cross is not None:
-        columns.append((f"at {axis_text(view.what.axis, cross)}", _readings(view, cross)))
-    columns += _figures(view.summaries, view.target)
+        columns.append(_column(f"at {axis_text(view.what.axis, cross)}", _readings(view, cross)))
+    columns += [_column(label, words) for label, words in _figures(view.summaries, view.target)]
     for place, label in enumerate(view.labels):
-        columns.append((label, [shown_text(summary.settings[place]) for summary in view.summaries]))
-    widths = [max(cell_len(label), min(max(map(cell_len, words), default=0), LONGEST_VALUE if number else LONGEST_NAME))
-              for number, (label, words) in enumerate(columns)]  # fmt: skip
-    heading = "    " + "  ".join(_cell(label, width, place) for place, ((label, _), width) in
-                                 enumerate(zip(columns, widths, strict=True)))  # fmt: skip
-    lines = [Content.styled(heading, QUIET)]
-    for row, summary in enumerate(view.summaries):
-        is_pinned = summary.line.path == pinned
-        cells = [_cell(words[row], width, place) for place, ((_, words), width) in
-                 enumerate(zip(columns, widths, strict=True))]  # fmt: skip
-        lines.append(Content.assemble(
-            f"{PIN if is_pinned else ' '} ", (summary.line.sign, summary.line.style), " ",
-            ("  ".join(cells), "bold" if is_pinned else ""),
-        ))  # fmt: skip
-    return Content("\n").join(lines)
+        columns.append(_column(label, [shown_text(summary.settings[place]) for summary in view.summaries]))
+    chosen = next((row for row, line in enumerate(lines) if line.path == pinned), None)
+    return table_text(columns, [(line.sign, line.style) for line in lines], chosen)
 
 
-def _cell(words: str, width: int, place: int) -> str:
-    return pad_cells(words, width, "left" if place == 0 else "right")
+def _column(label: str, words: Sequence[str]) -> Column:
+    return Column(label, words, LONGEST_VALUE)
 
 
 def _figures(summaries: Sequence[Summary], target: float | None) -> list[tuple[str, list[str]]]:

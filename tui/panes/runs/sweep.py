@@ -15,6 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
@@ -26,7 +27,8 @@ from core.sweep.results import WAITING
 from tui.charts import Drawing
 from tui.charts.widget import Chart
 from tui.messages import RunChosen
-from tui.panes.runs.sweep_parts import SweepTable, importance_words, is_drawn, setting_chart
+from tui.panes.runs.line_table import LineTable
+from tui.panes.runs.sweep_parts import importance_words, is_drawn, setting_chart, table
 from tui.panes.runs.sweep_reading import SweepReader, SweepSeen, importances
 from tui.services import host, is_alive
 from tui.text.keys import keyed
@@ -86,7 +88,7 @@ class SweepView(Vertical, can_focus=True):
 
     def compose(self) -> ComposeResult:
         yield Static("", id="sweep-notice", classes="notice", markup=False)
-        yield SweepTable(id="sweep-table")
+        yield LineTable("sweep-table")
         yield Static("", id="sweep-words", markup=False)
         with Horizontal(id="sweep-charts"):
             for place in range(CHARTS):
@@ -161,7 +163,9 @@ class SweepView(Vertical, can_focus=True):
         self.query_one("#sweep-words", Static).update(Content(text))
 
     def _show_table(self) -> None:
-        self.query_one(SweepTable).show(self.seen, min(self.cursor, max(0, len(self.seen.results) - 1)))
+        cursor, lines = min(self.cursor, max(0, len(self.seen.results) - 1)), self.query_one(LineTable)
+        lines.show(table(self.seen, cursor))
+        lines.scroll_to_region(Region(0, cursor + 1, 1, 1), animate=False, force=True, x_axis=False)
 
     def _ask_importances(self) -> None:
         """Ask Optuna which settings matter, when there are new results; a database needs its address."""
@@ -204,8 +208,8 @@ class SweepView(Vertical, can_focus=True):
     def action_move(self, by: int) -> None:
         self.cursor = max(0, min(len(self.seen.results) - 1, self.cursor + by))
 
-    @on(SweepTable.Clicked)
-    def _clicked(self, event: SweepTable.Clicked) -> None:
+    @on(LineTable.Clicked)
+    def _clicked(self, event: LineTable.Clicked) -> None:
         event.stop()
         if event.row == self.cursor:
             self.action_open()
@@ -234,7 +238,7 @@ class SweepView(Vertical, can_focus=True):
             self.notify("No run has finished an epoch yet", severity="warning", markup=False)
 
     def action_scroll_columns(self, by: int) -> None:
-        self.query_one(SweepTable).scroll_relative(x=16 * by, animate=False)
+        self.query_one(LineTable).scroll_relative(x=16 * by, animate=False)
 
     def action_setting(self) -> None:
         if self.seen.sweep is not None:

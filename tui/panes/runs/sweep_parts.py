@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from textual import events
-from textual.containers import ScrollableContainer
 from textual.content import Content
-from textual.geometry import Region
-from textual.message import Message
-from textual.widgets import Static
 
 from core.events import State
 from core.settings.run_config import RunConfig
@@ -21,80 +15,42 @@ from core.sweep.results import WAITING, Result
 from core.units import perplexity_text
 from tui.charts import Bar, Drawing, Series, bar_chart, line_chart
 from tui.panes.runs.compare_table import seconds_text
+from tui.panes.runs.line_table import Column, table_text
 from tui.panes.runs.sweep_reading import SweepSeen
-from tui.text.cells import cell_len, pad_cells
 from tui.text.safe import shown_text
-from tui.themes import QUIET
 
-LONGEST = 30
 SIGNS = {
     State.FINISHED: "●", State.TRAINING: "▶", State.PAUSED: "⏸", State.DIVERGED: "✖", State.FAILED: "✖", PRUNED: "✂",
     WAITING: "·",
 }  # fmt: skip
 
 
-class SweepTable(ScrollableContainer, can_focus=False):
-    """A line for each run, the best first; a click on one chooses it."""
-
-    @dataclass
-    class Clicked(Message):
-        """A run was clicked; ``again``: it was the chosen one already."""
-
-        row: int
-
-    def __init__(self, id: str | None = None) -> None:
-        self._text = Static(id="sweep-table-text")
-        super().__init__(self._text, id=id)
-
-    def show(self, seen: SweepSeen, cursor: int) -> None:
-        """Show the runs, the one at ``cursor`` marked and in view."""
-        content = table(seen, cursor)
-        if self._text.content != content:
-            self._text.update(content)
-        self.scroll_to_region(Region(0, cursor + 1, 1, 1), animate=False, force=True, x_axis=False)
-
-    def on_click(self, event: events.Click) -> None:
-        place = event.get_content_offset(self._text)
-        if place is not None and place.y >= 1:
-            self.post_message(self.Clicked(place.y - 1))
-
-
 def table(seen: SweepSeen, cursor: int = -1) -> Content:
-    """A heading, then a line for each run."""
+    """A line for each run, the best first."""
     varied = seen.sweep.varied if seen.sweep is not None else ()
     results = seen.results
     on = {result.on for result in results if result.on}
+    columns = [Column("run", [shown_text(result.run) for result in results], is_text=True)]
+    for item in varied:
+        words = [_value(result, item) for result in results]
+        columns.append(Column(item.setting.label, words, is_text=item.setting.kind in (str, bool)))
     best = f"best {' '.join(on)}" if len(on) == 1 else "best"
-    columns = [("run", [shown_text(result.run) for result in results])]
-    columns += [(item.setting.label, [_value(result, item) for result in results]) for item in varied]
-    columns += [(best, [perplexity_text(result.best) for result in results])]
+    columns.append(Column(best, [perplexity_text(result.best) for result in results]))
     if len(on) > 1:
-        columns.append(("on", [result.on or "–" for result in results]))
+        columns.append(Column("on", [result.on or "–" for result in results]))
     columns += [
-        ("at", ["–" if result.best_epoch is None else f"{result.best_epoch:,}" for result in results]),
-        ("epochs", [f"{result.epochs:,}" for result in results]),
-        ("time", [seconds_text(result.seconds) for result in results]),
-        ("state", [result.state for result in results]),
+        Column("at", ["–" if result.best_epoch is None else f"{result.best_epoch:,}" for result in results]),
+        Column("epochs", [f"{result.epochs:,}" for result in results]),
+        Column("time", [seconds_text(result.seconds) for result in results]),
+        Column("state", [result.state for result in results], is_text=True),
     ]
-    widths = [min(LONGEST, max(map(cell_len, (label, *words)))) for label, words in columns]
-    texts = {0, len(columns) - 1, *(place for place, item in enumerate(varied, 1) if item.setting.kind in (str, bool))}
+    quiet = [row for row, result in enumerate(results) if result.state in (WAITING, PRUNED)]
+    return table_text(columns, [_sign(result) for result in results], cursor, quiet)
 
-    def line(words: Sequence[str]) -> str:
-        sides = ["left" if place in texts else "right" for place in range(len(columns))]
-        return "  ".join(
-            pad_cells(word, width, "left" if side == "left" else "right")
-            for word, width, side in zip(words, widths, sides, strict=True)
-        )
 
-    lines = [Content.styled(f"    {line([label for label, _ in columns])}", QUIET)]
-    for row, result in enumerate(results):
-        sign = SIGNS.get(result.state, "‖")
-        style = "$text-error" if sign == "✖" else "$text-accent" if result.state == State.TRAINING else ""
-        words = line([cells[row] for _, cells in columns])
-        mark = "▸" if row == cursor else " "
-        quiet = QUIET if result.state in (WAITING, PRUNED) else ""
-        lines.append(Content.assemble(f"{mark} ", (sign, style), " ", (words, "bold" if row == cursor else quiet)))
-    return Content("\n").join(lines)
+def _sign(result: Result) -> tuple[str, str]:
+    sign = SIGNS.get(result.state, "‖")
+    return sign, "$text-error" if sign == "✖" else "$text-accent" if result.state == State.TRAINING else ""
 
 
 def _value(result: Result, varied: Varied) -> str:

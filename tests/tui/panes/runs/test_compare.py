@@ -22,7 +22,7 @@ from tui.panes.runs.compare import SMOOTHINGS, Compare
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.compare_runs import SIGNS, ComparedRuns, View, What
 from tui.panes.runs.compare_samples import RunsSamples
-from tui.panes.runs.compare_table import RunsFigures, seconds_text, table
+from tui.panes.runs.compare_table import seconds_text, table
 from tui.panes.runs.pane import RunsPane
 from tui.themes import DARK, LIGHT
 
@@ -75,7 +75,7 @@ async def test_marked_runs_lie_over_one_another(saves: Path, size: tuple[int, in
             assert picture.count(line.sign) >= 1 and any(line.sign in row for row in app.table_lines), line.name
         assert len({line.sign for line in chart.shown.lines}) == len({line.style for line in chart.shown.lines}) == 3
         assert "月亮忘记了" in "".join(app.table_lines) and "cell" in app.table_lines[0]
-        assert chart.size.height >= 8 and app.query_one(RunsFigures).size.height >= 3
+        assert chart.size.height >= 8 and app.query_one("#compare-figures").size.height >= 3
         await pilot.press("escape")
         await until(pilot, lambda: app.pane.table.has_focus)  # type: ignore[attr-defined]
 
