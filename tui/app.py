@@ -208,7 +208,6 @@ class Playground(PreferringApp):
 
     @property
     def _pane(self) -> Widget:
-        """The pane that is shown."""
         return self.query_one(f"#pane-{self.query_one(HeaderLine).current}")
 
     async def on_event(self, event: events.Event) -> None:
@@ -258,7 +257,6 @@ class Playground(PreferringApp):
             self.news.publish(RunUnreadable(path, str(error)))
 
     async def close_run(self) -> None:
-        """Take the run off the screen."""
         path, self.current_run = self.current_run, None
         if path is not None:
             await self._leave_run(path)
@@ -386,7 +384,6 @@ class Playground(PreferringApp):
         self.leave()
 
     def leave(self, return_code: int = 0) -> None:
-        """Quit with this exit status."""
         self.left_training = [run.name for run in self.engines.training()]
         self.exit(return_code=return_code)
 

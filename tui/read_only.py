@@ -48,7 +48,6 @@ class ReadOnlyScreen(FormScreen):
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
-        """The keys that are active now."""
         return {
             key: active._replace(enabled=active.enabled and active.binding.id not in CHANGES)
             for key, active in super().active_bindings.items()
@@ -70,7 +69,6 @@ class ReadOnlyPlayground(Playground):
         self.call_after_refresh(self.query_one(HeaderLine).show_device, "read-only")
 
     def get_default_screen(self) -> FormScreen:
-        """The screen below all dialogs."""
         return ReadOnlyScreen(id="_default")
 
     async def run_action(
@@ -89,7 +87,6 @@ class ReadOnlyPlayground(Playground):
             yield item._replace(callback=self.refuse) if item.title == "Screenshot" else item
 
     def refuse(self) -> None:
-        """Say why nothing happens."""
         self.notify(READ_ONLY, severity="warning", markup=False)
 
 

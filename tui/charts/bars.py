@@ -95,7 +95,6 @@ def _bar(fraction: float, cells: int) -> str:
 
 
 def _number(value: float, decimals: int | None) -> str:
-    """A value with thousands separated."""
     if not math.isfinite(value):
         return str(value)
     if abs(value) >= 1e12:
@@ -106,7 +105,6 @@ def _number(value: float, decimals: int | None) -> str:
 
 
 def _share(value: float, total: float) -> str:
-    """``value`` in percent of ``total``."""
     if not total > 0:
         return ""
     share = max(0.0, value) / total * 100

@@ -127,7 +127,6 @@ class Curve:
         return curve
 
     def clear(self) -> None:
-        """Forget every point."""
         self._past: Points | None = None
         self._stretch = 2
         """How many raw points two points of the past represent."""
@@ -137,7 +136,6 @@ class Curve:
         self._count = 0
 
     def __len__(self) -> int:
-        """How many points were added, finite or not."""
         return self._count
 
     @property
@@ -146,7 +144,6 @@ class Curve:
         return self._recent[0][-1] if self._recent[0] else 0.0
 
     def append(self, x: float, y: float) -> None:
-        """Add one point."""
         self.extend([x], [y])
 
     def extend(self, x: ArrayLike, y: ArrayLike) -> None:

@@ -142,7 +142,6 @@ def fitted(runs: Iterable[Run], width: int) -> Row:
 
 
 def blank(width: int, height: int) -> Drawing:
-    """An empty drawing."""
     width, height = max(0, width), max(0, height)
     return Drawing([((" " * width, ""),)] * height, width)
 

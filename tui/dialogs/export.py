@@ -68,7 +68,6 @@ class Exportable:
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """The formats that are possible."""
         return tuple(form for form in self.formats if len(self.sources) == 1 or form not in _OF_ONE_RUN)
 
 

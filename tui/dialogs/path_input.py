@@ -32,7 +32,6 @@ class PathSuggester(Suggester):
         super().__init__(use_cache=False, case_sensitive=True)
 
     async def get_suggestion(self, value: str) -> str | None:
-        """The whole path, or None."""
         found = await asyncio.to_thread(matches, value, 1)
         return found[0] if found and found[0] != value else None
 
@@ -122,7 +121,6 @@ class PathInput(Vertical):
         return common if len(common) > len(self._line.value) else ""
 
     def enter_list(self) -> None:
-        """Put the focus on the matches, if there are any."""
         if self._list.display:
             self._list.focus()
             self._list.highlighted = 0
@@ -133,7 +131,6 @@ class PathInput(Vertical):
         self._line.focus()
 
     def action_close(self) -> None:
-        """Hide the matches."""
         if self._list.display:
             self._list.display = False
             self._line.focus()
@@ -184,7 +181,6 @@ class PathInput(Vertical):
             self._look_up("")
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
-        """Hide the matches when the focus leaves."""
         self.call_after_refresh(self._close_unless_focused)
 
     def _close_unless_focused(self) -> None:

@@ -78,11 +78,9 @@ class Engines:
 
     @property
     def ready(self) -> bool:
-        """Whether a standby engine has finished its imports."""
         return self._standby.client is not None
 
     async def laboratory(self) -> EngineClient:
-        """The standby engine, for a request that needs no run. Raises EngineError if none can be started."""
         return await self._standby.borrow()
 
     async def _started(self) -> EngineClient:
@@ -137,7 +135,6 @@ class Engines:
             return True
 
     async def create(self, config: RunConfig, name: str | None = None) -> Path:
-        """Create a run in the standby engine; returns its folder. Raises RunError, EngineError."""
         client = await self._standby.take()
         self.prepare(NEXT_STANDBY)
         try:
@@ -158,7 +155,6 @@ class Engines:
         self._post(RunOpened(run, answer))
 
     def has_client(self, run: Path) -> bool:
-        """Whether this app is connected to an engine of ``run``."""
         client = self._clients.get(run)
         return client is not None and not client.closed
 

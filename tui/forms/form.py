@@ -138,7 +138,6 @@ class Form(Vertical, Generic[Result]):
 
     @property
     def focused_row(self) -> Row | None:
-        """The row that has the focus."""
         return next((rows.current for rows, _ in self._places if rows.has_focus_within), None)
 
     @property
@@ -147,7 +146,6 @@ class Form(Vertical, Generic[Result]):
         return {row.key: row for rows, _ in self._places for row in rows.rows}
 
     def focus_first(self) -> None:
-        """Move the focus to the first setting."""
         first = (row.key for rows, _ in self._places for row in rows.reachable if isinstance(row, SettingRow))
         self.focus_setting(next(first))
 
@@ -196,7 +194,6 @@ class Form(Vertical, Generic[Result]):
         self.refresh_rows()
 
     def clear_outside_errors(self) -> None:
-        """Remove the errors that only the engine can find."""
         if self._outside_errors:
             self._outside_errors.clear()
             self.refresh_rows()

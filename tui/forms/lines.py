@@ -34,7 +34,6 @@ class SettingRow:
 
     @property
     def key(self) -> str:
-        """What the row is called."""
         return self.setting.name
 
     @property
@@ -59,7 +58,6 @@ class GroupRow:
 
     @property
     def key(self) -> str:
-        """What the row is called."""
         return group_key(self.group)
 
 

@@ -27,7 +27,6 @@ class RowStyles:
         self._styles: dict[str, RichStyle] = {}
 
     def clear(self) -> None:
-        """Ask the style sheet again: it has changed."""
         self._styles.clear()
         self._look = None
 
@@ -61,5 +60,4 @@ class RowStyles:
 
 
 def _cells(styles: RenderStyles, default: int) -> int:
-    """The width that a style sheet gives."""
     return int(styles.width.value) if styles.width is not None else default

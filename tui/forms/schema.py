@@ -65,11 +65,9 @@ class Schema(Generic[Result]):
     notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def setting(self, name: str) -> Setting:
-        """The setting of that name."""
         return next(setting for setting in self.settings if setting.name == name)
 
     def folded_in(self, group: str) -> tuple[Setting, ...]:
-        """The settings behind the fold of a group."""
         return tuple(setting for setting in self.settings if setting.group == group and setting.name in self.folded)
 
     def placeholder(self, name: str) -> str:
@@ -78,7 +76,6 @@ class Schema(Generic[Result]):
         return self.placeholders.get(name) or ("" if setting.kind is str else setting.range_text())
 
     def default_texts(self) -> dict[str, str]:
-        """The defaults as a person types them."""
         return {item.name: "" if item.name in self.optional else typed(item.default) for item in self.settings}
 
     def read(self, texts: Mapping[str, str]) -> Reading[Result]:

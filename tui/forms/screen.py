@@ -17,11 +17,9 @@ class FormScreen(Screen[None]):
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
     def focus_next(self, selector: str | type[QueryType] = "*") -> Widget | None:
-        """Focus the next row or widget."""
         return self._step(1) if selector == "*" else super().focus_next(selector)
 
     def focus_previous(self, selector: str | type[QueryType] = "*") -> Widget | None:
-        """Focus the row or widget before."""
         return self._step(-1) if selector == "*" else super().focus_previous(selector)
 
     def set_focus(self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False) -> None:

@@ -27,12 +27,10 @@ class PaneKind:
 
     @property
     def styles(self) -> list[Path]:
-        """Its style sheets."""
         return sorted(Path(__file__).with_name(self.module.split(".")[2]).glob("*.tcss"))
 
     @property
     def id(self) -> str:
-        """The id of its widget."""
         return f"pane-{self.name}"
 
 

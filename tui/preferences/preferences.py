@@ -60,7 +60,6 @@ class Preferences:
 
     @property
     def remembered(self) -> Remembered:
-        """What is remembered."""
         return self.memory.remembered
 
     def _read(self) -> None:

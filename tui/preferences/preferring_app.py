@@ -26,21 +26,17 @@ class PreferringApp(App[None]):
 
     @property
     def first_settings(self) -> RunConfig | None:
-        """What the settings of a new run begin with; None for the first preset."""
         return self.preferences.first_settings if self.preferences is not None else None
 
     @property
     def remembered(self) -> Remembered:
-        """What is remembered of the last session."""
         return self.preferences.remembered if self.preferences is not None else Remembered()
 
     def remember(self, **changes: Any) -> None:
-        """Remember other fields of ``Remembered``."""
         if self.preferences is not None:
             self.preferences.memory.remember(**changes)
 
     def update_keymap(self, keymap: Mapping[str, str]) -> None:
-        """Change keys, by binding id."""
         self.keymap = {**self.keymap, **keymap}
         follow_keymap(self.keymap)
         super().update_keymap(self.keymap)

@@ -104,7 +104,6 @@ def _pair(
 
 
 def _name(token: str, kind: str) -> str:
-    """A token as it is shown."""
     return SIGNS[token][0] if kind == "char" and token in SIGNS else clip_cells(token_name(token), LONGEST_TOKEN)
 
 

@@ -239,7 +239,6 @@ class DataPane(Horizontal):
     # ------------------------------------------------------------------ downloads
 
     def _offer(self, entry: Download) -> None:
-        """Show a text that can be downloaded."""
         if self._timer is not None:
             self._timer.stop()
         self.workers.cancel_group(self, "describe")

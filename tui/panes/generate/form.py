@@ -171,7 +171,6 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
         return help_of(setting, default=setting.parse(default_text(self.strategy, setting.name)))
 
     def show_other_help(self, widget: Widget) -> None:
-        """Show the help of the run, the prefix and the strategy."""
         if widget.id == "generate-strategy":
             self._show_strategy_help()
         elif widget.id in HELP:

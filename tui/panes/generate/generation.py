@@ -143,7 +143,6 @@ class Generation(LitVertical):
 
     @property
     def title(self) -> str:
-        """The run and the settings."""
         return f"{self._run} · {self._settings}"
 
     @property

@@ -293,7 +293,6 @@ class GeneratePane(Horizontal):
 
     @work
     async def action_export(self) -> None:
-        """Save the texts, and offer the weights that wrote them."""
         run = self.run
         texts = "\n".join(f"== {each.title} ==\n{each.text}\n" for each in self.generations)
         if run is not None:
@@ -326,7 +325,6 @@ class GeneratePane(Horizontal):
         self.focus()
 
     def action_read(self) -> None:
-        """Go to the text in the token view, or else to the newest."""
         shown = self.query_one(TokenView).written
         if shown is None or not shown.is_attached:
             shown = list(self.query(WrittenText))[-1]
@@ -366,7 +364,6 @@ class GeneratePane(Horizontal):
         view.show(written, generation.request)
 
     def _show_cursor(self, written: WrittenText) -> None:
-        """Scroll to the cursor."""
         if not is_alive(self) or not written.is_attached:
             return
         history = self.query_one("#generate-history", VerticalScroll)
@@ -375,7 +372,6 @@ class GeneratePane(Horizontal):
 
     @on(WrittenText.Left)
     def _text_left(self, event: WrittenText.Left) -> None:
-        """Go to the text above or below."""
         event.stop()
         texts = list(self.query(WrittenText))
         place = texts.index(event.written) + event.by

@@ -65,7 +65,6 @@ class RunChoice(Vertical):
         self.reload()
 
     def reload(self) -> None:
-        """Read the list of runs again."""
         self._reading = self._reload()
 
     def look(self) -> None:
@@ -107,7 +106,6 @@ class RunChoice(Vertical):
 
     @work(exclusive=True, group="runs")
     async def _look_at(self, path: Path) -> None:
-        """Read the state and the epoch of one run."""
         summary = await asyncio.to_thread(run_summary, Run(path))
         if not summary.problem and is_alive(self):
             self._runs = tuple(summary if run.path == path else run for run in self._runs)

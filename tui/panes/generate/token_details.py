@@ -67,7 +67,6 @@ class TokenDetails(Sequence[TokenDetail]):
         self._probabilities = array("f")
 
     def add(self, tokens: Sequence[WrittenToken]) -> None:
-        """Add tokens."""
         for token in tokens:
             entries = [*token.top[:KEPT_TOKENS]]
             entries += [("", -1.0)] * (KEPT_TOKENS - len(entries))

@@ -233,12 +233,10 @@ class WrittenText(Widget, can_focus=True):
     # ------------------------------------------------------------------ painting
 
     def notify_style_update(self) -> None:
-        """Forget the styles: the colours may have changed (called by Textual)."""
         super().notify_style_update()
         self._styles.clear()
 
     def render_line(self, y: int) -> Strip:
-        """One line (called by Textual)."""
         width, background = self.size.width, self.rich_style
         if y >= len(self._lines):
             return Strip.blank(width, background)
@@ -302,7 +300,6 @@ class WrittenText(Widget, can_focus=True):
         return style
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The selected text (called by Textual)."""
         lines = "\n".join(self._lead(first) + shown_text(self._text[first:end]) for first, end in self._lines)
         return selection.extract(lines), "\n"
 

@@ -44,12 +44,10 @@ class TextBox(LitVertical):
         set_edges(self, name, subject.text_words())
 
     def edit(self, text: str) -> None:
-        """Let a text be typed."""
         self.query_one(TokenText).display = False
         self.query_one(LineInput).open(text)
 
     def close_line(self) -> None:
-        """Show the tokens again."""
         self.query_one(LineInput).display = False
         self.query_one(TokenText).display = True
 
@@ -98,13 +96,11 @@ class ViewBox(LitVertical):
         set_edges(self, title, note)
 
     def seek(self, placeholder: str) -> None:
-        """Let something be typed."""
         line = self.query_one(LineInput)
         line.placeholder = placeholder
         line.open()
 
     def close_line(self) -> None:
-        """Hide the line."""
         self.query_one(LineInput).display = False
 
 

@@ -59,7 +59,6 @@ class Gradient(LayerView[GradientsView]):
         return {"places": self.places or None, **super().options()}
 
     def other_options(self) -> dict[str, Any] | None:
-        """Which weights are compared."""
         if not self.compared:
             return None
         return {"checkpoint": self.compared} if self.compared in CHECKPOINTS else {"run": self.compared}
@@ -75,13 +74,11 @@ class Gradient(LayerView[GradientsView]):
         self.take_other(None)
 
     def do_mean(self) -> bool:
-        """The mean over many places, or the place at the cursor."""
         self.is_mean = not self.is_mean
         self.take_other(None)
         return True
 
     def do_compare(self) -> bool:
-        """Compare with the next other weights: initial, best, each other run, none."""
         known = ["", *CHECKPOINTS, *(path for path, _ in self.others)]
         self.compared = known[(known.index(self.compared) + 1) % len(known)] if self.compared in known else "first"
         self.take_other(None)
@@ -115,7 +112,6 @@ class Gradient(LayerView[GradientsView]):
 
     @property
     def compared_name(self) -> str:
-        """What is compared, in words."""
         runs = {path: shown_text(name) for path, name in self.others}
         return CHECKPOINTS.get(self.compared, runs.get(self.compared, "another run"))
 

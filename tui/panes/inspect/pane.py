@@ -87,13 +87,11 @@ class InspectPane(Vertical):
             self._look()
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> InspectPane:
-        """Put the focus on the view."""
         self.query_one(Canvas).focus(scroll_visible)
         return self
 
     @property
     def text(self) -> TokenText:
-        """The text with the cursor."""
         return self.query_one(TokenText)
 
     @property
@@ -111,7 +109,6 @@ class InspectPane(Vertical):
     # ------------------------------------------------------------------ the run
 
     def _run_chosen(self, path: Path | None) -> None:
-        """Another run is on screen."""
         if path != self.subject.run:
             self.subject.open(path)
             self._close_lines()
@@ -255,7 +252,6 @@ class InspectPane(Vertical):
         self._acted(True)
 
     def action_view(self, by: int) -> None:
-        """Show the next view, or the one before."""
         self.number = (self.number + by) % len(KINDS)
 
     @on(ViewTabs.Clicked)
@@ -273,15 +269,12 @@ class InspectPane(Vertical):
             self._look()
 
     def action_token(self, by: int) -> None:
-        """The next token, or the one before."""
         self.move_to(self.subject.cursor + by)
 
     def action_end_token(self, place: int) -> None:
-        """The first token, or the last one."""
         self.move_to(place % max(1, len(self.text.tokens)))
 
     def action_far(self, x: int, y: int) -> None:
-        """Ten tokens or a line further; a plane is moved."""
         if self.subject.view.pan(x, y):
             self._show()
         else:
@@ -293,15 +286,12 @@ class InspectPane(Vertical):
         self.focus()
 
     def action_row(self, by: int) -> None:
-        """Select another row of the view."""
         self._acted(self.subject.view.move(by))
 
     def action_enter(self) -> None:
-        """Look closer at the row."""
         self._acted(self.subject.view.do("enter"))
 
     def action_do(self, name: str) -> None:
-        """What the view itself can do."""
         self._acted(self.subject.view.do(name))
 
     @on(Canvas.Clicked)
@@ -328,7 +318,6 @@ class InspectPane(Vertical):
             self._acted(self.subject.view.do("leave"))
 
     def action_again(self) -> None:
-        """Ask again."""
         self.subject.again()
         self._acted(True)
 
@@ -341,24 +330,20 @@ class InspectPane(Vertical):
             self._look()
 
     def action_own(self) -> None:
-        """Look at the run's own text."""
         self.take_text(None)
 
     def action_written(self) -> None:
-        """Look at what Generate has written."""
         if self._written:
             self.take_text(self._written)
         else:
             self._warn(f"Generate has written nothing with this run yet: {key('app.generate')} opens it.")
 
     def on_paste(self, event: events.Paste) -> None:
-        """Look at what is pasted."""
         event.stop()
         if self.subject.run is not None and event.text:
             self.take_text(typed_lines(shown_lines(event.text)))
 
     def action_edit(self) -> None:
-        """Type a text."""
         self._box.edit(self.subject.source or "")
 
     @on(LineInput.Typed, "#inspect-edit")
@@ -370,7 +355,6 @@ class InspectPane(Vertical):
             self._warn("The line was empty: the text stays as it was.")
 
     def action_search(self) -> None:
-        """Type what to find."""
         self._main.seek(self.subject.view.sought)
 
     @on(LineInput.Typed, "#inspect-search")

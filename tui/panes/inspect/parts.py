@@ -30,11 +30,9 @@ class Sentences(Static):
     """Shows whole sentences only where there is no room for the whole text."""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """The lines of all of it."""
         return len(wrapped_lines(str(self.content), max(1, width)))
 
     def render(self) -> Content:
-        """As many sentences as fit, at least the first."""
         width = max(1, self.size.width)
         return Content("\n".join(wrapped_lines(whole_sentences(str(self.content), width, self.size.height), width)))
 
@@ -68,11 +66,9 @@ class ViewTabs(Widget):
         self.tooltip = "The views; tab shows the next one"
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One line."""
         return 1
 
     def render(self) -> Content:
-        """All titles, the chosen one lit."""
         chosen = self.get_visual_style("view-tabs--chosen")
         return Content(" ").join(
             Content.styled(label, chosen) if place == self.chosen else Content(label)
@@ -80,7 +76,6 @@ class ViewTabs(Widget):
         )
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the view under the pointer."""
         event.stop()
         offset = event.get_content_offset(self)
         end = 0
@@ -108,7 +103,6 @@ class Canvas(Chart, can_focus=True):
         by: int
 
     def on_click(self, event: events.Click) -> None:
-        """Report the cell."""
         place = event.get_content_offset(self)
         if place is not None:
             self.post_message(self.Clicked(place.x, place.y))

@@ -31,7 +31,6 @@ def paragraph(text: str, width: int, style: str = QUIET) -> list[Row]:
 
 
 def heading(text: str) -> Row:
-    """The title of a part."""
     return ((text, "bold"),)
 
 

@@ -103,20 +103,17 @@ class Step(LayerView[StepView]):
         return len(self.stages())
 
     def do_enter(self) -> bool:
-        """Show the numbers of the selected row, or all rows again."""
         self.zoomed = not self.zoomed
         self._numbers_from = 0
         return False
 
     def move(self, by: int) -> bool:
-        """Select another row, or scroll the numbers of this one."""
         if not self.zoomed:
             return super().move(by)
         self._numbers_from = max(0, self._numbers_from + by)
         return False
 
     def do_leave(self) -> bool:
-        """Show all rows again."""
         self.zoomed = False
         return False
 

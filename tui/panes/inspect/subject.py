@@ -68,7 +68,6 @@ class Subject:
 
     @property
     def view(self) -> View[Any]:
-        """The view that is shown."""
         return self.views[self.number]
 
     @property
@@ -163,7 +162,6 @@ class Subject:
                 yield Question(self.run, BESIDE, (*kept, *other.items()))
 
     def take(self, question: Question, answer: InspectionAnswer) -> None:
-        """Take an answer."""
         if question.run != self.run:
             return
         self._answered[question.view] = question
@@ -191,7 +189,6 @@ class Subject:
         return ""
 
     def fail(self, question: Question, sentence: str) -> None:
-        """Take the sentence that says why a question has no answer."""
         if question.run != self.run:
             return
         self._answered[question.view] = question

@@ -103,7 +103,6 @@ class TokenText(Widget):
 
     @property
     def tokens(self) -> Sequence[str]:
-        """What is shown."""
         return self._tokens
 
     def show(self, tokens: Sequence[str]) -> None:
@@ -123,7 +122,6 @@ class TokenText(Widget):
         self._scroll()
 
     def validate_cursor(self, cursor: int) -> int:
-        """A position in the text."""
         return max(0, min(cursor, len(self._tokens) - 1))
 
     def move_line(self, by: int) -> int:
@@ -139,7 +137,6 @@ class TokenText(Widget):
     # ------------------------------------------------------------------ lines
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """All lines."""
         self._lay_out(width)
         return max(1, len(self._lines))
 
@@ -187,12 +184,10 @@ class TokenText(Widget):
     # ------------------------------------------------------------------ painting
 
     def notify_style_update(self) -> None:
-        """Other colours (called by Textual)."""
         super().notify_style_update()
         self._styles.clear()
 
     def render_line(self, y: int) -> Strip:
-        """One line: its tokens, the blanks between words."""
         self._lay_out()
         width, background = self.size.width, self.rich_style
         row = self._first + y

@@ -94,7 +94,6 @@ class Tokens(View[TokensView]):
         return refused is not None and self.answer is not None
 
     def do_vectors(self) -> bool:
-        """Input or output vectors on the plane."""
         self.vectors = "output" if self.vectors == "input" else "input"
         self.do_whole()
         return True
@@ -102,16 +101,13 @@ class Tokens(View[TokensView]):
     # ------------------------------------------------------------------ zoom
 
     def do_whole(self) -> bool:
-        """Show the whole plane."""
         self.zoom, self.centre = 1.0, (0.5, 0.5)
         return False
 
     def do_zoom_in(self) -> bool:
-        """Show half as much."""
         return self._change_zoom(2.0)
 
     def do_zoom_out(self) -> bool:
-        """Show twice as much."""
         return self._change_zoom(0.5)
 
     def scroll(self, by: int) -> bool:

@@ -70,7 +70,6 @@ class Units(LayerView[UnitsView]):
         return text is not None and len(text.quantities) > 1 if name == "quantity" else super().can(name)
 
     def do_quantity(self) -> bool:
-        """The hidden state, the cell state, or a gate."""
         names = self.place.text.quantities if self.place.text else ("H",)
         here = names.index(self.quantity) if self.quantity in names else 0
         self.quantity = names[(here + 1) % len(names)]

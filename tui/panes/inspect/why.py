@@ -57,7 +57,6 @@ class Why(View[SaliencyView]):
         self.target = None
 
     def search(self, words: str) -> str:
-        """Explain the token that was typed."""
         self.choose(words or None)
         return ""
 
@@ -116,7 +115,6 @@ class Why(View[SaliencyView]):
         return len(self._targets())
 
     def do_enter(self) -> bool:
-        """Explain the selected token."""
         names = self._targets()
         if not names:
             return False
@@ -129,7 +127,6 @@ class Why(View[SaliencyView]):
         return self.target is not None if name == "leave" else super().can(name)
 
     def do_leave(self) -> bool:
-        """Explain the token that is there."""
         self.choose(None)
         return True
 

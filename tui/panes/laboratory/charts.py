@@ -41,13 +41,11 @@ def nothing(width: int, height: int) -> Drawing:
 
 
 def one_step(experiment: Experiment) -> Draw:
-    """Predictions from real points."""
     curves = [(one.name, one.one_step) for one in experiment.outcomes]
     return _over_time(experiment, "one step ahead", curves, experiment.config.train_end, "training ends")
 
 
 def multi_step(experiment: Experiment) -> Draw:
-    """Predictions from predictions."""
     curves = [(one.name, one.multi_step) for one in experiment.outcomes]
     start = experiment.config.known_points
     words = "training ends" if start == experiment.config.train_end else "real points end"
@@ -67,7 +65,6 @@ def ahead(position: int) -> Callable[[Experiment], Draw]:
 
 
 def errors(experiment: Experiment) -> Draw:
-    """The error over the number of steps."""
     series = []
     for one, (color, marker) in zip(experiment.outcomes, LOOKS, strict=True):
         values = [_within(value, experiment.limit) for value in one.errors]

@@ -33,5 +33,4 @@ class LabForm(Form[SequenceConfig]):
                          tooltip="The same wave with other noise on it")  # fmt: skip
 
     def show_other_help(self, widget: Widget) -> None:
-        """Describe the experiment while a button has the focus."""
         self.show_help(HINT)

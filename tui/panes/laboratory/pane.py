@@ -85,7 +85,6 @@ class LabPane(Horizontal):
         self.action_compute()
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> LabPane:
-        """Put the focus where the keys of this pane work."""
         self.query_one(LabView).focus(scroll_visible)
         return self
 
@@ -194,7 +193,6 @@ class LabPane(Horizontal):
         self.action_compute()
 
     def action_settings(self) -> None:
-        """Go to the settings, or back if the focus is there."""
         if self.form.has_focus_within:
             self.action_charts()
             return

@@ -170,7 +170,6 @@ class Acts:
             self._done(f"{counted(len(deleted), 'run')} deleted permanently", None)
 
     async def _sure(self, title: str, body: Content, confirm: str) -> bool:
-        """Ask before something is deleted."""
         dialog = ConfirmDialog(title, body, confirm, danger=True)
         answer: bool = await self._pane.app.push_screen_wait(dialog)
         return answer
@@ -195,7 +194,6 @@ class Acts:
         self._pane.post_message(RunsChanged())
 
     def complain(self, sentence: str) -> None:
-        """Say why something is not possible."""
         self._pane.notify(shown_text(sentence), title="Not possible", severity="error", markup=False)
 
 

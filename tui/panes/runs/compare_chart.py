@@ -55,7 +55,6 @@ class RunsChart(Explorer):
         return low, high if high > low else low + 1.0
 
     def draw(self, width: int, height: int) -> Drawing:
-        """The curves in the part of the axis that is shown."""
         what, (low, high) = self.shown.what, self.view or self.whole()
         lines = sorted(self.shown.lines, key=lambda line: line.path == self.pinned)
         before, self._points = self._points, {}

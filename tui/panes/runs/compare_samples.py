@@ -41,7 +41,6 @@ class RunsSamples(VerticalScroll, can_focus=False):
         self._writing = self._write(tuple(lines), prefix, seed)
 
     def stop(self) -> None:
-        """Stop writing."""
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None

@@ -62,7 +62,6 @@ class FilterLine(Vertical):
         self.query_one(Input).focus()
 
     def clear(self) -> None:
-        """Show every run again, and hide the line."""
         self.query_one(Input).value = ""
         self.show(False)
 
@@ -77,7 +76,6 @@ class FilterLine(Vertical):
 
     @property
     def is_typed(self) -> bool:
-        """Whether something is typed, valid or not."""
         return bool(self.query_one(Input).value)
 
     def action_done(self) -> None:

@@ -254,7 +254,6 @@ class RunsPane(Overlays):
         self.order = (event.key, not reverse if event.key == key else False)
 
     def action_sort(self) -> None:
-        """Sort by the next column."""
         keys = self.query_one("#runs-table", RunTable).sort_keys
         at = keys.index(self.order[0]) + 1 if self.order[0] in keys else 0
         self.order = (keys[at % len(keys)], False)
@@ -298,14 +297,12 @@ class RunsPane(Overlays):
         return self.marked or ((selected.path,) if selected is not None else ())
 
     def action_compare(self) -> None:
-        """Compare the marked runs, or show the one under the cursor alike."""
         self.compare(self._chosen)
 
     # ------------------------------------------------------------------ what can be done
 
     @work
     async def action_export(self) -> None:
-        """Export the marked runs, or the one under the cursor."""
         if paths := self._chosen:
             await ask_to_export(self, exportable_runs(paths))
 
@@ -346,7 +343,6 @@ class RunsPane(Overlays):
         self.reload()
 
     def action_back(self) -> None:
-        """From the trash to the list; in the list, end the filter, or else the marks."""
         if self._in_trash:
             self.action_trash()
         elif self.filter_line.display:

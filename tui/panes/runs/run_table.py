@@ -285,7 +285,6 @@ class TrashTable(RunTable):
         self.set_reactive(RunTable.order, ("", False))
 
     def show_deleted(self, deleted: Sequence[DeletedRun]) -> None:
-        """Show what is in the trash."""
         self._left = {run.path: kept_words(run.deleted) for run in deleted}
         self.show([run.summary for run in deleted])
 

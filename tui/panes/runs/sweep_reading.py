@@ -40,12 +40,10 @@ class SweepSeen:
 
     @property
     def name(self) -> str:
-        """The name of the sweep that is shown."""
         return self.sweep.name if self.sweep is not None else ""
 
     @property
     def is_working(self) -> bool:
-        """Whether a process trains the sweep now."""
         return self.name in self.working
 
     @property
@@ -72,7 +70,6 @@ class SweepReader:
     _lock: Lock = field(default_factory=Lock)
 
     def working(self) -> frozenset[str]:
-        """The sweeps that processes train now."""
         return frozenset(folder.name for folder in sweeps_in(self.saves) if folder.is_working())
 
     def read(self, name: str) -> SweepSeen:

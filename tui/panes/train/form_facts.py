@@ -51,7 +51,6 @@ class FormFacts(Static):
             self._counted[_key(config)] = TextFacts(tokens, vocabulary)
 
     def set_devices(self, devices: Sequence[Device]) -> None:
-        """Set the devices and their memory."""
         self._devices = devices
         self._paint()
 
@@ -63,7 +62,6 @@ class FormFacts(Static):
 
     @work(exclusive=True, group="paces", exit_on_error=False)
     async def read_paces(self, saves: Path) -> None:
-        """Read the speed of earlier runs."""
         found = await asyncio.to_thread(paces, saves)
         if is_alive(self):
             self._paces = found

@@ -262,7 +262,6 @@ class TrainPane(TrainParts):
 
     @on(Button.Pressed, "#train-go")
     def action_train(self) -> None:
-        """Train a new run, or continue the open one."""
         plan, run = self.plan, self.run
         if self.form.value is None:
             self._show_errors()
@@ -359,7 +358,6 @@ class TrainPane(TrainParts):
         self.show_plan()
 
     def action_about(self) -> None:
-        """Show the preset: source, published figures, traps."""
         from tui.panes.train.preset_dialog import PresetScreen
 
         run, name = self.run, self.form.preset
@@ -376,7 +374,6 @@ class TrainPane(TrainParts):
 
     @work
     async def action_save_preset(self) -> None:
-        """Save the settings as a preset of the user, or delete it."""
         from tui.panes.train.own_presets import ask_about_preset
 
         if self.form.value is None:

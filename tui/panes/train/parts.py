@@ -75,7 +75,6 @@ class TrainParts(Horizontal):
 
     @property
     def plan(self) -> Plan:
-        """What Train does now."""
         return plan_of(self.run, self.form.texts, self.form.value, self.fresh)
 
     def show_plan_later(self) -> None:
@@ -90,7 +89,6 @@ class TrainParts(Horizontal):
             self.show_plan()
 
     def show_plan(self) -> None:
-        """Show what Train does now."""
         self._plan_waits = False
         plan = self.plan
         self.panel.show_plan(plan, self.run, host(self).data_dir, self.new_name)
@@ -102,7 +100,6 @@ class TrainParts(Horizontal):
 
     @work
     async def action_name(self) -> None:
-        """Ask for the name of the next new run."""
         from tui.dialogs.name import NameDialog
 
         body = "The new run gets this name when it is trained; without one, the name is made from that of the text."
@@ -114,7 +111,6 @@ class TrainParts(Horizontal):
 
     @work
     async def action_vary(self) -> None:
-        """Train many runs that differ in some settings."""
         from tui.panes.train.sweep import ask_for_sweep
 
         await ask_for_sweep(self, self.form.value)
@@ -150,7 +146,6 @@ class TrainParts(Horizontal):
 
     @work
     async def action_export(self) -> None:
-        """Export the run on screen; a picture shows the figure that the chart shows."""
         from tui.dialogs.export import ask_to_export, exportable_runs
 
         if self.run is None:

@@ -201,7 +201,6 @@ class RunView(LitVertical):
         self._paint(everything=True)
 
     def next_figure(self) -> None:
-        """Show the next figure that the run has."""
         if self._run is not None:
             figures = figures_of(self._run)
             self.figure = figures[(figures.index(self.figure) + 1) % len(figures)]
@@ -211,7 +210,6 @@ class RunView(LitVertical):
 
     @property
     def chart(self) -> CurveChart:
-        """The large chart."""
         return self.query_one("#curve", CurveChart)
 
     @on(Explorer.Explored)
@@ -222,7 +220,6 @@ class RunView(LitVertical):
             chart.view, chart.cross = event.chart.view, event.chart.cross
 
     def focus_curve(self) -> None:
-        """Put the focus where the keys of the pane work."""
         self.chart.cross = None
         self.query_one(CurvePanel).focus()
 

@@ -57,7 +57,6 @@ class SettingsForm(Form[RunConfig]):
         yield Static("", id="form-help", classes="form-help", markup=False)
 
     def on_mount(self) -> None:
-        """Open all folds where the screen has room for it."""
         self.call_after_refresh(self._open_folds)
 
     def on_resize(self) -> None:
@@ -88,7 +87,6 @@ class SettingsForm(Form[RunConfig]):
                 self.read()
 
     def _options(self) -> list[tuple[Content, str]]:
-        """The names, each with its description."""
         lines = [*((name, preset.title) for name, preset in self.presets.items()), (CUSTOM, "settings of your own")]
         width = max(cell_len(name) for name, _ in lines) + 2
         return [(Content.assemble(pad_cells(name, width), (shown_text(title), "dim")), name) for name, title in lines]

@@ -73,19 +73,15 @@ class Training:
         return await client.ask(request)
 
     def pause_or_resume(self, run: WatchedRun) -> None:
-        """Pause a run that trains; resume one that is paused."""
         self.do(self.ask(run.path, Resume() if run.state == State.PAUSED else Pause()))
 
     def stop(self, run: WatchedRun) -> None:
-        """Stop a run; its engine saves."""
         self.do(self.ask(run.path, Stop()))
 
     def set_rate(self, run: WatchedRun, rate: float) -> None:
-        """Change the learning rate of a run that trains or is paused."""
         self.do(self.ask(run.path, Set("learning_rate", rate)))
 
     async def create_and_train(self) -> None:
-        """Train a new run with the settings of the form."""
         path = await self._created()
         if path is not None:
             self._pane.show_curve()
@@ -193,7 +189,6 @@ class Training:
                 pane.notify(f"One batch of a new run, {name}, is trained; {old} is unchanged", markup=False)
 
     async def save(self, run: WatchedRun, name: str) -> None:
-        """Save a run, or a copy of it under another name."""
         await self.ask(run.path, Save(None if name == run.name else name))
         if is_alive(self._pane):
             words = f"{run.name} is saved" if name == run.name else f"{name} is a copy of {run.name}"
