@@ -26,6 +26,10 @@ from core.units import counted
 Starts = npt.NDArray[np.int64]
 MOST_SHUFFLED = 1 << 22
 """Pieces of a text that are shuffled in memory, 34 MB of it and 0.1 s; the order of more is computed."""
+ORDER = 2
+"""The version of the random order, which a run keeps to its end; see ``order_of``."""
+# Of version 1: 268 MB and two seconds.
+_MOST_SHUFFLED_BEFORE = 1 << 26
 MOST_LINES = 1 << 22
 """Lines whose places are in memory, 67 MB of it; those of more are in a file."""
 _STEP = 1 << 22
@@ -85,11 +89,12 @@ class RandomStarts:
     """
 
     def __init__(
-        self, num_tokens: int, batch_size: int, num_steps: int, offset: int, generator: np.random.Generator
-    ) -> None:
+        self, num_tokens: int, batch_size: int, num_steps: int, offset: int, generator: np.random.Generator,
+        version: int = ORDER,
+    ) -> None:  # fmt: skip
         """Raises like ``SequentialStarts``."""
         _check(num_tokens, batch_size, num_steps, offset)
-        self._order = order_of((num_tokens - 1 - offset) // num_steps, generator)
+        self._order = order_of((num_tokens - 1 - offset) // num_steps, generator, version)
         self._row, self._num_steps, self._offset = np.arange(batch_size), num_steps, offset
 
     def __getitem__(self, batch: int | Starts) -> Starts:
@@ -101,20 +106,22 @@ Order = Callable[[Starts], Starts]
 """The numbers at some places of a permutation."""
 
 
-def order_of(count: int, generator: np.random.Generator, most: int = MOST_SHUFFLED) -> Order:
+def order_of(count: int, generator: np.random.Generator, version: int = ORDER, most: int | None = None) -> Order:
     """A random permutation of ``count`` numbers: that of ``generator.permutation`` up to ``most``, else a computed one.
 
     The computed one takes no memory and is there at once: to shuffle the 19 million pieces of 1 GB takes a second. It
     is a Feistel network of six rounds over the next power of 2 (M. Luby and C. Rackoff, How to construct pseudorandom
     permutations from pseudorandom functions, 1988), repeated for numbers that are too large (J. Black and P. Rogaway,
-    Ciphers with arbitrary finite domains, 2002, section 3). Its places are best asked for in their order.
+    Ciphers with arbitrary finite domains, 2002, section 3). Its places are best asked for in their order. ``version`` 1
+    shuffles up to 67 million numbers, and computes over the next power of 4.
     """
-    if count <= most:
-        shuffled = np.arange(count)
+    if count <= (most or (_MOST_SHUFFLED_BEFORE if version == 1 else MOST_SHUFFLED)):
+        shuffled = np.arange(count, dtype=np.int64 if count <= MOST_SHUFFLED else np.uint32)  # the order is the same
         generator.shuffle(shuffled)
-        return lambda places: shuffled[places]
+        return lambda places: shuffled[places].astype(np.int64, copy=False)
     keys = generator.integers(0, 2**64, 6, dtype=np.uint64)
     bits = (count - 1).bit_length()
+    bits += bits % 2 if version == 1 else 0
     widths = np.array([bits // 2, bits - bits // 2], dtype=np.uint64)  # of the halves, which change places each round
     masks = (np.uint64(1) << widths) - np.uint64(1)
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from core.corpus.batching_plan import (
+    ORDER,
     Order,
     RandomStarts,
     SequentialStarts,
@@ -49,12 +50,12 @@ def lines_sizes(num_lines: int, num_targets: int, config: RunConfig) -> Sizes:
     return -(-num_lines // config.batch_size), num_targets
 
 
-def starts_of(num_tokens: int, config: RunConfig, epoch: int) -> SequentialStarts | RandomStarts:
-    """Where the rows of each batch of an epoch start in the text."""
+def starts_of(num_tokens: int, config: RunConfig, epoch: int, version: int) -> SequentialStarts | RandomStarts:
+    """Where the rows of each batch of an epoch start in the text; ``version`` of the random order: see ``order_of``."""
     generator = np.random.default_rng([config.seed, epoch])
     bound = largest_offset(num_tokens, config.batch_size, config.num_steps) if config.random_offset else 0
     sizes = (num_tokens, config.batch_size, config.num_steps, int(generator.integers(bound + 1)))
-    return RandomStarts(*sizes, generator) if config.sampling == "random" else SequentialStarts(*sizes)
+    return RandomStarts(*sizes, generator, version) if config.sampling == "random" else SequentialStarts(*sizes)
 
 
 def on_device(ids: Ids, device: torch.device) -> tuple[torch.Tensor, int]:
@@ -79,10 +80,12 @@ class Plans(ABC):
         per_epoch: batches in an epoch.
         tokens_per_epoch: targets in one epoch that count.
         rows: which rows of every batch are cut: all of them, or those that a worker trains on; num_rows: how many.
+        order: the version of their random order, see ``order_of``.
     """
 
     per_epoch: int
     tokens_per_epoch: int
+    order = ORDER
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.config = config
@@ -93,6 +96,10 @@ class Plans(ABC):
         """Cut these rows of every batch from now on, and leave out the others."""
         self.rows, self.num_rows = rows, rows.stop - rows.start
         self._epoch = -1
+
+    def keep_order(self, version: int) -> None:
+        """Plan the epochs as a run of this version of the order does."""
+        self.order, self._epoch = version, -1
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch ``index`` of ``epoch``, both from 0."""
@@ -134,7 +141,7 @@ class Batches(Plans):
         return piece[:, :-1], piece[:, 1:], None
 
     def _plan(self, epoch: int) -> np.ndarray:
-        return starts_of(len(self._ids), self.config, epoch)[np.arange(self.per_epoch)]
+        return starts_of(len(self._ids), self.config, epoch, self.order)[np.arange(self.per_epoch)]
 
 
 class LineBatches(Plans):
@@ -165,13 +172,14 @@ class LineBatches(Plans):
     def _plan(self, epoch: int) -> np.ndarray:
         poems, batch_size = len(self._lengths), self.config.batch_size
         plan = np.full(self.per_epoch * batch_size, poems)
-        plan[:poems] = lines_order(poems, self._lengths.__getitem__, self.config, epoch)(np.arange(poems))
+        order = lines_order(poems, self._lengths.__getitem__, self.config, epoch, self.order)
+        plan[:poems] = order(np.arange(poems))
         return plan.reshape(self.per_epoch, batch_size)
 
 
-def lines_order(count: int, lengths: Order, config: RunConfig, epoch: int) -> Order:
+def lines_order(count: int, lengths: Order, config: RunConfig, epoch: int, version: int) -> Order:
     """The order of ``count`` lines in an epoch; ``lengths`` returns those of some of them."""
-    order = order_of(count, np.random.default_rng([config.seed, epoch]))
+    order = order_of(count, np.random.default_rng([config.seed, epoch]), version)
     return bucketed(order, count, lengths, config.batch_size, (config.seed, epoch)) if config.bucketing else order
 
 

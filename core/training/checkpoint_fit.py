@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from core.corpus.batching_plan import ORDER
 from core.errors import ConfigError, RunError
 from core.record import MALFORMED
 from core.settings.run_config import RunConfig
@@ -68,11 +69,15 @@ def none_as_infinity(value: Any) -> float:
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts of a checkpoint: the place in the text, and what the training remembers besides tensors."""
+    """The facts of a checkpoint: the place in the text, and what the training remembers besides tensors.
+
+    ``order`` is the version of the random order; checkpoints without one are of a time when there was only the first.
+    """
 
     epoch: int
     batch: int
     step: int
+    order: int
     seconds: float
     epochs_since_best: int
     best_validation: float
@@ -93,6 +98,7 @@ def read_facts(facts: Mapping[str, Any], config: RunConfig, per_epoch: int) -> F
             epoch=int(facts["epoch"]),
             batch=int(facts["batch"]),
             step=int(facts["step"]),
+            order=int(facts.get("order", 1)),
             seconds=float(facts["seconds"]),
             epochs_since_best=int(facts["epochs_since_best"]),
             best_validation=none_as_infinity(facts["best_validation"]),
@@ -104,6 +110,11 @@ def read_facts(facts: Mapping[str, Any], config: RunConfig, per_epoch: int) -> F
         )
     except (*MALFORMED, ConfigError) as error:
         raise RunError(f"the checkpoint's facts are damaged: {type(error).__name__} {str(error)[:100]}") from None
+    if not 1 <= found.order <= ORDER:
+        raise RunError(
+            f"the checkpoint has version {found.order} of the random order, and this program knows up to {ORDER}: "
+            "it is of a later version, or damaged"
+        )
     if not (0 <= found.batch <= per_epoch and found.epoch >= 0):
         raise RunError("the checkpoint's place in the text does not exist: it belongs to another text or is damaged")
     return found

@@ -100,6 +100,11 @@ class MappedBatches(Plans):
         super().keep_rows(rows)
         self._ahead = None
 
+    def keep_order(self, version: int) -> None:
+        """See ``Plans``."""
+        super().keep_order(version)
+        self._made, self._ahead = -1, None
+
     @abstractmethod
     def _begin(self, epoch: int) -> None:
         """Make the order of an epoch."""
@@ -122,7 +127,7 @@ class MappedStream(MappedBatches):
 
     def _begin(self, epoch: int) -> None:
         self._starts = None  # frees the last epoch's order before the next one is made
-        self._starts = starts_of(len(self._ids), self.config, epoch)
+        self._starts = starts_of(len(self._ids), self.config, epoch, self.order)
 
     def _rows_of(self, index: int) -> np.ndarray:
         assert self._starts is not None
@@ -146,7 +151,7 @@ class MappedLines(MappedBatches):
 
     def _begin(self, epoch: int) -> None:
         self._order = None
-        self._order = lines_order(self._kept, self._lines.lengths, self.config, epoch)
+        self._order = lines_order(self._kept, self._lines.lengths, self.config, epoch, self.order)
 
     def _rows_of(self, index: int) -> np.ndarray:
         assert self._order is not None

@@ -380,6 +380,7 @@ class Trainer:
             "best_validation": finite_or_none(self.best_validation),
             "epochs_since_best": self.epochs_since_best,
             "budget": self.budget.facts(),
+            "order": self.batches.order,
             "plateau": [finite_or_none(self.schedule.best), self.schedule.epochs_since_best, self.schedule.factor],
         }
         return tensors, facts
@@ -399,6 +400,7 @@ class Trainer:
         self._state = self._own_rows(tuple(tensors[f"state.{index}"].to(self.device) for index in range(len(whole))))
         self.records.restore(tensors)
         self._generators.restore(tensors)
+        self.batches.keep_order(read.order)
         if self.graph is not None:
             self.graph.forget()
         self.epoch, self.batch, self.step = read.epoch, read.batch, read.step

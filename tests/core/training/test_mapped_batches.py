@@ -16,7 +16,7 @@ from core.corpus.batching_plan import LineRows, line_sizes, line_spans, order_of
 from core.corpus.ids import is_mapped
 from core.corpus.reader import Corpus, load_corpus
 from core.corpus.token_store import TokenStore, default_store
-from core.errors import CorpusError
+from core.errors import CorpusError, RunError
 from core.events import EpochFinished
 from core.settings.run_config import PADDING, RunConfig
 from core.training.batches import Batches, on_device
@@ -149,6 +149,44 @@ def test_the_order_of_many_is_computed_and_a_permutation(count: int) -> None:
     if count >= 1000:  # no place is near where it was, on the whole, nor its neighbour
         assert abs(np.corrcoef(orders[0], np.arange(count))[0, 1]) < 0.1
         assert abs(np.corrcoef(orders[0][1:], orders[0][:-1])[0, 1]) < 0.1
+
+
+def test_the_order_of_an_earlier_version_is_kept() -> None:
+    wanted = np.random.default_rng([3]).permutation(4_194_305)  # more than are shuffled now
+    assert (order_of(len(wanted), np.random.default_rng([3]), 1)(np.arange(len(wanted))) == wanted).all()
+    for count, first in ((17, [1, 7, 11, 12, 13, 15]), (20_000, [11895, 1500, 17867, 11247, 15390, 16751])):
+        order = order_of(count, np.random.default_rng(5), 1, most=16)
+        assert order(np.arange(6)).tolist() == first and sorted(order(np.arange(count))) == list(range(count))
+
+
+@pytest.mark.parametrize("changes", [WAYS[0], WAYS[3]], ids=str)
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_keeps_the_order_that_it_began_with(
+    tiny: Callable[..., RunConfig],
+    twice: Callable[..., tuple[Corpus, Corpus]],
+    changes: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Checkpoints of the version that shuffled more than is shuffled now say nothing of an order."""
+    config = tiny(num_epochs=3, **changes)
+    plain, mapped = twice(**reading(config))
+    trainer = Trainer(config, plain)
+    for _ in range(trainer.batches.per_epoch + 1):
+        trainer.advance()
+    tensors, facts = trainer.checkpoint()
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    assert facts.pop("order") == batching_plan.ORDER
+    wanted = without_clock(epochs(trainer))
+    monkeypatch.setattr(batching_plan, "MOST_SHUFFLED", 4)
+    for corpus in (plain, mapped):
+        again, other = Trainer(config, corpus), Trainer(config, corpus)
+        again.restore(tensors, facts)
+        assert again.checkpoint()[1]["order"] == 1
+        assert without_clock(epochs(again)) == wanted
+        other.restore(tensors, facts | {"order": 2})
+        assert without_clock(epochs(other)) != wanted
+    with pytest.raises(RunError, match="version 3 of the random order, and this program knows up to 2"):
+        again.restore(tensors, facts | {"order": 3})
 
 
 def test_rows_of_lines_are_made_when_they_are_wanted(twice: Callable[..., tuple[Corpus, Corpus]]) -> None:
