@@ -54,6 +54,7 @@ class Corpus:
         vocabulary: of the tokens in ``ids``.
         files: those that it was read from, in order; empty for one that is not compressed.
         problem: a sentence if the token store could not be used as it should; else empty.
+        origin: where the text was when a run copied it to ``path``; None if ``path`` is no such copy.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Corpus:
     vocabulary: Vocabulary
     files: tuple[FileFacts, ...] = ()
     problem: str = ""
+    origin: Path | None = None
 
     def __len__(self) -> int:
         """The number of tokens."""

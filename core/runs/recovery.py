@@ -103,7 +103,8 @@ def _same_text(run: Run, metadata: RunMetadata, read: Read) -> Corpus:
             corpus = read(source)
             if corpus.sha256 != metadata.corpus.sha256:
                 raise CorpusError(f"{source} is not the text that the run began with: its sha256 has changed")
-            return dataclasses.replace(corpus, name=metadata.corpus.name)
+            origin = Path(metadata.corpus.path) if source == run.corpus_path else None
+            return dataclasses.replace(corpus, name=metadata.corpus.name, origin=origin)
         except CorpusError as error:
             wrong.append(str(error))
         except (OSError, ValueError) as error:  # a broken link, a path with a zero byte

@@ -178,8 +178,10 @@ class Team:
 
     def build(self, config: RunConfig, device: torch.device, corpus: Corpus) -> None:
         """Order the others to build a trainer like this worker's."""
+        # Another machine may lack the run's folder with its copy, or have the texts of the program elsewhere.
+        places = [str(path.resolve()) for path in (corpus.origin, corpus.path) if path is not None]
         facts = {
-            "config": config.to_dict(), "device": device.type, "source": str(corpus.path.resolve()),
+            "config": config.to_dict(), "device": device.type, "sources": [*dict.fromkeys([*places, config.corpus])],
             "bytes": corpus.bytes, "sha256": corpus.sha256,
         }  # fmt: skip
         data = torch.frombuffer(bytearray(json.dumps(facts).encode()), dtype=torch.uint8)

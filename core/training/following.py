@@ -15,7 +15,8 @@ from typing import Any
 
 import torch.distributed as dist
 
-from core.errors import UserError, WorkersLostError
+from core.corpus.reader import Corpus
+from core.errors import CorpusError, UserError, WorkersLostError
 from core.process import keep_freed_memory, pause_collection, resume_collection
 from core.settings.run_config import RunConfig
 from core.training.backend import arithmetic
@@ -57,9 +58,7 @@ def _built(team: Team, facts: dict[str, Any], gpu: int) -> Trainer | None:
     """The trainer of the leader's settings and text; None if there cannot be one, which is reported."""
     try:
         config = RunConfig.from_dict(facts["config"])
-        corpus = corpus_of(config, source=Path(facts["source"]), at_most=facts["bytes"])
-        if corpus.sha256 != facts["sha256"]:
-            raise UserError(f"{facts['source']} is another text there than where worker 0 is")
+        corpus = _same_text(config, facts)
         device = f"cuda:{gpu}" if facts["device"] == "cuda" else facts["device"]
         trainer = Trainer(config.replace(device=device), corpus)
         trainer.take_part(team)
@@ -68,6 +67,20 @@ def _built(team: Team, facts: dict[str, Any], gpu: int) -> Trainer | None:
         return None
     team.report(arithmetic(trainer.backend))
     return trainer
+
+
+def _same_text(config: RunConfig, facts: dict[str, Any]) -> Corpus:
+    """The leader's text, from the first place where this machine has it. Raises CorpusError."""
+    wrong: list[str] = []
+    for source in facts["sources"]:
+        try:
+            corpus = corpus_of(config, source=Path(source), at_most=facts["bytes"])
+            if corpus.sha256 == facts["sha256"]:
+                return corpus
+            wrong.append(f"{source} is another text there than where worker 0 is")
+        except CorpusError as error:
+            wrong.append(str(error))
+    raise CorpusError(wrong[0])
 
 
 def run_follower(team: Team, gpu: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -15,13 +16,14 @@ from typing import Any
 import pytest
 import torch
 
+from core.corpus.reader import Corpus
 from core.errors import RunError, WorkersLostError
 from core.events import EpochFinished
 from core.settings.run_config import RunConfig
 from core.training import distributed
 from core.training.distributed import Team, loopback, meeting_place
 from core.training.following import run_follower
-from core.training.trainer import Trainer
+from core.training.trainer import Trainer, corpus_of
 from tests.core.outcomes import without_clock
 
 Tiny = Callable[..., RunConfig]
@@ -88,8 +90,8 @@ def epochs(trainer: Trainer, until: int | None = None) -> list[EpochFinished]:
     return found
 
 
-def together(config: RunConfig, team: Team) -> Trainer:
-    trainer = Trainer(config)
+def together(config: RunConfig, team: Team, corpus: Corpus | None = None) -> Trainer:
+    trainer = Trainer(config, corpus)
     trainer.join(team)
     return trainer
 
@@ -157,6 +159,25 @@ def test_what_another_worker_lacks_is_a_sentence(tiny: Tiny, gather: Gather, tex
     text_path.write_text("another text " * 100, "utf-8")
     with pytest.raises(RunError, match=f"worker 1 on {socket.gethostname()} cannot train: .* is another text there"):
         trainer.join(gather(2))
+
+
+def test_a_worker_finds_the_text_of_a_run_without_its_folder(
+    tiny: Tiny, gather: Gather, text_path: Path, tmp_path: Path
+) -> None:
+    """A resumed run reads the copy in its folder, which another machine may lack."""
+    config, copy = tiny(num_epochs=1), tmp_path / "corpus.txt"
+    shutil.copy(text_path, copy)
+    trainer = Trainer(config, dataclasses.replace(corpus_of(config, source=copy), origin=text_path))
+    copy.unlink()
+    team = gather(2)
+    trainer.join(team)
+    found = epochs(trainer)
+    trainer.leave()
+    team.end()
+    assert_close(found, epochs(Trainer(config)), "the text at its origin")
+    text_path.unlink()
+    with pytest.raises(RunError, match=rf"cannot train: there is no file '.*{text_path.name}'"):
+        together(config, gather(2), trainer.corpus)
 
 
 @pytest.mark.parametrize(
