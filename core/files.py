@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,22 +82,22 @@ def make_folders(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def replace_whole(path: Path, data: bytes) -> None:
-    """Write a file by an atomic replacement, and create its folders. Raises OSError; the old file is then unchanged."""
+def replace_whole(path: Path, data: bytes, *, place: Callable[[Path, Path], object] | None = None) -> None:
+    """Write a file by an atomic replacement, and create its folders. Raises OSError; the old file is then unchanged.
+
+    ``place`` gives the finished file its name, in another way than ``os.replace``.
+    """
     make_folders(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()  # of a killed process with the same number
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with open_new(temporary) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
+        (place or os.replace)(temporary, path)
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise
     sync_folder(path.parent)
 
 

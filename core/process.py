@@ -10,8 +10,12 @@ import resource
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
+
+if TYPE_CHECKING:
+    import subprocess
 
 # About ten for an engine, a few clients, and those of libraries while they load.
 FEWEST_OPEN = 64
@@ -105,3 +109,16 @@ def program_environment() -> dict[str, str]:
     """The environment of a ``python -m core`` that this process starts: it finds this package from any folder."""
     here = str(Path(__file__).resolve().parents[1])
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
+
+
+def start_core(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Start ``python -m core`` in a process session of its own: a hang-up or ctrl+c here does not reach it.
+
+    ``options``: of ``subprocess.Popen``. Raises OSError.
+    """
+    import subprocess
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "core", *arguments], stdin=subprocess.DEVNULL, start_new_session=True,
+        env=program_environment(), **options,
+    )  # fmt: skip

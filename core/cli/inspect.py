@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from dataclasses import fields
 
 from core.cli.inspection_report import print_view
 from core.cli.live import stream_live
@@ -16,26 +17,12 @@ from core.process import resume_collection
 from core.runs.run import Run
 from core.runs.store import find_run
 
-FIELDS = (
-    "view",
-    "text",
-    "at",
-    "places",
-    "unit",
-    "token",
-    "layer",
-    "reverse",
-    "quantity",
-    "feature",
-    "vectors",
-    "checkpoint",
-)
-
 
 def inspect(options: argparse.Namespace) -> int:
     """Print a view of a run."""
     run = find_run(options.saves, options.run)
-    asked = Inspect(**{name: getattr(options, name) for name in FIELDS})
+    names = [item.name for item in fields(InspectionOptions) if hasattr(options, item.name) and item.name != "run"]
+    asked = Inspect(**{name: getattr(options, name) for name in names})
     report = _Report(as_json=options.json)
     try:
         if not run.is_held() or not asyncio.run(stream_live(run.path, asked, report.show)):

@@ -109,24 +109,13 @@ def _train(wanted: Sweep, folder: SweepFolder, options: argparse.Namespace) -> i
     folder.forget_stop()
     try:
         is_done = Driver(wanted, folder, plan, where, report, lambda: bool(signals)).run()
-        report.end(Results(folder).read(wanted), _importances(plan))
+        report.end(Results(folder).read(wanted), plan.importances())
         if not is_done:
             storage = " --storage URL" if wanted.is_shared else ""
             report.say(f"stopped: python -m core sweep {wanted.name}{saves_flag(options.saves)}{storage} continues it")
     finally:
         work.close()
     return 0 if not report.failures else 1
-
-
-def _importances(plan: Plan) -> dict[str, float]:
-    from core.sweep.grid import GridPlan
-
-    if isinstance(plan, GridPlan):
-        return {}
-    from core.sweep.search import SearchPlan
-
-    assert isinstance(plan, SearchPlan)
-    return plan.importances()
 
 
 def _show(folder: SweepFolder, options: argparse.Namespace) -> int:
@@ -137,7 +126,7 @@ def _show(folder: SweepFolder, options: argparse.Namespace) -> int:
     importances: dict[str, float] = {}
     if not known.is_grid:
         try:
-            importances = _importances(_plan(known, folder, options))
+            importances = _plan(known, folder, options).importances()
         except UserError as error:
             if options.storage:
                 raise

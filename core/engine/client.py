@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import itertools
 import subprocess
-import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -24,7 +23,7 @@ from core.engine.protocol import LAST_EVENTS, decoded, encoded
 from core.engine.requests import EventT, JobRequest, Request
 from core.errors import EngineError, UserError
 from core.files import open_to_read
-from core.process import program_environment
+from core.process import start_core
 from core.record import MALFORMED
 
 Broadcast = Callable[[dict[str, Any]], None]
@@ -196,10 +195,10 @@ def _unknown_form(request: Request[Any]) -> EngineError:
 async def start_engine(*arguments: str, timeout: float = START_TIMEOUT) -> Path:
     """Start ``python -m core engine`` and wait until it listens; return its socket. Raises EngineError.
 
-    It has its own process session, so that a hang-up of the terminal does not reach it. It is not started by asyncio:
-    an event loop that closes kills its children, and training must outlive the app.
+    It is not started by asyncio: an event loop that closes kills its children, and training must outlive the app.
     """
-    process = await asyncio.to_thread(_process, *arguments)
+    pipe = subprocess.PIPE
+    process = await asyncio.to_thread(start_core, "engine", *arguments, stdout=pipe, stderr=pipe)
     assert process.stdout is not None and process.stderr is not None
     try:
         line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), timeout)
@@ -213,14 +212,3 @@ async def start_engine(*arguments: str, timeout: float = START_TIMEOUT) -> Path:
         raise
     finally:
         threading.Thread(target=process.wait, name="engine-reaper", daemon=True).start()
-
-
-def _process(*arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "core", "engine", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env=program_environment(),
-    )

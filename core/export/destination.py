@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 
 from core.errors import UserError
-from core.files import make_folders, open_new, sync_folder
+from core.files import make_folders, replace_whole
 from core.runs.run import Run
 
 REPLACEABLE = "name another, or replace it with --force"
@@ -29,21 +27,8 @@ def write_file(path: Path, data: bytes, *, replace: bool = False) -> None:
     UserError with a sentence that names the path.
     """
     target = _target(path, replace)
-    temporary = target.with_name(f".{secrets.token_hex(8)}.export.tmp")
     try:
-        try:
-            with open_new(temporary) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if replace:
-                os.replace(temporary, target)
-            else:
-                _place(temporary, target)
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        sync_folder(target.parent)
+        replace_whole(target, data, place=os.replace if replace else _place)
     except FileExistsError:
         raise _taken(path) from None
     except OSError as error:

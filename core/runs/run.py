@@ -22,48 +22,32 @@ LOG = "engine.log"
 LARGEST_VOCABULARY = 1 << 28
 
 
+class _File:
+    """The path of a file in a run's folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: Run, kind: type[Run]) -> Path:
+        return run.path / self._name
+
+
 class Run:
     """The folder of one run."""
+
+    metadata_path = _File(METADATA)
+    vocabulary_path = _File(VOCABULARY)
+    corpus_path = _File(CORPUS)
+    journal_path = _File(JOURNAL)
+    latest_path = _File(LATEST)
+    best_path = _File(BEST)
+    waiting_best_path = _File(WAITING_BEST)
+    log_path = _File(LOG)
+    lock_path = _File(LOCK)
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
-
-    @property
-    def metadata_path(self) -> Path:
-        return self.path / METADATA
-
-    @property
-    def vocabulary_path(self) -> Path:
-        return self.path / VOCABULARY
-
-    @property
-    def corpus_path(self) -> Path:
-        return self.path / CORPUS
-
-    @property
-    def journal_path(self) -> Path:
-        return self.path / JOURNAL
-
-    @property
-    def latest_path(self) -> Path:
-        return self.path / LATEST
-
-    @property
-    def best_path(self) -> Path:
-        return self.path / BEST
-
-    @property
-    def waiting_best_path(self) -> Path:
-        return self.path / WAITING_BEST
-
-    @property
-    def log_path(self) -> Path:
-        return self.path / LOG
-
-    @property
-    def lock_path(self) -> Path:
-        return self.path / LOCK
 
     def exists(self) -> bool:
         """Whether the folder contains a file of a run, damaged or not."""

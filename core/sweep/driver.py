@@ -40,6 +40,9 @@ class Plan(Protocol):
     def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> None:
         """Note what became of a run; ``loss`` is its best, in nats, infinite if there is none."""
 
+    def importances(self) -> dict[str, float]:
+        """The share of each setting in what makes the results differ; empty where it is not known."""
+
 
 class Listener(Protocol):
     """Whoever shows a sweep."""
@@ -151,10 +154,8 @@ class Driver:
 
     def _advance(self, training: Training) -> bool:
         """Note what is new of a run. Returns whether its training has ended."""
-        planned, has_ended = (
-            training.planned,
-            training.has_ended,
-        )  # asked first: its last epochs are then in the journal
+        planned = training.planned
+        has_ended = training.has_ended  # asked first: its last epochs are then in the journal
         events = training.read()
         if self._plan.observe(planned, events) and not has_ended and planned.name not in self._pruned:
             self._pruned.add(planned.name)

@@ -13,7 +13,7 @@ from core.sweep.training import ENDED, is_open_elsewhere
 
 
 class GridPlan:
-    """Which runs of a grid are left. A run that failed or was stopped is trained on by the next command, not this one.
+    """Which runs of a grid are left, see ``Plan``. A run that failed or was stopped is trained on by the next command.
 
     Several processes may work on the same grid: each run has a lock.
     """
@@ -24,7 +24,6 @@ class GridPlan:
         self._mine: set[str] = set()
 
     def take(self) -> Taken | None:
-        """The next run that no process trains; None if there is none now."""
         for name, planned in list(self._left.items()):
             if name in self._mine:
                 continue
@@ -43,16 +42,16 @@ class GridPlan:
         return None
 
     def elsewhere(self) -> int:
-        """How many unfinished runs other processes train."""
         return sum(name not in self._mine and not self._is_done(name) for name in self._left)
 
     def observe(self, planned: PlannedRun, events: Sequence[EpochFinished]) -> bool:
-        """A grid trains every run to its end."""
-        return False
+        return False  # every run is trained to its end
 
     def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> None:
-        """The outcome is in the sweep's folder: there is nothing more to note."""
         del self._left[planned.name]
+
+    def importances(self) -> dict[str, float]:
+        return {}
 
     def _is_done(self, name: str) -> bool:
         """Whether training has ended, and the run was not deleted since."""

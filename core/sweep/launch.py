@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 from core.errors import EngineError, RunError, UserError
 from core.files import open_to_append
-from core.process import program_environment
+from core.process import start_core
 from core.sweep.folder import SweepFolder, sweeps_in
 from core.sweep.sweep import Sweep
 
@@ -36,11 +34,8 @@ def launch(folder: SweepFolder) -> None:
         log = open_to_append(folder.log_path, os.O_WRONLY | os.O_APPEND)
     except OSError as error:
         raise RunError(f"{folder.log_path} cannot be written to: {error.strerror or error}") from None
-    command = [sys.executable, "-m", "core", "sweep", f"--saves={folder.saves}", "--", folder.name]
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=program_environment()
-        )
+        process = start_core("sweep", f"--saves={folder.saves}", "--", folder.name, stdout=log, stderr=log)
     except OSError as error:
         raise EngineError(f"no sweep can be started: {error.strerror or error}") from None
     finally:

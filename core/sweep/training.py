@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from core.errors import EngineError
 from core.events import EpochFinished, RunResumed, State
-from core.process import program_environment
+from core.process import start_core
 from core.runs.journal import JournalReader
 from core.runs.run import Run
 from core.runs.summary import run_summary
@@ -55,14 +54,8 @@ class Training:
             command = ["train", f"--saves={saves}", f"--name={name}", f"--tag={self._tag}", *settings]
             command += [f"--data={self._data}"] if self._data else []
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "core", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                start_new_session=True,  # ctrl+c at the sweep is the sweep's
-                pass_fds=(self._claim.descriptor,),
-                env=program_environment(),
+            self._process = start_core(
+                *command, stdout=subprocess.DEVNULL, stderr=self._errors, pass_fds=(self._claim.descriptor,)
             )
         except OSError as error:
             raise EngineError(f"no training can be started: {error.strerror or error}") from None
