@@ -33,6 +33,11 @@ class StepWeights:
     W: Tensor
     b: Tensor
 
+    @property
+    def parts(self) -> tuple[Tensor | None, tuple[tuple[Tensor, ...], ...], Tensor, Tensor]:
+        """All of them, in this order."""
+        return self.vectors, self.layers, self.W, self.b
+
 
 class LanguageModel(nn.Module):
     """A recurrent language model: input part, recurrent layers, output layer.

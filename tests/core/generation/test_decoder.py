@@ -1,24 +1,40 @@
-"""Both streams compute the cells of the textbook, one of them in numpy."""
+"""Both streams compute the cells of the textbook, one of them in C."""
 
 from __future__ import annotations
+
+import copy
 
 import numpy as np
 import pytest
 import torch
 
+from core.corpus.vocabulary import Vocabulary
 from core.generation.decoder import BatchStream, SingleStream, open_stream
-from tests.core.generation.conftest import characters, small_model
+from core.models.implementations import build_model
+from core.models.language_model import LanguageModel
+from core.models.recurrence.cpu import bindings
+from core.settings.run_config import RunConfig
+from tests.core.generation.conftest import characters, small_model, text_of
 
 VOCABULARY = characters("abcdefghij")
 SHAPES = [{}, {"num_layers": 3}, {"embedding_size": 5}, {"embedding_size": 12, "tied": True, "num_layers": 2}]
 
 
+compiled = pytest.mark.skipif(bool(bindings.unavailable_reason()), reason=bindings.unavailable_reason() or "compiled")
+
+
+def exact(model: LanguageModel) -> BatchStream:
+    """The stream of the textbook's cells in double precision."""
+    return BatchStream(copy.deepcopy(model).double())
+
+
+@compiled
 @pytest.mark.parametrize("implementation", ["scratch", "torch.nn"])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_both_streams_agree(implementation: str, cell: str, shape: dict[str, object]) -> None:
-    model = small_model(VOCABULARY, implementation=implementation, cell=cell, **shape).double()
-    single, batch = open_stream(model, alone=True), BatchStream(model)
+    model = small_model(VOCABULARY, implementation=implementation, cell=cell, **shape)
+    single, batch = open_stream(model, alone=True), exact(model)
     assert isinstance(single, SingleStream)
     for token in (1, 5, 5, 10, 0, 3):
         expected = model_scores = batch.advance([token])
@@ -26,25 +42,61 @@ def test_both_streams_agree(implementation: str, cell: str, shape: dict[str, obj
         assert model_scores.shape == (1, len(VOCABULARY))
 
 
+@compiled
 def test_relu() -> None:
-    model = small_model(VOCABULARY, activation="relu").double()
-    single, batch = SingleStream(model), BatchStream(model)
+    model = small_model(VOCABULARY, activation="relu")
+    single, batch = SingleStream(model), exact(model)
     for token in (1, 5, 5):
         np.testing.assert_allclose(single.advance([token]), batch.advance([token]), rtol=1e-5, atol=1e-6)
 
 
+@compiled
 @pytest.mark.parametrize("implementation", ["scratch", "torch.nn"])
 def test_a_stream_writes_with_the_weights_of_the_moment(implementation: str) -> None:
-    model = small_model(VOCABULARY, implementation=implementation, cell="gru").double()
-    single, batch = SingleStream(model), BatchStream(model)
+    model = small_model(VOCABULARY, implementation=implementation, cell="gru")
+    twin = copy.deepcopy(model).double()
+    single, batch = SingleStream(model), BatchStream(twin)
     single.advance([1])
     batch.advance([1])
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in [*model.parameters(), *twin.parameters()]:
             parameter.add_(0.1)
     single.refresh()
     batch.refresh()
-    np.testing.assert_allclose(single.advance([2]), batch.advance([2]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(single.advance([2]), batch.advance([2]), rtol=1e-5, atol=1e-5)
+
+
+@compiled
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_threads_change_no_score(cell: str) -> None:
+    """Products large enough for several threads, of widths that fill no vector."""
+    many = characters("".join(map(chr, range(0x4E00, 0x4E00 + 1_530))))
+    torch.manual_seed(1)
+    model = build_model(RunConfig(num_hiddens=519, cell=cell), len(many))
+    threads, found = torch.get_num_threads(), []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        single = SingleStream(model)
+        found.append([single.step(token).copy() for token in (7, 1_500)])
+    torch.set_num_threads(threads)
+    assert np.array_equal(*found)
+    np.testing.assert_allclose(found[0][0], exact(model).advance([7])[0], atol=1e-5)
+
+
+def test_without_the_kernels_a_text_is_a_batch_of_one(letters: Vocabulary) -> None:
+    plain, fast = (small_model(letters, cpu_path=path) for path in ("plain", "auto"))
+    assert isinstance(open_stream(plain, alone=True), BatchStream)
+    assert not SingleStream.serves(small_model(letters, bidirectional=True))
+    texts = {text_of(model, letters, prefix="ab", length=40, seed=7) for model in (plain, fast)}
+    assert len(texts) == 1
+
+
+@compiled
+def test_a_token_that_there_is_not() -> None:
+    single = SingleStream(small_model(VOCABULARY))
+    for token in (-1, len(VOCABULARY), 2**40):
+        with pytest.raises(IndexError, match="the token must be between 0 and 10"):
+            single.step(token)
 
 
 def test_rows_are_selected() -> None:

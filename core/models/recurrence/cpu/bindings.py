@@ -7,7 +7,7 @@ do not depend on the number of threads: a row of a batch is always computed alon
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from functools import cache
@@ -134,6 +134,7 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "transpose": (_EITHER, _EITHER, _N, _N, _N),
     "cross_entropy": (_F, _H, _F, _I, _F, _F, _N, _N, _N),
     "output_loss": (_F, _EITHER_ORDER, _F, _I, *[_F] * 9, ctypes.c_float, *[_N] * 6),
+    "step": (ctypes.c_void_p, ctypes.c_int64),
 }
 
 
@@ -144,6 +145,12 @@ def _library() -> ctypes.CDLL:
     for name, arguments in _ARGUMENTS.items():
         function = getattr(found, name)
         function.restype, function.argtypes = None, (*arguments, _N)
+    return found
+
+
+def function(name: str) -> Callable[..., None]:
+    """A C function by its name, for whoever calls it too often for ``call``; its last argument is the threads."""
+    found: Callable[..., None] = getattr(_library(), name)
     return found
 
 

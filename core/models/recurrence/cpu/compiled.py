@@ -13,7 +13,7 @@ from core.models.recurrence.cpu import bindings
 from core.models.recurrence.layer import RecurrentLayer, Rows
 from core.models.scratch import CELLS, HiddenState
 
-_NUMBERS = {"rnn": 0, "gru": 1, "lstm": 2}  # of the cells in recurrence.c
+NUMBERS = {"rnn": 0, "gru": 1, "lstm": 2}  # of the cells in recurrence.c
 _WIDEST = 32  # two vectors of 16: panels are padded to whole ones
 
 
@@ -59,7 +59,7 @@ class CompiledScan(torch.autograd.Function):
             gates = A if ids is None else H.new_empty(num_steps, batch, gates_per_unit * hidden)
             inner = H.new_empty(num_steps, batch, hidden)  # N of the GRU, tanh C of the LSTM
         bindings.call(
-            "recurrence_forward", _NUMBERS[cell], A, _whole(ids), _whole(b), gates, H, H16, memory, inner, _whole(b_hn),
+            "recurrence_forward", NUMBERS[cell], A, _whole(ids), _whole(b), gates, H, H16, memory, inner, _whole(b_hn),
             W.contiguous(), _panels(W, hidden, gates_per_unit, bf16), num_steps, batch, hidden,
             relu, bindings.arithmetic(bf16=bf16),
         )  # fmt: skip
@@ -80,7 +80,7 @@ class CompiledScan(torch.autograd.Function):
         dH_0, dA_h = dH.new_empty(batch, hidden), dH.new_empty(dH.shape) if is_gru else None
         E = [gradient.clone(memory_format=torch.contiguous_format) for gradient in dC_last]
         bindings.call(
-            "recurrence_backward", _NUMBERS[ctx.cell], gates, H, memory, inner, dH.contiguous(), dH_last.contiguous(),
+            "recurrence_backward", NUMBERS[ctx.cell], gates, H, memory, inner, dH.contiguous(), dH_last.contiguous(),
             dP, dP16, dH_0, dA_h, E[0] if E else None, W.contiguous(), _panels(W, columns, 1, ctx.bf16),
             num_steps, batch, hidden, ctx.relu, bindings.arithmetic(bf16=ctx.bf16),
         )  # fmt: skip

@@ -32,7 +32,7 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
         store(job->C + next, C, width);
         store(job->inner + here, tanh_C, width);
         store(job->H + next, H, width);
-        if (bf16) store_bf16(job->H16 + next, H, width);
+        if (is_bf16(bf16)) store_bf16(job->H16 + next, H, width);
     }
 }
 

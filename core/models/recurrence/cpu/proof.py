@@ -17,7 +17,9 @@ from torch import Tensor
 from core.models.feedforward import dropped, look_up, output_loss
 from core.models.products import transposed_product
 from core.models.recurrence.cpu import bindings, build
+from core.models.recurrence.cpu.step import CompiledStep
 from core.models.recurrence.dispatch import run
+from core.models.recurrence.eager import next_state
 from core.models.recurrence.layer import RecurrentLayer, Rows
 
 # Relative to the largest number. A wrong index or a lost row gives far more.
@@ -55,6 +57,9 @@ def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
                 for shape in _SHAPES if relu else (*_SHAPES, _LARGE):
                     for ours, plain in zip(*_recurrence(cell, gates, relu, shape, bf16), strict=True):
                         yield f"the recurrence of {cell}{words}", bf16, ours, plain
+    for cell, gates in (("rnn", 1), ("gru", 3), ("lstm", 4)):
+        for tied in (False, True):
+            yield f"the step of {cell}", False, *_steps(cell, gates, tied)
     for bf16 in (False, True):  # its products are PyTorch's
         for ours, plain in zip(*_loss(bf16), strict=True):
             yield "the loss", bf16, ours, plain
@@ -84,6 +89,28 @@ def _recurrence(
         gradients = torch.autograd.grad((H * charge).sum() + sum(part.sum() for part in last), leaves)
         found.append([H.detach(), *(part.detach() for part in last), *gradients])
     return found[0], found[1]
+
+
+def _steps(cell: str, gates: int, tied: bool) -> tuple[Tensor, Tensor]:
+    """The scores after each of a few tokens, of two layers; tied weights are the transpose of a matrix."""
+    hidden, tokens = 34, (3, 0, 8)
+    wide, vectors = gates * hidden, torch.randn(_VOCABULARY, hidden) if tied else None
+    layers = []
+    for rows in (hidden if tied else _VOCABULARY, hidden):
+        shapes = [(rows, wide), (hidden, wide), (wide,), *[(hidden,)] * (cell == "gru")]
+        layers.append(tuple(torch.randn(shape) / hidden**0.5 for shape in shapes))
+    W, b = torch.randn(hidden, _VOCABULARY) if vectors is None else vectors.t(), torch.randn(_VOCABULARY)
+    step, found, plain = CompiledStep(cell, False, vectors, layers, W, b), [], []
+    states = [tuple(torch.zeros(1, hidden) for _ in range(2 if cell == "lstm" else 1)) for _ in layers]
+    for token in tokens:
+        step(token)
+        found.append(step.scores.clone())
+        X = torch.eye(_VOCABULARY)[[token]] if vectors is None else vectors[[token]]
+        for number, (W_x, W_h, b_h, *extra) in enumerate(layers):
+            states[number] = next_state(RecurrentLayer(cell, torch.addmm(b_h, X, W_x), W_h, extra, states[number]))
+            X = states[number][0]
+        plain.append(torch.addmm(b, X, W)[0])
+    return torch.stack(found), torch.stack(plain)
 
 
 def _loss(bf16: bool) -> tuple[list[Tensor], list[Tensor]]:

@@ -66,14 +66,7 @@ static void pack(const Packing *job, int threads) {
     share(pack_panels, job, (job->columns + job->panel_step - 1) / job->panel_step, threads);
 }
 
-/* ------------------------------------------------------------------------------------------------------------------
- * By the number of a cell, as in compiled.py: the RNN, the GRU, the LSTM.
- */
-
-static const struct {
-    Work forward, backward;
-    int gates;
-} CELLS[] = {{rnn_forward, rnn_backward, 1}, {gru_forward, gru_backward, 3}, {lstm_forward, lstm_backward, 4}};
+const Cell CELLS[] = {{rnn_forward, rnn_backward, 1}, {gru_forward, gru_backward, 3}, {lstm_forward, lstm_backward, 4}};
 
 void recurrence_forward(int cell, const float *A, const int64_t *ids, const float *b, float *gates, float *H,
                         uint16_t *H16, float *C, float *inner, const float *b_hn, const float *W, void *panels,

@@ -14,8 +14,12 @@
 #include "matrix_unit.h"
 #include "threads.h"
 
-/* How products are computed: in bfloat16 by vectors or by the matrix unit. bindings.py has the same numbers. */
-enum { SINGLE, BF16_VECTORS, BF16_TILES };
+/* How products are computed: in bfloat16 by vectors or by the matrix unit, as numbered in bindings.py; or they are
+ * GIVEN: the panels are H W of a single row, (gates * hidden,).
+ */
+enum { SINGLE, BF16_VECTORS, BF16_TILES, GIVEN };
+
+INLINE int is_bf16(int kind) { return kind == BF16_VECTORS || kind == BF16_TILES; }
 
 typedef struct {
     int steps, batch, hidden, relu, bf16; /* bf16: one of those */
@@ -49,6 +53,14 @@ typedef struct {
 INTERNAL void rnn_forward(const void *job, int begin, int end), rnn_backward(const void *job, int begin, int end);
 INTERNAL void gru_forward(const void *job, int begin, int end), gru_backward(const void *job, int begin, int end);
 INTERNAL void lstm_forward(const void *job, int begin, int end), lstm_backward(const void *job, int begin, int end);
+
+typedef struct {
+    Work forward, backward;
+    int gates;
+} Cell;
+
+/* By the number of a cell, as in compiled.py: the RNN, the GRU, the LSTM. */
+INTERNAL extern const Cell CELLS[];
 
 /* The input part of a place, from a column on. */
 INLINE vec input_at(const Forward *job, long place, int columns, int column, int width) {
@@ -95,7 +107,7 @@ INLINE void accumulate_bf16(vec *sums, int rows, int vecs, const uint16_t *left,
 /* The left factor: the rows from `first` on of X, or of its twin X16. */
 INLINE void accumulate(vec *sums, int rows, int vecs, const float *X, const uint16_t *X16, long first,
                        const void *panel, int inner, int bf16) {
-    if (bf16 == BF16_TILES) /* the panel is what the matrix unit has made of it for these rows */
+    if (bf16 == BF16_TILES || bf16 == GIVEN) /* the panel is what has been made of it for these rows */
         for (int i = 0; i < rows * vecs; i++) sums[i] += load((const float *)panel + i * LANES, LANES);
     else if (bf16)
         accumulate_bf16(sums, rows, vecs, X16 + first * inner, inner, panel, inner);
@@ -174,8 +186,26 @@ INLINE void step_of_rows(Tile tile, int most, const Shape *shape, const void *jo
             tiles_of_panel(tile, most, job, t, begin, end, column, panel, SINGLE);
 }
 
+/* The same for a single row whose products are there: each tile gets its vectors of them. */
+INLINE void step_of_one(Tile tile, const Shape *shape, const void *job, int vecs, int width) {
+    const float *products = shape->panels;
+    const int hidden = shape->hidden;
+    float sums[4 * LANES];
+    for (int column = 0; column < hidden; column += width) {
+        for (int v = 0; v < vecs; v++) {
+            const int at = column + (width > LANES ? v * LANES : 0), gate = width > LANES ? 0 : v;
+            store(sums + v * LANES, load(products + (long)gate * hidden + at, hidden - at), LANES);
+        }
+        tile(job, 0, 0, 1, column, sums, GIVEN);
+    }
+}
+
 INLINE void forward_rows(const Forward *job, Tile tile, int most, int vecs, int width, int begin, int end) {
     const Shape *shape = &job->shape;
+    if (shape->bf16 == GIVEN) {
+        step_of_one(tile, shape, job, vecs, width);
+        return;
+    }
     if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, end - begin));
     for (int t = 0; t < shape->steps; t++)
         step_of_rows(tile, most, shape, job, t, begin, end, job->H16, shape->hidden, vecs, width);
