@@ -90,6 +90,12 @@ class SweepReport:
         """Print that other processes train the rest."""
         self.say(f"waiting for {counted(count, 'run')} of other processes; ctrl+c leaves them alone")
 
+    def gave_up(self, words: str) -> None:
+        """Print that a run of a silent machine was given up."""
+        if self._as_json:
+            put({"event": "note", "text": words})
+        self.say(words)
+
     # ------------------------------------------------------------------ the end
 
     def say(self, text: str) -> None:
@@ -118,7 +124,7 @@ class SweepReport:
                 str(place) if result.best is not None else "–", printable(result.run),
                 *(printable(short_text(result.values[name])) if name in result.values else "–" for name in names),
                 best, result.on or "–", str(result.best_epoch or "–"), str(result.epochs),
-                duration_text(result.seconds), result.state,
+                duration_text(result.seconds), printable(result.words),
             ])  # fmt: skip
         print_table(rows, frozenset({0, len(names) + 2, len(names) + 4, len(names) + 5, len(names) + 6}))
         if importances:

@@ -34,6 +34,9 @@ class Plan(Protocol):
     def elsewhere(self) -> int:
         """How many unfinished runs other processes train."""
 
+    def given_up(self) -> Sequence[str]:
+        """A sentence for each run of a silent machine that was given up since the last call."""
+
     def observe(self, planned: PlannedRun, events: Sequence[EpochFinished]) -> bool:
         """Note new epochs of a run that trains; called a few times a second. True ends it early, as pruned."""
 
@@ -58,6 +61,9 @@ class Listener(Protocol):
 
     def waits(self, count: int) -> None:
         """Nothing is left here, but other processes train ``count`` runs."""
+
+    def gave_up(self, words: str) -> None:
+        """A run of a silent machine was given up."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,8 @@ class Driver:
             training = Training(planned, folder.saves, taken.claim, tag=self._sweep.name, data=self._sweep.data)
             self._active.append((training, place))
             self._listener.began(planned, training.is_resumed)
+        for words in self._plan.given_up():
+            self._listener.gave_up(words)
 
     def _advance(self, training: Training) -> bool:
         """Note what is new of a run. Returns whether its training has ended."""

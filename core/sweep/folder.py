@@ -37,12 +37,15 @@ _WORKING, _CHANGING = "working.lock", "changing.lock"
 class Outcome:
     """What became of a run; ``state`` is empty until it has ended, then one of ``core.events.State`` or ``PRUNED``.
 
-    ``message`` is the reason of a failure.
+    ``message`` is the reason of a failure. ``place`` is the machine that has the run, if it is not in this folder:
+    ``loss`` is then its best so far, in nats.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)
     state: str = ""
     message: str = ""
+    place: str = ""
+    loss: float | None = None
 
 
 PRUNED = "pruned"
@@ -160,7 +163,9 @@ class SweepFolder:
             return None
         value = read_object(path)
         try:
-            return Outcome(dict(value["values"]), str(value["state"]), str(value["message"]))
+            loss = value.get("loss")
+            words = (str(value["state"]), str(value["message"]), str(value.get("place", "")))
+            return Outcome(dict(value["values"]), *words, None if loss is None else float(loss))
         except MALFORMED as error:
             raise RunError(f"{path} is damaged or foreign: {type(error).__name__} {str(error)[:100]}") from None
 

@@ -44,6 +44,10 @@ class GridPlan:
     def elsewhere(self) -> int:
         return sum(name not in self._mine and not self._is_done(name) for name in self._left)
 
+    def given_up(self) -> Sequence[str]:
+        """All processes share the folder: the lock says who has died."""
+        return ()
+
     def observe(self, planned: PlannedRun, events: Sequence[EpochFinished]) -> bool:
         return False  # every run is trained to its end
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from core.events import State
+from core.events import State, perplexity
 from core.runs.comparison import RunCurve, figures
 from core.runs.run import Run
 from core.runs.summary import run_summary
@@ -25,7 +25,8 @@ class Result:
     """A run of a sweep.
 
     ``best`` is its lowest perplexity on the text that ``on`` names, at ``best_epoch``; None if there is none. ``state``
-    is one of ``core.events.State``, ``PRUNED`` or ``WAITING``; ``message`` is the reason of a failure.
+    is one of ``core.events.State``, ``PRUNED`` or ``WAITING``; ``message`` is the reason of a failure. ``place`` is the
+    machine that has the run, if it is not here.
     """
 
     run: str
@@ -37,6 +38,12 @@ class Result:
     epochs: int = 0
     seconds: float = 0.0
     message: str = ""
+    place: str = ""
+
+    @property
+    def words(self) -> str:
+        """The state, and on which machine if it is not this one."""
+        return f"{self.state} on {self.place}" if self.place else self.state
 
     def to_json(self) -> dict[str, Any]:
         """As ``sweep --json`` prints it."""
@@ -57,14 +64,16 @@ class Results:
         """All runs, the best first, those without a result last. Raises RunError for a damaged sweep."""
         planned = {run.name: Outcome(run.values) for run in sweep.runs()} if sweep.is_grid else {}
         names = list(dict.fromkeys((*planned, *self.folder.run_names())))
-        found = [self._result(name, planned.get(name)) for name in names]
+        on = "held out" if sweep.config.validation_fraction else "training"
+        found = [self._result(name, planned.get(name), on) for name in names]
         return sorted(found, key=lambda result: math.inf if result.best is None else result.best)
 
-    def _result(self, name: str, planned: Outcome | None) -> Result:
+    def _result(self, name: str, planned: Outcome | None, on: str) -> Result:
         stamp = _stamp(self.folder.path / f"{name}.json"), _stamp(Run(self.folder.saves / name).journal_path)
         if name in self._ended and self._ended[name][0] == stamp:
             return self._ended[name][1]
-        result = self._read(name, self.folder.outcome(name) or planned or Outcome())
+        known = self.folder.outcome(name) or planned or Outcome()
+        result = _elsewhere(name, known, on) if known.place else self._read(name, known)
         if has_ended(result):
             self._curves.pop(name, None)
             self._ended[name] = stamp, result
@@ -81,8 +90,15 @@ class Results:
         shown, state = figures(curve), run_summary(run).state
         if known.state == PRUNED and state == State.STOPPED:
             state = PRUNED
+        if known.state == State.FAILED and state in (State.INTERRUPTED, State.STOPPED):
+            state = State.FAILED  # given up by another machine
         best = shown.best, shown.best_epoch, shown.on
         return Result(name, known.values, state, *best, shown.epochs, shown.seconds, known.message)
+
+
+def _elsewhere(name: str, known: Outcome, on: str) -> Result:
+    best = None if known.loss is None else perplexity(known.loss)
+    return Result(name, known.values, known.state, best, None, on, message=known.message, place=known.place)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from core.errors import ConfigError, RunError, UserError
 from core.events import EpochFinished, State
@@ -44,6 +45,10 @@ FEWEST_RESULTS = 4
 # The packages of the modules with which SQLAlchemy talks to databases, where they are called otherwise.
 _DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 _RUN, _PLACE, _FAILURE, _SWEEP = "run", "place", "failure", "sweep"
+_STATES = {
+    TrialState.RUNNING: State.TRAINING, TrialState.COMPLETE: State.FINISHED, TrialState.PRUNED: PRUNED,
+    TrialState.FAIL: State.FAILED,
+}  # fmt: skip
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 
@@ -56,6 +61,9 @@ class SearchPlan:
         self._folder = folder
         self._ours: set[str] = set()
         self._beats: dict[int, float] = {}
+        self._is_shared = bool(storage)
+        self._noted: dict[str, Outcome] = {}
+        self._given_up: list[str] = []
         self._what = "the database that --storage names" if storage else str(folder.study_path)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -92,30 +100,66 @@ class SearchPlan:
             if isinstance(self._storage, optuna.storages.RDBStorage):
                 optuna.storages.fail_stale_trials(self._study)
             trials = self._study.get_trials(deepcopy=False)
+            self._note_other_machines(trials)
             return self._take_up(trials) or self._try_new(trials)
 
     def _take_up(self, trials: Sequence[FrozenTrial]) -> Taken | None:
         """A trial of this folder that is not finished and that no process trains."""
         names = {item.setting.name for item in self._sweep.varied}
         for trial in trials:
-            if trial.state != TrialState.RUNNING or trial.user_attrs.get(_PLACE, self._place) != self._place:
-                continue
             name = self._sweep.trial_name(trial.number)
-            if name in self._ours:
+            if trial.state != TrialState.RUNNING or name in self._ours:
                 continue
             if trial.params.keys() != names or _RUN not in trial.user_attrs:
-                if not self._sweep.is_shared:  # else it may be about to begin on another machine
+                if not self._is_shared or _is_old(trial):  # else it may be about to begin on another machine
                     self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
                 continue
-            if (taken := self._taken(name, trial.params, trial.number)) is not None:
+            if self._is_here(trial) and (taken := self._taken(name, trial.params, trial.number)) is not None:
                 return taken
         return None
+
+    def _is_here(self, trial: FrozenTrial) -> bool:
+        """Whether the run of a trial is in this folder: a database has those of other folders, too."""
+        return not self._is_shared or trial.user_attrs.get(_PLACE, self._place) == self._place
+
+    def _note_other_machines(self, trials: Sequence[FrozenTrial]) -> None:
+        """Write into the folder what became of the runs of other machines, and of those here that they gave up."""
+        for trial in trials:
+            is_here = self._is_here(trial)
+            is_given_up = trial.state == TrialState.FAIL and _FAILURE not in trial.user_attrs
+            name, place = self._sweep.trial_name(trial.number), str(trial.user_attrs.get(_PLACE, "")).rpartition(":")[0]
+            if (
+                _RUN not in trial.user_attrs
+                or name in self._ours
+                or trial.state not in _STATES
+                or (is_here and not is_given_up)
+            ):
+                continue
+            words = str(trial.user_attrs.get(_FAILURE, ""))
+            if is_given_up and self._is_shared:
+                words = f"no sign of life for {SILENT_SECONDS} s: given up, another run takes its place"
+            losses = [trial.value, *trial.intermediate_values.values()]
+            finite = [loss for loss in losses if loss is not None and math.isfinite(loss)]
+            best = None if is_here else min(finite, default=None)
+            outcome = Outcome(dict(trial.params), _STATES[trial.state], words, "" if is_here else place, best)
+            if outcome == self._noted.get(name) or outcome == self._folder.outcome(name):
+                continue
+            self._noted[name] = outcome
+            self._folder.set_outcome(name, outcome)
+            if is_given_up:
+                self._given_up.append(f"{name} on {place}: {words}")
+
+    def given_up(self) -> Sequence[str]:
+        """See ``Plan``."""
+        found, self._given_up = self._given_up, []
+        return found
 
     def _try_new(self, trials: Sequence[FrozenTrial]) -> Taken | None:
         """The run of a new trial, unless there are as many as are wanted. Values in conflict fail at once."""
         wanted = self._sweep.trials - sum(trial.state in _COUNTED or _FAILURE in trial.user_attrs for trial in trials)
         for _ in range(wanted):
             trial = self._study.ask()
+            self._heartbeat(trial.number)
             name = self._sweep.trial_name(trial.number)
             trial.set_user_attr(_PLACE, self._place)
             # The values follow from seed, number and what is known by then: a search in turn can be repeated.
@@ -123,7 +167,6 @@ class SearchPlan:
             self._study.sampler = optuna.samplers.TPESampler(seed=seed)
             values = {item.setting.name: _suggested(trial, item) for item in self._sweep.varied}
             trial.set_user_attr(_RUN, name)
-            self._heartbeat(trial.number)
             try:
                 self._sweep.config_with(values)
             except ConfigError as error:
@@ -148,12 +191,10 @@ class SearchPlan:
         return Taken(PlannedRun(name, values, self._sweep.config_with(values), number), claim)
 
     def elsewhere(self) -> int:
-        """How many unfinished runs of this folder other processes train."""
+        """See ``Plan``; also on other machines, which may fall silent."""
         with self._errors():
             return sum(
-                trial.state == TrialState.RUNNING
-                and trial.user_attrs.get(_PLACE) == self._place
-                and self._sweep.trial_name(trial.number) not in self._ours
+                trial.state == TrialState.RUNNING and self._sweep.trial_name(trial.number) not in self._ours
                 for trial in self._study.get_trials(deepcopy=False)
             )
 
@@ -225,6 +266,12 @@ class SearchPlan:
         self._beats[number] = time.monotonic()
         if isinstance(self._storage, optuna.storages.RDBStorage):
             self._storage.record_heartbeat(self._id(number))
+
+
+def _is_old(trial: FrozenTrial) -> bool:
+    """Whether a trial that has no run yet was begun so long ago that its process must have ended."""
+    begun = trial.datetime_start
+    return begun is not None and (datetime.now() - begun).total_seconds() > SILENT_SECONDS
 
 
 def is_reported(epoch: int) -> bool:

@@ -227,6 +227,9 @@ class SweepView(Vertical, can_focus=True):
             result = self.seen.results[row]
             if result.state == WAITING:
                 self.notify(f"{shown_text(result.run)} has not begun yet", severity="warning", markup=False)
+            elif result.place:
+                words = f"{shown_text(result.run)} is in the runs of {shown_text(result.place)}"
+                self.notify(words, severity="warning", markup=False)
             else:
                 self.post_message(RunChosen(host(self).saves / result.run, "watch"))
 

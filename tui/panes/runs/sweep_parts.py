@@ -42,7 +42,7 @@ def table(seen: SweepSeen, cursor: int = -1) -> Content:
         Column("at", ["–" if result.best_epoch is None else f"{result.best_epoch:,}" for result in results]),
         Column("epochs", [f"{result.epochs:,}" for result in results]),
         Column("time", [seconds_text(result.seconds) for result in results]),
-        Column("state", [result.state for result in results], is_text=True),
+        Column("state", [shown_text(result.words) for result in results], is_text=True),
     ]
     quiet = [row for row, result in enumerate(results) if result.state in (WAITING, PRUNED)]
     return table_text(columns, [_sign(result) for result in results], cursor, quiet)
