@@ -31,7 +31,8 @@ from core.runs.run import CORPUS, Run
 from core.runs.store import LARGEST_CORPUS_COPY, now, write_description
 from core.settings.run_config import RunConfig
 from core.training.generators import Generators
-from core.training.trainer import Trainer, corpus_of
+from core.training.parts import corpus_of
+from core.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

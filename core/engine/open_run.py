@@ -29,7 +29,8 @@ from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from core.training.backend import Change, change_of
 from core.training.budget import early_stop_words
-from core.training.trainer import Trainer, corpus_of
+from core.training.parts import corpus_of
+from core.training.trainer import Trainer
 from core.training.validation import n_gram_baselines
 
 

@@ -21,7 +21,8 @@ from core.process import keep_freed_memory, pause_collection, resume_collection
 from core.settings.run_config import RunConfig
 from core.training.backend import arithmetic
 from core.training.distributed import Order, Team, loopback, meeting_place
-from core.training.trainer import Trainer, corpus_of
+from core.training.parts import corpus_of
+from core.training.trainer import Trainer
 
 # They have nothing to save.
 END_SIGNAL = signal.SIGKILL

@@ -214,7 +214,7 @@ def test_a_model_larger_than_the_memory(
     def none_left(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("core.training.trainer.build_model", none_left)
+    monkeypatch.setattr("core.training.parts.build_model", none_left)
     printed = train()
     assert (printed.code, printed.out) == (1, "") and not saves.exists()
     assert printed.err == "error: out of memory: make batch, steps or hidden smaller, or use another device\n"

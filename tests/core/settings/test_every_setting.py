@@ -236,7 +236,7 @@ def test_unknown_settings_are_refused(name: str, value: Any) -> None:
 @example("a" * 5000)
 @example("https://example.org/a.txt")
 def test_any_name_of_a_text_is_read_or_refused(name: str) -> None:
-    from core.training.trainer import corpus_of
+    from core.training.parts import corpus_of
 
     try:
         corpus_of(RunConfig(corpus=name))

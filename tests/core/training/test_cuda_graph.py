@@ -17,7 +17,7 @@ from core.engine.description import describe
 from core.engine.session import Session
 from core.events import EpochFinished, Note, State
 from core.settings.run_config import RunConfig
-from core.training import cuda_graph, trainer
+from core.training import cuda_graph, parts
 from core.training.cuda_graph import WARM_UP_STEPS, Work, unavailable_reason
 from core.training.mapped_batches import MappedBatches
 from core.training.trainer import Trainer
@@ -49,7 +49,7 @@ class Capture:
 def capture(monkeypatch: pytest.MonkeyPatch) -> Iterator[Capture]:
     """From now on a trainer takes the CPU for a device with graphs."""
     played = Capture()
-    monkeypatch.setattr(trainer, "unavailable_reason", lambda device, config: "")
+    monkeypatch.setattr(parts, "unavailable_reason", lambda device, config: "")
     monkeypatch.setattr(cuda_graph, "captured", played.captured)
     monkeypatch.setattr(cuda_graph, "run_beside", played.run_beside)
     yield played
@@ -57,7 +57,7 @@ def capture(monkeypatch: pytest.MonkeyPatch) -> Iterator[Capture]:
 
 def plain_trainer(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Trainer:
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "unavailable_reason", unavailable_reason)
+        patch.setattr(parts, "unavailable_reason", unavailable_reason)
         return Trainer(config)
 
 

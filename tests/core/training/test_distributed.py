@@ -23,7 +23,8 @@ from core.settings.run_config import RunConfig
 from core.training import distributed
 from core.training.distributed import Team, loopback, meeting_place
 from core.training.following import run_follower
-from core.training.trainer import Trainer, corpus_of
+from core.training.parts import corpus_of
+from core.training.trainer import Trainer
 from tests.core.outcomes import without_clock
 
 Tiny = Callable[..., RunConfig]

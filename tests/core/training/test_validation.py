@@ -16,7 +16,8 @@ from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
 from core.settings.run_config import RunConfig
 from core.training import validation
-from core.training.trainer import Trainer, corpus_of
+from core.training.parts import corpus_of
+from core.training.trainer import Trainer
 from core.training.validation import HeldOutStream, divided, n_gram_baselines
 
 VOCABULARY = 7
