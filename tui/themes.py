@@ -9,7 +9,7 @@ from textual.theme import Theme
 QUIET = "$foreground 60%"
 """The style of names, units and explanations."""
 
-# The colours of runs in one chart, in the order of those of a picture (core.export.appearance), lighter.
+# The colours of runs in one chart, in the order of those of a picture (core.export.picture), lighter.
 RUN_COLOURS = {
     "run-1": "#4fa3e0", "run-2": "#f07f3c", "run-3": "#2fbf8f", "run-4": "#e08fc0", "run-5": "#e8b83e",
     "run-6": "#8ccbf0", "run-7": "#b5ad3a", "run-8": "#a884d8",

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.errors import RunError, UserError
 from core.events import EpochFinished, Event, Measured, SampleWritten
-from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, MEASURED_COLUMNS, Column, finite_in_order
+from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, MEASURED_COLUMNS, Column, Curves
 from core.runs.journal import last_lines, read_journal
 from core.runs.quantities import AXES
 from core.runs.run import Run
@@ -20,7 +20,7 @@ WHOLE_COLUMNS = frozenset({"epoch", "step"})
 
 
 @dataclass(frozen=True)
-class Curve:
+class Curve(Curves):
     """The figures of one training.
 
     Attributes:
@@ -32,6 +32,7 @@ class Curve:
     name: str
     columns: Mapping[str, Column]
     source: Path
+    version: int = 0
 
     @property
     def rows(self) -> int:
@@ -44,27 +45,20 @@ class Curve:
         figures = [name for name in self.columns if name.lower().replace(" ", "_") not in (*AXES, "wall_time")]
         return figures[0] if len(figures) == 1 else ""
 
-    def has(self, name: str) -> bool:
-        """Whether it has finite figures of this name."""
-        try:
-            return bool(np.isfinite(self.column(name)).any())
-        except UserError:
-            return False
+    def stored(self, name: str) -> Column | None:
+        return self.columns.get(name)
 
-    def column(self, name: str) -> Column:
+    def required(self, name: str) -> Column:
         """A column by its name, also one that follows from others. Raises UserError with the names that there are."""
-        if name in self.columns:
-            return self.columns[name]
-        derived, sources = DERIVED.get(name, (None, ()))
-        if derived is not None and all(source in self.columns for source in sources):
-            return derived(*(self.columns[source] for source in sources))
+        if (column := self.column(name)) is not None:
+            return column
         there = [*self.columns, *(key for key, (_, needed) in DERIVED.items() if set(needed) <= set(self.columns))]
         named = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
         raise UserError(f"{self.name} has no {name}; it has {named}")
 
     def points(self, metric: str, axis: str) -> tuple[Column, Column]:
-        """The points that can be drawn, in the order of ``axis``: those whose figures are finite. Raises UserError."""
-        return finite_in_order(self.column(axis), self.column(metric))
+        """See ``Curves``; of a file with one figure, that figure, whatever it is called."""
+        return super().points(metric if self.has(metric) else self.only_figure or metric, axis)
 
 
 def read_run(run: Run, name: str = "") -> Curve:
@@ -81,8 +75,8 @@ def read_run(run: Run, name: str = "") -> Curve:
     measured = {event.epoch: event for event, _ in journal if isinstance(event, Measured)}
     if measured:  # by inspect_every, at some epochs
         rows = [measured.get(event.epoch) for event, _ in events]
-        for name in MEASURED_COLUMNS:
-            columns[name] = np.array([math.nan if row is None else _figure(getattr(row, name)) for row in rows])
+        for column in MEASURED_COLUMNS:
+            columns[column] = np.array([math.nan if row is None else _figure(getattr(row, column)) for row in rows])
     return Curve(name or run.name, columns, run.path)
 
 

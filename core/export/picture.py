@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
-from core.export.appearance import appearances
 from core.export.curves import WHOLE_COLUMNS, Curve
 from core.export.extras import library
 from core.export.fonts import families_for
-from core.runs.comparison import Column, smoothed
+from core.runs.comparison import Column, finite_in_order, smoothed
+from core.runs.looks import looks
 from core.runs.quantities import AXES, METRICS, Quantity
 
 INCHES = (6.4, 4.0)
 DOTS_PER_INCH = 200
 COLUMNS = 1600
 """Places along x at which a long curve keeps its lowest and its highest point: more than the dots of the picture."""
+# Okabe & Ito 2008, "Color universal design": eight colours that colour-blind readers tell apart; black is left to text,
+# and yellow, which white paper swallows, is darker.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8400", "#6A3D9A")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
 _MARKERS_PER_CURVE = 8
 _MOST_WITHIN, _LEGEND_ROWS = 8, 20
 _DASHES = ("-", "--", ":", "-.")
@@ -117,7 +121,7 @@ def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str
         drawn = [metric for metric in chart.metrics if curve.has(metric)] or [chart.metrics[0]]
         for metric in drawn:
             name = metric if curve.has(metric) else curve.only_figure or metric
-            x, y = curve.points(name, chart.axis)
+            x, y = finite_in_order(curve.required(chart.axis), curve.required(name))
             if chart.axis == "time":
                 x, y = x[x < _LATEST], y[x < _LATEST]
             finite = len(y)
@@ -134,25 +138,25 @@ def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str
 
 
 def _lost_words(curve: Curve, metric: str, below: int) -> list[str]:
-    infinite = int(np.isinf(curve.column(metric)).sum())
+    infinite = int(np.isinf(curve.required(metric)).sum())
     lost = [f"{infinite:,} infinite"] * (infinite > 0) + [f"{below:,} not above 0"] * (below > 0)
     return [f"{curve.name}: {metric} is {' and '.join(lost)} of {curve.rows:,}: left out"] if lost else []
 
 
 def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:
     axes = figure.add_subplot()
-    looks = appearances(line.curve.name for line in lines)
+    chosen = looks(line.curve.name for line in lines)
     handles = []
     for number, line in enumerate(lines):
-        colour, marker = looks[line.curve.name]
-        style = {"color": colour, "linestyle": _DASHES[chart.metrics.index(line.metric)]}
+        colour, marker = chosen[line.curve.name]
+        style = {"color": COLOURS[colour], "linestyle": _DASHES[chart.metrics.index(line.metric)]}
         x, y = line.x, line.y
         if chart.smoothing:
             axes.plot(*_thinned(_shown(x, chart), y), **style, alpha=_RAW_OPACITY, linewidth=0.8)
             y = smoothed(x, y, chart.smoothing)
         x, y = _thinned(_shown(x, chart), y)
         every = (number / len(lines) / _MARKERS_PER_CURVE, 1 / _MARKERS_PER_CURVE) if len(x) > 1 else None
-        handles += axes.plot(x, y, **style, marker=marker, markevery=every)
+        handles += axes.plot(x, y, **style, marker=MARKERS[marker], markevery=every)
     if chart.is_log:
         axes.set_yscale("log")
         _label_decades(axes, lines)

@@ -17,9 +17,9 @@ TAGS = (
 
 def events_of(curve: Curve) -> bytes:
     """The bytes of a run's event file. A tag is the name of the figure in the journal; a step counts batches."""
-    steps, times = curve.column("step").tolist(), curve.column("time").tolist()
+    steps, times = curve.required("step").tolist(), curve.required("time").tolist()
     tags = (*TAGS, *(name for name in MEASURED_COLUMNS if name in curve.columns))
-    columns = {tag: curve.column(tag).tolist() for tag in tags}
+    columns = {tag: curve.required(tag).tolist() for tag in tags}
     events = [
         Scalars(
             int(steps[row]),
@@ -40,5 +40,5 @@ def event_path(folder: Path, curve: Curve) -> Path:
 
 
 def _begun(curve: Curve) -> float:
-    first = float(curve.column("time")[0])
+    first = float(curve.required("time")[0])
     return 0.0 if math.isnan(first) else first

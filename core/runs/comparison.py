@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -41,22 +41,36 @@ _SHORT = frozenset((
 ))  # fmt: skip
 
 
-class Curves(Protocol):
-    """The figures of one training, which may grow: ``version`` changes whenever they do."""
+class Curves(ABC):
+    """The figures of one training, which may grow by ``read``: ``version`` changes whenever they do."""
 
-    version: int
+    version: int = 0
+
+    @abstractmethod
+    def stored(self, name: str) -> Column | None:
+        """A column that does not follow from others; None if there is no such figure."""
 
     def column(self, name: str) -> Column | None:
-        """A column by its name; None if there is no such figure."""
+        """A column by its name, also one that follows from others; None if there is no such figure."""
+        if (column := self.stored(name)) is not None:
+            return column
+        derive, sources = DERIVED.get(name, (None, ()))
+        columns = [column for source in sources if (column := self.column(source)) is not None]
+        return derive(*columns) if derive is not None and len(columns) == len(sources) else None
 
     def has(self, name: str) -> bool:
-        """Whether there is a column of this name."""
+        """Whether there are finite figures of this name."""
+        column = self.column(name)
+        return column is not None and bool(np.isfinite(column).any())
 
     def points(self, metric: str, axis: str) -> tuple[Column, Column]:
-        """The points that can be drawn, in the order of ``axis``."""
+        """The points that can be drawn, in the order of ``axis``: those whose figures are finite."""
+        x, y = self.column(axis), self.column(metric)
+        return finite_in_order(x, y) if x is not None and y is not None else (np.empty(0), np.empty(0))
 
-    def read(self, at_most: int = ...) -> bool:
+    def read(self, at_most: int = 1 << 22) -> bool:
         """Read what is new, ``at_most`` so many bytes. Returns whether there was anything to read."""
+        return False
 
 
 def _exponential(loss: Column) -> Column:
@@ -65,7 +79,7 @@ def _exponential(loss: Column) -> Column:
     return found
 
 
-class RunCurve:
+class RunCurve(Curves):
     """The epochs of a run as columns, without those that a resume has undone; it grows by ``read``.
 
     Attributes:
@@ -82,7 +96,7 @@ class RunCurve:
         self._measured: dict[int, Measured] = {}
 
     def read(self, at_most: int = 1 << 22) -> bool:
-        """Read what the journal has had added, ``at_most`` so many bytes. Returns whether there was anything to read.
+        """See ``Curves``.
 
         A journal that is missing or cannot be read has no epochs. One whose epochs begin again was replaced: the later
         lines count.
@@ -102,26 +116,16 @@ class RunCurve:
         self._append(rows)
         return self._reader.offset != before
 
-    def column(self, name: str) -> Column | None:
-        """A column by its name, also one that follows from others; None if the run has no such figure."""
+    def stored(self, name: str) -> Column | None:
         if name in self._columns:
             return self._columns[name][: self.rows].astype(np.float64, copy=False)
-        if name in MEASURED_COLUMNS:
-            return self._measured_column(name)
-        derive, sources = DERIVED.get(name, (None, ()))
-        columns = [column for source in sources if (column := self.column(source)) is not None]
-        return derive(*columns) if derive is not None and len(columns) == len(sources) else None
+        return self._measured_column(name) if name in MEASURED_COLUMNS else None
 
     def has(self, name: str) -> bool:
-        """Whether the run has a column of this name, or those that it follows from."""
+        """See ``Curves``; by the names alone, which is quick."""
         if name in MEASURED_COLUMNS:
             return bool(self._measured)
         return name in self._columns or all(source in self._columns for source in DERIVED.get(name, (None, (name,)))[1])
-
-    def points(self, metric: str, axis: str) -> tuple[Column, Column]:
-        """The points that can be drawn, in the order of ``axis``: those whose figures are finite."""
-        x, y = self.column(axis), self.column(metric)
-        return finite_in_order(x, y) if x is not None and y is not None else (np.empty(0), np.empty(0))
 
     @property
     def _last_epoch(self) -> float:

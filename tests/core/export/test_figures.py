@@ -126,7 +126,7 @@ def test_a_csv_of_ours_and_of_others_is_read(make_run: MakeRun, tmp_path: Path) 
         (curve,) = read_curves(path)
         if points is None:
             with pytest.raises(UserError, match="has no train loss; it has iter, step"):
-                curve.column(metric)
+                curve.required(metric)
         else:
             assert [column.tolist() for column in curve.points(metric, axis)] == list(points), text
 
@@ -150,6 +150,11 @@ def test_runs_without_epochs_are_left_out_and_said(make_run: MakeRun) -> None:
         read_run(missing)
 
 
+def test_a_run_that_was_measured_keeps_its_name(make_run: MakeRun) -> None:
+    curve = read_run(make_run("one", [epoch(1), Measured(1, 0.5, 0.25)]))
+    assert curve.name == "one" and curve.required("saturated").tolist() == [0.25]
+
+
 def test_names_are_with_distinct_names(make_run: MakeRun, tmp_path: Path) -> None:
     runs = [make_run("one", [], tmp_path / place) for place in ("a/saves", "b/saves", "c")] + [make_run("two", [])]
     assert distinct_names(runs) == ["a/saves/one", "b/saves/one", "c/one", "two"]
@@ -163,7 +168,7 @@ def test_figures_that_follow_from_others(make_run: MakeRun) -> None:
     assert curve.column("tokens").tolist() == pytest.approx([250.25, 500.75, 751.5])
     assert curve.column("training").tolist() == [0.25, 0.5, 0.75]
     with pytest.raises(UserError, match=r"one has no accuracy; it has epoch, step, .*, tokens"):
-        curve.column("accuracy")
+        curve.required("accuracy")
 
 
 def test_smoothing_weighs_by_distance() -> None:

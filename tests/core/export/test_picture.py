@@ -11,9 +11,9 @@ import pytest
 
 from core.errors import UserError
 from core.export import extras
-from core.export.appearance import COLOURS, MARKERS, appearances
 from core.export.curves import Curve, read_run
-from core.export.picture import COLUMNS, DOTS_PER_INCH, INCHES, Chart, picture
+from core.export.picture import COLOURS, COLUMNS, DOTS_PER_INCH, INCHES, MARKERS, Chart, picture
+from core.runs.looks import looks
 from core.runs.quantities import AXES
 from tests.core.export.journalled import MakeRun, epoch
 from tests.core.export.readers import size_of
@@ -32,9 +32,8 @@ def test_runs_have_their_own_colours_and_markers_and_names(make_run: MakeRun) ->
     names = ["one", "月亮", "_hidden", "$x^2$", "<b>&amp;"]
     curves = [read_run(make_run(name, [epoch(1), epoch(2)])) for name in names]
     svg, remarks = picture(curves, Chart(title="四"), "svg")
-    looks = appearances(names)
     assert remarks == []
-    assert {colour.upper() for colour, _ in looks.values()} <= strokes(svg)
+    assert {COLOURS[colour].upper() for colour, _ in looks(names).values()} <= strokes(svg)
     comments = svg.decode()  # matplotlib notes each text beside its shapes
     for words in ("月亮", "_hidden", "$x^2$", "&lt;b&gt;", "四", "training perplexity", "epoch"):
         assert f"<!-- {words}" in comments, words
@@ -45,13 +44,13 @@ def test_runs_have_their_own_colours_and_markers_and_names(make_run: MakeRun) ->
 
 def test_a_run_looks_the_same_in_every_picture_and_unlike_the_others() -> None:
     names = [f"run-{number}" for number in range(50)]
-    alone = appearances(["run-7"])["run-7"]
-    assert appearances(["run-7", *names])["run-7"] == alone and appearances(["run-7"])["run-7"] == alone
-    looks = appearances(names)
-    assert len(set(looks.values())) == 50, "no two share colour and marker"
-    first = list(looks.values())[: len(COLOURS)]
+    alone = looks(["run-7"])["run-7"]
+    assert looks(["run-7", *names])["run-7"] == alone and looks(["run-7"])["run-7"] == alone
+    found = looks(names)
+    assert len(set(found.values())) == 50, "no two share colour and marker"
+    first = list(found.values())[: len(COLOURS)]
     assert len({colour for colour, _ in first}) == len({marker for _, marker in first}) == len(COLOURS)
-    assert {marker for _, marker in looks.values()} == set(MARKERS)
+    assert {marker for _, marker in found.values()} == set(range(len(MARKERS)))
 
 
 def test_every_axis_and_metric_is_drawn(make_run: MakeRun) -> None:

@@ -17,7 +17,8 @@ from core.runs.quantities import AXES, METRICS, RARE_METRICS
 from core.runs.run import Run
 
 if TYPE_CHECKING:
-    from core.export.following import FileCurve, FollowedFile
+    from core.export.curves import Curve
+    from core.export.following import FollowedFile
     from core.runs.comparison import Curves, Figures
     from core.settings.run_config import RunConfig
     from core.settings.setting import Setting
@@ -155,14 +156,14 @@ class ComparedRuns:
         for path, curve in self._of_files(files):
             compared = self._runs[path] = before.get(path) or _Compared(curve, is_run=False)
             compared.curve = curve
-            curves.append(curve.curve)
+            curves.append(curve)
         for run, curve_named in zip(self._runs.values(), with_distinct_names(curves), strict=True):
             run.name = curve_named.name
         self._looks = looks((run.name for run in self._runs.values()), self._looks)
         for run in self._runs.values():
             run.look = self._looks[run.name]
 
-    def _of_files(self, files: Sequence[Path]) -> Iterator[tuple[Path, FileCurve]]:
+    def _of_files(self, files: Sequence[Path]) -> Iterator[tuple[Path, Curve]]:
         """The curves of the files, each with what identifies it."""
         if not files and not self._files:
             return
@@ -172,7 +173,7 @@ class ComparedRuns:
         for path, file in self._files.items():
             file.read()
             for curve in file.curves:
-                yield (path if len(file.curves) == 1 else path / curve.curve.name), curve
+                yield (path if len(file.curves) == 1 else path / curve.name), curve
 
     def _read(self, end: float) -> bool:
         """Read one journal after another, so that a whole curve is there soon. Returns whether all are read."""
