@@ -178,13 +178,6 @@ def _switch(threads: int, tf32: tuple[bool, bool], device: torch.device) -> None
         torch.cuda.set_device(device)  # Triton launches on the current one
 
 
-def memory_used(device: torch.device) -> tuple[int | None, int | None]:
-    """Bytes used by all processes on ``device``, and its total; None if unknown."""
-    if device.type == "cuda":
-        return _nvml_memory(device.index or 0)
-    return main_memory() if device.type == "cpu" else (None, None)
-
-
 def _cuda_device(index: int) -> Device:
     facts = torch.cuda.get_device_properties(index)
     used, total = _nvml_memory(index)

@@ -149,7 +149,6 @@ class BudgetFitted(Fit, Event):
 
     @property
     def num_steps(self) -> int:
-        """The end in batches."""
         return (self.num_epochs - 1) * self.num_batches + self.last_batches
 
     @property

@@ -46,7 +46,6 @@ def _fields(kind: Any) -> tuple[tuple[str, Reader, bool], ...]:
 
 
 def _reader(hint: Any) -> Reader:
-    """The function that reads a value of this type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint in _SCALARS:
         return _SCALARS[hint]
@@ -77,7 +76,6 @@ def _reader(hint: Any) -> Reader:
 
 
 def of_type(value: Any, kind: type[Any] | tuple[type[Any], ...]) -> Any:
-    """``value``; raises TypeError if it is not of the type."""
     if not isinstance(value, kind):
         raise TypeError(f"{type(value).__name__} is not the type of this field")
     return value

@@ -32,7 +32,6 @@ def cache(options: argparse.Namespace) -> int:
 
 
 def clear(options: argparse.Namespace) -> int:
-    """Remove all kept tokens."""
     store = default_store()
     try:
         freed = store.clear()

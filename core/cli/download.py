@@ -12,7 +12,6 @@ from core.units import bytes_text
 
 
 def download(options: argparse.Namespace) -> int:
-    """Download a text, or list them all."""
     if options.name is None:
         for entry in catalogue.DOWNLOADS:
             _print_entry(entry, options.json)

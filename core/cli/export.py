@@ -26,7 +26,6 @@ _PRINTED = ("csv", "text", "png", "svg")
 
 
 def export(options: argparse.Namespace) -> int:
-    """Export runs."""
     resume_collection()
     form = options.to or _form_of(options.out)
     _check_out(options, form)

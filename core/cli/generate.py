@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 def generate(options: argparse.Namespace) -> int:
-    """Generate text with a run."""
     run = find_run(options.saves, options.run)
     request = GenerationRequest.from_texts({name: getattr(options, name) for name in OPTIONS})
     report = GenerationReport(request, as_json=options.json)

@@ -19,7 +19,6 @@ from core.runs.store import find_run
 
 
 def inspect(options: argparse.Namespace) -> int:
-    """Print a view of a run."""
     run = find_run(options.saves, options.run)
     names = [item.name for item in fields(InspectionOptions) if hasattr(options, item.name) and item.name != "run"]
     asked = Inspect(**{name: getattr(options, name) for name in names})
@@ -56,13 +55,11 @@ class _Report:
         self._answer: InspectionAnswer | None = None
 
     def show(self, event: InspectionEvent) -> None:
-        """Take one event."""
         if isinstance(event, Inspected):
             self._answer = event.answer
         elif self.progress.is_due():
             self.progress.draw(f"{event.share:.0%}")
 
     def end(self) -> None:
-        """Print the answer, if there is one."""
         if self._answer is not None:
             put(self._answer.to_json()) if self._as_json else print_view(self._answer)

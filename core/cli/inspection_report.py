@@ -20,7 +20,6 @@ RAMP, NEAR_ZERO = "▁▂▃▄▅▆▇█", "·"
 
 
 def print_view(view: answers.InspectionAnswer) -> None:
-    """Print a view."""
     match view:
         case answers.TextView():
             _print_text(view)

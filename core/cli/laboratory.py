@@ -18,7 +18,6 @@ WIDTH = 100
 
 
 def lab(options: argparse.Namespace) -> int:
-    """Run one experiment."""
     config = SequenceConfig().with_texts(key_values(options.set, "tau=8"))
 
     from core.laboratory.experiment import steps

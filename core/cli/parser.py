@@ -24,7 +24,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
     top = _Parser(prog="python -m core", description="Recurrent language models from the command line.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 

@@ -32,7 +32,6 @@ def presets(options: argparse.Namespace) -> int:
 
 
 def save(options: argparse.Namespace) -> int:
-    """Save settings as a preset of the user."""
     name = check_preset_name(options.name)
     if name in own_presets()[0] and not options.force:
         raise UserError(f"there is already a preset {name}: choose another name, or replace it with --force")
@@ -47,7 +46,6 @@ def save(options: argparse.Namespace) -> int:
 
 
 def delete(options: argparse.Namespace) -> int:
-    """Delete a preset of the user."""
     delete_preset(options.name)
     if options.json:
         put({"deleted": options.name})

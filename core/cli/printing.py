@@ -82,7 +82,6 @@ class ProgressLine:
             print("\r\x1b[K" + text[: shutil.get_terminal_size().columns - 1], end="", flush=True)
 
     def clear(self) -> None:
-        """Remove the line."""
         if self.is_on:
             print("\r\x1b[K", end="", flush=True)
 

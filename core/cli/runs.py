@@ -30,7 +30,6 @@ from core.units import bytes_text, counted, date_text
 
 
 def list_all(options: argparse.Namespace) -> int:
-    """List the runs."""
     is_shown = parse_filter(options.filter)
     check_saves(options.saves)
     every = list_runs(options.saves)
@@ -73,14 +72,12 @@ def _print_runs(summaries: list[RunSummary], options: argparse.Namespace, count:
 
 
 def rename(options: argparse.Namespace) -> int:
-    """Rename a run."""
     run = find_run(options.saves, options.run)
     renamed = rename_run(run, options.name)
     return _done(options, "renamed", renamed.path, f"{run.name} is now {renamed.name}")
 
 
 def duplicate(options: argparse.Namespace) -> int:
-    """Copy a run under another name."""
     run = find_run(options.saves, options.run)
     if run.is_held():
         _ask_engine(run.path, "save", name=options.name)  # only its engine can copy a run that it may be writing
@@ -91,7 +88,6 @@ def duplicate(options: argparse.Namespace) -> int:
 
 
 def tag(options: argparse.Namespace) -> int:
-    """Add and remove tags."""
     added, removed = check_tags(options.add), {tag.casefold() for tag in check_tags(options.remove)}
     if not added and not removed:
         raise UserError("say which tag: --add TAG or --remove TAG")
@@ -104,7 +100,6 @@ def tag(options: argparse.Namespace) -> int:
 
 
 def note(options: argparse.Namespace) -> int:
-    """Write or remove the note of a run."""
     run, text = find_run(options.saves, options.run), check_note(options.text)
     _annotate(run, note=text)
     return _done(options, "noted", run.path, f"{run.name}: {text}" if text else f"{run.name} has no note", note=text)
@@ -134,7 +129,6 @@ def _ask_engine(run: Path, request: str, **fields: Any) -> None:
 
 
 def delete(options: argparse.Namespace) -> int:
-    """Move runs to the trash."""
     runs = [find_run(options.saves, name) for name in options.runs]  # a wrong name is refused before anything is done
     for run in runs:
         back = f"python -m core runs restore {shlex.quote(run.name)}{saves_flag(run.path.parent)} brings it back"
@@ -143,7 +137,6 @@ def delete(options: argparse.Namespace) -> int:
 
 
 def trash(options: argparse.Namespace) -> int:
-    """List the runs in the trash."""
     deleted = deleted_runs(options.saves)
     if options.json:
         for run in deleted:
@@ -163,7 +156,6 @@ def trash(options: argparse.Namespace) -> int:
 
 
 def restore(options: argparse.Namespace) -> int:
-    """Move runs out of the trash."""
     for path in [find_deleted(options.saves, name) for name in options.runs]:
         run = restore_run(path)
         _done(options, "restored", run.path, restored_words(path.name, run.name))
@@ -171,7 +163,6 @@ def restore(options: argparse.Namespace) -> int:
 
 
 def empty(options: argparse.Namespace) -> int:
-    """Delete runs in the trash permanently."""
     deleted = deleted_runs(options.saves)
     paths = {find_deleted(options.saves, name) for name in options.runs} or {run.path for run in deleted}
     size = bytes_text(sum(run.summary.bytes for run in deleted if run.path in paths))

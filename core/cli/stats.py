@@ -15,7 +15,6 @@ from core.units import bytes_text, counted
 
 
 def stats(options: argparse.Namespace) -> int:
-    """Print the statistics of a text."""
     if options.batch_size < 1 or options.num_steps < 1 or options.top < 0:
         raise UserError("--batch-size and --num-steps must be at least 1, and --top at least 0")
     text = RunConfig(normalise=options.normalise, tokens=options.tokens, documents=options.documents)

@@ -104,7 +104,6 @@ class SweepReport:
             self._progress.print(printable(text))
 
     def warn(self, text: str) -> None:
-        """Print a line on standard error."""
         print(printable(text), file=sys.stderr)
 
     def end(self, results: Sequence[Result], importances: Mapping[str, float]) -> None:

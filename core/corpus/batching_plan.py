@@ -188,7 +188,6 @@ def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def _check(num_tokens: int, batch_size: int, num_steps: int, offset: int) -> None:
-    """Raise ``CorpusError``, ``ValueError``."""
     largest = largest_offset(num_tokens, batch_size, num_steps)
     if not 0 <= offset <= largest:
         raise ValueError(f"offset must be between 0 and {largest}, got {offset}")

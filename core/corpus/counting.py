@@ -47,14 +47,12 @@ class Counter:
         raise NotImplementedError
 
     def add_text(self, text: str) -> None:
-        """Add the tokens of a piece of text."""
         self.add(narrow_code_points(text))
 
     def close(self) -> None:
         """Add what the end of the text completes."""
 
     def discard(self) -> None:
-        """Remove the draft."""
         if self.draft is not None:
             self.draft.close()
 
@@ -86,7 +84,6 @@ class Counter:
         return self.draft
 
     def _make_room(self, distinct: int) -> None:
-        """Make room for the counts of so many distinct tokens."""
         if distinct > len(self._counts):
             self._counts = np.concatenate([self._counts, np.zeros(2 * distinct - len(self._counts), dtype=np.int64)])
 
@@ -229,5 +226,4 @@ def _too_long() -> CorpusError:
 
 
 def counter(tokens: str, capacity: int = 0, draft: Callable[[], Draft] | None = None, in_memory: int = 0) -> Counter:
-    """A new counter of characters or words."""
     return (CharacterCounter if tokens == "char" else WordCounter)(capacity, draft, in_memory)

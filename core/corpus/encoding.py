@@ -111,7 +111,6 @@ def _plausible_chinese(text: str) -> bool:
 
 
 def binary_error(name: str, position: int) -> CorpusError:
-    """The error for a file with a zero byte."""
     return CorpusError(f"{name} is a binary file (a zero byte at position {position:,}): choose a text file")
 
 

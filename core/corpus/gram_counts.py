@@ -159,13 +159,11 @@ class _Runs:
         self.begin()
 
     def begin(self) -> None:
-        """Forget everything."""
         self.close()
         self._memory: list[Counted] = []
         self._levels: list[list[_Run]] = [[]]
 
     def close(self) -> None:
-        """Remove the runs."""
         self._open.close()
         self._held = 0
 

@@ -35,7 +35,6 @@ def release(ids: npt.NDArray[Any]) -> None:
 
 
 def is_mapped(ids: npt.NDArray[Any]) -> bool:
-    """Whether the ids are mapped from a file."""
     return _mapping(ids) is not None
 
 

@@ -108,7 +108,6 @@ def _limited(paths: Iterator[Path], source: Path) -> Iterator[Path]:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether the file is decompressed when it is read."""
     return path.suffix.lower() in COMPRESSED
 
 
@@ -150,7 +149,6 @@ class TextFile:
         self._file.close()
 
     def is_unchanged(self) -> bool:
-        """Whether nothing has changed the file since it was opened."""
         return _identity(os.fstat(self._descriptor)) == self.identity
 
     def pieces(self, at_most: int) -> Iterator[tuple[bytes, bool, int]]:

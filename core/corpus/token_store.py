@@ -101,7 +101,6 @@ class TokenStore:
                 replace_whole(self._facts_path(identities), json.dumps(record_as_json(facts)).encode())
 
     def now(self) -> int:
-        """The time, in ns."""
         return self._clock()
 
     def _facts_path(self, identities: Sequence[Sequence[Any]]) -> Path:

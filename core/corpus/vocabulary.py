@@ -191,7 +191,6 @@ def _damaged(reason: str) -> CorpusError:
 
 
 def _check(vocabulary: Vocabulary, reserved: int) -> None:
-    """Raise ``CorpusError`` for an invalid vocabulary."""
     tokens = vocabulary.tokens
     if not tokens or tokens[0] != UNKNOWN:
         raise _damaged(f"its first token must be {UNKNOWN}")

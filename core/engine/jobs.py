@@ -30,9 +30,7 @@ MOST_JOBS = 16
 class JobEvent(Protocol):
     """An event of a job; the last one has ``done`` under the key ``event``."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The event, JSON-able."""
-        ...
+    def to_json(self) -> dict[str, Any]: ...
 
 
 Job = Iterator[Sequence[JobEvent]]
@@ -97,7 +95,6 @@ class Jobs:
         self._server.send(key[0], {"id": key[1], **event})
 
     def cancel(self, client: int, number: Id) -> None:
-        """Cancel a job of a client, if it exists."""
         if (client, number) in self._jobs:
             self._finish((client, number), CANCELLED)
 

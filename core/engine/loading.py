@@ -51,7 +51,6 @@ class LoadedRun:
 
 
 def new_metadata(trainer: Trainer) -> RunMetadata:
-    """The metadata of a new run."""
     corpus = trainer.corpus
     identity = CorpusIdentity(
         corpus.name, corpus.sha256, len(corpus.ids), len(corpus.vocabulary), str(corpus.path.resolve()), corpus.bytes,

@@ -74,7 +74,6 @@ class OpenRun:
 
     @property
     def metadata(self) -> RunMetadata:
-        """The contents of ``run.json``."""
         return self._checkpointing.metadata
 
     @property
@@ -210,7 +209,6 @@ class OpenRun:
         return copy.path
 
     def note(self, text: str) -> None:
-        """Add a remark to the journal."""
         self._record(Note(text))
 
     def _release(self) -> None:

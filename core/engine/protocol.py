@@ -35,7 +35,6 @@ class ProtocolError(ValueError):
 
 
 def encoded(message: dict[str, Any]) -> bytes:
-    """One message as a line."""
     return json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -108,7 +107,6 @@ def run_socket(run: Path) -> Path:
 
 
 def standby_socket(pid: int) -> Path:
-    """The socket of an engine without a run."""
     return runtime_folder() / f"standby-{pid}.sock"
 
 
@@ -135,7 +133,6 @@ def error_event(error: UserError) -> dict[str, Any]:
 
 
 def failure(message: dict[str, Any]) -> Exception:
-    """The exception for an ``error`` event."""
     text = str(message.get("message", "the engine gave no reason"))
     if message.get("mendable"):
         return RunError(text, message.get("field"), message.get("labelled"))

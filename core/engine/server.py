@@ -96,11 +96,9 @@ class Server:
 
     @property
     def num_clients(self) -> int:
-        """The number of connected clients."""
         return len(self._connections)
 
     def is_connected(self, client: int) -> bool:
-        """Whether a client is still connected."""
         return client in self._connections
 
     def taken(self, request: Request) -> None:
@@ -114,7 +112,6 @@ class Server:
         self._call(self._write, client, encoded(message))
 
     def broadcast(self, message: dict[str, Any]) -> None:
-        """Send a message to all clients."""
         for client in list(self._connections):
             self.send(client, message)
 

@@ -122,7 +122,6 @@ class Session(OpenRun):
         return self._change_state(State.PAUSED)
 
     def stop(self) -> list[Event]:
-        """Stop training and save."""
         if self.state not in (State.TRAINING, State.PAUSED):
             return []
         self._preview = None

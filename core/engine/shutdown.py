@@ -36,7 +36,6 @@ class Ending:
         self._is_saving, self._is_done = threading.Event(), threading.Event()
 
     def ask(self) -> None:
-        """Ask the engine to end."""
         self.asked = True
         self._wake()
 

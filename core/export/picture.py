@@ -64,7 +64,6 @@ class Chart:
 
     @property
     def is_log(self) -> bool:
-        """Whether y is logarithmic."""
         return METRICS.get((*self.metrics, "perplexity")[0], Quantity("")).is_log if self.log is None else self.log
 
 

@@ -98,12 +98,10 @@ class Acrostic:
 
     @property
     def is_after_initial(self) -> bool:
-        """Whether the previous token was an initial."""
         return self._written == 1
 
     @property
     def is_last_verse(self) -> bool:
-        """Whether the last initial has been written."""
         return self._verse == len(self._initials)
 
     def forced(self) -> Initial | None:
@@ -115,7 +113,6 @@ class Acrostic:
         return None
 
     def wrote(self, token: int) -> None:
-        """Count the token that was written."""
         is_initial = self._written == 0
         if is_initial:
             self._share = max(1, min(self._verse_length, self._left // (len(self._initials) - self._verse)))

@@ -46,7 +46,6 @@ class Piece:
     tokens: tuple[WrittenToken, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The event, JSON-able."""
         details = {"tokens": [token.to_json() for token in self.tokens]} if self.tokens else {}
         return {"event": "text", "text": self.text, "sample": self.sample, **details}
 
@@ -99,7 +98,6 @@ class Written:
     copy_problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The event, JSON-able."""
         fields = record_as_json(self)
         if not self.copy_problem:
             del fields["copy_problem"]

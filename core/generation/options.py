@@ -122,7 +122,6 @@ OPTIONS = {
 
 
 def strategy_named(name: str) -> Strategy:
-    """The strategy of that name. Raises ``ConfigError``."""
     OPTIONS["strategy"].check(name)
     return next(strategy for strategy in STRATEGIES if strategy.name == name)
 
@@ -143,7 +142,6 @@ class Filters:
 
     @property
     def is_temperature_alone(self) -> bool:
-        """Whether only the temperature has an effect."""
         return self == Filters(temperature=self.temperature, repetition_window=self.repetition_window)
 
 

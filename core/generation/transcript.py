@@ -62,7 +62,6 @@ class Rules:
     details: bool
 
     def named(self, probabilities: Probabilities) -> Likeliest:
-        """The most likely tokens as texts."""
         tokens = self.vocabulary.tokens
         return tuple((tokens[index], probability) for index, probability in likeliest(probabilities, LISTED))
 

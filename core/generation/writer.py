@@ -184,6 +184,5 @@ class Writing:
 
     @property
     def samples(self) -> list[Sample]:
-        """See the class."""
         scores: list[float] | list[None] = self._scores or [None] * len(self._transcripts)
         return [text.sample(score) for text, score in zip(self._transcripts, scores, strict=True)]

@@ -25,7 +25,6 @@ class InspectionAnswer:
         return self.kind
 
     def to_json(self) -> dict[str, Any]:
-        """The answer as a JSON-able object."""
         return {"view": self.kind, **record_as_json(self)}
 
 

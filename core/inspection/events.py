@@ -17,7 +17,6 @@ class InspectionProgress:
     share: float
 
     def to_json(self) -> dict[str, Any]:
-        """The event, JSON-able."""
         return {"event": "progress", "share": self.share}
 
 

@@ -58,7 +58,6 @@ def parity(model: LanguageModel, ids: Tensor, targets: Tensor) -> Generator[None
 def compared(
     scratch: LanguageModel, reference: Reference, ids: Tensor, targets: Tensor
 ) -> Generator[None, None, ParityView]:
-    """Compare a model from scratch with torch.nn's modules over a batch, see ``parity``."""
     yield
     with torch.no_grad():  # left before a yield: between two slices a training computes gradients
         ours = Outputs(*scratch(ids, scratch.begin_state(len(ids))))
@@ -171,7 +170,6 @@ class Reference:
         self.bias = b_q.detach().clone().requires_grad_()
 
     def passed(self, ids: Tensor, targets: Tensor) -> Generator[None, None, Passed]:
-        """One pass over (batch, num_steps) ids."""
         named: dict[str, Tensor] = dict(self.rnn.named_parameters())
         if self.embedding is not None:
             named["embedding"] = self.embedding
@@ -186,7 +184,6 @@ class Reference:
         return Passed(dict(zip(named, gradients, strict=True)), seconds)
 
     def outputs(self, ids: Tensor) -> Outputs:
-        """The forward pass over (batch, num_steps) ids."""
         zeros = self._model.begin_state(len(ids))
         if self.embedding is None:
             X = F.one_hot(ids.t(), self._model.vocabulary_size).to(self.bias.dtype)

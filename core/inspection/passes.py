@@ -187,12 +187,3 @@ def _back(weights: Weights, layer: int, direction: int, part: Layer, dH: Tensor)
     whole = [torch.cat(pieces[::-1]) for pieces in states]
     above = None if layer == 0 else torch.cat([piece for piece in dXs[::-1] if piece is not None])
     return Gradients(tuple(whole), torch.cat(inputs[::-1]), above)
-
-
-def finished(slices: Generator[None, None, object]) -> object:
-    """Run a generator to its end; returns its result."""
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            return end.value

@@ -102,7 +102,6 @@ class Weights:
 
     @torch.no_grad()
     def descend(self, gradients: Parameters) -> None:
-        """One step of Adam, in place."""
         gradient = torch.cat([part.reshape(-1) for part in gradients])
         adam(
             [self.vector], [gradient], [self._mean], [self._square], [], [self._step], lr=self._rate, beta1=0.9,

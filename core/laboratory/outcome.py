@@ -33,7 +33,6 @@ class Curve:
 
     @property
     def times(self) -> range:
-        """The time of each value."""
         return range(self.start, self.start + len(self.values))
 
     def error(self, data: Numbers, after: int = 0) -> float:
@@ -78,7 +77,6 @@ class Outcome:
 
     @property
     def diverged(self) -> bool:
-        """Whether a loss became non-finite."""
         return not all(map(math.isfinite, self.losses))
 
 
@@ -92,7 +90,6 @@ class EpochDone:
     loss: float
 
     def to_json(self) -> dict[str, Any]:
-        """The event, JSON-able."""
         return {"event": "epoch", **_rounded(record_as_json(self), DIGITS["losses"])}
 
 
@@ -107,7 +104,6 @@ class Experiment:
 
     @cached_property
     def unseen(self) -> Numbers:
-        """The points after the training part."""
         return self.data[self.config.train_end :]
 
     @cached_property
@@ -159,7 +155,6 @@ def _rounded(value: Any, digits: int) -> Any:
 
 
 def one_step_words(experiment: Experiment) -> str:
-    """A sentence about the predictions from real points."""
     config = experiment.config
     read = f"the {config.tau} real points before it" if config.tau > 1 else "the real point before it"
     words = f"Each point is predicted from {read}."
@@ -175,7 +170,6 @@ def one_step_words(experiment: Experiment) -> str:
 
 
 def multi_step_words(experiment: Experiment) -> str:
-    """A sentence about the predictions from predictions."""
     start, data = experiment.config.known_points, experiment.data
     errors = [one.multi_step.error(data) for one in experiment.outcomes]
     courses = ", ".join(f"the {one.name} {_course(experiment, one)}" for one in experiment.outcomes)
@@ -190,7 +184,6 @@ def multi_step_words(experiment: Experiment) -> str:
 
 
 def ahead_words(experiment: Experiment, outcome: Outcome) -> str:
-    """A sentence about the predictions k steps ahead."""
     config, errors = experiment.config, outcome.errors
     read = f"{config.tau} real points" if config.tau > 1 else "one real point"
     words = f"From {read} the {outcome.name} predicts k steps ahead."
@@ -210,7 +203,6 @@ def ahead_words(experiment: Experiment, outcome: Outcome) -> str:
 
 
 def errors_words(experiment: Experiment) -> str:
-    """A sentence about the errors over k."""
     if not experiment.unseen:
         return "All points were trained on: none is left to measure errors on."
     guess = experiment.guess_error

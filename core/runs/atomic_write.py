@@ -13,23 +13,18 @@ class Disk:
     """The steps of a save, one method each, where tests inject faults. All raise OSError."""
 
     def write(self, file: BinaryIO, data: bytes) -> None:
-        """Write all of ``data``."""
         file.write(data)
 
     def flush(self, file: BinaryIO) -> None:
-        """Pass buffered data to the system."""
         file.flush()
 
     def fsync(self, file: BinaryIO) -> None:
-        """Sync the file to the disk."""
         os.fsync(file.fileno())
 
     def rename(self, folder: HeldFolder, source: str, target: str) -> None:
-        """Replace ``target`` by ``source`` in one step."""
         folder.rename(source, target)
 
     def sync_folder(self, folder: HeldFolder) -> None:
-        """Sync the new name to the disk."""
         folder.sync()
 
 

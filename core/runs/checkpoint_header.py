@@ -82,14 +82,12 @@ def checked_header(file: BinaryIO) -> Header:
 
 
 def unreadable(path: Path, error: OSError) -> RunError:
-    """The error for a file that cannot be opened or read."""
     if isinstance(error, FileNotFoundError):
         return RunError(f"{path} is missing: this run has no saved weights yet")
     return RunError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def damaged(path: Path, error: BaseException) -> RunError:
-    """The error for a file that is no whole checkpoint."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, KeyError):
         reason = f"its header lacks {reason}"

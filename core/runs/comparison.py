@@ -290,7 +290,6 @@ def differing_settings(configs: Sequence[RunConfig | None]) -> list[tuple[Settin
 
 
 def value_words(value: object) -> str:
-    """The value of a setting for display."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return shown(value) if isinstance(value, (int, float, str)) else str(value)

@@ -82,22 +82,18 @@ class HeldFolder:
         return open_to_append(path, flags, self._folder)
 
     def open_new(self, name: str) -> BinaryIO:
-        """A new file, open for writing."""
         self.check()
         return open_new(Path(name), self._folder)
 
     def rename(self, source: str, target: str) -> None:
-        """Replace ``target`` by ``source`` in one step."""
         self.check()
         os.rename(source, target, src_dir_fd=self._folder, dst_dir_fd=self._folder)
 
     def remove(self, name: str) -> None:
-        """Remove a file."""
         self.check()
         os.unlink(name, dir_fd=self._folder)
 
     def names(self) -> list[str]:
-        """The names of all files in the folder."""
         return os.listdir(self._folder)
 
     def sync(self) -> None:

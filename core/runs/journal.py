@@ -206,7 +206,6 @@ def _moment(value: Any) -> float:
 
 
 def _epoch_of(row: EpochRow) -> tuple[EpochFinished, float]:
-    """The event of a row, and its time."""
     event = object.__new__(EpochFinished)
     # The constructor of a frozen dataclass takes longer than all of this.
     object.__setattr__(event, "__dict__", dict(zip(EPOCH_FIGURES[:-1], row, strict=False)))
@@ -214,7 +213,6 @@ def _epoch_of(row: EpochRow) -> tuple[EpochFinished, float]:
 
 
 def _refuse(lines: bytes) -> list[Any]:
-    """Decodes nothing."""
     raise ValueError
 
 

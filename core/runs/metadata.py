@@ -59,7 +59,6 @@ class RunMetadata:
     fit: Fit | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As stored."""
         values = {"format": FORMAT, **record_as_json(self)}
         optional = ("backend", "tags", "note", "fit")
         return {name: value for name, value in values.items() if value or name not in optional}

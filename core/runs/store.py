@@ -117,7 +117,6 @@ def write_description(folder: HeldFolder, metadata: RunMetadata, vocabulary: Map
 
 
 def vocabulary_bytes(vocabulary: Mapping[str, Any]) -> bytes:
-    """The bytes of ``vocabulary.json``."""
     return json.dumps(vocabulary, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 

@@ -146,7 +146,6 @@ class Summaries:
             self._forget(name)
 
     def _check(self, name: str) -> None:
-        """Read a run again if its files have changed."""
         self._from_file.discard(name)
         stamp = _stamp_of(f"{self.saves}/{name}", _FILES)
         entry, run = self._entries.get(name), Run(self.saves / name)
@@ -170,7 +169,6 @@ class Summaries:
             self._now[name] = now
 
     def _forget(self, name: str) -> None:
-        """Forget a folder that has gone."""
         if self._entries.pop(name, None) is not None:
             self._unsaved.add(name)
         self._has_changed |= self._now.pop(name, None) is not None

@@ -40,21 +40,17 @@ class DeletedRun:
 
     @property
     def name(self) -> str:
-        """The name of the run."""
         return self.summary.name
 
     @property
     def path(self) -> Path:
-        """Its folder in the trash."""
         return self.summary.path
 
     def to_json(self) -> dict[str, Any]:
-        """As ``runs trash --json`` prints it."""
         return {**self.summary.to_json(), "deleted": self.deleted}
 
 
 def trash_folder(saves: Path) -> Path:
-    """The folder of the deleted runs of ``saves``."""
     return saves / ".trash"
 
 
@@ -104,7 +100,6 @@ def find_deleted(saves: Path, name: str) -> Path:
 
 
 def is_deleted(saves: Path, name: str) -> bool:
-    """Whether a run of that name is in the trash."""
     with contextlib.suppress(RunError):
         return any(path.name == name for _, path in deleted_places(saves))
     return False

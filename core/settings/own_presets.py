@@ -21,7 +21,6 @@ _ENDING = ".json"
 
 
 def presets_folder() -> Path:
-    """The folder of the user's own presets."""
     return configuration_folder() / "presets"
 
 
@@ -81,7 +80,6 @@ def save_preset(name: str, title: str, config: RunConfig, folder: Path | None = 
 
 
 def delete_preset(name: str, folder: Path | None = None) -> None:
-    """Delete a preset of the user. Raises UserError."""
     path = (folder or presets_folder()) / f"{check_preset_name(name)}{_ENDING}"
     try:
         path.unlink()

@@ -34,7 +34,6 @@ class Preset:
     own: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """As ``presets --json`` prints it."""
         published = {str(epoch): value for epoch, value in self.published.items()}
         return {
             "name": self.name, "title": self.title, "source": self.source, "published": published, "note": self.note,

@@ -212,7 +212,7 @@ def refusal(settings: Iterable[Setting], field: str, template: str, **values: ob
     return ConfigError(template.format(**names, **values), field, template.format(**labels, **values))
 
 
-def key_values(pairs: Iterable[str], example: str, flag: str = "--set") -> dict[str, str]:
+def key_values(pairs: Iterable[str], example: str) -> dict[str, str]:
     """The pairs of ``--set KEY=VALUE --set KEY=VALUE``; of several with one key the last. Raises ConfigError.
 
     ``example`` is a valid pair, for the error message.
@@ -221,7 +221,7 @@ def key_values(pairs: Iterable[str], example: str, flag: str = "--set") -> dict[
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise ConfigError(f"{flag} takes KEY=VALUE, for example {flag} {example}, got {pair!r}")
+            raise ConfigError(f"--set takes KEY=VALUE, for example --set {example}, got {pair!r}")
         texts[key.strip()] = text
     return texts
 

@@ -107,7 +107,6 @@ def grid_of(varied: Sequence[Varied]) -> list[dict[str, Value]]:
 
 
 def short_text(value: Value) -> str:
-    """A value for a table or a line, a number in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else value_text(value)
 
 

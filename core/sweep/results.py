@@ -46,7 +46,6 @@ class Result:
         return f"{self.state} on {self.place}" if self.place else self.state
 
     def to_json(self) -> dict[str, Any]:
-        """As ``sweep --json`` prints it."""
         best = self.best if self.best is not None and math.isfinite(self.best) else None
         return {**vars(self), "values": dict(self.values), "best": best, "seconds": round(self.seconds, 3)}
 

@@ -283,7 +283,6 @@ def is_reported(epoch: int) -> bool:
 
 
 def _suggested(trial: optuna.Trial, varied: Varied) -> Value:
-    """The value of a setting in a trial."""
     name = varied.setting.name
     if varied.values:
         chosen = trial.suggest_categorical(name, varied.values)

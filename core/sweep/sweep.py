@@ -64,7 +64,6 @@ class Sweep:
 
     @cached_property
     def varied(self) -> tuple[Varied, ...]:
-        """The settings that vary."""
         return parse_all_varied(self.vary)
 
     @property

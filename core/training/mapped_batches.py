@@ -52,7 +52,6 @@ class MappedBatches(Plans):
         self._ahead: Ahead | None = None
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """See ``Plans``."""
         if self._device.type != "cpu":
             self.feed(epoch, index)
             return self.cut(self._nothing)
@@ -96,7 +95,6 @@ class MappedBatches(Plans):
         return (piece[:, :-1], piece[:, 1:], None) if self.padding is None else batch_of_lines(piece, self.padding)
 
     def keep_rows(self, rows: slice) -> None:
-        """See ``Plans``."""
         super().keep_rows(rows)
         self._ahead = None
 

@@ -42,7 +42,6 @@ class Optimiser:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Change each weight that has a gradient."""
         config, names = self._config, state_names(self._config)
         weights: list[torch.Tensor] = [weight for weight in self._weights if weight.grad is not None]
         gradients = [weight.grad for weight in weights if weight.grad is not None]

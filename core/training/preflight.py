@@ -41,7 +41,6 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """The sum of the four."""
         return self.weights + self.gradients + self.optimiser + self.activations
 
 
@@ -182,7 +181,6 @@ def memory_of(config: RunConfig, vocabulary: int) -> Memory:
 
 
 def num_parameters(config: RunConfig, vocabulary: int) -> int:
-    """The number of weights and biases of the model."""
     directions = 2 if config.bidirectional else 1
     hidden, gates = config.num_hiddens, GATES[config.cell]
     # torch.nn has two bias vectors, one redundant; a GRU from scratch has b_hn and the biases of its gates.

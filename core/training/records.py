@@ -44,18 +44,15 @@ class Records:
         return int(bad.nonzero()[0]) if bool(bad.any()) else None
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint has of them; not copies."""
         return {"losses": self.losses, "norms": self.norms, "targets": self.targets}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over those of a checkpoint."""
         for name, tensor in self.tensors().items():
             tensor.copy_(tensors[name])
 
 
 @torch.no_grad()
 def are_finite(weights: list[torch.nn.Parameter]) -> bool:
-    """Whether all numbers in the weights are finite."""
     # Infinity norms, because a sum of squares overflows before the numbers do; one wait for all weights.
     norms = torch._foreach_norm([*weights], math.inf)
     return bool(torch.isfinite(torch.stack(norms)).all())

@@ -149,7 +149,6 @@ class Trainer(TrainingParts):
         return self.batches.tokens_per_epoch * batches / self.batches.per_epoch
 
     def _news(self) -> StepFinished | StateChanged:
-        """The progress of a long epoch; a divergence is reported before its end."""
         news = self.progress()
         return news if math.isfinite(news.loss) else self._diverge()
 

@@ -51,12 +51,6 @@ class HeldOut(ABC):
         """Which of ``count`` rows this process measures."""
         return slice(0, count) if self.team is None else self.team.part(count)
 
-    def mean_cross_entropy(self, model: LanguageModel) -> float:
-        """In nats, over all of it, in one go."""
-        *_, found = self.measuring(model)
-        assert found is not None
-        return found
-
 
 def divided(corpus: Corpus, config: RunConfig, device: torch.device) -> tuple[Plans, HeldOut | None]:
     """The batches of the training part, and the held-out tail where the configuration wants one.

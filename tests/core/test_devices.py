@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.devices import at_home, chosen_device, computing, devices, memory_used, prepare
+from core.devices import at_home, chosen_device, computing, devices, main_memory, prepare
 from core.errors import ConfigError
 from core.process import cores
 from core.record import record_as_json
@@ -22,7 +22,7 @@ def test_the_processor_is_always_there() -> None:
     assert devices()[-1].name == "cpu"
     assert "fp32" in found["cpu"].precisions and f"{cores()} cores" in found["cpu"].label
     assert json.loads(json.dumps([record_as_json(device) for device in devices()]))
-    used, total = memory_used(torch.device("cpu"))
+    used, total = main_memory()
     assert used is None or total is None or 0 < used < total
 
 
@@ -45,12 +45,6 @@ def test_a_containers_quota_counts(monkeypatch: pytest.MonkeyPatch, quota: str, 
     allowed = len(os.sched_getaffinity(0))
     monkeypatch.setattr(Path, "read_text", lambda path: quota)
     assert cores() == (wanted or allowed)
-
-
-def test_no_driver_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not torch.cuda.is_available():
-        assert memory_used(torch.device("cuda:0")) == (None, None)
-    assert memory_used(torch.device("mps")) == (None, None)
 
 
 def test_preparing_a_run_settles_threads_and_precision(tiny: Callable[..., RunConfig], one_thread: None) -> None:
