@@ -189,8 +189,10 @@ class OutputLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
-        factor = d_loss * ctx.scale
-        dH, dW, db = (gradient * factor for gradient in ctx.saved_tensors)
+        gradients, factor = ctx.saved_tensors, d_loss * ctx.scale
+        if factor.device.type != "cpu" or float(factor) != 1:  # else they are handed on, not copied
+            gradients = tuple(gradient * factor for gradient in gradients)
+        dH, dW, db = gradients
         return dH, dW, db, None, None, None, None, None
 
 

@@ -106,7 +106,8 @@ class Trainer(TrainingParts):
             weight.grad = None
         loss, self._state = self.model.loss(inputs, targets, self._state, mask=mask)
         gradients, loss, count = differentiated(loss, self._parameters, targets.numel(), mask, self.team)
-        self.records.write(self.batch, loss, clip_gradients(gradients, config.clipping, config.clip), count)
+        norm = clip_gradients(gradients, config.clipping, config.clip, fused=self.model.fused)
+        self.records.write(self.batch, loss, norm, count)
         self.optimiser.step()
 
     def _finish_epoch(self) -> tuple[Event, ...]:

@@ -64,15 +64,34 @@ def some_gradients() -> list[torch.Tensor]:
     return [torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (2, 2))]
 
 
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("limit", [0.01, 1.0, 1e6])
-def test_clipping_by_norm(limit: float) -> None:
+def test_clipping_by_norm(limit: float, fused: bool) -> None:
     gradients, wanted = some_gradients(), [torch.nn.Parameter(tensor) for tensor in some_gradients()]
     for parameter in wanted:
         parameter.grad = parameter.detach().clone()
     norm = torch.nn.utils.clip_grad_norm_(wanted, limit)
-    assert float(clip_gradients(gradients, "norm", limit)) == pytest.approx(float(norm))
+    assert float(clip_gradients(gradients, "norm", limit, fused=fused)) == pytest.approx(float(norm))
     for found, parameter in zip(gradients, wanted, strict=True):
         torch.testing.assert_close(found, parameter.grad, rtol=1e-5, atol=1e-8)
+
+
+def test_a_large_gradient_has_the_same_norm_on_any_number_of_threads() -> None:
+    gradients = [torch.randn(300, 401), torch.randn(70_000), torch.randn(130, 128).t()]
+    wanted = math.sqrt(sum(float(tensor.double().square().sum()) for tensor in gradients))
+    threads, found = torch.get_num_threads(), []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        found.append(float(clip_gradients(gradients, "none", 1.0, fused=True)))
+    torch.set_num_threads(threads)
+    assert found[0] == found[1] == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_norm_that_is_none_reaches_every_weight(fused: bool) -> None:
+    gradients = [torch.ones(3), torch.tensor([1.0, math.nan])]
+    assert math.isnan(float(clip_gradients(gradients, "norm", 1.0, fused=fused)))
+    assert all(gradient.isnan().all() for gradient in gradients)
 
 
 def test_clipping_by_value_and_not_at_all() -> None:

@@ -7,7 +7,7 @@ do not depend on the number of threads: a row of a batch is always computed alon
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from functools import cache
@@ -19,6 +19,7 @@ from torch import Tensor
 from core.models.recurrence.cpu.build import compiled_library
 
 _PIECE = 32  # columns that an output layer is padded to: two vectors of 16, or twice two of 8
+_NUMBERS_OF_A_SUM = 1 << 13  # of squares.c
 _LOGITS_AT_ONCE = 1 << 19  # 2 MB of two cores' second-level caches
 
 
@@ -129,11 +130,12 @@ _EITHER_ORDER = _EitherOrder(torch.float32)
 _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "recurrence_forward": (_N, _F, _I, _F, _F, _F, _H, _F, _F, _F, _F, _EITHER, _N, _N, _N, _N, _N),
     "recurrence_backward": (_N, _F, _F, _F, _F, _F, _F, _F, _H, _F, _F, _F, _F, _EITHER, _N, _N, _N, _N, _N),
-    "add_rows": (_F, _I, _F, _H, _N, _N),
+    "add_rows": (_F, _F, _I, _F, _H, _N, _N),
     "dropout": (_F, _F, ctypes.c_uint64, *[ctypes.c_int64] * 4, _N),
     "transpose": (_EITHER, _EITHER, _N, _N, _N),
     "cross_entropy": (_F, _H, _F, _I, _F, _F, _N, _N, _N),
     "output_loss": (_F, _EITHER_ORDER, _F, _I, *[_F] * 9, ctypes.c_float, *[_N] * 6),
+    "squares": (_F, _Numbers(torch.float64), ctypes.c_int64),
     "step": (ctypes.c_void_p, ctypes.c_int64),
 }
 
@@ -173,14 +175,14 @@ def require_ids(ids: Tensor, count: int, what: str) -> None:
         raise IndexError(f"{what} must be between 0 and {count - 1:,}, got {int(least):,} to {int(greatest):,}")
 
 
-def add_rows(table: Tensor, ids: Tensor, gradient: Tensor) -> Tensor:
+def add_rows(table: Tensor, ids: Tensor, gradient: Tensor, total: Tensor | None = None) -> Tensor:
     """``table[ids[row]] += gradient[row]``: (vocabulary, columns), (rows,), (rows, columns) -> the table, changed.
 
-    The gradient may be in bfloat16; the sums are not.
+    The gradient may be in bfloat16; the sums are not. ``total`` (columns,) gets all rows added.
     """
     gradient, narrow = gradient.contiguous(), gradient.dtype is torch.bfloat16
     pair = (None, gradient) if narrow else (gradient, None)
-    call("add_rows", table, ids.contiguous(), *pair, *gradient.shape)
+    call("add_rows", table, total, ids.contiguous(), *pair, *gradient.shape)
     return table
 
 
@@ -188,6 +190,15 @@ def sum_of_rows(X: Tensor) -> Tensor:
     """``X.sum(0)`` in single precision: (rows, columns) -> (columns,), as the gradient of looking up a single row."""
     nowhere = torch.zeros(X.shape[0], dtype=torch.int64, device="cpu")
     return add_rows(torch.zeros(1, X.shape[1], dtype=torch.float32, device="cpu"), nowhere, X)[0]
+
+
+def norm(tensors: Sequence[Tensor]) -> Tensor:
+    """The norm of all numbers of tensors in single precision, each contiguous or the transpose of such a one: ()."""
+    blocks = [-(-tensor.numel() // _NUMBERS_OF_A_SUM) for tensor in tensors]
+    sums = torch.empty(sum(blocks), dtype=torch.float64, device="cpu")
+    for tensor, part in zip(tensors, torch.split(sums, blocks), strict=True):
+        call("squares", tensor if tensor.is_contiguous() else tensor.t(), part, tensor.numel())
+    return sums.sum().sqrt_().float()
 
 
 def dropout(X: Tensor, silenced: int, seed: int, part: Part | None = None) -> Tensor:

@@ -95,8 +95,8 @@ class CompiledScan(torch.autograd.Function):
         if ids is None:
             return None, None, None, None, dP, None, dW, db_hn, dH_0, *E
         table = stack.new_zeros(ctx.table_shape, dtype=torch.float32)
-        d_table = bindings.add_rows(table, ids.flatten(), stack.flatten(0, 1))
-        db = d_table.sum(0) if ctx.needs_input_grad[5] else None
+        db = table.new_zeros(columns) if ctx.needs_input_grad[5] else None
+        d_table = bindings.add_rows(table, ids.flatten(), stack.flatten(0, 1), db)
         return None, None, None, None, d_table, db, dW, db_hn, dH_0, *E
 
 

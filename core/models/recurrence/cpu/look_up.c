@@ -6,7 +6,7 @@
 #include "threads.h"
 
 typedef struct {
-    float *table;
+    float *table, *total; /* total: the sum of all rows, or NULL */
     const int64_t *ids;
     const float *gradient;
     const uint16_t *gradient16; /* the same in bfloat16 instead, or NULL */
@@ -26,12 +26,13 @@ static void add_rows_part(const void *given, int begin, int end) {
             const vec gradient = job->gradient16 ? load_bf16(job->gradient16 + place + i, width)
                                                  : load(job->gradient + place + i, width);
             store(sum + i, load(sum + i, width) + gradient, width);
+            if (job->total) store(job->total + i, load(job->total + i, width) + gradient, width);
         }
     }
 }
 
-void add_rows(float *table, const int64_t *ids, const float *gradient, const uint16_t *gradient16, int rows,
-              int columns, int threads) {
-    const LookUp job = {table, ids, gradient, gradient16, rows, columns};
+void add_rows(float *table, float *total, const int64_t *ids, const float *gradient, const uint16_t *gradient16,
+              int rows, int columns, int threads) {
+    const LookUp job = {table, total, ids, gradient, gradient16, rows, columns};
     share(add_rows_part, &job, (columns + COLUMNS_OF_A_PART - 1) / COLUMNS_OF_A_PART, threads);
 }

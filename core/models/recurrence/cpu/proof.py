@@ -67,6 +67,12 @@ def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
     yield "the gradient of a look-up", False, _look_up(ids, table, charge, True), _look_up(ids, table, charge, False)
     X, Y = torch.randn(300, 130), torch.randn(300, 70)
     yield "a transposed product", False, transposed_product(X, Y), transposed_product(X, Y, fused=False)
+    yield (
+        "the norm",
+        False,
+        bindings.norm([X, Y.t(), ids.float()]),
+        (X.square().sum() + Y.square().sum() + ids.square().sum()).sqrt(),
+    )
     share = dropped(torch.ones(40_000), 0.25)
     yield "dropout", True, share.mean(), torch.tensor(1.0)
     yield "dropout", False, torch.stack([share.min(), share.max()]), torch.tensor([0.0, 4 / 3])
