@@ -175,8 +175,8 @@ def test_a_form_gets_the_labels_where_the_command_line_gets_the_names() -> None:
 
 def test_pairs_of_the_command_line() -> None:
     assert key_values(["seed=1", " seed =2", "corpus=a=b"], "seed=1") == {"seed": "2", "corpus": "a=b"}
-    with pytest.raises(ConfigError, match=r"^--vary takes KEY=VALUE, for example --vary seed=1, got 'seed'$"):
-        key_values(["seed"], "seed=1", "--vary")
+    with pytest.raises(ConfigError, match=r"^--set takes KEY=VALUE, for example --set seed=1, got 'seed'$"):
+        key_values(["seed"], "seed=1")
 
 
 def test_tied_needs_as_many_embeddings_as_hidden_units() -> None:
