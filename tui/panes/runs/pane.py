@@ -187,7 +187,7 @@ class RunsPane(Overlays):
             count = f"{len(found.shown):,} of {count}"
         training = f" · {found.training} training" if found.training else ""
         marked = f" · {len(self.marked):,} marked" if self.marked else ""
-        self.query_one("#runs-list").border_title = Content(f"Runs · {count}{training}{marked}{self.sweeps.words}")
+        self.query_one("#runs-list").border_title = Content(f"Runs · {count}{training}{marked}{self.sweep_words}")
 
     def _show_trash(self, deleted: list[DeletedRun], problem: str) -> None:
         self.query_one(TrashTable).show_deleted(deleted)
