@@ -2,225 +2,42 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from textual import events, on, work
 from textual.widgets import Button
 
-from core.events import BudgetFitted, Note, SettingChanged, State
+from core.events import State
 from core.runs.store import check_name
 from core.settings.run_config import setting
 from core.units import counted
 from tui.engines.watched_run import OPENING, WatchedRun
 from tui.forms.schema import typed
-from tui.messages import (
-    CorpusChosen,
-    DevicesFound,
-    EngineLost,
-    JournalGrew,
-    RunChosen,
-    RunClosed,
-    RunFolderSeen,
-    RunOpened,
-    RunRead,
-    RunShown,
-    RunStateChanged,
-    RunUnreadable,
-    TextsChanged,
-)
+from tui.messages import RunChosen
 from tui.panes.train.comparison import preset_of, values_at
-from tui.panes.train.failure import failure_words, lower_rates
+from tui.panes.train.failure import lower_rates
 from tui.panes.train.keys import KEYS
-from tui.panes.train.parts import TrainParts
 from tui.panes.train.plan import LIVE, differs, kept_texts
+from tui.panes.train.run_on_screen import RunOnScreen
 from tui.panes.train.run_view import CurvePanel
 from tui.panes.train.settings_form import SettingsForm
-from tui.services import host, is_alive, listen
+from tui.services import is_alive, listen
 from tui.text.keys import key
 from tui.text.safe import shown_text
 
-if TYPE_CHECKING:
-    from tui.panes.train.training import Training
-
 RATE_STEP = 1.25
-NEWEST = 5  # of the events that arrive together, as when a journal is opened: older notes are not shown again
 
 
-class TrainPane(TrainParts):
+class TrainPane(RunOnScreen):
     """Trains the run on screen, or a new one."""
 
     BINDINGS = KEYS
 
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._wanted_rate: float | None = None
-        self._bound_state: str | None = ""  # the run state for which the keys were last checked; None without a run
-
-    @cached_property
-    def _training(self) -> Training:
-        """The work behind the actions. Imported here: the first screen needs nothing of it."""
-        from tui.panes.train.training import Training
-
-        return Training(self)
-
     def on_mount(self) -> None:
-        listen(self, {
-            RunShown: self._run_shown, RunRead: self._run_read, RunUnreadable: self._run_unreadable,
-            RunClosed: self._run_closed, RunOpened: self._run_opened, RunChosen: self._run_chosen,
-            JournalGrew: self._journal_grew, RunStateChanged: self._run_state_changed, EngineLost: self._engine_lost,
-            RunFolderSeen: self._run_folder_seen,
-            CorpusChosen: self._corpus_chosen, TextsChanged: self._texts_changed, DevicesFound: self._devices_found,
-        })  # fmt: skip
-        self.show_plan()
-        self.call_after_refresh(self._read_paces)
-        self.call_after_refresh(self._read_presets)
-
-    @work
-    async def _read_presets(self) -> None:
-        from tui.panes.train.own_presets import show_own_presets
-
-        await show_own_presets(self, say=True)
+        listen(self, {RunChosen: self._run_chosen})
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> TrainPane:
         """Put the focus where the keys of this pane work."""
         self.view.focus_curve()
         return self
-
-    # ------------------------------------------------------------------ what the app publishes
-
-    def _run_shown(self, event: RunShown) -> None:
-        self._put_on_screen(WatchedRun(event.path, OPENING))
-
-    def _run_closed(self, _event: RunClosed) -> None:
-        self._put_on_screen(None)
-
-    def _put_on_screen(self, run: WatchedRun | None) -> None:
-        self.run = run
-        self.fresh = False
-        self._wanted_rate = None
-        self.view.busy = ""
-        self.view.show_failure("")
-        self.view.watch_run(run)
-        self.show_plan()
-
-    def _run_read(self, event: RunRead) -> None:
-        run, metadata = self.run, event.metadata
-        if run is None or run.path != event.path:
-            return
-        run.set_metadata(metadata, event.summary)
-        self.form.fill(metadata.config)
-        self.panel.facts.set_text(metadata.config, metadata.corpus.tokens, metadata.corpus.vocabulary)
-        self.form.change(kept_texts(run, self.form.texts))
-        self.view.show_parts()
-        self.show_plan()
-
-    def _run_unreadable(self, event: RunUnreadable) -> None:
-        self._set_state(event.path, State.FAILED, "")
-        self._show_failure(event.path, event.reason)
-
-    def _run_folder_seen(self, event: RunFolderSeen) -> None:
-        run = self.run
-        if run is None or run.path != event.path:
-            return
-        if event.exists:
-            self.view.show_failure("")
-            self._state_changed(run)
-        else:
-            words = f"{run.name} is no longer in {run.path.parent}: its folder was moved, renamed or removed."
-            self._show_failure(run.path, f"{words} {key('app.runs')} shows the runs that are there.")
-
-    def _run_opened(self, event: RunOpened) -> None:
-        self._set_state(event.path, event.answer.state, "")
-        if self.run is not None and self.run.path == event.path:
-            self._training.want_baselines(self.run)
-
-    def _run_chosen(self, event: RunChosen) -> None:
-        if event.purpose == "resume":
-            self.action_train()
-
-    def _run_state_changed(self, event: RunStateChanged) -> None:
-        self._set_state(event.path, event.state, event.text)
-
-    def _engine_lost(self, event: EngineLost) -> None:
-        self._show_failure(event.path, f"{event.reason} Its log is {event.log}.")
-
-    def _journal_grew(self, event: JournalGrew) -> None:
-        run, events = self.run, event.events
-        if run is None or run.path != event.path:
-            return
-        before = run.state, run.message
-        run.apply(events)
-        changed = {event.name: typed(event.value) for event in events if isinstance(event, SettingChanged)}
-        if run.num_epochs is not None and any(isinstance(event, BudgetFitted) for event in events):
-            changed["num_epochs"] = typed(run.num_epochs)
-        if changed and run.config is not None:
-            self._wanted_rate = None
-            if not self.fresh:  # otherwise the form has the settings of the next run
-                self.form.change({name: text for name, text in changed.items() if name in LIVE})
-            self.settings_changed()
-        if (run.state, run.message) != before:
-            self._state_changed(run)
-        if run.state in (State.TRAINING, State.PAUSED):
-            for note in (event for event in events[-NEWEST:] if isinstance(event, Note)):
-                self.notify(shown_text(note.text), severity="warning", timeout=10, markup=False)
-        self._training.want_baselines(run)
-        self.view.changed()
-
-    def _corpus_chosen(self, event: CorpusChosen) -> None:
-        values = event.settings
-        self.form.change({name: typed(value) for name, value in values.items()})
-        self._training.forget_refusal()
-        self.fresh = self.fresh or self.run is None
-        self.show_plan()
-        name = shown_text(Path(str(values.get("corpus", ""))).name)
-        self.notify(f"{name} is now the text in the settings: {key('train.train')} trains on it", markup=False)
-
-    def _devices_found(self, event: DevicesFound) -> None:
-        self.panel.facts.set_devices(event.devices)
-
-    def _texts_changed(self, _event: TextsChanged) -> None:
-        self.form.clear_outside_errors()
-        self._training.forget_refusal()
-        self.panel.facts.forget_errors()
-
-    # ------------------------------------------------------------------ the state of the run
-
-    def _set_state(self, path: Path, state: str, message: str) -> None:
-        run = self.run
-        if run is not None and run.path == path and run.state != state:
-            run.apply_state(state, message)
-            self._state_changed(run)
-            self.view.changed()
-
-    def _show_failure(self, path: Path, words: str) -> None:
-        if self.run is not None and self.run.path == path:
-            self.view.busy = ""
-            self.view.show_failure(shown_text(words))
-
-    def _state_changed(self, run: WatchedRun) -> None:
-        words = failure_words(run)
-        if words:
-            self.view.show_failure(words, lower_rates(run))
-        elif run.state == State.TRAINING:
-            self.view.show_failure("")
-            if run.message:
-                self.view.busy = ""  # the message is newer
-        if run.state in (State.FINISHED, State.STOPPED, State.PAUSED):
-            self._read_paces()
-        self.show_plan()
-
-    def _read_paces(self) -> None:
-        self.panel.facts.read_paces(host(self).saves)
-
-    def show_plan(self) -> None:
-        """Show what Train does now; check the keys again if the state of the run has changed."""
-        super().show_plan()
-        state = self.run.state if self.run is not None else None
-        if state != self._bound_state:  # the footer is rebuilt each time
-            self._bound_state = state
-            self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim keys in the footer that have no effect now."""
@@ -244,7 +61,7 @@ class TrainPane(TrainParts):
 
     @on(SettingsForm.Edited)
     def _edited(self) -> None:
-        self._training.forget_refusal()
+        self.training.forget_refusal()
         self.view.yield_to_typing()
         self.show_plan_later()
 
@@ -260,31 +77,35 @@ class TrainPane(TrainParts):
 
     # ------------------------------------------------------------------ actions
 
+    def _run_chosen(self, event: RunChosen) -> None:
+        if event.purpose == "resume":
+            self.action_train()
+
     @on(Button.Pressed, "#train-go")
     def action_train(self) -> None:
         plan, run = self.plan, self.run
         if self.form.value is None:
             self._show_errors()
         elif plan == "new":
-            self._training.do(self._training.create_and_train())
+            self.training.do(self.training.create_and_train())
         elif run is None:
             return
         elif plan == "resume":
-            self._training.pause_or_resume(run)
+            self.training.pause_or_resume(run)
         elif plan == "apply":
-            self._training.do(self._training.apply(run))
+            self.training.do(self.training.apply(run))
         elif plan == "continue":
-            self._training.do(self._training.continue_run(run))
+            self.training.do(self.training.continue_run(run))
 
     @on(Button.Pressed, "#train-pause")
     def action_pause(self) -> None:
         if self.run is not None:
-            self._training.pause_or_resume(self.run)
+            self.training.pause_or_resume(self.run)
 
     @on(Button.Pressed, "#train-stop")
     def action_stop(self) -> None:
         if self.run is not None:
-            self._training.stop(self.run)
+            self.training.stop(self.run)
 
     @on(Button.Pressed, ".recover")
     def _recover_pressed(self, event: Button.Pressed) -> None:
@@ -293,27 +114,27 @@ class TrainPane(TrainParts):
     def action_recover(self, key: str) -> None:
         run, rate = self.run, lower_rates(self.run).get(key)
         if run is not None and rate is not None:
-            self._training.do(self._training.recover(run, rate))
+            self.training.do(self.training.recover(run, rate))
 
     def action_step(self) -> None:
         if self.form.value is None:
             self._show_errors()
         else:
-            self._training.do(self._training.step())
+            self.training.do(self.training.step())
 
     def action_scale_rate(self, direction: int) -> None:
         """Raise or lower the learning rate by a quarter: in the run that trains, otherwise in the form."""
         run, config = self.run, self.form.value
         moving = run is not None and run.state in (State.TRAINING, State.PAUSED) and self.plan != "new"
-        rate = self._wanted_rate or (run.learning_rate if run is not None and moving else None)
+        rate = self.wanted_rate or (run.learning_rate if run is not None and moving else None)
         rate = rate or (config.learning_rate if config is not None else None)
         if rate is None:
             return
         rate = float(f"{rate * RATE_STEP**direction:.4g}")
         self.form.change({"learning_rate": typed(rate)})
         if moving and run is not None:
-            self._wanted_rate = rate
-            self._training.set_rate(run, rate)
+            self.wanted_rate = rate
+            self.training.set_rate(run, rate)
         self.show_plan()
 
     def action_settings(self) -> None:
@@ -339,7 +160,7 @@ class TrainPane(TrainParts):
 
     def show_curve(self) -> None:
         """Put the focus on the curve; a drawer closes, and so does the message of a refused training."""
-        self._training.forget_refusal()
+        self.training.forget_refusal()
         super().show_curve()
 
     def _is_of_new_run(self, run: WatchedRun) -> bool:
@@ -391,7 +212,7 @@ class TrainPane(TrainParts):
         body = "The same name saves now; another name saves a copy."
         name = await self.app.push_screen_wait(NameDialog("Save", run.name, "Save", check_name, body))
         if name is not None and is_alive(self):
-            await self._training.guarded(self._training.save(run, name))
+            await self.training.guarded(self.training.save(run, name))
 
     def _show_errors(self) -> None:
         self.drawer = True

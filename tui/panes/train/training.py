@@ -110,20 +110,24 @@ class Training:
 
     async def continue_run(self, run: WatchedRun) -> None:
         """Continue a run up to the epochs in the form."""
-        pane, config = self._pane, self._config()
+        config = self._config()
         done = run.epoch or run.summary_epoch
         if config.num_epochs <= done and not run.is_fitting:
             words = f"{_epochs_are(done)} done: to continue, type how many in all, such as {2 * done:,}, then enter"
             raise ConfigError(words, "num_epochs")
-        pane.view.show_failure("")
-        if not self._engines.has_client(run.path):
-            pane.view.busy = "opening the run …" if self._engines.ready else NO_ENGINE
-        pane.show_curve()
-        as_before = await self._as_before(run)
+        as_before = await self._opened(run)
         if as_before is None:
             return
         await self._put(run, config, only=("learning_rate",))
         await self.ask(run.path, Train(config.num_epochs, as_before))
+
+    async def _opened(self, run: WatchedRun) -> bool | None:
+        """Show the curve while the run is opened; see ``_as_before``."""
+        self._pane.view.show_failure("")
+        if not self._engines.has_client(run.path):
+            self._pane.view.busy = "opening the run …" if self._engines.ready else NO_ENGINE
+        self._pane.show_curve()
+        return await self._as_before(run)
 
     async def _as_before(self, run: WatchedRun) -> bool | None:
         """Whether to compute as before; asks if the backend has changed. None cancels."""
@@ -139,11 +143,7 @@ class Training:
 
     async def recover(self, run: WatchedRun, rate: float) -> None:
         """Continue a failed run from its last good checkpoint with a lower learning rate."""
-        pane = self._pane
-        pane.view.show_failure("")
-        pane.view.busy = "opening the run …" if self._engines.ready else NO_ENGINE
-        pane.show_curve()
-        as_before = await self._as_before(run)
+        as_before = await self._opened(run)
         if as_before is None:
             return
         change = self.ask(run.path, Set("learning_rate", rate))
