@@ -54,6 +54,16 @@ def loss_words(nats: float) -> str:
     return f"loss {loss_text(nats)} nats, {loss_text(nats / math.log(2))} bits/token"
 
 
+def clock_text(seconds: float) -> str:
+    """``0:14``, ``12:05``, ``3:12:00``, ``5 d 3 h``."""
+    whole = int(seconds + 0.5)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 72:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def date_text(created: str) -> str:
     """``2026-10-05 14:03`` in the time zone of this machine; empty for an invalid date."""
     moment = moment_of(created)

@@ -13,6 +13,8 @@ from tui.charts.ticks import number_label
 from tui.text.cells import pad_cells
 from tui.text.safe import shown_text, token_name
 
+MARK = "▸ "
+TOKENS = Palette(bar="$primary 70%")
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
@@ -71,6 +73,22 @@ def bar_chart(
             runs.append((" " + pad_cells(note, note_cells, "right"), palette.label))
         rows.append(fitted(runs, width))
     return Drawing([*rows, *blank(width, height - len(rows)).rows], width)
+
+
+def token_bars(
+    tokens: Sequence[tuple[str, float]], chosen: int | None, width: int, height: int, style: str = ""
+) -> list[Row]:
+    """Tokens with their probabilities, the most likely first: a row each, as many as fit, ``width`` cells wide.
+
+    The row at ``chosen`` has a mark, and ``style`` beside its own.
+    """
+    bars = [Bar(token, 100 * probability, "%") for token, probability in tokens[:height]]
+    chart = bar_chart(bars, width=max(1, width - len(MARK)), height=max(1, len(bars)), palette=TOKENS, decimals=2)
+    rows = [((" " * len(MARK), ""), *row) for row in chart.rows]
+    if chosen is not None and chosen < len(rows):
+        strong = [(text, f"{own} {style}".strip()) for text, own in chart.rows[chosen]]
+        rows[chosen] = ((MARK, f"{TOKENS.bar} bold"), *strong)
+    return rows
 
 
 def _columns(labels: list[str], numbers: list[str], notes: list[str], width: int) -> tuple[int, int, int]:

@@ -22,7 +22,7 @@ from textual.widgets import Input
 from textual.widgets.input import Selection
 
 from tui.forms.lines import GroupRow, Line, Row, SettingRow, choice_at, lines_of, next_choice
-from tui.forms.row_editor import RowEditor
+from tui.forms.plain_input import RowEditor
 from tui.forms.row_styles import ROW_CLASSES, RowStyles
 from tui.text.cells import cell_len
 

@@ -10,7 +10,7 @@ from core.settings.run_config import RunConfig, Value, setting
 from tests.tui.parts import focused_setting
 from tests.tui.waiting import until
 from tui.forms.form import Form
-from tui.forms.row_editor import RowEditor
+from tui.forms.plain_input import RowEditor
 from tui.forms.rows import Rows
 from tui.forms.schema import Schema
 from tui.forms.screen import FormScreen

@@ -8,22 +8,22 @@ from textual.widget import Widget
 
 from core.generation.events import Likeliest
 from core.generation.options import GenerationRequest
-from tui.charts.drawing import Palette
-from tui.panes.generate.distribution import distribution_chart, other_words
+from tui.charts.bars import MARK, TOKENS, token_bars
+from tui.charts.drawing import Drawing, Row
 from tui.panes.generate.token_details import LEVELS, TokenDetail
 from tui.panes.generate.written_text import SURPRISE, WrittenText
-from tui.text.cells import clip_cells
+from tui.text.cells import clip_cells, pad_cells
 from tui.text.safe import token_name
 from tui.text.wrapping import wrapped_lines
 from tui.themes import QUIET
 
+BLANKS = "\n "
 NOTHING = (
     "Select a token with the arrow keys or a click: its surprise and the distribution it was drawn from are shown here."
 )
 NO_DETAILS = "This text has no details of its tokens."
 TOO_LONG = "A text of this length has no details of its tokens: generate a shorter one."
 ONLY_BEST = "In a beam search only the best text, the first, has details of its tokens."
-PALETTE = Palette(bar="$primary 70%")
 
 
 class TokenView(Widget):
@@ -84,7 +84,7 @@ class TokenView(Widget):
         return NO_DETAILS if written.continuation else NOTHING
 
     def _head(self, token: TokenDetail, level: int) -> list[Content]:
-        name = token_name(token.text.lstrip("\n ") or token.text)
+        name = token_name(token.text.lstrip(BLANKS) or token.text)
         bits = f" {token.surprise:.2f} bits "
         return [
             Content.assemble((clip_cells(name, self.size.width), "bold $accent")),
@@ -111,15 +111,22 @@ class TokenView(Widget):
 
     def _chart(self, title: str, token: TokenDetail, distribution: Likeliest, is_own: bool) -> list[Content]:
         width = self.size.width
-        probability = token.probability if is_own else None
-        drawing = distribution_chart(
-            distribution,
-            chosen=token.place_in(distribution),
-            other=other_words(token.text.lstrip("\n ") or token.text, probability),
-            width=width,
-            palette=PALETTE,
-        )
-        return [Content(""), Content.styled(clip_cells(title, width), QUIET), *drawing.content.split("\n")]
+        lines = Drawing(distribution_rows(token, distribution, width, is_own), width).content.split("\n")
+        return [Content(""), Content.styled(clip_cells(title, width), QUIET), *lines]
+
+
+def distribution_rows(token: TokenDetail, distribution: Likeliest, width: int, is_own: bool) -> list[Row]:
+    """The most likely tokens as bars, the chosen one marked; in a last row if it is not among them.
+
+    ``is_own``: the distribution is the model's own, whose probability of the token is known.
+    """
+    chosen = token.place_in(distribution)
+    rows = token_bars(distribution, chosen, width, len(distribution), "bold")
+    if chosen is None:
+        share = f"{100 * token.probability:.2g} %" if is_own else "less likely than these"
+        other = f"{token_name(token.text.lstrip(BLANKS) or token.text)}  {share}"
+        rows.append(((MARK, f"{TOKENS.bar} bold"), (pad_cells(other, max(1, width - len(MARK))), "bold")))
+    return rows
 
 
 def legend(shading: str, width: int) -> Content:

@@ -57,7 +57,7 @@ class ViewBox(LitVertical):
 
     def __init__(self, *, is_main: bool, id: str) -> None:
         """``is_main``: it takes the focus and the mouse."""
-        super().__init__(id=id)
+        super().__init__(id=id, classes="box")
         self._is_main = is_main
         self._view: View[Any] | None = None
 

@@ -55,7 +55,7 @@ class InspectPane(Vertical):
         self._pause = REFRESH_SECONDS
 
     def compose(self) -> ComposeResult:
-        yield TextBox(id="inspect-source")
+        yield TextBox(id="inspect-source", classes="box")
         yield ViewTabs([kind.title for kind in KINDS], id="inspect-tabs")
         with Horizontal(id="inspect-views"):
             yield ViewBox(is_main=True, id="inspect-view")

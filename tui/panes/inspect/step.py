@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core.inspection.answers import InspectionAnswer, Stage, StepView
-from tui.charts.bars import Bar, bar_chart
-from tui.charts.drawing import Drawing, Palette, Row, Run
+from tui.charts.bars import MARK, TOKENS, token_bars
+from tui.charts.drawing import Drawing, Row, Run
 from tui.panes.inspect.rows import beside, drawn, heading, number, percent
 from tui.panes.inspect.strips import TEXT_STYLES, largest, legend, level, per_cell_words, strip, summary
 from tui.panes.inspect.view import LayerView
@@ -17,8 +17,6 @@ TOKENS_WIDTH = 38
 GATES = ("R_t", "Z_t", "I_t", "F_t", "O_t")
 """Stages between 0 and 1."""
 SCALED = ", scaled by row"
-MARK = "▸ "
-BARS = Palette(bar="$primary 70%")
 
 
 class Step(LayerView[StepView]):
@@ -166,7 +164,7 @@ class Step(LayerView[StepView]):
             shown = [largest(stage.values), stage.mean, stage.norm][-figures:]
             first, *more = self._strips(stage, cells)
             rows.append((
-                (MARK if chosen else "  ", f"{BARS.bar} bold"),
+                (MARK if chosen else "  ", f"{TOKENS.bar} bold"),
                 (pad_cells(names[place], name_cells + 1), style),
                 (pad_cells(_shape(stage), 6), QUIET),
                 *first,
@@ -287,16 +285,12 @@ def next_tokens(answer: StepView, width: int, height: int) -> list[Row]:
     """The ten likeliest tokens as bars, the one that follows marked."""
     if height < 2 or not answer.next:
         return []
-    bars = [Bar(token, 100 * probability, "%") for token, probability in answer.next]
-    chart = bar_chart(bars, width=width - 2, height=min(len(bars), height - 1), palette=BARS, decimals=2)
-    rows: list[Row] = [heading("softmax(Y_t): the next token")]
-    for (token, _), row in zip(answer.next, chart.rows, strict=False):
-        follows = token == answer.following
-        rows.append(((MARK if follows else "  ", f"{BARS.bar} bold"), *row))
-    if answer.following is not None and answer.following not in [token for token, _ in answer.next]:
+    tokens = [token for token, _ in answer.next]
+    place = tokens.index(answer.following) if answer.following in tokens else None
+    rows = [heading("softmax(Y_t): the next token"), *token_bars(answer.next, place, width, height - 1)]
+    if answer.following is not None and place is None and len(rows) < height:
         rest = f"{MARK}{token_name(answer.following)} follows, {percent(answer.probability or 0.0)}"
-        if len(rows) < height:
-            rows.append(((rest, "bold"),))
+        rows.append(((rest, "bold"),))
     return rows
 
 

@@ -77,7 +77,7 @@ def legend(low: str = "negative", high: str = "positive") -> list[Run]:
     return [(f"{low} ", QUIET), *signs, (f" {high}", QUIET)]
 
 
-def per_cell_words(count: int, cells: int, noun: str = "unit") -> str:
+def per_cell_words(count: int, cells: int) -> str:
     """How many values a cell stands for: ``a cell: strongest of 4 units``; empty if it is one."""
     each = math.ceil(count / max(1, cells))
-    return f"a cell: strongest of {each} {noun}s" if each > 1 else f"a cell: one {noun}"
+    return f"a cell: strongest of {each} units" if each > 1 else "a cell: one unit"

@@ -7,6 +7,7 @@ from typing import Any
 from core.inspection.answers import InspectionAnswer, Unit, UnitsView
 from core.inspection.options import GATES
 from core.units import counted
+from tui.charts.bars import MARK
 from tui.charts.drawing import Drawing, Row, Run
 from tui.panes.inspect.rows import beside, drawn, heading, number
 from tui.panes.inspect.strips import STYLES, largest
@@ -16,7 +17,6 @@ from tui.text.safe import shown_text
 from tui.themes import QUIET
 
 WIDE = 100  # cells from which on the features of the unit are beside the list
-MARK = "▸ "
 BAR = 6
 SMALL = 0.5  # a state below it is coloured on its own scale
 

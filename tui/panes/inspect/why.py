@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.inspection.answers import InspectionAnswer, SaliencyView
+from tui.charts.bars import MARK
 from tui.charts.drawing import Drawing, Row, Run
 from tui.panes.inspect.rows import beside, drawn, heading, paragraph, percent
 from tui.panes.inspect.strips import STYLES, legend
@@ -15,7 +16,6 @@ from tui.themes import QUIET
 
 TARGETS_WIDTH = 30
 NARROW = 56  # cells below which only the strongest tokens are drawn
-MARK = "▸ "
 LEAST_SHARE = 0.0005  # of a token that is listed
 
 

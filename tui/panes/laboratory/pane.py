@@ -12,23 +12,47 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from core.engine.requests import Lab
 from core.errors import EngineError, UserError
 from core.laboratory.outcome import EpochDone, Experiment, loss_words
-from core.settings.laboratory_config import SequenceConfig
+from core.settings.laboratory_config import SequenceConfig, settings
 from tui.charts.widget import Chart
 from tui.forms.choice import Choice
+from tui.forms.form import Fields, Form
+from tui.forms.schema import Schema
 from tui.panes.laboratory.charts import VIEWS, nothing
 from tui.panes.laboratory.figures import LabFigures
-from tui.panes.laboratory.form import SCHEMA, LabForm
 from tui.services import host
 from tui.shell.lit_box import LitVertical
 from tui.text.safe import shown_text
 
 DEBOUNCE = 0.4
 NAMES = tuple(view.name for view in VIEWS)
+SCHEMA = Schema(settings(), SequenceConfig.from_dict)
+HINT = Content(
+    "A model reads tau points of a noisy wave and predicts the next one. Each change of a number is computed at once."
+)
+
+
+class LabForm(Form[SequenceConfig]):
+    """All settings of an experiment."""
+
+    def compose(self) -> ComposeResult:
+        with Fields(id="lab-fields"):
+            groups = dict.fromkeys(setting.group for setting in settings())
+            yield self.rows(*(place for group in groups for place in self.group_places(group)))
+        yield Static(HINT, id="lab-help", classes="form-help", markup=False)
+        with Horizontal(id="lab-buttons", classes="buttons"):
+            yield Button("The book's", compact=True, id="lab-book",
+                         tooltip="The settings of the textbook's experiment")  # fmt: skip
+            yield Button("Other noise", compact=True, id="lab-noise",
+                         tooltip="The same wave with other noise on it")  # fmt: skip
+
+    def show_other_help(self, widget: Widget) -> None:
+        self.show_help(HINT)
 
 
 class LabView(LitVertical, can_focus=True):

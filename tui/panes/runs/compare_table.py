@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual.content import Content
 
-from core.units import count_text, perplexity_text
+from core.units import clock_text, count_text, perplexity_text
 from tui.panes.runs.compare_chart import value_text
 from tui.panes.runs.compare_runs import Summary, View
 from tui.panes.runs.line_table import Column, table_text
@@ -77,6 +77,4 @@ def seconds_text(seconds: float | None) -> str:
         return "–"
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return clock_text(seconds)

@@ -1,6 +1,13 @@
-"""The message for a failed run: the reason, what to change, how to continue, and the log. No widgets."""
+"""A failed run: the reason, what to change, the log, and the buttons that continue it with a lower learning rate."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Button
 
 from core.events import State
 from core.runs.run import Run
@@ -24,16 +31,12 @@ def failure_words(run: WatchedRun) -> str:
     if not words or run.state == State.INTERRUPTED:
         return f"{words} {shown_text(run.message)}".strip() if words else ""
     why = shown_text(run.message).rstrip(".") or "it gave no reason"
-    advice = (
-        "" if "learning rate" in why or run.state == State.FAILED else " A lower learning rate or clip usually helps."
-    )
     log = "" if "engine.log" in why else f" Log: {shown_text(str(Run(run.path).log_path))}"
-    same = (
-        ""
-        if run.state == State.DIVERGED
-        else f" {key('train.train')} continues from the last checkpoint with the same settings."
-    )
-    return f"{words}: {why}.{advice}{same}{log}"
+    if run.state == State.FAILED:
+        how = f" {key('train.train')} continues from the last checkpoint with the same settings."
+    else:
+        how = "" if "learning rate" in why else " A lower learning rate or clip usually helps."
+    return f"{words}: {why}.{how}{log}"
 
 
 def lower_rates(run: WatchedRun | None) -> dict[str, float]:
@@ -44,6 +47,22 @@ def lower_rates(run: WatchedRun | None) -> dict[str, float]:
     return {key: rate for key, rate in rates.items() if rate > 0}
 
 
-def offer_words(key: str, rate: float) -> str:
-    """``r: continue with lr 10``: what a button says."""
-    return f"{key}: continue with lr {shown(rate)}"
+class Recovery(Horizontal):
+    """The buttons ``#recover-r`` and ``#recover-h``; hidden if no lower learning rate is offered."""
+
+    def on_mount(self) -> None:
+        self.display = False
+
+    def compose(self) -> ComposeResult:
+        for letter in DIVISORS:
+            yield Button("", compact=True, id=f"recover-{letter}", classes="recover",
+                         tooltip="Continue from the last good checkpoint with a smaller learning rate")  # fmt: skip
+
+    def show(self, rates: Mapping[str, float]) -> None:
+        self.display = bool(rates)
+        for letter in DIVISORS:
+            button = self.query_one(f"#recover-{letter}", Button)
+            button.display = letter in rates
+            if letter in rates:
+                button.label = Content(f"{letter}: continue with lr {shown(rates[letter])}")
+                button.refresh(layout=True)

@@ -15,16 +15,17 @@ from core.device import Device
 from core.errors import CorpusError
 from core.runs.pace import Pace, Shape, paces, shape_of
 from core.settings.run_config import RunConfig
-from core.training.preflight import TextFacts, device_named, preflight
+from core.training.preflight import Preflight, TextFacts, device_named, preflight
+from core.units import bytes_text, clock_text, count_text, counted
 from tui.corpora.downloads import not_here, not_here_words
 from tui.corpora.statistics import describe
-from tui.panes.train.preflight import CUT, preflight_lines
 from tui.services import is_alive
 from tui.shell.breakpoints import is_short, when_short_changes
 from tui.text.safe import shown_text
 
 # Seconds after the last key before a text is counted, in a process of its own.
 DELAY = 0.8
+CUT = "of a longer text; max tokens 0 uses all"
 Key = tuple[str, str, str, str, int, int]
 
 
@@ -110,13 +111,13 @@ class FormFacts(Static):
         config = self._config
         if config is None or _key(config) in self._counted:
             return
-        found = await counted(config, self._data_dir)
+        found = await facts_of_text(config, self._data_dir)
         if is_alive(self):
             self._counted[_key(config)] = found
             self._paint()
 
 
-async def counted(config: RunConfig, data_dir: Path | None) -> TextFacts | str:
+async def facts_of_text(config: RunConfig, data_dir: Path | None) -> TextFacts | str:
     """The numbers of the text of ``config``, or a sentence that says why it cannot be counted."""
     missing = await asyncio.to_thread(not_here, config.corpus, data_dir)
     if missing is not None:
@@ -140,3 +141,39 @@ def _key(config: RunConfig) -> Key:
     return (
         config.corpus, config.normalise, config.tokens, config.documents, config.max_tokens, config.min_freq
     )  # fmt: skip
+
+
+def preflight_lines(facts: Preflight, pace: Pace | None = None, brief: bool = False) -> list[str]:
+    """A few short lines for the foot of the form; ``brief`` where the screen is low."""
+    text = facts.text
+    lines = [f"{'first ' if facts.cut else ''}{counted(text.tokens, 'token')} · vocabulary {text.vocabulary:,}"]
+    lines += [CUT] if facts.cut else []
+    if text.lines is not None and not brief:
+        lines.append(f"{counted(text.lines, 'line')}, the longest of {counted(text.longest, 'token')}")
+    if facts.problem:
+        return lines
+    batches = "1 batch" if facts.batches == 1 else f"{count_text(facts.batches)} batches"
+    memory, parameters = facts.memory, f"{count_text(facts.parameters)} parameters"
+    lines.append(f"{batches} an epoch · {parameters}")
+    lines.append(f"memory about {bytes_text(memory.total)}" + ("" if brief else ":"))
+    if not brief:
+        lines.append(f"weights and gradients {bytes_text(memory.weights + memory.gradients)}")
+        lines.append(f"optimiser {bytes_text(memory.optimiser)}, activations {bytes_text(memory.activations)}")
+    if pace is not None:
+        seconds = facts.tokens_per_epoch / pace.tokens_per_second
+        lines.append(f"about {seconds_text(seconds)} an epoch, {_length(facts, seconds)}")
+        if not brief:
+            lines.append(f"as measured in {shown_text(pace.run)}")
+    return lines
+
+
+def _length(facts: Preflight, seconds: float) -> str:
+    """How long training takes, or with a time budget how many epochs of ``seconds`` it has."""
+    if facts.minutes:
+        return f"{facts.minutes * 60 / seconds:.3g} in {facts.minutes:g} min"
+    return f"{clock_text(seconds * facts.num_epochs)} in all"
+
+
+def seconds_text(seconds: float) -> str:
+    """``0.13 s``, ``12 s``, ``3:05``."""
+    return clock_text(seconds) if seconds >= 100 else f"{seconds:.2g} s"

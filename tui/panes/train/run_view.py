@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 
 from textual import on
@@ -25,9 +26,8 @@ from tui.engines.watched_run import OPENING, WatchedRun
 from tui.panes.train.comparison import Comparison, preset_of
 from tui.panes.train.curves import ON_BOTH_TEXTS, PERPLEXITY, SMALL, SMOOTHINGS, figures_of, is_log, show_figure
 from tui.panes.train.epochs import EpochTable
+from tui.panes.train.failure import Recovery
 from tui.panes.train.figures import Figures
-from tui.panes.train.interpretation import nothing_written_words
-from tui.panes.train.recovery import Recovery
 from tui.panes.train.samples import Samples
 from tui.panes.train.status_line import BETWEEN, model_words, status_words
 from tui.scheduling import schedule
@@ -133,6 +133,10 @@ class RunView(LitVertical):
         remembered = host(self).remembered
         self.set_reactive(RunView.log_scale, remembered.log_scale)
         self.set_reactive(RunView.window, remembered.window if remembered.window in WINDOWS else 0)
+        for name in ("busy", "failure"):
+            self.watch(self, name, self.show_parts, init=False)
+        for name in ("log_scale", "window", "smoothing"):
+            self.watch(self, name, partial(self._paint, everything=True), init=False)
         self.show_parts()
 
     def on_show(self) -> None:
@@ -180,21 +184,6 @@ class RunView(LitVertical):
         if str(pending.content) != words:
             pending.update(Content(shown_text(words)))
             pending.set_class(bool(words), "-said")
-
-    def watch_busy(self) -> None:
-        self.show_parts()
-
-    def watch_failure(self) -> None:
-        self.show_parts()
-
-    def watch_log_scale(self) -> None:
-        self._paint(everything=True)
-
-    def watch_window(self) -> None:
-        self._paint(everything=True)
-
-    def watch_smoothing(self) -> None:
-        self._paint(everything=True)
 
     def watch_figure(self, figure: str) -> None:
         self.set_reactive(RunView.log_scale, is_log(figure) or figure == PERPLEXITY)
@@ -330,7 +319,7 @@ class RunView(LitVertical):
     def _show_writing(self, run: WatchedRun, has_samples: bool) -> None:
         """Show the samples, and the last epochs in numbers where there is room for them."""
         if has_samples:
-            self.query_one(Samples).show(run.samples, nothing_written_words(run.config))
+            self.query_one(Samples).show(run.samples, run.config)
         table = self.query_one(EpochTable)
         if table.display:
             table.show(tuple(run.epochs), run.best[0] if run.best is not None else None)

@@ -10,12 +10,13 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.events import SampleWritten
+from core.settings.run_config import RunConfig
+from tui.panes.train.interpretation import nothing_written_words
 from tui.text.safe import shown_text
 from tui.text.wrapping import wrapped_lines
 from tui.themes import QUIET
 
 SHOWN = 40
-NOTHING = "Every few epochs the model writes a line here."
 
 
 class Samples(VerticalScroll):
@@ -24,18 +25,18 @@ class Samples(VerticalScroll):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._samples: tuple[SampleWritten, ...] = ()
-        self._nothing = NOTHING
+        self._nothing = nothing_written_words(None)
 
     def compose(self) -> ComposeResult:
-        yield Static(Content(NOTHING), id="samples-text", classes="quiet")
+        yield Static(Content(self._nothing), id="samples-text", classes="quiet")
 
     def on_resize(self) -> None:
         if self._samples:
             self.call_after_refresh(self._paint)
 
-    def show(self, samples: Iterable[SampleWritten], nothing: str = NOTHING) -> None:
-        """Show the latest of ``samples``, the last one first; ``nothing`` is said where there are none."""
-        self._nothing = nothing
+    def show(self, samples: Iterable[SampleWritten], config: RunConfig | None = None) -> None:
+        """Show the latest of ``samples``, the last one first; or say why there are none."""
+        self._nothing = nothing_written_words(config)
         self._samples = tuple(samples)[-SHOWN:][::-1]
         self._paint()
 

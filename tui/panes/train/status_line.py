@@ -6,7 +6,7 @@ import math
 
 from core.events import State
 from core.settings.run_config import RunConfig
-from core.units import count_text, loss_text, perplexity_text
+from core.units import clock_text, count_text, loss_text, perplexity_text
 from tui.engines.watched_run import WatchedRun
 from tui.text.cells import cell_len, clip_cells, clipped_middle
 from tui.text.safe import shown_text
@@ -59,16 +59,6 @@ def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
 
 
 _MOVING = (State.TRAINING, State.PAUSED)
-
-
-def clock_text(seconds: float) -> str:
-    """``0:14``, ``12:05``, ``3:12:00``, ``5 d 3 h``."""
-    whole = int(seconds + 0.5)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 72:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def model_words(run: WatchedRun) -> list[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from core.generation.events import Likeliest, WrittenToken
-from tui.panes.generate.distribution import distribution_chart, other_words
-from tui.panes.generate.token_details import TokenDetails
+from tui.charts.bars import token_bars
+from tui.charts.drawing import Drawing
+from tui.panes.generate.token_details import TokenDetail, TokenDetails
+from tui.panes.generate.token_view import distribution_rows
 from tui.panes.generate.written_text import WrittenText
 from tui.text.cells import cell_len
 from tui.text.wrapping import wrapped
@@ -42,13 +46,15 @@ def test_details_are_kept_as_they_came() -> None:
 
 
 def test_the_chosen_token_is_marked_in_its_distribution() -> None:
-    chart = distribution_chart([("月", 0.5), (" ", 0.25), ("[b]", 0.001)], chosen=1, width=30)
+    chart = Drawing(token_bars([("月", 0.5), (" ", 0.25), ("[b]", 0.001)], 1, 30, 3, "bold"), 30)
     assert [cell_len(line) for line in chart.lines] == [30] * 3
     assert chart.lines[1].startswith("▸ ␣") and chart.lines[1].endswith("25.00 %")
     assert chart.lines[2].startswith("  [b]") and chart.lines[2].endswith("0.10 %")
 
 
 def test_a_token_beyond_the_likeliest_has_a_row_of_its_own() -> None:
-    chart = distribution_chart([("月", 0.5)], chosen=None, other=other_words("\n", 0.0004), width=30)
+    token = TokenDetail("\n", -math.log2(0.0004), (("月", 0.5),), (("月", 0.5),))
+    chart = Drawing(distribution_rows(token, token.model, 30, True), 30)
     assert chart.lines[1].rstrip() == "▸ ⏎  0.04 %" and cell_len(chart.lines[1]) == 30
-    assert other_words("x", None) == "x  less likely than these"
+    chart = Drawing(distribution_rows(token, token.drawn, 30, False), 30)
+    assert chart.lines[1].rstrip() == "▸ ⏎  less likely than these"

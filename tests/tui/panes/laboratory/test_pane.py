@@ -25,8 +25,7 @@ from tui.forms.choice import Choice
 from tui.panes.laboratory import pane as lab_module
 from tui.panes.laboratory.charts import VIEWS
 from tui.panes.laboratory.figures import LabFigures
-from tui.panes.laboratory.form import SCHEMA
-from tui.panes.laboratory.pane import LabPane, LabView
+from tui.panes.laboratory.pane import SCHEMA, LabPane, LabView
 
 SIZE = (120, 40)
 SIZES = [(80, 24), (120, 40), (200, 60)]

@@ -15,7 +15,7 @@ from core.settings.run_config import RunConfig
 from core.training.preflight import TextFacts, device_named, num_parameters, preflight
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import scripted_epoch
-from tui.panes.train.preflight import preflight_lines
+from tui.panes.train.form_facts import preflight_lines
 
 TEXT = TextFacts(10_000, 1027)
 POEMS = RunConfig(

@@ -13,7 +13,7 @@ from core.settings.run_config import RunConfig, settings
 from tests.tui.parts import errors, fold_row, notes, row_region, setting_row, shown_settings
 from tui.engines.watched_run import WatchedRun
 from tui.forms.lines import group_key
-from tui.forms.row_editor import RowEditor
+from tui.forms.plain_input import RowEditor
 from tui.forms.rows import Rows
 from tui.forms.schema import texts_of, typed
 from tui.panes.train.plan import live_edits, plan_of
