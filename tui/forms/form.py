@@ -10,18 +10,23 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
 from core.settings.setting import Setting, Settings, Value, shown
 from tui.forms.lines import Effect, GroupRow, Row, SettingRow, group_key
 from tui.forms.rows import Rows
-from tui.forms.schema import YES_NO, Result, Schema, texts_of
+from tui.forms.schema import YES_NO, Reading, Result, Schema, texts_of
 
 
 class Fields(VerticalScroll, can_focus=False):
     """The scrolled part of a form. What has the focus stays visible while the lines around it come and go."""
+
+    # Textual lays the screen out a second time where this has changed; a scrollbar that comes or goes asks for that.
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.keep_focus_visible)
@@ -78,7 +83,8 @@ class Form(Vertical, Generic[Result]):
         self.texts: dict[str, str] = {**schema.default_texts(), **(texts or {})}
         self._original = dict(self.texts)
         self._suggestions = suggestions or {}
-        self.reading = schema.read(self.texts)
+        self._reading = schema.read(self.texts)
+        self._reads_later = False
         self._places: list[tuple[Rows, tuple[str | Group, ...]]] = []
         self._outside_errors: dict[str, str] = {}
         self.pending: Mapping[str, str] = {}  # notes on edits that the run does not have yet
@@ -126,6 +132,12 @@ class Form(Vertical, Generic[Result]):
                 rows.scroll_to_cursor()
 
     # ------------------------------------------------------------------ asking
+
+    @property
+    def reading(self) -> Reading[Result]:
+        """What the texts mean, the last typed one included."""
+        self._read_typed()
+        return self._reading
 
     @property
     def value(self) -> Result | None:
@@ -205,11 +217,21 @@ class Form(Vertical, Generic[Result]):
             self.refresh_rows()
 
     def edit(self, name: str, text: str) -> None:
-        """Take the text that the person typed for a setting."""
+        """Take the text that the person typed for a setting.
+
+        It is read once the typed character is on the screen, or when ``reading`` is asked for: an error or a note moves
+        the rows below it, and the character would wait for that.
+        """
         self.texts[name] = text
         self._outside_errors.clear()
-        self.read()
+        if not self._reads_later:
+            self._reads_later = True
+            self.call_after_refresh(self._read_typed)
         self.post_message(self.Edited(name))
+
+    def _read_typed(self) -> None:
+        if self._reads_later:
+            self.read()
 
     @on(Rows.Submitted)
     def _row_submitted(self, event: Rows.Submitted) -> None:
@@ -220,7 +242,8 @@ class Form(Vertical, Generic[Result]):
 
     def read(self) -> None:
         """Read the texts and show their values and errors."""
-        self.reading = self.schema.read(self.texts)
+        self._reads_later = False
+        self._reading = self.schema.read(self.texts)
         self.refresh_rows()
 
     def refresh_rows(self) -> None:

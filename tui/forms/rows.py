@@ -7,7 +7,7 @@ out and asks each one at every move of the focus.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -15,6 +15,7 @@ from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.strip import Strip
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
@@ -34,6 +35,9 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
 
     ``edit`` is called with name and text of a setting whenever the person changes it.
     """
+
+    # Textual lays the screen out a second time where this has changed; but nothing lies in these rows.
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0))
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = set(ROW_CLASSES)
@@ -281,7 +285,12 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
     def _edited(self, text: str) -> None:
         row = self.current
         if isinstance(row, SettingRow) and text != row.text:
-            self._edit(row.key, text)
+            self._take(row, text)
+
+    def _take(self, row: SettingRow, text: str) -> None:
+        """Another text of ``row``: known here at once, although the form reads it later."""
+        self.rows = tuple(replace(one, text=text) if one is row else one for one in self.rows)
+        self._edit(row.key, text)
 
     @on(Input.Changed)
     def _editor_changed(self, event: Input.Changed) -> None:
@@ -322,7 +331,8 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
 
     def _choose(self, row: SettingRow, value: str) -> None:
         if value != row.text:
-            self._edit(row.key, value)
+            self._take(row, value)
+            self._redraw()
 
     def _line_at(self, event: events.MouseEvent) -> Line | None:
         y = event.y - self.gutter.top

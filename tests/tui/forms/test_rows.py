@@ -112,6 +112,35 @@ async def test_only_the_lines_that_change_are_painted() -> None:
         assert {3, 4} <= set(painted)
 
 
+async def test_a_typed_character_does_not_wait_for_the_error_that_it_causes() -> None:
+    app = RowsApp()
+    async with app.run_test() as pilot:
+        app.form.focus_setting("num_hiddens")
+        await pilot.pause()
+        rows, editor = app.query_one(Rows), app.query_one(RowEditor)
+        height = rows.size.height
+        painted: list[tuple[str, int]] = []
+        render = editor.render_line
+
+        def seen(y: int):  # type: ignore[no-untyped-def]
+            painted.append((editor.value, rows.size.height))
+            return render(y)
+
+        editor.render_line = seen  # type: ignore[method-assign]
+        await pilot.press("0")
+        await until(pilot, lambda: rows.size.height > height)
+        assert painted[0] == ("0", height)
+
+
+async def test_a_form_knows_what_was_typed_when_it_is_asked() -> None:
+    app = RowsApp()
+    async with app.run_test():
+        app.form.edit("num_hiddens", "7")
+        assert app.form.value is not None and app.form.value.num_hiddens == 7
+        app.form.edit("num_hiddens", "0")
+        assert app.form.value is None and set(app.form.errors) == {"num_hiddens"}
+
+
 async def test_what_a_line_cannot_show_is_not_edited_by_showing_it() -> None:
     app = RowsApp()
     async with app.run_test() as pilot:

@@ -82,11 +82,10 @@ class FormFacts(Static):
     def _paint(self) -> None:
         config = self._config
         if config is None:
-            return self._say(Content("the settings above have errors"), wrong=True)
+            return self._say(self._in_place("the settings above have errors"), wrong=True)
         text = self._counted.get(_key(config))
         if text is None:
-            # The height stays, so that the form above does not move at every key.
-            return self._say(Content("counting the text …" + "\n" * max(0, self.size.height - 1)))
+            return self._say(self._in_place("counting the text …"))
         if isinstance(text, str):
             return self._say(Content(text), wrong=True)
         brief = is_short(self)
@@ -99,6 +98,10 @@ class FormFacts(Static):
             lines.append(Content.styled(facts.problem, "$text-error"))
         lines += [Content.styled(shown_text(warning), "$text-warning") for warning in facts.warnings]
         return self._say(Content("\n").join(lines))
+
+    def _in_place(self, words: str) -> Content:
+        """``words`` in as many lines as there are now, so that the form above does not move at every key."""
+        return Content(words + "\n" * max(0, self.size.height - 1))
 
     def _say(self, words: Content, wrong: bool = False) -> None:
         self.set_class(wrong, "-wrong")

@@ -74,6 +74,8 @@ class SettingsForm(Form[RunConfig]):
     @property
     def preset(self) -> str | None:
         """The name of the preset whose settings the form has, or None."""
+        if self.value is None:
+            return None
         return None if self._preset == CUSTOM else self._preset
 
     def show_own_presets(self, own: Mapping[str, Preset]) -> None:

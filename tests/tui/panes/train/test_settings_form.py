@@ -11,6 +11,7 @@ from textual.widgets import Select, Static
 from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig, settings
 from tests.tui.parts import errors, fold_row, notes, row_region, setting_row, shown_settings
+from tests.tui.waiting import until
 from tui.engines.watched_run import WatchedRun
 from tui.forms.lines import group_key
 from tui.forms.plain_input import RowEditor
@@ -100,6 +101,24 @@ async def test_an_error_comes_and_goes_while_typing() -> None:
         await pilot.pause()
         assert errors(app.form) == []
         assert app.form.value is not None and app.form.value.batch_size == 64
+
+
+async def test_an_error_that_goes_lays_the_screen_out_once() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        app.form.focus_setting("batch_size")
+        await pilot.pause()
+        rows = app.query_one(Rows)
+        height = rows.size.height
+        await pilot.press("0")
+        await until(pilot, lambda: rows.size.height > height)
+        await pilot.pause()
+        layouts: list[int] = []
+        app.screen.screen_layout_refresh_signal.subscribe(app, lambda _: layouts.append(rows.size.height))
+        await pilot.press("1")
+        await until(pilot, lambda: rows.size.height == height)
+        await pilot.pause()
+        assert layouts == [height]
 
 
 async def test_enter_unfolds_a_group() -> None:
