@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 # About ten for an engine, a few clients, and those of libraries while they load.
 FEWEST_OPEN = 64
 # Thresholds of the collector's three generations. Python's own 700 makes it run thirty times a second while a curve is
-# drawn, and find almost nothing.
-COLLECTION_THRESHOLDS = (20_000, 10, 10)
+# drawn, and find almost nothing. 20,000 new objects take 8 ms or more beside a training, which a key waits for.
+COLLECTION_THRESHOLDS = (5_000, 10, 10)
 # <malloc.h>: M_TRIM_THRESHOLD, the free bytes at the end of the heap that are returned to the system, and
 # M_MMAP_THRESHOLD, the size from which an allocation is mapped on its own and unmapped when it is freed.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3

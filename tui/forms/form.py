@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
@@ -20,6 +22,9 @@ from core.settings.setting import Setting, Settings, Value, shown
 from tui.forms.lines import Effect, GroupRow, Row, SettingRow, group_key
 from tui.forms.rows import Rows
 from tui.forms.schema import YES_NO, Reading, Result, Schema, texts_of
+from tui.scheduling import schedule
+
+TYPING_SECONDS = 0.2
 
 
 class Fields(VerticalScroll, can_focus=False):
@@ -65,6 +70,10 @@ class Form(Vertical, Generic[Result]):
         name: str
 
     @dataclass
+    class Read(Message):
+        """What the person edited has been read."""
+
+    @dataclass
     class Submitted(Message):
         """The person pressed enter in the setting ``name``."""
 
@@ -84,7 +93,8 @@ class Form(Vertical, Generic[Result]):
         self._original = dict(self.texts)
         self._suggestions = suggestions or {}
         self._reading = schema.read(self.texts)
-        self._reads_later = False
+        self._is_typing = False  # and what was typed is not read yet
+        self._typed_at = -math.inf
         self._places: list[tuple[Rows, tuple[str | Group, ...]]] = []
         self._outside_errors: dict[str, str] = {}
         self.pending: Mapping[str, str] = {}  # notes on edits that the run does not have yet
@@ -155,6 +165,7 @@ class Form(Vertical, Generic[Result]):
     @property
     def shown_rows(self) -> dict[str, Row]:
         """All rows that are not hidden, by key."""
+        self._read_typed()
         return {row.key: row for rows, _ in self._places for row in rows.rows}
 
     def focus_first(self) -> None:
@@ -216,22 +227,35 @@ class Form(Vertical, Generic[Result]):
             self.pending = notes
             self.refresh_rows()
 
-    def edit(self, name: str, text: str) -> None:
-        """Take the text that the person typed for a setting.
+    def edit(self, name: str, text: str, is_typed: bool = False) -> None:
+        """Take another text for a setting.
 
-        It is read once the typed character is on the screen, or when ``reading`` is asked for: an error or a note moves
-        the rows below it, and the character would wait for that.
+        What is typed is read in a pause of ``TYPING_SECONDS``, or when ``reading`` is asked for: an error or a note
+        moves the rows below it, which costs 30 ms of a processor, and the next character would wait for that.
         """
         self.texts[name] = text
         self._outside_errors.clear()
-        if not self._reads_later:
-            self._reads_later = True
-            self.call_after_refresh(self._read_typed)
+        if is_typed:
+            self._typed_at = time.monotonic()
+            if not self._is_typing:
+                self._is_typing = True
+                schedule(self, TYPING_SECONDS, self._read_in_pause)
+        else:
+            self.read()
+            self.post_message(self.Read())
         self.post_message(self.Edited(name))
 
+    def _read_in_pause(self) -> None:
+        pause = self._typed_at + TYPING_SECONDS - time.monotonic()
+        if self._is_typing and pause > 0:
+            schedule(self, pause, self._read_in_pause)
+        else:
+            self._read_typed()
+
     def _read_typed(self) -> None:
-        if self._reads_later:
+        if self._is_typing:
             self.read()
+            self.post_message(self.Read())
 
     @on(Rows.Submitted)
     def _row_submitted(self, event: Rows.Submitted) -> None:
@@ -242,7 +266,7 @@ class Form(Vertical, Generic[Result]):
 
     def read(self) -> None:
         """Read the texts and show their values and errors."""
-        self._reads_later = False
+        self._is_typing = False
         self._reading = self.schema.read(self.texts)
         self.refresh_rows()
 

@@ -33,7 +33,7 @@ AWAY = (0, -2)
 class Rows(Widget, can_focus=True, can_focus_children=False):
     """Draws its rows line by line. The row of the cursor has the focus; if its value is typed, the editor lies over it.
 
-    ``edit`` is called with name and text of a setting whenever the person changes it.
+    ``edit`` is called with name and text of a setting whenever the person changes it, and whether it was typed.
     """
 
     # Textual lays the screen out a second time where this has changed; but nothing lies in these rows.
@@ -72,7 +72,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
 
     def __init__(
         self,
-        edit: Callable[[str, str], None],
+        edit: Callable[[str, str, bool], None],
         rows: Sequence[Row],
         suggestions: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
@@ -285,12 +285,9 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
     def _edited(self, text: str) -> None:
         row = self.current
         if isinstance(row, SettingRow) and text != row.text:
-            self._take(row, text)
-
-    def _take(self, row: SettingRow, text: str) -> None:
-        """Another text of ``row``: known here at once, although the form reads it later."""
-        self.rows = tuple(replace(one, text=text) if one is row else one for one in self.rows)
-        self._edit(row.key, text)
+            # Known here at once, although the form reads it later.
+            self.rows = tuple(replace(one, text=text) if one is row else one for one in self.rows)
+            self._edit(row.key, text, True)
 
     @on(Input.Changed)
     def _editor_changed(self, event: Input.Changed) -> None:
@@ -331,8 +328,7 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
 
     def _choose(self, row: SettingRow, value: str) -> None:
         if value != row.text:
-            self._take(row, value)
-            self._redraw()
+            self._edit(row.key, value, False)
 
     def _line_at(self, event: events.MouseEvent) -> Line | None:
         y = event.y - self.gutter.top

@@ -134,7 +134,7 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
     @on(Input.Changed, "#generate-prefix")
     def _prefix_edited(self, event: Input.Changed) -> None:
         self.note_prefix("")
-        self.edit("prefix", event.value)
+        self.edit("prefix", event.value, True)
 
     @on(Select.Changed, "#generate-strategy")
     def _strategy_changed(self, event: Select.Changed) -> None:

@@ -63,11 +63,14 @@ class TrainPane(RunOnScreen):
     def _edited(self) -> None:
         self.training.forget_refusal()
         self.view.yield_to_typing()
-        self.show_plan_later()
+
+    @on(SettingsForm.Read)
+    def _form_read(self) -> None:
+        self.show_plan()
 
     @on(SettingsForm.Submitted)
     def _submitted(self, event: SettingsForm.Submitted) -> None:
-        self.show_waiting_plan()
+        self.show_plan()  # which says what is pending
         plan = self.plan
         is_target = event.name == "num_epochs" and plan == "continue" and event.name in self.form.pending
         if is_target or (event.name in LIVE and plan == "apply"):

@@ -44,7 +44,6 @@ class TrainParts(Horizontal):
         self.fresh = False
         self.new_name = ""
         self._device = ""
-        self._plan_waits = False
 
     def compose(self) -> ComposeResult:
         yield SettingsPanel(self._first_config(), self._corpora(), id="settings")
@@ -77,19 +76,7 @@ class TrainParts(Horizontal):
     def plan(self) -> Plan:
         return plan_of(self.run, self.form.texts, self.form.value, self.fresh)
 
-    def show_plan_later(self) -> None:
-        """Show what Train does now, but first the character that was typed: a new plan may move what is around it."""
-        if not self._plan_waits:
-            self._plan_waits = True
-            self.call_after_refresh(self.show_waiting_plan)
-
-    def show_waiting_plan(self) -> None:
-        """Show the plan now if ``show_plan_later`` was to show it."""
-        if self._plan_waits and is_alive(self):
-            self.show_plan()
-
     def show_plan(self) -> None:
-        self._plan_waits = False
         plan = self.plan
         self.panel.show_plan(plan, self.run, host(self).data_dir, self.new_name)
         self.view.show_pending(pending_words(plan, self.run, self.form.texts))

@@ -115,6 +115,7 @@ class SettingsForm(Form[RunConfig]):
         self.fill(self.presets[name].config)
         self.change(kept)
         self.post_message(self.Edited(""))
+        self.post_message(self.Read())
 
     def read(self) -> None:
         """Read the texts, and show which preset they are."""

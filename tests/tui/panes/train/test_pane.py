@@ -616,7 +616,8 @@ async def test_done_offers_more_epochs(playground: Make, fakes: FakeEngines) -> 
         words = "all 12 epochs are done: to continue, type how many in all, such as 24, then enter"
         assert trouble(app) == words and wrong(app) == words
         await pilot.press(*"20")
-        assert trouble(app) == "" and "ctrl+t continues with it; the run has 12" in noted(app)
+        assert trouble(app) == ""
+        await until(pilot, lambda: "ctrl+t continues with it; the run has 12" in noted(app))
         await pilot.press("enter")
         await until(pilot, lambda: "20/20" in status(app))
 
