@@ -122,8 +122,9 @@ class SweepReport:
             rows.append([
                 str(place) if result.best is not None else "–", printable(result.run),
                 *(printable(short_text(result.values[name])) if name in result.values else "–" for name in names),
-                best, result.on or "–", str(result.best_epoch or "–"), str(result.epochs),
-                duration_text(result.seconds), printable(result.words),
+                best, result.on or "–", str(result.best_epoch or "–"),
+                *(("–", "–") if result.place else (str(result.epochs), duration_text(result.seconds))),
+                printable(result.words),
             ])  # fmt: skip
         print_table(rows, frozenset({0, len(names) + 2, len(names) + 4, len(names) + 5, len(names) + 6}))
         if importances:

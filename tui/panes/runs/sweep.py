@@ -158,8 +158,10 @@ class SweepView(Vertical, can_focus=True):
         label = " · ".join(varied[(self.setting + place) % len(varied)].setting.label for place in range(shown))
         left_out = sum(result.best is not None and not is_drawn(result) for result in seen.results)
         diverged = f"{left_out} diverged, not drawn" if left_out else ""
+        chosen = seen.results[self.cursor] if self.cursor < len(seen.results) else None
+        failure = f"{chosen.run}: {chosen.message}" if chosen is not None and chosen.message else ""
         words = [diverged, importance_words(self._shares), shown_text(seen.error)]
-        text = " · ".join(filter(None, (f"perplexity over {label}", *words)))
+        text = " · ".join(filter(None, (shown_text(failure), f"perplexity over {label}", *words)))
         self.query_one("#sweep-words", Static).update(Content(text))
 
     def _show_table(self) -> None:
@@ -186,6 +188,7 @@ class SweepView(Vertical, can_focus=True):
 
     def watch_cursor(self) -> None:
         self._show_table()
+        self._show_titles()
 
     def watch_setting(self) -> None:
         self._show_titles()

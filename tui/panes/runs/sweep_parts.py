@@ -40,8 +40,8 @@ def table(seen: SweepSeen, cursor: int = -1) -> Content:
         columns.append(Column("on", [result.on or "–" for result in results]))
     columns += [
         Column("at", ["–" if result.best_epoch is None else f"{result.best_epoch:,}" for result in results]),
-        Column("epochs", [f"{result.epochs:,}" for result in results]),
-        Column("time", [seconds_text(result.seconds) for result in results]),
+        Column("epochs", ["–" if result.place else f"{result.epochs:,}" for result in results]),
+        Column("time", ["–" if result.place else seconds_text(result.seconds) for result in results]),
         Column("state", [shown_text(result.words) for result in results], is_text=True),
     ]
     quiet = [row for row, result in enumerate(results) if result.state in (WAITING, PRUNED)]
