@@ -23,7 +23,7 @@ import torch
 from core.engine.session import Session
 from core.engine.workers import local_team
 from core.errors import ConfigError
-from core.events import Event, Note, RunResumed, SettingChanged, State, StateChanged
+from core.events import BudgetFitted, Event, Note, RunResumed, SettingChanged, State, StateChanged
 from core.runs.checkpoint import read_checkpoint
 from core.runs.held_folder import HeldFolder
 from core.runs.run import Run
@@ -306,15 +306,37 @@ def test_workers_that_a_launcher_has_started(
     together: Tiny, saves: Path, one_thread: None, runtime: Path, forked_programs: None
 ) -> None:
     config = together(num_epochs=5)
+    launch(command_of(config, saves))
+    assert_same(Run(saves / "one"), trained(config, saves, "whole"))
+
+
+def launch(command: list[str]) -> None:
+    """Run ``command`` as both of two workers, as torchrun does; the one that does not lead prints nothing."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    command = command_of(config, saves)
     with started(*command, env={**os.environ, **place, "RANK": "1"}, stdout=subprocess.PIPE) as second:
         with started(*command, env={**os.environ, **place, "RANK": "0"}) as first:
             assert first.wait(60) == 0
         assert second.communicate(timeout=60)[0] == "" and second.returncode == 0
-    assert_same(Run(saves / "one"), trained(config, saves, "whole"))
+
+
+def test_a_run_is_resumed_with_a_budget_by_two(
+    together: Tiny, saves: Path, one_thread: None, runtime: Path, forked_programs: None
+) -> None:
+    """Under a launcher, then with workers of its own: the epochs are fitted to each budget, and all of them counted."""
+    run = trained(together(num_epochs=2, workers=1), saves, "one")
+    command = ["-m", "core", "resume", "one", f"--saves={saves}", "--minutes=0.02"]
+    launch(command)
+    done = epochs(read_journal(run.journal_path))[-1].epoch
+    with started(*command, "--workers=2") as alone:
+        assert alone.wait(60) == 0
+    events = read_journal(run.journal_path)
+    fits = [event for event in events if isinstance(event, BudgetFitted)]
+    assert [event.value for event in events if isinstance(event, SettingChanged)] == [0.02, 0.02]
+    assert [event.backend["workers"] for event in events if isinstance(event, RunResumed)] == ["1", "2", "2"]
+    assert [event.epoch for event in epochs(events)] == list(range(1, fits[-1].num_epochs + 1)) and done > 2
+    assert run_summary(run).state == State.FINISHED and run.metadata().config.num_epochs == fits[-1].num_epochs > done
 
 
 @pytest.mark.timeout(240)
