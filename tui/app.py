@@ -9,12 +9,12 @@ from functools import cached_property, partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on, work
+from textual import on, work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.signal import Signal
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
@@ -49,14 +49,13 @@ from tui.messages import (
     TextWritten,
 )
 from tui.panes import PANES
-from tui.preferences.preferring_app import PreferringApp
 from tui.shell.breakpoints import HORIZONTAL, VERTICAL
+from tui.shell.focus import FocusKeepingApp
 from tui.shell.footer import KeyLine
 from tui.shell.header import HeaderLine, PaneTab, device_words
 from tui.shell.terminal_exit import TerminalExit
 from tui.shell.terminal_input import part_escape, steady
 from tui.shell.too_small import TooSmall
-from tui.shell.turns import Turns
 from tui.text.safe import shown_text
 from tui.themes import DARK, LIGHT, RUN_COLOURS
 
@@ -70,7 +69,7 @@ NOT_OFFERED = ("Quit", "Keys", "Maximize", "Minimize", "Screenshot")
 DONE = (State.FINISHED, State.STOPPED, State.IDLE)
 
 
-class Playground(PreferringApp):
+class Playground(FocusKeepingApp):
     """The app. ``engines`` are behind the runs; ``current_run`` is the one on screen."""
 
     TITLE = "Playground"
@@ -120,7 +119,6 @@ class Playground(PreferringApp):
         self._shown_device = device
         self._last_focus: dict[str, Widget] = {}
         self._terminal_exit = TerminalExit()
-        self._turns = Turns(self, super().on_event)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         # Like ``theme = ...``, but without parsing all styles a second time: nothing is on screen yet.
@@ -204,36 +202,11 @@ class Playground(PreferringApp):
         if last is not None and last.is_attached and last.focusable:
             last.focus(scroll_visible=False)
         else:
-            self._pane.focus()
+            self.shown_pane.focus()
 
     @property
-    def _pane(self) -> Widget:
+    def shown_pane(self) -> Widget:
         return self.query_one(f"#pane-{self.query_one(HeaderLine).current}")
-
-    async def on_event(self, event: events.Event) -> None:
-        """A key goes to what the user saw when it was typed: see ``Turns``."""
-        if isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded:
-            await self._turns.take(event)
-        else:
-            await super().on_event(event)
-
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Textual delays focus changes: one may reach a widget that has been hidden since, such as a closed list."""
-        if not self.screen_stack:  # the app is closing
-            return
-        hidden = [node for node in event.widget.ancestors_with_self if not node.display]
-        if hidden and self.focused is event.widget and not isinstance(self.screen, ModalScreen):
-            outside = (node for node in hidden[-1].ancestors if isinstance(node, Widget) and not node.is_dom_root)
-            shown = next((node for node in outside if node.focusable), None)
-            (shown or self._pane).focus()
-
-    def on_descendant_blur(self) -> None:
-        """If nothing has the focus, since the widget that had it was hidden or removed, the shown pane gets it."""
-        self.call_later(self._focus_something)
-
-    def _focus_something(self) -> None:
-        if self.app_focus and self.is_running and not isinstance(self.screen, ModalScreen) and self.focused is None:
-            self._pane.focus()
 
     @on(PaneTab.Clicked)
     async def _tab_clicked(self, event: PaneTab.Clicked) -> None:

@@ -154,7 +154,6 @@ class ExportDialog(PlaceDialog[Exported]):
         self.finish()
 
     async def result(self, path: Path) -> Exported | None:
-        """Export, and ask first where a file would be replaced."""
         form = self._formats.value
         try:
             return await self._write(form, path)

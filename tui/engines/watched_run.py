@@ -132,7 +132,6 @@ class WatchedRun:
         self._add(new, measured)
 
     def apply_state(self, state: str, message: str = "") -> None:
-        """Set the state of the run."""
         self.state = state
         self.message = message
 
@@ -152,7 +151,6 @@ class WatchedRun:
         self.curve_version += 1
 
     def apply_setting(self, name: str, value: float) -> None:
-        """Change a live setting."""
         if name == "learning_rate":
             self.learning_rate = float(value)
         elif name == "num_epochs":
@@ -307,7 +305,6 @@ class WatchedRun:
 
     @property
     def _step_done(self) -> int:
-        """Batches so far."""
         steps = [self.step.step] if self.step is not None else []
         return max(steps + [epoch.step for epoch in list(self.epochs)[-1:]], default=0)
 

@@ -37,7 +37,6 @@ class Fields(VerticalScroll, can_focus=False):
         self.call_after_refresh(self.keep_focus_visible)
 
     def keep_focus_visible(self) -> None:
-        """Scroll to what has the focus."""
         focused = self.screen.focused
         if focused is not None and self in focused.ancestors:
             rows = next((node for node in focused.ancestors_with_self if isinstance(node, Rows)), None)
@@ -195,7 +194,6 @@ class Form(Vertical, Generic[Result]):
         self.change(texts_of(config))
 
     def change(self, texts: Mapping[str, str]) -> None:
-        """Put some texts into the form."""
         changes = {name: text for name, text in texts.items() if self.texts.get(name, text) != text}
         if changes:
             self._outside_errors.clear()
@@ -265,7 +263,6 @@ class Form(Vertical, Generic[Result]):
     # ------------------------------------------------------------------ showing
 
     def read(self) -> None:
-        """Read the texts and show their values and errors."""
         self._is_typing = False
         self._reading = self.schema.read(self.texts)
         self.refresh_rows()

@@ -99,7 +99,6 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
 
     @property
     def current(self) -> Row | None:
-        """The row of the cursor."""
         reachable = self.reachable
         return next((row for row in reachable if row.key == self._cursor), reachable[0] if reachable else None)
 
@@ -230,7 +229,6 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
         self.call_after_refresh(self.scroll_to_cursor)
 
     def scroll_to_cursor(self) -> None:
-        """Scroll to the row of the cursor, its error included."""
         if self.current is not None:
             self.scroll_to_rows(self.current.key)
 

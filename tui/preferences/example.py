@@ -33,7 +33,6 @@ _HEAD = """\
 
 
 def example(bindings: Iterable[Binding]) -> str:
-    """The text of the file."""
     lines = dict.fromkeys(
         f'# "{binding.id}" = "{binding.key}"'.ljust(42) + f"# {binding.tooltip or binding.description}\n"
         for binding in bindings

@@ -43,7 +43,6 @@ class DownloadCard(Vertical):
                          tooltip="Stop; the next download continues from there")  # fmt: skip
 
     def show(self, entry: Download, fetch: Fetch | None) -> None:
-        """Show ``entry`` and its download, if any."""
         self.query_one("#download-facts", Static).update(facts_of(entry))
         state = self.query_one("#download-state", Static)
         state.update(state_of(entry, fetch))

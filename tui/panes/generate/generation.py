@@ -147,7 +147,6 @@ class Generation(LitVertical):
 
     @property
     def text(self) -> str:
-        """Prefix and continuation of all texts."""
         return "\n\n".join(sample.written.text for sample in self.samples)
 
     def _count(self) -> int:

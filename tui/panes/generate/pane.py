@@ -156,7 +156,6 @@ class GeneratePane(Horizontal):
 
     @on(RunChoice.Changed)
     def _run_changed(self, event: RunChoice.Changed) -> None:
-        """Show the run, and suggest a prefix for it."""
         event.stop()
         path = self._choice.path
         if path is not None and event.choice.has_facts:
@@ -355,7 +354,6 @@ class GeneratePane(Horizontal):
         self.call_after_refresh(self._show_cursor, event.written)
 
     def _inspect(self, written: WrittenText) -> None:
-        """Show the token under the cursor of a text."""
         view = self.query_one(TokenView)
         if view.written is not None and view.written is not written:
             view.written.current = False

@@ -57,7 +57,6 @@ class TokenView(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        """Words and charts, in exactly the size of the widget."""
         written, request = self._written, self._request
         if written is None or request is None:
             return Content.styled(NOTHING, QUIET)

@@ -124,7 +124,6 @@ class WrittenText(Widget, can_focus=True):
         self.refresh(layout=True)
 
     def replace(self, continuation: str) -> None:
-        """Replace the text after the prefix."""
         if continuation != self.continuation:
             self._text = self._text[: self._prefix_length] + continuation
             self._wrapped_at = 0
@@ -183,7 +182,6 @@ class WrittenText(Widget, can_focus=True):
 
     @property
     def cursor_line(self) -> int:
-        """The line that the cursor is in."""
         return self._line_of(self._cursor_span()[0]) if len(self.details) else 0
 
     def _cursor_span(self) -> tuple[int, int]:

@@ -39,7 +39,6 @@ class TextBox(LitVertical):
         text.colour(shades.values, shades.scale)
 
     def show_state(self, subject: Subject) -> None:
-        """Say in the frame which run and which text it is."""
         name = clipped_middle(shown_text(subject.run.name), 40) if subject.run is not None else "Inspect"
         set_edges(self, name, subject.text_words())
 
@@ -89,7 +88,6 @@ class ViewBox(LitVertical):
         chart.invalidate(at_once=True)
 
     def show_state(self, title: str, note: str, share: float | None = None) -> None:
-        """Say in the frame which weights are looked at, or how much of long work is done."""
         if share is not None:
             done = round(BAR * share)
             note = f"{'█' * done}{'░' * (BAR - done)} {100 * share:3.0f} %, esc cancels"

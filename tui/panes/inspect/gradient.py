@@ -180,7 +180,6 @@ class Gradient(LayerView[GradientsView]):
         return [*rows, (), *paragraph(f"{COMPARING} {meaning}".strip(), width)]
 
     def _lines(self, answer: GradientsView, width: int) -> list[Row]:
-        """The figures in a line for each of the weights, and one for the clipping."""
         named = [("now", answer), *([(self._short_name, self.other)] if self.other is not None else [])]
         head = "".join(
             word.rjust(12) for word in ("factor", "half-life", "1 % left", f"radius {answer.matrix}", "loss")
@@ -236,7 +235,6 @@ def _figures(answer: GradientsView) -> tuple[str, ...]:
 
 
 def _steps(answer: GradientsView) -> str:
-    """The half-life."""
     steps = answer.half_life
     if answer.vanishes:
         return "at once"

@@ -224,7 +224,6 @@ class InspectPane(Vertical):
         self.refresh_bindings()
 
     def _show_state(self) -> None:
-        """Say in the frames what is looked at."""
         subject, beside = self.subject, self.subject.companion
         self._box.show_state(subject)
         words = " · ".join(part for part in (subject.view.note(), subject.weights_words()) if part)
@@ -241,7 +240,6 @@ class InspectPane(Vertical):
 
     @property
     def _written(self) -> str | None:
-        """What Generate has written with this run."""
         written = host(self).written
         return written[1] if written is not None and written[0] == self.subject.run else None
 
@@ -259,7 +257,6 @@ class InspectPane(Vertical):
         self.number = event.number
 
     def move_to(self, position: int) -> None:
-        """Put the cursor on the token at ``position``."""
         had_failed = bool(self.subject.failure())
         if self.subject.move_to(position):
             self.text.cursor = self.subject.cursor

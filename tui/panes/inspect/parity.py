@@ -27,11 +27,7 @@ class Parity(View[ParityView]):
     title = "Parity"
     help = "the same weights in the model from scratch and in torch.nn: what differs, and the time of each"
     is_live = False
-
-    @property
-    def follows_cursor(self) -> bool:
-        """No: it is of the whole text."""
-        return False
+    is_of_text = True
 
     def options(self) -> dict[str, Any]:
         """The batch is of the run's own text."""

@@ -19,7 +19,6 @@ def drawn(rows: Sequence[Iterable[Run]], width: int, height: int) -> Drawing:
 
 
 def beside(left: Drawing, right: Drawing) -> Drawing:
-    """Two drawings of the same height side by side."""
     gap: Run = (" " * BETWEEN, "")
     rows = [(*one, gap, *other) for one, other in zip(left.rows, right.rows, strict=True)]
     return Drawing(rows, left.width + BETWEEN + right.width)

@@ -51,7 +51,6 @@ class Subject:
         self.open(None)
 
     def open(self, run: Path | None) -> None:
-        """Look at another run, or at none."""
         self.run = run
         self.source: str | None = None
         self.text: TextView | None = None
@@ -120,7 +119,6 @@ class Subject:
         self._weights += 1
 
     def again(self) -> None:
-        """Ask for everything again."""
         self._answered.clear()
         self._failures.clear()
 
@@ -254,7 +252,6 @@ class Subject:
 
     @property
     def is_untrained(self) -> bool:
-        """Whether the model has its initial weights."""
         if self.state == State.DIVERGED:
             return self._restored == 0
         return not self.epoch and self.state not in (State.TRAINING, State.PAUSED)

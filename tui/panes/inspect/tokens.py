@@ -80,7 +80,6 @@ class Tokens(View[TokensView]):
         self.do_whole()
 
     def search(self, words: str) -> str:
-        """Look at the token that was typed."""
         answer = self.answer
         has_all = answer is not None and len(answer.points) == answer.num_tokens
         if words and answer is not None and has_all and words not in {token for token, _, _ in answer.points}:

@@ -28,6 +28,7 @@ class Units(LayerView[UnitsView]):
     title = "Units"
     help = "what each hidden unit follows; the text is coloured by the selected one"
     colours_text = True
+    is_of_text = True
     sought = "a feature (a part of its name) or the number of a unit; nothing ranks by the best feature"
 
     def __init__(self) -> None:
@@ -37,11 +38,6 @@ class Units(LayerView[UnitsView]):
         self.quantity: str | None = None
 
     # ------------------------------------------------------------------ asking
-
-    @property
-    def follows_cursor(self) -> bool:
-        """No: it is of the whole text."""
-        return False
 
     def options(self) -> dict[str, Any]:
         return {"unit": self.unit, "feature": self.feature, "quantity": self.quantity, **super().options()}

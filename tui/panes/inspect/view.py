@@ -65,8 +65,9 @@ class View(Generic[AnswerT]):
     """One of the views.
 
     ``name`` is that of the request, ``title`` that of the tab; ``help`` says what one sees in it. ``is_live`` says
-    whether other weights need another answer, ``colours_text`` whether the text shows a part of it; ``sought`` is what
-    can be typed after ``/``, ``at_cursor`` says what happens to the token under the cursor.
+    whether other weights need another answer, ``is_of_text`` whether the answer is the same at each position,
+    ``colours_text`` whether the text shows a part of it; ``sought`` is what can be typed after ``/``, ``at_cursor``
+    says what happens to the token under the cursor.
 
     A subclass says and draws an answer in ``sentence``, ``edge``, ``colours``, ``count`` and ``paint``. What only one
     view can do is a method ``do_...``, which returns whether it needs another answer.
@@ -76,6 +77,7 @@ class View(Generic[AnswerT]):
     title: ClassVar[str]
     help: ClassVar[str]
     is_live: ClassVar[bool] = True
+    is_of_text: ClassVar[bool] = False
     colours_text: ClassVar[bool] = False
     sought: ClassVar[str] = ""
     at_cursor: ClassVar[str] = ""
@@ -92,7 +94,7 @@ class View(Generic[AnswerT]):
     @property
     def follows_cursor(self) -> bool:
         """Whether another position needs another answer."""
-        return True
+        return not self.is_of_text
 
     def options(self) -> dict[str, Any]:
         """The fields of the request beside view, text and position; null ones are left out."""

@@ -131,7 +131,6 @@ class Why(View[SaliencyView]):
         return True
 
     def click(self, x: int, y: int) -> bool:
-        """Explain the token under the pointer."""
         row = y - 1
         if self.size[0] >= NARROW and x >= self.size[0] - TARGETS_WIDTH and 0 <= row < self.rows():
             self.selected = row

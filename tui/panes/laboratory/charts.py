@@ -36,7 +36,6 @@ class View:
 
 
 def nothing(width: int, height: int) -> Drawing:
-    """The chart before the first experiment."""
     return line_chart((), width=width, height=height, placeholder=NO_CHART)
 
 

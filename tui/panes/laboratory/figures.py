@@ -35,12 +35,10 @@ class LabFigures(Widget):
         self._config, self._losses = config, {}
 
     def progress(self, losses: Mapping[str, Sequence[float]]) -> None:
-        """The losses so far, by model."""
         self._losses = losses
         self.refresh()
 
     def show(self, experiment: Experiment) -> None:
-        """A finished experiment."""
         self._config, self._experiment = experiment.config, experiment
         self._losses = {one.name: one.losses for one in experiment.outcomes}
         self.refresh()

@@ -198,7 +198,6 @@ class Acts:
 
 
 def _deletion_words(runs: Sequence[RunSummary]) -> tuple[str, Content]:
-    """The title and the text of the question."""
     kept = f"will be moved to the trash and can be restored for {DAYS_KEPT} days."
     if len(runs) == 1:
         (run,) = runs
@@ -223,7 +222,6 @@ def name_check(taken: set[str]) -> Callable[[str], object]:
 
 
 def copy_name(name: str, taken: set[str]) -> str:
-    """A free name for a copy."""
     copy, number = f"{name[:90]}-copy", 2
     while copy in taken:
         copy, number = f"{name[:90]}-copy-{number}", number + 1

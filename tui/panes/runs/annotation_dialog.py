@@ -35,7 +35,6 @@ class Annotation:
 
 
 def common_tags(runs: Sequence[RunSummary]) -> tuple[str, ...]:
-    """The tags that all runs have."""
     others = [{tag.casefold() for tag in run.tags} for run in runs[1:]]
     return tuple(tag for tag in runs[0].tags if all(tag.casefold() in tags for tags in others))
 

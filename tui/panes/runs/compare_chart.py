@@ -84,7 +84,6 @@ class RunsChart(Explorer):
 
 
 def value_text(metric: str) -> Callable[[float], str]:
-    """How the values of a figure are written."""
     if metric.endswith("perplexity"):
         return perplexity_text
     if metric == "tokens_per_second":

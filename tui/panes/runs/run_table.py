@@ -88,7 +88,6 @@ class RunTable(ScrollView, can_focus=True):
 
     @property
     def runs(self) -> tuple[RunSummary, ...]:
-        """What is shown, in the order of the rows."""
         return self._runs
 
     @property
@@ -262,7 +261,6 @@ def _cells(name: str) -> int:
 
 
 def _class_of(key: str, run: RunSummary) -> str:
-    """The component class of a cell."""
     if key == "state" and (run.problem or run.state in LOUD):
         return "run-table--loud"
     if key == "state" and run.state in (State.TRAINING, State.PAUSED):

@@ -37,7 +37,6 @@ class Training:
         return host(self._pane).engines
 
     def do(self, work: Awaitable[object]) -> None:
-        """Do ``work`` in the background and show its errors."""
         self._pane.run_worker(self.guarded(work), group="train", exit_on_error=False)
 
     async def guarded(self, work: Awaitable[object]) -> None:
@@ -155,7 +154,6 @@ class Training:
             await self.ask(run.path, Train(as_before=as_before))
 
     async def apply(self, run: WatchedRun) -> None:
-        """Put the live settings of the form into a run that trains or is paused."""
         pane = self._pane
         await self._put(run, self._config())
         if is_alive(pane) and pane.run is run:
