@@ -11,9 +11,10 @@ from textual.message import Message
 from textual.signal import Signal
 from textual.widget import Widget
 
+from core.settings.run_config import RunConfig
+
 if TYPE_CHECKING:
     from core.engine.client import EngineClient
-    from core.settings.run_config import RunConfig
 
 
 READ_ONLY = "This playground is read-only: it shows everything and changes nothing"

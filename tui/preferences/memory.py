@@ -5,6 +5,7 @@ Whatever is wrong in it is ignored without a word: nothing in it was typed by a 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -13,12 +14,11 @@ from typing import Any
 
 from core.errors import UserError
 from core.files import open_to_read, replace_whole
-from core.settings.run_config import RunConfig
+from core.record import MALFORMED, read_record, record_as_json
 from tui.services import Remembered
 
 LARGEST = 1 << 18  # bytes
 MOST_FILES = 100
-LONGEST_PATH = 4096
 DELAY = 1.0  # seconds from a change until it is written
 PATIENCE = 1.0  # seconds that quitting waits for a slow disk
 
@@ -64,7 +64,7 @@ class Memory:
             if changes:
                 try:
                     latest = dataclasses.replace(_read(self.path), **changes)
-                    replace_whole(self.path, json.dumps(_fields(latest), indent=1).encode())
+                    replace_whole(self.path, json.dumps(record_as_json(latest), indent=1).encode())
                 except (OSError, ValueError):
                     pass  # what is only convenient is not worth a message
 
@@ -74,15 +74,6 @@ class Memory:
             writer = threading.Thread(target=self.write, name="memory", daemon=True)
             writer.start()
             writer.join(PATIENCE)
-
-
-def _fields(remembered: Remembered) -> dict[str, Any]:
-    settings = remembered.settings
-    return {
-        "pane": remembered.pane, "log_scale": remembered.log_scale, "window": remembered.window,
-        "files": list(remembered.files), "settings": settings.to_dict() if settings is not None else None,
-        "export_folder": remembered.export_folder,
-    }  # fmt: skip
 
 
 def _read(path: Path) -> Remembered:
@@ -97,21 +88,8 @@ def _read(path: Path) -> Remembered:
 
 def _remembered(values: dict[str, Any]) -> Remembered:
     """The fields that are valid; the others have their defaults."""
-    pane, log_scale, window, files = (values.get(name) for name in ("pane", "log_scale", "window", "files"))
-    folder = values.get("export_folder")
-    settings = None
-    if isinstance(values.get("settings"), dict):
-        try:
-            settings = RunConfig.from_dict(values["settings"])
-        except (UserError, TypeError):
-            settings = None
-    return Remembered(
-        pane=pane if isinstance(pane, str) else "",
-        log_scale=log_scale if isinstance(log_scale, bool) else True,
-        window=window if isinstance(window, int) and not isinstance(window, bool) and window >= 0 else 0,
-        files=tuple(name for name in files if isinstance(name, str) and 0 < len(name) <= LONGEST_PATH)[:MOST_FILES]
-        if isinstance(files, list)
-        else (),
-        settings=settings,
-        export_folder=folder if isinstance(folder, str) and len(folder) <= LONGEST_PATH else "",
-    )
+    found = Remembered()
+    for name, value in values.items():
+        with contextlib.suppress(UserError, *MALFORMED):
+            found = dataclasses.replace(found, **{name: getattr(read_record(Remembered, {name: value}), name)})
+    return dataclasses.replace(found, files=found.files[:MOST_FILES])
