@@ -1,5 +1,8 @@
 """The errors that a person reads: one sentence with what is wrong and what would be right."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 class UserError(Exception):
     """An error that the user can correct. The message is one sentence; the command line exits with 2.
@@ -33,3 +36,12 @@ class EngineError(Exception):
 
 class WorkersLostError(EngineError):
     """A process that trains a model together with others has gone, or does not answer."""
+
+
+@contextlib.contextmanager
+def refusing(words: str, kind: type[Exception] = RunError) -> Iterator[None]:
+    """An OSError inside becomes an error of this kind: ``words`` and the system's reason."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{words}: {error.strerror or error}") from None

@@ -7,7 +7,7 @@ import datetime
 
 from core.cli.printing import print_table, printable, put
 from core.corpus.token_store import VARIABLE, default_store
-from core.errors import UserError
+from core.errors import UserError, refusing
 from core.units import bytes_text, counted
 
 
@@ -33,9 +33,7 @@ def cache(options: argparse.Namespace) -> int:
 
 def clear(options: argparse.Namespace) -> int:
     store = default_store()
-    try:
+    with refusing(f"{store.folder} cannot be cleared", UserError):
         freed = store.clear()
-    except OSError as error:
-        raise UserError(f"{store.folder} cannot be cleared: {error.strerror or error}") from None
     put({"freed": freed}) if options.json else print(f"freed {bytes_text(freed)}")
     return 0

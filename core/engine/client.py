@@ -21,7 +21,7 @@ from core.engine import protocol
 from core.engine.answers import AnswerT
 from core.engine.protocol import LAST_EVENTS, decoded, encoded
 from core.engine.requests import EventT, JobRequest, Request
-from core.errors import EngineError, UserError
+from core.errors import EngineError, UserError, refusing
 from core.files import open_to_read
 from core.process import start_core
 from core.record import MALFORMED
@@ -49,10 +49,8 @@ class EngineClient:
     @classmethod
     async def connect(cls, path: Path) -> EngineClient:
         """Connect to the socket at ``path``. Raises EngineError if no engine listens there."""
-        try:
+        with refusing(f"no engine listens at {path}", EngineError):
             reader, writer = await asyncio.open_unix_connection(str(path), limit=protocol.LONGEST_MESSAGE)
-        except OSError as error:
-            raise EngineError(f"no engine listens at {path}: {error.strerror or error}") from None
         if not protocol.peer_is_user(writer.get_extra_info("socket")):
             writer.close()
             raise EngineError(f"the process that listens at {path} belongs to another user")
@@ -158,11 +156,9 @@ class EngineClient:
         self._end()
 
     async def _send(self, message: dict[str, Any]) -> None:
-        try:
+        with refusing("the engine has gone", EngineError):
             self._writer.write(encoded(message))
             await self._writer.drain()
-        except OSError as error:
-            raise EngineError(f"the engine has gone: {error.strerror or error}") from None
 
     async def _listen(self) -> None:
         try:

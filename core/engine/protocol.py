@@ -18,7 +18,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from core.errors import EngineError, RunError, UserError
+from core.errors import EngineError, RunError, UserError, refusing
 from core.process import temporary_folder
 
 LAST_EVENTS = ("done", "error", "cancelled")
@@ -98,10 +98,8 @@ def _wrong_with(facts: os.stat_result) -> str:
 
 def run_socket(run: Path) -> Path:
     """The socket of a run's engine, named after the folder's inode: a renamed run is still found. Raises RunError."""
-    try:
+    with refusing(f"there is no run at {run}"):
         facts = run.stat()
-    except OSError as error:
-        raise RunError(f"there is no run at {run}: {error.strerror}") from None
     key = hashlib.sha256(f"{facts.st_dev}:{facts.st_ino}".encode()).hexdigest()[:20]
     return runtime_folder() / f"{key}.sock"
 

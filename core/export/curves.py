@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import RunError, UserError
+from core.errors import UserError, refusing
 from core.events import EpochFinished, Event, Measured, SampleWritten
 from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, MEASURED_COLUMNS, Column, Curves
 from core.runs.journal import last_lines, read_journal
@@ -89,10 +89,8 @@ def _journal(run: Run) -> list[tuple[Event, float]]:
     """The events of a run that no resume has undone, with their times. Raises RunError if they cannot be read."""
     found = read_journal(run.journal_path)
     if not found:
-        try:
+        with refusing(f"{run.journal_path} cannot be read"):
             last_lines(run.journal_path)  # the reader says nothing of a journal that is there and cannot be read
-        except OSError as error:
-            raise RunError(f"{run.journal_path} cannot be read: {error.strerror or error}") from None
     return found
 
 

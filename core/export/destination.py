@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from core.errors import UserError
+from core.errors import UserError, refusing
 from core.files import make_folders, replace_whole
 from core.runs.run import Run
 
@@ -38,10 +38,8 @@ def write_file(path: Path, data: bytes, *, replace: bool = False) -> None:
 def make_folder(path: Path) -> None:
     """Create a folder and its parents where they are missing. Raises UserError, also inside the folder of a run."""
     _refuse_run_folder(path, path.absolute())
-    try:
+    with refusing(f"the folder {path} cannot be made", UserError):
         make_folders(path)
-    except OSError as error:
-        raise UserError(f"the folder {path} cannot be made: {error.strerror or error}") from None
 
 
 def _place(temporary: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import UserError
+from core.errors import UserError, refusing
 from core.export.curves import Curve
 from core.export.event_file import FILE_MARK, EventFileError, Scalars, is_event_file, scalars_of
 from core.files import open_to_read
@@ -90,10 +90,8 @@ def _named(names: list[str]) -> dict[str, str]:
 
 
 def _event_files(folder: Path) -> list[Path]:
-    try:
+    with refusing(f"{folder} cannot be read", UserError):
         names = sorted(name for name in os.listdir(folder) if FILE_MARK in name)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error.strerror or error}") from None
     if not names:
         raise UserError(f"{folder} contains neither a run nor an event file: name a run, or the file of a curve")
     if len(names) > MOST_FILES:

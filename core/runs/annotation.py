@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 
-from core.errors import RunError
+from core.errors import RunError, refusing
 from core.runs.atomic_write import Disk, write_whole
 from core.runs.held_folder import HeldFolder
 from core.runs.metadata import RunMetadata
@@ -71,10 +71,8 @@ def annotate(run: Run, tags: Iterable[str] | None = None, note: str | None = Non
 
 def write_annotated(folder: HeldFolder, metadata: RunMetadata, disk: Disk) -> None:
     """Replace ``run.json``. Raises RunError; the file is then as before."""
-    try:
+    with refusing(f"tags and note of {folder.path.name!r} cannot be saved"):
         write_whole(folder, METADATA, metadata.encoded(), disk)
-    except OSError as error:
-        raise RunError(f"tags and note of {folder.path.name!r} cannot be saved: {error.strerror or error}") from None
 
 
 def _can_be_seen(text: str) -> bool:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.errors import RunError
+from core.errors import RunError, refusing
 from core.files import FOLDER_MODE, make_folders, open_to_read, sync_folder
 from core.runs.checkpoint_header import Opened
 from core.runs.held_folder import HeldFolder
@@ -166,10 +166,8 @@ def rename_run(run: Run, name: str) -> Run:
     target = run.path.with_name(check_name(name))
     with run.lock():
         refuse_taken(target)
-        try:
+        with refusing(f"{run.name!r} cannot be renamed to {name!r}"):
             os.rename(run.path, target)
-        except OSError as error:
-            raise RunError(f"{run.name!r} cannot be renamed to {name!r}: {error.strerror}") from None
     return Run(target)
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import RunError
+from core.errors import RunError, refusing
 from core.files import FOLDER_MODE, sync_folder
 from core.runs.run import Run
 from core.runs.saves import check_saves
@@ -57,20 +57,17 @@ def trash_folder(saves: Path) -> Path:
 def delete_run(run: Run) -> Path:
     """Move a run into the trash; return its path there. Raises RunError if an engine holds it or the disk fails."""
     saves, trash = run.path.parent, trash_folder(run.path.parent)
-    with run.lock():
+    with run.lock(), refusing(f"{run.name!r} cannot be deleted"):
+        _make_trash(trash)
+        entry = trash / f"{_now().strftime(_MOMENT)}-{secrets.token_hex(4)}"
+        entry.mkdir(FOLDER_MODE)
         try:
-            _make_trash(trash)
-            entry = trash / f"{_now().strftime(_MOMENT)}-{secrets.token_hex(4)}"
-            entry.mkdir(FOLDER_MODE)
-            try:
-                os.rename(run.path, entry / run.name)
-            except BaseException:
-                entry.rmdir()
-                raise
-            for folder in (entry, trash, saves):
-                sync_folder(folder)
-        except OSError as error:
-            raise RunError(f"{run.name!r} cannot be deleted: {error.strerror or error}") from None
+            os.rename(run.path, entry / run.name)
+        except BaseException:
+            entry.rmdir()
+            raise
+        for folder in (entry, trash, saves):
+            sync_folder(folder)
     return entry / run.name
 
 
@@ -111,15 +108,12 @@ def restore_run(path: Path) -> Run:
     Raises RunError if it is gone, or the disk fails.
     """
     saves = path.parents[2]
-    with Run(path).lock():
-        try:
-            target = _free_place(saves, path.name)
-            # Fails if a folder with files in it has taken the name meanwhile: nothing is overwritten.
-            os.rename(path, target)
-            sync_folder(saves)
-            sync_folder(path.parent)
-        except OSError as error:
-            raise RunError(f"{path.name!r} cannot be restored: {error.strerror or error}") from None
+    with Run(path).lock(), refusing(f"{path.name!r} cannot be restored"):
+        target = _free_place(saves, path.name)
+        # Fails if a folder with files in it has taken the name meanwhile: nothing is overwritten.
+        os.rename(path, target)
+        sync_folder(saves)
+        sync_folder(path.parent)
     with contextlib.suppress(OSError):
         path.parent.rmdir()
     return Run(target)
@@ -128,14 +122,12 @@ def restore_run(path: Path) -> Run:
 def remove_deleted(path: Path) -> None:
     """Delete a run in the trash permanently. Raises RunError if an engine holds it or the disk fails."""
     grave = path.parents[2] / f".deleted-{secrets.token_hex(8)}"
-    try:
+    with refusing(f"{path.name!r} cannot be deleted permanently"):
         with Run(path).lock():
             # First out of the trash in one step: a crash leaves no partial run that could be restored.
             os.rename(path.parent, grave)
         with contextlib.suppress(FileNotFoundError):  # another process is removing it too
             shutil.rmtree(grave)
-    except OSError as error:
-        raise RunError(f"{path.name!r} cannot be deleted permanently: {error.strerror or error}") from None
 
 
 def empty_trash(saves: Path, age: datetime.timedelta | None = None) -> list[str]:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from core.errors import ConfigError, UserError
+from core.errors import ConfigError, UserError, refusing
 from core.files import configuration_folder, open_to_read, replace_whole, sync_folder
 from core.settings.presets import PRESETS, Preset, offered_presets
 from core.settings.run_config import RunConfig
@@ -72,10 +72,8 @@ def save_preset(name: str, title: str, config: RunConfig, folder: Path | None = 
     made = _preset(check_preset_name(name), title, config)
     data = json.dumps({"title": made.title, "config": config.to_dict()}, ensure_ascii=False, indent=1) + "\n"
     path = (folder or presets_folder()) / f"{name}{_ENDING}"
-    try:
+    with refusing(f"the preset cannot be saved in {path}", UserError):
         replace_whole(path, data.encode("utf-8", "surrogatepass"))
-    except OSError as error:
-        raise UserError(f"the preset cannot be saved in {path}: {error.strerror or error}") from None
     return made
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.errors import RunError
+from core.errors import RunError, refusing
 from core.files import make_folders, open_to_append, open_to_read, replace_whole
 from core.record import MALFORMED, read_record, record_as_json
 from core.runs.lock import is_held
@@ -227,24 +227,18 @@ class SweepFolder:
     # ------------------------------------------------------------------ files
 
     def _make(self) -> None:
-        try:
+        with refusing(f"no sweep can be made in {self.saves}"):
             make_folders(self.path)
-        except OSError as error:
-            raise RunError(f"no sweep can be made in {self.saves}: {error.strerror or error}") from None
 
     def _replace(self, name: str, value: dict[str, Any]) -> None:
         data = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8", "surrogatepass")
-        try:
+        with refusing(f"{self.path / name} cannot be written"):
             replace_whole(self.path / name, data + b"\n")
-        except OSError as error:
-            raise RunError(f"{self.path / name} cannot be written: {error.strerror or error}") from None
 
     def _lock(self, name: str, how: int) -> Lock | None:
         path = self.path / name
-        try:
+        with refusing(f"{path} cannot be written to"):
             descriptor = open_to_append(path, os.O_RDWR)
-        except OSError as error:
-            raise RunError(f"{path} cannot be written to: {error.strerror or error}") from None
         try:
             fcntl.flock(descriptor, how)
         except OSError as error:

@@ -8,7 +8,7 @@ import os
 import threading
 from pathlib import Path
 
-from core.errors import EngineError, RunError, UserError
+from core.errors import EngineError, UserError, refusing
 from core.files import open_to_append
 from core.process import start_core
 from core.sweep.folder import SweepFolder, sweeps_in
@@ -30,10 +30,8 @@ def begin_and_launch(sweep: Sweep, saves: Path) -> SweepFolder:
 def launch(folder: SweepFolder) -> None:
     """Start a process that continues the sweep; what it prints is in the sweep's log. Raises RunError, EngineError."""
     folder.forget_stop()
-    try:
+    with refusing(f"{folder.log_path} cannot be written to"):
         log = open_to_append(folder.log_path, os.O_WRONLY | os.O_APPEND)
-    except OSError as error:
-        raise RunError(f"{folder.log_path} cannot be written to: {error.strerror or error}") from None
     try:
         process = start_core("sweep", f"--saves={folder.saves}", "--", folder.name, stdout=log, stderr=log)
     except OSError as error:

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from core.errors import EngineError
+from core.errors import EngineError, refusing
 from core.events import EpochFinished, RunResumed, State
 from core.process import start_core
 from core.runs.journal import JournalReader
@@ -53,12 +53,10 @@ class Training:
             settings = [f"--set={key}={value_text(value)}" for key, value in values.items()]
             command = ["train", f"--saves={saves}", f"--name={name}", f"--tag={self._tag}", *settings]
             command += [f"--data={self._data}"] if self._data else []
-        try:
+        with refusing("no training can be started", EngineError):
             self._process = start_core(
                 *command, stdout=subprocess.DEVNULL, stderr=self._errors, pass_fds=(self._claim.descriptor,)
             )
-        except OSError as error:
-            raise EngineError(f"no training can be started: {error.strerror or error}") from None
 
     def read(self) -> list[EpochFinished]:
         """The epochs that the journal has had added, without those that a resume has undone."""
