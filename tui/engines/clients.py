@@ -97,17 +97,27 @@ class Engines:
         Raises RunError if the run cannot be opened, EngineError if no engine can be started.
         """
         async with self._locks[run]:
-            return await self._client(run)
+            return self._known(run) or await self._attached(run) or await self._open(run, await self._take())
 
-    async def _client(self, run: Path) -> EngineClient:
-        known = self._clients.get(run)
-        if known is not None and not known.closed:
-            return known
+    async def attached(self, run: Path) -> bool:
+        """Connect to the engine of ``run`` if it has one; starts none. Raises RunError."""
+        async with self._locks[run]:
+            with contextlib.suppress(EngineError):
+                return bool(self._known(run) or await self._attached(run))
+        return False
+
+    def _known(self, run: Path) -> EngineClient | None:
+        client = self._clients.get(run)
+        return client if client is not None and not client.closed else None
+
+    async def _attached(self, run: Path) -> EngineClient | None:
         try:
             client = await self._attach(run)
         except EngineError:
-            client = await self._standby.take()
-            self.prepare(NEXT_STANDBY)
+            return None
+        return await self._open(run, client)
+
+    async def _open(self, run: Path, client: EngineClient) -> EngineClient:
         try:
             answer = await client.ask(Open(run))
         except BaseException:
@@ -116,37 +126,22 @@ class Engines:
         self._keep(run, client, answer)
         return client
 
-    async def attached(self, run: Path) -> bool:
-        """Connect to the engine of ``run`` if it has one; starts none. Raises RunError."""
-        async with self._locks[run]:
-            known = self._clients.get(run)
-            if known is not None and not known.closed:
-                return True
-            try:
-                client = await self._attach(run)
-            except EngineError:
-                return False
-            try:
-                answer = await client.ask(Open(run))
-            except EngineError:
-                await client.close()
-                return False
-            self._keep(run, client, answer)
-            return True
-
-    async def create(self, config: RunConfig, name: str | None = None) -> Path:
+    async def _take(self) -> EngineClient:
         client = await self._standby.take()
         self.prepare(NEXT_STANDBY)
+        return client
+
+    async def create(self, config: RunConfig, name: str | None = None) -> Path:
+        client = await self._take()
         try:
             answer = await client.ask(Create(config, self._saves, name, self._data))
-            run = answer.run
         except BaseException:
             await client.close()
             self.prepare()
             raise
-        self._keep(run, client, answer)
+        self._keep(answer.run, client, answer)
         self._post(RunsChanged())
-        return run
+        return answer.run
 
     def _keep(self, run: Path, client: EngineClient, answer: RunAnswer) -> None:
         self._clients[run] = client
@@ -155,8 +150,7 @@ class Engines:
         self._post(RunOpened(run, answer))
 
     def has_client(self, run: Path) -> bool:
-        client = self._clients.get(run)
-        return client is not None and not client.closed
+        return self._known(run) is not None
 
     def state(self, run: Path) -> str:
         """The last known state; idle for an unknown run."""
