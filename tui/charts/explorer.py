@@ -70,13 +70,11 @@ class Explorer(Chart):
         """The ends of the x axis if it shows everything."""
         raise NotImplementedError
 
-    def watch_view(self) -> None:
+    def _explored(self) -> None:
         self.invalidate(at_once=True)
         self.post_message(self.Explored(self))
 
-    def watch_cross(self) -> None:
-        self.invalidate(at_once=True)
-        self.post_message(self.Explored(self))
+    watch_view = watch_cross = _explored
 
     # ------------------------------------------------------------------ moves
 

@@ -117,12 +117,6 @@ class Compare(Vertical, can_focus=True):
             self.chart.log_y = QUANTITIES[after.metric].is_log
         self._look()
 
-    def watch_files(self) -> None:
-        self._look()
-
-    def watch_target(self) -> None:
-        self._look()
-
     def watch_pinned(self) -> None:
         self.chart.pinned = self.pinned
         self._show_figures()
@@ -130,6 +124,8 @@ class Compare(Vertical, can_focus=True):
     def _look(self) -> None:
         if is_alive(self) and self.display and (self.paths or self.files):
             self._read()
+
+    watch_files = watch_target = _look
 
     @work(exclusive=True, group="compare")
     async def _read(self) -> None:

@@ -39,11 +39,10 @@ class RunsChart(Explorer):
             self.view = self.cross = None
         self.invalidate()
 
-    def watch_pinned(self) -> None:
+    def _changed(self) -> None:
         self.invalidate(at_once=True)
 
-    def watch_log_y(self) -> None:
-        self.invalidate(at_once=True)
+    watch_pinned = watch_log_y = _changed
 
     def whole(self) -> Range:
         """From 0, or the first time of day, to the last point of all runs."""
