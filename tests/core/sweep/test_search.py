@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,7 +106,9 @@ def test_every_pruner_ends_runs_early_or_none(swept: Swept, saves: Path) -> None
     assert is_reported(1900) and not is_reported(1950)
 
 
-def test_trials_are_counted_once_whoever_works_on_them(swept: Swept, saves: Path) -> None:
+def test_trials_are_counted_once_whoever_works_on_them(
+    swept: Swept, saves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sweep = swept(RATE, trials=3)
     one, other = begun(saves, sweep), begun(saves, sweep)
     taken = [one.take(), other.take(), one.take()]
@@ -118,6 +121,7 @@ def test_trials_are_counted_once_whoever_works_on_them(swept: Swept, saves: Path
     for item in taken[1:]:
         assert item is not None
         item.claim.close()  # as the end of its process does
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="another machine with this folder"))
     again = begun(saves, sweep)
     taken_up = [again.take(), again.take()]
     assert [item and item.planned for item in taken_up] == [item and item.planned for item in taken[1:]]
