@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,7 +20,6 @@ from core.events import EpochFinished, RunResumed
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.core.engine.test_workers import assert_same, command_of, trained
-from tests.core.outcomes import states
 from tests.run_folders import epochs, read_journal
 from tests.waiting import wait_for
 
@@ -54,6 +54,16 @@ class Machine:
     def worker(self) -> psutil.Process:
         """The worker that torchrun has started here."""
         return next(found for found in self.processes() if "RANK" in found.environ())
+
+
+@contextlib.contextmanager
+def popen(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that does not outlive the block, nor holds it up where it fails."""
+    with subprocess.Popen(arguments, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -117,7 +127,7 @@ def test_a_run_goes_on_over_two_machines(
         for rank, machine in enumerate(machines):
             environment = {**os.environ, **place, "RANK": str(rank)}
             arguments = machine.command(*command)
-            programs.append(stack.enter_context(subprocess.Popen(arguments, env=environment)))
+            programs.append(stack.enter_context(popen(arguments, env=environment)))
         wait_for(lambda: len(epochs(read_journal(run.journal_path))) > 2 or programs[0].poll() is not None)
         with contextlib.suppress(psutil.NoSuchProcess):
             for machine in machines:
@@ -143,13 +153,13 @@ def test_torchrun_over_two_machines(
     """The second machine's worker is killed; then it is cut off for longer than the workers wait."""
     if trials < 2:
         pytest.skip("torchrun imports torch eight times, and a minute is waited for: three minutes, with --trials 2")
-    config = two(tiny, num_epochs=20_000, checkpoint_seconds=0.5, sample_every=0)
+    config = two(tiny, num_epochs=600, checkpoint_seconds=0.5, sample_every=0)
     run = Run(saves / "one")
     torchrun = (
         *("-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--max-restarts=3"),
         *("--rdzv-backend=c10d", f"--rdzv-endpoint={ADDRESSES[0]}:29400"),
-        "--rdzv-conf=read_timeout=900,join_timeout=900",
     )
+    waiting = "--rdzv-conf=read_timeout=900,join_timeout=900,is_host="  # by their names they would not find out
 
     def times_begun() -> int:
         events = read_journal(run.journal_path) if run.exists() else []
@@ -161,8 +171,8 @@ def test_torchrun_over_two_machines(
     with contextlib.ExitStack() as stack:
         programs = []
         for machine in machines:
-            arguments = machine.command(*torchrun, f"--local-addr={machine.address}", *command_of(config, saves))
-            programs.append(stack.enter_context(subprocess.Popen(arguments)))
+            how = (f"--local-addr={machine.address}", f"{waiting}{machine is machines[0]}")
+            programs.append(stack.enter_context(popen(machine.command(*torchrun, *how, *command_of(config, saves)))))
         wait_for(lambda: times_begun() == 1 and goes_on(), "the first epochs", 100)
         machines[1].worker().send_signal(signal.SIGKILL)
         wait_for(lambda: times_begun() == 2 and goes_on(), "other workers", 100)
@@ -171,5 +181,5 @@ def test_torchrun_over_two_machines(
         ip("-n", machines[1].name, "link", "set", "eth0", "up")
         wait_for(lambda: times_begun() == 3 and goes_on(), "workers after the outage", 150)
         assert [program.wait(200) for program in programs] == [0, 0]
-    assert states(run).count("failed") == 2 and times_begun() == 3
+    assert times_begun() == 3
     assert_same(run, trained(config, saves, "whole"))
