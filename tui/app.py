@@ -25,6 +25,7 @@ from core.process import resume_collection
 from core.runs.run import Run
 from core.runs.trash import remove_outdated
 from core.training.preflight import device_named
+from tui.charts import preload
 from tui.engines.loss import WORKING
 from tui.engines.reading import read_run, training_runs
 from tui.forms.screen import FormScreen
@@ -168,10 +169,7 @@ class Playground(FocusKeepingApp):
 
     @work(thread=True)
     def _preload(self) -> None:
-        from tui.charts import preload
-
         try:
-            preload()
             for pane in PANES:  # each pane then opens without a delay the first time
                 _ = pane.widget_class
         finally:
@@ -228,6 +226,11 @@ class Playground(FocusKeepingApp):
         except UserError as error:
             self.engines.follow(path)
             self.news.publish(RunUnreadable(path, str(error)))
+
+    def watch_current_run(self, path: Path | None) -> None:
+        """Import what draws its curve, before there is one to draw."""
+        if path is not None:
+            self.run_worker(preload, thread=True, exit_on_error=False)
 
     async def close_run(self) -> None:
         path, self.current_run = self.current_run, None

@@ -6,15 +6,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from core.events import State, perplexity
-from core.runs.comparison import RunCurve, figures
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.setting import Value
 from core.sweep.folder import PRUNED, Outcome, SweepFolder
 from core.sweep.sweep import Sweep
+
+if TYPE_CHECKING:
+    from core.runs.comparison import RunCurve
 
 WAITING = "waiting"
 _Stamp: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
@@ -79,6 +81,8 @@ class Results:
         return result
 
     def _read(self, name: str, known: Outcome) -> Result:
+        from core.runs.comparison import RunCurve, figures  # and numpy, which a list of runs does not need
+
         run = Run(self.folder.saves / name)
         if not run.exists():
             state = known.state if known.state in (State.FAILED, PRUNED) else WAITING

@@ -50,6 +50,14 @@ textual.app.wait_for_idle = textual.pilot.wait_for_idle = _wait_for_idle
 textual.app.App.notify = keep_and_notify  # type: ignore[assignment]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def charts_can_draw() -> None:
+    """What draws the charts has been imported, as a little after the first chart of a playground."""
+    from tui.charts import preload
+
+    preload()
+
+
 @pytest.fixture
 def little_to_collect() -> Iterator[None]:
     """What hundreds of tests before have left is not looked through at every collection of this one."""

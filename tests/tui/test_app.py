@@ -266,8 +266,10 @@ def test_device_words() -> None:
     assert device_words(Device("mps", "Apple GPU")) == "mps Apple GPU"
 
 
-def test_the_screen_imports_no_torch_and_nothing_heavy_before_it_paints() -> None:
-    code = "import sys, tui.app; print([m for m in ('torch', 'numpy', 'plotext', 'safetensors') if m in sys.modules])"
+def test_the_screen_imports_no_torch_and_no_pane_anything_heavy_before_it_is_needed() -> None:
+    panes = "[pane.widget_class for pane in tui.app.PANES]"
+    heavy = "('torch', 'numpy', 'plotext', 'safetensors', 'msgspec')"
+    code = f"import sys, tui.app; {panes}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
 

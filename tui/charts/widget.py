@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from textual.strip import Strip
 from textual.visual import Visual
 from textual.widget import Widget
 
-from tui.charts import Drawing, blank
+from tui.charts import Drawing, blank, is_loaded, preload
 from tui.scheduling import schedule
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Chart(Widget):
 
     The function is called at most once in ``REDRAW_SECONDS``, however often ``invalidate`` is called (the first time at
     once, and again for the last change), and never while the chart is not visible. Rows that have not changed are not
-    sent to the terminal again.
+    sent to the terminal again. The first chart of all is drawn once what draws it has been imported, in a thread.
     """
 
     DEFAULT_CSS = "Chart { width: 1fr; height: 1fr; }"
@@ -45,6 +46,7 @@ class Chart(Widget):
         self._strips: list[Strip] | None = None
         self._stale = False
         self._scheduled = False
+        self._is_loading = False
 
     def show(self, draw: Draw) -> None:
         self._draw = draw
@@ -71,7 +73,7 @@ class Chart(Widget):
     def _redraw(self) -> None:
         """Draw again, and have the changed rows painted."""
         self._scheduled = False
-        if not self._stale or not self.size or not self.is_on_screen:
+        if not self._stale or not self.size or not self.is_on_screen or not self._can_draw():
             return  # on_show draws it
         before = self._drawing
         self._paint()
@@ -83,6 +85,18 @@ class Chart(Widget):
             regions = changed_regions(before, after)
             if regions:
                 self.refresh(*regions)
+
+    def _can_draw(self) -> bool:
+        """Whether drawing needs no import any more; otherwise begin it."""
+        if not is_loaded() and not self._is_loading:
+            self._is_loading = True
+            self.run_worker(self._load())
+        return is_loaded()
+
+    async def _load(self) -> None:
+        await asyncio.to_thread(preload)
+        self._is_loading = False
+        self.invalidate(at_once=True)
 
     def _paint(self) -> None:
         """Update the drawing if the data or the size changed, and its strips."""
@@ -97,10 +111,10 @@ class Chart(Widget):
     def render_line(self, y: int) -> Strip:
         """One row of the drawing (called by Textual)."""
         drawing = self._drawing
-        if self._strips is None or drawing is None or Size(drawing.width, drawing.height) != self.size:
+        has_size = drawing is not None and Size(drawing.width, drawing.height) == self.size
+        if (self._strips is None or not has_size) and self._can_draw():
             self._paint()
-        assert self._strips is not None
-        if y < len(self._strips):
+        if self._strips is not None and y < len(self._strips):
             return self._strips[y]
         return Strip.blank(self.size.width, self.visual_style.rich_style)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from threading import Event
+
+import pytest
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
+from tests.tui.waiting import until
 from tui.charts import Curve, Drawing, ReferenceLine
 from tui.charts import widget as chart_module
 from tui.charts.curve_chart import CurveChart, LiveSeries
@@ -54,6 +58,25 @@ async def test_a_chart_is_drawn_once_in_its_size() -> None:
         assert app.counter.sizes == [(40, 10)]
         app.chart.refresh()
         await pilot.pause()
+        assert app.counter.sizes == [(40, 10)]
+
+
+async def test_the_first_chart_waits_for_the_imports_that_draw_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, may_load = Event(), Event()
+
+    def load() -> None:
+        may_load.wait(30)
+        loaded.set()
+
+    monkeypatch.setattr(chart_module, "is_loaded", loaded.is_set)
+    monkeypatch.setattr(chart_module, "preload", load)
+    app = ChartApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.chart.show(app.counter)
+        await pilot.pause()
+        assert app.counter.sizes == [] and not screen_text(app).strip()
+        may_load.set()
+        await until(pilot, lambda: screen_text(app).startswith("1"))
         assert app.counter.sizes == [(40, 10)]
 
 
