@@ -32,7 +32,7 @@ from core.models.language_model import LanguageModel
 from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
 from core.training.batches import Plans
-from core.training.optimisation import Optimiser, clip_gradients, differentiated
+from core.training.optimisation import Optimiser, trained_on
 from core.training.records import Records
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ class StepGraph:
         self._team = team
         self._model, self._batches, self._config, self._optimiser = model, batches, config, optimiser
         self._records = records
-        self._parameters = [weight for weight in model.parameters() if weight.requires_grad]
         self.rate, self._rate_written = rate, float(rate)
         self.state: HiddenState = model.begin_state(batches.num_rows)
         self.plan = torch.empty_like(batches.plan(0))
@@ -126,17 +125,13 @@ class StepGraph:
 
     def work(self) -> None:
         """One step on buffers that never move; captured, or run as it is."""
-        inputs, targets, mask = self._batches.cut(self.plan.index_select(0, self.cursor)[0])
+        batch = self._batches.cut(self.plan.index_select(0, self.cursor)[0])
         state = self.state if self._config.carries_state else tuple(torch.zeros_like(tensor) for tensor in self.state)
-        for weight in self._parameters:
-            weight.grad = None
-        loss, after = self._model.loss(inputs, targets, state, mask=mask)
-        gradients, loss, count = differentiated(loss, self._parameters, targets.numel(), mask, self._team)
+        loss, norm, count, after = trained_on(batch, state, self._model, self._optimiser, self._config, self._team)
         self._record(self._records.losses, loss)
         if count is not None:
             self._record(self._records.targets, count)
-        self._record(self._records.norms, clip_gradients(gradients, self._config.clipping, self._config.clip))
-        self._optimiser.step()
+        self._record(self._records.norms, norm)
         for tensor, fresh in zip(self.state, after, strict=True):
             tensor.copy_(fresh)
         self.cursor.add_(1)

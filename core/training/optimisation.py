@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,14 @@ from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
+from core.models.language_model import LanguageModel
 from core.models.recurrence.cpu import bindings
+from core.models.scratch import HiddenState
 from core.settings.fit import Fit
 from core.settings.run_config import RunConfig
 
 if TYPE_CHECKING:
+    from core.training.batches import Batch
     from core.training.distributed import Team
 
 
@@ -29,6 +32,7 @@ class Optimiser:
     Attributes:
         rate: the learning rate of the next step. A scalar tensor on the weights' device is read there at every step,
             and the whole state is kept on the device, as a CUDA graph requires.
+        weights: those that it changes.
         state: what it remembers of each weight, see ``state_names``; empty before the first step.
     """
 
@@ -38,13 +42,13 @@ class Optimiser:
         self.rate: float | torch.Tensor = config.learning_rate if rate is None else rate
         self.state: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
         self._config = config
-        self._weights = list(weights)
+        self.weights = list(weights)
         self._capturable = rate is not None and rate.device.type == "cuda"
 
     @torch.no_grad()
     def step(self) -> None:
         config, names = self._config, state_names(self._config)
-        weights: list[torch.Tensor] = [weight for weight in self._weights if weight.grad is not None]
+        weights: list[torch.Tensor] = [weight for weight in self.weights if weight.grad is not None]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         for weight in weights:
             if weight not in self.state:
@@ -89,25 +93,31 @@ def state_names(config: RunConfig) -> tuple[str, ...]:
     }[config.optimiser]
 
 
-def differentiated(
-    loss: torch.Tensor, weights: Sequence[torch.Tensor], targets: int, mask: torch.Tensor | None, team: Team | None
-) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor | None]:
-    """Differentiate the mean ``loss`` of a batch; with a team, average gradients and loss over all its workers.
+def trained_on(
+    batch: Batch, state: HiddenState, model: LanguageModel, optimiser: Optimiser, config: RunConfig, team: Team | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, HiddenState]:
+    """One step of training: the loss of a batch, its gradients, limited, and the weights changed by them.
 
-    Args:
-        targets: how many this process has in the batch; of them, those in ``mask`` count.
+    With a team, gradients and loss are averaged over all its workers.
 
     Returns:
-        The gradients of those ``weights`` that have one, the loss, and the number of targets that count, None without
-        a mask; both ().
+        The mean loss, the norm of the gradient before it was limited, the number of targets that count (None without a
+        mask), each (), and the state after the batch.
     """
+    inputs, targets, mask = batch
+    for weight in optimiser.weights:
+        weight.grad = None
+    loss, state = model.loss(inputs, targets, state, mask=mask)
     loss.backward()  # type: ignore[no-untyped-call]
     loss, count = loss.detach(), None if mask is None else mask.sum()
     if team is not None:
-        weights = [weight for weight in weights if weight.grad is not None]
-        loss, of_all = team.average(weights, loss, targets if count is None else count)
+        weights = [weight for weight in optimiser.weights if weight.grad is not None]
+        loss, of_all = team.average(weights, loss, targets.numel() if count is None else count)
         count = None if mask is None else of_all
-    return [weight.grad for weight in weights if weight.grad is not None], loss, count
+    gradients = [weight.grad for weight in optimiser.weights if weight.grad is not None]
+    norm = clip_gradients(gradients, config.clipping, config.clip, fused=model.fused)
+    optimiser.step()
+    return loss, norm, count, state
 
 
 @torch.no_grad()

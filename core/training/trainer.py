@@ -17,7 +17,7 @@ from typing import Any
 from core.events import EpochFinished, Event, Note, SettingChanged, State, StateChanged, StepFinished, perplexity
 from core.settings.run_config import RunConfig, live_setting, shown
 from core.training.divergence import PATIENCE, exploded_words, infinite_words, is_exploding
-from core.training.optimisation import clip_gradients, differentiated, norm_figures
+from core.training.optimisation import norm_figures, trained_on
 from core.training.parts import TrainingParts
 from core.training.records import are_finite
 
@@ -89,26 +89,17 @@ class Trainer(TrainingParts):
         if self.team is not None:
             self.team.order_batch(epoch, batch, rate)
         self.epoch, self.batch = epoch, batch
-        if self.graph is None:
-            self._step(rate)
-        else:
+        if self.graph is not None:
             self._state = self.graph.train(epoch, batch, rate, self._state)
             self.graph_unavailable_reason = self.graph.unavailable_reason
-
-    def _step(self, rate: float) -> None:
-        """One step call by call: the plain twin of ``StepGraph``."""
-        config = self.config
-        inputs, targets, mask = self.batches.batch(self.epoch, self.batch)
-        if self.batch == 0 or not config.carries_state:
+            return
+        if batch == 0 or not self.config.carries_state:
             self._state = self.model.begin_state(self.batches.num_rows)
         self.optimiser.rate = rate
-        for weight in self._parameters:
-            weight.grad = None
-        loss, self._state = self.model.loss(inputs, targets, self._state, mask=mask)
-        gradients, loss, count = differentiated(loss, self._parameters, targets.numel(), mask, self.team)
-        norm = clip_gradients(gradients, config.clipping, config.clip, fused=self.model.fused)
-        self.records.write(self.batch, loss, norm, count)
-        self.optimiser.step()
+        loss, norm, count, self._state = trained_on(
+            self.batches.batch(epoch, batch), self._state, self.model, self.optimiser, self.config, self.team
+        )
+        self.records.write(batch, loss, norm, count)
 
     def _finish_epoch(self) -> tuple[Event, ...]:
         batches, loss = self.batch, self.records.mean_loss(self.batch)
