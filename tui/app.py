@@ -36,14 +36,12 @@ from tui.messages import (
     EngineLost,
     JournalGrew,
     RunChosen,
-    RunClosed,
     RunDeleted,
     RunFolderSeen,
     RunOpened,
     RunRead,
     RunRenamed,
     RunsChanged,
-    RunShown,
     RunStateChanged,
     RunUnreadable,
     TextsChanged,
@@ -214,11 +212,10 @@ class Playground(FocusKeepingApp):
 
     async def open_run(self, path: Path) -> None:
         """Put a run on screen: its settings, its whole curve, and its engine if it has one."""
-        if self.current_run != path:
-            await self._leave_run(self.current_run)
-            self.current_run = path
-        self.news.publish(RunShown(path))
-        await self.engines.unfollow(path)
+        if self.current_run == path:
+            return
+        await self._leave_run(self.current_run)
+        self.current_run = path
         try:
             self.news.publish(RunRead(path, *await asyncio.to_thread(read_run, Run(path))))
             self.engines.follow(path)
@@ -236,7 +233,6 @@ class Playground(FocusKeepingApp):
         path, self.current_run = self.current_run, None
         if path is not None:
             await self._leave_run(path)
-            self.news.publish(RunClosed(path))
 
     async def _leave_run(self, path: Path | None) -> None:
         if path is not None:
@@ -262,8 +258,7 @@ class Playground(FocusKeepingApp):
 
     @on(RunChosen)
     async def _run_chosen(self, event: RunChosen) -> None:
-        if self.current_run != event.path:
-            await self.open_run(event.path)
+        await self.open_run(event.path)
         await self.action_pane("generate" if event.purpose == "generate" else "train")
         self.news.publish(event)
 

@@ -57,13 +57,6 @@ class RunChosen(Fact):
 
 
 @dataclass
-class RunShown(Fact):
-    """The app put a run on screen; its files have not been read yet."""
-
-    path: Path
-
-
-@dataclass
 class RunRead(Fact):
     """The files of the run on screen were read."""
 
@@ -78,13 +71,6 @@ class RunUnreadable(Fact):
 
     path: Path
     reason: str
-
-
-@dataclass
-class RunClosed(Fact):
-    """The app took the run off the screen."""
-
-    path: Path
 
 
 @dataclass

@@ -16,11 +16,9 @@ from tui.messages import (
     DevicesFound,
     EngineLost,
     JournalGrew,
-    RunClosed,
     RunFolderSeen,
     RunOpened,
     RunRead,
-    RunShown,
     RunStateChanged,
     RunUnreadable,
     TextsChanged,
@@ -55,12 +53,12 @@ class RunOnScreen(TrainParts):
 
     def on_mount(self) -> None:
         listen(self, {
-            RunShown: self._run_shown, RunRead: self._run_read, RunUnreadable: self._run_unreadable,
-            RunClosed: self._run_closed, RunOpened: self._run_opened,
+            RunRead: self._run_read, RunUnreadable: self._run_unreadable, RunOpened: self._run_opened,
             JournalGrew: self._journal_grew, RunStateChanged: self._run_state_changed, EngineLost: self._engine_lost,
             RunFolderSeen: self._run_folder_seen,
             CorpusChosen: self._corpus_chosen, TextsChanged: self._texts_changed, DevicesFound: self._devices_found,
         })  # fmt: skip
+        self.watch(self.app, "current_run", self._put_on_screen, init=False)
         self.show_plan()
         self.call_after_refresh(self._read_paces)
         self.call_after_refresh(self._read_presets)
@@ -71,14 +69,9 @@ class RunOnScreen(TrainParts):
 
         await show_own_presets(self, say=True)
 
-    def _run_shown(self, event: RunShown) -> None:
-        self._put_on_screen(WatchedRun(event.path, OPENING))
-
-    def _run_closed(self, _event: RunClosed) -> None:
-        self._put_on_screen(None)
-
-    def _put_on_screen(self, run: WatchedRun | None) -> None:
-        self.run = run
+    def _put_on_screen(self, path: Path | None) -> None:
+        """Another run is on screen, whose files have not been read yet, or none is."""
+        self.run = run = WatchedRun(path, OPENING) if path is not None else None
         self.fresh = False
         self.wanted_rate = None
         self.view.busy = ""

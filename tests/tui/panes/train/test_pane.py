@@ -34,7 +34,7 @@ from tui.dialogs.name import NameDialog
 from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.watched_run import WatchedRun
 from tui.forms.rows import Rows
-from tui.messages import CorpusChosen, JournalGrew, RunChosen, RunRead, RunShown, TextsChanged
+from tui.messages import CorpusChosen, JournalGrew, RunChosen, RunRead, TextsChanged
 from tui.panes.train.figures import Figures
 from tui.panes.train.preset_dialog import PresetScreen, about
 from tui.panes.train.run_view import RunView
@@ -326,7 +326,7 @@ async def test_a_run_that_is_opened_is_not_called_untrained(playground: Make, fa
     write_journal(run, StateChanged(State.FINISHED, 1))
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        app.news.publish(RunShown(run.path))
+        app.current_run = run.path
         await pilot.pause()
         assert label(app) == "Opening …" and "opening" in status(app)
         await pilot.press("ctrl+t")
@@ -416,7 +416,7 @@ async def test_remarks_of_the_engine_are_shown_while_they_are_new(playground: Ma
     run = made_run(saves, RunConfig())
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        app.news.publish(RunShown(run.path))
+        app.current_run = run.path
         old = [Note("long ago"), *(scripted_epoch(epoch) for epoch in range(1, 9))]
         new = Note("[red]the disk is full[/red]")
         app.news.publish(JournalGrew(run.path, (StateChanged(State.TRAINING, 0), *old, new)))
