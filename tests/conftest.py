@@ -51,9 +51,13 @@ def _no_sync(descriptor: int) -> None:
 os.fsync = _no_sync
 
 
+def pytest_collection_finish() -> None:
+    """What has been imported stays to the end: no collection looks through it again."""
+    gc.freeze()
+
+
 def pytest_unconfigure() -> None:
-    """pytest ends with five collections, each through all that torch and the tests have made: leave it one."""
-    gc.collect()
+    """pytest ends with five collections, each through all that torch and the tests have made: leave it nothing."""
     gc.freeze()
 
 
