@@ -235,11 +235,13 @@ class Rows(Widget, can_focus=True, can_focus_children=False):
     def scroll_to_rows(self, first: str, last: str = "") -> None:
         """Scroll to a row, or to all from the ``first`` to the ``last``."""
         lines = [y for y, line in enumerate(self._lines) if line.key in (first, last)]
-        box = next((node for node in self.ancestors if isinstance(node, Widget) and node.allow_vertical_scroll), None)
+        boxes = [node for node in self.ancestors_with_self if isinstance(node, Widget)]
+        box = next((place for place, node in enumerate(boxes) if place and node.allow_vertical_scroll), None)
         if lines and box is not None:
-            offset = self.content_region.offset - box.scrollable_content_region.offset + box.scroll_offset
-            region = Region(offset.x, offset.y + lines[0], self.size.width, lines[-1] - lines[0] + 1)
-            box.scroll_to_region(region, animate=False, immediate=True)
+            # Places in what is scrolled: those on the screen may be of the scroll offset before.
+            top = self.gutter.top + sum(node.virtual_region.y for node in boxes[:box])
+            region = Region(boxes[box].scroll_offset.x, top + lines[0], 1, lines[-1] - lines[0] + 1)
+            boxes[box].scroll_to_region(region, animate=False, immediate=True)
 
     # ------------------------------------------------------------------ the editor
 

@@ -121,6 +121,21 @@ async def test_an_error_that_goes_lays_the_screen_out_once() -> None:
         assert layouts == [height]
 
 
+async def test_rows_are_scrolled_to_also_before_the_last_scroll_is_on_the_screen() -> None:
+    app = FormApp()
+    async with app.run_test(size=(60, 40)) as pilot:
+        for setting in settings():
+            app.form.open_fold(setting.group)
+        rows, box = app.query_one(Rows), app.query_one("#form-scroll")
+        await until(pilot, lambda: rows.size.height > 2 * box.size.height)
+        first, last = settings()[0].name, settings()[-1].name
+        rows.scroll_to_rows(last)
+        rows.scroll_to_rows(first)
+        await until(pilot, lambda: box.region.contains_region(row_region(rows, first)))
+        rows.scroll_to_rows(last)
+        await until(pilot, lambda: box.region.contains_region(row_region(rows, last)))
+
+
 async def test_enter_unfolds_a_group() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
