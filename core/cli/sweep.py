@@ -51,9 +51,7 @@ def _wanted(name: str, folder: SweepFolder, options: argparse.Namespace) -> Swee
     """The sweep that the flags describe; with none that do, the one that is there. Raises UserError."""
     if not any(getattr(options, name) for name in _DESCRIBING):
         known = folder.read()
-        if options.trials is None and options.pruner is None:
-            return checked_sweep(replace(known, jobs=known.jobs if options.jobs is None else options.jobs))
-        if known.is_grid:
+        if known.is_grid and (options.trials is not None or options.pruner is not None):
             raise ConfigError(f"{name} is a grid: it has neither trials nor a pruner")
         trials, pruner = options.trials or known.trials, options.pruner or known.pruner
         jobs = known.jobs if options.jobs is None else options.jobs

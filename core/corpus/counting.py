@@ -33,6 +33,7 @@ class Counter:
         self._pieces: list[npt.NDArray[Any]] = []
         self._bytes = self._length = 0
         self._counts = np.zeros(1024, dtype=np.int64)
+        self._begin()
 
     def __len__(self) -> int:
         return self._length
@@ -41,6 +42,10 @@ class Counter:
     def full(self) -> bool:
         """Whether ``capacity`` is reached."""
         return 0 < self._capacity <= self._length
+
+    def _begin(self) -> None:
+        """Set up what counts the tokens."""
+        raise NotImplementedError
 
     def add(self, points: CodePoints) -> None:
         """Add the tokens of a piece of text, given as code points."""
@@ -112,8 +117,7 @@ class CharacterCounter(Counter):
 
     kind = "char"
 
-    def __init__(self, capacity: int = 0, draft: Callable[[], Draft] | None = None, in_memory: int = 0) -> None:
-        super().__init__(capacity, draft, in_memory)
+    def _begin(self) -> None:
         self._known: list[int] = []
         self._widen()
 
@@ -181,8 +185,7 @@ class WordCounter(Counter):
 
     kind = "word"
 
-    def __init__(self, capacity: int = 0, draft: Callable[[], Draft] | None = None, in_memory: int = 0) -> None:
-        super().__init__(capacity, draft, in_memory)
+    def _begin(self) -> None:
         self._numbers = _NumberedByAppearance()
         self._open: list[str] = []  # the parts of a word that the next piece may continue
 

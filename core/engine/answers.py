@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.device import Device
-from core.events import State
+from core.events import State, StepFinished
 from core.runs.metadata import CorpusIdentity
 from core.settings.run_config import RunConfig
 from core.settings.setting import Value
@@ -86,18 +86,10 @@ class StateAnswer(Answer):
 
 
 @dataclass(frozen=True)
-class StepAnswer(Answer):
-    """Progress after one or several batches: ``batch`` of ``num_batches`` of ``epoch`` is done."""
+class StepAnswer(StepFinished, Answer):
+    """Progress after one or several batches, and the state of the run."""
 
     state: str
-    epoch: int
-    batch: int
-    num_batches: int
-    step: int
-    perplexity: float
-    loss: float
-    learning_rate: float
-    tokens_per_second: float
 
 
 @dataclass(frozen=True)

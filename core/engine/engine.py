@@ -258,7 +258,7 @@ class Engine:
             if session.state != State.PAUSED or self.ending.asked:
                 break
         assert session.trainer is not None  # a session without one has refused the step
-        return answers.StepAnswer(session.state, **dataclasses.asdict(session.trainer.progress()))
+        return answers.StepAnswer(**dataclasses.asdict(session.trainer.progress()), state=session.state)
 
     def _save(self, name: str | None) -> Path:
         """Save, and copy the run if another name is given; the folder of the run, or of the copy."""

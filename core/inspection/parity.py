@@ -21,18 +21,11 @@ from torch import Tensor, nn
 from core.inspection.answers import ParityView
 from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
+from core.models.scratch import HiddenState
 from core.models.torch_nn import MODULES, in_torch_order
 from core.settings.run_config import RunConfig
 
 ROUNDS = 5
-
-
-@dataclass(frozen=True, eq=False)
-class Outputs:
-    """Of one forward pass: the logits (num_steps, batch, vocabulary) and the last states."""
-
-    logits: Tensor
-    states: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +53,10 @@ def compared(
 ) -> Generator[None, None, ParityView]:
     yield
     with torch.no_grad():  # left before a yield: between two slices a training computes gradients
-        ours = Outputs(*scratch(ids, scratch.begin_state(len(ids))))
+        logits, states = scratch(ids, scratch.begin_state(len(ids)))
     yield
     with torch.no_grad():
-        theirs = reference.outputs(ids)
+        wanted_logits, wanted_states = reference.outputs(ids)
     yield
     scratch_passes, torch_passes = [], []
     for _ in range(ROUNDS):
@@ -74,8 +67,8 @@ def compared(
         for name, wanted in torch_passes[-1].gradients.items()
     }
     return ParityView(
-        output_difference=difference(ours.logits, theirs.logits),
-        state_difference=max(difference(*pair) for pair in zip(ours.states, theirs.states, strict=True)),
+        output_difference=difference(logits, wanted_logits),
+        state_difference=max(difference(*pair) for pair in zip(states, wanted_states, strict=True)),
         gradient_difference=max(gradients.values()),
         scratch_seconds=statistics.median(found.seconds for found in scratch_passes),
         torch_seconds=statistics.median(found.seconds for found in torch_passes),
@@ -178,19 +171,20 @@ class Reference:
         named["linear.bias"] = self.bias
 
         def loss() -> Tensor:
-            return F.cross_entropy(self.outputs(ids).logits.flatten(0, 1), targets.t().flatten())
+            return F.cross_entropy(self.outputs(ids)[0].flatten(0, 1), targets.t().flatten())
 
         gradients, seconds = yield from _timed(loss, list(named.values()), ids.device)
         return Passed(dict(zip(named, gradients, strict=True)), seconds)
 
-    def outputs(self, ids: Tensor) -> Outputs:
+    def outputs(self, ids: Tensor) -> tuple[Tensor, HiddenState]:
+        """(batch, num_steps) ids -> logits (num_steps, batch, vocabulary), and the last states."""
         zeros = self._model.begin_state(len(ids))
         if self.embedding is None:
             X = F.one_hot(ids.t(), self._model.vocabulary_size).to(self.bias.dtype)
         else:
             X = F.embedding(ids.t(), self.embedding)
         H, last = self.rnn(X, zeros if len(zeros) > 1 else zeros[0])
-        return Outputs(F.linear(H, self.weight, self.bias), last if isinstance(last, tuple) else (last,))
+        return F.linear(H, self.weight, self.bias), last if isinstance(last, tuple) else (last,)
 
 
 def _timed(

@@ -35,11 +35,10 @@ class Curve:
     def times(self) -> range:
         return range(self.start, self.start + len(self.values))
 
-    def error(self, data: Numbers, after: int = 0) -> float:
-        """The root mean square error against ``data`` at the times after ``after``; nan if there are none."""
-        skipped = max(0, after + 1 - self.start)
-        wanted = data[self.start - 1 + skipped :]
-        found = self.values[skipped : skipped + len(wanted)]
+    def error(self, data: Numbers) -> float:
+        """The root mean square error against ``data``; nan if there are no values."""
+        wanted = data[self.start - 1 :]
+        found = self.values[: len(wanted)]
         if not found:
             return math.nan
         try:

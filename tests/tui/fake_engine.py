@@ -251,7 +251,7 @@ class FakeEngine:
         self.batch += 1
         step = StepFinished(self.epoch + 1, self.batch, BATCHES, self.batch, 900.0, 6.8, 100.0, 70_000.0)
         self._publish(step)
-        return StepAnswer(self.state, **dataclasses.asdict(step))
+        return StepAnswer(**dataclasses.asdict(step), state=self.state)
 
     def _set(self, asked: Set) -> SetAnswer:
         if not setting(asked.name).live:

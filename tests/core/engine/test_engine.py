@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 import pytest
 
-from core.engine import client as client_module
 from core.engine.client import EngineClient, start_engine
 from core.engine.description import describe
 from core.engine.protocol import run_socket, standby_socket
@@ -326,7 +325,7 @@ async def test_an_engine_that_does_not_start_says_why(
     runtime.chmod(0o700)
     with pytest.raises(EngineError, match="the engine did not start: error: there is no run 'one' in"):
         await start_engine("one", "--saves", str(tmp_path))
-    monkeypatch.setattr(client_module.sys, "executable", "/bin/sleep")
+    monkeypatch.setattr(sys, "executable", "/bin/sleep")
     with pytest.raises(EngineError, match="the engine did not start"):
         await start_engine(timeout=0.1)
     assert list(runtime.iterdir()) == []
