@@ -229,11 +229,6 @@ class Playground(FocusKeepingApp):
         if path is not None:
             self.run_worker(preload, thread=True, exit_on_error=False)
 
-    async def close_run(self) -> None:
-        path, self.current_run = self.current_run, None
-        if path is not None:
-            await self._leave_run(path)
-
     async def _leave_run(self, path: Path | None) -> None:
         if path is not None:
             await self.engines.unfollow(path)
@@ -276,8 +271,8 @@ class Playground(FocusKeepingApp):
     @on(RunDeleted)
     async def _run_deleted(self, event: RunDeleted) -> None:
         if self.current_run == event.path:
-            await self.close_run()
-        self.news.publish(event)
+            self.current_run = None
+            await self._leave_run(event.path)
 
     @on(JournalGrew)
     @on(RunFolderSeen)

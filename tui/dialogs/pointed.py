@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from textual.errors import NoWidget
 from textual.geometry import Offset
 from textual.screen import Screen
-from textual.widget import Widget
 
 from tui.dialogs.glossary import ALIASES, WORDS
 from tui.dialogs.help import Section
@@ -33,15 +32,11 @@ def pointed(screen: Screen[object], at: Offset) -> tuple[Section, ...]:
             # A table: the heading says it.
             found = [one for one in sorted(_words(widget.render_line(0).text, column))[:1] if one[0] <= NEAR]
     else:
-        line = _titles(widget)
+        line = f"{widget.border_title or ''}  {widget.border_subtitle or ''}"
         found = list(_words(line, column))
     lines = tuple((word, meaning) for _, word, meaning in sorted(found))
     title = " ".join(shown_text(line).strip(" │┃").split())
     return ((title or "This number", lines),) if lines else ()
-
-
-def _titles(widget: Widget) -> str:
-    return f"{widget.border_title or ''}  {widget.border_subtitle or ''}"
 
 
 def _words(line: str, column: int) -> Iterator[tuple[int, str, str]]:

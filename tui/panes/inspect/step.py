@@ -260,7 +260,7 @@ class Step(LayerView[StepView]):
         """Units with their values, in columns; ``across``: one after the other in a line, else down the columns."""
         if not stage.values:
             return [(("a vector of zeros with a one at the token's place", QUIET),)]
-        scale = scale_of(stage) or largest(stage.values)
+        scale = 1.0 if stage.name in GATES else largest(stage.values)
         lines = -(-len(units) // columns)
         rows: list[Row] = []
         for line in range(lines):
@@ -274,11 +274,6 @@ class Step(LayerView[StepView]):
 
 
 NUMBER_CELLS = 17
-
-
-def scale_of(stage: Stage) -> float | None:
-    """The scale of a strip: 1 for a gate, otherwise its own largest magnitude."""
-    return 1.0 if stage.name in GATES else None
 
 
 def next_tokens(answer: StepView, width: int, height: int) -> list[Row]:

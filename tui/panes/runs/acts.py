@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,8 +58,10 @@ class Acts:
         self._worker = self._pane.run_worker(self._guarded(act))
 
     async def _guarded(self, act: Coroutine[Any, Any, None]) -> None:
-        with self._complaining():
+        try:
             await act
+        except (UserError, EngineError) as error:
+            self.complain(str(error))
 
     async def rename(self, run: RunSummary, taken: set[str]) -> None:
         """Ask for a name; ``taken`` are those of all runs."""
@@ -173,14 +174,6 @@ class Acts:
         dialog = ConfirmDialog(title, body, confirm, danger=True)
         answer: bool = await self._pane.app.push_screen_wait(dialog)
         return answer
-
-    @contextlib.contextmanager
-    def _complaining(self) -> Iterator[None]:
-        """Show the error of the block."""
-        try:
-            yield
-        except (UserError, EngineError) as error:
-            self.complain(str(error))
 
     async def _try(self, act: Callable[[], Answer], leaving: Path | None = None) -> Answer:
         """Call ``act``, which uses the disk, in a thread, after releasing the engine of ``leaving``."""

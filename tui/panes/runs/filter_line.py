@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -10,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.reactive import reactive
 from textual.widgets import Input, Static
 
 from core.errors import UserError
@@ -34,19 +34,14 @@ class FilterLine(Vertical):
         Binding("enter,down", "done", "To the list", key_display="enter", id="filter.done"),
     ]
 
-    @dataclass
-    class Changed(Message):
-        """Another filter counts."""
-
-        text: str
-
-    @dataclass
     class Finished(Message):
         """Typing has ended: the list gets the focus."""
 
+    text: reactive[str] = reactive("", init=False, repaint=False)
+    """The filter that counts."""
+
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.text = ""
         self.show(False)
 
     def compose(self) -> ComposeResult:
@@ -102,6 +97,4 @@ class FilterLine(Vertical):
             error.display = True
             return
         error.display = False
-        if text != self.text:
-            self.text = text
-            self.post_message(self.Changed(text))
+        self.text = text

@@ -83,6 +83,7 @@ class RunsPane(Overlays):
         self._show_face()
         self.table.display = False
         self.set_interval(REFRESH_SECONDS, self._look_again)
+        self.watch(self.filter_line, "text", lambda: self.reload(SHORT_LOOK), init=False)
         listen(self, {RunsChanged: self._runs_changed, RunRenamed: self._run_renamed})
         self.reload()
 
@@ -237,10 +238,6 @@ class RunsPane(Overlays):
 
     def action_filter(self) -> None:
         self.filter_line.open()
-
-    @on(FilterLine.Changed)
-    def _filter_changed(self) -> None:
-        self.reload(SHORT_LOOK)
 
     @on(FilterLine.Finished)
     def _filter_finished(self) -> None:

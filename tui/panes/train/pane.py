@@ -9,13 +9,13 @@ from core.events import State
 from core.runs.store import check_name
 from core.settings.run_config import setting
 from core.units import counted
-from tui.engines.watched_run import OPENING, WatchedRun
+from tui.engines.watched_run import OPENING
 from tui.forms.schema import typed
 from tui.messages import RunChosen
 from tui.panes.train.comparison import preset_of, values_at
 from tui.panes.train.failure import lower_rates
 from tui.panes.train.keys import KEYS
-from tui.panes.train.plan import LIVE, differs, kept_texts
+from tui.panes.train.plan import LIVE, kept_texts
 from tui.panes.train.run_on_screen import RunOnScreen
 from tui.panes.train.run_view import CurvePanel
 from tui.panes.train.settings_form import SettingsForm
@@ -152,7 +152,7 @@ class TrainPane(RunOnScreen):
     def action_curve(self) -> None:
         """Go back to the curve, and undo the edits that were not applied to a run that trains."""
         run = self.run
-        if run is not None and run.state in (State.TRAINING, State.PAUSED) and not self._is_of_new_run(run):
+        if run is not None and run.state in (State.TRAINING, State.PAUSED) and self.plan != "new":
             kept = kept_texts(run, self.form.texts)
             if kept:
                 self.form.change(kept)
@@ -165,9 +165,6 @@ class TrainPane(RunOnScreen):
         """Put the focus on the curve; a drawer closes, and so does the message of a refused training."""
         self.training.forget_refusal()
         super().show_curve()
-
-    def _is_of_new_run(self, run: WatchedRun) -> bool:
-        return run.config is None or self.fresh or differs(run.config, self.form.texts)
 
     def action_new_run(self) -> None:
         """Prepare a new run with the settings of the form. The open run is unchanged, and continues if it trains."""
