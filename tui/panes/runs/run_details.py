@@ -40,66 +40,52 @@ NAME_WIDTH = 2 + max(len(setting.label) for setting in settings())
 
 
 @dataclass(frozen=True)
-class Point:
-    """The perplexities after an epoch."""
-
-    epoch: int
-    training: float
-    held_out: float | None
-
-
-@dataclass(frozen=True)
 class _Known:
     """What was read from the folder of a run."""
 
     facts: RunMetadata | None
     problem: str
-    curve: tuple[Point, ...]
+    curve: tuple[EpochFinished, ...]
 
 
-def perplexities(path: Path, places: int = PLACES) -> list[Point]:
-    """The perplexities of a run: all of a short journal; of a long one, those at ``places`` places and at its end."""
-    found: dict[int, Point] = {}
+def sampled_epochs(path: Path, places: int = PLACES) -> list[EpochFinished]:
+    """The epochs of a run: all of a short journal; of a long one, those at ``places`` places and at its end."""
     try:
         with open_to_read(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size <= SHORT_JOURNAL:
-                points = [_point(line) for line in file.read(SHORT_JOURNAL).split(b"\n")]
+                epochs = [_epoch(line) for line in file.read(SHORT_JOURNAL).split(b"\n")]
             else:
-                points = [_next_point(file, size * place // places) for place in range(places)]
+                epochs = [_next_epoch(file, size * place // places) for place in range(places)]
                 file.seek(size - 4096)
-                points += [_point(line) for line in file.read(4096).split(b"\n")[1:]]
+                epochs += [_epoch(line) for line in file.read(4096).split(b"\n")[1:]]
     except OSError:
         return []
-    for point in points:
-        if point is not None:
-            found[point.epoch] = point
-    return [found[epoch] for epoch in sorted(found)]
+    found = {epoch.epoch: epoch for epoch in epochs if epoch is not None}
+    return [found[number] for number in sorted(found)]
 
 
-def _next_point(file: BinaryIO, offset: int) -> Point | None:
+def _next_epoch(file: BinaryIO, offset: int) -> EpochFinished | None:
     """The first whole epoch after ``offset``, if there is one nearby."""
     file.seek(offset)
     lines = file.read(2048).split(b"\n")[1 if offset else 0 : -1]
-    return next((point for line in lines if (point := _point(line)) is not None), None)
+    return next((epoch for line in lines if (epoch := _epoch(line)) is not None), None)
 
 
-def _point(line: bytes) -> Point | None:
+def _epoch(line: bytes) -> EpochFinished | None:
     if b'"epoch"' not in line or (value := parsed_line(line)) is None:
         return None
     event = event_from_json(value)
-    return (
-        Point(event.epoch, event.perplexity, event.validation_perplexity) if isinstance(event, EpochFinished) else None
-    )
+    return event if isinstance(event, EpochFinished) else None
 
 
-def curve_of(curve: tuple[Point, ...]) -> Draw:
+def curve_of(curve: tuple[EpochFinished, ...]) -> Draw:
     """The chart of perplexity by epoch on a logarithmic axis: of training, and held out if text is held out."""
-    epochs = [point.epoch for point in curve]
-    series = [Series("training", epochs, [point.training for point in curve])]
-    if any(point.held_out is not None for point in curve):
-        held_out = [math.nan if point.held_out is None else point.held_out for point in curve]
-        series.append(Series("held out", epochs, held_out))
+    epochs, held_out = [epoch.epoch for epoch in curve], [epoch.validation_perplexity for epoch in curve]
+    series = [Series("training", epochs, [epoch.perplexity for epoch in curve])]
+    if any(value is not None for value in held_out):
+        known = [math.nan if value is None else value for value in held_out]
+        series.append(Series("held out", epochs, known))
 
     def draw(width: int, height: int) -> Drawing:
         return line_chart(
@@ -201,7 +187,7 @@ def _known(path: Path) -> _Known:
         facts, problem = run.metadata(), ""
     except RunError as error:
         facts, problem = None, str(error)
-    return _Known(facts, problem, tuple(perplexities(run.journal_path)))
+    return _Known(facts, problem, tuple(sampled_epochs(run.journal_path)))
 
 
 def _changed(facts: RunMetadata) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from tui.dialogs.name import NameDialog
 from tui.messages import RunChosen, RunDeleted, RunRenamed, RunsChanged
 from tui.panes.runs.annotation_dialog import AnnotationDialog
 from tui.panes.runs.pane import RunsPane
-from tui.panes.runs.run_details import perplexities
+from tui.panes.runs.run_details import sampled_epochs
 from tui.panes.runs.run_table import RunTable, TrashTable
 
 SIZE = (120, 40)
@@ -423,12 +423,12 @@ async def test_details_name_what_is_unusual(saves: Path) -> None:
 
 def test_a_long_journal_is_looked_at_in_few_places(tmp_path: Path) -> None:
     run = make_run(tmp_path, "long", epochs=5000)
-    points = perplexities(run.journal_path, places=50)
+    points = sampled_epochs(run.journal_path, places=50)
     epochs = [point.epoch for point in points]
     assert 40 <= len(points) <= 70 and epochs == sorted(epochs)
     assert epochs[0] == 1 and epochs[-1] == 5000
-    assert [point.epoch for point in perplexities(make_run(tmp_path, "short", epochs=3).journal_path)] == [1, 2, 3]
-    assert perplexities(tmp_path / "none.jsonl") == []
+    assert [point.epoch for point in sampled_epochs(make_run(tmp_path, "short", epochs=3).journal_path)] == [1, 2, 3]
+    assert sampled_epochs(tmp_path / "none.jsonl") == []
 
 
 async def test_colours_follow_the_theme(saves: Path) -> None:
