@@ -41,8 +41,8 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
     }
 }
 
-void gru_forward(const void *job, int begin, int end) {
-    forward_rows(job, forward_tile, ROWS, GATES, LANES, begin, end);
+void gru_forward(const void *job, const Region *region) {
+    forward_region(job, forward_tile, ROWS, GATES, LANES, region);
 }
 
 /* D_{t-1} = dH_{t-1} + D_t * Z_t + [dA^z_t dA^r_t dN_t] W^T; the tile that gives it gives dP_{t-1} as well. */
@@ -69,4 +69,4 @@ INLINE void back_tile(const void *job, int t, int row, int rows, int column, con
     backward_tile(job, local, GATES, 1, t, row, rows, column, panel, bf16);
 }
 
-void gru_backward(const void *job, int begin, int end) { backward_rows(job, back_tile, local, GATES, begin, end); }
+void gru_backward(const void *job, const Region *region) { backward_region(job, back_tile, local, GATES, region); }

@@ -36,8 +36,8 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
     }
 }
 
-void lstm_forward(const void *job, int begin, int end) {
-    forward_rows(job, forward_tile, ROWS, GATES, LANES, begin, end);
+void lstm_forward(const void *job, const Region *region) {
+    forward_region(job, forward_tile, ROWS, GATES, LANES, region);
 }
 
 /* The tile that gives D_{t-1} = dH_{t-1} + dA_t W^T gives dA_{t-1} and E_{t-2} as well. */
@@ -66,4 +66,4 @@ INLINE void back_tile(const void *job, int t, int row, int rows, int column, con
     backward_tile(job, local, GATES, 0, t, row, rows, column, panel, bf16);
 }
 
-void lstm_backward(const void *job, int begin, int end) { backward_rows(job, back_tile, local, GATES, begin, end); }
+void lstm_backward(const void *job, const Region *region) { backward_region(job, back_tile, local, GATES, region); }

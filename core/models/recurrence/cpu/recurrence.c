@@ -68,6 +68,35 @@ static void pack(const Packing *job, int threads) {
 
 const Cell CELLS[] = {{rnn_forward, rnn_backward, 1}, {gru_forward, gru_backward, 3}, {lstm_forward, lstm_backward, 4}};
 
+typedef struct {
+    Pass pass;
+    const void *job;
+    int batch, hidden, width; /* units of a panel */
+} Run;
+
+static void some_rows(const void *given, int begin, int end) {
+    const Run *run = given;
+    run->pass(run->job, &(Region){begin, end, 0, run->hidden, NULL});
+}
+
+static void some_units(const void *given, Meeting *meeting, int member) {
+    const Run *run = given;
+    const int width = run->width, panels = (run->hidden + width - 1) / width, members = meeting->members;
+    const int first = panels * member / members * width, last = panels * (member + 1) / members * width;
+    run->pass(run->job, &(Region){0, run->batch, first, least(last, run->hidden), meeting});
+}
+
+/* All steps: rows for each thread, or units where the matrix is more than about half of a thread's cache. */
+static void run_pass(Pass pass, const void *job, const Packing *packing, int gates, int batch, int threads) {
+    enum { LARGE = 1 << 20 };
+    const int hidden = packing->columns;
+    const Run run = {pass, job, batch, hidden, packing->panel_step};
+    if (CAN_MEET && threads > 1 && (long)gates * hidden * hidden * (packing->bf16 ? 2 : 4) > LARGE && batch > 0)
+        meet(some_units, &run, threads);
+    else
+        share(some_rows, &run, batch, threads);
+}
+
 void recurrence_forward(int cell, const float *A, const int64_t *ids, const float *b, float *gates, float *H,
                         uint16_t *H16, float *C, float *inner, const float *b_hn, const float *W, void *panels,
                         int steps, int batch, int hidden, int relu, int bf16, int threads) {
@@ -86,7 +115,7 @@ void recurrence_forward(int cell, const float *A, const int64_t *ids, const floa
         .panels = panels,
     };
     pack(&packing, threads);
-    share(CELLS[cell].forward, &job, batch, threads);
+    run_pass(CELLS[cell].forward, &job, &packing, CELLS[cell].gates, batch, threads);
 }
 
 void recurrence_backward(int cell, const float *gates, const float *H, const float *C, const float *inner,
@@ -109,7 +138,7 @@ void recurrence_backward(int cell, const float *gates, const float *H, const flo
         .panels = panels,
     };
     pack(&packing, threads);
-    share(CELLS[cell].backward, &job, batch, threads);
+    run_pass(CELLS[cell].backward, &job, &packing, CELLS[cell].gates, batch, threads);
 }
 
 /* The fastest arithmetic for bfloat16 here; SINGLE if there is none. */

@@ -1,6 +1,7 @@
 /* The recurrences of eager.py on a CPU: all steps of a batch in one call.
  *
- * The rows of a batch are independent, so each thread takes some rows through all steps and never waits for the others.
+ * The rows of a batch are independent, so each thread takes some rows through all steps and never waits for the others;
+ * a matrix too large for a cache would be read by each of them at each step, so there each takes some units of all rows.
  * The recurrent matrix is packed into panels that the cache holds; a tile, a few rows times one panel, stays in
  * registers from the product to the gates, so no intermediate goes to memory; only the matrix unit's sums (bf16) pass
  * through the nearest cache. Mathematics and names are eager.py's.
@@ -49,13 +50,27 @@ typedef struct {
     float *E;    /* (batch, hidden), for the LSTM alone: dC_last before the first step, dC_0 after the last */
 } Backward;
 
-/* Some rows through all steps, one function for each cell and direction. */
-INTERNAL void rnn_forward(const void *job, int begin, int end), rnn_backward(const void *job, int begin, int end);
-INTERNAL void gru_forward(const void *job, int begin, int end), gru_backward(const void *job, int begin, int end);
-INTERNAL void lstm_forward(const void *job, int begin, int end), lstm_backward(const void *job, int begin, int end);
+/* What a thread has: rows begin to end - 1, and of each step their units from `first` to before `last`, a whole number
+ * of panels. Where others have the other units of these rows, they meet after each step.
+ */
+typedef struct {
+    int begin, end, first, last;
+    Meeting *meeting; /* or NULL */
+} Region;
+
+INLINE void wait_for_others(const Region *region) {
+    if (region->meeting) wait_for_all(region->meeting);
+}
+
+/* A region through all steps, one function for each cell and direction. */
+typedef void (*Pass)(const void *job, const Region *region);
+
+INTERNAL void rnn_forward(const void *job, const Region *region), rnn_backward(const void *job, const Region *region);
+INTERNAL void gru_forward(const void *job, const Region *region), gru_backward(const void *job, const Region *region);
+INTERNAL void lstm_forward(const void *job, const Region *region), lstm_backward(const void *job, const Region *region);
 
 typedef struct {
-    Work forward, backward;
+    Pass forward, backward;
     int gates;
 } Cell;
 
@@ -169,21 +184,22 @@ INLINE void blocks_of_panels(Tile tile, const void *job, int t, int begin, int e
     }
 }
 
-/* One step of rows begin to end - 1: a panel has `vecs` vectors and makes `width` units. */
-INLINE void step_of_rows(Tile tile, int most, const Shape *shape, const void *job, int t, int begin, int end,
-                         const uint16_t *X16, int inner, int vecs, int width) {
-    const char *panel = shape->panels;
+/* One step of a region: a panel has `vecs` vectors and makes `width` units. */
+INLINE void step_of_region(Tile tile, int most, const Shape *shape, const void *job, int t, const Region *region,
+                           const uint16_t *X16, int inner, int vecs, int width) {
+    const int begin = region->begin, end = region->end, last = region->last;
     const int count = shape->bf16 == BF16_TILES ? GROUP : 1, stride = count * width;
-    for (int column = 0; column < shape->hidden;
+    const char *panel = (const char *)shape->panels + region->first / width * panel_size(inner, vecs, shape->bf16);
+    for (int column = region->first; column < last;
          column += stride, panel += count * panel_size(inner, vecs, shape->bf16))
         if (shape->bf16 == BF16_TILES)
-            blocks_of_panels(tile, job, t, begin, end, column, width,
-                             least(GROUP, (shape->hidden - column + width - 1) / width), panel,
-                             X16 + (long)t * shape->batch * inner, inner, vecs);
+            blocks_of_panels(tile, job, t, begin, end, column, width, least(GROUP, (last - column + width - 1) / width),
+                             panel, X16 + (long)t * shape->batch * inner, inner, vecs);
         else if (shape->bf16)
             tiles_of_panel(tile, most, job, t, begin, end, column, panel, BF16_VECTORS);
         else
             tiles_of_panel(tile, most, job, t, begin, end, column, panel, SINGLE);
+    wait_for_others(region);
 }
 
 /* The same for a single row whose products are there: each tile gets its vectors of them. */
@@ -200,15 +216,15 @@ INLINE void step_of_one(Tile tile, const Shape *shape, const void *job, int vecs
     }
 }
 
-INLINE void forward_rows(const Forward *job, Tile tile, int most, int vecs, int width, int begin, int end) {
+INLINE void forward_region(const Forward *job, Tile tile, int most, int vecs, int width, const Region *region) {
     const Shape *shape = &job->shape;
     if (shape->bf16 == GIVEN) {
         step_of_one(tile, shape, job, vecs, width);
         return;
     }
-    if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, end - begin));
+    if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, region->end - region->begin));
     for (int t = 0; t < shape->steps; t++)
-        step_of_rows(tile, most, shape, job, t, begin, end, job->H16, shape->hidden, vecs, width);
+        step_of_region(tile, most, shape, job, t, region, job->H16, shape->hidden, vecs, width);
     if (shape->bf16 == BF16_TILES) end_tiles();
 }
 
@@ -245,19 +261,20 @@ INLINE void backward_tile(const Backward *job, Local local, int gates, int carri
         }
 }
 
-INLINE void backward_rows(const Backward *job, Tile tile, Local local, int gates, int begin, int end) {
+INLINE void backward_region(const Backward *job, Tile tile, Local local, int gates, const Region *region) {
     const Shape *shape = &job->shape;
-    const int hidden = shape->hidden, last = shape->steps - 1;
+    const int hidden = shape->hidden, last = shape->steps - 1, begin = region->begin, end = region->end;
     for (int row = begin; row < end; row++)
-        for (int column = 0; column < hidden; column += LANES) {
+        for (int column = region->first; column < region->last; column += LANES) {
             const int width = least(LANES, hidden - column);
             const long place = (long)row * hidden + column;
             const vec D = load(job->dH + (long)last * shape->batch * hidden + place, width);
             local(job, last, row, column, width, D + load(job->dH_last + place, width), shape->bf16);
         }
+    wait_for_others(region);
     if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, end - begin));
     for (int t = last; t >= 0; t--)
-        step_of_rows(tile, MOST_ROWS, shape, job, t, begin, end, job->dP16, gates * hidden, 2, 2 * LANES);
+        step_of_region(tile, MOST_ROWS, shape, job, t, region, job->dP16, gates * hidden, 2, 2 * LANES);
     if (shape->bf16 == BF16_TILES) end_tiles();
 }
 

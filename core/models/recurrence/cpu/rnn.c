@@ -20,8 +20,8 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
     }
 }
 
-void rnn_forward(const void *job, int begin, int end) {
-    forward_rows(job, forward_tile, MOST_ROWS, 2, 2 * LANES, begin, end);
+void rnn_forward(const void *job, const Region *region) {
+    forward_region(job, forward_tile, MOST_ROWS, 2, 2 * LANES, region);
 }
 
 /* dZ_t = K_t * D_t with D_t = dH_t + dZ_{t+1} W^T: the tile that gives D_{t-1} gives dZ_{t-1} as well. */
@@ -37,4 +37,4 @@ INLINE void back_tile(const void *job, int t, int row, int rows, int column, con
     backward_tile(job, local, 1, 0, t, row, rows, column, panel, bf16);
 }
 
-void rnn_backward(const void *job, int begin, int end) { backward_rows(job, back_tile, local, 1, begin, end); }
+void rnn_backward(const void *job, const Region *region) { backward_region(job, back_tile, local, 1, region); }

@@ -105,7 +105,7 @@ void step(const Step *job, int64_t token, int threads) {
             .inner = inner,
             .b_hn = layer->b_hn,
         };
-        CELLS[job->cell].forward(&forward, 0, 1);
+        CELLS[job->cell].forward(&forward, &(Region){0, 1, 0, hidden, NULL});
         memcpy(layer->H, layer->H + hidden, sizeof(float) * hidden);
         if (layer->C) memcpy(layer->C, layer->C + hidden, sizeof(float) * hidden);
         X = layer->H;

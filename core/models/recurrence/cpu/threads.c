@@ -4,8 +4,13 @@
  */
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "threads.h"
+
+#if defined(_OPENMP)
+extern int omp_get_thread_num(void), omp_get_num_threads(void); /* omp.h may be missing where its library is there */
+#endif
 
 typedef struct {
     Work work;
@@ -44,4 +49,34 @@ void share(Work work, const void *job, int count, int threads) {
             pthread_join(others[i], NULL);
         else
             run_part(&parts[i]);
+}
+
+void meet(Together work, const void *job, int threads) {
+    Meeting meeting = {1, 0, 0};
+#if defined(_OPENMP)
+    if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+        {
+#pragma omp single
+            meeting.members = omp_get_num_threads();
+            work(job, &meeting, omp_get_thread_num());
+        }
+        return;
+    }
+#endif
+    work(job, &meeting, 0);
+}
+
+/* A few microseconds awake, which is what steps differ by; then whoever else wants the processor has it. */
+void wait_for_all(Meeting *meeting) {
+    enum { PATIENCE = 1 << 12 };
+    if (meeting->members == 1) return;
+    const int step = __atomic_load_n(&meeting->step, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&meeting->arrived, 1, __ATOMIC_ACQ_REL) == meeting->members) {
+        __atomic_store_n(&meeting->arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&meeting->step, step + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (int turns = 0; __atomic_load_n(&meeting->step, __ATOMIC_ACQUIRE) == step; turns++)
+        if (turns > PATIENCE) sched_yield();
 }
