@@ -22,6 +22,9 @@ _PIECE = 32  # columns that an output layer is padded to: two vectors of 16, or 
 _NUMBERS_OF_A_SUM = 1 << 13  # of squares.c
 _LOGITS_AT_ONCE = 1 << 19  # 2 MB of two cores' second-level caches
 
+_NARROW_ROWS = 128  # that a thread takes at a time
+_NARROW_LOGITS_AT_ONCE = 1 << 21  # what a block keeps of them in bfloat16: 4 MB
+
 
 class Part(NamedTuple):
     """The rows of a batch that a worker has: where they begin, and how many rows the whole batch has."""
@@ -67,8 +70,8 @@ def arithmetics_of_bf16() -> list[Arithmetic]:
 
 
 @contextmanager
-def multiplying(kind: Arithmetic) -> Iterator[None]:
-    """Multiply in bfloat16 so, one of ``arithmetics_of_bf16``, to prove it."""
+def multiplying(kind: Arithmetic | None) -> Iterator[None]:
+    """Multiply in bfloat16 so, to prove it: one of ``arithmetics_of_bf16``; ``SINGLE`` leaves it to PyTorch."""
     global _proven
     _proven = kind
     try:
@@ -135,6 +138,7 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "transpose": (_EITHER, _EITHER, _N, _N, _N),
     "cross_entropy": (_F, _H, _F, _I, _F, _F, _N, _N, _N),
     "output_loss": (_F, _EITHER_ORDER, _F, _I, *[_F] * 9, ctypes.c_float, *[_N] * 6),
+    "output_loss_bf16": (_F, _EITHER_ORDER, _F, _I, _F, *[_H] * 4, _F, _H, *[_F] * 4, ctypes.c_float, *[_N] * 8),
     "squares": (_F, _Numbers(torch.float64), ctypes.c_int64),
     "step": (ctypes.c_void_p, ctypes.c_int64),
 }
@@ -239,12 +243,21 @@ def cross_entropy(logits: Tensor, b: Tensor, targets: Tensor, weights: Tensor | 
 
 
 def output_loss(
-    H: Tensor, W: Tensor, b: Tensor, targets: Tensor, weights: Tensor | None, scale: float, *, differentiate: bool
+    H: Tensor,
+    W: Tensor,
+    b: Tensor,
+    targets: Tensor,
+    weights: Tensor | None,
+    scale: float,
+    *,
+    differentiate: bool,
+    bf16: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
     """The surprise of each target in nats, (rows,), and the gradients of ``scale`` times their weighted sum.
 
     Args:
         H: (rows, inner), W: (inner, vocabulary), b: (vocabulary,), targets and weights: (rows,); no weights are ones.
+        bf16: round the factors of all products to bfloat16, for a processor with ``Arithmetic.BF16_TILES``.
 
     Returns:
         The surprises; dH, dW and db, None unless ``differentiate``.
@@ -253,16 +266,32 @@ def output_loss(
     for tensor, shape in ((W, (inner, columns)), (b, (columns,)), (targets, (rows,)), (weights, (rows,))):
         if tensor is not None and tuple(tensor.shape) != shape:
             raise ValueError(f"the output layer needs {shape} here, got {tuple(tensor.shape)}")
-    padded, width = (-(-count // _PIECE) * _PIECE for count in (columns, inner))
-    size = min(-(-rows // 64), max(1, _LOGITS_AT_ONCE // padded // 64)) * 64  # rows of a block
+    padded, wide = (-(-count // _PIECE) * _PIECE for count in (columns, inner))
     if not W.is_contiguous() and not W.t().is_contiguous():
         W = W.contiguous()
     found = (H.new_empty(H.shape), W.new_empty(inner, columns), b.new_empty(b.shape)) if differentiate else None
-    turned, strips = (H.new_empty(count if differentiate else 0) for count in (columns * width, size * (inner + 7)))
     surprises = H.new_empty(rows)
+    given = (H.contiguous(), W, b.contiguous(), targets.contiguous(), _whole(weights))
+    if bf16:
+        size = min(-(-rows // _PIECE), max(4, _NARROW_LOGITS_AT_ONCE // padded // _PIECE)) * _PIECE  # rows of a block
+        kept = padded * wide, size * padded, size * wide  # of the factors that only gradients need
+        panels, turned, pairs, strips, left = (
+            H.new_empty(count, dtype=torch.bfloat16)
+            for count in (
+                padded * wide, *(count if differentiate else 0 for count in kept),
+                torch.get_num_threads() * _NARROW_ROWS * (wide + padded),
+            )
+        )  # fmt: skip
+        logits = H.new_empty(torch.get_num_threads() * (_NARROW_ROWS + 1) * padded)
+        call(
+            "output_loss_bf16", *given, panels, turned, pairs, strips, logits, left, surprises, *(found or [None] * 3),
+            scale, rows, inner, wide, columns, padded, *W.stride(), size,
+        )  # fmt: skip
+        return surprises, found
+    size = min(-(-rows // 64), max(1, _LOGITS_AT_ONCE // padded // 64)) * 64
+    turned, strips = (H.new_empty(count if differentiate else 0) for count in (columns * wide, size * (inner + 7)))
     call(
-        "output_loss", H.contiguous(), W, b.contiguous(), targets.contiguous(), _whole(weights),
-        H.new_empty(inner * padded), turned, H.new_empty((size + 1) * padded), strips, surprises,
+        "output_loss", *given, H.new_empty(inner * padded), turned, H.new_empty((size + 1) * padded), strips, surprises,
         *(found or [None] * 3), scale, rows, inner, columns, *W.stride(), size,
     )  # fmt: skip
     return surprises, found

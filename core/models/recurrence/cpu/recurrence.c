@@ -25,15 +25,6 @@ static void pack_single(const Packing *job, float *to, const float *source, int 
             for (int k = 0; k < job->inner; k++) to[k * stride + i] = i < width ? source[k + i * job->right] : 0.0f;
 }
 
-/* The nearest number in bfloat16, ties to even, as the upper half of 32 bits; NaN stays NaN. */
-INLINE uint32_t rounded(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return x != x ? 0x7FC00000u : bits + 0x7FFFu + ((bits >> 16) & 1u);
-}
-
-INLINE uint32_t pair(const float *x, long down) { return rounded(x[0]) >> 16 | (rounded(x[down]) & 0xFFFF0000u); }
-
 static void pack_bf16(const Packing *job, uint32_t *to, const float *source, int width) {
     const long stride = (long)job->vecs * LANES, down = job->down, right = job->right;
     if (right == 1)

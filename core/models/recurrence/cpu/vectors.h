@@ -100,3 +100,12 @@ INLINE void store_bf16(uint16_t *to, vec x, int width) {
     if (width > 0) memcpy(to, &rounded, 2 * (size_t)least(width, LANES));
 }
 #endif
+
+/* The nearest number in bfloat16, ties to even, as the upper half of 32 bits; NaN stays NaN. */
+INLINE uint32_t rounded(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return x != x ? 0x7FC00000u : bits + 0x7FFFu + ((bits >> 16) & 1u);
+}
+
+INLINE uint32_t pair(const float *x, long down) { return rounded(x[0]) >> 16 | (rounded(x[down]) & 0xFFFF0000u); }

@@ -179,12 +179,46 @@ def test_the_loss_in_bfloat16(rows: int, vocabulary: int, masked: bool) -> None:
     leaves = [tensor.requires_grad_() for tensor in (H, W, b)]
     targets, mask = torch.randint(vocabulary, (rows,)), torch.rand(rows) < 0.6 if masked else None
     found = []
-    for fused in (True, False):
-        loss = output_loss(*leaves, targets, mask, bf16=True, fused=fused)
-        found.append([loss.detach(), *torch.autograd.grad(loss, leaves)])
+    with bindings.multiplying(bindings.Arithmetic.SINGLE):  # PyTorch multiplies
+        for fused in (True, False):
+            loss = output_loss(*leaves, targets, mask, bf16=True, fused=fused)
+            found.append([loss.detach(), *torch.autograd.grad(loss, leaves)])
     for number, (ours, plain) in enumerate(zip(*found, strict=True)):
         tolerance = (1e-5, 0.02, 0.02, 0.02)[number]
         assert (ours - plain).abs().max() <= tolerance * plain.abs().max().clamp_min(1e-3), number
+
+
+@compiled
+@pytest.mark.skipif(
+    bindings.arithmetic(bf16=True) is not bindings.Arithmetic.BF16_TILES, reason="the processor has no matrix unit"
+)
+@pytest.mark.parametrize(
+    ("rows", "hidden", "vocabulary"),  # the last in two blocks
+    [(1, 1, 1), (5, 12, 3), (37, 33, 28), (150, 70, 1027), (200, 12, 65), (600, 3, 4000)],
+)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_loss_by_the_matrix_unit(rows: int, hidden: int, vocabulary: int, masked: bool, tied: bool) -> None:
+    """Against double precision on the same rounded factors; only the gradient of the logits is rounded besides."""
+    torch.manual_seed(rows)
+    H, W, b = torch.randn(rows, hidden), torch.randn(hidden, vocabulary) * 3 / hidden**0.5, torch.randn(vocabulary)
+    W = W.t().contiguous().t() if tied else W
+    targets, mask = torch.randint(vocabulary, (rows,)), torch.rand(rows) < 0.6 if masked else None
+    found, threads = [], torch.get_num_threads()
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        leaves = [tensor.clone().requires_grad_() for tensor in (H, W, b)]
+        loss = output_loss(*leaves, targets, mask, bf16=True)
+        with torch.no_grad():
+            assert torch.equal(output_loss(*leaves, targets, mask, bf16=True), loss)
+        found.append([loss.detach(), *torch.autograd.grad(loss, leaves)])
+    torch.set_num_threads(threads)
+    assert all(torch.equal(one, three) for one, three in zip(*found, strict=True))
+    leaves = [H.bfloat16().double().requires_grad_(), W.bfloat16().double().requires_grad_(), b.double()]
+    exact = output_loss(*leaves, targets, mask, fused=False)
+    gradients = torch.autograd.grad(exact, leaves[:2])
+    for ours, wanted, tolerance in zip(found[0], (exact, *gradients), (1e-6, 0.01, 0.01), strict=False):
+        assert (ours.double() - wanted).abs().max() <= tolerance * wanted.abs().max().clamp_min(1e-3)
 
 
 @compiled

@@ -179,6 +179,7 @@ def test_compilers_that_do_not_do_what_they_should(compiler: Compiler, forked_pr
         "transpose",
         "cross_entropy",
         "output_loss",
+        "output_loss_bf16",
         "squares",
         "step",
     )
