@@ -34,6 +34,8 @@ DERIVED: Mapping[str, tuple[Callable[..., Column], tuple[str, ...]]] = {
     "training": (np.cumsum, ("seconds",)),
 }
 """The columns that follow from others."""
+ROOM = 8
+"""A column that grows has room for an eighth more."""
 # Fifty journals of 100,000 epochs fit into 300 MB. A perplexity may be larger than a float of 32 bits.
 _SHORT = frozenset((
     "loss", "validation_loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds", "clipped",
@@ -155,7 +157,7 @@ class RunCurve(Curves):
                     continue  # most runs clip nothing and many hold nothing out
                 column = np.full(max(64, end), np.nan, np.float32 if name in _SHORT else np.float64)
             elif column.size < end:
-                more = np.full(end // 2 + end - column.size, np.nan, column.dtype)
+                more = np.full(end // ROOM + end - column.size, np.nan, column.dtype)
                 column = np.concatenate((column, more))
             self._columns[name] = column
             with np.errstate(over="ignore"):
@@ -170,8 +172,8 @@ class RunCurve(Curves):
         """Forget the epochs after ``last``."""
         if self.rows:
             kept = int(np.searchsorted(self._columns["epoch"][: self.rows], last, "right"))
-            for column in self._columns.values():
-                column[kept : self.rows] = np.nan
+            # Copies, because what was drawn of the epochs after them is not to change.
+            self._columns = {name: column[:kept].copy() for name, column in self._columns.items()}
             self.rows = kept
         self._measured = {epoch: event for epoch, event in self._measured.items() if epoch <= last}
         self.version += 1
@@ -192,7 +194,8 @@ class RunCurve(Curves):
 def finite_in_order(x: Column, y: Column) -> tuple[Column, Column]:
     """The points with finite figures, in the order of ``x``."""
     is_finite = np.isfinite(x) & np.isfinite(y)
-    x, y = x[is_finite], y[is_finite]
+    if not is_finite.all():  # otherwise without a copy: fifty long curves are kept at once
+        x, y = x[is_finite], y[is_finite]
     if x.size > 1 and (np.diff(x) < 0).any():
         order = np.argsort(x, kind="stable")
         x, y = x[order], y[order]

@@ -56,6 +56,18 @@ def test_every_quantity_and_axis_can_be_drawn(tmp_path: Path) -> None:
     assert not any(RunCurve(tmp_path / "none").has(name) for name in (*METRICS, *RARE_METRICS, "nonsense"))
 
 
+def test_points_are_kept_once_and_stay_when_a_resume_undoes_them(tmp_path: Path) -> None:
+    write(tmp_path, *[epoch(number) for number in range(1, 10)])
+    curve = read_all(RunCurve(tmp_path))
+    x, y = curve.points("perplexity", "epoch")
+    column = curve.column("perplexity")
+    assert column is not None and np.shares_memory(y, column)
+    before = x.tolist(), y.tolist()
+    write(tmp_path, RunResumed(4, 0), *[epoch(number, loss=1.0, perplexity=2.0) for number in range(5, 8)])
+    assert read_all(curve).points("perplexity", "epoch")[0].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert (x.tolist(), y.tolist()) == before
+
+
 def test_only_new_lines_are_read_and_a_torn_one_later(tmp_path: Path) -> None:
     curve = RunCurve(tmp_path)
     assert not curve.read() and curve.rows == 0 and curve.column("epoch") is None
