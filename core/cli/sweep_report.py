@@ -51,17 +51,15 @@ class SweepReport:
             on += " in turn" if len(devices) > 1 else ""
             print(f"{jobs} side by side, each with {counted(place.threads, 'thread')}{on}")
 
-    # ------------------------------------------------------------------ the listener of the driver
+    # ------------------------------------------------------------------ the listener of the driver, see ``Listener``
 
     def began(self, planned: PlannedRun, is_resumed: bool) -> None:
-        """Print that a run is trained from now on."""
         if self._as_json:
             put({"event": "run", "run": planned.name, "values": dict(planned.values), "resumed": is_resumed})
         elif is_resumed:
             self.say(f"{planned.name} continues from its last checkpoint")
 
     def grew(self, planned: PlannedRun, event: EpochFinished) -> None:
-        """Show the latest epoch of a run."""
         if self._as_json:
             put({**event.to_json(), "run": planned.name})
             return
@@ -71,7 +69,6 @@ class SweepReport:
             self._progress.draw(printable(f"{self._ended} done · " + " · ".join(parts)))
 
     def ended(self, planned: PlannedRun, outcome: Outcome, loss: float) -> None:
-        """Print what became of a run."""
         self._latest.pop(planned.name, None)
         self._ended += 1
         self.failures += outcome.state == State.FAILED
@@ -87,7 +84,6 @@ class SweepReport:
         self.say(f"{planned.name} ({values_text(planned.values)}) {outcome.state}{reason}{figure}")
 
     def waits(self, count: int) -> None:
-        """Print that other processes train the rest."""
         self.say(f"waiting for {counted(count, 'run')} of other processes; ctrl+c leaves them alone")
 
     def gave_up(self, words: str) -> None:

@@ -34,7 +34,7 @@ def failing() -> Iterator[None]:
         raise StoreError(error.strerror or str(error)) from None
 
 
-class Draft:
+class Draft(contextlib.AbstractContextManager["Draft"]):
     """Provisional ids on the disk, each stretch in the type that it came in. Its file is removed with ``close``."""
 
     def __init__(self, folder: Path, hidden: bool = False) -> None:
@@ -52,9 +52,6 @@ class Draft:
         self._folder, self._hidden = folder, hidden
         self._stretches: list[tuple[np.dtype[Any], int]] = []
         self._end = self.length = 0
-
-    def __enter__(self) -> Draft:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

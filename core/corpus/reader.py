@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -350,7 +351,7 @@ class _Text:
             raise first from None
 
 
-class _Digests:
+class _Digests(AbstractContextManager["_Digests"]):
     """The sha256 of each file and of all of them; of a long text computed in a thread, beside the decoding."""
 
     def __init__(self, several: bool, size: int) -> None:
@@ -358,9 +359,6 @@ class _Digests:
         self._file = hashlib.sha256()
         self._pool = ThreadPoolExecutor(1, "sha256") if size >= _HASHED_BESIDE else None
         self._last: Future[None] | None = None
-
-    def __enter__(self) -> _Digests:
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:

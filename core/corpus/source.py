@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def text_name(path: Path) -> str:
     return path.resolve().name if path.is_dir() else plain.stem
 
 
-class TextFile:
+class TextFile(AbstractContextManager["TextFile"]):
     """An open regular file. Raises ``CorpusError`` for anything else, without blocking.
 
     Attributes:
@@ -141,9 +142,6 @@ class TextFile:
         self.identity = _identity(os.fstat(self._descriptor))
         self.size = self.identity[2]
         self._position = 0
-
-    def __enter__(self) -> TextFile:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()

@@ -30,7 +30,7 @@ class TransferError(Exception):
         self.code = code
 
 
-class Transfer:
+class Transfer(contextlib.AbstractContextManager["Transfer"]):
     """The answer to a request for the bytes of ``url`` from ``start`` on; ``start`` is 0 if the server sends all.
 
     A server may be silent for ``seconds``. Raises TransferError, also from ``read``.
@@ -58,9 +58,6 @@ class Transfer:
         if isinstance(arrived, urllib.error.HTTPError):
             raise TransferError(f"{arrived.code} {arrived.reason}", arrived.code)
         raise TransferError(str(getattr(arrived, "reason", arrived)) or type(arrived).__name__)
-
-    def __enter__(self) -> Transfer:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over = True

@@ -13,7 +13,7 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from core.errors import RunError
 from core.files import open_new, open_to_append, open_to_read
@@ -26,7 +26,7 @@ class FolderLostError(OSError):
     """The folder or its lock was deleted while it was held: nothing more may be written there."""
 
 
-class HeldFolder:
+class HeldFolder(contextlib.AbstractContextManager["HeldFolder"]):
     """A run's folder and its lock, until ``close`` or the end of the process.
 
     Every method that writes raises OSError, and FolderLostError once the folder is lost; ``lost`` is then a sentence,
@@ -116,9 +116,6 @@ class HeldFolder:
             if descriptor >= 0:
                 os.close(descriptor)
         self._lock = self._folder = -1
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -46,7 +46,7 @@ EpochRow = tuple[Any, ...]
 Timed = tuple[Event, float]
 
 
-class JournalWriter:
+class JournalWriter(contextlib.AbstractContextManager["JournalWriter"]):
     """Appends events to a journal, each line by one ``write``, so that a reader sees whole lines."""
 
     def __init__(self, folder: HeldFolder) -> None:
@@ -101,9 +101,6 @@ class JournalWriter:
                 self.flush()
             os.close(self._file)
             self._file = -1
-
-    def __enter__(self) -> JournalWriter:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
