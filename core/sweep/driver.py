@@ -40,8 +40,11 @@ class Plan(Protocol):
     def observe(self, planned: PlannedRun, events: Sequence[EpochFinished]) -> bool:
         """Note new epochs of a run that trains; called a few times a second. True ends it early, as pruned."""
 
-    def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> None:
-        """Note what became of a run; ``loss`` is its best, in nats, infinite if there is none."""
+    def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> Outcome:
+        """Note what became of a run; ``loss`` is its best, in nats, infinite if there is none.
+
+        Returns what became of it in the sweep: another process may have given it up.
+        """
 
     def importances(self) -> dict[str, float]:
         """The share of each setting in what makes the results differ; empty where it is not known."""
@@ -179,7 +182,7 @@ class Driver:
             return False
         if planned.name in self._pruned and outcome.state == State.STOPPED:
             outcome = replace(outcome, state=PRUNED)
-        self._plan.finish(planned, outcome, training.best)
+        outcome = self._plan.finish(planned, outcome, training.best)
         self._folder.set_outcome(planned.name, outcome)
         training.close()
         self._listener.ended(planned, outcome, training.best)

@@ -35,9 +35,10 @@ _WORKING, _CHANGING = "working.lock", "changing.lock"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run; ``state`` is empty until it has ended, then one of ``core.events.State`` or ``PRUNED``.
+    """What became of a run.
 
-    ``message`` is the reason of a failure. ``place`` is the machine that has the run, if it is not in this folder:
+    ``state`` is empty until it has ended, then one of ``core.events.State``, ``PRUNED`` or ``GIVEN_UP``. ``message`` is
+    the reason of a failure. ``place`` is the machine that has the run, if it is not in this folder:
     ``loss`` is then its best so far, in nats.
     """
 
@@ -49,6 +50,8 @@ class Outcome:
 
 
 PRUNED = "pruned"
+# Its machine was silent for long: another run takes its place in the search, and it no longer counts.
+GIVEN_UP = "given up"
 
 
 class Lock:

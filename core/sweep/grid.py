@@ -51,8 +51,9 @@ class GridPlan:
     def observe(self, planned: PlannedRun, events: Sequence[EpochFinished]) -> bool:
         return False  # every run is trained to its end
 
-    def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> None:
+    def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> Outcome:
         del self._left[planned.name]
+        return outcome
 
     def importances(self) -> dict[str, float]:
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,7 +12,7 @@ from core.events import State, perplexity
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.setting import Value
-from core.sweep.folder import PRUNED, Outcome, SweepFolder
+from core.sweep.folder import GIVEN_UP, PRUNED, Outcome, SweepFolder
 from core.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Result:
     """A run of a sweep.
 
     ``best`` is its lowest perplexity on the text that ``on`` names, at ``best_epoch``; None if there is none. ``state``
-    is one of ``core.events.State``, ``PRUNED`` or ``WAITING``; ``message`` is the reason of a failure. ``place`` is the
-    machine that has the run, if it is not here.
+    is one of ``core.events.State``, ``PRUNED``, ``GIVEN_UP`` or ``WAITING``; ``message`` is the reason of a
+    failure. ``place`` is the machine that has the run, if it is not here.
     """
 
     run: str
@@ -85,7 +85,7 @@ class Results:
 
         run = Run(self.folder.saves / name)
         if not run.exists():
-            state = known.state if known.state in (State.FAILED, PRUNED) else WAITING
+            state = known.state if known.state in (State.FAILED, PRUNED, GIVEN_UP) else WAITING
             return Result(name, known.values, state, message=known.message)
         curve = self._curves.setdefault(name, RunCurve(run.path))
         while curve.read():
@@ -93,8 +93,8 @@ class Results:
         shown, state = figures(curve), run_summary(run).state
         if known.state == PRUNED and state == State.STOPPED:
             state = PRUNED
-        if known.state == State.FAILED and state in (State.INTERRUPTED, State.STOPPED):
-            state = State.FAILED  # given up by another machine
+        if known.state == GIVEN_UP and state not in (State.TRAINING, State.PAUSED):
+            state = GIVEN_UP  # by another machine; what it has reached is shown
         best = shown.best, shown.best_epoch, shown.on
         return Result(name, known.values, state, *best, shown.epochs, shown.seconds, known.message)
 
@@ -115,9 +115,14 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 def has_ended(result: Result) -> bool:
     """Whether a run is not trained any further."""
-    return result.state in (State.FINISHED, State.DIVERGED, State.FAILED, PRUNED)
+    return result.state in (State.FINISHED, State.DIVERGED, State.FAILED, PRUNED, GIVEN_UP)
 
 
-def is_done(results: list[Result], sweep: Sweep) -> bool:
+def counted_results(results: Sequence[Result]) -> list[Result]:
+    """Those that count as runs of the sweep: another run takes the place of one that was given up."""
+    return [result for result in results if result.state != GIVEN_UP]
+
+
+def is_done(results: Sequence[Result], sweep: Sweep) -> bool:
     """Whether no run is left to train."""
-    return sum(map(has_ended, results)) >= (len(results) if sweep.is_grid else sweep.trials)
+    return sum(map(has_ended, counted_results(results))) >= (len(results) if sweep.is_grid else sweep.trials)

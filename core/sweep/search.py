@@ -12,6 +12,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from core.errors import ConfigError, RunError, UserError
@@ -21,7 +22,7 @@ from core.record import MALFORMED
 from core.runs.run import Run
 from core.settings.setting import Value
 from core.sweep.driver import Taken
-from core.sweep.folder import PRUNED, Outcome, SweepFolder
+from core.sweep.folder import GIVEN_UP, PRUNED, Outcome, SweepFolder
 from core.sweep.launch import NO_OPTUNA
 from core.sweep.ranges import Varied
 from core.sweep.sweep import PlannedRun, Sweep
@@ -49,6 +50,7 @@ _STATES = {
     TrialState.RUNNING: State.TRAINING, TrialState.COMPLETE: State.FINISHED, TrialState.PRUNED: PRUNED,
     TrialState.FAIL: State.FAILED,
 }  # fmt: skip
+_SILENT = "no sign of life for {} s, another run takes its place in the search"
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 
@@ -126,7 +128,7 @@ class SearchPlan:
         """Write into the folder what became of the runs of other machines, and of those here that they gave up."""
         for trial in trials:
             is_here = self._is_here(trial)
-            is_given_up = trial.state == TrialState.FAIL and _FAILURE not in trial.user_attrs
+            is_given_up = self._is_given_up(trial)
             name, place = self._sweep.trial_name(trial.number), str(trial.user_attrs.get(_PLACE, "")).rpartition(":")[0]
             if (
                 _RUN not in trial.user_attrs
@@ -135,19 +137,22 @@ class SearchPlan:
                 or (is_here and not is_given_up)
             ):
                 continue
-            words = str(trial.user_attrs.get(_FAILURE, ""))
-            if is_given_up and self._is_shared:
-                words = f"no sign of life for {SILENT_SECONDS} s: given up, another run takes its place"
+            words = _SILENT.format(SILENT_SECONDS) if is_given_up else str(trial.user_attrs.get(_FAILURE, ""))
             losses = [trial.value, *trial.intermediate_values.values()]
             finite = [loss for loss in losses if loss is not None and math.isfinite(loss)]
             best = None if is_here else min(finite, default=None)
-            outcome = Outcome(dict(trial.params), _STATES[trial.state], words, "" if is_here else place, best)
+            state = GIVEN_UP if is_given_up else _STATES[trial.state]
+            outcome = Outcome(dict(trial.params), state, words, "" if is_here else place, best)
             if outcome == self._noted.get(name) or outcome == self._folder.outcome(name):
                 continue
             self._noted[name] = outcome
             self._folder.set_outcome(name, outcome)
             if is_given_up:
-                self._given_up.append(f"{name} on {place}: {words}")
+                self._given_up.append(f"{name} on {place} is {GIVEN_UP}: {words}")
+
+    def _is_given_up(self, trial: FrozenTrial) -> bool:
+        """Whether another machine has given up a trial, because it was silent for long."""
+        return self._is_shared and trial.state == TrialState.FAIL and _FAILURE not in trial.user_attrs
 
     def given_up(self) -> Sequence[str]:
         """See ``Plan``."""
@@ -214,10 +219,16 @@ class SearchPlan:
                 return False
             return self._study.pruner.prune(self._study, self._storage.get_trial(self._id(planned.trial)))
 
-    def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> None:
-        """Tell the study what became of a trial; one that was stopped or killed is continued by the next command."""
+    def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> Outcome:
+        """Tell the study what became of a trial; one that was stopped or killed is continued by the next command.
+
+        Optuna keeps the state of a trial that was given up, so its run, which is kept, no longer counts.
+        """
         with self._errors():
             self._tell(planned.trial, outcome, loss)
+            if self._is_shared and self._is_given_up(self._storage.get_trial(self._id(planned.trial))):
+                return replace(outcome, state=GIVEN_UP, message=_SILENT.format(SILENT_SECONDS))
+        return outcome
 
     def _tell(self, number: int, outcome: Outcome, loss: float) -> None:
         if outcome.state == State.FINISHED and math.isfinite(loss):

@@ -18,8 +18,8 @@ from core.errors import UserError
 from core.events import EpochFinished, RunResumed, State
 from core.runs.run import Run
 from core.sweep.driver import Taken
-from core.sweep.folder import PRUNED, Outcome, SweepFolder
-from core.sweep.results import Results
+from core.sweep.folder import GIVEN_UP, PRUNED, Outcome, SweepFolder
+from core.sweep.results import Results, is_done
 from core.sweep.sweep import PlannedRun, Sweep
 from tests.core.cli.commands import REPOSITORY, SMALL
 from tests.core.processes import kill_training, started
@@ -211,21 +211,27 @@ def test_a_machine_that_falls_silent_loses_its_trial_but_not_its_run(
     assert taken[0].planned.name == "s-002", "a trial of its own, in place of the one that is lost"
     assert not one.observe(silent.planned, [epoch_with(1, 1.0)])
     assert one.elsewhere() == 1 and other.elsewhere() == 0
+    words = "no sign of life for 1 s, another run takes its place in the search"
     for state in (State.FAILED, State.FINISHED):
-        one.finish(silent.planned, Outcome(silent.planned.values, state), 1.0)
-    other.finish(taken[0].planned, Outcome(taken[0].planned.values, State.FINISHED), 1.0)
+        kept = one.finish(silent.planned, Outcome(silent.planned.values, state), 1.0)
+        assert (kept.state, kept.message) == (GIVEN_UP, words), "where it is kept, it is said that it does not count"
+    assert one.take() is None and other.take() is None
+    for folder in (here, there):
+        results = Results(folder).read(sweep)
+        assert not is_done(results, sweep), "the run that takes its place is still trained"
+    new = Outcome(taken[0].planned.values, State.FINISHED)
+    assert other.finish(taken[0].planned, new, 1.0) == new
     assert one.take() is None and other.take() is None
     # Each folder has the runs of the other one, in words; a run that was given up is not trained further where it is.
-    words = "no sign of life for 1 s: given up, another run takes its place"
     [told] = other.given_up()
-    assert told == f"s-001 on {platform.node()}: {words}" and not one.given_up() and not other.given_up()
+    assert told == f"s-001 on {platform.node()} is given up: {words}" and not one.given_up() and not other.given_up()
     [gone] = Results(there).read(sweep)
-    assert (gone.run, gone.words, gone.message) == ("s-001", f"failed on {platform.node()}", words)
+    assert (gone.run, gone.words, gone.message) == ("s-001", f"given up on {platform.node()}", words)
     seen = {result.run: result for result in Results(here).read(sweep)}
     assert seen["s-002"].words == f"finished on {platform.node()}" and seen["s-002"].best == pytest.approx(math.e)
     silent.claim.close()
     again = search_plan(here.begin(sweep), here, url)
-    assert again.take() is None and again.given_up() == [f"s-001 on {platform.node()}: {words}"]
+    assert again.take() is None and again.given_up() == [f"s-001 on {platform.node()} is given up: {words}"]
     assert (
         again.elsewhere() == 0
         and (outcome := here.outcome("s-001"))

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from core.events import State
 from core.settings.run_config import RunConfig
-from core.sweep.folder import PRUNED
+from core.sweep.folder import GIVEN_UP, PRUNED
 from core.sweep.ranges import Varied, short_text
 from core.sweep.results import WAITING, Result
 from core.units import perplexity_text
@@ -21,7 +21,7 @@ from tui.text.safe import shown_text
 
 SIGNS = {
     State.FINISHED: "●", State.TRAINING: "▶", State.PAUSED: "⏸", State.DIVERGED: "✖", State.FAILED: "✖", PRUNED: "✂",
-    WAITING: "·",
+    GIVEN_UP: "✖", WAITING: "·",
 }  # fmt: skip
 
 

@@ -48,17 +48,20 @@ class SweepSeen:
 
     @property
     def ended(self) -> int:
-        """The runs that are not trained any further."""
-        from core.sweep.results import has_ended
+        """The runs that are not trained any further, without those that were given up."""
+        from core.sweep.results import counted_results, has_ended
 
-        return sum(map(has_ended, self.results))
+        return sum(map(has_ended, counted_results(self.results)))
 
     @property
     def wanted(self) -> int:
         """The runs that there will be."""
         if self.sweep is None:
             return 0
-        return len(self.results) if self.sweep.is_grid else max(self.sweep.trials, len(self.results))
+        from core.sweep.results import counted_results
+
+        counted = len(counted_results(self.results))
+        return counted if self.sweep.is_grid else max(self.sweep.trials, counted)
 
 
 @dataclass

@@ -144,15 +144,15 @@ async def test_it_is_stopped_and_goes_on(saves: Path, monkeypatch: pytest.Monkey
 
 
 async def test_the_runs_of_other_machines_are_listed_with_their_place(saves: Path) -> None:
-    folder, gone = SweepFolder(saves, "search"), "no sign of life for 120 s: given up, another run takes its place"
+    folder, gone = SweepFolder(saves, "search"), "no sign of life for 120 s, another run takes its place in the search"
     folder.set_outcome("search-005", Outcome({"learning_rate": 0.5}, "finished", place="盒子[b]", loss=0.0))
-    folder.set_outcome("search-006", Outcome({"learning_rate": 2.5}, "failed", gone, "盒子[b]"))
+    folder.set_outcome("search-006", Outcome({"learning_rate": 2.5}, "given up", gone, "盒子[b]"))
     app = RunsApp(saves)
     async with app.run_test(size=(120, 40)) as pilot:
         await shown(pilot, app, "search")
         _, first, *_, last = app.lines
         assert first.split()[2:] == ["search-005", "0.5", "1.000", "–", "–", "–", "finished", "on", "盒子[b]"]
-        assert last.split()[1:] == ["search-006", "2.5", "–", "–", "–", "–", "failed", "on", "盒子[b]"]
+        assert last.split()[1:] == ["search-006", "2.5", "–", "–", "–", "–", "given", "up", "on", "盒子[b]"]
         await pilot.press("enter")
         await until(pilot, lambda: any("search-005 is in the runs of 盒子[b]" in notice for notice in app.notices))
         app.sweep.cursor = len(app.lines) - 2
