@@ -53,7 +53,8 @@ def cells(table: RunTable, row: int) -> list[str]:
 async def listed(pilot: object, app: PaneApp, count: int = 3) -> None:
     """Wait for the list."""
     app.pane.focus()
-    await until(pilot, lambda: len(app.query_one(RunTable).runs) == count and app.query_one(RunTable).has_focus)
+    table = app.query_one(RunTable)
+    await until(pilot, lambda: len(table.runs) == count and table.has_focus and all(rows(app)))  # drawn, too
 
 
 async def test_without_runs_it_says_how_the_first_one_is_made(tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ async def test_the_trash_shows_restores_and_removes(saves: Path) -> None:
         make_run(saves, "b", created="2028-01-01T00:00:00+00:00")
         await pilot.press("t")
         trash = app.query_one(TrashTable)
-        await until(pilot, lambda: len(trash.runs) == 2 and trash.has_focus)
+        await until(pilot, lambda: len(trash.runs) == 2 and trash.has_focus and cells(trash, 1))
         assert [cells(trash, row)[0] for row in (0, 1)] == ["b", "c"]
         assert cells(trash, 0)[1] == "30 days left"
         await pilot.press("enter", "g", "r", "n", "d")
