@@ -131,7 +131,7 @@ class Summaries:
 
     def _list_names(self) -> None:
         """Read the names of the folders, if they may have changed."""
-        stamp = _stamp_of(str(self.saves), ())
+        stamp = stamp_of(str(self.saves))
         if stamp == self._folder and self._names:
             return
         try:
@@ -147,7 +147,7 @@ class Summaries:
 
     def _check(self, name: str) -> None:
         self._from_file.discard(name)
-        stamp = _stamp_of(f"{self.saves}/{name}", _FILES)
+        stamp = stamp_of(f"{self.saves}/{name}", _FILES)
         entry, run = self._entries.get(name), Run(self.saves / name)
         if entry is None or entry.stamp != stamp or not entry.is_settled:
             reading = read_summary(run) if run.exists() else None
@@ -225,8 +225,8 @@ def _head(body: bytes) -> dict[str, Any]:
     return {"format": FORMAT, "fields": list(_FIELDS), "bytes": len(body), "crc32": zlib.crc32(body)}
 
 
-def _stamp_of(path: str, files: Iterable[str]) -> Stamp:
-    """Inode, time of change and size of a folder and of files in it.
+def stamp_of(path: str, files: Iterable[str] = ()) -> Stamp:
+    """Inode, time of change and size of a file, or of a folder and of files in it.
 
     The time of change and not of modification: a program cannot set it, and changed permissions change it too.
     """

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from core.events import State, perplexity
 from core.runs.run import Run
+from core.runs.summaries import Stamp, stamp_of
 from core.runs.summary import run_summary
 from core.settings.setting import Value
 from core.sweep.folder import GIVEN_UP, PRUNED, Outcome, SweepFolder
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from core.runs.comparison import RunCurve
 
 WAITING = "waiting"
-_Stamp: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Results:
         self.folder = folder
         self._curves: dict[str, RunCurve] = {}
         # Of runs that are not being trained: read again when they change.
-        self._ended: dict[str, tuple[_Stamp, Result]] = {}
+        self._ended: dict[str, tuple[Stamp, Result]] = {}
 
     def read(self, sweep: Sweep) -> list[Result]:
         """All runs, the best first, those without a result last. Raises RunError for a damaged sweep."""
@@ -70,7 +69,8 @@ class Results:
         return sorted(found, key=lambda result: math.inf if result.best is None else result.best)
 
     def _result(self, name: str, planned: Outcome | None, on: str) -> Result:
-        stamp = _stamp(self.folder.path / f"{name}.json"), _stamp(Run(self.folder.saves / name).journal_path)
+        journal = Run(self.folder.saves / name).journal_path
+        stamp = stamp_of(f"{self.folder.path}/{name}.json") + stamp_of(str(journal))
         if name in self._ended and self._ended[name][0] == stamp:
             return self._ended[name][1]
         known = self.folder.outcome(name) or planned or Outcome()
@@ -102,15 +102,6 @@ class Results:
 def _elsewhere(name: str, known: Outcome, on: str) -> Result:
     best = None if known.loss is None else perplexity(known.loss)
     return Result(name, known.values, known.state, best, None, on, message=known.message, place=known.place)
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes with a file; empty if it is missing."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def has_ended(result: Result) -> bool:
