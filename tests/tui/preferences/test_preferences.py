@@ -114,7 +114,7 @@ async def test_a_session_returns(playground: Make, tmp_path: Path) -> None:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: app.remembered.settings is not None)
         await until(pilot, lambda: train_pane(app).run is not None)
-        await pilot.press("escape", "l", "w", "w", "f6")
+        await pilot.press("escape", "l", "w", "w", "m", "l", "f6")  # the scale of the perplexity, then of the loss
         await until(pilot, lambda: app.remembered.pane == "runs")
     app = begun(playground, path)
     async with app.run_test(size=(120, 40)) as pilot:

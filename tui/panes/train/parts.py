@@ -19,7 +19,7 @@ from core.settings.presets import offered_presets
 from core.settings.run_config import RunConfig
 from tui.engines.watched_run import WatchedRun
 from tui.messages import DeviceChosen
-from tui.panes.train.curves import metrics_of
+from tui.panes.train.curves import PERPLEXITY, metrics_of
 from tui.panes.train.plan import Plan, pending_words, plan_of
 from tui.panes.train.run_view import RunView
 from tui.panes.train.settings_form import SettingsForm
@@ -115,8 +115,9 @@ class TrainParts(Horizontal):
     # ------------------------------------------------------------------ the chart
 
     def action_log(self) -> None:
-        self.view.log_scale = not self.view.log_scale
-        host(self).remember(log_scale=self.view.log_scale)
+        self.view.toggle_scale()
+        if self.view.figure == PERPLEXITY:
+            host(self).remember(log_scale=self.view.log_scale)
 
     def action_window(self) -> None:
         self.view.next_window()

@@ -94,7 +94,7 @@ class RunView(LitVertical):
     failure: reactive[str] = reactive("", init=False)
     """What went wrong and what to change; empty if nothing. Set by ``show_failure``."""
     log_scale: reactive[bool] = reactive(True, init=False)
-    """Whether the y axis is logarithmic."""
+    """Whether the y axis of ``figure`` is logarithmic."""
     window: reactive[int] = reactive(0, init=False)
     """Number of latest epochs in the chart; 0 shows all."""
     figure: reactive[str] = reactive(PERPLEXITY, init=False)
@@ -108,6 +108,7 @@ class RunView(LitVertical):
         self._visible = False
         self._scheduled = False
         self._painted_at = self._typed_at = -math.inf
+        self._scales: dict[str, bool] = {}
         self._painted: _Painted = NOTHING_PAINTED
 
     def compose(self) -> ComposeResult:
@@ -131,6 +132,7 @@ class RunView(LitVertical):
     def on_mount(self) -> None:
         self.query_one("#curve").display = False
         remembered = host(self).remembered
+        self._scales[PERPLEXITY] = remembered.log_scale
         self.set_reactive(RunView.log_scale, remembered.log_scale)
         self.set_reactive(RunView.window, remembered.window if remembered.window in WINDOWS else 0)
         for name in ("busy", "failure"):
@@ -186,13 +188,21 @@ class RunView(LitVertical):
             pending.set_class(bool(words), "-said")
 
     def watch_figure(self, figure: str) -> None:
-        self.set_reactive(RunView.log_scale, is_log(figure) or figure == PERPLEXITY)
+        self.set_reactive(RunView.log_scale, self._is_log(figure))
         self._paint(everything=True)
+
+    def toggle_scale(self) -> None:
+        """Change the axis of the figure on screen between logarithmic and linear; each figure keeps its own."""
+        self.log_scale = self._scales[self.figure] = not self.log_scale
+
+    def _is_log(self, figure: str) -> bool:
+        return self._scales.get(figure, is_log(figure))
 
     def next_figure(self) -> None:
         if self._run is not None:
             figures = figures_of(self._run)
-            self.figure = figures[(figures.index(self.figure) + 1) % len(figures)]
+            at = figures.index(self.figure) if self.figure in figures else 0  # another run's may be absent here
+            self.figure = figures[(at + 1) % len(figures)]
 
     def next_smoothing(self) -> None:
         self.smoothing = SMOOTHINGS[(SMOOTHINGS.index(self.smoothing) + 1) % len(SMOOTHINGS)]
@@ -339,6 +349,7 @@ class RunView(LitVertical):
         chart, figures = self.query_one("#curve", CurveChart), figures_of(run)
         if self.figure not in figures:
             self.set_reactive(RunView.figure, figures[0])
+            self.set_reactive(RunView.log_scale, self._is_log(figures[0]))
         chart.log_y, chart.window, chart.smoothing = self.log_scale, self.window or None, self.smoothing
         show_figure(chart, run, self.figure)
         preset = preset_of(run.config)
@@ -347,5 +358,5 @@ class RunView(LitVertical):
         for small, name in zip_longest(self.query(".small").results(CurveChart), others[:SMALL]):
             small.display = name is not None
             if name is not None:
-                small.log_y, small.window, small.smoothing = is_log(name), self.window or None, self.smoothing
+                small.log_y, small.window, small.smoothing = self._is_log(name), self.window or None, self.smoothing
                 show_figure(small, run, name)

@@ -89,3 +89,28 @@ def test_figures_are_undone_by_a_resume() -> None:
     assert run.figures["learning_rate"].points()[1].tolist() == [10.0, 20.0, 7.0]
     assert not len(run.figures["saturated"].points()[0])
     assert math.isclose(run.figures["seconds"].points()[1].sum(), 3 * 0.125)
+
+
+async def test_each_figure_keeps_its_own_scale(playground: Make, saves: Path) -> None:
+    path, bare = trained(saves), made_run(saves, RunConfig(), "two").path
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(path)
+        pane, chart = train_pane(app), app.query_one("#curve", CurveChart)
+        await until(pilot, lambda: chart.display and chart.x_scale and pane.run.epoch == 50)
+        await pilot.press("l", *"mmml")
+        assert pane.view.figure == "gradient_norm"
+        assert not pane.view.log_scale
+        await pilot.press("l")
+        assert pane.view.log_scale
+        await pilot.press(*"mmmm")
+        assert pane.view.figure == "saturated"
+        await app.open_run(bare)
+        await until(pilot, lambda: not chart.display)
+        await pilot.press("m")
+        assert pane.view.figure == "nats", "the figure before is absent in a run without epochs"
+        await pilot.press("m")
+        await app.open_run(path)
+        await until(pilot, lambda: chart.display)
+        await pilot.press(*"m" * (len(figures_of(pane.run)) - 2))
+        assert (pane.view.figure, pane.view.log_scale) == ("perplexity", False)
