@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -97,9 +97,22 @@ async def ask_to_export(widget: Widget, what: Exportable) -> None:
 
 
 class _Formats(Choice):
-    """The choice of a format: enter exports."""
+    """The choice of a format: enter exports; what is typed or pasted is for the path."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.finish", "Export", show=False)]
+
+    def on_key(self, event: events.Key) -> None:
+        if event.is_printable and event.character not in (None, " "):
+            event.stop()
+            self._type(event.character or "")
+
+    def on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        self._type(event.text)
+
+    def _type(self, text: str) -> None:
+        if isinstance(self.screen, ExportDialog):
+            self.screen.type_path(text)
 
 
 class ExportDialog(PlaceDialog[Exported]):
@@ -129,6 +142,10 @@ class ExportDialog(PlaceDialog[Exported]):
 
     def on_mount(self) -> None:
         self._format_changed()
+
+    def type_path(self, text: str) -> None:
+        """Put what was typed beside the line onto it, in place of the path that is proposed."""
+        self._place.begin(text if self._place.value == self._proposed else self._place.value + text)
 
     @on(Choice.Changed)
     def _format_changed(self) -> None:

@@ -114,6 +114,13 @@ class PathInput(Vertical):
         self._line.cursor_position = len(path)
         self._list.display = False
 
+    def begin(self, path: str) -> None:
+        """Put the beginning of a path on the line, for the next keys to go on from its end."""
+        self._line.select_on_focus = False  # else the next key would replace it
+        self.screen.set_focus(self._line)  # at once: the next key may be waiting
+        self._line.value = path
+        self._line.cursor_position = len(path)
+
     @property
     def completion(self) -> str:
         """The text after tab; empty if tab would change nothing."""

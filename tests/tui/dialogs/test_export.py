@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Button, Input
 
 from core.errors import UserError
@@ -94,6 +95,23 @@ async def test_a_run_is_exported_replaced_and_refused(saves: Path, tmp_path: Pat
         await pilot.press("enter")
         await until(pilot, lambda: "make it first" in app.problem)
         assert app.line.value == f"{out}/nowhere/x.csv", "what was typed is kept"
+
+
+async def test_a_path_may_be_typed_or_pasted_at_once(saves: Path, tmp_path: Path) -> None:
+    app = RunsApp(saves, tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        for is_pasted in (False, True):
+            await opened(pilot, app)
+            wanted = tmp_path / f"一 {is_pasted}.png"
+            if is_pasted:
+                assert app.focused is not None
+                app.focused.post_message(events.Paste(str(wanted)))
+                await until(pilot, lambda: app.line.has_focus)
+            else:
+                await pilot.press(*str(wanted))
+            assert app.line.value == str(wanted)
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, ExportDialog))
 
 
 async def test_a_chart_is_exported_as_it_stands(saves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,8 @@ class SweepDialog(CheckedDialog[Sweep]):
                 if line.value == values and name != chosen.name:  # nothing of the person's own
                     line.value = suggested(chosen, self._config)
                     self._filled[row] = chosen.name, line.value
+                if setting.has_focus:  # chosen by the person, who types its values next
+                    line.focus()
         self.check()
 
     @on(Choice.Changed)

@@ -55,6 +55,14 @@ async def test_settings_are_chosen_and_the_runs_counted(
         )
         dialog.query_one("#sweep-setting-1", Select).value = "learning_rate"
         await until(pilot, lambda: dialog.query_one("#sweep-values-1", Input).value == "10,100,1000")
+        lists, line = dialog.query_one("#sweep-setting-2", Select), dialog.query_one("#sweep-values-2", Input)
+        lists.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: lists.expanded)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: line.has_focus and not lists.expanded)
+        lists.clear()  # what follows is about two settings
+        line.value = ""
         dialog.query_one("#sweep-values-1", Input).value = "10,-1"
         await until(pilot, lambda: "lr must be above 0" in text(dialog, "#dialog-error") and start.disabled)
         dialog.query_one("#sweep-values-1", Input).value = "1..100:log"
