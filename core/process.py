@@ -39,7 +39,7 @@ def temporary_folder() -> Path:
     try:
         return Path(tempfile.gettempdir())
     except OSError:
-        raise UserError("there is no temporary folder that can be written to: set TMPDIR to one that can") from None
+        raise UserError("no temporary folder is writable: set TMPDIR to a writable one") from None
 
 
 def require_open_files() -> None:

@@ -109,8 +109,8 @@ def _add_run_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument("--epochs", metavar="N", help="passes over the text")
     words = (
         "time budget in place of --epochs: epochs and schedule are fitted to it once the pace is measured. Counts from "
-        "the start of the command, compilation included; not while the run is paused or closed. A run that is killed "
-        "before the fit is fitted to the rest when it is resumed; after it, the fit is kept"
+        "the start of the command, compilation included; not while the run is paused or closed. A run that is "
+        "killed before the fit is fitted to the remaining time when it is resumed; after it, the fit is kept"
     )
     made.add_argument("--minutes", metavar="M", help=words)
     made.add_argument("--seed", metavar="N", help="seed of the random numbers")

@@ -143,7 +143,7 @@ class Checkpointing:
         if isinstance(error, OSError):
             reason, remedy = error.strerror or str(error), f"make room or permit writing in {self._folder.path}"
         else:
-            reason, remedy = "out of memory", "close other programs, its copy needs room"
+            reason, remedy = "out of memory", "close other programs: the copy of the weights needs memory"
         problem = f"the {what} could not be saved ({reason}): {remedy}"
         if problem != self.problem:
             self._record(Note(f"{problem}; training continues in memory, and the next save tries again"))

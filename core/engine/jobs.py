@@ -56,9 +56,9 @@ class Jobs:
     def begin(self, client: int, number: Id, job: Job) -> None:
         """Add a job. Raises UserError if the client has a job with this id, or there are too many."""
         if (client, number) in self._jobs:
-            raise UserError(f"there is a request with the id {str(number)[:50]!r} in hand: each needs an id of its own")
+            raise UserError(f"the id {str(number)[:50]!r} is in use: give each request an id of its own")
         if len(self._jobs) >= MOST_JOBS:
-            raise UserError(f"{MOST_JOBS} texts are being written already: wait for one of them, or cancel it")
+            raise UserError(f"{MOST_JOBS} requests are being answered: wait for one of them, or cancel it")
         self._jobs[client, number] = job
 
     def advance(self) -> None:

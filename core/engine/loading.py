@@ -81,7 +81,7 @@ def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder, workers: int |
     try:
         corpus, wrong = text_of(run, metadata, _reading(metadata))
     except CorpusError as error:
-        return LoadedRun(*load_model(run), no_training=f"this run can write but not train on: {error}")
+        return LoadedRun(*load_model(run), no_training=f"this run can generate text but not continue training: {error}")
     check_size(run, metadata, len(corpus.vocabulary))
     notes = [corpus.problem] if corpus.problem else []
     if wrong:

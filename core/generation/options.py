@@ -108,7 +108,7 @@ OPTIONS = {
                 "seed of the sampling: the same seed writes the same text; without one, each text has a new seed",
                 minimum=0, maximum=2**63 - 1),
         _option("stop", str, "", "stop at",
-                f"token that ends the text ({LINE_END}: the end of a line); of several characters, each one does"),
+                f"token that ends the text ({LINE_END}: the end of a line); of several characters, any one ends it"),
         _option("heads", str, "", "acrostic", "initials of the verses, in order: each begins one verse"),
         _option("verse_length", int, 40, "verse length", "most tokens in a verse of an acrostic",
                 unit="tokens", minimum=1, maximum=10_000),

@@ -83,7 +83,7 @@ class StepView(InspectionAnswer):
     """One step of the recurrence, the one that reads the token at position ``at``.
 
     Attributes:
-        token, id: the input X_t stands for.
+        token, id: the token that X_t encodes, and its id.
         stages: the intermediate results in the order in which the cell's equations are computed; each is named by its
             expression or, where an equation gives it a name, by that name (``R_t``, ``H_t``). Then the output layer's:
             ``H_t W_hq``, ``Y_t``; the last is ``softmax(Y_t)``.

@@ -89,4 +89,4 @@ class InspectionOptions:
                 raise UserError(f"{name} must be at least {least}, got {value}")
         for name in ("at", "token"):
             if self.view == "gradients" and self.places is not None and getattr(self, name) is not None:
-                raise UserError(f"{name} is of one place, and places are several: give one of the two")
+                raise UserError(f"{name} is for one place, and places for the mean over several: give one of the two")

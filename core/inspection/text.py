@@ -66,7 +66,7 @@ class Text:
             raise UserError(f"at must be a position in the text, 0 to {len(self) - 1:,}, got {at:,}")
         if before_another and at + 1 >= self.span(at)[1]:
             if self.span(at)[0] == at:
-                raise UserError("no token follows the only one, so it has no loss: give a longer text")
+                raise UserError("the text has one token, and a loss needs the next one: give a longer text")
             raise UserError(
                 "no token follows this position, so it has no loss: choose an earlier one, or a target token"
             )

@@ -135,8 +135,8 @@ class RunConfig(Settings):
     )
     minutes: float = described(
         0.0, "training", "time budget",
-        "time budget: once the pace is measured, epochs and schedule are fitted to the time that is left, and the last "
-        "epoch may be cut; 0: none, train all epochs",
+        "training ends after so many minutes: once the pace is measured, epochs and schedule are fitted to them, and "
+        "the last epoch may be cut; 0: no budget, train all epochs",
         unit="minutes", minimum=0.0, maximum=525_600.0,
     )  # fmt: skip
     optimiser: str = described(

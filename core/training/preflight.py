@@ -125,8 +125,8 @@ def _nothing_held_out(config: RunConfig, held_out: int, length: int, noun: str) 
     if config.validation_fraction == 0 or held_out >= 2:
         return ""
     return (
-        f"too short for the split: held out {config.validation_fraction:g} of {shown(length)} {noun} is "
-        f"{shown(held_out)}, and 2 are needed: hold out more or nothing"
+        f"too short for the split: {config.validation_fraction:g} of {shown(length)} {noun} holds out "
+        f"{shown(held_out)}, and at least 2 are needed: hold out more or nothing"
     )
 
 

@@ -50,7 +50,7 @@ def test_no_temporary_folder(saves: Path, monkeypatch: pytest.MonkeyPatch, capsy
     for arguments in (["train"], ["resume", "x"], ["generate", "x"], ["lab"], ["bench"], ["engine"]):
         assert main(arguments) == 2
         told = capsys.readouterr()
-        words = "error: there is no temporary folder that can be written to: set TMPDIR to one that can\n"
+        words = "error: no temporary folder is writable: set TMPDIR to a writable one\n"
         assert (told.out, told.err) == ("", words), arguments
     assert main(["runs", f"--saves={saves}"]) == 0
 

@@ -32,7 +32,7 @@ class OtherBackendDialog(Dialog[str | None]):
         with self.box("Another backend", "other-backend"):
             yield Static(shown_text(f"{words[:1].upper()}{words[1:]}."), classes="dialog-body", markup=False)
             if remains:
-                yield Static(shown_text(f"Even as before: {remains}."), classes="dialog-body", markup=False)
+                yield Static(shown_text(f"Also with the old backend: {remains}."), classes="dialog-body", markup=False)
             before = [Button("As before", variant="primary", id="before", compact=True)]
             here, no = Button("Continue here", id="here", compact=True), Button("Cancel", id="no", compact=True)
             buttons = (*(before if self._change.as_before else ()), here, no)

@@ -74,7 +74,7 @@ def test_nobody_cancels_anothers_request(engine: Any) -> None:
 def test_two_requests_of_one_id(engine: Any) -> None:
     request = encoded({"id": 77, "request": "generate", "prefix": "ab", "length": 500_000})
     engine.talk.socket.sendall(request + request)
-    assert "there is a request with the id '77' in hand" in engine.talk.last(77)["message"]
+    assert "the id '77' is in use" in engine.talk.last(77)["message"]
     engine.talk.ask("cancel", target=77)
     engine.talk.ask("hello")
     assert [message["event"] for message in engine.talk.others if message.get("id") == 77][-1] == "cancelled"
@@ -83,7 +83,7 @@ def test_two_requests_of_one_id(engine: Any) -> None:
 def test_too_many_texts_at_once(engine: Any) -> None:
     asked = [engine.talk.send("generate", prefix="ab", length=500_000) for _ in range(MOST_JOBS)]
     refused = engine.talk.ask("generate", prefix="ab", length=5)
-    assert refused["message"] == "16 texts are being written already: wait for one of them, or cancel it"
+    assert refused["message"] == "16 requests are being answered: wait for one of them, or cancel it"
     for number in asked:
         engine.talk.ask("cancel", target=number)
     assert engine.talk.ask("generate", prefix="ab", length=5)["event"] == "done"

@@ -93,7 +93,7 @@ def test_a_changed_text_leaves_a_run_that_can_write(stopped: Run, text_path: Pat
     session = Session.open(stopped)
     assert "is not the text that the run began with: its sha256 has changed" in describe(session).no_training
     for act in (session.train, session.step, lambda: session.set("learning_rate", 1.0)):
-        with pytest.raises(UserError, match="this run can write but not train on"):
+        with pytest.raises(UserError, match="this run can generate text but not continue training"):
             act()
     assert describe(session).epoch == 1
     session.close()

@@ -44,7 +44,7 @@ class Tokens(View[TokensView]):
     name = "tokens"
     title = "Tokens"
     help = "tokens as vectors: the neighbours of the one at the cursor, and all of them on a plane"
-    sought = "the token to look at; nothing takes the one at the cursor"
+    sought = "the token to look at; empty: the one at the cursor"
 
     def __init__(self) -> None:
         super().__init__()

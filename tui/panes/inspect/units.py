@@ -29,7 +29,7 @@ class Units(LayerView[UnitsView]):
     help = "what each hidden unit follows; the text is coloured by the selected one"
     colours_text = True
     is_of_text = True
-    sought = "a feature (a part of its name) or the number of a unit; nothing ranks by the best feature"
+    sought = "a feature (a part of its name) or the number of a unit; empty: rank by the best feature"
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Units(LayerView[UnitsView]):
         return super().do_layer()
 
     def search(self, words: str) -> str:
-        """Rank by a feature, part of its name is enough; a number chooses that unit; nothing ranks by the best."""
+        """Rank by a feature, part of its name is enough; a number chooses that unit; an empty one ranks by the best."""
         words = words.strip()
         names = [feature.name for feature in self.answer.features] if self.answer is not None else []
         if words.isdecimal() and self.place.text is not None:

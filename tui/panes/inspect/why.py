@@ -27,7 +27,7 @@ class Why(View[SaliencyView]):
     at_cursor = "being predicted"
     help = "which tokens decided the one at the cursor: gradient times input"
     colours_text = True
-    sought = "the token to explain instead; nothing explains the one at the cursor"
+    sought = "the token to explain instead; empty: the one at the cursor"
 
     def __init__(self) -> None:
         super().__init__()

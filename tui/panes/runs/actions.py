@@ -29,8 +29,8 @@ TRASH_ACTIONS = {"restore": "Restore", "remove": "Delete permanently", "empty": 
 
 KEYS: list[BindingType] = [
     Binding("slash", "filter", "Filter", key_display="/", tooltip=HELP["filter"], id="runs.filter"),
-    Binding("space", "mark", "Mark", tooltip="Mark this run, or not any more: delete and tags act on the marked runs",
-            id="runs.mark"),
+    Binding("space", "mark", "Mark", id="runs.mark",
+            tooltip="Mark or unmark this run: delete, tags, compare and export act on the marked runs"),
     Binding("asterisk", "mark_all", "Mark all", key_display="*", show=False, id="runs.mark_all",
             tooltip="Mark all runs that are shown, or none"),
     Binding("c", "compare", "Compare", tooltip="Compare the marked runs in one chart and a table, and their samples",

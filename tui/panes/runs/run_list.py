@@ -67,7 +67,7 @@ class RunListReader:
         self._lock = threading.Lock()
 
     def read(self, selection: Selection, seconds: float, first: Iterable[str] = ()) -> RunList:
-        """The list; the same object as before if nothing has changed. Those called ``first`` are surely up to date.
+        """The list; the same object as before if nothing has changed. Those called ``first`` are always read again.
 
         ``seconds``: see ``Summaries.look``.
         """

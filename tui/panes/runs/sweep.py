@@ -56,7 +56,7 @@ class SweepView(Vertical, can_focus=True):
         Binding("m", "setting", "Setting", tooltip="Sweep: the chart of the next setting", id="sweep.setting"),
         Binding("x", "stop", "Stop", tooltip="Sweep: save what trains and stop", id="sweep.stop"),
         Binding("g", "go", "Go on", tooltip="Sweep: train on what is left, in a process of its own", id="sweep.go"),
-        Binding("n,right", "next(1)", "Next", tooltip="Sweep: the next sweep; left the one before", id="sweep.next"),
+        Binding("n,right", "next(1)", "Next", tooltip="Sweep: the next sweep; ← the previous one", id="sweep.next"),
         Binding("left", "next(-1)", "Before", show=False, tooltip="Sweep: the sweep before", id="sweep.before"),
         Binding("less_than_sign", "scroll_columns(-1)", "Table left", show=False, key_display="<",
                 tooltip="Sweep: scroll the table to the left", id="sweep.left"),

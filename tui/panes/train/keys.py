@@ -26,8 +26,8 @@ KEYS: list[BindingType] = [
             id="train.new"),
     Binding("n", "name", "Name", tooltip="Give the next new run a name before it is trained", show=False,
             id="train.name"),
-    Binding("i", "about", "About", tooltip="About the preset: source, published beside measured, traps", show=False,
-            id="train.about"),
+    Binding("i", "about", "About", tooltip="About the preset: source, published and measured results, traps",
+            show=False, id="train.about"),
     Binding("p", "save_preset", "Preset", tooltip="Save the settings as a preset of your own, or delete it", show=False,
             id="train.preset"),
     Binding("E", "export", "Export", tooltip="Export the run: its curves as a picture, a table or TensorBoard's files, "
