@@ -8,15 +8,16 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.settings.presets import PRESETS, Preset
-from core.settings.run_config import RunConfig
+from core.settings.run_config import RunConfig, settings
 from core.units import perplexity_text
 from tui.charts import Curve
 from tui.themes import QUIET
 
-# A run is comparable with a book's whatever these are; on another text it is not.
+# A run is comparable with a book's whatever these are, which change it in its rounding at most; another precision is
+# named beside it, and on another text it is not comparable.
 NO_MATTER = (
-    "seed", "num_epochs", "minutes", "device", "threads", "sample_every", "sample_prefix", "sample_length",
-    "inspect_every", "checkpoint_seconds",
+    "seed", "num_epochs", "minutes", "device", "threads", "workers", "precision", "cpu_path", "gpu_path",
+    "sample_every", "sample_prefix", "sample_length", "inspect_every", "checkpoint_seconds",
 )  # fmt: skip
 
 
@@ -27,8 +28,8 @@ class Comparison(Static):
         super().__init__("", id=id)
         self.display = False
 
-    def show(self, published: Mapping[int, float], measured: Curve) -> None:
-        """Show ``published`` by epoch beside what ``measured`` has there."""
+    def show(self, published: Mapping[int, float], measured: Curve, precision: str = "") -> None:
+        """Show ``published`` by epoch beside what ``measured`` has there; ``precision``: see ``other_precision``."""
         reached = [epoch for epoch in published if measured.latest >= epoch]
         self.display = bool(reached)
         if not reached:
@@ -42,7 +43,7 @@ class Comparison(Static):
         lines = [
             Content.assemble((f"{name:<10}", QUIET), "".join(f"{word:>8}" for word in words)) for name, words in rows
         ]
-        text = Content("\n").join(lines)
+        text = Content("\n").join(lines) + Content.styled(f"  {precision}" if precision else "", QUIET)
         if self.content != text:
             self.update(text)
 
@@ -60,5 +61,20 @@ def preset_of(config: RunConfig | None, but_for: Iterable[str] = ()) -> Preset |
     """The preset whose figures are for these very settings, whatever ``but_for`` is set to."""
     if config is None:
         return None
-    same = {name: getattr(config, name) for name in (*NO_MATTER, *but_for)}
-    return next((preset for preset in PRESETS.values() if preset.config.replace(**same) == config), None)
+    ignored = {*NO_MATTER, *but_for}
+    names = [item.name for item in settings() if item.name not in ignored]
+    return next(
+        (
+            item
+            for item in PRESETS.values()
+            if all(getattr(item.config, name) == getattr(config, name) for name in names)
+        ),
+        None,
+    )
+
+
+def other_precision(config: RunConfig | None, preset: Preset | None) -> str:
+    """The precision of a run if it is not that of its preset, otherwise empty."""
+    if config is None or preset is None or config.precision == preset.config.precision:
+        return ""
+    return config.precision

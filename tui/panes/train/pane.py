@@ -12,7 +12,7 @@ from core.units import counted
 from tui.engines.watched_run import OPENING
 from tui.forms.schema import typed
 from tui.messages import RunChosen
-from tui.panes.train.comparison import preset_of, values_at
+from tui.panes.train.comparison import other_precision, preset_of, values_at
 from tui.panes.train.failure import lower_rates
 from tui.panes.train.keys import KEYS
 from tui.panes.train.plan import LIVE, kept_texts
@@ -191,7 +191,8 @@ class TrainPane(RunOnScreen):
             self.app.push_screen(PresetScreen(preset))
         else:
             measured = values_at(run.training, list(preset.published))
-            self.app.push_screen(PresetScreen(preset, measured, run.name))
+            name = ", ".join(filter(None, (run.name, other_precision(run.config, preset))))
+            self.app.push_screen(PresetScreen(preset, measured, name))
 
     @work
     async def action_save_preset(self) -> None:

@@ -23,7 +23,7 @@ from core.events import State
 from tui.charts.curve_chart import CurveChart
 from tui.charts.explorer import Explorer
 from tui.engines.watched_run import OPENING, WatchedRun
-from tui.panes.train.comparison import Comparison, preset_of
+from tui.panes.train.comparison import Comparison, other_precision, preset_of
 from tui.panes.train.curves import ON_BOTH_TEXTS, PERPLEXITY, SMALL, SMOOTHINGS, figures_of, is_log, show_figure
 from tui.panes.train.epochs import EpochTable
 from tui.panes.train.failure import Recovery
@@ -353,7 +353,8 @@ class RunView(LitVertical):
         chart.log_y, chart.window, chart.smoothing = self.log_scale, self.window or None, self.smoothing
         show_figure(chart, run, self.figure)
         preset = preset_of(run.config)
-        self.query_one(Comparison).show(preset.published if preset is not None else {}, run.training)
+        published = preset.published if preset is not None else {}
+        self.query_one(Comparison).show(published, run.training, other_precision(run.config, preset))
         others = [name for name in figures if name not in ON_BOTH_TEXTS and name != self.figure]
         for small, name in zip_longest(self.query(".small").results(CurveChart), others[:SMALL]):
             small.display = name is not None

@@ -35,6 +35,7 @@ from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.watched_run import WatchedRun
 from tui.forms.rows import Rows
 from tui.messages import CorpusChosen, JournalGrew, RunChosen, RunRead, TextsChanged
+from tui.panes.train.comparison import other_precision, preset_of
 from tui.panes.train.figures import Figures
 from tui.panes.train.preset_dialog import PresetScreen, about
 from tui.panes.train.run_view import RunView
@@ -760,6 +761,29 @@ async def test_published_figures_are_shown_on_their_text_only(playground: Make, 
             await pilot.pause()
             names = [series.name for series in chart.series]
             assert ("published" in names) == is_shown == comparison.display, names
+
+
+def test_published_figures_are_those_of_any_way_to_compute() -> None:
+    preset = PRESETS["lyrics-nn-rnn"]
+    for changed in ({"workers": 2}, {"cpu_path": "textbook"}, {"gpu_path": "plain"}, {"threads": 1, "device": "cpu"}):
+        config = preset.config.replace(**changed)
+        assert preset_of(config) is preset and not other_precision(config, preset)
+    config = preset.config.replace(precision="bf16")
+    assert preset_of(config) is preset and other_precision(config, preset) == "bf16"
+    assert preset_of(preset.config.replace(num_hiddens=255)) is None
+
+
+async def test_another_precision_is_named_beside_the_published_figures(playground: Make, saves: Path) -> None:
+    run = made_run(saves, PRESETS["lyrics-nn-gru"].config.replace(precision="bf16"), "own")
+    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 161)), StateChanged(State.FINISHED, 160))
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        comparison = app.query_one("#comparison", Static)
+        await until(pilot, lambda: comparison.display and str(comparison.content).endswith("  bf16"))
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(app.screen, PresetScreen) and app.screen.query("#preset-words"))
+        assert "measured in own, bf16" in str(app.screen.query_one("#preset-words", Static).content)
 
 
 def test_every_preset_can_be_told_of() -> None:
