@@ -51,6 +51,12 @@ def _no_sync(descriptor: int) -> None:
 os.fsync = _no_sync
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First the tests of whole programs, last those of single parts: a long one begun last would be waited for."""
+    items.sort(key=lambda item: (item.get_closest_marker("e2e") is None, len(item.path.parts)))
+
+
 def pytest_collection_finish() -> None:
     """What has been imported stays to the end: no collection looks through it again."""
     gc.freeze()

@@ -1,6 +1,6 @@
 """A long night before the screen: after very many epochs it takes no more memory, work or bytes than after the first.
 
-``--trials 480`` streams seven million epochs through it, in some minutes.
+``--trials 960`` streams seven million epochs through it, in some minutes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from tui.messages import JournalGrew
 from tui.panes.train import run_view
 
 pytestmark = pytest.mark.timeout(7200)
-CAPACITY = 2048  # points of a curve, a quarter of the real number: so a quarter of the epochs fills it
-WARM_UP = 9_000  # epochs until everything that is kept has reached its full length
-NIGHT = 15_000
-AT_ONCE = 1_000  # epochs in one message
+CAPACITY = 1024  # points of a curve, an eighth of the real number: so an eighth of the epochs fills it
+WARM_UP = 4_500  # epochs until everything that is kept has reached its full length
+NIGHT = 7_500
+AT_ONCE = 500  # epochs in one message
 SAMPLE_EVERY = 50
 MOST_MEMORY = 1.05  # times that after the warm-up
 MOST_WORK = 1.5  # likewise: the curve has come to fill twice as much of its axis; without a bound it would be hundreds
