@@ -44,9 +44,9 @@ def test_it_ends_with_a_sentence_where_it_only_fails(
     terminals: Callable[..., Any], environment: dict[str, str], tmp_path: Path
 ) -> None:
     environment["XDG_STATE_HOME"] = str(tmp_path / "state")
-    starts = "settle = tui.app.Playground._settle\n"
-    starts += "def fails_always(app):\n    settle(app)\n    app.set_interval(0.01, lambda: fail(app))\n"
-    program = BEGIN + starts + "tui.app.Playground._settle = fails_always" + END
+    starts = "mounted = tui.app.Playground.on_mount\n"
+    starts += "async def fails_always(app):\n    await mounted(app)\n    app.set_interval(0.01, lambda: fail(app))\n"
+    program = BEGIN + starts + "tui.app.Playground.on_mount = fails_always" + END
     terminal = terminals(sys.executable, "-c", program, "--saves", str(tmp_path / "saves"))
     assert terminal.wait_exit(60) == 1
     terminal.wait(lambda text: "the screen failed 20 times in a row" in text.replace("\n", ""), 10)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -88,36 +88,28 @@ def test_what_is_wrong_is_one_sentence(
     assert capsys.readouterr().err == f"error: {sentence}\n"
 
 
-class Ears:
-    """In place of an engine's server: keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[dict[str, Any]] = []
-
-    def send(self, client: int, message: dict[str, Any]) -> None:
-        json.dumps(message, allow_nan=False)
-        self.sent.append(message)
-
-    def is_connected(self, client: int) -> bool:
-        return True
-
-
 @pytest.fixture
-def engine(saves: Path) -> Iterator[Engine]:
+def engine(saves: Path) -> Engine:
     from core.runs.store import find_run
 
-    session = Session.open(find_run(saves, "blue"))
-    made = Engine(session)
-    made.server = made._jobs._server = Ears()  # type: ignore[assignment]
-    yield made
-    session.close()
+    return Engine(Session.open(find_run(saves, "blue")))
 
 
 def asked(engine: Engine, **fields: Any) -> list[dict[str, Any]]:
-    engine._handle(Request(1, {"id": 7, "request": "generate", **fields}))
-    while len(engine._jobs):
-        engine._jobs.advance()
-    return engine.server.sent  # type: ignore[attr-defined, no-any-return]
+    """What an engine sends that gets this one request and ends."""
+    sent: list[dict[str, Any]] = []
+
+    def send(client: int, message: dict[str, Any]) -> None:
+        sent.append(json.loads(json.dumps(message, allow_nan=False)))
+
+    with (
+        mock.patch.object(engine.server, "send", send),
+        mock.patch.object(engine.server, "is_connected", lambda client: True),
+        mock.patch("core.engine.engine.LONELY_SECONDS", 0.0),
+    ):
+        engine.server.inbox.put(Request(1, {"id": 7, "request": "generate", **fields}))
+        engine.run()
+    return sent
 
 
 def test_an_engine_answers(engine: Engine) -> None:

@@ -255,7 +255,8 @@ async def test_the_playground_ends_with_its_window(start: Start, session: aiohtt
     dropped = aiohttp.ClientSession()
     third = await connect(dropped, server)
     _, lost = await begun(third)
-    third._writer.transport.abort()  # as a cable that is pulled
+    assert dropped.connector is not None
+    await dropped.connector.close()  # without a word, as a cable that is pulled
     await gone(lost)
     await dropped.close()
     await other.send_json(["stdin", "still here"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from textual.app import App, ComposeResult
 
 from core.generation.events import Likeliest, WrittenToken
 from tui.charts.bars import token_bars
@@ -16,13 +17,22 @@ from tui.text.cells import cell_len
 from tui.text.wrapping import wrapped
 
 
-def test_lines_grow_as_they_would_have_been_wrapped_at_once() -> None:
-    text = "the time traveller 分开了很久 (for so it will be\nconvenient) 我还在原地 " * 3
+async def test_lines_grow_as_they_would_have_been_wrapped_at_once() -> None:
+    text = "the time traveller 分开了很久 (for so it will be\nconvenient) 我还在原地 " * 2
     widget = WrittenText("")
-    widget._wrap(21)  # the last cell is for the sign of what ends a line
-    for character in text:
-        widget.append(character)
-        assert widget._lines == list(wrapped(widget.text, 20))
+    widget.styles.width = 21  # the last cell is for the sign of what ends a line
+
+    class Alone(App[None]):
+        def compose(self) -> ComposeResult:
+            yield widget
+
+    async with Alone().run_test(size=(40, 60)) as pilot:
+        for character in text:
+            widget.append(character)
+            await pilot.pause()
+            shown = [widget.render_line(y).text.rstrip(" ⏎␣") for y in range(widget.size.height)]
+            lines = [widget.text[start:end].rstrip() for start, end in wrapped(widget.text, 20)]
+            assert shown[: len(lines)] == lines and not any(shown[len(lines) :]), widget.text
 
 
 def told(text: str, surprise: float = 1.0, top: Likeliest = (("a", 0.5), ("b", 0.25))) -> WrittenToken:

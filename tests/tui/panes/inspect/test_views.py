@@ -27,7 +27,7 @@ from tests.tui.inspections import (
 )  # fmt: skip
 from tests.tui.panes.inspect.harness import InspectClient, edges, epoch, inspect_app, opened, picture, sentence
 from tests.tui.waiting import until
-from tui.messages import RunStateChanged
+from tui.messages import JournalGrew, RunStateChanged
 from tui.panes.inspect.gradient import Gradient
 from tui.panes.inspect.parity import Parity
 from tui.panes.inspect.parts import Canvas, ViewTabs, whole_sentences
@@ -335,8 +335,8 @@ async def test_parity_is_asked_for_once(tmp_path: Path) -> None:
         await pilot.press("shift+tab")
         await until(pilot, lambda: "Both compute" in sentence(app))
         assert client.views().count("parity") == 1
-        app.pane.subject.apply([epoch(4)])
-        app.pane._show_state()
+        app.news.publish(JournalGrew(app.pane.subject.run, (epoch(4),)))
+        await until(pilot, lambda: "as of epoch 3" in edges(app))
         assert "as of epoch 3; r measures again" in edges(app) and "epoch 4" not in edges(app)
         await pilot.press("r")
         await until(pilot, lambda: client.views().count("parity") == 2 and "epoch 4" in edges(app))
