@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from textual.drivers.headless_driver import HeadlessDriver
 
 from core.events import EpochFinished, Event, SampleWritten, State, StateChanged
 from core.settings.run_config import RunConfig
@@ -74,11 +75,13 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The length of each piece that would be sent to a terminal; every change is painted at once."""
     lengths: list[int] = []
 
-    def display(app: Playground, screen: object, update: Any) -> None:
-        if update is not None:
-            lengths.append(len(update.render_segments(app.console)))
+    class Terminal(HeadlessDriver):
+        is_headless = False
 
-    monkeypatch.setattr(Playground, "_display", display)
+        def write(self, data: str) -> None:
+            lengths.append(len(data))
+
+    monkeypatch.setattr(Playground, "get_driver_class", lambda app: Terminal)
     monkeypatch.setattr(watched_run, "Curve", partial(Curve, CAPACITY))
     monkeypatch.setattr(run_view, "PAINT_SECONDS", 0.0)
     monkeypatch.setattr(run_view, "WRITING_SECONDS", 0.0)
@@ -107,7 +110,7 @@ async def test_a_long_night_costs_the_screen_nothing(
     run = made_run(saves, RunConfig(num_epochs=NIGHT * trials), "night")
     app = playground()
     looks: list[Look] = []
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(headless=False, size=(120, 40)) as pilot:
         await app.open_run(run.path)
         app.post_message(JournalGrew(run.path, (StateChanged(State.TRAINING, 0),)))
         for number, events in enumerate(night(NIGHT * trials), 1):
