@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from core import process
+
 # Read by libgomp when torch is loaded, hence before any test imports it: else two test processes slow each other down.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
@@ -38,8 +40,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hundreds of screens are built and thrown away: with Python's own thresholds a quarter of the time went into looking
-# through all that pytest and torch hold.
+# through all that pytest and torch hold. A test that calls the program's beginning and end would put back its own.
 gc.set_threshold(100_000, 20, 50)
+process.COLLECTION_THRESHOLDS = gc.get_threshold()  # type: ignore[assignment]
 
 
 def _no_sync(descriptor: int) -> None:
