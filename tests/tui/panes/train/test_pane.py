@@ -765,12 +765,14 @@ async def test_published_figures_are_shown_on_their_text_only(playground: Make, 
 
 def test_published_figures_are_those_of_any_way_to_compute() -> None:
     preset = PRESETS["lyrics-nn-rnn"]
-    for changed in ({"workers": 2}, {"cpu_path": "textbook"}, {"gpu_path": "plain"}, {"threads": 1, "device": "cpu"}):
+    for changed in ({"workers": 2}, {"cpu_path": "plain"}, {"gpu_path": "plain"}, {"threads": 1, "device": "cpu"}):
         config = preset.config.replace(**changed)
         assert preset_of(config) is preset and not other_precision(config, preset)
     config = preset.config.replace(precision="bf16")
     assert preset_of(config) is preset and other_precision(config, preset) == "bf16"
     assert preset_of(preset.config.replace(num_hiddens=255)) is None
+    scratch = PRESETS["lyrics-scratch-random"]  # whose path is refused by presets of torch.nn
+    assert preset_of(scratch.config.replace(cpu_path="textbook")) is scratch
 
 
 async def test_another_precision_is_named_beside_the_published_figures(playground: Make, saves: Path) -> None:
