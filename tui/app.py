@@ -78,7 +78,7 @@ class Playground(FocusKeepingApp):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(pane.key, f"pane('{pane.name}')", pane.title, show=False, priority=True, id=f"app.{pane.name}",
-                    tooltip=f"Show the {pane.title} pane; {number} too, except in a text field and in Inspect")
+                    tooltip=f"Show the {pane.title} pane; {number} too, except in a text field")
             for number, pane in enumerate(PANES, 1)
         ),
         *(
