@@ -160,7 +160,7 @@ class OutputLoss(torch.autograd.Function):
             )
             if gradients is not None:
                 ctx.save_for_backward(*gradients)
-                ctx.scale = 1.0
+                ctx.scale, ctx.is_compiled = 1.0, True
             return (surprises.sum() if weights is None else surprises.dot(weights)).mul_(scale)
         limit = BLOCK.get(H.device.type, 1 << 24) * (4 if fused and bf16 else 1)  # the matrix unit wants larger blocks
         blocks = max(1, min(-(-H.shape[0] * W.shape[1] // limit), H.shape[0] // FEWEST_ROWS))
@@ -189,14 +189,15 @@ class OutputLoss(torch.autograd.Function):
             db = db_block if db is None else db.add_(db_block)
         if dH is not None and dW is not None and db is not None:
             ctx.save_for_backward(dH, dW, db)
-            ctx.scale = scale
+            ctx.scale, ctx.is_compiled = scale, False
         return loss.mul_(scale)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
         gradients, factor = ctx.saved_tensors, d_loss * ctx.scale
-        if factor.device.type != "cpu" or float(factor) != 1:  # else they are handed on, not copied
+        # Those of the compiled kernels are handed on, not copied; a device is not asked, it would be waited for.
+        if not ctx.is_compiled or float(factor) != 1:
             gradients = tuple(gradient * factor for gradient in gradients)
         dH, dW, db = gradients
         return dH, dW, db, None, None, None, None, None
