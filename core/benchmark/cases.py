@@ -26,9 +26,9 @@ from core.events import EpochFinished
 from core.generation.options import Sampling
 from core.generation.writer import write
 from core.models.language_model import LanguageModel
-from core.models.scratch import CELLS
 from core.models.scratch_model import ScratchLanguageModel
-from core.models.torch_nn import StockLanguageModel
+from core.models.torch_nn import MODULES, StockLanguageModel
+from core.settings.cells import CELLS
 from core.settings.presets import preset
 from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer
@@ -37,8 +37,6 @@ from core.training.trainer import Trainer
 LYRICS_VOCABULARY = 1_027
 PROJECT = Path(__file__).resolve().parents[2]
 ENDLESS = 10**9
-
-MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def cases() -> dict[str, Case]:

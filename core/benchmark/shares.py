@@ -8,10 +8,10 @@ from functools import partial
 
 from core.benchmark.cases import ENDLESS, our_epochs, our_trainer, training_limit
 from core.benchmark.measuring import Bout, Case, Effort
+from core.settings.cells import CELLS
 from core.settings.presets import preset
 from core.settings.run_config import RunConfig
 
-CELLS = ("rnn", "gru", "lstm")
 HIDDEN_UNITS = (256, 512, 1024)
 GOALS = {"fp32": 0.85, "bf16": 0.75}
 EPOCHS = 3

@@ -11,7 +11,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -22,11 +21,11 @@ from core.errors import UserError
 from core.export.extras import COMMAND, library
 from core.export.scripts import facts_of
 from core.models.language_model import LanguageModel
-from core.models.scratch import CELLS, rnn_step, textbook_names
+from core.models.scratch import step_of, textbook_names
+from core.settings.cells import CELLS
 
 LARGEST = (1 << 31) - (1 << 24)
 """Bytes: a protocol buffer has less than 2 GiB."""
-_STATES = ("H", "C")
 
 
 class _OneHot:
@@ -45,7 +44,7 @@ class _Step(nn.Module):
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
         weights, self._cell = model.step_weights(), CELLS[model.config.cell]
-        self._cell_step = partial(rnn_step, activation=torch.relu) if model.is_relu else self._cell.step
+        self._cell_step = step_of(self._cell.name, is_relu=model.is_relu)
         self.embedding = None if weights.vectors is None else _constant(weights.vectors)
         self.layers = nn.ModuleList(
             nn.ParameterDict({name: _constant(W) for name, W in textbook_names(self._cell, *layer).items()})
@@ -85,7 +84,7 @@ def onnx_file(model: LanguageModel, vocabulary: Vocabulary, name: str) -> bytes:
 
 
 def _program(model: LanguageModel) -> torch.onnx.ONNXProgram:
-    states = _STATES[: model.num_states]
+    states = CELLS[model.config.cell].states
     size = torch.export.Dim("batch", min=1, max=1 << 16)
     example = (torch.zeros(2, dtype=torch.long), *(_example(model) for _ in states))
     try:

@@ -9,10 +9,10 @@ from typing import Any
 
 from core.corpus.vocabulary import Vocabulary
 from core.generation.acrostic import beginning
+from core.settings.cells import CELLS
 from core.settings.run_config import END, RunConfig, settings
 
 LENGTH = 100
-_LAYERS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
 
 
 def facts_of(config: RunConfig, vocabulary: Vocabulary, name: str) -> dict[str, Any]:
@@ -24,11 +24,11 @@ def facts_of(config: RunConfig, vocabulary: Vocabulary, name: str) -> dict[str, 
 
 def torch_script(config: RunConfig, vocabulary: Vocabulary, name: str, path: str) -> str:
     """Loads ``path`` into modules of ``torch.nn`` and writes greedily; of a bidirectional model, only loads it."""
-    size, hidden = len(vocabulary), config.num_hiddens
+    size, hidden, cell = len(vocabulary), config.num_hiddens, CELLS[config.cell]
     inputs = config.embedding_size or size
     options = f", num_layers={config.num_layers}" * (config.num_layers > 1)
     options += ", bidirectional=True" * config.bidirectional
-    options += ', nonlinearity="relu"' * (config.cell == "rnn" and config.activation == "relu")
+    options += ', nonlinearity="relu"' * (cell.has_activation and config.activation == "relu")
     embedding = f"embedding=nn.Embedding({size}, {config.embedding_size}), " * bool(config.embedding_size)
     vectors = 'model["embedding"](ids)' if config.embedding_size else f"nn.functional.one_hot(ids, {size}).float()"
     return f'''\
@@ -42,7 +42,7 @@ from torch import nn
 with safe_open({path!r}, "pt") as file:
     tokens = json.loads(file.metadata()["tokens"])
     weights = {{name: file.get_tensor(name) for name in file.keys()}}
-rnn = nn.{_LAYERS[config.cell]}({inputs}, {hidden}{options})
+rnn = nn.{cell.layer}({inputs}, {hidden}{options})
 model = nn.ModuleDict(dict({embedding}rnn=rnn, linear=nn.Linear({hidden * (1 + config.bidirectional)}, {size})))
 model.load_state_dict(weights)
 
@@ -78,10 +78,9 @@ def onnx_script(config: RunConfig, vocabulary: Vocabulary, name: str, path: str)
     start = f"{begin} + {encoded}" if vocabulary.reserved else f"{encoded} or {begin}"
     end = _end(vocabulary)
     stop = "" if end is None else f"    if token == {end}:\n        break\n"
-    states = "H" if config.cell != "lstm" else "H, C"
-    feeds = '"H": H' if config.cell != "lstm" else '"H": H, "C": C'
-    zeros = f"np.zeros(({config.num_layers}, 1, {config.num_hiddens}), np.float32)"
-    zeros = zeros if config.cell != "lstm" else f"{zeros}, {zeros}"
+    names = CELLS[config.cell].states
+    states, feeds = ", ".join(names), ", ".join(f'"{name}": {name}' for name in names)
+    zeros = ", ".join([f"np.zeros(({config.num_layers}, 1, {config.num_hiddens}), np.float32)"] * len(names))
     return f"""\
 # Writes with the run {name!r}, one step at a time. Needs onnxruntime and numpy.
 import json

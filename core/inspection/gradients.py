@@ -25,9 +25,9 @@ from core.inspection.step import read
 from core.inspection.text import Text
 from core.inspection.weights import Weights, weights_of
 from core.models.language_model import LanguageModel
+from core.settings.cells import CELLS
 
 # The matrix from state to candidate: what repeats at every step.
-RECURRENT_MATRIX = {"rnn": "W_hh", "gru": "W_hh", "lstm": "W_hc"}
 NEGLIGIBLE = 0.01
 _SQUARINGS = 30
 # Smaller norms have lost digits: they take no part in the factor.
@@ -75,7 +75,7 @@ def view_of(
     places: tuple[int, ...] = (),
 ) -> Generator[None, None, GradientsView]:
     """The view of the norms, by state, and what follows from them."""
-    matrix = RECURRENT_MATRIX[model.config.cell]
+    matrix = CELLS[model.config.cell].recurrent_matrix
     radius = yield from spectral_radius(weights.layers[layer - 1][int(reverse)][matrix])
     factor, negligible = decay_factor(norms[0]), negligible_after(norms[0])
     return GradientsView(

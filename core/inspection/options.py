@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NewType
 
 from core.errors import UserError
+from core.settings.cells import CELLS
 
 VIEWS = ("text", "step", "gradients", "units", "saliency", "tokens", "parity")
 LONGEST = 100_000
@@ -21,10 +22,8 @@ MOST_PLACES = 1_000
 DEFAULT_LENGTH = 2_000
 """Tokens of the stretch of the run's own text that is inspected if no text is given."""
 
-# The quantities of each cell: the left-hand sides of its equations in ``core.models.scratch``, states first.
-QUANTITIES = {"rnn": ("H",), "gru": ("H", "R", "Z", "H~"), "lstm": ("H", "C", "I", "F", "O", "C~")}
-# Those between 0 and 1.
-GATES = ("R", "Z", "I", "F", "O")
+GATES = tuple(name for cell in CELLS.values() for name in cell.sigmoids)
+"""The quantities between 0 and 1."""
 CHECKPOINTS = ("", "first", "best", "latest")
 
 LongText = NewType("LongText", str)
@@ -49,7 +48,7 @@ class InspectionOptions:
             token, in place of the one in the text ("why not the other?").
         layer: from 1; null is the first layer for ``step`` and the top layer for ``gradients`` and ``units``.
         reverse: the direction from right to left, of a bidirectional model.
-        quantity: ``units``: what is looked at, one of ``QUANTITIES`` of the cell; null is H.
+        quantity: ``units``: what is looked at, one of the cell's ``quantities``; null is H.
         feature: ``units``: rank by the correlation with this feature; part of a name is enough. Null ranks each unit
             by the feature that it follows best.
         vectors: ``tokens``: ``input`` or ``output``, the vectors that are shown on the plane; null is input.
@@ -77,7 +76,7 @@ class InspectionOptions:
             "view": VIEWS,
             "vectors": ("input", "output"),
             "checkpoint": CHECKPOINTS[1:],
-            "quantity": tuple(dict.fromkeys(name for names in QUANTITIES.values() for name in names)),
+            "quantity": tuple(dict.fromkeys(name for cell in CELLS.values() for name in cell.quantities)),
         }
         for name, known in choices.items():
             value = getattr(self, name)

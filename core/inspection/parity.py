@@ -23,6 +23,7 @@ from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
 from core.models.scratch import HiddenState
 from core.models.torch_nn import MODULES, in_torch_order
+from core.settings.cells import CELLS
 from core.settings.run_config import RunConfig
 
 ROUNDS = 5
@@ -147,7 +148,7 @@ class Reference:
         W_hq, b_q = model.output_layer()
         vectors = model.input_vectors()
         size = model.vocabulary_size if vectors is None else vectors.shape[1]
-        options = {"nonlinearity": "relu" if model.is_relu else "tanh"} if config.cell == "rnn" else {}
+        options = {"nonlinearity": "relu" if model.is_relu else "tanh"} if CELLS[config.cell].has_activation else {}
         with torch.random.fork_rng([]):  # modules draw initial weights, on the CPU: the process draws as before
             self.rnn: nn.RNNBase = MODULES[config.cell](
                 size, model.num_hiddens, model.num_layers, bidirectional=model.directions == 2, **options

@@ -19,7 +19,7 @@ from core.inspection.recording import Recording, equations
 from core.inspection.text import Text
 from core.inspection.weights import Weights, weights_of
 from core.models.language_model import LanguageModel
-from core.models.scratch import HiddenState, Parameters, output_layer
+from core.models.scratch import STEPS, HiddenState, Parameters, output_layer
 
 # Tokens after a position that the second direction reads before it: enough for its state to be that of the whole text,
 # as for the streams of a held-out text.
@@ -109,7 +109,7 @@ def _recorded(
 ) -> tuple[list[Stage], list[str]]:
     """The stages of a cell, and the names of its expressions."""
     inputs = {"X_t": X, **dict(zip(_state_names(False), state, strict=False)), **p}
-    with Recording(inputs, equations(weights.cell.step, weights.activation)) as recording:
+    with Recording(inputs, equations(STEPS[weights.cell.name], weights.activation)) as recording:
         weights.step(X, state, p)
     names = [name.replace("{t-1}", "{t+1}") if reverse else name for name, _ in recording.stages]
     return [stage(name, tensor) for name, (_, tensor) in zip(names, recording.stages, strict=True)], names

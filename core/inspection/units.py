@@ -21,12 +21,14 @@ from core.errors import UserError
 from core.inspection.answers import Feature, Unit, UnitsView
 from core.inspection.features import features
 from core.inspection.figures import check_layer
-from core.inspection.options import GATES, QUANTITIES
+from core.inspection.options import GATES
 from core.inspection.passes import SEGMENT, Trace, forward
 from core.inspection.recording import Recording, equations
 from core.inspection.text import Text
 from core.inspection.weights import weights_of
 from core.models.language_model import LanguageModel
+from core.models.scratch import STEPS
+from core.settings.cells import CELLS
 
 HIGH, LOW = 0.9, 0.1
 # A unit whose activation spans less than this is dead.
@@ -51,14 +53,15 @@ def units(
 ) -> Generator[None, None, UnitsView]:
     """The units of a layer (from 1, the top one by default), ranked by how well they follow a feature of the text.
 
-    ``quantity`` is one of ``QUANTITIES`` of the cell; a cell state C counts as saturated by tanh(C), which is what the
+    ``quantity`` is one of the cell's ``quantities``; a cell state C counts as saturated by tanh(C), which is what the
     output sees. ``feature`` ranks by one feature, ``unit`` adds one unit's activations.
     """
     layer = model.num_layers if layer is None else layer
     quantity = quantity or "H"
     check_layer(model, layer, reverse)
-    if quantity not in QUANTITIES[model.config.cell]:
-        known = ", ".join(QUANTITIES[model.config.cell])
+    quantities = CELLS[model.config.cell].quantities
+    if quantity not in quantities:
+        known = ", ".join(quantities)
         raise UserError(f"quantity must be one of {known} for {model.config.cell}, got {quantity}")
     if unit is not None and unit >= model.num_hiddens:
         raise UserError(f"unit must be between 0 and {model.num_hiddens - 1:,}, got {unit:,}")
@@ -114,7 +117,7 @@ def activations(
 def _recorded(trace: Trace, layer: int, direction: int, quantity: str, resets: Tensor) -> Generator[None, None, Tensor]:
     """A quantity that is no output, recorded from the page step by step: (tokens, 1, hidden)."""
     weights, part = trace.weights, trace.layers[layer][direction]
-    named, name = equations(weights.cell.step, weights.activation), f"{quantity}_t"
+    named, name = equations(STEPS[weights.cell.name], weights.activation), f"{quantity}_t"
     again = resets.roll(-1).flip(0) if direction else resets
     zeros, found = weights.begin_state(), []
     for begin, state in zip(range(0, len(part.X), SEGMENT), part.begins, strict=True):

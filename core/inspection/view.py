@@ -15,7 +15,7 @@ from core.devices import one_thread
 from core.errors import UserError
 from core.inspection.answers import InspectionAnswer, TextView
 from core.inspection.gradients import gradients
-from core.inspection.options import MOST_LAGS, QUANTITIES, InspectionOptions
+from core.inspection.options import MOST_LAGS, InspectionOptions
 from core.inspection.parity import ROUNDS, batch_of, parity
 from core.inspection.passes import SEGMENT
 from core.inspection.reach import fitting_places, pieces_of, reach, windows
@@ -25,6 +25,7 @@ from core.inspection.text import Text, own_text, text_of
 from core.inspection.tokens import tokens
 from core.inspection.units import units
 from core.models.language_model import LanguageModel
+from core.settings.cells import CELLS
 
 # Seconds of work between two training batches.
 SLICE_SECONDS = 0.02
@@ -156,7 +157,7 @@ def _text_view(model: LanguageModel, text: Text) -> Generator[None, None, TextVi
         unknown=text.unknown(),
         at=text.position(None, before_another=len(text) > 1),
         cell=model.config.cell,
-        quantities=QUANTITIES[model.config.cell],
+        quantities=CELLS[model.config.cell].quantities,
         layers=model.num_layers,
         directions=model.directions,
         hidden=model.num_hiddens,

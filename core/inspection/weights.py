@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +12,18 @@ from torch import Tensor
 
 from core.errors import UserError
 from core.models.language_model import LanguageModel
-from core.models.scratch import CELLS, Cell, HiddenState, Parameters, begin_state, one_hot, rnn_step, textbook_names
-
-Step = Callable[[Tensor, HiddenState, Parameters], HiddenState]
+from core.models.scratch import HiddenState, Parameters, Step, begin_state, one_hot, step_of, textbook_names
+from core.settings.cells import CELLS, Cell
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The weights that a text needs, by their textbook names, and the page's cell that computes with them.
+    """The weights that a text needs, by their textbook names, and the page's equations that compute with them.
 
     Of the vectors of all tokens only those of the text's are copied: one-hot inputs multiply just these rows of W_x.
 
     Attributes:
-        cell: with its equations, see ``core.models.scratch``; step: its function, with the model's activation.
+        cell: see ``core.settings.cells``; step: its equations, with the model's activation.
         activation: tanh or relu.
         layers: for each layer and direction the parameters; one-hot inputs of the first layer meet the rows ``known``.
         known: int64, ascending: the distinct ids of the text.
@@ -103,7 +101,7 @@ def weights_of(
         layers.append(tuple(found))
     weights = Weights(
         cell=cell,
-        step=partial(rnn_step, activation=torch.relu) if model.is_relu else cell.step,
+        step=step_of(cell.name, is_relu=model.is_relu),
         activation="relu" if model.is_relu else "tanh",
         layers=tuple(layers),
         known=known,

@@ -14,7 +14,8 @@ from core.models.feedforward import dropped, linear, output_loss
 from core.models.recurrence.cpu.bindings import Part
 from core.models.recurrence.eager import next_state
 from core.models.recurrence.layer import RecurrentLayer, Rows
-from core.models.scratch import CELLS, HiddenState, begin_state
+from core.models.scratch import HiddenState, begin_state
+from core.settings.cells import CELLS
 from core.settings.run_config import RunConfig
 
 
@@ -24,7 +25,7 @@ class StepWeights:
 
     Attributes:
         vectors: the embedding table (vocabulary, embedding_size); None for one-hot inputs.
-        layers: for each layer ``W_x, W_h, b`` (and ``b_hn`` for the GRU), gates in the order of ``scratch.CELLS``.
+        layers: for each layer ``W_x, W_h, b`` (and ``b_hn`` for the GRU), gates in the order of ``CELLS``.
         W, b: the output layer's, (hidden, vocabulary) and (vocabulary,).
     """
 
@@ -65,7 +66,7 @@ class LanguageModel(nn.Module):
         self.directions = 2 if config.bidirectional else 1
         self.num_states = CELLS[config.cell].num_states
         self.bf16 = config.precision == "bf16"
-        self.is_relu = config.cell == "rnn" and config.activation == "relu"
+        self.is_relu = CELLS[config.cell].has_activation and config.activation == "relu"
         self.part: Part | None = None
         self._step_weights: StepWeights | None = None
 
@@ -195,7 +196,7 @@ class LanguageModel(nn.Module):
 
     @abstractmethod
     def stored_layer(self, row: int) -> tuple[Tensor, ...]:
-        """A layer and direction's ``W_x, W_h, b`` (the GRU's ``b_hn`` too), gates in the order of ``scratch.CELLS``."""
+        """A layer and direction's ``W_x, W_h, b`` (the GRU's ``b_hn`` too), gates in the order of ``CELLS``."""
 
     @abstractmethod
     def input_vectors(self) -> Tensor | None:

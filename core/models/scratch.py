@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.settings.cells import Cell
+
 HiddenState = tuple[Tensor, ...]
 Parameters = Mapping[str, Tensor]
+Step = Callable[[Tensor, HiddenState, Parameters], HiddenState]
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Inputs, state, parameters
@@ -140,7 +143,7 @@ def lstm_step(X: Tensor, state: HiddenState, p: Parameters) -> HiddenState:
 
 
 def unrolled(
-    step: Callable[[Tensor, HiddenState, Parameters], HiddenState],
+    step: Step,
     inputs: Iterable[Tensor],
     state: HiddenState,
     p: Parameters,
@@ -180,35 +183,15 @@ def cross_entropy(Y: Tensor, targets: Tensor, mask: Tensor | None = None) -> Ten
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What the three have in common
+# The cells by their names, see ``core.settings.cells``
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A recurrent unit: its equations, and how its parameters lie in memory.
-
-    The matrices of all gates lie side by side in one tensor, so that one product serves them all. ``gates`` is their
-    order and makes the tensor's name: ``W_xzrh`` is ``[W_xz W_xr W_xh]``, and for the RNN it is ``W_xh`` itself.
-
-    Attributes:
-        step: (X, state, parameters by their textbook names) -> state.
-        gates: the letters of the gates, in storage order.
-        num_states: tensors in the state: 1, or 2 for (H, C).
-        extra: names of further bias vectors, each (hidden,).
-    """
-
-    step: Callable[[Tensor, HiddenState, Parameters], HiddenState]
-    gates: str
-    num_states: int = 1
-    extra: tuple[str, ...] = ()
+STEPS: dict[str, Step] = {"rnn": rnn_step, "gru": gru_step, "lstm": lstm_step}
 
 
-CELLS = {
-    "rnn": Cell(rnn_step, "h"),
-    "gru": Cell(gru_step, "zrh", extra=("b_hn",)),
-    # o first: neighbours are o, i, f, the sigmoid gates, and i, f, c, whose gradients come from that of the memory
-    "lstm": Cell(lstm_step, "oifc", num_states=2),
-}
+def step_of(cell: str, *, is_relu: bool = False) -> Step:
+    """The equations of a cell, with relu in place of tanh where the cell has the choice."""
+    return partial(STEPS[cell], **{"activation": torch.relu}) if is_relu else STEPS[cell]
 
 
 def textbook_names(cell: Cell, W_x: Tensor, W_h: Tensor, b: Tensor, *extra: Tensor) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import cast
 
 import torch
@@ -13,16 +12,16 @@ from core.models.language_model import LanguageModel
 from core.models.recurrence.dispatch import run_directions
 from core.models.recurrence.layer import Rows
 from core.models.scratch import (
-    CELLS,
     HiddenState,
     cross_entropy,
     initialise,
     one_hot,
     output_layer,
-    rnn_step,
+    step_of,
     textbook_names,
     unrolled,
 )
+from core.settings.cells import CELLS
 from core.settings.run_config import RunConfig
 
 
@@ -123,7 +122,7 @@ class TextbookLanguageModel(ScratchLanguageModel):
 
     def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
         super().__init__(config, vocabulary_size)
-        self._cell_step = partial(rnn_step, activation=torch.relu) if self.is_relu else self.cell.step
+        self._cell_step = step_of(config.cell, is_relu=self.is_relu)
 
     @property
     def fused(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional
 from torch import Tensor, nn
@@ -11,11 +13,18 @@ from core.models.language_model import LanguageModel, StepWeights
 from core.models.recurrence.dispatch import run_directions
 from core.models.recurrence.layer import Rows
 from core.models.scratch import HiddenState
+from core.settings.cells import CELLS
 from core.settings.run_config import RunConfig
 
-MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+MODULES: dict[str, Callable[..., nn.RNNBase]] = {
+    cell.name: getattr(nn, cell.layer) for cell in CELLS.values() if cell.layer
+}
 # Where torch.nn's gates are among ours: r, z, n among z, r, h; i, f, g, o among o, i, f, c.
-_ORDER = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (1, 2, 3, 0)}
+ORDER = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (1, 2, 3, 0)}
+# What a module calls, by its mode.
+KERNELS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+    "RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu, "GRU": torch.gru, "LSTM": torch.lstm
+}  # fmt: skip
 
 
 class StockLanguageModel(LanguageModel):
@@ -42,7 +51,7 @@ class StockLanguageModel(LanguageModel):
             bidirectional=config.bidirectional,
             # between layers; a single layer has no between, and torch.nn would warn
             dropout=config.dropout if config.num_layers > 1 else 0.0,
-            **({"nonlinearity": config.activation} if config.cell == "rnn" else {}),
+            **({"nonlinearity": config.activation} if CELLS[config.cell].has_activation else {}),
         )
         self.linear = nn.Linear(self.directions * config.num_hiddens, vocabulary_size)
         if config.tied:
@@ -110,13 +119,7 @@ class StockLanguageModel(LanguageModel):
             weights = [weight.bfloat16() for weight in weights]
             X, state = X.bfloat16(), tuple(tensor.bfloat16() for tensor in state)
         options = (True, layers, rnn.dropout if layers > 1 else 0.0, self.training, rnn.bidirectional, False)
-        if self.config.cell == "lstm":
-            H, *last = torch.lstm(X, state, weights, *options)
-        elif self.config.cell == "gru":
-            H, *last = torch.gru(X, state[0], weights, *options)
-        else:
-            run = torch.rnn_relu if self.config.activation == "relu" else torch.rnn_tanh
-            H, *last = run(X, state[0], weights, *options)
+        H, *last = KERNELS[rnn.mode](X, state if len(state) > 1 else state[0], weights, *options)
         return H.to(self.linear.bias.dtype), tuple(tensor.to(self.linear.bias.dtype) for tensor in last)
 
     def _first_layer(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
@@ -129,16 +132,17 @@ class StockLanguageModel(LanguageModel):
         return X, tuple(torch.stack(tensors) for tensors in zip(*lasts, strict=True))
 
     def _in_our_order(self, row: int) -> tuple[Tensor, ...]:
-        """A layer and direction's ``W_x, W_h, b`` (and ``b_hn``) as ``scratch.CELLS`` orders them; differentiable."""
+        """A layer and direction's ``W_x, W_h, b`` (and ``b_hn``) as ``CELLS`` orders them; differentiable."""
         weight_ih, weight_hh, bias_ih, bias_hh = self.rnn.all_weights[row]
         W_x, W_h = weight_ih.t(), weight_hh.t()
-        if self.config.cell == "rnn":
-            return W_x, W_h, bias_ih + bias_hh
-        if self.config.cell == "lstm":
-            return _reordered(W_x, 3, 0, 1, 2), _reordered(W_h, 3, 0, 1, 2), _reordered(bias_ih + bias_hh, 3, 0, 1, 2)
-        b_r, b_z, b_hn = bias_hh.chunk(3)
-        b = bias_ih + torch.cat((b_r, b_z, torch.zeros_like(b_hn)))  # b_hn stays inside the reset gate
-        return _reordered(W_x, 1, 0, 2), _reordered(W_h, 1, 0, 2), _reordered(b, 1, 0, 2), b_hn
+        cell, b = CELLS[self.config.cell], bias_ih + bias_hh
+        extra: tuple[Tensor, ...] = ()
+        if cell.extra:  # b_hn stays inside the reset gate
+            *gates, b_hn = bias_hh.chunk(len(cell.gates))
+            b, extra = bias_ih + torch.cat((*gates, torch.zeros_like(b_hn))), (b_hn,)
+        order = ORDER[cell.name]
+        ours = [order.index(gate) for gate in range(len(order))]
+        return _reordered(W_x, *ours), _reordered(W_h, *ours), _reordered(b, *ours), *extra
 
     def stored_layer(self, row: int) -> tuple[Tensor, ...]:
         return tuple(tensor.contiguous() for tensor in self._in_our_order(row))
@@ -157,6 +161,8 @@ class StockLanguageModel(LanguageModel):
 
 def _reordered(W: Tensor, *order: int) -> Tensor:
     """The gates, side by side along the last dimension, in another order."""
+    if len(order) == 1:
+        return W
     gates = W.chunk(len(order), dim=-1)
     return torch.cat([gates[index] for index in order], dim=-1)
 
@@ -171,13 +177,13 @@ def in_torch_order(
     ``is_gradient`` both get it.
     """
     suffix = f"_l{row // directions}{'_reverse' if row % directions else ''}"
-    bias = _reordered(b, *_ORDER[cell])
+    bias = _reordered(b, *ORDER[cell])
     second = bias.clone() if is_gradient else torch.zeros_like(bias)
     for b_hn in extra:
         second[-len(b_hn) :] = b_hn
     return {
-        f"weight_ih{suffix}": _reordered(W_x, *_ORDER[cell]).t(),
-        f"weight_hh{suffix}": _reordered(W_h, *_ORDER[cell]).t(),
+        f"weight_ih{suffix}": _reordered(W_x, *ORDER[cell]).t(),
+        f"weight_hh{suffix}": _reordered(W_h, *ORDER[cell]).t(),
         f"bias_ih{suffix}": bias,
         f"bias_hh{suffix}": second,
     }

@@ -23,11 +23,11 @@ from core.runs.held_folder import HeldFolder
 from core.runs.metadata import RunMetadata
 from core.runs.run import VOCABULARY, Run
 from core.runs.store import LARGEST_CORPUS_COPY, vocabulary_bytes
+from core.settings.cells import CELLS
 from core.settings.run_config import RunConfig
 
 Use = Callable[[dict[str, torch.Tensor], dict[str, Any]], object]
 Read = Callable[[Path], Corpus]
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 def use_last_good(run: Run, use: Use, opened: Opened = open_to_read) -> str:
@@ -144,7 +144,7 @@ def check_size(run: Run, metadata: RunMetadata, vocabulary: int) -> None:
 
 def _least_weights(config: RunConfig, vocabulary: int) -> int:
     """A lower bound of the number of weights: those between hidden units, and the embedding."""
-    matrices = config.num_layers * (2 if config.bidirectional else 1) * _GATES[config.cell]
+    matrices = config.num_layers * (2 if config.bidirectional else 1) * len(CELLS[config.cell].gates)
     return matrices * config.num_hiddens**2 + config.embedding_size * vocabulary
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.settings.cells import CELLS
 from core.settings.setting import Setting, Settings, Value, described, shown
 
 __all__ = [
@@ -63,10 +64,10 @@ class RunConfig(Settings):
         "scratch: the textbook's equations, written out; torch.nn: PyTorch's layers",
         choices=("scratch", "torch.nn"),
     )  # fmt: skip
-    cell: str = described("rnn", "model", "cell", "type of recurrent unit", choices=("rnn", "gru", "lstm"))
+    cell: str = described("rnn", "model", "cell", "type of recurrent unit", choices=tuple(CELLS))
     activation: str = described(
         "tanh", "model", "activation", "activation function of the hidden state", choices=("tanh", "relu"),
-        relevant=lambda config: config.cell == "rnn",
+        relevant=lambda config: CELLS[config.cell].has_activation,
     )  # fmt: skip
     num_hiddens: int = described(
         256, "model", "hidden", "hidden units in each layer", unit="units", minimum=1, maximum=16_384

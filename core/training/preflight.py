@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.device import Device
+from core.settings.cells import CELLS
 from core.settings.run_config import RunConfig, minimum_tokens, shown
 from core.units import bytes_text, counted
 
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # Copies of the weights that an optimiser keeps, in addition to the weights and their gradient.
 KEPT = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}
 WITH_MOMENTUM = ("sgd", "rmsprop")  # momentum adds one copy
@@ -172,19 +172,21 @@ def device_named(name: str, devices: Iterable[Device]) -> Device | None:
 def memory_of(config: RunConfig, vocabulary: int) -> Memory:
     """The memory of a training, with four bytes a number."""
     weights = BYTES * num_parameters(config, vocabulary)
+    gates = len(CELLS[config.cell].gates)
     copies = KEPT[config.optimiser] + (config.optimiser in WITH_MOMENTUM and config.momentum > 0)
     width = config.num_hiddens * (2 if config.bidirectional else 1)
-    a_token = 2 * vocabulary + config.num_layers * width * (GATES[config.cell] + 2)
+    a_token = 2 * vocabulary + config.num_layers * width * (gates + 2)
     if config.cpu_path == "textbook":  # one-hot vectors; autograd keeps a product and a sum of each gate
-        a_token += 2 * vocabulary + config.num_layers * width * 2 * GATES[config.cell]
+        a_token += 2 * vocabulary + config.num_layers * width * 2 * gates
     return Memory(weights, weights, copies * weights, BYTES * config.batch_size * config.num_steps * a_token)
 
 
 def num_parameters(config: RunConfig, vocabulary: int) -> int:
     directions = 2 if config.bidirectional else 1
-    hidden, gates = config.num_hiddens, GATES[config.cell]
+    hidden, cell = config.num_hiddens, CELLS[config.cell]
+    gates = len(cell.gates)
     # torch.nn has two bias vectors, one redundant; a GRU from scratch has b_hn and the biases of its gates.
-    biases = 2 * gates if config.implementation == "torch.nn" else gates + (config.cell == "gru")
+    biases = 2 * gates if config.implementation == "torch.nn" else gates + len(cell.extra)
     width = config.embedding_size or vocabulary
     total = vocabulary * config.embedding_size
     for _ in range(config.num_layers):

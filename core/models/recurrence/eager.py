@@ -24,6 +24,7 @@ from torch.autograd.function import once_differentiable
 from core.models.products import RightFactor, transposed_product
 from core.models.recurrence.layer import RecurrentLayer
 from core.models.scratch import HiddenState
+from core.settings.cells import CELLS
 
 _MINUS_ONE = torch.tensor(-1.0, dtype=torch.float32, device="cpu")
 
@@ -259,14 +260,14 @@ class LSTMScan(torch.autograd.Function):
 # A layer over time, and one step without gradients
 
 
-_SCANS = {"rnn": RNNScan, "gru": GRUScan, "lstm": LSTMScan}
+SCANS = {"rnn": RNNScan, "gru": GRUScan, "lstm": LSTMScan}
 
 
 def run(layer: RecurrentLayer) -> tuple[Tensor, HiddenState]:
     """The hidden states of all steps, (num_steps, batch, hidden), and the state after the last one."""
-    options = ([layer.relu] if layer.cell == "rnn" else []) + [layer.bf16, layer.fused]
+    options = ([layer.relu] if CELLS[layer.cell].has_activation else []) + [layer.bf16, layer.fused]
     given = (layer.inputs(), layer.W_h, *layer.extra, *layer.state, *options)
-    H, *last = _SCANS[layer.cell].apply(*given)  # type: ignore[no-untyped-call]
+    H, *last = SCANS[layer.cell].apply(*given)  # type: ignore[no-untyped-call]
     return H, tuple(last)
 
 
@@ -275,22 +276,33 @@ def next_state(layer: RecurrentLayer) -> HiddenState:
 
     Without stacks over time and packed matrices: they cost more than the arithmetic of a single step.
     """
-    A, W_h, H = layer.A, layer.W_h, layer.state[0]
-    assert isinstance(A, Tensor)
+    assert isinstance(layer.A, Tensor)
+    return NEXT_STATES[layer.cell](layer, layer.A, layer.W_h, layer.state[0])
+
+
+def _rnn_next(layer: RecurrentLayer, A: Tensor, W_h: Tensor, H: Tensor) -> HiddenState:
+    H_next = torch.addmm(A, H, W_h)
+    _rnn_step(H_next, H_next, layer.relu)
+    return (H_next,)
+
+
+def _gru_next(layer: RecurrentLayer, A: Tensor, W_h: Tensor, H: Tensor) -> HiddenState:
     hidden = H.shape[1]
-    if layer.cell == "rnn":
-        H_next = torch.addmm(A, H, W_h)
-        _rnn_step(H_next, H_next, layer.relu)
-        return (H_next,)
-    if layer.cell == "gru":
-        P_zr, P_h = torch.mm(H, W_h).split_with_sizes((2 * hidden, hidden), dim=1)
-        ZR, H_tilda = A.split_with_sizes((2 * hidden, hidden), dim=1)
-        Z, R = ZR.chunk(2, dim=1)
-        H_next = torch.empty_like(H)
-        _gru_step(P_zr, P_h, layer.extra[0], ZR, Z, R, H_tilda, P_h, H, H_next)
-        return (H_next,)
+    P_zr, P_h = torch.mm(H, W_h).split_with_sizes((2 * hidden, hidden), dim=1)
+    ZR, H_tilda = A.split_with_sizes((2 * hidden, hidden), dim=1)
+    Z, R = ZR.chunk(2, dim=1)
+    H_next = torch.empty_like(H)
+    _gru_step(P_zr, P_h, layer.extra[0], ZR, Z, R, H_tilda, P_h, H, H_next)
+    return (H_next,)
+
+
+def _lstm_next(layer: RecurrentLayer, A: Tensor, W_h: Tensor, H: Tensor) -> HiddenState:
+    hidden = H.shape[1]
     OIF, C_tilda = torch.addmm(A, H, W_h).split_with_sizes((3 * hidden, hidden), dim=1)
     O, I, F = OIF.chunk(3, dim=1)
     C_next, H_next = torch.empty_like(H), torch.empty_like(H)
     _lstm_step(OIF, C_tilda, OIF, O, I, F, C_tilda, H_next, layer.state[1], C_next, H_next)
     return H_next, C_next
+
+
+NEXT_STATES = {"rnn": _rnn_next, "gru": _gru_next, "lstm": _lstm_next}

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from core.inspection.figures import bits
-from core.inspection.options import QUANTITIES
 from core.inspection.recording import equations
 from core.inspection.step import step
 from core.inspection.text import text_of
-from core.models.scratch import CELLS, gru_step, lstm_step, rnn_step
+from core.models.scratch import STEPS, gru_step, lstm_step, rnn_step
 from core.models.scratch_model import ScratchLanguageModel
+from core.settings.cells import CELLS
 from tests.core.inspection.models import VARIANTS, WORDS, config_of, model_of, result, text, vocabulary_of
 
 VOCABULARY = vocabulary_of(WORDS)
@@ -98,8 +98,9 @@ def test_every_stage_is_that_of_the_page() -> None:
 
 
 def test_every_quantity_of_a_cell_is_an_equation_of_the_page() -> None:
+    assert STEPS.keys() == CELLS.keys()
     for name, cell in CELLS.items():
-        left = {left.removesuffix("_t") for left in equations(cell.step).values()}
-        assert left == set(QUANTITIES[name])
+        left = {left.removesuffix("_t") for left in equations(STEPS[name]).values()}
+        assert left == set(cell.quantities)
     assert "relu(X_t W_xh + H_{t-1} W_hh + b_h)" in equations(rnn_step, "relu")
     assert len(equations(gru_step)) == 4 and len(equations(lstm_step)) == 6

@@ -8,9 +8,10 @@ import torch
 
 from core.errors import UserError
 from core.inspection.features import features, token_class
-from core.inspection.options import LONGEST, QUANTITIES
+from core.inspection.options import LONGEST
 from core.inspection.text import text_of
 from core.inspection.units import activations, units
+from core.settings.cells import CELLS
 from core.settings.run_config import END, PADDING, START
 from tests.core.inspection.models import VARIANTS, WORDS, config_of, model_of, result, text, vocabulary_of, zeroed
 
@@ -45,7 +46,7 @@ def test_activations_are_those_of_the_model(changes: dict[str, object]) -> None:
     for direction in range(model.directions):
         found = result(activations(model, words, top, bool(direction), "H"))
         assert found == pytest.approx(H[:, 0, 8 * direction : 8 * (direction + 1)].numpy(), abs=1e-6)
-    recorded = {name: result(activations(model, words, 1, False, name)) for name in QUANTITIES[model.config.cell]}
+    recorded = {name: result(activations(model, words, 1, False, name)) for name in CELLS[model.config.cell].quantities}
     if model.config.cell == "gru":
         before = np.vstack([np.zeros(8), recorded["H"][:-1]])
         assert recorded["H"] == pytest.approx(recorded["Z"] * before + (1 - recorded["Z"]) * recorded["H~"], abs=1e-6)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from core.models.language_model import LanguageModel
-from core.models.scratch import CELLS, unrolled
+from core.models.scratch import step_of, unrolled
 from core.models.scratch_model import ScratchLanguageModel
 
 Build = Callable[..., LanguageModel]
@@ -77,9 +77,7 @@ def test_the_scan_is_its_plain_twin(double_model: Build, cell: str, activation: 
     ids = torch.randint(0, VOCABULARY, (BATCH, STEPS))
     begin = tuple(torch.randn_like(tensor) for tensor in model.begin_state(BATCH))
     p = model.layer_parameters()
-    step = CELLS[cell].step
-    if activation == "relu":
-        step = lambda X, state, p: CELLS["rnn"].step(X, state, p, torch.relu)  # type: ignore[call-arg]  # noqa: E731
+    step = step_of(cell, is_relu=activation == "relu")
     X = F.one_hot(ids.T, VOCABULARY).double()
     H, last = unrolled(step, X, tuple(tensor[0] for tensor in begin), p)
     upstream = torch.randn(STEPS, BATCH, VOCABULARY).double()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.inspection import options
 from core.inspection.answers import InspectionAnswer, Stage, StepView
 from tui.charts.bars import MARK, TOKENS, token_bars
 from tui.charts.drawing import Drawing, Row, Run
@@ -14,7 +15,7 @@ from tui.themes import QUIET
 
 WIDE = 104  # cells from which on the likeliest tokens are beside the rows
 TOKENS_WIDTH = 38
-GATES = ("R_t", "Z_t", "I_t", "F_t", "O_t")
+GATES = tuple(f"{name}_t" for name in options.GATES)
 """Stages between 0 and 1."""
 SCALED = ", scaled by row"
 

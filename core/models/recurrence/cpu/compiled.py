@@ -11,7 +11,8 @@ from torch.autograd.function import once_differentiable
 from core.models.products import transposed_product
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.layer import RecurrentLayer, Rows
-from core.models.scratch import CELLS, HiddenState
+from core.models.scratch import HiddenState
+from core.settings.cells import CELLS
 
 NUMBERS = {"rnn": 0, "gru": 1, "lstm": 2}  # of the cells in recurrence.c
 _WIDEST = 32  # two vectors of 16: panels are padded to whole ones

@@ -17,10 +17,12 @@ from torch import Tensor
 from core.models.feedforward import dropped, look_up, output_loss
 from core.models.products import transposed_product
 from core.models.recurrence.cpu import bindings, build
+from core.models.recurrence.cpu.compiled import NUMBERS
 from core.models.recurrence.cpu.step import CompiledStep
 from core.models.recurrence.dispatch import run
 from core.models.recurrence.eager import next_state
 from core.models.recurrence.layer import RecurrentLayer, Rows
+from core.settings.cells import CELLS, Cell
 
 # Relative to the largest number. A wrong index or a lost row gives far more.
 _TOLERANCE = {False: 1e-4, True: 6e-2}
@@ -53,13 +55,13 @@ def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
         bf16 = kind is not bindings.Arithmetic.SINGLE
         words = f" in bfloat16 ({kind.name})" if bf16 else ""
         with bindings.multiplying(kind):
-            for cell, gates, relu in (("rnn", 1, False), ("rnn", 1, True), ("gru", 3, False), ("lstm", 4, False)):
+            for cell, relu in (("rnn", True), *((name, False) for name in NUMBERS)):
                 for shape in _SHAPES if relu else (*_SHAPES, _LARGE):
-                    for ours, plain in zip(*_recurrence(cell, gates, relu, shape, bf16), strict=True):
+                    for ours, plain in zip(*_recurrence(CELLS[cell], relu, shape, bf16), strict=True):
                         yield f"the recurrence of {cell}{words}", bf16, ours, plain
-    for cell, gates in (("rnn", 1), ("gru", 3), ("lstm", 4)):
+    for cell in NUMBERS:
         for tied in (False, True):
-            yield f"the step of {cell}", False, *_steps(cell, gates, tied)
+            yield f"the step of {cell}", False, *_steps(CELLS[cell], tied)
     for unit, bf16 in ((None, False), (None, True), (bindings.Arithmetic.SINGLE, True)):
         with bindings.multiplying(unit):  # where it is not the matrix unit, the products are PyTorch's
             for ours, plain in zip(*_loss(bf16), strict=True):
@@ -79,42 +81,40 @@ def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
     yield "dropout", False, torch.stack([share.min(), share.max()]), torch.tensor([0.0, 4 / 3])
 
 
-def _recurrence(
-    cell: str, gates: int, relu: bool, shape: tuple[int, int, int], bf16: bool
-) -> tuple[list[Tensor], list[Tensor]]:
+def _recurrence(cell: Cell, relu: bool, shape: tuple[int, int, int], bf16: bool) -> tuple[list[Tensor], list[Tensor]]:
     """Outputs, last states and gradients, of the library and of the plain calls."""
-    num_steps, batch, hidden = shape
+    (num_steps, batch, hidden), gates = shape, len(cell.gates)
     ids = torch.randint(_VOCABULARY, (num_steps, batch))
     table, W = torch.randn(_VOCABULARY, gates * hidden), torch.randn(hidden, gates * hidden) / hidden**0.5
     b, charge = torch.randn(gates * hidden), torch.randn(num_steps, batch, hidden)
-    state = [torch.randn(batch, hidden) for _ in range(2 if cell == "lstm" else 1)]
-    extra = [torch.randn(hidden)] if cell == "gru" else []
+    state = [torch.randn(batch, hidden) for _ in cell.states]
+    extra = [torch.randn(hidden) for _ in cell.extra]
     leaves = [tensor.requires_grad_() for tensor in (table, W, b, *state, *extra)]
     found = []
     for fused in (True, False):
-        H, last = run(RecurrentLayer(cell, Rows(ids, table, b), W, extra, tuple(state), relu, bf16, fused))
+        H, last = run(RecurrentLayer(cell.name, Rows(ids, table, b), W, extra, tuple(state), relu, bf16, fused))
         gradients = torch.autograd.grad((H * charge).sum() + sum(part.sum() for part in last), leaves)
         found.append([H.detach(), *(part.detach() for part in last), *gradients])
     return found[0], found[1]
 
 
-def _steps(cell: str, gates: int, tied: bool) -> tuple[Tensor, Tensor]:
+def _steps(cell: Cell, tied: bool) -> tuple[Tensor, Tensor]:
     """The scores after each of a few tokens, of two layers; tied weights are the transpose of a matrix."""
     hidden, tokens = 34, (3, 0, 8)
-    wide, vectors = gates * hidden, torch.randn(_VOCABULARY, hidden) if tied else None
+    wide, vectors = len(cell.gates) * hidden, torch.randn(_VOCABULARY, hidden) if tied else None
     layers = []
     for rows in (hidden if tied else _VOCABULARY, hidden):
-        shapes = [(rows, wide), (hidden, wide), (wide,), *[(hidden,)] * (cell == "gru")]
+        shapes = [(rows, wide), (hidden, wide), (wide,), *[(hidden,) for _ in cell.extra]]
         layers.append(tuple(torch.randn(shape) / hidden**0.5 for shape in shapes))
     W, b = torch.randn(hidden, _VOCABULARY) if vectors is None else vectors.t(), torch.randn(_VOCABULARY)
-    step, found, plain = CompiledStep(cell, False, vectors, layers, W, b), [], []
-    states = [tuple(torch.zeros(1, hidden) for _ in range(2 if cell == "lstm" else 1)) for _ in layers]
+    step, found, plain = CompiledStep(cell.name, False, vectors, layers, W, b), [], []
+    states = [tuple(torch.zeros(1, hidden) for _ in cell.states) for _ in layers]
     for token in tokens:
         step(token)
         found.append(step.scores.clone())
         X = torch.eye(_VOCABULARY)[[token]] if vectors is None else vectors[[token]]
         for number, (W_x, W_h, b_h, *extra) in enumerate(layers):
-            states[number] = next_state(RecurrentLayer(cell, torch.addmm(b_h, X, W_x), W_h, extra, states[number]))
+            states[number] = next_state(RecurrentLayer(cell.name, torch.addmm(b_h, X, W_x), W_h, extra, states[number]))
             X = states[number][0]
         plain.append(torch.addmm(b, X, W)[0])
     return torch.stack(found), torch.stack(plain)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.cpu.compiled import NUMBERS
-from core.models.scratch import CELLS
+from core.settings.cells import CELLS
 
 _FLOATS = ctypes.c_void_p
 

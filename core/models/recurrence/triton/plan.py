@@ -32,7 +32,8 @@ from torch import Tensor
 from core.models.recurrence import eager
 from core.models.recurrence.layer import RecurrentLayer, Shape
 from core.models.recurrence.triton.launch import PersistentScan, Plan
-from core.models.scratch import CELLS, HiddenState
+from core.models.scratch import HiddenState
+from core.settings.cells import CELLS
 
 _LOG = logging.getLogger(__name__)
 _OLDEST = (8, 0)

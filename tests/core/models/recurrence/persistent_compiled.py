@@ -24,7 +24,7 @@ from core.models.recurrence.layer import Shape
 from core.models.recurrence.triton import kernels
 from core.models.recurrence.triton.launch import Plan
 from core.models.recurrence.triton.plan import WEIGHT_BYTES, plan_of
-from core.models.scratch import CELLS
+from core.settings.cells import CELLS
 
 H100 = {"processors": 132, "shared_bytes": 232_448}
 INTEGERS = {"first", "last", "num_steps", "batch", "k_stride", "n_stride"}

@@ -25,7 +25,7 @@ from core.models.recurrence import eager
 from core.models.recurrence.layer import RecurrentLayer, Shape
 from core.models.recurrence.triton.launch import Plan
 from core.models.recurrence.triton.plan import TOLERANCE, Choice, choice, plan_of, proof, run
-from core.models.scratch import CELLS
+from core.settings.cells import CELLS
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 PLAN = "core.models.recurrence.triton.plan"
