@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -144,10 +145,16 @@ def _play(options: argparse.Namespace, run: Path | None, configuration: Configur
     output.guard()  # the terminal may be gone
     output.tolerate()
     for name in () if options.window else app.left_training:
-        print(f"{name} continues training; python -m tui finds it again")
+        print(f"{name} continues training; {command_for(options.saves, configuration)} finds it again")
     if net.sentence:
         print(f"{PROGRAM}: {net.sentence}", file=sys.stderr)
     return app.return_code or 0
+
+
+def command_for(saves: Path, configuration: Configuration) -> str:
+    """The command that opens a playground with the runs in ``saves``."""
+    usual = configuration.folders.get("saves", HERE / "saves")
+    return PROGRAM if saves.resolve() == usual.resolve() else f"{PROGRAM} --saves {shlex.quote(str(saves))}"
 
 
 def _set_folders(options: argparse.Namespace, configuration: Configuration, checked: Folders) -> Configuration:

@@ -241,6 +241,8 @@ class Playground(FocusKeepingApp):
         if self._first_run is not None:
             await self.open_run(self._first_run)
         runs = await asyncio.to_thread(training_runs, self.saves)
+        if not runs and self.current_run is None and (ended := Path(self.remembered.training)).parent == self.saves:
+            await self._show_ended(ended)
         if not self.read_only:
             await asyncio.to_thread(remove_outdated, self.saves)
         if runs and self.current_run is None:
@@ -250,6 +252,14 @@ class Playground(FocusKeepingApp):
         for run in runs:
             with contextlib.suppress(UserError, EngineError):
                 await self.engines.attached(run.path)
+
+    async def _show_ended(self, path: Path) -> None:
+        """Open the run that was training on screen in the last session, and say how it has ended."""
+        self.remember(training="")
+        with contextlib.suppress(UserError):  # it was deleted or damaged since
+            _, summary = await asyncio.to_thread(read_run, Run(path))
+            await self.open_run(path)
+            self.notify(f"{shown_text(path.name)} is {summary.state}, epoch {summary.epoch:,}", markup=False)
 
     @on(RunChosen)
     async def _run_chosen(self, event: RunChosen) -> None:
@@ -289,6 +299,8 @@ class Playground(FocusKeepingApp):
     @on(RunStateChanged)
     def _run_state_changed(self, event: RunStateChanged) -> None:
         self.news.publish(event)
+        if event.path == self.current_run:
+            self.remember(training=str(event.path) if event.state in WORKING else "")
         if self.is_running and event.path != self.current_run and event.state not in WORKING:
             words = f"{shown_text(event.path.name)} is {event.state}, epoch {event.epoch:,}"
             self.notify(words, markup=False, severity="information" if event.state in DONE else "warning")

@@ -31,6 +31,7 @@ class Remembered:
         files: the paths of texts that were opened by path, the last one first.
         settings: those of the last training that was started.
         export_folder: the folder of the last export; empty for the working directory.
+        training: the folder of the run on screen while it trains: it may end while no playground is open.
     """
 
     pane: str = ""
@@ -39,6 +40,7 @@ class Remembered:
     files: tuple[str, ...] = ()
     settings: RunConfig | None = None
     export_folder: str = ""
+    training: str = ""
 
 
 class Engines(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,14 @@ from textual.widgets import Input
 
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run
+from tests.tui.fake_engine import FakeEngines
 from tests.tui.parts import notices
 from tests.tui.waiting import until
+from tui.__main__ import HERE, command_for
 from tui.app import Playground
 from tui.commands import all_bindings
 from tui.panes.train.pane import TrainPane
-from tui.preferences.configuration import preferences_path
+from tui.preferences.configuration import Configuration, preferences_path
 from tui.preferences.preferences import Preferences, remember_theme
 from tui.shell.header import HeaderLine
 from tui.themes import DARK, LIGHT
@@ -102,8 +105,36 @@ def test_it_is_in_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert preferences_path() == tmp_path / "rnn-playground" / "config.toml"
 
 
+def test_the_command_that_finds_a_training_again_names_its_folder_where_that_is_not_the_usual(tmp_path: Path) -> None:
+    own = Configuration(folders={"saves": tmp_path})
+    assert command_for(HERE / "saves", Configuration()) == command_for(tmp_path, own) == "python -m tui"
+    for configuration, saves in ((Configuration(), tmp_path / "two words"), (own, HERE / "saves")):
+        assert command_for(saves, configuration) == f"python -m tui --saves {shlex.quote(str(saves))}"
+
+
 def train_pane(app: Playground) -> TrainPane:
     return app.query_one(TrainPane)
+
+
+async def test_the_run_that_was_training_is_opened_where_it_has_ended_meanwhile(
+    playground: Make, tmp_path: Path, saves: Path, fakes: FakeEngines
+) -> None:
+    path = tmp_path / "config.toml"
+    fakes.halt_at = 2
+    app = begun(playground, path)
+    async with app.run_test() as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: app.current_run is not None and app.remembered.training == str(app.current_run))
+        run = Path(app.remembered.training)
+        await pilot.press("q")
+    await fakes.end()
+    for is_there in (True, False):
+        app = begun(playground, path)
+        async with app.run_test() as pilot:
+            if is_there:
+                await until(pilot, lambda app=app: app.current_run == run)
+                await until(pilot, lambda app=app: any(words.startswith(f"{run.name} is ") for words in notices(app)))
+            assert app.remembered.training == "" and (app.current_run is None) != is_there, "once only"
 
 
 async def test_a_session_returns(playground: Make, tmp_path: Path) -> None:
