@@ -78,6 +78,10 @@ class KeyLine(Widget):
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_updated)
 
+    def on_resize(self) -> None:
+        """The screen has its class of width only now: where there is room for the palette is known from it."""
+        self.refresh()
+
     def _bindings_updated(self, screen: Screen[Any]) -> None:
         if not self._is_waiting and screen is self.screen and self.app.app_focus:
             self._is_waiting = self.call_later(self._update)

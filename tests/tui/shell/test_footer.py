@@ -9,6 +9,7 @@ from textual.binding import Binding
 from textual.widgets import Input
 
 from tests.tui.waiting import until
+from tui.shell.breakpoints import HORIZONTAL
 from tui.shell.footer import KeyLine
 
 
@@ -59,6 +60,18 @@ async def test_the_line_shows_the_keys_and_a_click_presses_them() -> None:
         assert line.tooltip == "Write a text"
         await pilot.click(line, offset=(50, 0))
         await until(pilot, lambda: len(app.screen_stack) == 2)
+
+
+async def test_the_palette_is_shown_where_there_is_room_for_it_at_every_size() -> None:
+    app = Keys()
+    app.HORIZONTAL_BREAKPOINTS = HORIZONTAL
+    async with app.run_test(size=(200, 10)) as pilot:
+        line = app.query_one(KeyLine)
+        for width in (120, 60, 120, 200, 60, 200):
+            await pilot.resize_terminal(width, 10)
+            await until(pilot, lambda width=width: line.size.width == width)
+            words = "".join(segment.text for segment in line.render_line(0))
+            assert words.endswith("▏^p palette ") != app.screen.has_class("-narrow"), (width, words)
 
 
 async def test_a_key_in_a_text_builds_nothing_anew(monkeypatch: Any) -> None:
