@@ -128,14 +128,14 @@ def clip_gradients(gradients: list[torch.Tensor], clipping: str, limit: float, *
     ``value`` bounds each element. Nothing waits for the device: the comparison is a minimum there. ``fused``: whether
     the compiled kernel may compute the norm, as fast as memory is read; torch's takes four times as long.
     """
-    on_cpu = gradients[0].device.type == "cpu"
-    if fused and on_cpu and all(bindings.serves(gradient, 0, bf16=False) for gradient in gradients):
+    compiled = fused and all(bindings.serves(gradient, 0, bf16=False) for gradient in gradients)
+    if compiled:
         norm = bindings.norm(gradients)
     else:
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     if clipping == "norm":
         factor = (limit / norm).clamp(max=1.0)
-        if not (on_cpu and float(factor) == 1):  # a factor of 1 would cost a pass over all of them
+        if not (compiled and float(factor) == 1):  # a factor of 1 would cost a pass over all of them
             torch._foreach_mul_(gradients, factor)
     elif clipping == "value":
         torch._foreach_clamp_max_(gradients, limit)
