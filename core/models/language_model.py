@@ -146,7 +146,10 @@ class LanguageModel(nn.Module):
         state = tuple([tensor.detach() for tensor in state]) if state[0].requires_grad else state
         if self.directions == 1:
             return self._step(self.step_weights(), ids, state)  # of tensors without gradients: faster than no_grad
-        # Both ways over one token: good for looking at, not for writing.
+        return self.forward_step(ids, state)  # both ways over one token: good for looking at, not for writing
+
+    def forward_step(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        """``step`` by ``forward``, which has what training needs beside it: slowly."""
         was_training = self.training
         self.eval()
         try:

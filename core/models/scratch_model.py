@@ -118,7 +118,7 @@ class ScratchLanguageModel(LanguageModel):
 
 
 class TextbookLanguageModel(ScratchLanguageModel):
-    """The same parameters, computed by the page itself (``scratch.py``) and differentiated by autograd."""
+    """The same parameters, computed by the page itself (``scratch.py``), for training and writing alike."""
 
     def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
         super().__init__(config, vocabulary_size)
@@ -151,6 +151,9 @@ class TextbookLanguageModel(ScratchLanguageModel):
     def forward(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         H, state = self.outputs(ids.t(), state)
         return output_layer(self.dropped(H), *self.output_layer()), state
+
+    def step(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        return self.forward_step(ids, state)
 
     def loss(
         self, ids: Tensor, targets: Tensor, state: HiddenState, *, mask: Tensor | None = None
