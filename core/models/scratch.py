@@ -3,8 +3,8 @@
 Symbols and shapes are those of *Dive into Deep Learning*: ``X`` the inputs of one step, ``H`` the hidden state,
 ``W_xh`` the weights from input to hidden state, ``*`` the product element by element. Autograd differentiates it all.
 
-The page runs: ``cpu_path=textbook`` trains and writes with it on any device (``TextbookLanguageModel``), the benchmark measures
-against it, and the tests compare each faster path with it (``recurrence/``: derived by hand, in C, in Triton).
+The page runs: ``cpu_path=textbook`` trains and writes with it on any device (``TextbookLanguageModel``), the benchmark
+measures against it, and the tests compare each faster path with it (``recurrence/``: derived by hand, in C, in Triton).
 """
 
 # ruff: noqa: E741  the gates are called I and O in every textbook
