@@ -14,6 +14,7 @@ from core.cli.printing import SAVES
 from core.errors import UserError
 from core.generation.options import OPTIONS
 from core.inspection.options import CHECKPOINTS, VIEWS
+from core.runs.quantities import AXES, METRICS
 
 _CORPUS = "a bundled or downloaded text, a file (also .gz, .zst), a folder, or a pattern such as 'texts/*.txt'"
 
@@ -185,14 +186,12 @@ def _add_export_flags(export: argparse.ArgumentParser) -> None:
     export.add_argument("--out", required=True, metavar="PATH", help=words)
     export.add_argument("--force", action="store_true", help="replace a file that exists; without it, it is refused")
     words = (
-        "what a chart shows: perplexity, loss (nats), bits, each also with validation_ before it, gradient_norm, "
-        "learning_rate, tokens_per_second, seconds (of an epoch), or a column of a file; may be repeated; by default "
-        "the perplexities"
+        f"what a chart shows: {', '.join(METRICS)} (losses in nats), or a column of a file; may be repeated; by "
+        "default the perplexities"
     )
     export.add_argument("--metric", action="append", default=[], metavar="NAME", help=words)
-    axes = ("epoch", "step", "tokens", "training", "time")
-    words = "x of a chart: epoch, step, tokens seen, seconds of training, time of day"
-    export.add_argument("--axis", default="epoch", choices=axes, help=words)
+    words = f"x of a chart: {', '.join(axis.label for axis in AXES.values())}"
+    export.add_argument("--axis", default="epoch", choices=AXES, help=words)
     words = "y of a chart; by default log for perplexities and gradient norms"
     export.add_argument("--scale", choices=("log", "linear"), help=words)
     words = "smooth the lines of a chart by a time-weighted average, from 0 to below 1; the raw lines are dimmed"

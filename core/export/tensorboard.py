@@ -7,19 +7,13 @@ from pathlib import Path
 
 from core.export.curves import Curve
 from core.export.event_file import FILE_MARK, Scalars, event_file
-from core.runs.comparison import MEASURED_COLUMNS
-
-TAGS = (
-    "perplexity", "validation_perplexity", "loss", "validation_loss", "gradient_norm", "learning_rate",
-    "tokens_per_second", "seconds", "epoch",
-)  # fmt: skip
+from core.runs.quantities import METRICS
 
 
 def events_of(curve: Curve) -> bytes:
     """The bytes of a run's event file. A tag is the name of the figure in the journal; a step counts batches."""
     steps, times = curve.required("step").tolist(), curve.required("time").tolist()
-    tags = (*TAGS, *(name for name in MEASURED_COLUMNS if name in curve.columns))
-    columns = {tag: curve.required(tag).tolist() for tag in tags}
+    columns = {tag: curve.columns[tag].tolist() for tag in (*METRICS, "epoch") if tag in curve.columns}
     events = [
         Scalars(
             int(steps[row]),

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from core.events import Measured, RunResumed
+from core.events import PERPLEXITIES, Measured, RunResumed
 from core.runs.journal import EPOCH_FIGURES, EpochRow, JournalReader
+from core.runs.quantities import METRICS
 from core.runs.run import Run
 from core.settings.run_config import RunConfig, settings
 from core.settings.setting import Setting, shown
@@ -37,10 +38,7 @@ DERIVED: Mapping[str, tuple[Callable[..., Column], tuple[str, ...]]] = {
 ROOM = 8
 """A column that grows has room for an eighth more."""
 # Fifty journals of 100,000 epochs fit into 300 MB. A perplexity may be larger than a float of 32 bits.
-_SHORT = frozenset((
-    "loss", "validation_loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds", "clipped",
-    "clip_factor",
-))  # fmt: skip
+_SHORT = METRICS.keys() - {name for name, _ in PERPLEXITIES}
 
 
 class Curves(ABC):

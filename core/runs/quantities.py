@@ -13,26 +13,27 @@ class Quantity:
     is_log: bool = False
 
 
-METRICS = {
+LOSSES = {
     "perplexity": Quantity("training perplexity", is_log=True),
     "validation_perplexity": Quantity("held-out perplexity", is_log=True),
     "loss": Quantity("training loss (nats/token)"),
     "validation_loss": Quantity("held-out loss (nats/token)"),
     "bits": Quantity("training loss (bits/token)"),
     "validation_bits": Quantity("held-out loss (bits/token)"),
+}
+OTHERS = {
     "gradient_norm": Quantity("gradient norm", is_log=True),
     "learning_rate": Quantity("learning rate"),
     "tokens_per_second": Quantity("tokens/s"),
-    "seconds": Quantity("seconds per epoch"),
-}
-"""The figures of an epoch."""
-RARE_METRICS = {
-    "clipped": Quantity("share of batches clipped"),
-    "clip_factor": Quantity("factor of clipping"),
     "gradient_factor": Quantity("gradient's factor through time"),
     "saturated": Quantity("share of units saturated"),
+    "clipped": Quantity("share of batches clipped"),
+    "clip_factor": Quantity("factor of clipping"),
+    "seconds": Quantity("seconds per epoch"),
 }
-"""Figures that only some runs have: of clipping, and of ``inspect_every``."""
+"""Those of clipping and of ``inspect_every`` only some runs have."""
+METRICS = LOSSES | OTHERS
+"""The figures of an epoch in the order of the screen: all that the journal has, and the losses in bits."""
 AXES = {
     "epoch": Quantity("epoch"),
     "step": Quantity("step (batches)"),

@@ -23,6 +23,7 @@ from core.events import (
     StateChanged,
     StepFinished,
 )
+from core.runs.quantities import OTHERS
 from tui.charts.curve import Curve
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ KEPT_SAMPLES = 100
 KEPT_EPOCHS = 60
 # The pace of one epoch is noisy; the mean over this many is steady and still follows a change.
 SMOOTHED_EPOCHS = 8
-EPOCH_FIGURES = ("gradient_norm", "learning_rate", "tokens_per_second", "clipped", "seconds")
-MEASURED_FIGURES = ("gradient_factor", "saturated")
 
 
 class WatchedRun:
@@ -72,7 +71,7 @@ class WatchedRun:
         self.training = Curve()
         self.held_out = Curve()
         self.losses: tuple[Curve, Curve] | None = None
-        self.figures = {name: Curve() for name in (*EPOCH_FIGURES[:3], *MEASURED_FIGURES, *EPOCH_FIGURES[3:])}
+        self.figures = {name: Curve() for name in OTHERS}
         self.epochs: deque[EpochFinished] = deque(maxlen=KEPT_EPOCHS)
         self.samples: deque[SampleWritten] = deque(maxlen=KEPT_SAMPLES)
         self.step: StepFinished | None = None
@@ -161,13 +160,13 @@ class WatchedRun:
 
     def _add(self, epochs: list[EpochFinished], measured: list[Measured]) -> None:
         if measured:
-            self._add_figures(MEASURED_FIGURES, measured)
+            self._add_figures(measured)
         if not epochs:
             return
         numbers = [epoch.epoch for epoch in epochs]
         self._add_losses(epochs)
         self.training.extend(numbers, [epoch.perplexity for epoch in epochs])
-        self._add_figures(EPOCH_FIGURES, epochs)
+        self._add_figures(epochs)
         if any(epoch.validation_perplexity is not None for epoch in epochs):
             held_out = [
                 (epoch.epoch, epoch.validation_perplexity)
@@ -180,14 +179,16 @@ class WatchedRun:
         self.step = None
         self.curve_version += 1
 
-    def _add_figures(self, names: Iterable[str], events: Sequence[EpochFinished | Measured]) -> None:
+    def _add_figures(self, events: Sequence[EpochFinished | Measured]) -> None:
         import numpy as np
 
         numbers = [event.epoch for event in events]
-        for name in names:
+        for name, curve in self.figures.items():
+            if not hasattr(events[0], name):
+                continue
             values = np.array([getattr(event, name) for event in events], np.float64)  # None becomes NaN
             if not np.isnan(values).all():
-                self.figures[name].extend(numbers, values)
+                curve.extend(numbers, values)
 
     def _add_losses(self, epochs: list[EpochFinished]) -> None:
         """Record the losses, from the first perplexity that is beyond floating point."""

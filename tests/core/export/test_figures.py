@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.errors import RunError, UserError
-from core.events import Measured, RunResumed, SampleWritten
+from core.events import EpochFinished, Measured, RunResumed, SampleWritten
 from core.export.curves import (
     Curve,
     distinct_names,
@@ -21,7 +22,7 @@ from core.export.curves import (
 from core.export.event_file import EventFileError, Scalars, event_file, scalars_of
 from core.export.reading import read_curves
 from core.export.table import csv_text, samples_text
-from core.export.tensorboard import TAGS, event_path, events_of
+from core.export.tensorboard import event_path, events_of
 from core.runs.comparison import JOURNAL_COLUMNS, MEASURED_COLUMNS, smoothed
 from core.runs.journal import JournalReader
 from tests.core.export.journalled import MakeRun, epoch
@@ -53,14 +54,15 @@ def test_what_was_measured_at_some_epochs_is_exported(make_run: MakeRun) -> None
 
 
 def test_tensorboard_reads_the_same_scalars(make_run: MakeRun, tmp_path: Path) -> None:
-    run = make_run()
-    curve = read_run(run)
+    full = epoch(2, **{field.name: 0.5 + number for number, field in enumerate(fields(EpochFinished)[2:])})
+    curve = read_run(make_run("one", [epoch(1), full, Measured(2, 0.75, 0.125)]))
     path = event_path(tmp_path / "logs", curve)
     path.parent.mkdir(parents=True)
     path.write_bytes(events_of(curve))
     log = event_log(path.parent)
-    assert sorted(log.Tags()["scalars"]) == sorted(TAGS)
-    for tag in TAGS:
+    tags = {field.name for kind in (EpochFinished, Measured) for field in fields(kind)} - {"step"}
+    assert sorted(log.Tags()["scalars"]) == sorted(tags), "every figure of the journal"
+    for tag in tags:
         there = ~np.isnan(curve.columns[tag])
         found = log.Scalars(tag)
         assert [event.step for event in found] == curve.columns["step"][there].tolist()

@@ -14,7 +14,7 @@ from core.export import extras
 from core.export.curves import Curve, read_run
 from core.export.picture import COLOURS, COLUMNS, DOTS_PER_INCH, INCHES, MARKERS, Chart, picture
 from core.runs.looks import looks
-from core.runs.quantities import AXES
+from core.runs.quantities import AXES, METRICS
 from tests.core.export.journalled import MakeRun, epoch
 from tests.core.export.readers import size_of
 
@@ -67,6 +67,8 @@ def test_every_axis_and_metric_is_drawn(make_run: MakeRun) -> None:
         assert remarks == beyond, chart
         shown = svg.decode()
         assert ("<!-- one, held-out perplexity -->" in shown) == ("<!-- perplexity -->" in shown) == bool(beyond)
+    rare = picture([curve("one", epoch=[1, 2], saturated=[0.1, 0.2])], Chart(("saturated",)), "svg")[0].decode()
+    assert f"<!-- {METRICS['saturated'].label} -->" in rare
     raw = svg_lines(picture([run], Chart(("loss",)), "svg")[0])
     assert svg_lines(picture([run], Chart(("loss",), smoothing=0.9), "svg")[0]) == raw + 1, "the raw line is dimmed"
 

@@ -20,7 +20,7 @@ from core.runs.comparison import (
     seconds_to,
     smoothed,
 )
-from core.runs.quantities import AXES, METRICS, RARE_METRICS
+from core.runs.quantities import AXES, METRICS
 from core.settings.run_config import RunConfig
 from tests.core.export.journalled import epoch
 from tests.run_folders import epochs, read_journal
@@ -44,7 +44,7 @@ def test_every_quantity_and_axis_can_be_drawn(tmp_path: Path) -> None:
             for number in range(1, 5)]  # fmt: skip
     write(tmp_path, *made[:2], measured[0], *made[2:], measured[1])
     curve = read_all(RunCurve(tmp_path))
-    for metric in (*METRICS, *RARE_METRICS):
+    for metric in METRICS:
         assert curve.has(metric)
         for axis in AXES:
             x, y = curve.points(metric, axis)
@@ -53,7 +53,7 @@ def test_every_quantity_and_axis_can_be_drawn(tmp_path: Path) -> None:
     assert curve.points("bits", "epoch")[1].tolist() == pytest.approx([6 / n / math.log(2) for n in range(1, 5)])
     assert curve.points("loss", "tokens")[0].tolist() == pytest.approx(np.cumsum([250.25, 250.5, 250.75, 251]))
     assert curve.points("gradient_factor", "step")[0].tolist() == [16, 32]
-    assert not any(RunCurve(tmp_path / "none").has(name) for name in (*METRICS, *RARE_METRICS, "nonsense"))
+    assert not any(RunCurve(tmp_path / "none").has(name) for name in (*METRICS, "nonsense"))
 
 
 def test_points_are_kept_once_and_stay_when_a_resume_undoes_them(tmp_path: Path) -> None:

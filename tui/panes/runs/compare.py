@@ -16,13 +16,13 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from core.errors import UserError
-from core.runs.quantities import AXES
+from core.runs.quantities import AXES, METRICS
 from core.units import counted
 from tui.charts.explorer import Explorer, explorer_keys
 from tui.dialogs.export import ask_to_export, exportable_runs
 from tui.dialogs.name import NameDialog
 from tui.dialogs.path_dialog import PathDialog
-from tui.panes.runs.compare_chart import QUANTITIES, RunsChart
+from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.compare_runs import ComparedRuns, View, What, comparable
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import table
@@ -114,7 +114,7 @@ class Compare(Vertical, can_focus=True):
 
     def watch_what(self, before: What, after: What) -> None:
         if before.metric != after.metric:
-            self.chart.log_y = QUANTITIES[after.metric].is_log
+            self.chart.log_y = METRICS[after.metric].is_log
         self._look()
 
     def watch_pinned(self) -> None:

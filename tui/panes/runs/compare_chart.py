@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.reactive import reactive
 
-from core.runs.quantities import AXES, METRICS, RARE_METRICS
+from core.runs.quantities import AXES, METRICS
 from core.units import count_text, perplexity_text
 from tui.charts import Drawing, Series, line_chart
 from tui.charts.explorer import Explorer, Range
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tui.charts.levels import Levels
 
 DIM = "30%"
-QUANTITIES = METRICS | RARE_METRICS
 
 
 class RunsChart(Explorer):
@@ -65,7 +64,7 @@ class RunsChart(Explorer):
 
         series = [series_of(line, line.raw, f"{line.style} {DIM}", "") for line in lines if line.smooth is not None]
         series += [series_of(line, line.smooth or line.raw, line.style, line.sign) for line in lines]
-        title = QUANTITIES[what.metric].label + (f" over {AXES[what.axis].label}" if what.axis != "epoch" else "")
+        title = METRICS[what.metric].label + (f" over {AXES[what.axis].label}" if what.axis != "epoch" else "")
         title += (", log scale" if self.log_y else "") + (f", smoothed {what.smoothing:g}" if what.smoothing else "")
         return line_chart(
             series,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from core.errors import RunError, UserError
 from core.runs.looks import Look, looks
 from core.runs.metadata import RunMetadata
-from core.runs.quantities import AXES, METRICS, RARE_METRICS
+from core.runs.quantities import AXES, METRICS
 from core.runs.run import Run
 
 if TYPE_CHECKING:
@@ -187,9 +187,7 @@ class ComparedRuns:
         from core.runs.comparison import differing_settings
 
         runs = list(self._runs.values())
-        metrics = tuple(name for name in (*METRICS, *RARE_METRICS) if any(run.curve.has(name) for run in runs)) or (
-            "perplexity",
-        )
+        metrics = tuple(name for name in METRICS if any(run.curve.has(name) for run in runs)) or ("perplexity",)
         known = [run.figures() for run in runs]
         reached = [found.best for found in known if found.best is not None and math.isfinite(found.best)]
         target = target if target is not None else max(reached, default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from core.runs.quantities import METRICS, RARE_METRICS
+from core.runs.quantities import METRICS
 from core.units import loss_text, perplexity_text
 from tui.charts import Curve, ReferenceLine
 from tui.charts.curve_chart import CurveChart, LiveSeries
@@ -17,7 +17,7 @@ SMOOTHINGS = (0.0, 0.6, 0.9, 0.98)
 PERPLEXITY, NATS, BITS = "perplexity", "nats", "bits"
 ON_BOTH_TEXTS = {PERPLEXITY: "perplexity", NATS: "loss in nats", BITS: "loss in bits"}
 """Figures that a run has of the training text and of the held-out text, with the name of the axis."""
-LABELS = {name: quantity.label for name, quantity in (METRICS | RARE_METRICS).items()} | ON_BOTH_TEXTS
+LABELS = {name: quantity.label for name, quantity in METRICS.items()} | ON_BOTH_TEXTS
 SMALL = 4
 """Charts beside the large one, where there is room."""
 
@@ -29,7 +29,7 @@ def figures_of(run: WatchedRun) -> list[str]:
 
 def is_log(figure: str) -> bool:
     """Whether the axis of a figure is logarithmic at first."""
-    known = (METRICS | RARE_METRICS).get(figure)
+    known = METRICS.get(figure)
     return known is not None and known.is_log
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
-from core.events import Measured, RunResumed, State, StateChanged
+from core.events import EpochFinished, Measured, RunResumed, State, StateChanged
+from core.runs.quantities import METRICS
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import scripted_epoch
@@ -15,7 +17,7 @@ from tests.tui.waiting import until
 from tui.app import Playground
 from tui.charts.curve_chart import CurveChart
 from tui.engines.watched_run import WatchedRun
-from tui.panes.train.curves import figures_of
+from tui.panes.train.curves import figures_of, metrics_of
 
 Make = Callable[[], Playground]
 
@@ -78,6 +80,16 @@ async def test_a_large_screen_has_several_charts_of_the_same_epochs(playground: 
         await until(pilot, lambda: small[0].render_line(0).text.startswith(("learning rate", "epoch")))
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: not any(chart.is_on_screen for chart in small))
+
+
+def test_every_figure_of_the_journal_can_be_shown() -> None:
+    figures = [field.name for kind in (EpochFinished, Measured) for field in fields(kind)]
+    run = WatchedRun(Path("one"))
+    run.apply([EpochFinished(*range(1, len(fields(EpochFinished)) + 1)), Measured(1, 0.5, 0.25)])
+    shown = {
+        name for figure in figures_of(run) for name in (metrics_of(figure) or ("perplexity", "validation_perplexity"))
+    }
+    assert set(figures) - {"epoch", "step"} <= shown <= METRICS.keys()
 
 
 def test_figures_are_undone_by_a_resume() -> None:
