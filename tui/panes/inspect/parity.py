@@ -68,8 +68,7 @@ class Parity(View[ParityView]):
             ("last states", answer.state_difference),
             ("gradients", answer.gradient_difference),
         )
-        head = f"{'':16}{'difference':>12}   relative to the largest value"
-        rows: list[Row] = [((head, QUIET),)]
+        rows: list[Row] = [((f"{'relative difference':>28}", QUIET),)]  # to the largest value, as the sentence says
         for name, value in lines:
             rows.append(((f"{name:16}", ""), (f"{value:>12.1e}", "bold"), (f"   {digits_words(value)}", QUIET)))
         return rows

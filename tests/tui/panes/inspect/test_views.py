@@ -321,6 +321,8 @@ def test_times_that_are_nearly_equal_have_no_ratio() -> None:
         view.take(replace(parity_view(), scratch_seconds=ours, torch_seconds=theirs, scratch_range=(0.009, ours)))
         assert view.words().endswith(words)
         assert f"(9.0 to {1000 * ours:.1f})" in view.draw(120, 30).plain
+        for width in (78, 100, 118, 198):
+            assert "relative difference" in view.draw(width, 30).plain, width
 
 
 async def test_parity_is_asked_for_once(tmp_path: Path) -> None:
