@@ -16,6 +16,7 @@ import torch
 
 from core.models.language_model import LanguageModel
 from core.models.recurrence.cpu import bindings
+from core.models.recurrence.cpu.compiled import NUMBERS
 from core.models.recurrence.cpu.step import CompiledStep
 
 Array = npt.NDArray[np.floating]
@@ -75,7 +76,8 @@ class SingleStream:
     @staticmethod
     def serves(model: LanguageModel) -> bool:
         """Whether the compiled kernels may write with this model, and can."""
-        return model.fused and model.directions == 1 and bindings.serves(model.output_layer()[1], 0, bf16=False)
+        is_known = model.fused and model.directions == 1 and model.config.cell in NUMBERS
+        return is_known and bindings.serves(model.output_layer()[1], 0, bf16=False)
 
     def refresh(self) -> None:
         weights = self._model.step_weights()

@@ -22,7 +22,7 @@ from core.inspection.answers import ParityView
 from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
 from core.models.scratch import HiddenState
-from core.models.torch_nn import MODULES, in_torch_order
+from core.models.torch_nn import in_torch_order, layer_of
 from core.settings.cells import CELLS
 from core.settings.run_config import RunConfig
 
@@ -150,7 +150,7 @@ class Reference:
         size = model.vocabulary_size if vectors is None else vectors.shape[1]
         options = {"nonlinearity": "relu" if model.is_relu else "tanh"} if CELLS[config.cell].has_activation else {}
         with torch.random.fork_rng([]):  # modules draw initial weights, on the CPU: the process draws as before
-            self.rnn: nn.RNNBase = MODULES[config.cell](
+            self.rnn: nn.RNNBase = layer_of(config.cell)(
                 size, model.num_hiddens, model.num_layers, bidirectional=model.directions == 2, **options
             ).to(b_q.device, b_q.dtype)
         with torch.no_grad():

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional
 from torch import Tensor, nn
 
+from core.errors import UserError
 from core.models.feedforward import dropped_by_torch
 from core.models.language_model import LanguageModel, StepWeights
 from core.models.recurrence.dispatch import run_directions
@@ -167,6 +168,13 @@ def _reordered(W: Tensor, *order: int) -> Tensor:
     return torch.cat([gates[index] for index in order], dim=-1)
 
 
+def layer_of(cell: str) -> Callable[..., nn.RNNBase]:
+    """The class of ``torch.nn`` that computes a cell. Raises UserError if there is none."""
+    if cell not in MODULES:
+        raise UserError(f"torch.nn has no layer for the cell {cell}")
+    return MODULES[cell]
+
+
 def in_torch_order(
     row: int, directions: int, cell: str, W_x: Tensor, W_h: Tensor, b: Tensor, *extra: Tensor, is_gradient: bool = False
 ) -> dict[str, Tensor]:
@@ -174,8 +182,9 @@ def in_torch_order(
 
     torch.nn adds two biases. Ours becomes ``bias_ih``, and ``bias_hh`` is zero but for the GRU's b_hn, which is inside
     the reset gate. The gradient with respect to each of two biases that are added is that of their sum: with
-    ``is_gradient`` both get it.
+    ``is_gradient`` both get it. Raises UserError for a cell that torch.nn does not have.
     """
+    layer_of(cell)
     suffix = f"_l{row // directions}{'_reverse' if row % directions else ''}"
     bias = _reordered(b, *ORDER[cell])
     second = bias.clone() if is_gradient else torch.zeros_like(bias)

@@ -266,6 +266,17 @@ class RunConfig(Settings):
                 "arithmetic",
                 given=self.implementation,
             )
+        cell = CELLS[self.cell]
+        if self.implementation == "torch.nn" and not cell.layer:
+            raise self.refusal(
+                "implementation", "{implementation}=torch.nn has no layer for {cell}={given}: choose "
+                "{implementation}=scratch", given=self.cell,
+            )  # fmt: skip
+        if self.cpu_path != "textbook" and not cell.is_derived:
+            raise self.refusal(
+                "cpu_path", "{cell}={given} is computed by the textbook's equations alone: choose {cpu_path}=textbook",
+                given=self.cell,
+            )  # fmt: skip
         if self.cpu_path == "textbook" and self.precision == "bf16":
             raise self.refusal(
                 "cpu_path", "{cpu_path}=textbook computes in {precision}=fp32 or tf32, got {given}", given="bf16"

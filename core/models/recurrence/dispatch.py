@@ -76,6 +76,8 @@ def path_of(config: RunConfig, device: torch.device) -> tuple[str, str]:
         return used, "step by step, because cpu_path=plain leaves the compiled kernels out"
     if used == "plain":
         return used, f"step by step, because {bindings.unavailable_reason()}"
+    if config.cell not in compiled.NUMBERS:
+        return used, f"step by step, because the compiled kernels do not have the cell {config.cell}"
     if bf16 and not (config.num_hiddens % 2 == 0 and bindings.multiplies_bf16()):
         return used, "step by step, because the compiled kernels have no bf16 here"
     tiles = bf16 and bindings.arithmetic(bf16=True) is bindings.Arithmetic.BF16_TILES

@@ -21,7 +21,7 @@ _WIDEST = 32  # two vectors of 16: panels are padded to whole ones
 def serves(layer: RecurrentLayer) -> bool:
     """Whether the compiled kernels may compute this layer, and can."""
     A = layer.A.table if isinstance(layer.A, Rows) else layer.A
-    return layer.fused and bindings.serves(A, layer.W_h.shape[0], bf16=layer.bf16)
+    return layer.fused and layer.cell in NUMBERS and bindings.serves(A, layer.W_h.shape[0], bf16=layer.bf16)
 
 
 def run(layer: RecurrentLayer) -> tuple[Tensor, HiddenState]:

@@ -36,6 +36,7 @@ from core.models.scratch import HiddenState
 from core.settings.cells import CELLS
 
 _LOG = logging.getLogger(__name__)
+KERNELS = ("rnn", "gru", "lstm")  # the cells in kernels.py, whose tensors launch.py knows
 _OLDEST = (8, 0)
 # Steps of the proof: enough for the barrier to be passed both ways, and for an error to travel.
 _PROOF_STEPS = 6
@@ -67,6 +68,8 @@ def plan_of(shape: Shape, *, precision: str, processors: int, shared_bytes: int,
     columns keep the tensor cores busy and the group small; then fewer, then more.
     """
     cell, hidden, batch = shape.cell, shape.hidden, shape.batch
+    if cell not in KERNELS:
+        return Choice(None, f"there is no persistent kernel for the cell {cell}")
     gates = len(CELLS[cell].gates)
     padded = max(16, 1 << (hidden - 1).bit_length())
     chunks = min(8, padded // 16)
