@@ -88,7 +88,7 @@ def _print_gradients(view: answers.GradientsView) -> None:
         print(f"gradient of the loss, mean over {counted(len(view.places), 'place')} {between} ({view.loss:.2f} nats)")
     else:
         print(f"gradient of the loss of {shown(view.target)} ({view.loss:.2f} nats) after position {view.at:,}")
-    if words := weights_words(view.checkpoint, view.epoch):
+    if words := checkpoint_words(view.checkpoint, view.epoch):
         print(words)
     print(f"with respect to H of layer {view.layer}, by steps before it, on a log scale:")
     rows = [["lag", "norm", "", *(["C norm"] if view.cell_norms else [])]]
@@ -125,7 +125,7 @@ def gradient_sentence(view: answers.GradientsView) -> str:
     return f"{words}: less than 1 % is left beyond {counted(view.negligible_after, 'step')}"
 
 
-def weights_words(checkpoint: str, epoch: int | None) -> str:
+def checkpoint_words(checkpoint: str, epoch: int | None) -> str:
     """Which weights were looked at: ``weights: best checkpoint, after 3 epochs``; empty if nothing is known."""
     names = {"": "as they are now", "latest": "latest checkpoint", "best": "best checkpoint", "first": "initial"}
     if epoch is None:
@@ -146,7 +146,7 @@ def _lags_shown(count: int, cut: int) -> list[int]:
 def _print_units(view: answers.UnitsView) -> None:
     direction = ", from right to left" if view.reverse else ""
     print(f"{view.quantity} of layer {view.layer}{direction}, over {counted(view.num_tokens, 'token')}")
-    if words := weights_words(view.checkpoint, view.epoch):
+    if words := checkpoint_words(view.checkpoint, view.epoch):
         print(words)
     rows = [["unit", "follows", "correlation", "", "mean", "saturated"]]
     for unit in view.units[:LISTED]:

@@ -63,7 +63,7 @@ def _print_runs(summaries: list[RunSummary], options: argparse.Namespace, count:
         ))  # fmt: skip
         return
     if has_words:
-        words = [" ".join([*(f"#{tag}" for tag in run.tags), run.note]).strip() for run in summaries]
+        words = [run.annotation for run in summaries]
         rows = [[*row, text] for row, text in zip(rows, ["tags, note", *map(printable, words)], strict=True)]
     print_table(rows, right=frozenset({2, 3, 6, 7}))
     for run in summaries:

@@ -56,6 +56,11 @@ class RunSummary:
         moment = moment_of(self.created)
         return moment.timestamp() if moment is not None else 0.0
 
+    @property
+    def annotation(self) -> str:
+        """``#best #paper it rhymes``: the tags and the note."""
+        return " ".join([*(f"#{tag}" for tag in self.tags), self.note]).strip()
+
     def to_json(self) -> dict[str, Any]:
         """As ``runs --json`` prints it; a perplexity beyond floating point is null, and its loss is known."""
         values = {**vars(self), "path": str(self.path)}
@@ -116,11 +121,10 @@ def read_summary(run: Run) -> Reading:
         known |= {"state": State.FAILED, "problem": "; ".join(filter(None, (str(error), unreadable or curve)))}
         return Reading(RunSummary(**known, num_epochs=0, model="?", corpus="?", parameters=0, created=""))
     config = metadata.config
-    layers = f" x {config.num_layers}" if config.num_layers > 1 else ""
     summary = RunSummary(
         **known,
         num_epochs=config.num_epochs,
-        model=f"{config.implementation} {config.cell} {config.num_hiddens}{layers}",
+        model=config.model_name,
         corpus=metadata.corpus.name,
         parameters=metadata.parameters,
         created=metadata.created,

@@ -304,6 +304,12 @@ class RunConfig(Settings):
         return self.state == "carried" or (self.state == "auto" and self.sampling == "sequential")
 
     @property
+    def model_name(self) -> str:
+        """``scratch rnn 256`` or ``torch.nn lstm 256 x 2``."""
+        layers = f" x {self.num_layers}" if self.num_layers > 1 else ""
+        return f"{self.implementation} {self.cell} {self.num_hiddens}{layers}"
+
+    @property
     def initial_weights(self) -> str:
         """``initialisation`` with ``auto`` resolved."""
         if self.initialisation != "auto":

@@ -20,7 +20,6 @@ from textual.worker import Worker
 
 from core.engine.requests import Generate
 from core.errors import EngineError, UserError
-from core.events import State
 from core.generation.events import Piece, Written
 from core.generation.options import GenerationRequest
 from core.runs.summary import RunSummary
@@ -39,6 +38,7 @@ from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
 from tui.text.keys import keyed
 from tui.text.safe import shown_text
+from tui.text.weights import weights_words
 
 REFRESH_SECONDS = 1.0  # between two readings of the chosen run
 PAINTS_PER_SECOND = 15
@@ -166,7 +166,7 @@ class GeneratePane(Horizontal):
         run = self.run
         texts = self.query_one("#generate-texts")
         texts.border_title = Content(clipped_middle(shown_text(run.name), 40)) if run else "Texts"
-        texts.border_subtitle = Content(weights_words(run)) if run else None
+        texts.border_subtitle = Content(weights_words(run.state, run.epoch)) if run else None
         self.query_one("#generate-cannot").display = run is not None and self._choice.facts.bidirectional
         self.query_one("#generate-write", Button).disabled = not self._may_write
         notice = self.query_one("#generate-notice", Static)
@@ -202,7 +202,7 @@ class GeneratePane(Horizontal):
         if run is None or request is None or not self._may_write:
             return
         request = with_seed(request, random.randrange(10**6))
-        words = f"{weights_words(run)} · {request_words(request)}"
+        words = f"{weights_words(run.state, run.epoch)} · {request_words(request)}"
         generation = Generation(run.name, words, request, self._choice.facts.token_kind, self.shading)
         self._writing = self._write(run, generation, request)
         self._show_activity()
@@ -381,10 +381,3 @@ class GeneratePane(Horizontal):
         """On a narrow screen, a click on the token view brings the settings back."""
         if not self.form.display:
             self.focus()
-
-
-def weights_words(run: RunSummary) -> str:
-    """The weights that are used: ``live weights, epoch 143``, ``untrained weights``, ``epoch 250``."""
-    if run.state in (State.TRAINING, State.PAUSED):
-        return f"live weights, epoch {run.epoch:,}"
-    return f"epoch {run.epoch:,}" if run.epoch else "untrained weights"

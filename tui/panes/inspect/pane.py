@@ -226,7 +226,7 @@ class InspectPane(Vertical):
     def _show_state(self) -> None:
         subject, beside = self.subject, self.subject.companion
         self._box.show_state(subject)
-        words = " · ".join(part for part in (subject.view.note(), subject.weights_words()) if part)
+        words = " · ".join(part for part in (subject.view.note(), subject.looked_at()) if part)
         self._main.show_state(subject.view.title, words, self._share)
         if beside is not None:
             self._beside.show_state(beside.title, beside.note())

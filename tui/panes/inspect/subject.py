@@ -19,6 +19,7 @@ from tui.panes.inspect.view import Place, View
 from tui.panes.inspect.why import Why
 from tui.text.keys import keyed
 from tui.text.safe import token_name
+from tui.text.weights import weights_words
 
 KINDS: tuple[type[View[Any]], ...] = (Step, Gradient, Units, Why, Tokens, Parity)
 """The views, by number."""
@@ -237,7 +238,7 @@ class Subject:
             words.append(self.view.at_cursor)
         return ", ".join(words)
 
-    def weights_words(self) -> str:
+    def looked_at(self) -> str:
         """Which weights are looked at."""
         if not self._is_known:
             return ""
@@ -246,9 +247,7 @@ class Subject:
             return f"as of epoch {asked.epoch:,}; r measures again"
         if self.state == State.DIVERGED:
             return f"diverged: {self._restored_words()}"
-        if self.state in (State.TRAINING, State.PAUSED):
-            return f"live weights, epoch {self.epoch:,}"
-        return f"epoch {self.epoch:,}" if self.epoch else "untrained weights"
+        return weights_words(self.state, self.epoch)
 
     @property
     def is_untrained(self) -> bool:

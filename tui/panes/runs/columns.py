@@ -35,11 +35,6 @@ def state_words(run: RunSummary) -> str:
     return f"{SIGNS.get(run.state, '?')} {run.state}"
 
 
-def annotation_words(run: RunSummary) -> str:
-    """``#best #paper it rhymes``: the tags and the note."""
-    return " ".join([*(f"#{tag}" for tag in run.tags), run.note]).strip()
-
-
 def age_text(created: str, now: datetime.datetime) -> str:
     """``just now``, ``5 min``, ``3 h``, ``12 d``, ``2 y``: the time since an ISO date; empty for an invalid one."""
     moment = moment_of(created)
@@ -87,7 +82,7 @@ COLUMNS = (
     Column("epochs", "epochs", 11, 1, _epochs, True, sort="epochs"),
     Column("ppl", "ppl train", 9, 1, lambda run, _: perplexity_text(run.perplexity), True, sort="ppl"),
     Column("held", "held out", 8, 4, lambda run, _: perplexity_text(run.validation_perplexity), True, sort="held"),
-    Column("tag", "tags, note", 14, 2, lambda run, _: annotation_words(run), sort="tag"),
+    Column("tag", "tags, note", 14, 2, lambda run, _: run.annotation, sort="tag"),
     Column("model", "model", 22, 5, lambda run, _: run.model, sort="model"),
     Column("corpus", "corpus", 12, 6, lambda run, _: run.corpus, sort="corpus"),
     Column("weights", "weights", 7, 7, _weights, True, sort="weights"),

@@ -14,7 +14,6 @@ from textual.widgets import Static
 from core.settings.presets import Preset
 from core.units import counted, perplexity_text
 from tui.dialogs.dialog import Dialog
-from tui.panes.train.status_line import model_name
 from tui.text.keys import key
 from tui.text.safe import shown_text
 from tui.themes import QUIET
@@ -50,7 +49,7 @@ def about(preset: Preset, measured: Mapping[int, float], run: str) -> Content:
         counted(config.num_epochs, "epoch")  # fmt: skip
     parts = [
         Content.styled(shown_text(preset.title), "bold"),
-        Content(f"{model_name(config)} on {config.corpus}; {training}"),
+        Content(f"{config.model_name} on {config.corpus}; {training}"),
         Content.assemble(("source  ", QUIET), shown_text(preset.source)),
         _figures(preset, measured, run),
     ]

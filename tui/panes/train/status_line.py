@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from core.events import State
-from core.settings.run_config import RunConfig
 from core.units import clock_text, count_text, loss_text, perplexity_text
 from tui.engines.watched_run import WatchedRun
 from tui.text.cells import cell_len, clip_cells, clipped_middle
@@ -65,10 +64,4 @@ def model_words(run: WatchedRun) -> list[str]:
     """``scratch rnn 256`` and ``590 k parameters``: what the run is, as far as it is known."""
     if run.config is None:
         return []
-    return [model_name(run.config), f"{count_text(run.parameters)} parameters" if run.parameters else ""]
-
-
-def model_name(config: RunConfig) -> str:
-    """``scratch rnn 256`` or ``torch.nn lstm 256 x 2``."""
-    layers = f" x {config.num_layers}" if config.num_layers > 1 else ""
-    return f"{config.implementation} {config.cell} {config.num_hiddens}{layers}"
+    return [run.config.model_name, f"{count_text(run.parameters)} parameters" if run.parameters else ""]
