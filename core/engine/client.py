@@ -20,7 +20,7 @@ from typing import Any
 from core.engine import protocol
 from core.engine.answers import AnswerT
 from core.engine.protocol import LAST_EVENTS, decoded, encoded
-from core.engine.requests import EventT, JobRequest, Request
+from core.engine.requests import REQUESTS, EventT, JobRequest, Request
 from core.errors import EngineError, UserError, refusing
 from core.files import open_to_read
 from core.process import start_core
@@ -119,8 +119,7 @@ class EngineClient:
         return last
 
     async def stream(self, name: str, /, **fields: Any) -> AsyncGenerator[dict[str, Any], None]:
-        """Send a request and yield its events up to the last one; left early, a generate, inspect or lab is
-        cancelled.
+        """Send a request and yield its events up to the last one; left early, a ``JobRequest`` is cancelled.
 
         Raises RunError or EngineError if the last one is an error.
         """
@@ -140,7 +139,7 @@ class EngineClient:
                 yield event
         finally:
             del self._waiting[number]
-            if not finished and not self.closed and name in ("generate", "inspect", "lab"):
+            if not finished and not self.closed and issubclass(REQUESTS.get(name, Request), JobRequest):
                 with contextlib.suppress(EngineError):
                     await self._send({"id": next(self._ids), "request": "cancel", "target": number})
 

@@ -161,7 +161,7 @@ class Engine:
             asked = read_request(request.message)
             if isinstance(asked, QUESTIONS) and not self.server.is_connected(request.client):
                 return  # the client is gone, and the request changes nothing
-            if isinstance(asked, (requests.Generate, requests.Inspect, requests.Lab)):
+            if isinstance(asked, requests.JobRequest):
                 self._jobs.begin(request.client, number, self._job(asked))
             else:
                 answer = self._result(request.client, asked)
