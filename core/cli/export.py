@@ -14,6 +14,7 @@ from core.export import figures, scripts
 from core.export.destination import check_destination, write_file
 from core.export.extras import library
 from core.export.figures import Exported
+from core.export.formats import ENDINGS, FORMATS
 from core.export.picture import Chart
 from core.process import resume_collection, temporary_folder
 from core.runs.run import Run
@@ -21,17 +22,15 @@ from core.runs.store import find_run
 from core.units import bytes_text, counted
 
 STANDARD_OUTPUT = "-"
-_ENDINGS = {".csv": "csv", ".txt": "text", ".png": "png", ".svg": "svg", ".onnx": "onnx", ".safetensors": "torch"}
-_PRINTED = ("csv", "text", "png", "svg")
 
 
 def export(options: argparse.Namespace) -> int:
     resume_collection()
     form = options.to or _form_of(options.out)
     _check_out(options, form)
-    if form == "tensorboard":
+    if FORMATS[form].is_folder:
         return _export_logs(options)
-    if form in ("torch", "onnx"):
+    if FORMATS[form].is_of_one_run:
         return _export_weights(options, form)
     exported = _figures(options, form)
     _print_remarks(exported.remarks)
@@ -46,9 +45,9 @@ def export(options: argparse.Namespace) -> int:
 
 def _form_of(out: str) -> str:
     """The format that the name of the file asks for. Raises UserError."""
-    form = _ENDINGS.get(Path(out).suffix.lower())
+    form = ENDINGS.get(Path(out).suffix.lower())
     if form is None:
-        endings = ", ".join(_ENDINGS)
+        endings = ", ".join(ENDINGS)
         raise UserError(f"name the format with --to, or a file that ends in {endings} with --out; got {out!r}")
     return form
 
@@ -56,10 +55,10 @@ def _form_of(out: str) -> str:
 def _check_out(options: argparse.Namespace, form: str) -> None:
     """Raise UserError for a place that cannot be written, before anything is computed."""
     if options.out != STANDARD_OUTPUT:
-        if form != "tensorboard":
+        if not FORMATS[form].is_folder:
             check_destination(Path(options.out), replace=options.force)
-    elif form not in _PRINTED:
-        raise UserError(f"{form} is not printed: name a {'folder' if form == 'tensorboard' else 'file'} with --out")
+    elif not FORMATS[form].is_printed:
+        raise UserError(f"{form} is not printed: name a {'folder' if FORMATS[form].is_folder else 'file'} with --out")
     elif form == "png" and sys.stdout.isatty():
         raise UserError("a picture is not printed on a terminal: name a file with --out")
 

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from core.cli.printing import SAVES
 from core.errors import UserError
+from core.export.formats import ENDINGS, FORMATS
 from core.generation.options import OPTIONS
 from core.inspection.options import CHECKPOINTS, VIEWS
 from core.runs.quantities import AXES, METRICS
@@ -179,10 +180,11 @@ def _add_generation_flags(generate: argparse.ArgumentParser) -> None:
 
 def _add_export_flags(export: argparse.ArgumentParser) -> None:
     export.add_argument("runs", nargs="+", metavar="RUN", help="for a chart also a CSV or an event file of TensorBoard")
-    forms = ("csv", "text", "tensorboard", "png", "svg", "torch", "onnx")
-    words = "the format; by default that of the file's name: .csv, .txt, .png, .svg, .safetensors (torch), .onnx"
-    export.add_argument("--to", choices=forms, help=words)
-    words = "the file, written whole or not at all; for tensorboard a folder; - prints it (csv, text, png, svg)"
+    endings = ", ".join(end if end == f".{form}" else f"{end} ({form})" for end, form in ENDINGS.items())
+    words = f"the format; by default that of the file's name: {endings}"
+    export.add_argument("--to", choices=FORMATS, help=words)
+    printed = ", ".join(form for form, item in FORMATS.items() if item.is_printed)
+    words = f"the file, written whole or not at all; for tensorboard a folder; - prints it ({printed})"
     export.add_argument("--out", required=True, metavar="PATH", help=words)
     export.add_argument("--force", action="store_true", help="replace a file that exists; without it, it is refused")
     words = (

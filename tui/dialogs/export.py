@@ -20,6 +20,7 @@ from textual.widgets import Static
 
 from core.errors import UserError
 from core.export.destination import REPLACEABLE, write_file
+from core.export.formats import FORMATS
 from core.units import bytes_text, counted
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.path_dialog import PlaceDialog
@@ -28,20 +29,6 @@ from tui.forms.choice import Choice
 from tui.processes import core_process, sentence_of
 from tui.services import READ_ONLY, host, is_alive
 from tui.text.safe import shown_text
-
-FORMATS = {
-    "png": "a picture of the curves, for pages and slides",
-    "svg": "a picture of the curves that stays sharp at any size",
-    "csv": "a table for pandas, R and spreadsheets: a row an epoch, every figure",
-    "tensorboard": "a folder of event files, which TensorBoard reads",
-    "text": "the samples that were written while training",
-    "torch": "the weights for plain torch.nn, and a script that loads them",
-    "onnx": "the model for onnxruntime, and a script that writes with it",
-}
-"""The formats of ``python -m core export``."""
-_ENDINGS = {"text": ".txt", "torch": ".safetensors", "tensorboard": "-logs"}
-_OF_ONE_RUN = ("torch", "onnx")
-_CHARTS = ("png", "svg")
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,7 @@ class Exportable:
 
     @property
     def offered(self) -> tuple[str, ...]:
-        return tuple(form for form in self.formats if len(self.sources) == 1 or form not in _OF_ONE_RUN)
+        return tuple(form for form in self.formats if len(self.sources) == 1 or not FORMATS[form].is_of_one_run)
 
 
 @dataclass(frozen=True)
@@ -159,13 +146,13 @@ class ExportDialog(PlaceDialog[Exported]):
 
     def _explain(self) -> None:
         form = self._formats.value
-        self._meaning.update("what was written here" if form == "text" and self._what.text else FORMATS[form])
+        self._meaning.update("what was written here" if form == "text" and self._what.text else FORMATS[form].meaning)
 
     def _proposal(self, form: str) -> str:
         folder, home = self._folder, os.path.expanduser("~")
         shown = f"~{folder.removeprefix(home)}" if f"{folder}/".startswith(f"{home}/") else folder
         name = self._what.name if self._what.name.isprintable() else "run"
-        return f"{shown.rstrip('/')}/{name}{_ENDINGS.get(form, f'.{form}')}"
+        return f"{shown.rstrip('/')}/{name}{FORMATS[form].ending}"
 
     def action_finish(self) -> None:
         self.finish()
@@ -197,8 +184,8 @@ class ExportDialog(PlaceDialog[Exported]):
             return Exported(f"{path}, {bytes_text(len(data))}", path.parent)
         arguments = ["export", "--json", f"--to={form}", f"--out={path}", f"--saves={self._what.sources[0].parent}"]
         arguments += ["--force"] if replace else []
-        arguments += self._what.chart if form in _CHARTS else ()
-        sources = (*self._what.sources, *(self._what.files if form in _CHARTS else ()))
+        arguments += self._what.chart if FORMATS[form].is_chart else ()
+        sources = (*self._what.sources, *(self._what.files if FORMATS[form].is_chart else ()))
         async with core_process([*arguments, "--", *map(str, sources)]) as process:
             out, words = await process.communicate()
         if process.returncode != 0:
@@ -212,7 +199,7 @@ class ExportDialog(PlaceDialog[Exported]):
 
 def _places(path: Path, reports: Sequence[dict[str, object]]) -> str:
     size = bytes_text(sum(int(str(report["bytes"])) for report in reports))
-    if reports[0]["format"] == "tensorboard":
+    if FORMATS[str(reports[0]["format"])].is_folder:
         return f"{counted(len(reports), 'event file')}, {size}: tensorboard --logdir {shlex.quote(str(path))}"
     return f"{path}, {size}"
 

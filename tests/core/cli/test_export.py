@@ -118,7 +118,7 @@ def test_bad_input_is_a_sentence(export: Export, trained: Run, text_path: Path, 
     for arguments, words in (
         (("none", "--out=a.csv"), "there is no run 'none' in "),
         (("none", "--out=a.svg"), "there is no run 'none' in "),
-        (("one", "--out=a.xyz"), "name the format with --to, or a file that ends in .csv, .txt, .png, .svg"),
+        (("one", "--out=a.xyz"), "name the format with --to, or a file that ends in .png, .svg, .csv, .txt"),
         (("one",), "the following arguments are required: --out"),
         (("one", "--to=pdf", "--out=a"), "invalid choice: 'pdf'"),
         (("one", "--out", tmp_path / "no" / "a.csv"), "there is no folder "),

@@ -13,12 +13,13 @@ from textual import events
 from textual.widgets import Button, Input
 
 from core.errors import UserError
+from core.export.formats import FORMATS
 from tests.run_folders import make_run
 from tests.tui.pane_harness import PaneApp
 from tests.tui.waiting import until
 from tui.dialogs import export as dialog_module
 from tui.dialogs.confirm import ConfirmDialog
-from tui.dialogs.export import FORMATS, Exportable, ExportDialog, Exported, exportable_runs
+from tui.dialogs.export import Exportable, ExportDialog, Exported, exportable_runs
 from tui.panes.runs.compare import Compare
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.pane import RunsPane
