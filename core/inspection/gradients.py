@@ -27,7 +27,6 @@ from core.inspection.weights import Weights, weights_of
 from core.models.language_model import LanguageModel
 from core.settings.cells import CELLS
 
-# The matrix from state to candidate: what repeats at every step.
 NEGLIGIBLE = 0.01
 _SQUARINGS = 30
 # Smaller norms have lost digits: they take no part in the factor.

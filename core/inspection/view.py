@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,8 @@ SLICE_SECONDS = 0.02
 
 Ids = npt.NDArray[Any]
 """Token ids of any whole type, (tokens,)."""
+Work = tuple[Generator[None, None, InspectionAnswer], int]
+"""A view in slices, and about how many pieces of work it has."""
 
 
 class Inspection:
@@ -83,59 +85,65 @@ def inspect(
     return answer
 
 
-def _view(
-    model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None
-) -> tuple[Generator[None, None, InspectionAnswer], int]:
+def _view(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Work:
     """The view, and about how many pieces of work it has."""
     if options.unit is not None and options.unit >= model.num_hiddens:
         raise UserError(f"unit must be between 0 and {model.num_hiddens - 1:,}, got {options.unit:,}")
-    is_asked = options.text is not None or options.at is not None
-    if options.view == "tokens":
-        if is_asked:
+    if options.view in WITHOUT_TEXT:
+        if options.text is not None or options.at is not None:
             text = _text(model, vocabulary, options, own)
             place = text.position(options.at, before_another=False)
             if options.token is None and options.at is not None:
                 options = replace(options, token=text.tokens(place, place + 1)[0])
-        return tokens(model, vocabulary, options.token, vectors=options.vectors or "input"), 80
-    if options.view == "parity":
-        if is_asked:
-            _text(model, vocabulary, options, own).position(options.at, before_another=False)
-        return _parity(model, vocabulary, options, own), 3 + 4 * ROUNDS
+        return WITHOUT_TEXT[options.view](model, vocabulary, options, own)
     text = _text(model, vocabulary, options, own)
-    passes = model.num_layers * model.directions
     text.position(options.at, before_another=False)
-    read = 1 + (text.position(None, before_another=False) if options.at is None else options.at)
-    back = min(read, MOST_LAGS)
-    if options.view == "text":
-        return _text_view(model, text), 1
-    if options.view == "step":
-        found = step(model, text, options.at, layer=options.layer or 1, reverse=options.reverse)
-        return found, passes * read // SEGMENT
-    if options.view == "gradients" and options.places is not None:
+    return OVER_TEXT[options.view](model, text, options)
+
+
+def _tokens(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Work:
+    return tokens(model, vocabulary, options.token, vectors=options.vectors or "input"), 80
+
+
+def _step(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
+    found = step(model, text, options.at, layer=options.layer or 1, reverse=options.reverse)
+    return found, _passes(model) * _read(text, options) // SEGMENT
+
+
+def _gradients(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
+    if options.places is not None:
         places = windows(model, text, options.places, options.reverse)
         return reach(model, text, places, layer=options.layer, reverse=options.reverse), pieces_of(model, places)
-    if options.view == "gradients":
-        pieces = passes * (read + 3 * back) // SEGMENT + 30
-        return gradients(
-            model,
-            text,
-            options.at,
-            layer=options.layer,
-            reverse=options.reverse,
-            target=options.token,
-        ), pieces
-    if options.view == "saliency":
-        return saliency(model, text, options.at, target=options.token), passes * (read + 3 * back) // SEGMENT
-    pieces = passes * len(text) // SEGMENT * (1 if options.quantity in (None, "H") else 2) + 40
-    return units(
-        model,
-        text,
-        layer=options.layer,
-        reverse=options.reverse,
-        quantity=options.quantity,
-        feature=options.feature,
+    found = gradients(
+        model, text, options.at, layer=options.layer, reverse=options.reverse, target=options.token
+    )  # fmt: skip
+    return found, _pieces_back(model, text, options) + 30
+
+
+def _saliency(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
+    return saliency(model, text, options.at, target=options.token), _pieces_back(model, text, options)
+
+
+def _units(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
+    found = units(
+        model, text, layer=options.layer, reverse=options.reverse, quantity=options.quantity, feature=options.feature,
         unit=options.unit,
-    ), pieces
+    )  # fmt: skip
+    return found, _passes(model) * len(text) // SEGMENT * (1 if options.quantity in (None, "H") else 2) + 40
+
+
+def _passes(model: LanguageModel) -> int:
+    return model.num_layers * model.directions
+
+
+def _read(text: Text, options: InspectionOptions) -> int:
+    """Tokens up to the place that is asked for."""
+    return 1 + (text.position(None, before_another=False) if options.at is None else options.at)
+
+
+def _pieces_back(model: LanguageModel, text: Text, options: InspectionOptions) -> int:
+    read = _read(text, options)
+    return _passes(model) * (read + 3 * min(read, MOST_LAGS)) // SEGMENT
 
 
 def _text(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Text:
@@ -146,7 +154,11 @@ def _text(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptio
     return own_text(own, vocabulary, model.config)
 
 
-def _text_view(model: LanguageModel, text: Text) -> Generator[None, None, TextView]:
+def _text_view(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
+    return _cut(model, text), 1
+
+
+def _cut(model: LanguageModel, text: Text) -> Generator[None, None, TextView]:
     yield
     return TextView(
         text=text.text,
@@ -165,7 +177,11 @@ def _text_view(model: LanguageModel, text: Text) -> Generator[None, None, TextVi
     )
 
 
-def _parity(
+def _parity(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Work:
+    return _compared(model, vocabulary, options, own), 3 + 4 * ROUNDS
+
+
+def _compared(
     model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None
 ) -> Generator[None, None, InspectionAnswer]:
     """Over the given or the run's own text; the differences do not depend on which, so a missing one is replaced."""
@@ -176,3 +192,13 @@ def _parity(
     config, device = model.config, model.output_layer()[1].device
     inputs, targets = batch_of(ids[: config.batch_size * (config.num_steps + 1)].astype(np.int64), config)
     return (yield from parity(model, inputs.to(device), targets.to(device)))
+
+
+OVER_TEXT: dict[str, Callable[[LanguageModel, Text, InspectionOptions], Work]] = {
+    "text": _text_view, "step": _step, "gradients": _gradients, "units": _units, "saliency": _saliency
+}  # fmt: skip
+"""The views of a text, at a place in it."""
+WITHOUT_TEXT: dict[str, Callable[[LanguageModel, Vocabulary, InspectionOptions, Ids | None], Work]] = {
+    "tokens": _tokens, "parity": _parity
+}  # fmt: skip
+"""Those of the model, for which the text may be missing."""

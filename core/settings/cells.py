@@ -49,7 +49,7 @@ class Cell:
 
     @property
     def recurrent_matrix(self) -> str:
-        """The name of the matrix through which the candidate reads the state."""
+        """The name of the matrix from state to candidate: what repeats at every step."""
         return f"W_h{self.gates[-1]}"
 
 

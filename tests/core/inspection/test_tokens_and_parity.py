@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from core.inspection.options import VIEWS
 from core.inspection.parity import Reference, batch_of, compared, parity, scratch_model
 from core.inspection.tokens import plane, tokens
+from core.inspection.view import OVER_TEXT, WITHOUT_TEXT
 from tests.core.inspection.models import VARIANTS, WORDS, config_of, model_of, result, text, vocabulary_of, zeroed
 
 VOCABULARY = vocabulary_of(WORDS)
@@ -25,6 +27,10 @@ def test_scratch_and_torch_nn_differ_by_rounding(changes: dict[str, object]) -> 
         assert around is not None and around[0] <= seconds <= around[1]
     assert torch.equal(torch.get_rng_state(), drawn)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_every_view_has_an_answer() -> None:
+    assert sorted((*OVER_TEXT, *WITHOUT_TEXT)) == sorted(VIEWS)
 
 
 def test_a_wrong_gate_order_is_found() -> None:

@@ -37,7 +37,7 @@ CANCELLED = "Cancelled: r asks again."
 
 
 class InspectPane(Vertical):
-    """A text with a cursor, and six views of what the model does there."""
+    """A text with a cursor, and views of what the model does there."""
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 

@@ -1,4 +1,4 @@
-"""What is inspected: a run, a text with a cursor, six views, and what the engine has said of them. No widgets here."""
+"""What is inspected: a run, a text with a cursor, the views, what the engine has said of them. No widgets here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the six views have in common: what they ask, what they keep of the answer, what they draw and say.
+"""What the views have in common: what they ask, what they keep of the answer, what they draw and say.
 
 A view is no widget: the pane's one canvas draws the view that is shown.
 """
