@@ -14,8 +14,10 @@ from core.cli.printing import SAVES
 from core.errors import UserError
 from core.export.formats import ENDINGS, FORMATS
 from core.generation.options import OPTIONS
-from core.inspection.options import CHECKPOINTS, VIEWS
+from core.inspection.options import CHECKPOINTS, VECTORS, VIEWS
+from core.runs.filter import SORT_KEYS
 from core.runs.quantities import AXES, METRICS
+from core.settings.run_config import setting
 
 _CORPUS = "a bundled or downloaded text, a file (also .gz, .zst), a folder, or a pattern such as 'texts/*.txt'"
 
@@ -152,16 +154,17 @@ def _add_inspection_flags(inspect: argparse.ArgumentParser) -> None:
     words = "units: H, C or a gate (R, Z, H~, I, F, O)"
     inspect.add_argument("--quantity", metavar="Q", help=words)
     inspect.add_argument("--feature", metavar="F", help="units: rank by this feature, part of its name is enough")
-    inspect.add_argument("--vectors", choices=("input", "output"), help="tokens: vectors that are shown on the plane")
+    inspect.add_argument("--vectors", choices=VECTORS, help="tokens: vectors that are shown on the plane")
     words = "a checkpoint in place of the latest weights; first: the initial weights"
     inspect.add_argument("--checkpoint", choices=CHECKPOINTS[1:], help=words)
 
 
 def _add_text_flags(stats: argparse.ArgumentParser) -> None:
     stats.add_argument("--corpus", default="lyrics-zh", metavar="NAME|PATH", help=_CORPUS)
-    stats.add_argument("--normalise", default="none", choices=("none", "spaces", "letters", "no-punctuation"))
-    stats.add_argument("--tokens", default="char", choices=("char", "word"))
-    stats.add_argument("--documents", default="stream", choices=("stream", "lines"), help="lines: one poem a line")
+    stats.add_argument("--normalise", default="none", choices=setting("normalise").choices)
+    stats.add_argument("--tokens", default="char", choices=setting("tokens").choices)
+    documents = setting("documents").choices
+    stats.add_argument("--documents", default="stream", choices=documents, help="lines: one poem a line")
     defaults = {"--max-tokens": 0, "--min-freq": 0, "--batch-size": 32, "--num-steps": 35, "--top": 10}
     for flag, default in defaults.items():
         words = "most frequent n-grams to print; 0 counts none" if flag == "--top" else None
@@ -222,10 +225,8 @@ def _add_presets_commands(presets: argparse.ArgumentParser) -> None:
 def _add_runs_commands(runs: argparse.ArgumentParser) -> None:
     words = "only runs with these words in name, corpus, model, state, tags or note, or with cell:lstm, tag=best, ppl<3"
     runs.add_argument("--filter", default="", metavar="TEXT", help=words)
-    words = (
-        "name, corpus, cell, model, state, tag, note, ppl, held, epochs, hidden, layers, weights, size, age or created"
-    )
-    runs.add_argument("--sort", default="created", metavar="KEY", help=f"order: {words}; by default the newest first")
+    words = f"order: {', '.join(SORT_KEYS)}; by default the newest first"
+    runs.add_argument("--sort", default="created", metavar="KEY", help=words)
     runs.add_argument("--reverse", action="store_true", help="the other way round")
     actions = runs.add_subparsers(metavar="ACTION")
 

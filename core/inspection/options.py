@@ -24,6 +24,7 @@ DEFAULT_LENGTH = 2_000
 
 GATES = tuple(name for cell in CELLS.values() for name in cell.sigmoids)
 """The quantities between 0 and 1."""
+VECTORS = ("input", "output")
 CHECKPOINTS = ("", "first", "best", "latest")
 
 LongText = NewType("LongText", str)
@@ -74,7 +75,7 @@ class InspectionOptions:
         """Raises UserError for a value that no model has; what depends on the model is checked with it."""
         choices = {
             "view": VIEWS,
-            "vectors": ("input", "output"),
+            "vectors": VECTORS,
             "checkpoint": CHECKPOINTS[1:],
             "quantity": tuple(dict.fromkeys(name for cell in CELLS.values() for name in cell.quantities)),
         }

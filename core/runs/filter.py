@@ -14,11 +14,14 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from core.errors import UserError
-from core.runs.summary import RunSummary
 
-Filter = Callable[[RunSummary], bool]
+if TYPE_CHECKING:  # the parser of the command line imports this module, and no run
+    from core.runs.summary import RunSummary
+
+Filter: TypeAlias = "Callable[[RunSummary], bool]"
 
 
 @dataclass(frozen=True)
