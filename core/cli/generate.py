@@ -65,7 +65,7 @@ class GenerationReport:
     def __init__(self, request: GenerationRequest, as_json: bool) -> None:
         self._request = request
         self._as_json = as_json
-        self._streams = not as_json and request.count == 1 and request.sampling.strategy != "beam"
+        self._streams = not as_json and request.count == 1 and not request.sampling.is_search
         self._surprises: list[float] = []
         self._continuation = ""
         self._has_begun = self._has_ended = False

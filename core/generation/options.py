@@ -36,13 +36,14 @@ class Strategy:
     """A way to choose the next token.
 
     ``defaults`` are its parameters, names of ``OPTIONS``, with their default values; ``draws`` says whether it samples:
-    then ``seed`` is one of its options.
+    then ``seed`` is one of its options. ``is_search``: it keeps several texts, which come at the end.
     """
 
     name: str
     help: str
     defaults: Mapping[str, Value]
     draws: bool = True
+    is_search: bool = False
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -75,7 +76,7 @@ STRATEGIES = (
     ),
     Strategy(
         "beam", "keeps several candidate texts at each step and returns the most likely ones, with their scores",
-        {"beam": 4}, draws=False,
+        {"beam": 4}, draws=False, is_search=True,
     ),
 )  # fmt: skip
 
@@ -181,7 +182,17 @@ class Sampling:
     @property
     def width(self) -> int:
         """Candidate texts of a beam search; 1 for every other strategy."""
-        return int(self._value("beam") or 1) if self.strategy == "beam" else 1
+        return int(self._value("beam") or 1) if self.is_search else 1
+
+    @property
+    def is_search(self) -> bool:
+        """Whether several candidate texts are kept, which come at the end."""
+        return strategy_named(self.strategy).is_search
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether each token is the most likely one."""
+        return not self.is_search and not strategy_named(self.strategy).draws
 
     def _value(self, name: str) -> Any:
         given = getattr(self, name)
@@ -223,7 +234,7 @@ class GenerationRequest:
                 "details", "{details} are available for at most {limit:,} tokens, got {given}: choose shorter texts or "
                 "no details", limit=MOST_DETAILS, given=given,
             )  # fmt: skip
-        is_beam = self.sampling.strategy == "beam"
+        is_beam = self.sampling.is_search
         if is_beam and self.count > 1:
             raise _conflict(
                 "count", "{count} must be 1 with the strategy beam, whose width is the number of texts, got {given:,}",

@@ -140,7 +140,7 @@ class Chooser:
 
     def __init__(self, sampling: Sampling, vocabulary_size: int) -> None:
         self.filters = sampling.filters
-        self._is_greedy = sampling.strategy == "greedy"
+        self._is_greedy = sampling.is_greedy
         self._is_plain = self.filters.is_temperature_alone
         self._factor = 1 / self.filters.temperature
         # The vocabulary, row by row; the rest stays 0.

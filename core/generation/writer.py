@@ -68,7 +68,7 @@ class Writing:
         asked = (request.prefix, request.heads, request.mood)
         self.unknown = list(dict.fromkeys(token for text in asked for token in vocabulary.unknown_tokens(text)))
         self._rules = self._rules_of(request)
-        self._is_beam = request.sampling.strategy == "beam"
+        self._is_beam = request.sampling.is_search
         self._transcripts = [] if self._is_beam else [self._new_transcript(number) for number in range(request.count)]
         self._beam: BeamSearch | None = None
         self._scores: list[float] = []

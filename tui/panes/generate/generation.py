@@ -139,7 +139,7 @@ class Generation(LitVertical):
     @property
     def is_beam(self) -> bool:
         """Whether this is a beam search: its texts come at the end."""
-        return self.request.sampling.strategy == "beam"
+        return self.request.sampling.is_search
 
     @property
     def title(self) -> str:

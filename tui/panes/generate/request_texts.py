@@ -26,9 +26,11 @@ from tui.forms.schema import Schema, namespace_of, typed
 from tui.text.cells import clip_cells
 from tui.text.safe import shown_text
 
-# Parameters of strategies, in the order of the form: it shows those of the chosen strategy.
-PARAMETERS = ("temperature", "top_k", "top_p", "min_p", "beam", "seed")
 FOLDED = ("count", "heads", "verse_length", "mood", "stop", "repetition_penalty", "repetition_window")
+# Parameters of strategies, in the order of the form: it shows those of the chosen strategy.
+PARAMETERS = tuple(
+    name for name in OPTIONS if name not in FOLDED and any(name in strategy.options for strategy in STRATEGIES)
+)
 NAMES = ("length", *PARAMETERS, *FOLDED)
 OPTIONAL = frozenset(("seed", "heads", "mood", "stop"))
 # Labels that fit into a narrow form.
@@ -42,7 +44,7 @@ def _is_acrostic(options: Any) -> bool:
 
 
 def _is_sampled(options: Any) -> bool:
-    return bool(options.strategy != "beam")
+    return not strategy_named(options.strategy).is_search
 
 
 def _is_parameter(name: str) -> Callable[[Any], bool]:

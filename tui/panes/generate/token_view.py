@@ -78,7 +78,7 @@ class TokenView(Widget):
     def _why_nothing(self, written: WrittenText, request: GenerationRequest) -> str:
         if not request.details:
             return TOO_LONG
-        if request.sampling.strategy == "beam" and written.continuation:
+        if request.sampling.is_search and written.continuation:
             return ONLY_BEST
         return NO_DETAILS if written.continuation else NOTHING
 
@@ -93,12 +93,11 @@ class TokenView(Widget):
 
     def _source(self, token: TokenDetail, request: GenerationRequest, is_head: bool) -> list[Content]:
         """The distribution of the token, or two if filters have changed it."""
-        strategy = request.sampling.strategy
         if is_head:
             return self._chart("given. The model's own:", token, token.model, True)
-        if strategy == "greedy":
+        if request.sampling.is_greedy:
             return self._chart("the most likely of:", token, token.model, True)
-        if strategy == "beam":
+        if request.sampling.is_search:
             return self._chart("the model's own distribution:", token, token.model, True)
         if not token.was_filtered:
             return self._chart("drawn from:", token, token.drawn, True)
