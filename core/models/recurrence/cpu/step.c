@@ -29,7 +29,7 @@ typedef struct {
     int inner, columns;
 } Product;
 
-enum { SIDE_BY_SIDE = 8, STRETCH = 16, WORTH_A_THREAD = 1 << 18 /* weights */ };
+enum { SIDE_BY_SIDE = 8, STRETCH = 16, WORTH_A_THREAD = 1 << 17 /* weights */ };
 
 INLINE vec summed(vec sum, const float *x, const float *W, long down, int rows) {
     for (int i = 0; i < rows; i++) sum += x[i] * load(W + i * down, LANES);
