@@ -106,9 +106,12 @@ def training(saves: Path, environment: Mapping[str, str], seconds: float) -> Ite
 def _trainer(saves: Path, environment: Mapping[str, str], epochs: int) -> Iterator[Path]:
     command = [sys.executable, "-m", "core", "train", "--preset", PRESET, "--epochs", str(epochs)]
     command += ["--saves", str(saves), "--name", NAME]
+    # A session of its own, as an engine has: the kernel divides the cores among sessions, and this one's would be that
+    # of the recorder, which would then wait for the trainer before it notes what the playground has printed long ago.
     process = subprocess.Popen(
-        command, cwd=PROJECT, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        command, cwd=PROJECT, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
     journal = saves / NAME / "metrics.jsonl"
     try:
         deadline = time.monotonic() + 120

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,11 @@ from core.errors import CorpusError
 
 def check(ids: np.ndarray, order: int, size: int, folder: Path, top: int = 7, **few: Any) -> int:
     found = count_grams(ids, order, size, top, folder, **few)
-    wanted = Counter(zip(*(ids[place:].tolist() for place in range(order)), strict=False))
-    ranked = sorted(wanted.items(), key=lambda item: (-item[1], item[0]))
-    assert (found.distinct, found.top) == (len(wanted), ranked[:top])
-    counts = np.array([wanted[gram] for gram in sorted(wanted)], dtype=np.int64)
+    windows = np.stack([ids[place : max(0, len(ids) - order + 1 + place)] for place in range(order)], axis=1)
+    wanted, counts = np.unique(windows, axis=0, return_counts=True)
+    ranked = np.argsort(-counts, kind="stable")[:top]
+    assert found.distinct == len(wanted)
+    assert found.top == [(tuple(wanted[place].tolist()), counts[place]) for place in ranked]
     assert zipf(counts) == zipf(found.counts, found.times)
     left, right = entropy_bits(counts, counts), entropy_bits(found.counts, found.counts, found.times, found.times)
     assert left == pytest.approx(right, abs=1e-12)

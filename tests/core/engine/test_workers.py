@@ -162,8 +162,12 @@ def test_a_divergence_is_everyones(together: Tiny, saves: Path, one_thread: None
     session.close()
 
 
-def test_killed_at_random(together: Tiny, saves: Path, one_thread: None, forked_programs: None, trials: int) -> None:
+def test_killed_at_random(
+    together: Tiny, saves: Path, one_thread: None, forked_programs: None, trials: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Any of the workers, the one that leads among them: the end is that of the uninterrupted run, bit for bit."""
+    # One that is killed while it meets the others is waited for so long.
+    monkeypatch.setattr("core.training.distributed.PATIENCE", 10.0)
     config = together(num_epochs=24, checkpoint_seconds=0.03, cell="gru", batch_size=5, validation_fraction=0.2)
     began = time.monotonic()
     whole = trained(config, saves, "whole")
@@ -186,7 +190,7 @@ def test_killed_at_random(together: Tiny, saves: Path, one_thread: None, forked_
         if child == 0:
             train_in_child(config, run)
         while os.waitpid(child, os.WNOHANG) == (0, 0):
-            time.sleep(draw.uniform(0, 0.5 * seconds) if not is_enough() else 0.1)
+            time.sleep(draw.uniform(0, 0.5 * seconds))
             victims = others(child)
             if not victims or is_over():
                 continue
