@@ -33,7 +33,7 @@ class Series:
         x, y: equally long; values that are not finite (or not positive on a logarithmic axis) are not drawn.
         color: a number in the palette, or a style string such as ``$success``.
         marker: how the line is drawn; "points" draws no line at all.
-        sign: a character that is put on the line at a few places, which tells lines apart where colour does not.
+        sign: a character drawn on the line at a few places, to distinguish lines without their colour.
         is_decimated: there are at most about two points a column already, none outside the range that is shown.
     """
 
