@@ -29,7 +29,7 @@ from core.models.language_model import LanguageModel
 from core.models.scratch_model import ScratchLanguageModel
 from core.models.torch_nn import MODULES, StockLanguageModel
 from core.settings.cells import CELLS
-from core.settings.presets import preset
+from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer
 
@@ -41,9 +41,9 @@ ENDLESS = 10**9
 
 def cases() -> dict[str, Case]:
     """The cases of the CPU by name, in the order of the table; ``cuda.py`` has those of a GPU."""
-    lyrics = preset("lyrics-scratch-sequential").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
+    lyrics = PRESETS["lyrics-scratch-sequential"].config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
     bf16 = lyrics.replace(precision="bf16")
-    stock = preset("lyrics-nn-rnn").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
+    stock = PRESETS["lyrics-nn-rnn"].config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
     shape = "V 1,027, H 256, B 32, T 35"
     found = [
         Case("rnn", f"scratch RNN, {shape}, fp32", "tokens/s", partial(_scratch, lyrics), 4.0),

@@ -26,7 +26,7 @@ from core.benchmark.machine import synchronise
 from core.benchmark.measuring import Bout, Case, Contestant, Effort, rate_of
 from core.benchmark.references import text_tensor
 from core.events import EpochFinished
-from core.settings.presets import preset
+from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig
 from core.training.backend import words
 from core.training.trainer import Trainer
@@ -39,7 +39,7 @@ SECONDS = 180.0
 
 def cuda_cases() -> dict[str, Case]:
     """All cases by name, in the order of the table."""
-    lyrics = preset("lyrics-scratch-sequential").config.replace(num_epochs=ENDLESS, sample_every=0, device="cuda")
+    lyrics = PRESETS["lyrics-scratch-sequential"].config.replace(num_epochs=ENDLESS, sample_every=0, device="cuda")
     book = RunConfig(
         corpus="tale-en", normalise="letters", max_tokens=10_000, num_hiddens=512, learning_rate=1.0, clip=1.0,
         random_offset=False, num_epochs=ENDLESS, sample_every=0, device="cuda",
@@ -57,7 +57,7 @@ def cuda_cases() -> dict[str, Case]:
         _speed("cuda-lstm", f"scratch LSTM, {book_shape}, bf16", book.replace(cell="lstm", precision="bf16")),
         Case(
             "cuda-shakespeare", "the preset shakespeare-gpu, held out", "tokens/s",
-            partial(_best_in_time, preset("shakespeare-gpu").config.replace(device="cuda", sample_every=0)),
+            partial(_best_in_time, PRESETS["shakespeare-gpu"].config.replace(device="cuda", sample_every=0)),
             goal_most={"nats": 1.38, "seconds": SECONDS}, rounds=1, warms_up=False, needs_cuda=True,
         ),
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from functools import partial
 from core.benchmark.cases import ENDLESS, our_epochs, our_trainer, training_limit
 from core.benchmark.measuring import Bout, Case, Effort
 from core.settings.cells import CELLS
-from core.settings.presets import preset
+from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig
 
 HIDDEN_UNITS = (256, 512, 1024)
@@ -20,7 +20,7 @@ EPOCHS = 3
 
 def share_cases() -> dict[str, Case]:
     """All cases by name, as ``lstm-512-bf16``, in the order of the table."""
-    lyrics = preset("lyrics-scratch-sequential").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
+    lyrics = PRESETS["lyrics-scratch-sequential"].config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
     found = [
         Case(
             f"{cell}-{hidden}-{precision}", f"scratch {cell.upper()}, V 1,027, H {hidden:,}, B 32, T 35, {precision}",

@@ -10,7 +10,7 @@ from core.benchmark.measuring import Bout, Case, Effort
 from core.devices import prepare
 from core.errors import ConfigError
 from core.process import cores
-from core.settings.presets import preset
+from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig
 from core.training.trainer import Trainer
 
@@ -19,7 +19,7 @@ def worker_cases(workers: int) -> dict[str, Case]:
     """The cases of that number of workers on the CPU. Raises ConfigError."""
     if not 2 <= workers <= cores():
         raise ConfigError(f"--workers must be between 2 and {cores()}, the cores of this machine, got {workers:,}")
-    rnn = preset("lyrics-scratch-random").config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
+    rnn = PRESETS["lyrics-scratch-random"].config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
     lstm = rnn.replace(cell="lstm", num_hiddens=512, batch_size=64, num_steps=64)
     found = [
         Case(name, f"{title}, fp32, {workers} workers", "tokens/s", partial(_workers, config, workers), rounds=9)

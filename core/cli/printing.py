@@ -96,13 +96,6 @@ def bar(done: int, total: int) -> str:
     return "━" * filled + "─" * (BAR_CELLS - filled)
 
 
-def duration_text(seconds: float) -> str:
-    """4321 as 1:12:01."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 def perplexity_figure(perplexity: float, loss: float | None = None) -> str:
     """``86.31``; an exploded one in scientific notation, or with its loss if it is beyond floating point."""
     if perplexity < 1e6:

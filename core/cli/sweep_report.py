@@ -6,14 +6,14 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 
-from core.cli.printing import ProgressLine, duration_text, perplexity_figure, print_table, printable, put
+from core.cli.printing import ProgressLine, perplexity_figure, print_table, printable, put
 from core.events import EpochFinished, State, perplexity
 from core.sweep.driver import Place
 from core.sweep.folder import Outcome
 from core.sweep.ranges import short_text
 from core.sweep.results import Result
 from core.sweep.sweep import PlannedRun, Sweep, values_text
-from core.units import counted
+from core.units import clock_text, counted
 
 
 class SweepReport:
@@ -119,7 +119,7 @@ class SweepReport:
                 str(place) if result.best is not None else "–", printable(result.run),
                 *(printable(short_text(result.values[name])) if name in result.values else "–" for name in names),
                 best, result.on or "–", str(result.best_epoch or "–"),
-                *(("–", "–") if result.place else (str(result.epochs), duration_text(result.seconds))),
+                *(("–", "–") if result.place else (str(result.epochs), clock_text(result.seconds))),
                 printable(result.words),
             ])  # fmt: skip
         print_table(rows, frozenset({0, len(names) + 2, len(names) + 4, len(names) + 5, len(names) + 6}))

@@ -6,7 +6,7 @@ import shlex
 import sys
 
 from core import output
-from core.cli.printing import ProgressLine, bar, duration_text, perplexity_figure, printable, put, saves_flag
+from core.cli.printing import ProgressLine, bar, perplexity_figure, printable, put, saves_flag
 from core.corpus.batching_plan import line_sizes
 from core.devices import devices
 from core.engine.description import describe
@@ -28,7 +28,7 @@ from core.settings.run_config import shown
 from core.training.backend import words as backend_words
 from core.training.preflight import TextFacts, device_named, preflight
 from core.training.trainer import Trainer
-from core.units import bytes_text, counted
+from core.units import bytes_text, clock_text, counted
 
 
 class TrainingReport:
@@ -113,7 +113,7 @@ class TrainingReport:
         seconds = (total - event.epoch) * event.seconds if budget.left is None else max(0.0, budget.left)
         if self._progress.is_on:
             if self._progress.is_due() or event.epoch == total:
-                left = duration_text(seconds)
+                left = clock_text(seconds)
                 self._progress.draw(f"{heading} {bar(event.epoch, total)} {_figures(event)} · {left} left")
         elif event.epoch * 10 // total > self._milestone or event.epoch == total:
             self._milestone = event.epoch * 10 // total

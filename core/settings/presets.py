@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.errors import ConfigError
 from core.settings.run_config import RunConfig
 
 D2L_ZH = "Dive into Deep Learning, 1st Chinese edition, chapter 6"
@@ -174,10 +173,3 @@ def offered_presets() -> dict[str, Preset]:
     """The bundled presets in the order of a list: ``tale-en`` first for a user whose language is not Chinese."""
     language = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
     return PRESETS if language.startswith("zh") else {"tale-en": PRESETS["tale-en"], **PRESETS}
-
-
-def preset(name: str) -> Preset:
-    """The bundled preset of that name. Raises ConfigError with the known names."""
-    if name not in PRESETS:
-        raise ConfigError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]

@@ -19,7 +19,7 @@ from core.benchmark.cases import (
 )
 from core.benchmark.measuring import Effort
 from core.benchmark.references import sequential_batches, text_tensor
-from core.settings.presets import preset
+from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig
 
 SMALL = Effort(tokens=600)
@@ -28,7 +28,7 @@ NUM_EPOCHS = 6
 
 @pytest.fixture
 def config() -> RunConfig:
-    return preset("lyrics-scratch-sequential").config.replace(
+    return PRESETS["lyrics-scratch-sequential"].config.replace(
         num_hiddens=24, batch_size=4, num_steps=7, learning_rate=30.0, num_epochs=100, device="cpu", threads=1
     )
 
@@ -79,7 +79,7 @@ def test_the_textbooks_batches_are_the_textbooks() -> None:
 
 
 def test_the_lyrics_of_the_benchmark_have_the_textbooks_vocabulary() -> None:
-    config = preset("lyrics-scratch-sequential").config
+    config = PRESETS["lyrics-scratch-sequential"].config
     for effort in (Effort(), SMALL):
         assert len(lyrics_like(config, effort).vocabulary) == LYRICS_VOCABULARY
 

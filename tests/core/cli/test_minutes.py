@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings.presets import preset
+from core.settings.presets import PRESETS
 from core.settings.run_config import RunConfig
 from tests.core.cli.commands import Printed, refused
 
@@ -87,5 +87,5 @@ def test_epochs_take_the_place_of_a_presets_budget(
     run("train", "--preset=shakespeare-fast", f"--corpus={text_path}", "--epochs=2")
     run("train", "--preset=shakespeare-fast", f"--corpus={text_path}", "--minutes=5")
     run("train", "--preset=shakespeare-fast", f"--corpus={text_path}")
-    minutes = preset("shakespeare-fast").config.minutes
+    minutes = PRESETS["shakespeare-fast"].config.minutes
     assert [config.minutes for config in found] == [0, 5, minutes] and found[0].num_epochs == 2

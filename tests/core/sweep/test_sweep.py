@@ -127,10 +127,10 @@ def test_damaged_files_are_refused_in_a_sentence(swept: Callable[..., Sweep], sa
 
 
 def test_every_question_is_a_grid_of_its_preset() -> None:
-    from core.settings.presets import preset
+    from core.settings.presets import PRESETS
 
     for question in QUESTIONS.values():
-        config = preset(question.preset).config.replace(**question.changes)
+        config = PRESETS[question.preset].config.replace(**question.changes)
         names = [run.name for run in new_sweep(question.name, config, question.vary).runs()]
         assert len(names) == len(set(names)) >= 2 and question.title
     assert names == ["backend-scratch", "backend-torch.nn"]
