@@ -1,7 +1,10 @@
 """The errors that a person reads: one sentence with what is wrong and what would be right."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator
+from typing import Self
 
 
 class UserError(Exception):
@@ -16,6 +19,11 @@ class UserError(Exception):
         super().__init__(message)
         self.field = field
         self.labelled = message if labelled is None else labelled
+
+    @classmethod
+    def of(cls, other: UserError) -> Self:
+        """The same error as one of this kind."""
+        return cls(str(other), other.field, other.labelled)
 
 
 class ConfigError(UserError):

@@ -53,8 +53,7 @@ def require_one_batch(num_tokens: int, batch_size: int, num_steps: int) -> None:
         )
         needed = batch_size * num_steps + 1
         sizes = {"length": counted(num_tokens, "token"), "rows": batch_size, "steps": num_steps, "needed": needed}
-        refused = RunConfig.refusal("batch_size", words, **sizes)
-        raise CorpusError(str(refused), refused.field, refused.labelled)
+        raise CorpusError.of(RunConfig.refusal("batch_size", words, **sizes))
 
 
 def largest_offset(num_tokens: int, batch_size: int, num_steps: int) -> int:

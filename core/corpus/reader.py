@@ -131,8 +131,7 @@ def load_corpus(
         facts, ids, vocabulary = _from_store(text, reading, store) or _read_and_kept(text, reading, store)
     except MemoryError:
         words = "{path} is too large for the free memory: choose a smaller {max_tokens}"
-        refused = RunConfig.refusal("max_tokens", words, path=quoted(path))
-        raise CorpusError(str(refused), refused.field, refused.labelled) from None
+        raise CorpusError.of(RunConfig.refusal("max_tokens", words, path=quoted(path))) from None
     except OSError as error:
         named = quoted(Path(error.filename)) if isinstance(error.filename, str) else quoted(path)
         raise CorpusError(f"{named} cannot be read ({error.strerror or error}): choose a readable file") from None

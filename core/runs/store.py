@@ -109,8 +109,8 @@ def write_description(folder: HeldFolder, metadata: RunMetadata, vocabulary: Map
     words = vocabulary_bytes(vocabulary)
     if len(words) > LARGEST_VOCABULARY:
         sentence = "the vocabulary takes {size} and may take {limit:,}: choose a greater {min_freq}, or {tokens}=char"
-        refused = RunConfig.refusal("min_freq", sentence, size=counted(len(words), "byte"), limit=LARGEST_VOCABULARY)
-        raise RunError(str(refused), refused.field, refused.labelled)
+        size = counted(len(words), "byte")
+        raise RunError.of(RunConfig.refusal("min_freq", sentence, size=size, limit=LARGEST_VOCABULARY))
     for name, data in ((METADATA, metadata.encoded()), (VOCABULARY, words)):
         with folder.open_new(name) as file:
             file.write(data)

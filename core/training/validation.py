@@ -91,8 +91,7 @@ def _kept(length: int, config: RunConfig, noun: str) -> int:
             "{validation_fraction} {given:g} of {length:,} {noun} holds out nothing: use a longer text or hold out more"
         )
         given = {"given": config.validation_fraction, "length": length, "noun": noun}
-        refused = RunConfig.refusal("validation_fraction", words, **given)
-        raise CorpusError(str(refused), refused.field, refused.labelled)
+        raise CorpusError.of(RunConfig.refusal("validation_fraction", words, **given))
     return length - held_out
 
 
