@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,21 +71,28 @@ class RunMetadata:
 
 def read_metadata(path: Path) -> RunMetadata:
     """Read a ``run.json``. Raises RunError, which says what is missing or damaged."""
-    value = read_object(path)
-    try:
-        if value["format"] != FORMAT:
-            raise RunError(f"{path} has format {repr(value['format'])[:40]}, this program knows format {FORMAT}")
-        metadata = read_record(RunMetadata, value)
+    with of_our_form(path):
+        metadata = read_record(RunMetadata, read_object(path, format=FORMAT))
         _check(metadata)
         return metadata
+
+
+@contextlib.contextmanager
+def of_our_form(path: Path) -> Iterator[None]:
+    """What reading a record from ``path`` raises becomes a RunError that names the file."""
+    try:
+        yield
     except ConfigError as error:
         raise RunError(f"{path} has a wrong setting: {str(error)[:400]}") from None
     except (*MALFORMED, RecursionError) as error:
         raise RunError(f"{path} is damaged or foreign: {type(error).__name__} {str(error)[:100]}") from None
 
 
-def read_object(path: Path, largest: int = LARGEST_RUN_FILE) -> dict[str, Any]:
-    """The JSON object in a file of at most ``largest`` bytes; memory: at most 30 times the file. Raises RunError."""
+def read_object(path: Path, largest: int = LARGEST_RUN_FILE, format: int | None = None) -> dict[str, Any]:
+    """The JSON object in a file of at most ``largest`` bytes; memory: at most 30 times the file.
+
+    With ``format``, the object must say that it has this one. Raises RunError.
+    """
     try:
         data, size = read_regular(path, largest)
         if size > largest:
@@ -100,6 +108,8 @@ def read_object(path: Path, largest: int = LARGEST_RUN_FILE) -> dict[str, Any]:
         raise RunError(f"{path} is cut or damaged: it is not valid JSON") from None
     if not isinstance(value, dict):
         raise RunError(f"{path} is foreign: it is not a JSON object")
+    if format is not None and value["format"] != format:
+        raise RunError(f"{path} has format {repr(value['format'])[:40]}, this program knows format {format}")
     return value
 
 

@@ -16,13 +16,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from core.errors import RunError, refusing
 from core.files import make_folders, open_to_append, open_to_read, replace_whole
-from core.record import MALFORMED, read_record, record_as_json
+from core.record import read_record, record_as_json
 from core.runs.lock import is_held
-from core.runs.metadata import read_object
+from core.runs.metadata import of_our_form, read_object
 from core.runs.run import Run
 from core.settings.setting import Value
 from core.sweep.sweep import Sweep
@@ -54,17 +54,8 @@ PRUNED = "pruned"
 GIVEN_UP = "given up"
 
 
-class Lock:
-    """A lock that was taken, until ``close`` or the end of all processes that have its ``descriptor``."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def close(self) -> None:
-        """Release it; further calls do nothing."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+Lock = BinaryIO
+"""The open file of a lock that was taken, until it is closed, or until all processes that have it have ended."""
 
 
 class SweepFolder:
@@ -90,17 +81,12 @@ class SweepFolder:
             known = [folder.name for folder in sweeps_in(self.saves)]
             there = "there are " + ", ".join(known[:8]) if known else "there are none yet"
             raise RunError(f"there is no sweep {self.name!r} in {self.saves}; {there}")
-        value = read_object(path)
-        try:
-            if value["format"] != FORMAT:
-                raise RunError(f"{path} has format {repr(value['format'])[:40]}, this program knows format {FORMAT}")
-            sweep = read_record(Sweep, value)
+        with of_our_form(path):
+            sweep = read_record(Sweep, read_object(path, format=FORMAT))
             if sweep.name != self.name:
                 raise RunError(f"{path} describes another sweep, {sweep.name[:60]!r}")
             _ = sweep.varied
             return sweep
-        except (*MALFORMED, RecursionError) as error:
-            raise RunError(f"{path} is damaged or foreign: {type(error).__name__} {str(error)[:100]}") from None
 
     def write(self, sweep: Sweep) -> None:
         """Write what defines the sweep. Raises RunError; what was there is then unchanged."""
@@ -164,13 +150,8 @@ class SweepFolder:
         path = self.path / f"{run}.json"
         if not os.path.lexists(path):
             return None
-        value = read_object(path)
-        try:
-            loss = value.get("loss")
-            words = (str(value["state"]), str(value["message"]), str(value.get("place", "")))
-            return Outcome(dict(value["values"]), *words, None if loss is None else float(loss))
-        except MALFORMED as error:
-            raise RunError(f"{path} is damaged or foreign: {type(error).__name__} {str(error)[:100]}") from None
+        with of_our_form(path):
+            return read_record(Outcome, read_object(path))
 
     def set_outcome(self, run: str, outcome: Outcome) -> None:
         """Write what became of a run. Raises RunError."""
@@ -199,10 +180,8 @@ class SweepFolder:
         """While something is decided that only one process at a time may decide. Raises RunError."""
         lock = self._lock(_CHANGING, fcntl.LOCK_EX)
         assert lock is not None
-        try:
+        with lock:
             yield
-        finally:
-            lock.close()
 
     def ask_to_stop(self) -> None:
         """Ask all processes that work on the sweep to stop; they look a few times a second. Raises RunError."""
@@ -241,15 +220,15 @@ class SweepFolder:
     def _lock(self, name: str, how: int) -> Lock | None:
         path = self.path / name
         with refusing(f"{path} cannot be written to"):
-            descriptor = open_to_append(path, os.O_RDWR)
+            file = os.fdopen(open_to_append(path, os.O_RDWR), "rb")
         try:
-            fcntl.flock(descriptor, how)
+            fcntl.flock(file, how)
         except OSError as error:
-            os.close(descriptor)
+            file.close()
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 return None
             raise RunError(f"{path} cannot be locked: {error.strerror}") from None
-        return Lock(descriptor)
+        return file
 
 
 def sweeps_in(saves: Path) -> list[SweepFolder]:

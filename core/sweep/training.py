@@ -55,7 +55,7 @@ class Training:
             command += [f"--data={self._data}"] if self._data else []
         with refusing("no training can be started", EngineError):
             self._process = start_core(
-                *command, stdout=subprocess.DEVNULL, stderr=self._errors, pass_fds=(self._claim.descriptor,)
+                *command, stdout=subprocess.DEVNULL, stderr=self._errors, pass_fds=(self._claim.fileno(),)
             )
 
     def read(self) -> list[EpochFinished]:
