@@ -26,10 +26,11 @@ from core.runs.checkpoint import read_checkpoint
 from core.runs.checkpoint_header import Opened
 from core.runs.held_folder import HeldFolder
 from core.runs.metadata import CorpusIdentity, RunMetadata
-from core.runs.recovery import Read, check_size, mend_vocabulary, text_of, use_last_good, vocabulary_of, weights_of
+from core.runs.recovery import Read, check_size, mend_vocabulary, text_of, use_last_good, vocabulary_of
 from core.runs.run import CORPUS, Run
 from core.runs.store import LARGEST_CORPUS_COPY, now, write_description
 from core.settings.run_config import RunConfig
+from core.training.checkpoint_fit import weights_of
 from core.training.generators import Generators
 from core.training.parts import corpus_of
 from core.training.trainer import Trainer
@@ -124,7 +125,7 @@ def stored_model(
 
     def use(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
         nonlocal epoch
-        model.load_state_dict(weights_of(model.state_dict(), tensors))
+        model.load_state_dict(weights_of(model, tensors))
         epoch = int(facts.get("epoch", 0))
 
     if checkpoint == "best":

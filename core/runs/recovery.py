@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -146,20 +146,3 @@ def _least_weights(config: RunConfig, vocabulary: int) -> int:
     """A lower bound of the number of weights: those between hidden units, and the embedding."""
     matrices = config.num_layers * (2 if config.bidirectional else 1) * len(CELLS[config.cell].gates)
     return matrices * config.num_hiddens**2 + config.embedding_size * vocabulary
-
-
-def weights_of(state: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A checkpoint's weights for a model with this ``state_dict``.
-
-    Raises RunError if one is missing, has another shape or type, or is not finite.
-    """
-    found = {}
-    for name, wanted in state.items():
-        given = tensors.get(f"model.{name}")
-        if given is None or given.shape != wanted.shape or given.dtype != wanted.dtype:
-            what = "missing" if given is None else f"{given.dtype} {tuple(given.shape)}"
-            raise RunError(f"{name} is {what} where the model has {wanted.dtype} {tuple(wanted.shape)}")
-        if not bool(torch.isfinite(given).all()):
-            raise RunError(f"{name} has non-finite numbers")
-        found[name] = given
-    return found

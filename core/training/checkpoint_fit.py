@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from core.corpus.batching_plan import ORDER
 from core.errors import ConfigError, RunError
@@ -17,8 +18,8 @@ from core.training.budget import Budget
 from core.training.optimisation import Schedule, state_names
 
 
-def require_fit(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
-    """Raise RunError unless a checkpoint has the ``wanted`` tensors, each in its shape and format."""
+def require_tensors(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+    """Raise RunError unless a checkpoint has the ``wanted`` tensors, each in its shape and format; weights finite."""
     for name, tensor in wanted.items():
         given = tensors.get(name)
         if given is None:
@@ -30,10 +31,17 @@ def require_fit(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.
             )
         if name.startswith("model.") and not bool(torch.isfinite(given).all()):
             raise RunError(f"the checkpoint's {name} holds numbers that are not finite: it is damaged")
-    try:
-        torch.Generator().set_state(tensors["generator.cpu"])
-    except RuntimeError:
-        raise RunError("the checkpoint's generator.cpu is not the state of a generator: it is damaged") from None
+        if name == "generator.cpu":
+            try:
+                torch.Generator().set_state(given)
+            except RuntimeError:
+                raise RunError(f"the checkpoint's {name} is not the state of a generator: it is damaged") from None
+
+
+def weights_of(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A checkpoint's tensors for the ``state_dict`` of a model. Raises RunError as ``require_tensors`` does."""
+    require_tensors(tensors, {f"model.{name}": tensor for name, tensor in model.state_dict().items()})
+    return {name: tensors[f"model.{name}"] for name in model.state_dict()}
 
 
 def optimiser_state(

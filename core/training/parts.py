@@ -21,7 +21,7 @@ from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
 from core.training.backend import arithmetic, record, report
 from core.training.budget import Budget
-from core.training.checkpoint_fit import finite_or_none, optimiser_state, read_facts, require_fit
+from core.training.checkpoint_fit import finite_or_none, optimiser_state, read_facts, require_tensors, weights_of
 from core.training.cuda_graph import StepGraph, unavailable_reason
 from core.training.generators import Generators
 from core.training.optimisation import Optimiser, Schedule
@@ -161,14 +161,12 @@ class TrainingParts:
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Restore a checkpoint. Raises RunError, and changes nothing, if it does not fit this model."""
-        wanted = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        whole = self.model.begin_state(self.config.batch_size)
-        wanted |= {f"state.{index}": tensor for index, tensor in enumerate(whole)}
-        wanted |= self.records.tensors() | {"generator.cpu": self._generators.states["generator.cpu"]}
-        require_fit(tensors, wanted)
+        weights, whole = weights_of(self.model, tensors), self.model.begin_state(self.config.batch_size)
+        wanted = {f"state.{index}": tensor for index, tensor in enumerate(whole)} | self.records.tensors()
+        require_tensors(tensors, wanted | {"generator.cpu": self._generators.states["generator.cpu"]})
         read = read_facts(facts, self.config, self.batches.per_epoch)
         remembered = optimiser_state(tensors, self.config, self._parameters)
-        self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
+        self.model.load_state_dict(weights)
         self.optimiser.state.clear()
         self.optimiser.state.update(remembered)
         self._state = self._own_rows(tuple(tensors[f"state.{index}"].to(self.device) for index in range(len(whole))))
