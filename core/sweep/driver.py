@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -25,29 +26,35 @@ class Taken:
     claim: Lock
 
 
-class Plan(Protocol):
+class Plan(ABC):
     """Where the runs come from: a grid, or a search."""
 
+    @abstractmethod
     def take(self) -> Taken | None:
         """The next run that no process trains; None if there is none now."""
 
+    @abstractmethod
     def elsewhere(self) -> int:
         """How many unfinished runs other processes train."""
 
     def given_up(self) -> Sequence[str]:
         """A sentence for each run of a silent machine that was given up since the last call."""
+        return ()
 
     def observe(self, planned: PlannedRun, events: Sequence[EpochFinished]) -> bool:
         """Note new epochs of a run that trains; called a few times a second. True ends it early, as pruned."""
+        return False
 
     def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> Outcome:
         """Note what became of a run; ``loss`` is its best, in nats, infinite if there is none.
 
         Returns what became of it in the sweep: another process may have given it up.
         """
+        return outcome
 
     def importances(self) -> dict[str, float]:
         """The share of each setting in what makes the results differ; empty where it is not known."""
+        return {}
 
 
 class Listener(Protocol):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from core.events import EpochFinished
 from core.runs.run import Run
-from core.sweep.driver import Taken
+from core.sweep.driver import Plan, Taken
 from core.sweep.folder import Outcome, SweepFolder
 from core.sweep.sweep import PlannedRun, Sweep
 from core.sweep.training import ENDED, is_open_elsewhere
 
 
-class GridPlan:
-    """Which runs of a grid are left, see ``Plan``. A run that failed or was stopped is trained on by the next command.
+class GridPlan(Plan):
+    """Which runs of a grid are left. A run that failed or was stopped is trained on by the next command.
 
     Several processes may work on the same grid: each run has a lock.
     """
@@ -44,19 +41,9 @@ class GridPlan:
     def elsewhere(self) -> int:
         return sum(name not in self._mine and not self._is_done(name) for name in self._left)
 
-    def given_up(self) -> Sequence[str]:
-        """All processes share the folder: the lock says who has died."""
-        return ()
-
-    def observe(self, planned: PlannedRun, events: Sequence[EpochFinished]) -> bool:
-        return False  # every run is trained to its end
-
     def finish(self, planned: PlannedRun, outcome: Outcome, loss: float) -> Outcome:
         del self._left[planned.name]
         return outcome
-
-    def importances(self) -> dict[str, float]:
-        return {}
 
     def _is_done(self, name: str) -> bool:
         """Whether training has ended, and the run was not deleted since."""

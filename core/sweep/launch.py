@@ -33,9 +33,8 @@ def launch(folder: SweepFolder) -> None:
     with refusing(f"{folder.log_path} cannot be written to"):
         log = open_to_append(folder.log_path, os.O_WRONLY | os.O_APPEND)
     try:
-        process = start_core("sweep", f"--saves={folder.saves}", "--", folder.name, stdout=log, stderr=log)
-    except OSError as error:
-        raise EngineError(f"no sweep can be started: {error.strerror or error}") from None
+        with refusing("no sweep can be started", EngineError):
+            process = start_core("sweep", f"--saves={folder.saves}", "--", folder.name, stdout=log, stderr=log)
     finally:
         os.close(log)
     threading.Thread(target=process.wait, name="sweep-reaper", daemon=True).start()

@@ -21,7 +21,7 @@ from core.files import open_to_append
 from core.record import MALFORMED
 from core.runs.run import Run
 from core.settings.setting import Value
-from core.sweep.driver import Taken
+from core.sweep.driver import Plan, Taken
 from core.sweep.folder import GIVEN_UP, PRUNED, Outcome, SweepFolder
 from core.sweep.launch import NO_OPTUNA
 from core.sweep.ranges import Varied
@@ -54,7 +54,7 @@ _SILENT = "no sign of life for {} s, another run takes its place in the search"
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 
-class SearchPlan:
+class SearchPlan(Plan):
     """The trials of one search. Several processes, also on several machines, may work on the same study."""
 
     def __init__(self, sweep: Sweep, folder: SweepFolder, storage: str = "") -> None:
@@ -155,7 +155,6 @@ class SearchPlan:
         return self._is_shared and trial.state == TrialState.FAIL and _FAILURE not in trial.user_attrs
 
     def given_up(self) -> Sequence[str]:
-        """See ``Plan``."""
         found, self._given_up = self._given_up, []
         return found
 
@@ -196,7 +195,7 @@ class SearchPlan:
         return Taken(PlannedRun(name, values, self._sweep.config_with(values), number), claim)
 
     def elsewhere(self) -> int:
-        """See ``Plan``; also on other machines, which may fall silent."""
+        """Also on other machines, which may fall silent."""
         with self._errors():
             return sum(
                 trial.state == TrialState.RUNNING and self._sweep.trial_name(trial.number) not in self._ours
