@@ -20,11 +20,11 @@ from core.devices import devices
 from core.engine import answers, requests
 from core.engine.answers import Answer
 from core.engine.description import describe
-from core.engine.failure import failure_words, write_failure
+from core.engine.failure import failure_event
 from core.engine.inspecting import inspection_job
 from core.engine.jobs import Job, Jobs, laboratory_job, writing_job
 from core.engine.loading import versions
-from core.engine.protocol import ENDING, error_event
+from core.engine.protocol import ENDING
 from core.engine.requests import QUESTIONS, AnyRequest, Id, read_id, read_request
 from core.engine.server import Request, Server
 from core.engine.session import Session
@@ -168,12 +168,8 @@ class Engine:
                 self._answer(request.client, number, {**record_as_json(answer), "event": "done"})
         except Ended:
             self._answer(request.client, number, ENDING)
-        except UserError as error:
-            self._answer(request.client, number, error_event(error))
         except Exception as error:
-            write_failure(error, self._jobs.folder)
-            words = failure_words(error, self._jobs.folder)
-            self._answer(request.client, number, {"event": "error", "message": words})
+            self._answer(request.client, number, failure_event(error, self._jobs.folder))
 
     def _job(self, asked: requests.Generate | requests.Inspect | requests.Lab) -> Job:
         match asked:

@@ -9,9 +9,11 @@ import os
 import sys
 import time
 import traceback
+from typing import Any
 
 import torch
 
+from core.engine.protocol import error_event
 from core.errors import UserError
 from core.runs.held_folder import HeldFolder
 from core.runs.run import LOG
@@ -51,6 +53,14 @@ def failure_words(error: BaseException, folder: HeldFolder | None = None) -> str
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0][:300] or type(error).__name__
+
+
+def failure_event(error: Exception, folder: HeldFolder | None) -> dict[str, Any]:
+    """The last event of a request that failed; a failure of ours is written to the log in ``folder``."""
+    if isinstance(error, UserError):
+        return error_event(error)
+    write_failure(error, folder)
+    return {"event": "error", "message": failure_words(error, folder)}
 
 
 def write_failure(error: BaseException, folder: HeldFolder | None) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from core.engine.failure import failure_words, write_failure
-from core.engine.protocol import CANCELLED, ENDING, LONGEST_MESSAGE, encoded, error_event
+from core.engine.failure import failure_event
+from core.engine.protocol import CANCELLED, ENDING, LONGEST_MESSAGE, encoded
 from core.engine.requests import Id
 from core.engine.server import Server
 from core.engine.session import Session
@@ -77,11 +77,8 @@ class Jobs:
                 events = next(self._jobs[key])
         except Ended:
             return  # ``end`` sends the last event
-        except UserError as error:
-            self._finish(key, error_event(error))
         except Exception as error:
-            write_failure(error, self.folder)
-            self._finish(key, {"event": "error", "message": failure_words(error, self.folder)})
+            self._finish(key, failure_event(error, self.folder))
         else:
             for event in events:
                 message = event.to_json()

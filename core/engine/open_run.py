@@ -14,7 +14,7 @@ from core.engine.checkpointing import Checkpointing
 from core.engine.crew import Crew
 from core.engine.loading import LoadedRun, load_run, new_metadata, new_trainer, write_new_run
 from core.engine.preview import Preview
-from core.errors import RunError, UserError, WorkersLostError
+from core.errors import RunError, UserError, WorkersLostError, refusing
 from core.events import Event, Note, State, StateChanged
 from core.models.language_model import LanguageModel
 from core.runs.annotation import annotated
@@ -123,11 +123,9 @@ class OpenRun:
             raise RunError(f"there is no run {run.name!r} in {run.path.parent}")
         folder = run.lock()
         try:
-            remove_leftovers(folder)
-            session = cls(folder, run.metadata(), disk)
-        except OSError as error:
-            folder.close()
-            raise RunError(f"{run.journal_path} cannot be written to: {error.strerror}") from None
+            with refusing(f"{run.journal_path} cannot be written to"):
+                remove_leftovers(folder)
+                session = cls(folder, run.metadata(), disk)
         except BaseException:
             folder.close()
             raise

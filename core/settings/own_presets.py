@@ -79,12 +79,10 @@ def save_preset(name: str, title: str, config: RunConfig, folder: Path | None = 
 
 def delete_preset(name: str, folder: Path | None = None) -> None:
     path = (folder or presets_folder()) / f"{check_preset_name(name)}{_ENDING}"
-    try:
+    if not os.path.lexists(path):
+        raise ConfigError(f"there is no preset {name!r} of your own")
+    with refusing(f"the preset {path} cannot be deleted", UserError):
         path.unlink()
-    except FileNotFoundError:
-        raise ConfigError(f"there is no preset {name!r} of your own") from None
-    except OSError as error:
-        raise UserError(f"the preset {path} cannot be deleted: {error.strerror or error}") from None
     sync_folder(path.parent)
 
 
