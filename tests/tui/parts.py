@@ -92,8 +92,3 @@ def row_region(rows: Rows, key: str) -> Region:
 def title(widget: Widget) -> str:
     """The words in the upper border; empty where there are none."""
     return Content.from_markup(widget.border_title or "").plain
-
-
-def subtitle(widget: Widget) -> str:
-    """The words in the lower border; empty where there are none."""
-    return Content.from_markup(widget.border_subtitle or "").plain

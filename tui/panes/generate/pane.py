@@ -11,7 +11,7 @@ from typing import ClassVar
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.geometry import Region
 from textual.reactive import reactive
@@ -34,6 +34,7 @@ from tui.panes.generate.token_details import SHADINGS
 from tui.panes.generate.token_view import TokenView, legend
 from tui.panes.generate.written_text import WrittenText
 from tui.services import host, is_alive, listen
+from tui.shell.frame import FrameEdge
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
 from tui.text.keys import keyed
@@ -91,11 +92,13 @@ class GeneratePane(Horizontal):
         form = GenerateForm(id="generate-form")
         form.border_title = "Generate"
         yield form
-        with LitVertical(id="generate-texts", classes="box"):
-            yield Static(Content(CANNOT), id="generate-cannot", classes="failure")
-            with VerticalScroll(id="generate-history", can_focus=False):
-                yield Static("Reading the runs …", id="generate-notice", classes="notice", markup=False)
-            yield Static("", id="generate-legend", markup=False)
+        with LitVertical(id="generate-box"):
+            with Vertical(id="generate-texts", classes="box"):
+                yield Static(Content(CANNOT), id="generate-cannot", classes="failure")
+                with VerticalScroll(id="generate-history", can_focus=False):
+                    yield Static("Reading the runs …", id="generate-notice", classes="notice", markup=False)
+                yield Static("", id="generate-legend", markup=False)
+            yield FrameEdge("bottom", id="generate-weights")
         yield TokenView(id="generate-token")
 
     def on_mount(self) -> None:
@@ -163,14 +166,17 @@ class GeneratePane(Horizontal):
         self._show_run()
 
     def _show_run(self) -> None:
+        """Show which run writes and with which weights. While it trains that is every second, so only what differs."""
         run = self.run
-        texts = self.query_one("#generate-texts")
-        texts.border_title = Content(clipped_middle(shown_text(run.name), 40)) if run else "Texts"
-        texts.border_subtitle = Content(weights_words(run.state, run.epoch)) if run else None
+        texts, title = self.query_one("#generate-texts"), clipped_middle(shown_text(run.name), 40) if run else "Texts"
+        if Content.from_markup(texts.border_title or "").plain != title:
+            texts.border_title = Content(title)
+        self.query_one(FrameEdge).note = weights_words(run.state, run.epoch) if run else ""
         self.query_one("#generate-cannot").display = run is not None and self._choice.facts.bidirectional
         self.query_one("#generate-write", Button).disabled = not self._may_write
-        notice = self.query_one("#generate-notice", Static)
-        notice.update(keyed(HINT) if run else NO_RUNS)
+        notice, words = self.query_one("#generate-notice", Static), keyed(HINT) if run else NO_RUNS
+        if notice.content != words:
+            notice.update(words)
         notice.display = not self.generations
 
     @property

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static
 
 from core.corpus.vocabulary import Vocabulary
 from core.errors import EngineError, RunError
-from tests.run_folders import make_run
+from tests.run_folders import make_run, write_journal
+from tests.tui.fake_engine import scripted_epoch
 from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.panes.generate.harness import SIZE, answer, ready, status, token_words
-from tests.tui.parts import focused_setting, fold_row, form_of, row_region, setting_row, shown_settings, subtitle, title
+from tests.tui.parts import focused_setting, fold_row, form_of, row_region, setting_row, shown_settings, title
 from tests.tui.waiting import until
 from tui.forms.lines import group_key
 from tui.forms.rows import Rows
@@ -22,6 +24,7 @@ from tui.panes.generate.generation import Generation
 from tui.panes.generate.pane import GeneratePane
 from tui.panes.generate.run_choice import RunChoice
 from tui.panes.generate.written_text import WrittenText
+from tui.shell.frame import FrameEdge
 
 
 @pytest.fixture
@@ -155,14 +158,37 @@ async def test_live_weights_are_called_so(saves: Path) -> None:
     try:
         async with app.run_test(size=SIZE) as pilot:
             await ready(pilot, app)
-            history = app.query_one("#generate-texts")
-            assert (title(history), subtitle(history)) == ("busy", "live weights, epoch 7")
+            history, weights = app.query_one("#generate-texts"), app.query_one("#generate-weights", FrameEdge)
+            assert (title(history), weights.note) == ("busy", "live weights, epoch 7")
             app.query_one("#generate-run", Select).value = str(saves / "fresh")
-            await until(pilot, lambda: subtitle(history) == "untrained weights")
+            await until(pilot, lambda: weights.note == "untrained weights")
             app.current_run = saves / "lyrics"
             await until(pilot, lambda: title(history) == "lyrics")
     finally:
         lock.close()
+
+
+async def test_another_epoch_paints_one_line(saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a training that is every second, and a key would wait for the paint of the whole box."""
+    run = make_run(saves, "busy", state="training", epochs=7, created="2027-01-01T00:00:00+00:00")
+    with run.lock():
+        app = PaneApp(GeneratePane(), saves)
+        app.current_run = run.path
+        async with app.run_test(size=SIZE) as pilot:
+            await ready(pilot, app)
+            painted: list[Widget] = []
+            refresh = Widget.refresh
+
+            def noted(widget: Widget, *regions: Any, **how: Any) -> Widget:
+                painted.append(widget)
+                return refresh(widget, *regions, **how)
+
+            monkeypatch.setattr(Widget, "refresh", noted)
+            write_journal(run, scripted_epoch(8))
+            weights = app.query_one("#generate-weights", FrameEdge)
+            await until(pilot, lambda: weights.note == "live weights, epoch 8")
+            assert weights in painted
+            assert not {app.query_one("#generate-texts"), app.query_one("#generate-notice")} & {*painted}
 
 
 async def test_what_was_typed_is_not_replaced(saves: Path) -> None:
