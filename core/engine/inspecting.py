@@ -15,14 +15,12 @@ import torch
 from core.corpus.vocabulary import Vocabulary
 from core.engine.loading import own_ids, stored_model
 from core.engine.session import Session
-from core.errors import UserError
 from core.events import number_in
 from core.files import open_to_read
 from core.inspection.answers import Clipping, GradientsView, UnitsView
 from core.inspection.events import Inspected, InspectionEvent, InspectionProgress
 from core.inspection.options import InspectionOptions, LongText
-from core.inspection.text import own_text
-from core.inspection.view import Inspection
+from core.inspection.view import Inspection, looked_at
 from core.models.language_model import LanguageModel
 from core.runs.checkpoint_header import Opened
 from core.runs.journal import last_lines
@@ -122,8 +120,6 @@ def _with_text_of(source: Source, options: InspectionOptions) -> InspectionOptio
     """The options with the text, and the place in it, that the run on screen shows: two runs are compared on one."""
     if options.text is not None:
         return options
-    if source.own is None:
-        raise UserError("the text of this run is missing or has changed: give a text to look at")
-    text = own_text(source.own, source.vocabulary, source.config)
+    text = looked_at(source.model, source.vocabulary, options, source.own)
     at = text.position(None, before_another=True) if options.at is None and options.places is None else options.at
     return dataclasses.replace(options, text=LongText(text.text), at=at)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
+from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
 from core.inspection.answers import Stage
 from core.inspection.text import Text
@@ -50,8 +52,14 @@ def bits(probability: float) -> float:
     return max(0.0, -math.log2(probability)) if probability > 0 else math.inf
 
 
-def token_id(text: Text, token: str) -> int:
+def token_id(vocabulary: Vocabulary, token: str) -> int:
     """The id of a token that a person named. Raises UserError for an unknown one."""
-    if token not in text.vocabulary:
+    if token not in vocabulary:
         raise UserError(f"the vocabulary has no token {token[:50]!r}")
-    return text.vocabulary.token_to_id(token)
+    return vocabulary.token_to_id(token)
+
+
+def require_finite(tensors: Iterable[Tensor]) -> None:
+    """Raise UserError for weights that are not finite."""
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+        raise UserError("the weights became non-finite, so there is nothing to see: go back to a good checkpoint")

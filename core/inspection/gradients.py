@@ -6,8 +6,9 @@ For the loss L of the token after position N, in nats, and the hidden state H of
 
 whose norm shrinks or grows by about the same factor a step (Bengio, Simard & Frasconi 1994, "Learning long-term
 dependencies with gradient descent is difficult"; Pascanu, Mikolov & Bengio 2013, "On the difficulty of training
-recurrent neural networks"). Computed in double precision: in single precision the norms of a factor 1/2 end after 126
-steps.
+recurrent neural networks"). One place says little: a gradient halves every 5 steps from here and every 30 from there.
+The mean norm over many, 1/P sum_p |dL_p / dH_{N_p-k}|, is what a model remembers. Computed in double precision: in
+single precision the norms of a factor 1/2 end after 126 steps.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from torch import Tensor
 
 from core.inspection.answers import GradientsView
 from core.inspection.figures import check_layer, floats, token_id
+from core.inspection.options import InspectionOptions
 from core.inspection.passes import backward
-from core.inspection.step import read
+from core.inspection.places import Window, batches, read, windows_of
 from core.inspection.text import Text
 from core.inspection.weights import Weights, weights_of
 from core.models.language_model import LanguageModel
@@ -33,54 +35,36 @@ _SQUARINGS = 30
 _SMALLEST = 1e-290
 
 
-def gradients(
-    model: LanguageModel,
-    text: Text,
-    at: int | None = None,
-    *,
-    layer: int | None = None,
-    reverse: bool = False,
-    target: str | None = None,
-) -> Generator[None, None, GradientsView]:
-    """The norms of dLoss/dH of a layer (from 1, the top one by default), 0, 1, 2, ... steps before position ``at``.
+def gradients(model: LanguageModel, text: Text, options: InspectionOptions) -> Generator[None, None, GradientsView]:
+    """The norms of dLoss/dH of a layer, by default the top one, 0, 1, 2, ... steps before a place; of several the mean.
 
-    The loss is that of the token after ``at``, or of the token ``target`` at its place.
+    The loss is that of the token after the place, or of the token ``options.token`` there. Of places with stretches of
+    different lengths, up to the lag that half of them have.
     """
-    layer = model.num_layers if layer is None else layer
-    check_layer(model, layer, reverse)
-    place = text.position(at, before_another=target is None)
-    wanted = int(text.ids[place + 1]) if target is None else token_id(text, target)
+    layer, places = options.layer or model.num_layers, windows_of(model, text, options)
+    check_layer(model, layer, options.reverse)
+    wanted = None if options.token is None else token_id(text.vocabulary, options.token)
     weights = weights_of(model, text.ids, torch.float64)
-    trace, index = yield from read(weights, text, place)
-    dY, losses = output_gradient(weights, trace.outputs, index, [wanted])
-    found = yield from backward(trace, dY, layer - 1)
-    states = found[layer - 1][int(reverse)].states
-    first = len(trace.outputs) - 1 - index if reverse else index
-    norms = tuple(floats(norms_back(state, first)) for state in states)
-    target = text.vocabulary.id_to_token(wanted)
-    return (yield from view_of(model, text, weights, layer, reverse, norms, losses[0], place, target))
-
-
-def view_of(
-    model: LanguageModel,
-    text: Text,
-    weights: Weights,
-    layer: int,
-    reverse: bool,
-    norms: tuple[tuple[float, ...], ...],
-    loss: float,
-    at: int,
-    target: str = "",
-    places: tuple[int, ...] = (),
-) -> Generator[None, None, GradientsView]:
-    """The view of the norms, by state, and what follows from them."""
+    found: list[tuple[Tensor, ...]] = []  # of each place, by state: (lags,)
+    losses: list[float] = []
+    for batch in batches(places):
+        targets = [int(text.ids[one.at + 1]) if wanted is None else wanted for one in batch]
+        yield from _add_norms(weights, text, batch, targets, layer - 1, int(options.reverse), found, losses)
+    lags = sorted(len(one[0]) for one in found)[len(found) // 2]
+    norms = []
+    for which in range(len(found[0])):
+        known = [one[which][:lags] for one in found]
+        counts = torch.tensor([sum(len(one) > lag for one in known) for lag in range(lags)])
+        total = torch.stack([torch.nn.functional.pad(one, (0, lags - len(one))) for one in known]).sum(0)
+        norms.append(floats(total / counts))
     matrix = CELLS[model.config.cell].recurrent_matrix
-    radius = yield from spectral_radius(weights.layers[layer - 1][int(reverse)][matrix])
+    radius = yield from spectral_radius(weights.layers[layer - 1][int(options.reverse)][matrix])
     factor, negligible = decay_factor(norms[0]), negligible_after(norms[0])
+    positions, is_mean = sorted(one.at for one in places), options.places is not None
     return GradientsView(
         text=text.text,
-        at=at,
-        lags=tuple(range(len(norms[0]))),
+        at=positions[-1],
+        lags=tuple(range(lags)),
         norms=norms[0],
         cell_norms=norms[1] if len(norms) > 1 else None,
         factor=factor,
@@ -88,13 +72,27 @@ def view_of(
         matrix=matrix,
         half_life=half_life(factor if negligible is None else decay_factor(norms[0][: negligible + 1])),
         negligible_after=negligible,
-        target=target,
-        loss=loss,
+        target="" if is_mean else text.vocabulary.id_to_token(targets[0]),
+        loss=sum(losses) / len(losses),
         num_steps=model.config.num_steps,
         layer=layer,
-        reverse=reverse,
-        places=places,
+        reverse=options.reverse,
+        places=tuple(positions) if is_mean else (),
     )
+
+
+def _add_norms(
+    weights: Weights, text: Text, batch: list[Window], targets: list[int], layer: int, direction: int,
+    norms: list[tuple[Tensor, ...]], losses: list[float],
+) -> Generator[None, None, None]:  # fmt: skip
+    """Compute windows of the same shape and add what they give."""
+    trace, index = yield from read(weights, text, batch)
+    dY, found = output_gradient(weights, trace.outputs, index, targets)
+    losses += found
+    gradients = yield from backward(trace, dY, layer)
+    first = len(trace.outputs) - 1 - index if direction else index
+    by_state = [norms_back(state, first).cpu() for state in gradients[layer][direction].states]
+    norms += zip(*(one.unbind(1) for one in by_state), strict=True)
 
 
 def output_gradient(weights: Weights, H: Tensor, index: int, targets: list[int]) -> tuple[Tensor, list[float]]:

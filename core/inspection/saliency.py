@@ -18,24 +18,23 @@ import torch
 from core.errors import UserError
 from core.inspection.answers import SaliencyView
 from core.inspection.figures import floats, likely, token_id
+from core.inspection.options import InspectionOptions
 from core.inspection.passes import backward
-from core.inspection.step import read
+from core.inspection.places import around, read
 from core.inspection.text import Text
 from core.inspection.weights import weights_of
 from core.models.language_model import LanguageModel
 
 
-def saliency(
-    model: LanguageModel, text: Text, at: int | None = None, *, target: str | None = None
-) -> Generator[None, None, SaliencyView]:
-    """What each token before position ``at`` contributes to the token there, or to ``target`` in its place."""
-    place = text.position(at, before_another=False)
+def saliency(model: LanguageModel, text: Text, options: InspectionOptions) -> Generator[None, None, SaliencyView]:
+    """What each token before a position contributes to the token there, or to ``options.token`` in its place."""
+    place = text.position(options.at, before_another=False)
     if place == text.span(place)[0]:
         hint = "choose a later one" if len(text) > 1 else "give a longer text"
         raise UserError(f"no token is before this position: {hint}")
-    wanted = int(text.ids[place]) if target is None else token_id(text, target)
+    wanted = int(text.ids[place]) if options.token is None else token_id(text.vocabulary, options.token)
     weights = weights_of(model, text.ids, torch.float64)
-    trace, index = yield from read(weights, text, place - 1)
+    trace, index = yield from read(weights, text, [around(weights.directions, text, place - 1)])
     H = trace.outputs
     with torch.no_grad():
         Y = (H[index] @ weights.W_hq + weights.b_q).flatten()  # (vocabulary,)

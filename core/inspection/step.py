@@ -13,30 +13,26 @@ from torch import Tensor
 
 from core.inspection.answers import Stage, StepView
 from core.inspection.figures import bits, check_layer, likely, stage
-from core.inspection.options import MOST_LAGS
-from core.inspection.passes import SEGMENT, Trace, forward, state_before
+from core.inspection.options import InspectionOptions
+from core.inspection.passes import SEGMENT, Trace
+from core.inspection.places import around, read
 from core.inspection.recording import Recording, equations
 from core.inspection.text import Text
 from core.inspection.weights import Weights, weights_of
 from core.models.language_model import LanguageModel
 from core.models.scratch import STEPS, HiddenState, Parameters, output_layer
 
-# Tokens after a position that the second direction reads before it: enough for its state to be that of the whole text,
-# as for the streams of a held-out text.
-AHEAD = 256
 
-
-def step(
-    model: LanguageModel, text: Text, at: int | None = None, *, layer: int = 1, reverse: bool = False
-) -> Generator[None, None, StepView]:
-    """The step that reads the token at position ``at``, in one layer (from 1) and direction.
+def step(model: LanguageModel, text: Text, options: InspectionOptions) -> Generator[None, None, StepView]:
+    """The step that reads the token at a position, in one layer, by default the first, and direction.
 
     In the format of the parameters; a model that trains in bfloat16 rounds its products more coarsely.
     """
-    place = text.position(at, before_another=at is None and len(text) > 1)
+    layer, reverse = options.layer or 1, options.reverse
+    place = text.position(options.at, before_another=options.at is None and len(text) > 1)
     check_layer(model, layer, reverse)
     weights = weights_of(model, text.ids)
-    trace, index = yield from read(weights, text, place)
+    trace, index = yield from read(weights, text, [around(weights.directions, text, place)])
     direction = int(reverse)
     part = trace.layers[layer - 1][direction]
     own = len(part.H) - 1 - index if reverse else index  # in the order of this direction
@@ -71,23 +67,6 @@ def step(
         separate=separate,
         concatenated=concatenated,
     )
-
-
-def read(weights: Weights, text: Text, at: int) -> Generator[None, None, tuple[Trace, int]]:
-    """A model over the stretch around a position: what is before it or, in both directions, around it.
-
-    Returns the trace, and the place of ``at`` in it. The trace begins at most ``MOST_LAGS`` steps before ``at``: a
-    model of one direction has read the text before those too, a bidirectional one reads on for ``AHEAD`` steps.
-    """
-    begin, end = text.span(at)
-    first = max(begin, at - MOST_LAGS)
-    ids = torch.from_numpy(text.ids).to(weights.known.device).unsqueeze(1)
-    if weights.directions == 2:
-        trace = yield from forward(weights, ids[first : min(end, at + 1 + AHEAD)])
-    else:
-        state = yield from state_before(weights, ids[begin:first])
-        trace = yield from forward(weights, ids[first : at + 1], state)
-    return trace, at - first
 
 
 def _state_at(trace: Trace, layer: int, direction: int, index: int) -> Generator[None, None, HiddenState]:

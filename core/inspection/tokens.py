@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from core.corpus.vocabulary import Vocabulary
-from core.errors import UserError
 from core.inspection.answers import TokensView
 from core.inspection.features import token_class
-from core.inspection.figures import floats
+from core.inspection.figures import floats, require_finite, token_id
+from core.inspection.options import InspectionOptions
 from core.models.language_model import LanguageModel
 
 MOST_NEIGHBOURS = 10
@@ -31,17 +31,15 @@ _ROWS = 4096
 
 
 def tokens(
-    model: LanguageModel, vocabulary: Vocabulary, token: str | None = None, *, vectors: str = "input"
+    model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions
 ) -> Generator[None, None, TokensView]:
-    """The neighbours of ``token`` (by default the most frequent one that is no blank), and the plane of ``vectors``.
+    """The neighbours of a token, by default the most frequent one that is no blank, and the plane of the vectors.
 
     Raises UserError for an unknown token.
     """
-    if token is None:
-        token = _common_token(vocabulary)
-    if token not in vocabulary:
-        raise UserError(f"the vocabulary has no token {token[:50]!r}")
-    index = vocabulary.token_to_id(token)
+    token, vectors = options.token, options.vectors or "input"
+    token = _common_token(vocabulary) if token is None else token
+    index = token_id(vocabulary, token)
     tables = {}
     for name, source in (("input", _input_vectors(model)), ("output", model.output_layer()[0].detach().t())):
         tables[name] = yield from _copied(source)
@@ -104,10 +102,8 @@ def _copied(source: Tensor) -> Generator[None, None, Tensor]:
     for begin in range(0, len(source), _ROWS):
         pieces.append(source[begin : begin + _ROWS].cpu().double())
         yield
-    table = torch.cat(pieces)
-    if not bool(torch.isfinite(table).all()):
-        raise UserError("the weights became non-finite, so there is nothing to see: go back to a good checkpoint")
-    return table
+    require_finite(pieces)
+    return torch.cat(pieces)
 
 
 def _input_vectors(model: LanguageModel) -> Tensor:

@@ -21,7 +21,7 @@ from core.errors import UserError
 from core.inspection.answers import Feature, Unit, UnitsView
 from core.inspection.features import features
 from core.inspection.figures import check_layer
-from core.inspection.options import GATES
+from core.inspection.options import GATES, InspectionOptions
 from core.inspection.passes import SEGMENT, Trace, forward
 from core.inspection.recording import Recording, equations
 from core.inspection.text import Text
@@ -41,33 +41,21 @@ BLOCK = 1024
 Matrix = npt.NDArray[np.float64]
 
 
-def units(
-    model: LanguageModel,
-    text: Text,
-    *,
-    layer: int | None = None,
-    reverse: bool = False,
-    quantity: str | None = None,
-    feature: str | None = None,
-    unit: int | None = None,
-) -> Generator[None, None, UnitsView]:
-    """The units of a layer (from 1, the top one by default), ranked by how well they follow a feature of the text.
+def units(model: LanguageModel, text: Text, options: InspectionOptions) -> Generator[None, None, UnitsView]:
+    """The units of a layer, by default the top one, ranked by how well they follow a feature of the text.
 
-    ``quantity`` is one of the cell's ``quantities``; a cell state C counts as saturated by tanh(C), which is what the
-    output sees. ``feature`` ranks by one feature, ``unit`` adds one unit's activations.
+    A cell state C counts as saturated by tanh(C), which is what the output sees.
     """
-    layer = model.num_layers if layer is None else layer
-    quantity = quantity or "H"
+    layer, reverse, unit = options.layer or model.num_layers, options.reverse, options.unit
+    quantity = options.quantity or "H"
     check_layer(model, layer, reverse)
     quantities = CELLS[model.config.cell].quantities
     if quantity not in quantities:
         known = ", ".join(quantities)
         raise UserError(f"quantity must be one of {known} for {model.config.cell}, got {quantity}")
-    if unit is not None and unit >= model.num_hiddens:
-        raise UserError(f"unit must be between 0 and {model.num_hiddens - 1:,}, got {unit:,}")
     A = yield from activations(model, text, layer, reverse, quantity)
     named = yield from features(text)
-    names, searched = list(named), _found(feature, list(named))
+    names, searched = list(named), _found(options.feature, list(named))
     facts = yield from _facts(A, named, quantity, model.is_relu)
     r = facts.correlations
     chosen = np.full(A.shape[1], searched) if searched is not None else _strongest(r)

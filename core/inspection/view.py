@@ -18,7 +18,7 @@ from core.inspection.gradients import gradients
 from core.inspection.options import MOST_LAGS, InspectionOptions
 from core.inspection.parity import ROUNDS, batch_of, parity
 from core.inspection.passes import SEGMENT
-from core.inspection.reach import fitting_places, pieces_of, reach, windows
+from core.inspection.places import fitting_places, pieces_of, windows_of
 from core.inspection.saliency import saliency
 from core.inspection.step import step
 from core.inspection.text import Text, own_text, text_of
@@ -91,62 +91,19 @@ def _view(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptio
         raise UserError(f"unit must be between 0 and {model.num_hiddens - 1:,}, got {options.unit:,}")
     if options.view in WITHOUT_TEXT:
         if options.text is not None or options.at is not None:
-            text = _text(model, vocabulary, options, own)
+            text = looked_at(model, vocabulary, options, own)
             place = text.position(options.at, before_another=False)
             if options.token is None and options.at is not None:
                 options = replace(options, token=text.tokens(place, place + 1)[0])
         return WITHOUT_TEXT[options.view](model, vocabulary, options, own)
-    text = _text(model, vocabulary, options, own)
+    text = looked_at(model, vocabulary, options, own)
     text.position(options.at, before_another=False)
-    return OVER_TEXT[options.view](model, text, options)
+    view, pieces = OVER_TEXT[options.view]
+    return view(model, text, options), pieces(model, text, options)
 
 
-def _tokens(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Work:
-    return tokens(model, vocabulary, options.token, vectors=options.vectors or "input"), 80
-
-
-def _step(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
-    found = step(model, text, options.at, layer=options.layer or 1, reverse=options.reverse)
-    return found, _passes(model) * _read(text, options) // SEGMENT
-
-
-def _gradients(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
-    if options.places is not None:
-        places = windows(model, text, options.places, options.reverse)
-        return reach(model, text, places, layer=options.layer, reverse=options.reverse), pieces_of(model, places)
-    found = gradients(
-        model, text, options.at, layer=options.layer, reverse=options.reverse, target=options.token
-    )  # fmt: skip
-    return found, _pieces_back(model, text, options) + 30
-
-
-def _saliency(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
-    return saliency(model, text, options.at, target=options.token), _pieces_back(model, text, options)
-
-
-def _units(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
-    found = units(
-        model, text, layer=options.layer, reverse=options.reverse, quantity=options.quantity, feature=options.feature,
-        unit=options.unit,
-    )  # fmt: skip
-    return found, _passes(model) * len(text) // SEGMENT * (1 if options.quantity in (None, "H") else 2) + 40
-
-
-def _passes(model: LanguageModel) -> int:
-    return model.num_layers * model.directions
-
-
-def _read(text: Text, options: InspectionOptions) -> int:
-    """Tokens up to the place that is asked for."""
-    return 1 + (text.position(None, before_another=False) if options.at is None else options.at)
-
-
-def _pieces_back(model: LanguageModel, text: Text, options: InspectionOptions) -> int:
-    read = _read(text, options)
-    return _passes(model) * (read + 3 * min(read, MOST_LAGS)) // SEGMENT
-
-
-def _text(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Text:
+def looked_at(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Text:
+    """The text that is given, or a stretch of the run's own. Raises UserError where that is missing."""
     if options.text is not None:
         return text_of(options.text, vocabulary, model.config)
     if own is None:
@@ -154,11 +111,26 @@ def _text(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptio
     return own_text(own, vocabulary, model.config)
 
 
-def _text_view(model: LanguageModel, text: Text, options: InspectionOptions) -> Work:
-    return _cut(model, text), 1
+def _passes(model: LanguageModel, tokens: int) -> int:
+    """Pieces of work of a model over so many tokens."""
+    return model.num_layers * model.directions * tokens // SEGMENT
 
 
-def _cut(model: LanguageModel, text: Text) -> Generator[None, None, TextView]:
+def _read(text: Text, options: InspectionOptions) -> int:
+    """Tokens up to the place that is asked for."""
+    return 1 + (text.position(None, before_another=False) if options.at is None else options.at)
+
+
+def _pieces_of_saliency(model: LanguageModel, text: Text, options: InspectionOptions) -> int:
+    read = _read(text, options)
+    return _passes(model, read + 3 * min(read, MOST_LAGS))
+
+
+def _pieces_of_units(model: LanguageModel, text: Text, options: InspectionOptions) -> int:
+    return _passes(model, len(text)) * (1 if options.quantity in (None, "H") else 2) + 40
+
+
+def _cut(model: LanguageModel, text: Text, options: InspectionOptions) -> Generator[None, None, TextView]:
     yield
     return TextView(
         text=text.text,
@@ -177,13 +149,11 @@ def _cut(model: LanguageModel, text: Text) -> Generator[None, None, TextView]:
     )
 
 
+def _tokens(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Work:
+    return tokens(model, vocabulary, options), 80
+
+
 def _parity(model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None) -> Work:
-    return _compared(model, vocabulary, options, own), 3 + 4 * ROUNDS
-
-
-def _compared(
-    model: LanguageModel, vocabulary: Vocabulary, options: InspectionOptions, own: Ids | None
-) -> Generator[None, None, InspectionAnswer]:
     """Over the given or the run's own text; the differences do not depend on which, so a missing one is replaced."""
     if options.text is not None:
         ids = text_of(options.text, vocabulary, model.config).ids
@@ -191,13 +161,19 @@ def _compared(
         ids = np.arange(len(vocabulary)) if own is None else own
     config, device = model.config, model.output_layer()[1].device
     inputs, targets = batch_of(ids[: config.batch_size * (config.num_steps + 1)].astype(np.int64), config)
-    return (yield from parity(model, inputs.to(device), targets.to(device)))
+    return parity(model, inputs.to(device), targets.to(device)), 3 + 4 * ROUNDS
 
 
-OVER_TEXT: dict[str, Callable[[LanguageModel, Text, InspectionOptions], Work]] = {
-    "text": _text_view, "step": _step, "gradients": _gradients, "units": _units, "saliency": _saliency
-}  # fmt: skip
-"""The views of a text, at a place in it."""
+View = Callable[[LanguageModel, Text, InspectionOptions], Generator[None, None, InspectionAnswer]]
+Pieces = Callable[[LanguageModel, Text, InspectionOptions], int]
+OVER_TEXT: dict[str, tuple[View, Pieces]] = {
+    "text": (_cut, lambda model, text, options: 1),
+    "step": (step, lambda model, text, options: _passes(model, _read(text, options))),
+    "gradients": (gradients, lambda model, text, options: pieces_of(model, windows_of(model, text, options))),
+    "units": (units, _pieces_of_units),
+    "saliency": (saliency, _pieces_of_saliency),
+}
+"""The views of a text, at a place in it, and about how many pieces of work each has."""
 WITHOUT_TEXT: dict[str, Callable[[LanguageModel, Vocabulary, InspectionOptions, Ids | None], Work]] = {
     "tokens": _tokens, "parity": _parity
 }  # fmt: skip

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from core.errors import UserError
+from core.inspection.figures import require_finite
 from core.models.language_model import LanguageModel
 from core.models.scratch import HiddenState, Parameters, Step, begin_state, one_hot, step_of, textbook_names
 from core.settings.cells import CELLS, Cell
@@ -111,7 +111,5 @@ def weights_of(
         hidden=model.num_hiddens,
         vocabulary_size=model.vocabulary_size,
     )
-    tensors = [weights.W_hq, weights.b_q, *(tensor for row in layers for p in row for tensor in p.values())]
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
-        raise UserError("the weights became non-finite, so there is nothing to see: go back to a good checkpoint")
+    require_finite((weights.W_hq, weights.b_q, *(tensor for row in layers for p in row for tensor in p.values())))
     return weights

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from core.corpus.vocabulary import Vocabulary
+from core.inspection.options import InspectionOptions
 from core.inspection.text import Text, text_of
 from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
@@ -66,6 +67,11 @@ def zeroed(vocabulary: Vocabulary, **changes: Any) -> ScratchLanguageModel:
 def text(model: LanguageModel, vocabulary: Vocabulary, words: str = WORDS) -> Text:
     """A text as the model reads it."""
     return text_of(words, vocabulary, model.config)
+
+
+def asked(view: str, at: int | None = None, **options: Any) -> InspectionOptions:
+    """What to look at."""
+    return InspectionOptions(view, at=at, **options)
 
 
 def result(slices: Generator[None, None, ResultT]) -> ResultT:

@@ -9,7 +9,7 @@ import torch
 
 from core.inspection.gradients import decay_factor, gradients, half_life, negligible_after, spectral_radius
 from core.inspection.text import text_of
-from tests.core.inspection.models import VARIANTS, WORDS, model_of, result, text, vocabulary_of, zeroed
+from tests.core.inspection.models import VARIANTS, WORDS, asked, model_of, result, text, vocabulary_of, zeroed
 
 VOCABULARY = vocabulary_of(WORDS)
 
@@ -28,7 +28,7 @@ def test_a_linear_recurrence_has_its_factor() -> None:
         with torch.no_grad():
             model.W_hh.copy_(matrix)
             model.W_hq.normal_(generator=torch.Generator().manual_seed(2))
-        view = result(gradients(model, text(model, VOCABULARY)))
+        view = result(gradients(model, text(model, VOCABULARY), asked("gradients")))
         assert view.factor == pytest.approx(factor, abs=1e-6) and len(view.norms) == len(WORDS) - 1
         assert view.spectral_radius == pytest.approx(factor, abs=1e-6)
         ratios = [after / before for before, after in zip(view.norms, view.norms[1:], strict=False)]
@@ -42,7 +42,7 @@ def test_the_memory_of_an_lstm_keeps_what_its_forget_gate_lets_through() -> None
     with torch.no_grad():
         p["b_f"].fill_(math.log(0.9 / 0.1))  # sigmoid: 0.9
         model.W_hq.normal_(generator=torch.Generator().manual_seed(2))
-    view = result(gradients(model, text(model, VOCABULARY), 30))
+    view = result(gradients(model, text(model, VOCABULARY), asked("gradients", 30)))
     assert view.cell_norms is not None
     ratios = [after / before for before, after in zip(view.cell_norms, view.cell_norms[1:], strict=False)]
     assert ratios == pytest.approx([0.9] * 30, abs=1e-9)
@@ -55,7 +55,7 @@ def test_the_norms_are_those_of_finite_differences(changes: dict[str, object]) -
     model = model_of(VOCABULARY, **changes)
     words, at = text(model, VOCABULARY), 20
     ids = torch.from_numpy(words.ids).unsqueeze(0)
-    view = result(gradients(model, words, at))
+    view = result(gradients(model, words, asked("gradients", at)))
     assert view.layer == model.num_layers
     rows = model.num_layers * model.directions
     for lag in (1, 4) if model.directions == 1 else ():
@@ -85,7 +85,7 @@ def test_lower_layers_and_the_other_direction_have_their_gradients() -> None:
     model = model_of(VOCABULARY, num_layers=2, bidirectional=True)
     words = text(model, VOCABULARY)
     views = [
-        result(gradients(model, words, 30, layer=layer, reverse=reverse))
+        result(gradients(model, words, asked("gradients", 30, layer=layer, reverse=reverse)))
         for layer in (1, 2)
         for reverse in (False, True)
     ]
@@ -98,11 +98,11 @@ def test_a_target_may_be_chosen() -> None:
     model = model_of(VOCABULARY)
     words = text_of("cat", VOCABULARY, model.config)
     own, other = (
-        result(gradients(model, words, 1)),
-        result(gradients(model, words, 1, target="z" if "z" in VOCABULARY else "d")),
+        result(gradients(model, words, asked("gradients", 1))),
+        result(gradients(model, words, asked("gradients", 1, token="z" if "z" in VOCABULARY else "d"))),
     )
     assert own.target == "t" and other.target != "t" and own.norms != other.norms
-    assert len(result(gradients(model, words, 2, target="s")).lags) == 3
+    assert len(result(gradients(model, words, asked("gradients", 2, token="s"))).lags) == 3
 
 
 def test_the_spectral_radius_is_that_of_the_eigenvalues() -> None:
@@ -132,7 +132,7 @@ def test_the_half_life_is_that_of_what_counts() -> None:
         model.W_hh.copy_(torch.diag(torch.tensor([0.5] * 7 + [0.99])))
         model.W_hq.normal_(generator=torch.Generator().manual_seed(2))
         model.W_hq[7] *= 1e-4
-    view = result(gradients(model, text(model, VOCABULARY)))
+    view = result(gradients(model, text(model, VOCABULARY), asked("gradients")))
     assert view.factor is not None and view.factor > 0.8 and view.negligible_after == 7
     assert view.half_life == pytest.approx(1.0, abs=0.01)
 
@@ -142,5 +142,5 @@ def test_what_is_beyond_the_steps_measured_is_not_extrapolated() -> None:
     with torch.no_grad():
         model.W_hh.copy_(0.999 * torch.eye(8))
         model.W_hq.normal_(generator=torch.Generator().manual_seed(2))
-    view = result(gradients(model, text(model, VOCABULARY)))
+    view = result(gradients(model, text(model, VOCABULARY), asked("gradients")))
     assert view.factor == pytest.approx(0.999) and view.half_life is not None and view.negligible_after is None

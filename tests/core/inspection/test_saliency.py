@@ -8,7 +8,7 @@ import torch
 from core.inspection.saliency import saliency
 from core.inspection.text import text_of
 from core.models.scratch_model import ScratchLanguageModel
-from tests.core.inspection.models import WORDS, model_of, result, text, vocabulary_of, zeroed
+from tests.core.inspection.models import WORDS, asked, model_of, result, text, vocabulary_of, zeroed
 
 VOCABULARY = vocabulary_of(WORDS)
 
@@ -31,7 +31,7 @@ def test_a_network_that_copies_a_token_is_explained_by_it() -> None:
         words = text_of("ran and the cat ran and the cat"[: 9 + steps], VOCABULARY, model.config)
         at = len(words) - 1
         copied = words.tokens()[at - steps]
-        view = result(saliency(model, words, at, target=copied))
+        view = result(saliency(model, words, asked("saliency", at, token=copied)))
         assert view.shares[at - steps] > 0.95 and sum(view.absolute) == pytest.approx(1)
         assert view.tokens[at - steps] == copied == view.next[0][0] and view.begin == 0 and len(view.tokens) == at
 
@@ -43,7 +43,7 @@ def test_a_share_is_what_scaling_the_input_changes(cell: str) -> None:
         model = model_of(VOCABULARY, cell=cell, embedding_size=5, **changes)
         words = text_of("cat sodTh", VOCABULARY, model.config)
         at = 6
-        view = result(saliency(model, words, at))
+        view = result(saliency(model, words, asked("saliency", at)))
         ids, vectors = torch.from_numpy(words.ids).unsqueeze(0), model.input_vectors()
         assert vectors is not None
         slopes = []
@@ -61,5 +61,5 @@ def test_a_share_is_what_scaling_the_input_changes(cell: str) -> None:
 
 
 def test_a_score_that_depends_on_nothing_has_no_shares() -> None:
-    view = result(saliency(zeroed(VOCABULARY), text(zeroed(VOCABULARY), VOCABULARY), 5))
+    view = result(saliency(zeroed(VOCABULARY), text(zeroed(VOCABULARY), VOCABULARY), asked("saliency", 5)))
     assert set(view.shares) == {0.0} and view.probability == pytest.approx(1 / len(VOCABULARY))

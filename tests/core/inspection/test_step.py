@@ -16,7 +16,7 @@ from core.inspection.text import text_of
 from core.models.scratch import STEPS, gru_step, lstm_step, rnn_step
 from core.models.scratch_model import ScratchLanguageModel
 from core.settings.cells import CELLS
-from tests.core.inspection.models import VARIANTS, WORDS, config_of, model_of, result, text, vocabulary_of
+from tests.core.inspection.models import VARIANTS, WORDS, asked, config_of, model_of, result, text, vocabulary_of
 
 VOCABULARY = vocabulary_of(WORDS)
 
@@ -31,7 +31,7 @@ def test_the_probabilities_are_those_of_the_model(changes: dict[str, object]) ->
     expected = torch.softmax(logits[at, 0], dim=-1)
     for layer in range(1, model.num_layers + 1):
         for reverse in (False, True)[: model.directions]:
-            view = result(step(model, words, at, layer=layer, reverse=reverse))
+            view = result(step(model, words, asked("step", at, layer=layer, reverse=reverse)))
             assert torch.tensor(view.stages[-1].values, dtype=torch.float64) == pytest.approx(expected, abs=1e-12)
             assert view.identity_difference < 1e-14
             previous = "H_{t+1}" if reverse else "H_{t-1}"
@@ -64,7 +64,7 @@ def test_every_stage_is_that_of_the_page() -> None:
             _, state = model(torch.from_numpy(words.ids[:at]).unsqueeze(0), model.begin_state(1))
         H, C = state[0][0, 0], state[-1][0, 0]
         p, row = model.layer_parameters(), int(words.ids[at])
-        view = result(step(model, words, at))
+        view = result(step(model, words, asked("step", at)))
         found = {stage.name: torch.tensor(stage.values, dtype=torch.float64) for stage in view.stages}
 
         Z_of = {g: p[f"W_x{g}"][row] + H @ p[f"W_h{g}"] + p[f"b_{g}"] for g in model.cell.gates}

@@ -10,7 +10,17 @@ from core.inspection.options import VIEWS
 from core.inspection.parity import Reference, batch_of, compared, parity, scratch_model
 from core.inspection.tokens import plane, tokens
 from core.inspection.view import OVER_TEXT, WITHOUT_TEXT
-from tests.core.inspection.models import VARIANTS, WORDS, config_of, model_of, result, text, vocabulary_of, zeroed
+from tests.core.inspection.models import (
+    VARIANTS,
+    WORDS,
+    asked,
+    config_of,
+    model_of,
+    result,
+    text,
+    vocabulary_of,
+    zeroed,
+)
 
 VOCABULARY = vocabulary_of(WORDS)
 
@@ -55,7 +65,7 @@ def test_a_short_text_makes_a_batch() -> None:
 
 def test_neighbours_have_the_largest_cosines() -> None:
     model = model_of(VOCABULARY, cell="gru")
-    view = result(tokens(model, VOCABULARY, "a"))
+    view = result(tokens(model, VOCABULARY, asked("tokens", token="a")))
     for table, found in (
         (model.stored_layer(0)[0].detach().numpy(), view.neighbours),
         (model.output_layer()[0].detach().numpy().T, view.output_neighbours),
@@ -81,4 +91,4 @@ def test_the_plane_is_that_of_the_singular_values() -> None:
                 assert places[:, axis].abs() == pytest.approx(expected.abs(), rel=1e-2, abs=1e-2 * float(S[0]))
             assert shares[axis] == pytest.approx(float(S[axis] ** 2 / (S**2).sum()), abs=1e-4)
     assert result(plane(torch.zeros(4, 3)))[1] == (0.0, 0.0)
-    assert result(tokens(zeroed(VOCABULARY), VOCABULARY)).axes == (0.0, 0.0)
+    assert result(tokens(zeroed(VOCABULARY), VOCABULARY, asked("tokens"))).axes == (0.0, 0.0)

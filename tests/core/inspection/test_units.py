@@ -13,7 +13,17 @@ from core.inspection.text import text_of
 from core.inspection.units import activations, units
 from core.settings.cells import CELLS
 from core.settings.run_config import END, PADDING, START
-from tests.core.inspection.models import VARIANTS, WORDS, config_of, model_of, result, text, vocabulary_of, zeroed
+from tests.core.inspection.models import (
+    VARIANTS,
+    WORDS,
+    asked,
+    config_of,
+    model_of,
+    result,
+    text,
+    vocabulary_of,
+    zeroed,
+)
 
 VOCABULARY = vocabulary_of(WORDS)
 
@@ -27,12 +37,12 @@ def test_a_unit_that_counts_the_position_in_the_line_is_ranked_first_for_it() ->
         model.W_hh[:, 4] = model.W_hh[4] = model.W_xh[:, 4] = 0.0
         model.W_hh[4, 4] = model.b_h[4] = 1.0  # h = relu(h + 1), and back to 0 at a line end
         model.W_xh[VOCABULARY.token_to_id("\n"), 4] = -1e4
-    view = result(units(model, text(model, VOCABULARY), unit=4))
+    view = result(units(model, text(model, VOCABULARY), asked("units", unit=4)))
     first = view.units[0]
     assert (first.unit, first.feature) == (4, "position in the line") and first.correlation > 0.99
     assert view.activations is not None and view.activations[:3] == (1.0, 2.0, 3.0)
     assert view.correlations is not None and view.correlations[0][0] == "position in the line"
-    searched = result(units(model, text(model, VOCABULARY), feature="in the line"))
+    searched = result(units(model, text(model, VOCABULARY), asked("units", feature="in the line")))
     assert searched.feature == "position in the line" and searched.units[0].unit == 4
     assert {unit.feature for unit in searched.units} == {"position in the line"}
 
@@ -79,9 +89,9 @@ def test_saturation_counts_what_is_beyond() -> None:
         p["b_o"].fill_(9.0)
         p["b_c"].copy_(torch.tensor([9.0, 0.0, 9.0, 0.0]))
     words = text(model, VOCABULARY)
-    forget = result(units(model, words, quantity="F"))
+    forget = result(units(model, words, asked("units", quantity="F")))
     assert (forget.high, forget.low, forget.saturated, forget.dead) == (0.5, 0.25, 0.75, 4)
-    cell = result(units(model, words, quantity="C"))
+    cell = result(units(model, words, asked("units", quantity="C")))
     count = len(WORDS)
     assert cell.high == pytest.approx((count - 1) / count / 4)  # one that counts up, and is there after a step
     assert {unit.unit: unit.is_dead for unit in cell.units} == {0: False, 1: True, 2: True, 3: True}
@@ -106,7 +116,7 @@ def test_features_are_those_of_the_text() -> None:
 def test_a_text_of_a_hundred_thousand_tokens_and_no_more() -> None:
     words = (WORDS * 2_000)[:LONGEST]
     model = model_of(VOCABULARY, double=False, num_hiddens=2)
-    view = result(units(model, text_of(words, VOCABULARY, model.config), unit=0))
+    view = result(units(model, text_of(words, VOCABULARY, model.config), asked("units", unit=0)))
     assert view.num_tokens == LONGEST and view.activations is not None and len(view.activations) == LONGEST
     with pytest.raises(UserError, match="at most 100,000 tokens, got 100,001"):
         text_of(words + "a", VOCABULARY, model.config)
@@ -117,4 +127,4 @@ def test_weights_that_are_not_finite_are_refused() -> None:
     with torch.no_grad():
         model.W_hh[0, 0] = float("nan")
     with pytest.raises(UserError, match="non-finite"):
-        result(units(model, text(model, VOCABULARY)))
+        result(units(model, text(model, VOCABULARY), asked("units")))

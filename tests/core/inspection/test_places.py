@@ -11,10 +11,10 @@ import torch
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
 from core.inspection.gradients import gradients
-from core.inspection.reach import SHORTEST, fitting_places, reach, windows
+from core.inspection.places import SHORTEST, fitting_places, windows
 from core.inspection.text import text_of
 from core.models.language_model import LanguageModel
-from tests.core.inspection.models import VARIANTS, WORDS, model_of, result, text, vocabulary_of, zeroed
+from tests.core.inspection.models import VARIANTS, WORDS, asked, model_of, result, text, vocabulary_of, zeroed
 
 VOCABULARY = vocabulary_of(WORDS)
 
@@ -25,7 +25,7 @@ def test_a_linear_recurrence_has_its_factor_everywhere() -> None:
         model.W_hh.copy_(0.9 * torch.eye(8))
         model.W_hq.normal_(generator=torch.Generator().manual_seed(2))
     words = text(model, VOCABULARY, WORDS * 8)
-    view = result(reach(model, words, windows(model, words, 20)))
+    view = result(gradients(model, words, asked("gradients", places=20)))
     assert view.factor == pytest.approx(0.9, abs=1e-6) and view.negligible_after == 44  # 0.9**44 < 1 %
     assert len(view.places) == 20 and view.at == view.places[-1] and view.target == ""
     gaps = [after - before for before, after in pairwise(view.places)]
@@ -40,10 +40,9 @@ def test_the_mean_is_that_of_the_places(changes: dict[str, object]) -> None:
     model = model_of(poems, documents="lines", **changes)
     words = text_of("\n".join(lines), poems, model.config)
     for reverse in (False, True) if model.directions == 2 else (False,):
-        places = windows(model, words, 10, reverse)
-        view = result(reach(model, words, places, reverse=reverse))
+        view = result(gradients(model, words, asked("gradients", places=10, reverse=reverse)))
         assert len(view.places) == len(lines) and view.norms
-        single = [result(gradients(model, words, at, reverse=reverse)) for at in view.places]
+        single = [result(gradients(model, words, asked("gradients", at, reverse=reverse))) for at in view.places]
         assert view.loss == pytest.approx(fmean(one.loss for one in single))
         for which in ("norms", "cell_norms"):
             means = getattr(view, which)
@@ -57,8 +56,8 @@ def test_what_is_read_before_a_place_is_enough_for_its_state() -> None:
     words = text(model, VOCABULARY, WORDS * 6)
     places = windows(model, words, 2)
     assert all(place.before > 200 and 40 < place.warm_up <= 64 for place in places)
-    view = result(reach(model, words, places))
-    single = [result(gradients(model, words, at)) for at in view.places]
+    view = result(gradients(model, words, asked("gradients", places=2)))
+    single = [result(gradients(model, words, asked("gradients", at))) for at in view.places]
     for lag in (0, 1, 5, 20):
         assert view.norms[lag] == pytest.approx(fmean(one.norms[lag] for one in single), rel=1e-3)
 
@@ -75,7 +74,7 @@ def test_short_texts_have_the_places_that_there_are() -> None:
                 assert all(one.at >= one.before >= one.warm_up and one.before for one in places)
                 assert all(one.at + max(one.after, 1) < length for one in places)
             if length in (SHORTEST, SHORTEST + 1, 21):
-                assert result(reach(model, words, windows(model, words, 3))).norms[0] > 0
+                assert result(gradients(model, words, asked("gradients", places=3))).norms[0] > 0
         short = text(model, VOCABULARY, WORDS[: SHORTEST - 1])
         assert fitting_places(model, short) == 0
         with pytest.raises(UserError, match="too short to look back from several places: it needs 8 tokens"):
