@@ -26,7 +26,7 @@ class Remembered:
 
     Attributes:
         pane: the name of the last pane.
-        log_scale: whether the perplexity of the Train pane is on a logarithmic axis.
+        scale: the name of the scale of the perplexity in the Train pane.
         window: the number of latest epochs on that chart; 0 is all.
         files: the paths of texts that were opened by path, the last one first.
         settings: those of the last training that was started.
@@ -35,7 +35,7 @@ class Remembered:
     """
 
     pane: str = ""
-    log_scale: bool = True
+    scale: str = "log"
     window: int = 0
     files: tuple[str, ...] = ()
     settings: RunConfig | None = None

@@ -19,6 +19,7 @@ from core.export.picture import Chart
 from core.process import resume_collection, temporary_folder
 from core.runs.run import Run
 from core.runs.store import find_run
+from core.scales import SCALES
 from core.units import bytes_text, counted
 
 STANDARD_OUTPUT = "-"
@@ -86,9 +87,8 @@ def _figures(options: argparse.Namespace, form: str) -> Exported:
         return figures.table(_runs(options))
     if form == "text":
         return figures.samples(_runs(options))
-    log = None if options.scale is None else options.scale == "log"
-    metrics = tuple(dict.fromkeys(options.metric))
-    return figures.chart(_sources(options), Chart(metrics, options.axis, log, options.smoothing, options.title), form)
+    metrics, scale = tuple(dict.fromkeys(options.metric)), SCALES.get(options.scale)
+    return figures.chart(_sources(options), Chart(metrics, options.axis, scale, options.smoothing, options.title), form)
 
 
 def _export_logs(options: argparse.Namespace) -> int:

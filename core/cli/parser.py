@@ -17,6 +17,7 @@ from core.generation.options import OPTIONS
 from core.inspection.options import CHECKPOINTS, VECTORS, VIEWS
 from core.runs.filter import SORT_KEYS
 from core.runs.quantities import AXES, METRICS
+from core.scales import SCALES
 from core.settings.run_config import setting
 
 _CORPUS = "a bundled or downloaded text, a file (also .gz, .zst), a folder, or a pattern such as 'texts/*.txt'"
@@ -198,7 +199,7 @@ def _add_export_flags(export: argparse.ArgumentParser) -> None:
     words = f"x of a chart: {', '.join(axis.label for axis in AXES.values())}"
     export.add_argument("--axis", default="epoch", choices=AXES, help=words)
     words = "y of a chart; by default log for perplexities and gradient norms"
-    export.add_argument("--scale", choices=("log", "linear"), help=words)
+    export.add_argument("--scale", choices=SCALES, help=words)
     words = "smooth the lines of a chart by a time-weighted average, from 0 to below 1; the raw lines are dimmed"
     export.add_argument("--smoothing", type=float, default=0.0, metavar="W", help=words)
     export.add_argument("--title", default="", help="title of a chart")

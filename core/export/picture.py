@@ -19,6 +19,7 @@ from core.export.fonts import families_for
 from core.runs.comparison import Column, finite_in_order, smoothed
 from core.runs.looks import looks
 from core.runs.quantities import AXES, METRICS, Quantity
+from core.scales import LINEAR, LOG, Scale
 
 INCHES = (6.4, 4.0)
 DOTS_PER_INCH = 200
@@ -43,14 +44,14 @@ class Chart:
         metrics: figures of the journal, or columns of a file that another program wrote; each has its own dashes. By
             default the training perplexity, and the held-out one where a curve has it.
         axis: see ``quantities.AXES``.
-        log: whether y is logarithmic; None leaves it to the first metric.
+        y_scale: of y; None leaves it to the first metric.
         smoothing: the weight of ``comparison.smoothed``; the raw line is then dimmed.
         title: above the chart; empty for none.
     """
 
     metrics: tuple[str, ...] = ()
     axis: str = "epoch"
-    log: bool | None = None
+    y_scale: Scale | None = None
     smoothing: float = 0.0
     title: str = ""
 
@@ -63,8 +64,8 @@ class Chart:
             raise UserError(f"a picture shows up to {len(_DASHES)} metrics, got {len(self.metrics)}")
 
     @property
-    def is_log(self) -> bool:
-        return METRICS.get((*self.metrics, "perplexity")[0], Quantity("")).is_log if self.log is None else self.log
+    def scale(self) -> Scale:
+        return self.y_scale or METRICS.get((*self.metrics, "perplexity")[0], Quantity("")).scale
 
 
 @dataclass(frozen=True)
@@ -124,21 +125,25 @@ def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str
             if chart.axis == "time":
                 x, y = x[x < _LATEST], y[x < _LATEST]
             finite = len(y)
-            if chart.is_log:
-                x, y = x[y > 0], y[y > 0]
+            good = chart.scale.allows(y)
+            x, y = x[good], y[good]
             if metric == drawn[0]:
-                remarks += _lost_words(curve, name, finite - len(y)) if len(y) else [f"{curve.name} has no {name}"]
+                remarks += (
+                    _lost_words(curve, name, chart.scale, finite - len(y))
+                    if len(y)
+                    else [f"{curve.name} has no {name}"]
+                )
             if len(y):
                 lines.append(_Line(curve, metric, x, y))
     if not lines:
-        where = " above 0, which a logarithmic axis needs" if chart.is_log else ""
+        where = f" {chart.scale.domain}, which a {chart.scale.label} axis needs" if chart.scale.domain else ""
         raise UserError(f"there is no finite {' or '.join(chart.metrics)}{where} to draw")
     return lines, remarks
 
 
-def _lost_words(curve: Curve, metric: str, below: int) -> list[str]:
+def _lost_words(curve: Curve, metric: str, scale: Scale, beyond: int) -> list[str]:
     infinite = int(np.isinf(curve.required(metric)).sum())
-    lost = [f"{infinite:,} infinite"] * (infinite > 0) + [f"{below:,} not above 0"] * (below > 0)
+    lost = [f"{infinite:,} infinite"] * (infinite > 0) + [f"{beyond:,} not {scale.domain}"] * (beyond > 0)
     return [f"{curve.name}: {metric} is {' and '.join(lost)} of {curve.rows:,}: left out"] if lost else []
 
 
@@ -156,9 +161,11 @@ def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:
         x, y = _thinned(_shown(x, chart), y)
         every = (number / len(lines) / _MARKERS_PER_CURVE, 1 / _MARKERS_PER_CURVE) if len(x) > 1 else None
         handles += axes.plot(x, y, **style, marker=MARKERS[marker], markevery=every)
-    if chart.is_log:
+    if chart.scale is LOG:
         axes.set_yscale("log")
         _label_decades(axes, lines)
+    elif chart.scale is not LINEAR:
+        axes.set_yscale("function", functions=(chart.scale.forward, chart.scale.inverse))
     if chart.axis in WHOLE_COLUMNS:
         ticker = library("matplotlib.ticker", "a picture")
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.scales import LINEAR, LOG, Scale
+
 
 @dataclass(frozen=True)
 class Quantity:
-    """A figure that can be drawn: its label with the unit, and whether its axis is logarithmic by default."""
+    """A figure that can be drawn: its label with the unit, and the scale of its axis by default."""
 
     label: str
-    is_log: bool = False
+    scale: Scale = LINEAR
 
 
 LOSSES = {
-    "perplexity": Quantity("training perplexity", is_log=True),
-    "validation_perplexity": Quantity("held-out perplexity", is_log=True),
+    "perplexity": Quantity("training perplexity", LOG),
+    "validation_perplexity": Quantity("held-out perplexity", LOG),
     "loss": Quantity("training loss (nats/token)"),
     "validation_loss": Quantity("held-out loss (nats/token)"),
     "bits": Quantity("training loss (bits/token)"),
     "validation_bits": Quantity("held-out loss (bits/token)"),
 }
 OTHERS = {
-    "gradient_norm": Quantity("gradient norm", is_log=True),
+    "gradient_norm": Quantity("gradient norm", LOG),
     "learning_rate": Quantity("learning rate"),
     "tokens_per_second": Quantity("tokens/s"),
     "gradient_factor": Quantity("gradient's factor through time"),

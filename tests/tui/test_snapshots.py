@@ -108,7 +108,7 @@ async def compare(pilot: Any) -> None:
     await runs(pilot)
     await pilot.press("asterisk", "c")
     chart = pilot.app.query_one("#compare-chart")
-    await until(pilot, lambda: len(chart.shown.lines) == 2 and chart.x_scale)
+    await until(pilot, lambda: len(chart.shown.lines) == 2 and chart.x_span)
     chart.cross = 9.0
 
 

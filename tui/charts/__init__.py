@@ -9,11 +9,12 @@ from __future__ import annotations
 from threading import Event
 
 from core.process import pause_collection, resume_collection
+from tui.charts.axis import ReferenceLine, XAxis, YAxis
 from tui.charts.bars import Bar, bar_chart
 from tui.charts.curve import Curve, decimate
 from tui.charts.dots import Marker
 from tui.charts.drawing import Drawing, Palette, blank
-from tui.charts.line import ReferenceLine, Series, line_chart
+from tui.charts.line import Series, line_chart
 
 __all__ = [
     "Bar",
@@ -23,6 +24,8 @@ __all__ = [
     "Palette",
     "ReferenceLine",
     "Series",
+    "XAxis",
+    "YAxis",
     "bar_chart",
     "blank",
     "decimate",
@@ -46,7 +49,7 @@ def preload() -> None:
         return
     pause_collection()
     try:
-        line_chart([Series("", [0.0, 1.0], [0.0, 1.0])], width=20, height=6)
+        line_chart([Series("", [0.0, 1.0], [0.0, 1.0])], 20, 6)
     finally:
         resume_collection()
     _LOADED.set()

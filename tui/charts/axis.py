@@ -1,38 +1,37 @@
-"""Axes: the range of values that one shows, its ticks with their labels, and where a value is along it.
+"""Axes: what a chart is asked to show along x and y, and the ends, ticks and labels that follow from its data.
 
-An axis is in the units that are drawn: the values themselves, or their decimal logarithms (decades).
+An axis is in the units of its scale: see ``core.scales``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tui.charts.curve import LARGEST
-from tui.charts.ticks import (
-    count_labels,
-    linear_range,
-    linear_ticks,
-    log_range,
-    log_ticks,
-    tick_labels,
-    time_labels,
-    time_ticks,
-)
+from core.scales import LARGEST, LINEAR, Ends, Scale
+from tui.charts.ticks import count_labels, tick_labels, time_labels, time_ticks
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
 Range: TypeAlias = tuple[float | None, float | None]
-
-DECADES = 300.0
-"""The largest decimal logarithm on a logarithmic axis; its negative is the smallest."""
+TickKind: TypeAlias = Literal["numbers", "whole", "time"]
 
 
 @dataclass(frozen=True)
-class Axis:
+class ReferenceLine:
+    """A labelled horizontal line at ``value``. ``stretch``: the y axis is extended to include it."""
+
+    value: float
+    label: str
+    stretch: bool = True
+
+
+@dataclass(frozen=True)
+class FittedAxis:
     """The ends of an axis and its ticks, in its units, with the labels of the ticks."""
 
     low: float
@@ -53,7 +52,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class XScale:
+class XSpan:
     """Where x is on a drawing: ``cells`` columns from ``left`` on, from ``low`` to ``high``."""
 
     left: int
@@ -67,60 +66,71 @@ class XScale:
         return self.low + (self.high - self.low) * place / max(1, self.cells - 1)
 
 
-def scaled(value: float, log: bool) -> float:
-    """A value in the units of its axis; negative infinity if a logarithmic axis cannot show it."""
-    if not log:
-        return value
-    return max(-DECADES, min(DECADES, math.log10(value))) if value > 0 else -math.inf
+@dataclass(frozen=True)
+class _Axis:
+    """What an axis shows. ``range``: values of its ends, see the classes; None for an end that follows the data."""
+
+    label: str = ""
+    scale: Scale = LINEAR
+    range: Range | None = None
+
+    @property
+    def places(self) -> Range:
+        """The ends of ``range`` in the units of the axis; None for an end that the axis cannot have."""
+
+        def place(value: float | None) -> float | None:
+            if value is None or not math.isfinite(value):
+                return None
+            found = self.scale.place(max(-LARGEST, min(LARGEST, value)))
+            return found if math.isfinite(found) else None
+
+        low, high = self.range or (None, None)
+        return place(low), place(high)
+
+    def _fitted(self, low: float, high: float, ticks: list[float], labels: Callable[..., list[str]]) -> FittedAxis:
+        return FittedAxis(low, high, tuple(self.scale.place(tick) for tick in ticks), tuple(labels(ticks)))
 
 
-def scaled_ends(wanted: Range | None, log: bool) -> Range:
-    """The ends of a range in the units of its axis; None for an end that the axis cannot have."""
+@dataclass(frozen=True)
+class XAxis(_Axis):
+    """The x axis; ``range`` has its exact ends.
 
-    def end(value: float | None) -> float | None:
-        if value is None or not math.isfinite(value):
-            return None
-        place = scaled(max(-LARGEST, min(LARGEST, value)), log)
-        return place if math.isfinite(place) else None
+    Attributes:
+        ticks: at numbers, only at whole ones (epochs, ranks), or at times of day: x is then in seconds since 1970.
+        cross: an x at which a vertical line is drawn.
+    """
 
-    low, high = wanted or (None, None)
-    return end(low), end(high)
+    ticks: TickKind = "numbers"
+    cross: float | None = None
 
+    def ends(self, low: float, high: float) -> Ends:
+        """The ends of the axis for data from ``low`` to ``high``, all in its units."""
+        wanted_low, wanted_high = self.places
+        low = low if wanted_low is None else wanted_low
+        high = high if wanted_high is None else wanted_high
+        if high - low <= 1e-12 * max(abs(low), abs(high)):
+            start, high = map(self.scale.place, self.scale.around(self.scale.inverse(low)))
+            low = start if wanted_low is None else low
+        return low, high
 
-def x_limits(low: float, high: float, wanted: Range | None, log: bool) -> tuple[float, float]:
-    """The ends of the x axis for data from ``low`` to ``high``, in its units."""
-    wanted_low, wanted_high = scaled_ends(wanted, log)
-    low = low if wanted_low is None else wanted_low
-    high = high if wanted_high is None else wanted_high
-    if high - low <= 1e-12 * max(abs(low), abs(high)):
-        margin = 0.5 if log else (abs(low) / 10 or 1.0)
-        low, high = (low - margin if wanted_low is None else low), low + margin
-    if log and high > DECADES:
-        low, high = min(low, DECADES - 0.5), DECADES
-    return low, high
-
-
-def x_axis(low: float, high: float, log: bool, integers: bool, cells: int, time: bool = False) -> Axis:
-    """The x axis over ``cells`` cells, with as many ticks as have room; ``time``: in seconds since 1970."""
-    most = max(1, min(10, cells // 9))
-    if time:
-        ticks = time_ticks(low, high, max(1, cells // 12))
-        return Axis(low, high, tuple(ticks), tuple(time_labels(ticks)))
-    if log:
-        ticks = log_ticks(10**low, 10**high, most)
-        return Axis(low, high, tuple(math.log10(tick) for tick in ticks), tuple(count_labels(ticks, cells)))
-    ticks = linear_ticks(low, high, most, integers)
-    return Axis(low, high, tuple(ticks), tuple(count_labels(ticks, cells)))
+    def fitted(self, low: float, high: float, cells: int) -> FittedAxis:
+        """The axis with these ends over ``cells`` cells, with as many ticks as have room."""
+        if self.ticks == "time":
+            return self._fitted(low, high, time_ticks(low, high, max(1, cells // 12)), time_labels)
+        inverse, most = self.scale.inverse, max(1, min(10, cells // 9))
+        ticks = self.scale.ticks(inverse(low), inverse(high), most, self.ticks == "whole")
+        return self._fitted(low, high, ticks, lambda ticks: count_labels(ticks, cells))
 
 
-def y_axis(low: float, high: float, log: bool, cells: int) -> Axis:
-    """The y axis over ``cells`` cells: round ends around ``low`` and ``high``, ticks with room between them."""
-    most = max(2, cells * 2 // 5)
-    if not log:
-        low, high = linear_range(low, high, max(2, min(5, most)))
-        ticks = linear_ticks(low, high, min(8, most))
-        return Axis(low, high, tuple(ticks), tuple(tick_labels(ticks)))
-    low, high = log_range(10**low, 10**high)
-    ticks = log_ticks(low, high, most)
-    labels = tick_labels(ticks, equal_steps=high < low * 3)
-    return Axis(math.log10(low), math.log10(high), tuple(math.log10(tick) for tick in ticks), tuple(labels))
+@dataclass(frozen=True)
+class YAxis(_Axis):
+    """The y axis; it includes the values of ``range`` and all data. ``lines`` are drawn across the chart."""
+
+    lines: Sequence[ReferenceLine] = ()
+
+    def fitted(self, low: float, high: float, cells: int) -> FittedAxis:
+        """The axis over ``cells`` cells: round ends around ``low`` and ``high``, ticks with room between them."""
+        scale, most = self.scale, max(2, cells * 2 // 5)
+        first, last = scale.ends(scale.inverse(low), scale.inverse(high), max(2, min(5, most)))
+        ticks = scale.ticks(first, last, min(scale.most, most), False)
+        return self._fitted(scale.place(first), scale.place(last), ticks, tick_labels)

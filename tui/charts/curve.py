@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from core.scales import LARGEST, LINEAR, Scale
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
@@ -11,22 +13,14 @@ if TYPE_CHECKING:
     Points: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-LARGEST = 1e300
-"""Larger numbers are drawn as this one: their differences may be infinite."""
-
-
-def finite_points(x: ArrayLike, y: ArrayLike, positive_x: bool = False, positive_y: bool = False) -> Points:
-    """The points that can be drawn, in the order of ``x``: finite, and positive if the axis is logarithmic."""
+def finite_points(x: ArrayLike, y: ArrayLike, x_scale: Scale = LINEAR, y_scale: Scale = LINEAR) -> Points:
+    """The points that can be drawn, in the order of ``x``: finite, and allowed on the axes."""
     import numpy as np
 
     xs, ys = np.asarray(x, dtype=np.float64).ravel(), np.asarray(y, dtype=np.float64).ravel()
     size = min(xs.size, ys.size)
     xs, ys = xs[:size], ys[:size]
-    good = np.isfinite(xs) & np.isfinite(ys)
-    if positive_x:
-        good &= xs > 0
-    if positive_y:
-        good &= ys > 0
+    good = np.isfinite(xs) & np.isfinite(ys) & x_scale.allows(xs) & y_scale.allows(ys)
     if not good.all():
         xs, ys = xs[good], ys[good]
     if xs.size and max(np.abs(xs).max(), np.abs(ys).max()) > LARGEST:

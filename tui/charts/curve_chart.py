@@ -9,9 +9,9 @@ from typing import Any
 
 from textual.reactive import reactive
 
-from tui.charts import Curve, Drawing, Marker, ReferenceLine, Series, line_chart
+from core.scales import LINEAR, LOG, Scale, linear_ends
+from tui.charts import Curve, Drawing, Marker, ReferenceLine, Series, XAxis, YAxis, line_chart
 from tui.charts.explorer import Explorer, Range
-from tui.charts.ticks import linear_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +47,10 @@ class CurveChart(Explorer):
     """Horizontal lines."""
     end: reactive[float | None] = reactive(None, repaint=False)
     """The epoch that the x axis includes; None if the end of the run is not known."""
-    log_y: reactive[bool] = reactive(True, repaint=False)
-    """Logarithmic y axis."""
+    scale: reactive[Scale] = reactive(LOG, repaint=False)
+    """Of the y axis."""
     least_y: reactive[float | None] = reactive(1.0, repaint=False)
-    """A value that a logarithmic y axis includes while the whole curve is shown; a perplexity is at least 1."""
+    """A value that a y axis that is not linear includes while the whole curve is shown; a perplexity is at least 1."""
     window: reactive[int | None] = reactive(None, repaint=False)
     """Number of latest epochs that are shown; None for all."""
     smoothing: reactive[float] = reactive(0.0, repaint=False)
@@ -74,7 +74,7 @@ class CurveChart(Explorer):
     def _changed(self) -> None:
         self.invalidate(at_once=True)
 
-    watch_series = watch_references = watch_end = watch_log_y = watch_least_y = watch_smoothing = _changed
+    watch_series = watch_references = watch_end = watch_scale = watch_least_y = watch_smoothing = _changed
 
     def watch_window(self) -> None:
         self.view = None
@@ -89,28 +89,23 @@ class CurveChart(Explorer):
             return high - self.window, high
         if self.end is not None and self.end >= latest:
             return 0.0, max(1.0, self.end)
-        return 0.0, max(10.0, linear_range(0.0, latest)[1])
+        return 0.0, max(10.0, linear_ends(0.0, latest)[1])
 
     def draw(self, width: int, height: int) -> Drawing:
         """The curves with the points that they have now."""
         low, high = self.view or self.whole()
         near = self.window is not None or self.view is not None
-        references = [replace(line, stretch=line.stretch and self.log_y and not near) for line in self.references]
+        is_wide = self.scale is not LINEAR and not near  # on a linear axis, what is far would flatten the curves
+        references = [replace(line, stretch=line.stretch and is_wide) for line in self.references]
         shown = [one.points(low if near and not self.smoothing else None) for one in self.series]
         title, shown = (self._title(), shown) if self.cross is None else self._read(shown, self.cross)
         series = [part for one in shown for part in self._smoothed(one)] if self.smoothing else shown
         return line_chart(
             series,
-            width=width,
-            height=height,
-            log_y=self.log_y,
-            x_label=self.x_label,
-            y_label=title,
-            x_range=(low, high),
-            y_range=(self.least_y, None) if self.log_y and not near else None,
-            reference_lines=references,
-            integer_x=True,
-            cross=self.cross,
+            width,
+            height,
+            XAxis(self.x_label, range=(low, high), ticks="whole", cross=self.cross),
+            YAxis(title, self.scale, (self.least_y, None) if is_wide else None, references),
             placeholder=self.placeholder,
         )
 
@@ -127,7 +122,7 @@ class CurveChart(Explorer):
 
     def _title(self) -> str:
         """What the y axis is."""
-        title = self.y_label + (", log scale" if self.log_y else "")
+        title = self.scale.named(self.y_label)
         title += f", last {self.window:,}" if self.window is not None and self.view is None else ""
         return title + (f", smoothed {self.smoothing:g}" if self.smoothing else "")
 

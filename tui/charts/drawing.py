@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from textual.style import Style
     from textual.visual import RenderOptions
 
-    from tui.charts.axis import XScale
+    from tui.charts.axis import XSpan
 
 Run: TypeAlias = tuple[str, str]
 """A piece of a row: its text, and its style as a string such as ``$primary bold``; ``""`` for none."""
@@ -67,10 +67,10 @@ class Drawing(Visual):
     time of ``Content`` (0.2 ms against 3.3 at 120x40), because nothing is wrapped, measured or parsed.
     """
 
-    def __init__(self, rows: Sequence[Row], width: int, x_scale: XScale | None = None) -> None:
+    def __init__(self, rows: Sequence[Row], width: int, x_span: XSpan | None = None) -> None:
         self.rows: tuple[Row, ...] = tuple(rows)
         self.width = width
-        self.x_scale = x_scale  # where x is on it; None if it has no such axis
+        self.x_span = x_span  # where x is on it; None if it has no such axis
 
     @property
     def height(self) -> int:

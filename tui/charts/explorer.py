@@ -114,22 +114,22 @@ class Explorer(Chart):
 
     def move_cross(self, columns: int) -> None:
         """Move the crosshair; the first time, it appears at the right edge for a step left, else at the left one."""
-        scale = self.x_scale
-        if scale is None:
+        span = self.x_span
+        if span is None:
             return
         edge: Literal[0, 1] = 1 if columns < 0 else 0
-        if self.cross is None or not scale.low <= self.cross <= scale.high:
-            self.cross = (scale.low, scale.high)[edge]
+        if self.cross is None or not span.low <= self.cross <= span.high:
+            self.cross = (span.low, span.high)[edge]
             return
-        step = (scale.high - scale.low) / max(1, scale.cells - 1)
-        self.cross = min(max(self.cross + columns * step, scale.low), scale.high)
+        step = (span.high - span.low) / max(1, span.cells - 1)
+        self.cross = min(max(self.cross + columns * step, span.low), span.high)
 
     # ------------------------------------------------------------------ the mouse
 
     def _at(self, event: events.MouseEvent) -> float | None:
         """The x under the pointer; None if there is no axis."""
-        scale = self.x_scale
-        return scale.value_at(event.x) if scale is not None else None
+        span = self.x_span
+        return span.value_at(event.x) if span is not None else None
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
@@ -140,21 +140,21 @@ class Explorer(Chart):
         self.zoom(1 / WHEEL_ZOOM, self._at(event))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        scale = self.x_scale
-        if scale is not None and event.button == 1:
-            self._dragged_from, self._has_dragged = (event.x, (scale.low, scale.high)), False
+        span = self.x_span
+        if span is not None and event.button == 1:
+            self._dragged_from, self._has_dragged = (event.x, (span.low, span.high)), False
             self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        scale = self.x_scale
-        if self._dragged_from is None or scale is None:
+        span = self.x_span
+        if self._dragged_from is None or span is None:
             self.cross = self._at(event)
             return
         begin, (low, high) = self._dragged_from
         if event.x != begin:
             self._has_dragged = True
         if self._has_dragged and self.view is not None:
-            self._show_from(low - (event.x - begin) * (high - low) / max(1, scale.cells - 1), high - low)
+            self._show_from(low - (event.x - begin) * (high - low) / max(1, span.cells - 1), high - low)
 
     def on_mouse_up(self) -> None:
         self._dragged_from = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from tui.charts.axis import DECADES, Axis, Range, XScale, scaled, scaled_ends, x_axis, x_limits, y_axis
-from tui.charts.curve import LARGEST, decimate, finite_points
+from core.scales import LARGEST, LINEAR, Ends
+from tui.charts.axis import FittedAxis, ReferenceLine, XAxis, XSpan, YAxis
+from tui.charts.curve import decimate, finite_points
 from tui.charts.dots import COLUMNS, MARKERS, ROWS, Canvas, Marker, strokes
 from tui.charts.drawing import Drawing, Palette, blank, message
 from tui.charts.frame import Ticks, frame
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _SAMPLES: dict[Marker, str] = {"solid": "⠒⠒⠒", "dashed": "⠒ ⠒", "dotted": "⠂⠂⠂", "points": "• •"}
 _POINT = "•"
 _CROSS = "│"
+PLAIN_X, PLAIN_Y = XAxis(), YAxis()
 SIGNS = 5
 """Places across a chart at which the sign of a curve is put on it."""
 
@@ -30,7 +33,7 @@ class Series:
 
     Attributes:
         name: its name in the legend; without one it is not in the legend.
-        x, y: equally long; values that are not finite (or not positive on a logarithmic axis) are not drawn.
+        x, y: equally long; values that are not finite, or not allowed on the scale of an axis, are not drawn.
         color: a number in the palette, or a style string such as ``$success``.
         marker: how the line is drawn; "points" draws no line at all.
         sign: a character drawn on the line at a few places, to distinguish lines without their colour.
@@ -44,15 +47,6 @@ class Series:
     marker: Marker | None = None
     sign: str = ""
     is_decimated: bool = False
-
-
-@dataclass(frozen=True)
-class ReferenceLine:
-    """A labelled horizontal line at ``value``. ``stretch``: the y axis is extended to include it."""
-
-    value: float
-    label: str
-    stretch: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,6 +66,10 @@ class _Curve:
         return f"⠒{self.sign}⠒" if self.sign else _SAMPLES[self.marker]
 
 
+_PlacedLine: TypeAlias = tuple[float, ReferenceLine]
+"""A reference line and its place in the units of the y axis."""
+
+
 @dataclass(frozen=True)
 class _Plane:
     """The canvas: its first column in the grid, its size in cells, and the axes along it."""
@@ -79,8 +77,8 @@ class _Plane:
     left: int
     width: int
     height: int
-    x: Axis
-    y: Axis
+    x: FittedAxis
+    y: FittedAxis
 
     def row(self, y: float) -> int:
         """The row of cells in which a value is."""
@@ -94,90 +92,69 @@ class _Plane:
 
 def line_chart(
     series: Sequence[Series],
-    *,
     width: int,
     height: int,
-    log_y: bool = False,
-    log_x: bool = False,
-    x_label: str = "",
-    y_label: str = "",
-    palette: Palette | None = None,
-    x_range: Range | None = None,
-    y_range: Range | None = None,
-    reference_lines: Sequence[ReferenceLine] = (),
-    integer_x: bool = False,
-    time_x: bool = False,
-    cross: float | None = None,
+    x: XAxis = PLAIN_X,
+    y: YAxis = PLAIN_Y,
+    *,
     placeholder: str = "nothing to draw yet",
 ) -> Drawing:
-    """Curves over a common x, in exactly ``width`` by ``height`` cells.
+    """Curves over a common x, in exactly ``width`` by ``height`` cells, or ``placeholder`` if there is no point.
 
     Legend and axis names are in a row above and never cover a curve. As the room shrinks, the legend is left out
     first, then the labels of the axes, then the axes.
-
-    Args:
-        x_range: the exact ends of the x axis; None for an end that follows the data and is a round number.
-        y_range: values that the y axis must include; it is extended to include all data.
-        integer_x: ticks of x at whole numbers only (epochs, ranks).
-        time_x: x is in seconds since 1970 and its ticks are times of day.
-        cross: an x at which a vertical line is drawn.
-        placeholder: the sentence shown when there is nothing to draw.
     """
-    palette = palette or Palette()
+    palette = Palette()
     if width < 1 or height < 1:
         return blank(width, height)
-    curves = [_curve(one, position, palette, log_x, log_y) for position, one in enumerate(series)]
+    curves = [_curve(one, position, palette, x, y) for position, one in enumerate(series)]
     if not any(curve.x.size for curve in curves):
         return message(placeholder, width, height, palette.label)
-    with_header = height >= 7 and bool(y_label or any(curve.name for curve in curves))
+    with_header = height >= 7 and bool(y.label or any(curve.name for curve in curves))
     grid = Grid(width, height - with_header)
     with_axes = width >= 12 and grid.height >= 4
     with_labels = width >= 24 and grid.height >= 4
     canvas_height = grid.height - with_axes - with_labels
 
-    low, high = _x_extent(curves, x_range, log_x)
+    low, high = _x_ends(curves, x)
     columns = max(1, width - with_axes - 5 * with_labels)
     curves = [
         curve if one.is_decimated else _decimated(curve, low, high, columns)
         for one, curve in zip(series, curves, strict=True)
     ]
-    references = [line for line in reference_lines if abs(line.value) <= LARGEST and (line.value > 0 or not log_y)]
-    y = y_axis(*_y_extent(curves, references, y_range, log_y), log_y, canvas_height)
-    gutter = max(5, *map(len, y.labels)) if with_labels else 0
+    lines = [(y.scale.place(line.value), line) for line in y.lines if abs(line.value) <= LARGEST]
+    lines = [(place, line) for place, line in lines if place > -math.inf]
+    fitted_y = y.fitted(*_y_extent(curves, lines, y), canvas_height)
+    gutter = max(5, *map(len, fitted_y.labels)) if with_labels else 0
     left = gutter + with_axes
-    plane = _Plane(left, width - left, canvas_height, x_axis(low, high, log_x, integer_x, width - left, time_x), y)
+    plane = _Plane(left, width - left, canvas_height, x.fitted(low, high, width - left), fitted_y)
 
     if with_axes:
         _draw_axes(grid, plane, with_labels, palette)
-    names = _draw_references(grid, plane, references, log_y, palette.reference)
-    if cross is not None:
-        _draw_cross(grid, plane, scaled(cross, log_x), palette.cross)
+    names = _draw_references(grid, plane, lines, palette.reference)
+    if x.cross is not None:
+        _draw_cross(grid, plane, x.scale.place(x.cross), palette.cross)
     _draw_curves(grid, plane, curves)
     for number, curve in enumerate(curves):
         _draw_signs(grid, plane, curve, number / len(curves))
     if with_labels:
         for row, name in names:
             grid.write_name(row, left, name, palette.reference)
-        grid.write_x_name(gutter, x_label, palette.label)
+        grid.write_x_name(gutter, x.label, palette.label)
     rows = grid.rows()
     if with_header:
         legend = [(curve.sample, curve.style, curve.name) for curve in curves if curve.name]
-        rows.insert(0, header(y_label, legend, width, palette.label))
-    x_scale = None if log_x else XScale(left, plane.width, plane.x.low, plane.x.high)
-    return Drawing(rows, width, x_scale)
+        rows.insert(0, header(y.label, legend, width, palette.label))
+    span = XSpan(left, plane.width, plane.x.low, plane.x.high) if x.scale is LINEAR else None
+    return Drawing(rows, width, span)
 
 
-def _curve(series: Series, position: int, palette: Palette, log_x: bool, log_y: bool) -> _Curve:
+def _curve(series: Series, position: int, palette: Palette, x: XAxis, y: YAxis) -> _Curve:
     """A series at its position among the others, with the points that can be drawn."""
-    import numpy as np
-
-    x, y = finite_points(series.x, series.y, log_x, log_y)
-    if log_x:
-        x = np.clip(np.log10(x), -DECADES, DECADES)
-    if log_y:
-        y = np.clip(np.log10(y), -DECADES, DECADES)
+    xs, ys = finite_points(series.x, series.y, x.scale, y.scale)
     marker = series.marker or MARKERS[position % len(MARKERS)]
-    return _Curve(series.name, x, y, palette.style(series.color, position), marker, series.sign)
+    style = palette.style(series.color, position)
+    return _Curve(series.name, x.scale.forward(xs), y.scale.forward(ys), style, marker, series.sign)
 
 
 def _decimated(curve: _Curve, low: float, high: float, columns: int) -> _Curve:
@@ -185,19 +162,17 @@ def _decimated(curve: _Curve, low: float, high: float, columns: int) -> _Curve:
     return replace(curve, x=x, y=y)
 
 
-def _x_extent(curves: Sequence[_Curve], wanted: Range | None, log: bool) -> tuple[float, float]:
+def _x_ends(curves: Sequence[_Curve], axis: XAxis) -> Ends:
     """The ends of the x axis; x is ascending in each curve."""
     filled = [curve.x for curve in curves if curve.x.size]
-    return x_limits(min(float(x[0]) for x in filled), max(float(x[-1]) for x in filled), wanted, log)
+    return axis.ends(min(float(x[0]) for x in filled), max(float(x[-1]) for x in filled))
 
 
-def _y_extent(
-    curves: Sequence[_Curve], references: Sequence[ReferenceLine], wanted: Range | None, log: bool
-) -> tuple[float, float]:
+def _y_extent(curves: Sequence[_Curve], lines: Sequence[_PlacedLine], axis: YAxis) -> Ends:
     """The lowest and the highest value that the y axis has to include."""
     values = [float(edge) for curve in curves if curve.y.size for edge in (curve.y.min(), curve.y.max())]
-    values += [scaled(line.value, log) for line in references if line.stretch]
-    values += [end for end in scaled_ends(wanted, log) if end is not None]
+    values += [place for place, line in lines if line.stretch]
+    values += [end for end in axis.places if end is not None]
     return min(values, default=0.0), max(values, default=0.0)
 
 
@@ -217,15 +192,12 @@ def _draw_axes(grid: Grid, plane: _Plane, with_labels: bool, palette: Palette) -
     grid.lay([""] * labels_row + [line[gutter:] for line in lines[labels_row:]], gutter, palette.label)
 
 
-def _draw_references(
-    grid: Grid, plane: _Plane, references: Sequence[ReferenceLine], log: bool, style: str
-) -> list[tuple[int, str]]:
+def _draw_references(grid: Grid, plane: _Plane, lines: Sequence[_PlacedLine], style: str) -> list[tuple[int, str]]:
     """Reference lines; returns the row and the label of each, from the top down."""
     names: list[tuple[int, str]] = []
-    for line in sorted(references, key=lambda line: -line.value):
-        value = scaled(line.value, log)
-        if plane.y.low - 1e-9 <= value <= plane.y.high + 1e-9:
-            names.append((plane.row(value), line.label))
+    for place, line in sorted(lines, key=lambda one: -one[0]):
+        if plane.y.low - 1e-9 <= place <= plane.y.high + 1e-9:
+            names.append((plane.row(place), line.label))
             grid.write(names[-1][0], plane.left, REFERENCE * plane.width, style)
     return names
 

@@ -19,7 +19,7 @@ from tui.scheduling import schedule
 if TYPE_CHECKING:
     from textual.theme import Theme
 
-    from tui.charts.axis import XScale
+    from tui.charts.axis import XSpan
 
 Draw: TypeAlias = Callable[[int, int], Drawing]
 """Returns the drawing for a width and a height."""
@@ -57,9 +57,9 @@ class Chart(Widget):
         return self._draw(width, height) if self._draw is not None else blank(width, height)
 
     @property
-    def x_scale(self) -> XScale | None:
+    def x_span(self) -> XSpan | None:
         """Where x is on the drawing that is shown."""
-        return self._drawing.x_scale if self._drawing is not None else None
+        return self._drawing.x_span if self._drawing is not None else None
 
     def invalidate(self, at_once: bool = False) -> None:
         """Schedule a redraw because the data changed. ``at_once`` if a person waits for it, as after a key."""

@@ -89,6 +89,8 @@ def _read(path: Path) -> Remembered:
 def _remembered(values: dict[str, Any]) -> Remembered:
     """The fields that are valid; the others have their defaults."""
     found = Remembered()
+    if values.get("log_scale") is False:  # as it was written until there was a table of scales
+        values = {"scale": "linear", **values}
     for name, value in values.items():
         with contextlib.suppress(UserError, *MALFORMED):
             found = dataclasses.replace(found, **{name: getattr(read_record(Remembered, {name: value}), name)})

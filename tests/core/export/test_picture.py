@@ -15,8 +15,10 @@ from core.export.curves import Curve, read_run
 from core.export.picture import COLOURS, COLUMNS, DOTS_PER_INCH, INCHES, MARKERS, Chart, picture
 from core.runs.looks import looks
 from core.runs.quantities import AXES, METRICS
+from core.scales import LINEAR, LOG
 from tests.core.export.journalled import MakeRun, epoch
 from tests.core.export.readers import size_of
+from tests.scales import SQUARE_ROOT
 
 
 def curve(name: str, **columns: list[float]) -> Curve:
@@ -58,8 +60,9 @@ def test_every_axis_and_metric_is_drawn(make_run: MakeRun) -> None:
     for chart in (
         *(Chart(axis=axis) for axis in AXES),
         Chart(("loss", "validation_loss"), smoothing=0.5),
-        Chart(("gradient_norm",), log=False),
-        Chart(("bits",), log=True),
+        Chart(("gradient_norm",), y_scale=LINEAR),
+        Chart(("bits",), y_scale=LOG),
+        Chart(("bits",), y_scale=SQUARE_ROOT),
     ):
         svg, remarks = picture([run], chart, "svg")
         assert f"<!-- {AXES[chart.axis].label} -->" in svg.decode()
@@ -83,9 +86,10 @@ def test_what_cannot_be_drawn_is_said() -> None:
     assert picture([good, value], Chart(("loss",)), "svg")[1] == [], (
         "the only figure of a file is the one that is meant"
     )
-    loss, log = Chart(("loss",)), Chart(("loss",), log=True)
+    loss, log, root = Chart(("loss",)), Chart(("loss",), y_scale=LOG), Chart(("loss",), y_scale=SQUARE_ROOT)
     cases = [
         ([curve("a", epoch=[1, 2], loss=[-1.0, 1.0])], log, ["a: loss is 1 not above 0 of 2: left out"]),
+        ([curve("a", epoch=[1, 2], loss=[-1.0, 0.0])], root, ["a: loss is 1 not of at least 0 of 2: left out"]),
         ([good, curve("b", epoch=[1], loss=[np.nan])], loss, ["b has no loss"]),
     ]
     for curves, chart, remarks in cases:
@@ -117,7 +121,7 @@ def test_a_long_curve_is_drawn_in_bounded_size() -> None:
     noise = np.random.default_rng(1).random(100_000) + 1
     noise[54_321] = 1000.0  # a spike is not lost
     long = Curve("long", {"epoch": np.arange(100_000.0), "loss": noise}, Path("long"))
-    svg, _ = picture([long], Chart(("loss",), log=False), "svg")
+    svg, _ = picture([long], Chart(("loss",), y_scale=LINEAR), "svg")
     assert len(svg) < 80 * COLUMNS and "<!-- 1000 -->" in svg.decode()
 
 

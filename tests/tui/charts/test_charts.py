@@ -6,6 +6,7 @@ import itertools
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ import pytest
 from rich.cells import cell_len
 from textual.content import Content
 
+from core.scales import LINEAR, LOG
+from tests.scales import SQUARE_ROOT
 from tests.tui.charts.sizes import assert_exact
-from tui.charts import Curve, Drawing, ReferenceLine, Series, decimate, line_chart
+from tui.charts import Curve, Drawing, ReferenceLine, Series, XAxis, YAxis, decimate, line_chart
 from tui.charts.dots import MARKERS, braille, strokes
 from tui.charts.grid import Grid
 
@@ -24,22 +27,13 @@ BRAILLE = {chr(code) for code in range(0x2801, 0x2900)}
 EPOCHS = np.arange(1, 251)
 FALLING = 1 + 1000 * np.exp(-EPOCHS / 25)
 TWO = [Series("training", EPOCHS, FALLING), Series("held out", EPOCHS[::5], FALLING[::5] + 30)]
+TRAINED, WHOLE = XAxis("epoch", range=(0, 250), ticks="whole"), YAxis(scale=LOG)
+TRAINED, WHOLE = XAxis("epoch", range=(0, 250), ticks="whole"), YAxis(scale=LOG)
 REFERENCES = [ReferenceLine(1027, "uniform 1,027"), ReferenceLine(61, "trigram 61")]
 
 
-def curve_chart(width: int, height: int) -> Drawing:
-    return line_chart(
-        TWO,
-        width=width,
-        height=height,
-        log_y=True,
-        x_label="epoch",
-        y_label="perplexity, log scale",
-        integer_x=True,
-        x_range=(0, 250),
-        y_range=(1, None),
-        reference_lines=REFERENCES,
-    )
+def curve_chart(width: int, height: int, lines: Sequence[ReferenceLine] = REFERENCES) -> Drawing:
+    return line_chart(TWO, width, height, TRAINED, YAxis("perplexity, log scale", LOG, (1, None), lines))
 
 
 def inked(drawing: Drawing) -> set[tuple[int, int]]:
@@ -90,47 +84,57 @@ HARD = {
 
 def test_hard_data() -> None:
     lines = [ReferenceLine(5, "five"), ReferenceLine(0, "zero"), ReferenceLine(NAN, "none")]
-    cases = itertools.product(HARD.items(), MARKERS, (False, True), (False, True), [(10, 3), (40, 12), (100, 30)])
-    for (name, (x, y)), marker, log_x, log_y, (width, height) in cases:
+    scales = (LINEAR, LOG, SQUARE_ROOT)
+    cases = itertools.product(HARD.items(), MARKERS, scales, scales, [(10, 3), (40, 12), (100, 30)])
+    for (name, (x, y)), marker, x_scale, y_scale, (width, height) in cases:
         series = [Series(name, list(x), list(y), marker=marker)]
         try:
-            drawing = line_chart(
-                series, width=width, height=height, log_x=log_x, log_y=log_y, reference_lines=lines, y_label="y"
-            )
+            drawing = line_chart(series, width, height, XAxis(scale=x_scale), YAxis("y", y_scale, lines=lines))
         except Exception as error:
-            pytest.fail(f"{name}, {marker}, log_x={log_x}, log_y={log_y}, {width} by {height}: {error!r}")
+            pytest.fail(f"{name}, {marker}, x {x_scale.name}, y {y_scale.name}, {width} by {height}: {error!r}")
         assert_exact(drawing, width, height)
+
+
+def test_a_scale_needs_only_its_row() -> None:
+    squares = Series("squares", [-1, 0, 50, 100], [-1, 0, 2500, 10_000])
+    drawing = line_chart([squares], 60, 14, y=YAxis(SQUARE_ROOT.named("loss"), SQUARE_ROOT))
+    assert drawing.lines[0].startswith("loss, sqrt scale")
+    labels = {line.split("┤")[0].strip(): row for row, line in enumerate(drawing.lines) if "┤" in line}
+    assert list(labels) == ["10k", "2,500", "0"], "squares of round numbers"
+    assert labels["0"] - labels["2,500"] == labels["2,500"] - labels["10k"], "in equal steps"
+    straight = line_chart([Series("squares", [0, 50, 100], [0, 50, 100])], 60, 14, y=YAxis("loss, sqrt scale"))
+    assert inked(drawing) == inked(straight), "a parabola is a straight line; -1 is left out"
 
 
 def test_ranges_of_x() -> None:
     for x_range in [(0, 10), (5, 5), (None, 3), (200, 300), (-1e9, 1e9), (240.5, 240.6)]:
-        assert_exact(line_chart(TWO, width=60, height=15, x_range=x_range, log_y=True), 60, 15)
+        assert_exact(line_chart(TWO, 60, 15, XAxis(range=x_range), WHOLE), 60, 15)
 
 
 # --- what is drawn ---
 
 
 def test_an_empty_chart_shows_its_placeholder() -> None:
-    drawing = line_chart([Series("a", [], [])], width=30, height=5, placeholder="no epoch yet")
+    drawing = line_chart([Series("a", [], [])], 30, 5, placeholder="no epoch yet")
     assert_exact(drawing, 30, 5)
     assert drawing.plain.split() == ["no", "epoch", "yet"]
 
 
 def test_only_finite_values_are_drawn() -> None:
-    clean = line_chart([Series("a", [1, 2, 3], [1, 2, 3])], width=40, height=12)
-    dirty = line_chart([Series("a", [1, 1.5, 2, NAN, 3, 9], [1, NAN, 2, 2, 3, INF])], width=40, height=12)
+    clean = line_chart([Series("a", [1, 2, 3], [1, 2, 3])], 40, 12)
+    dirty = line_chart([Series("a", [1, 1.5, 2, NAN, 3, 9], [1, NAN, 2, 2, 3, INF])], 40, 12)
     assert dirty.plain == clean.plain
 
 
 def test_a_single_point_is_visible() -> None:
-    drawing = line_chart([Series("a", [1], [812.4])], width=60, height=15, log_y=True, x_range=(0, 250))
+    drawing = line_chart([Series("a", [1], [812.4])], 60, 15, TRAINED, WHOLE)
     assert drawing.plain.count("•") == 1
 
 
 def test_a_peak_among_a_hundred_thousand_points_is_drawn() -> None:
     y = np.ones(100_000)
     y[54_321] = 1000.0
-    drawing = line_chart([Series("a", np.arange(100_000), y)], width=80, height=20, log_y=True)
+    drawing = line_chart([Series("a", np.arange(100_000), y)], 80, 20, y=WHOLE)
     highest = min(row for _, row in inked(drawing))
     assert highest <= 1
 
@@ -158,9 +162,9 @@ def test_series_differ_without_colour() -> None:
 def test_in_a_shared_cell_the_later_curve_is_seen_alone() -> None:
     noise = Series("noise", range(200), [(-1) ** step for step in range(200)], color="$secondary")
     flat = Series("flat", [0, 199], [0, 0], color="$error", marker="solid")
-    drawing = line_chart([noise, flat], width=60, height=16)
+    drawing = line_chart([noise, flat], 60, 16)
     drawn = {text.strip() for row in drawing.rows[1:] for text, style in row if style == "$error"}
-    alone = line_chart([Series("flat", [0, 199], [0, 0])], width=60, height=16, y_range=(-1, 1)).plain
+    alone = line_chart([Series("flat", [0, 199], [0, 0])], 60, 16, y=YAxis(range=(-1, 1))).plain
     assert drawn == {"".join(character for character in alone.split("\n", 1)[1] if character in BRAILLE)}
 
 
@@ -175,26 +179,14 @@ def test_reference_lines_are_labelled_on_their_row() -> None:
 def test_labels_cover_no_curve() -> None:
     with_labels = curve_chart(70, 20)
     lines = [ReferenceLine(line.value, "") for line in REFERENCES]
-    without = line_chart(
-        TWO,
-        width=70,
-        height=20,
-        log_y=True,
-        x_label="epoch",
-        y_label="perplexity, log scale",
-        integer_x=True,
-        x_range=(0, 250),
-        y_range=(1, None),
-        reference_lines=lines,
-    )
-    assert inked(with_labels) == inked(without)
+    assert inked(with_labels) == inked(curve_chart(70, 20, lines))
 
 
 def test_names_of_wide_characters_have_two_cells_each() -> None:
     """In names, legends and points alike; what covers half of a wide character leaves the other half blank."""
     for name in ("春江花月夜", "運行 一 🧠", "e\u0301tude 春"):
-        drawing = line_chart([Series(name, EPOCHS, FALLING)], width=60, height=12, log_y=True, x_label="纪元",
-                             y_label="perplexity", reference_lines=[ReferenceLine(300, name)])  # fmt: skip
+        y = YAxis("perplexity", LOG, lines=[ReferenceLine(300, name)])
+        drawing = line_chart([Series(name, EPOCHS, FALLING)], 60, 12, XAxis("纪元"), y)
         assert_exact(drawing, 60, 12)
         assert drawing.plain.count(name) == 2 and "纪元" in drawing.plain, drawing.plain
     cases = (
@@ -216,19 +208,19 @@ def test_names_of_wide_characters_have_two_cells_each() -> None:
 
 def test_a_reference_beyond_the_axis_is_left_out_unless_it_stretches_the_axis() -> None:
     near = [Series("a", [1, 2], [2, 3])]
-    far = line_chart(near, width=60, height=15, reference_lines=[ReferenceLine(900, "far", stretch=False)])
+    far = line_chart(near, 60, 15, y=YAxis(lines=[ReferenceLine(900, "far", stretch=False)]))
     assert "far" not in far.plain
     assert "┈" not in far.plain
-    assert "far" in line_chart(near, width=60, height=15, reference_lines=[ReferenceLine(900, "far")]).plain
+    assert "far" in line_chart(near, 60, 15, y=YAxis(lines=[ReferenceLine(900, "far")])).plain
 
 
 def test_markup_and_escapes_in_names_have_no_effect() -> None:
     name = "[bold red]x[/] \x1b[31m\n"
-    drawing = line_chart([Series(name, [1, 2], [1, 2])], width=100, height=20, reference_lines=[ReferenceLine(2, name)])
+    drawing = line_chart([Series(name, [1, 2], [1, 2])], 100, 20, y=YAxis(lines=[ReferenceLine(2, name)]))
     assert "[bold red]x[/] \\x1b[31m⏎" in drawing.lines[0]
     assert "\x1b" not in drawing.plain
     assert_exact(drawing, 100, 20)
-    assert_exact(line_chart([], width=40, height=5, placeholder=name), 40, 5)
+    assert_exact(line_chart([], 40, 5, placeholder=name), 40, 5)
 
 
 def test_the_same_data_give_the_same_drawing() -> None:
@@ -239,7 +231,7 @@ def test_a_new_point_changes_few_rows() -> None:
     def chart(epochs: int) -> Drawing:
         x = np.arange(1, epochs + 1)
         one = Series("training", x, 1 + 1000 * np.exp(-x / 25))
-        return line_chart([one], width=100, height=30, log_y=True, x_range=(0, 250), y_range=(1, 1000))
+        return line_chart([one], 100, 30, XAxis(range=(0, 250)), YAxis(scale=LOG, range=(1, 1000)))
 
     changed = sum(a != b for a, b in zip(chart(100).rows, chart(101).rows, strict=True))
     assert changed <= 2

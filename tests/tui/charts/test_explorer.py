@@ -12,7 +12,7 @@ from textual.app import App, ComposeResult
 from textual.geometry import Offset
 
 from tests.tui.waiting import until
-from tui.charts import Curve, Series, line_chart
+from tui.charts import Curve, Series, XAxis, YAxis, line_chart
 from tui.charts.curve_chart import CurveChart, LiveSeries
 from tui.charts.explorer import MOVES
 from tui.charts.levels import Levels
@@ -66,7 +66,7 @@ async def test_keys_zoom_pan_and_read() -> None:
     app = ChartApp()
     async with app.run_test(size=(80, 20)) as pilot:
         chart = app.chart
-        await until(pilot, lambda: chart.x_scale)
+        await until(pilot, lambda: chart.x_span)
         chart.explore("zoom_in")
         assert chart.view == (25.0, 75.0)
         chart.explore("pan_left")
@@ -95,8 +95,8 @@ async def test_the_mouse_zooms_drags_and_reads() -> None:
     app = ChartApp()
     async with app.run_test(size=(80, 20)) as pilot:
         chart = app.chart
-        await until(pilot, lambda: chart.x_scale)
-        scale = chart.x_scale
+        await until(pilot, lambda: chart.x_span)
+        scale = chart.x_span
         assert scale is not None
         middle = scale.left + scale.cells // 2
         await pilot.hover(CurveChart, offset=(middle, 8))
@@ -106,7 +106,7 @@ async def test_the_mouse_zooms_drags_and_reads() -> None:
         app.screen.post_message(wheel)
         await until(pilot, lambda: chart.view is not None and chart.view[1] - chart.view[0] == pytest.approx(80.0))
         chart.view = (20.0, 60.0)
-        await until(pilot, lambda: chart.x_scale is not None and chart.x_scale.low == 20.0)
+        await until(pilot, lambda: chart.x_span is not None and chart.x_span.low == 20.0)
         await pilot.mouse_down(CurveChart, offset=(middle, 8))
         await pilot.hover(CurveChart, offset=(middle + 10, 8))
         await until(pilot, lambda: chart.view is not None and chart.view[0] < 16)
@@ -123,7 +123,7 @@ def test_times_have_round_ticks_and_labels(monkeypatch: pytest.MonkeyPatch) -> N
         labels = time_labels(time_ticks(begin, begin + seconds, 6))
         assert labels[0] == first and label in labels and len(labels) <= 7, labels
     assert len(time_ticks(begin, begin + 40 * 86_400, 6)) <= 7
-    drawing = line_chart([Series("a", [begin, begin + 3600], [1.0, 2.0])], width=80, height=12, time_x=True)
+    drawing = line_chart([Series("a", [begin, begin + 3600], [1.0, 2.0])], 80, 12, XAxis(ticks="time"))
     assert "23:10" in drawing.plain
     monkeypatch.undo()
     time.tzset()
@@ -134,12 +134,12 @@ def test_signs_tell_lines_apart_and_a_cross_is_behind_them() -> None:
     series = [
         Series(name, x, x + 10 * number, sign=sign) for number, (name, sign) in enumerate((("a", "●"), ("b", "▲")))
     ]
-    drawing = line_chart(series, width=80, height=20, cross=25.0, y_label="y")
+    drawing = line_chart(series, 80, 20, XAxis(cross=25.0), YAxis("y"))
     assert drawing.lines[0].endswith("⠒●⠒ a  ⠒▲⠒ b")
     for sign in "●▲":
         assert 4 <= "\n".join(drawing.lines[1:]).count(sign) <= 6
     assert drawing.plain.count("│") >= 10
-    scale = drawing.x_scale
+    scale = drawing.x_span
     assert scale is not None
     cross = next(line.rindex("│") for line in drawing.lines if "│" in line[10:])
     assert scale.value_at(cross) == pytest.approx(25.0, abs=0.5)

@@ -8,6 +8,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
+from core.scales import LINEAR
 from tests.tui.waiting import until
 from tui.charts import Curve, Drawing, ReferenceLine
 from tui.charts import widget as chart_module
@@ -179,7 +180,7 @@ async def test_scale_and_window_are_drawn_at_once() -> None:
         curve = Curve.of(range(1, 501), [1000 / epoch for epoch in range(1, 501)])
         app.chart.series = (LiveSeries("training", curve),)
         await pilot.pause(chart_module.REDRAW_SECONDS * 1.2)
-        app.chart.log_y = False
+        app.chart.scale = LINEAR
         await pilot.pause()
         assert "log scale" not in screen_text(app)
         app.chart.window = 100

@@ -11,7 +11,7 @@ from core.settings.run_config import RunConfig
 from tui.preferences.memory import LARGEST, Memory
 from tui.services import Remembered
 
-ALL = Remembered("runs", False, 50, ("/a", "/b\udcff"), RunConfig(num_hiddens=5))
+ALL = Remembered("runs", "linear", 50, ("/a", "/b\udcff"), RunConfig(num_hiddens=5))
 
 
 def read(path: Path) -> Remembered:
@@ -25,7 +25,7 @@ def test_it_comes_back(tmp_path: Path) -> None:
     memory = Memory(path)
     memory.read()
     memory.remember(pane="train")
-    memory.remember(pane=ALL.pane, log_scale=False, window=50, files=ALL.files, settings=ALL.settings)
+    memory.remember(pane=ALL.pane, scale="linear", window=50, files=ALL.files, settings=ALL.settings)
     assert memory.remembered == ALL and not path.exists(), "written a moment later"
     memory.finish()
     assert read(path) == ALL and os.listdir(path.parent) == ["state.json"]
@@ -34,15 +34,15 @@ def test_it_comes_back(tmp_path: Path) -> None:
     first.remember(pane="lab")
     second.remember(window=20)
     first.finish(), second.finish()
-    assert read(path) == Remembered("lab", False, 20, ALL.files, ALL.settings), (
+    assert read(path) == Remembered("lab", "linear", 20, ALL.files, ALL.settings), (
         "two playgrounds change what they changed"
     )
 
 
 def test_what_is_wrong_is_ignored_and_the_rest_is_used(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
-    valid: dict[str, Any] = {"pane": "runs", "log_scale": False, "window": 50, "files": ["/a"], "settings": None}
-    expected = Remembered("runs", False, 50, ("/a",))
+    valid: dict[str, Any] = {"pane": "runs", "scale": "linear", "window": 50, "files": ["/a"], "settings": None}
+    expected = Remembered("runs", "linear", 50, ("/a",))
     for name in valid:
         for value in (None, 3.5, "x" * 5, [1], {"a": 1}, -1, 10**40):
             path.write_text(json.dumps({**valid, name: value}))
@@ -50,6 +50,8 @@ def test_what_is_wrong_is_ignored_and_the_rest_is_used(tmp_path: Path) -> None:
             for other in valid:
                 if other != name:
                     assert getattr(found, other) == getattr(expected, other), (name, value)
+    path.write_text(json.dumps({"log_scale": False, "window": 50}))
+    assert read(path) == Remembered(scale="linear", window=50), "as it was written before there was a table of scales"
     for settings in ({"num_hidden": 3}, {"num_hiddens": "x"}, {"num_hiddens": 0}, {"tied": True}):
         path.write_text(json.dumps({**valid, "settings": settings}))
         assert read(path) == expected

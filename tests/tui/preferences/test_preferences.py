@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
+from core.scales import LINEAR, LOG
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run
 from tests.tui.fake_engine import FakeEngines
@@ -152,7 +153,7 @@ async def test_a_session_returns(playground: Make, tmp_path: Path) -> None:
         await until(pilot, lambda: app.query_one(HeaderLine).current == "runs")
         pane = train_pane(app)
         assert pane.form.texts["num_hiddens"] == "48"
-        assert (pane.view.log_scale, pane.view.window) == (False, 50)
+        assert (pane.view.scale, pane.view.window) == (LINEAR, 50)
     assert not path.exists(), "what is remembered is not written into the person's own file"
 
 
@@ -201,9 +202,9 @@ async def test_keys_of_the_file(playground: Make, tmp_path: Path) -> None:
     app = begun(playground, path)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("l")
-        assert train_pane(app).view.log_scale
+        assert train_pane(app).view.scale is LOG
         await pilot.press("y")
-        assert not train_pane(app).view.log_scale
+        assert train_pane(app).view.scale is LINEAR
         await until(pilot, lambda: notices(app))
         said = notices(app)
         assert (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tui.charts import Bar, Drawing, Palette, Series, bar_chart, line_chart
+from core.scales import LOG
+from tui.charts import Bar, Drawing, Palette, Series, XAxis, YAxis, bar_chart, line_chart
 from tui.charts.widget import Draw
 from tui.text.cells import distinct_labels
 from tui.text.safe import token_name
@@ -48,10 +49,8 @@ def zipf_of(facts: dict[str, Any]) -> Draw:
 
     def draw(width: int, height: int) -> Drawing:
         is_narrow = width < ROOM_FOR_NAMES
-        return line_chart(
-            series(is_narrow), width=width, height=height, log_x=True, log_y=True,
-            x_label="rank", y_label="slopes:" if is_narrow else "frequency, slopes:",
-        )  # fmt: skip
+        y = YAxis("slopes:" if is_narrow else "frequency, slopes:", LOG)
+        return line_chart(series(is_narrow), width, height, XAxis("rank", LOG), y)
 
     return draw
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.inspection.answers import GradientsView, InspectionAnswer
+from core.scales import LOG
 from core.units import counted
-from tui.charts import Series, line_chart
+from tui.charts import Series, XAxis, YAxis, line_chart
 from tui.charts.drawing import Drawing, Row
 from tui.panes.inspect.rows import beside, drawn, number, paragraph
 from tui.panes.inspect.view import LayerView
@@ -147,11 +148,9 @@ class Gradient(LayerView[GradientsView]):
             ends = [min(ends), max(ends)]
             cut = [float(answer.num_steps)] * 2
             series.append(Series(f"cut at {answer.num_steps:,}", cut, ends, "$text-warning", "dotted"))
-        return line_chart(
-            series, width=width, height=height, log_y=True, x_label="steps back", y_label="gradient norm, log scale",
-            x_range=(0.0, float(max(LEAST_LAGS, lags))), integer_x=True,
-            placeholder="the gradient is zero",
-        )  # fmt: skip
+        x = XAxis("steps back", range=(0.0, float(max(LEAST_LAGS, lags))), ticks="whole")
+        y = YAxis(LOG.named("gradient norm"), LOG)
+        return line_chart(series, width, height, x, y, placeholder="the gradient is zero")
 
     @staticmethod
     def _shown(answer: GradientsView) -> int:

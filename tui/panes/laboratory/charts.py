@@ -14,7 +14,7 @@ from core.laboratory.outcome import (
     multi_step_words,
     one_step_words,
 )
-from tui.charts import Drawing, ReferenceLine, Series, line_chart
+from tui.charts import Drawing, ReferenceLine, Series, XAxis, YAxis, line_chart
 from tui.charts.widget import Draw
 
 # Each model has the same colour and marker in every view; the data is behind them.
@@ -36,7 +36,7 @@ class View:
 
 
 def nothing(width: int, height: int) -> Drawing:
-    return line_chart((), width=width, height=height, placeholder=NO_CHART)
+    return line_chart((), width, height, placeholder=NO_CHART)
 
 
 def one_step(experiment: Experiment) -> Draw:
@@ -76,10 +76,9 @@ def errors(experiment: Experiment) -> Draw:
     none = "all points are training points: none is left to measure errors on"
 
     def draw(width: int, height: int) -> Drawing:
-        return line_chart(
-            series, width=width, height=height, x_label="k", y_label="error (RMSE), k steps ahead", y_range=(0.0, None),
-            x_range=(1, None), integer_x=True, reference_lines=lines, placeholder=none,
-        )  # fmt: skip
+        x = XAxis("k", range=(1, None), ticks="whole")
+        y = YAxis("error (RMSE), k steps ahead", range=(0.0, None), lines=lines)
+        return line_chart(series, width, height, x, y, placeholder=none)
 
     return draw
 
@@ -117,10 +116,9 @@ def _over_time(
         series.append(line)  # last in the legend, which leaves out what has no room
 
     def draw(width: int, height: int) -> Drawing:
-        return line_chart(
-            series, width=width, height=height, x_label="time", y_label=title, integer_x=True, x_range=(1, len(data)),
-            placeholder="nothing finite to draw: the training diverged",
-        )  # fmt: skip
+        x = XAxis("time", range=(1, len(data)), ticks="whole")
+        none = "nothing finite to draw: the training diverged"
+        return line_chart(series, width, height, x, YAxis(title), placeholder=none)
 
     return draw
 

@@ -17,6 +17,7 @@ from textual.reactive import reactive
 
 from core.errors import UserError
 from core.runs.quantities import AXES, METRICS
+from core.scales import SCALE_LABELS, next_scale
 from core.units import counted
 from tui.charts.explorer import Explorer, explorer_keys
 from tui.dialogs.export import ask_to_export, exportable_runs
@@ -40,7 +41,7 @@ COMPARE_KEYS: list[BindingType] = [
             id="compare.metric_back"),
     Binding("x", "axis", "Axis", tooltip="Compare: over epochs, steps, tokens seen, seconds of training, time of day",
             id="compare.axis"),
-    Binding("l", "log", "Log", tooltip="Compare: logarithmic or linear", id="compare.log"),
+    Binding("l", "scale", "Log", tooltip=f"Compare: {SCALE_LABELS}", id="compare.log"),
     Binding("o", "smooth", "Smooth", tooltip="Compare: smooth the curves, or smooth them more", id="compare.smooth"),
     Binding("a", "add_file", "Add", id="compare.add",
             tooltip="Compare: add the curves of other programs: a CSV or TensorBoard's event files"),
@@ -114,7 +115,7 @@ class Compare(Vertical, can_focus=True):
 
     def watch_what(self, before: What, after: What) -> None:
         if before.metric != after.metric:
-            self.chart.log_y = METRICS[after.metric].is_log
+            self.chart.scale = METRICS[after.metric].scale
         self._look()
 
     def watch_pinned(self) -> None:
@@ -177,8 +178,8 @@ class Compare(Vertical, can_focus=True):
         axes = list(AXES)
         self.what = replace(self.what, axis=axes[(axes.index(self.what.axis) + 1) % len(axes)])
 
-    def action_log(self) -> None:
-        self.chart.log_y = not self.chart.log_y
+    def action_scale(self) -> None:
+        self.chart.scale = next_scale(self.chart.scale)
 
     def action_smooth(self) -> None:
         place = SMOOTHINGS.index(self.what.smoothing) + 1
@@ -259,7 +260,7 @@ class Compare(Vertical, can_focus=True):
     async def action_export(self) -> None:
         what = self.what
         chart = [f"--metric={what.metric}", f"--axis={what.axis}", f"--smoothing={what.smoothing}"]
-        chart.append(f"--scale={'log' if self.chart.log_y else 'linear'}")
+        chart.append(f"--scale={self.chart.scale.name}")
         await ask_to_export(self, exportable_runs(self.paths, chart, self.files))
 
     def _show_samples(self, shown: bool) -> None:

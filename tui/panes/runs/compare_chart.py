@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from textual.reactive import reactive
 
 from core.runs.quantities import AXES, METRICS
+from core.scales import LOG, Scale
 from core.units import count_text, perplexity_text
-from tui.charts import Drawing, Series, line_chart
+from tui.charts import Drawing, Series, XAxis, YAxis, line_chart
+from tui.charts.axis import TickKind
 from tui.charts.explorer import Explorer, Range
 from tui.panes.runs.compare_runs import Line, View
 
@@ -26,7 +28,7 @@ class RunsChart(Explorer):
 
     shown: reactive[View] = reactive(lambda: View(is_complete=False), repaint=False)
     pinned: reactive[Path | None] = reactive(None, repaint=False)
-    log_y: reactive[bool] = reactive(True, repaint=False)
+    scale: reactive[Scale] = reactive(LOG, repaint=False)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -41,7 +43,7 @@ class RunsChart(Explorer):
     def _changed(self) -> None:
         self.invalidate(at_once=True)
 
-    watch_pinned = watch_log_y = _changed
+    watch_pinned = watch_scale = _changed
 
     def whole(self) -> Range:
         """From 0, or the first time of day, to the last point of all runs."""
@@ -65,18 +67,14 @@ class RunsChart(Explorer):
         series = [series_of(line, line.raw, f"{line.style} {DIM}", "") for line in lines if line.smooth is not None]
         series += [series_of(line, line.smooth or line.raw, line.style, line.sign) for line in lines]
         title = METRICS[what.metric].label + (f" over {AXES[what.axis].label}" if what.axis != "epoch" else "")
-        title += (", log scale" if self.log_y else "") + (f", smoothed {what.smoothing:g}" if what.smoothing else "")
+        title = self.scale.named(title) + (f", smoothed {what.smoothing:g}" if what.smoothing else "")
+        ticks: TickKind = "time" if what.axis == "time" else "whole" if what.axis in ("epoch", "step") else "numbers"
         return line_chart(
             series,
-            width=width,
-            height=height,
-            log_y=self.log_y,
-            x_label="epoch" if what.axis == "epoch" else "",
-            y_label=title,
-            x_range=(low, high),
-            integer_x=what.axis in ("epoch", "step"),
-            time_x=what.axis == "time",
-            cross=self.cross,
+            width,
+            height,
+            XAxis("epoch" if what.axis == "epoch" else "", range=(low, high), ticks=ticks, cross=self.cross),
+            YAxis(title, self.scale),
             placeholder="no epoch yet" if self.shown.is_complete else "reading …",
         )
 

@@ -22,9 +22,10 @@ from core.runs.journal import parsed_line
 from core.runs.metadata import RunMetadata
 from core.runs.run import Run
 from core.runs.summary import RunSummary
+from core.scales import LOG
 from core.settings.run_config import settings, shown
 from core.units import bytes_text, counted, date_text
-from tui.charts import Drawing, Series, line_chart
+from tui.charts import Drawing, Series, XAxis, YAxis, line_chart
 from tui.charts.widget import Chart, Draw
 from tui.panes.runs.columns import state_words
 from tui.services import is_alive
@@ -88,10 +89,8 @@ def curve_of(curve: tuple[EpochFinished, ...]) -> Draw:
         series.append(Series("held out", epochs, known))
 
     def draw(width: int, height: int) -> Drawing:
-        return line_chart(
-            series, width=width, height=height, log_y=True, integer_x=True, x_label="epoch", y_label="perplexity",
-            placeholder="no epoch yet",
-        )  # fmt: skip
+        x, y = XAxis("epoch", ticks="whole"), YAxis("perplexity", LOG)
+        return line_chart(series, width, height, x, y, placeholder="no epoch yet")
 
     return draw
 

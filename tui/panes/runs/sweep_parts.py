@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from textual.content import Content
 
 from core.events import State
+from core.scales import LINEAR, LOG
 from core.settings.run_config import RunConfig
 from core.sweep.folder import GIVEN_UP, PRUNED
 from core.sweep.ranges import Varied, short_text
 from core.sweep.results import WAITING, Result
 from core.units import perplexity_text
-from tui.charts import Bar, Drawing, Series, bar_chart, line_chart
+from tui.charts import Bar, Drawing, Series, XAxis, YAxis, bar_chart, line_chart
 from tui.panes.runs.compare_table import seconds_text
 from tui.panes.runs.line_table import Column, table_text
 from tui.panes.runs.sweep_reading import SweepSeen
@@ -86,12 +87,15 @@ def setting_chart(seen: SweepSeen, place: int, width: int, height: int) -> Drawi
     if not points:
         return bar_chart([], width=width, height=height, placeholder="no result yet")
     x, y = [value for value, _ in points], [best for _, best in points]
-    is_log = item.log or (min(x) > 0 and max(x) >= 30 * min(x))
+    x_scale = LOG if item.log or (min(x) > 0 and max(x) >= 30 * min(x)) else LINEAR
+    y_scale = LOG if min(y) > 0 and max(y) > 3 * min(y) else LINEAR
     return line_chart(
-        [Series("", x, y, marker="points")], width=width, height=height, log_x=is_log,
-        log_y=min(y) > 0 and max(y) > 3 * min(y), x_label=label, y_label="perplexity",
-        integer_x=item.setting.kind is int,
-    )  # fmt: skip
+        [Series("", x, y, marker="points")],
+        width,
+        height,
+        XAxis(label, x_scale, ticks="whole" if item.setting.kind is int else "numbers"),
+        YAxis("perplexity", y_scale),
+    )
 
 
 def is_drawn(result: Result) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from core.runs.quantities import METRICS
+from core.scales import LINEAR, Scale
 from core.units import loss_text, perplexity_text
 from tui.charts import Curve, ReferenceLine
 from tui.charts.curve_chart import CurveChart, LiveSeries
@@ -27,10 +28,9 @@ def figures_of(run: WatchedRun) -> list[str]:
     return [*ON_BOTH_TEXTS, *(name for name, curve in run.figures.items() if len(curve))]
 
 
-def is_log(figure: str) -> bool:
-    """Whether the axis of a figure is logarithmic at first."""
-    known = METRICS.get(figure)
-    return known is not None and known.is_log
+def scale_of(figure: str) -> Scale:
+    """The scale of a figure at first."""
+    return METRICS[figure].scale if figure in METRICS else LINEAR
 
 
 def metrics_of(figure: str) -> list[str]:

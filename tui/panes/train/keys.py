@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+from core.scales import SCALE_LABELS
 from tui.charts.explorer import explorer_keys
 from tui.panes.train.plan import Plan
 
@@ -38,7 +39,7 @@ KEYS: list[BindingType] = [
             "tokens/s, …", show=False, id="train.figure"),
     Binding("o", "smooth", "Smooth", tooltip="Chart: smooth the curve, or smooth it more", show=False,
             id="train.smooth"),
-    Binding("l", "log", "Log", tooltip="Chart: logarithmic or linear", show=False, id="train.log"),
+    Binding("l", "scale", "Log", tooltip=f"Chart: {SCALE_LABELS}", show=False, id="train.log"),
     Binding("w", "window", "Window", tooltip="Chart: all epochs, the last 200, 50, 20", show=False, id="train.window"),
     *explorer_keys("train"),
     Binding("escape", "curve", "Curve", tooltip="Back to the curve; hide its crosshair", show=False, id="train.curve"),

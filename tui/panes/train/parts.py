@@ -114,10 +114,10 @@ class TrainParts(Horizontal):
 
     # ------------------------------------------------------------------ the chart
 
-    def action_log(self) -> None:
-        self.view.toggle_scale()
+    def action_scale(self) -> None:
+        self.view.next_scale()
         if self.view.figure == PERPLEXITY:
-            host(self).remember(log_scale=self.view.log_scale)
+            host(self).remember(scale=self.view.scale.name)
 
     def action_window(self) -> None:
         self.view.next_window()
@@ -143,5 +143,5 @@ class TrainParts(Horizontal):
             return
         view = self.view
         chart = [f"--metric={name}" for name in metrics_of(view.figure)]
-        chart += [f"--scale={'log' if view.log_scale else 'linear'}", f"--smoothing={view.smoothing}"]
+        chart += [f"--scale={view.scale.name}", f"--smoothing={view.smoothing}"]
         await ask_to_export(self, exportable_runs([self.run.path], chart))

@@ -20,11 +20,12 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from core.events import State
+from core.scales import LOG, SCALES, Scale, next_scale
 from tui.charts.curve_chart import CurveChart
 from tui.charts.explorer import Explorer
 from tui.engines.watched_run import OPENING, WatchedRun
 from tui.panes.train.comparison import Comparison, other_precision, preset_of
-from tui.panes.train.curves import ON_BOTH_TEXTS, PERPLEXITY, SMALL, SMOOTHINGS, figures_of, is_log, show_figure
+from tui.panes.train.curves import ON_BOTH_TEXTS, PERPLEXITY, SMALL, SMOOTHINGS, figures_of, scale_of, show_figure
 from tui.panes.train.epochs import EpochTable
 from tui.panes.train.failure import Recovery
 from tui.panes.train.figures import Figures
@@ -93,8 +94,8 @@ class RunView(LitVertical):
     """What the view is waiting for; empty if nothing."""
     failure: reactive[str] = reactive("", init=False)
     """What went wrong and what to change; empty if nothing. Set by ``show_failure``."""
-    log_scale: reactive[bool] = reactive(True, init=False)
-    """Whether the y axis of ``figure`` is logarithmic."""
+    scale: reactive[Scale] = reactive(LOG, init=False)
+    """Of the y axis of ``figure``."""
     window: reactive[int] = reactive(0, init=False)
     """Number of latest epochs in the chart; 0 shows all."""
     figure: reactive[str] = reactive(PERPLEXITY, init=False)
@@ -108,7 +109,7 @@ class RunView(LitVertical):
         self._visible = False
         self._scheduled = False
         self._painted_at = self._typed_at = -math.inf
-        self._scales: dict[str, bool] = {}
+        self._scales: dict[str, Scale] = {}
         self._painted: _Painted = NOTHING_PAINTED
 
     def compose(self) -> ComposeResult:
@@ -132,12 +133,12 @@ class RunView(LitVertical):
     def on_mount(self) -> None:
         self.query_one("#curve").display = False
         remembered = host(self).remembered
-        self._scales[PERPLEXITY] = remembered.log_scale
-        self.set_reactive(RunView.log_scale, remembered.log_scale)
+        self._scales[PERPLEXITY] = SCALES.get(remembered.scale, LOG)
+        self.set_reactive(RunView.scale, self._scale_of(PERPLEXITY))
         self.set_reactive(RunView.window, remembered.window if remembered.window in WINDOWS else 0)
         for name in ("busy", "failure"):
             self.watch(self, name, self.show_parts, init=False)
-        for name in ("log_scale", "window", "smoothing"):
+        for name in ("scale", "window", "smoothing"):
             self.watch(self, name, partial(self._paint, everything=True), init=False)
         self.show_parts()
 
@@ -188,15 +189,15 @@ class RunView(LitVertical):
             pending.set_class(bool(words), "-said")
 
     def watch_figure(self, figure: str) -> None:
-        self.set_reactive(RunView.log_scale, self._is_log(figure))
+        self.set_reactive(RunView.scale, self._scale_of(figure))
         self._paint(everything=True)
 
-    def toggle_scale(self) -> None:
-        """Change the axis of the figure on screen between logarithmic and linear; each figure keeps its own."""
-        self.log_scale = self._scales[self.figure] = not self.log_scale
+    def next_scale(self) -> None:
+        """Change the scale of the figure on screen to the next one; each figure keeps its own."""
+        self.scale = self._scales[self.figure] = next_scale(self.scale)
 
-    def _is_log(self, figure: str) -> bool:
-        return self._scales.get(figure, is_log(figure))
+    def _scale_of(self, figure: str) -> Scale:
+        return self._scales.get(figure, scale_of(figure))
 
     def next_figure(self) -> None:
         if self._run is not None:
@@ -349,8 +350,8 @@ class RunView(LitVertical):
         chart, figures = self.query_one("#curve", CurveChart), figures_of(run)
         if self.figure not in figures:
             self.set_reactive(RunView.figure, figures[0])
-            self.set_reactive(RunView.log_scale, self._is_log(figures[0]))
-        chart.log_y, chart.window, chart.smoothing = self.log_scale, self.window or None, self.smoothing
+            self.set_reactive(RunView.scale, self._scale_of(figures[0]))
+        chart.scale, chart.window, chart.smoothing = self.scale, self.window or None, self.smoothing
         show_figure(chart, run, self.figure)
         preset = preset_of(run.config)
         published = preset.published if preset is not None else {}
@@ -359,5 +360,5 @@ class RunView(LitVertical):
         for small, name in zip_longest(self.query(".small").results(CurveChart), others[:SMALL]):
             small.display = name is not None
             if name is not None:
-                small.log_y, small.window, small.smoothing = self._is_log(name), self.window or None, self.smoothing
+                small.scale, small.window, small.smoothing = self._scale_of(name), self.window or None, self.smoothing
                 show_figure(small, run, name)

@@ -60,7 +60,7 @@ async def compared(pilot: Any, app: RunsApp, count: int = 3) -> RunsChart:
     await until(pilot, lambda: len(app.pane.table.runs) == count)  # type: ignore[attr-defined]
     await pilot.press("asterisk", "c")
     chart = app.query_one(RunsChart)
-    await until(pilot, lambda: len(chart.shown.lines) == count and chart.x_scale and app.compare.has_focus)
+    await until(pilot, lambda: len(chart.shown.lines) == count and chart.x_span and app.compare.has_focus)
     return chart
 
 

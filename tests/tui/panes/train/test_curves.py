@@ -7,10 +7,14 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from core.events import EpochFinished, Measured, RunResumed, State, StateChanged
 from core.runs.quantities import METRICS
+from core.scales import LINEAR, LOG, SCALES
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run, write_journal
+from tests.scales import SQUARE_ROOT
 from tests.tui.fake_engine import scripted_epoch
 from tests.tui.parts import train_pane
 from tests.tui.waiting import until
@@ -35,7 +39,7 @@ async def test_keys_choose_the_figure_and_read_it(playground: Make, saves: Path)
     async with app.run_test(size=(80, 24)) as pilot:
         await app.open_run(path)
         chart = app.query_one("#curve", CurveChart)
-        await until(pilot, lambda: chart.display and chart.x_scale and train_pane(app).run.epoch == 50)
+        await until(pilot, lambda: chart.display and chart.x_span and train_pane(app).run.epoch == 50)
 
         def heading() -> str:
             return chart.render_line(0).text
@@ -68,7 +72,7 @@ async def test_a_large_screen_has_several_charts_of_the_same_epochs(playground: 
     async with app.run_test(size=(200, 60)) as pilot:
         await app.open_run(path)
         small = list(app.query(".small").results(CurveChart))
-        await until(pilot, lambda: all(chart.x_scale for chart in small))
+        await until(pilot, lambda: all(chart.x_span for chart in small))
         titles = [chart.render_line(0).text.split(",")[0].strip() for chart in small]
         assert titles == ["gradient norm", "learning rate", "tokens/s", "gradient's factor through time"]
         await pilot.press("right", "up")
@@ -109,12 +113,12 @@ async def test_each_figure_keeps_its_own_scale(playground: Make, saves: Path) ->
     async with app.run_test(size=(80, 24)) as pilot:
         await app.open_run(path)
         pane, chart = train_pane(app), app.query_one("#curve", CurveChart)
-        await until(pilot, lambda: chart.display and chart.x_scale and pane.run.epoch == 50)
+        await until(pilot, lambda: chart.display and chart.x_span and pane.run.epoch == 50)
         await pilot.press("l", *"mmml")
         assert pane.view.figure == "gradient_norm"
-        assert not pane.view.log_scale
+        assert pane.view.scale is LINEAR
         await pilot.press("l")
-        assert pane.view.log_scale
+        assert pane.view.scale is LOG
         await pilot.press(*"mmmm")
         assert pane.view.figure == "saturated"
         await app.open_run(bare)
@@ -125,4 +129,21 @@ async def test_each_figure_keeps_its_own_scale(playground: Make, saves: Path) ->
         await app.open_run(path)
         await until(pilot, lambda: chart.display)
         await pilot.press(*"m" * (len(figures_of(pane.run)) - 2))
-        assert (pane.view.figure, pane.view.log_scale) == ("perplexity", False)
+        assert (pane.view.figure, pane.view.scale) == ("perplexity", LINEAR)
+
+
+async def test_a_new_scale_has_its_turn_with_the_key(
+    playground: Make, saves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SCALES, SQUARE_ROOT.name, SQUARE_ROOT)
+    path = trained(saves)
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(path)
+        pane, chart = train_pane(app), app.query_one("#curve", CurveChart)
+        await until(pilot, lambda: chart.display and chart.x_span and pane.run.epoch == 50)
+        await pilot.press("l", "l")
+        assert chart.scale is SQUARE_ROOT
+        assert "perplexity, sqrt scale" in chart.draw(60, 14).plain
+        await pilot.press("l")
+        assert pane.view.scale is LOG

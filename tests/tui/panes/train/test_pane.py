@@ -9,6 +9,7 @@ from textual.widgets import Button, Input, Static
 
 from core.events import Note, State, StateChanged
 from core.runs.summary import run_summary
+from core.scales import LINEAR, LOG
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import FakeEngines, scripted_epoch
@@ -223,6 +224,6 @@ async def test_keys_of_the_curve(playground: Make, fakes: FakeEngines) -> None:
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "60/250" in status(app))
         chart = app.query_one(CurveChart)
-        assert chart.log_y and chart.window is None
+        assert chart.scale is LOG and chart.window is None
         await pilot.press("l", "w")
-        assert not chart.log_y and chart.window == 200
+        assert chart.scale is LINEAR and chart.window == 200
