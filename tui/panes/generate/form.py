@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static
+from textual.widgets.input import Selection
 
 from core.generation.options import STRATEGIES, GenerationRequest, strategy_named
 from core.settings.setting import Setting
@@ -43,11 +44,34 @@ FOLD_HELP = "several samples, an acrostic, a mood, a stop token, a repetition pe
 
 
 class PrefixInput(PlainInput):
-    """The editor of the prefix."""
+    """The editor of the prefix. A suggested prefix is selected, so that typing replaces it; what was typed is not."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Write", tooltip="Generate text from the prefix", id="generate.write"),
     ]
+
+    def __init__(self) -> None:
+        super().__init__(placeholder="beginning of the text", compact=True, select_on_focus=False, id="generate-prefix")
+        self._suggested = ""
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the person wrote the prefix."""
+        return self.value not in ("", self._suggested)
+
+    def suggest(self, suggested: str, typed: str = "") -> None:
+        """Show what a run suggests, or what was typed for it earlier."""
+        self._suggested = suggested
+        self.value = typed or suggested
+        self._place_cursor()
+
+    def _place_cursor(self) -> None:
+        start = len(self.value) if self.is_typed else 0
+        self.selection = Selection(start, len(self.value))
+
+    def on_focus(self, event: events.Focus) -> None:
+        if not event.from_app_focus:
+            self._place_cursor()
 
 
 class GenerateForm(Form[GenerationRequest], LitBorder):
@@ -56,7 +80,6 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(SCHEMA, default_texts(), id=id)
         self.add_class("box")
-        self._suggested = ""
         self._run: Path | None = None
         self._stops = ""  # the placeholder of the stop token
         self._prefixes: dict[Path, str] = {}  # typed for other runs than the chosen one
@@ -69,7 +92,7 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
             with Vertical(classes="field", id="prefix-field") as prefix:
                 prefix.tooltip = HELP["generate-prefix"]
                 yield Static("prefix", classes="field-label", markup=False)
-                yield PrefixInput(placeholder="beginning of the text", compact=True, id="generate-prefix")
+                yield PrefixInput()
                 yield Static("", classes="field-note", id="prefix-note", markup=False)
             yield self.rows("length")
             with Horizontal(classes="field", id="strategy-field") as strategy_line:
@@ -110,14 +133,13 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
         if run == self._run:
             return
         self.note_prefix("")
-        prefix = self.query_one("#generate-prefix", Input)
-        is_typed = prefix.value not in ("", self._suggested)
+        prefix = self.query_one(PrefixInput)
+        is_typed = prefix.is_typed
         if is_typed and self._run is not None and not facts.knows(prefix.value):
             self._prefixes[self._run] = prefix.value
             is_typed = False
         if not is_typed:
-            self._suggested = facts.beginning
-            prefix.value = self._prefixes.pop(run, facts.beginning)
+            prefix.suggest(facts.beginning, self._prefixes.pop(run, ""))
         self._run = run
         self._stops = stop_placeholder(facts.stops)
         self.refresh_rows()

@@ -48,8 +48,11 @@ def writer_facts(path: Path) -> WriterFacts:
     tokens = frozenset(vocabulary.tokens) if vocabulary is not None else frozenset()
     stops = _stops(vocabulary) if vocabulary is not None else ()
     facts = WriterFacts("", config.tokens, config.bidirectional, tokens, stops)
-    # The prefix of the samples may be a preset's, for another text than this run's.
-    offers = (config.sample_prefix, _beginning(run, config))
+    # The prefix of the samples may be a preset's, for another text than this run's: for an English one, and Chinese
+    # texts often contain Latin letters.
+    offers = [config.sample_prefix, _beginning(run, config)]
+    if config.sample_prefix.isascii() and not offers[1].isascii():
+        offers.reverse()
     return replace(facts, beginning=next((text for text in offers if text and facts.knows(text)), ""))
 
 

@@ -51,9 +51,11 @@ async def test_a_run_that_is_chosen_to_write_is_asked_even_if_it_is_on_screen_al
 
 
 async def test_a_prefix_that_the_vocabulary_does_not_know_is_not_offered(saves: Path) -> None:
-    text = "a line of another text\n"
-    for prefix, tokens, beginning in (
-        ("分开", text, "a"), ("line", text, "line"), ("分开", "月", ""), ("分", text + "分", "分"), ("", text, "a"),
+    english, chinese = "a line of another text\n", "月亮 The line\n"
+    for text, prefix, tokens, beginning in (
+        (english, "分开", english, "a"), (english, "line", english, "line"), (english, "分开", "月", ""),
+        (english, "分", english + "分", "分"), (english, "", english, "a"),
+        (chinese, "The ", chinese, "月亮"), (chinese, "The ", chinese[1:], "The "), (chinese, "亮", chinese, "亮"),
     ):  # fmt: skip
         run = made_run(saves, RunConfig(sample_prefix=prefix), f"run-{len(list(saves.iterdir()))}")
         known = ["<unk>", *dict.fromkeys(tokens)]

@@ -20,9 +20,11 @@ from tests.tui.parts import focused_setting, fold_row, form_of, row_region, sett
 from tests.tui.waiting import until
 from tui.forms.lines import group_key
 from tui.forms.rows import Rows
+from tui.panes.generate.form import PrefixInput
 from tui.panes.generate.generation import Generation
 from tui.panes.generate.pane import GeneratePane
 from tui.panes.generate.run_choice import RunChoice
+from tui.panes.generate.writer_facts import WriterFacts
 from tui.panes.generate.written_text import WrittenText
 from tui.shell.frame import FrameEdge
 
@@ -201,6 +203,31 @@ async def test_what_was_typed_is_not_replaced(saves: Path) -> None:
         await until(pilot, lambda: title(app.query_one("#generate-texts")) == "other")
         await pilot.pause(0.1)
         assert app.query_one("#generate-prefix", Input).value == "我"
+
+
+async def test_typing_replaces_a_suggested_prefix_and_no_other(saves: Path) -> None:
+    for keys, prefix in (
+        ("好", "好"), ("end 好", "分开好"), ("home 好", "好分开"), ("right 好", "分开好"), ("left 好", "好分开"),
+        ("backspace", ""), ("home 好 tab shift+tab 了", "好分开了"), ("tab shift+tab 好", "好"), ("enter 好", "好"),
+    ):  # fmt: skip
+        app = PaneApp(GeneratePane(), saves)
+        async with app.run_test(size=SIZE) as pilot:
+            await ready(pilot, app)
+            await pilot.press(*keys.split())
+            assert app.query_one("#generate-prefix", Input).value == prefix, keys
+
+
+async def test_a_prefix_that_is_suggested_late_replaces_nothing(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        prefix, form = app.query_one(PrefixInput), form_of(app)
+        await pilot.press("好")
+        form.turn_to(saves / "other", WriterFacts("月"))
+        assert prefix.value == "好" and prefix.selection.is_empty
+        await pilot.press("backspace")
+        form.turn_to(saves / "lyrics", WriterFacts("月亮"))
+        assert prefix.selected_text == prefix.value == "月亮"
 
 
 async def test_the_prefix_of_another_run_does_not_stay(saves: Path) -> None:
