@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import platform
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -378,45 +374,3 @@ def test_dropout(share: float) -> None:
     assert float((columns - columns.mean()).abs().max()) < 0.1 and float((rows - rows.mean()).abs().max()) < 0.15
     torch.manual_seed(3)
     assert torch.equal(dropped(H, share), Y)
-
-
-def in_a_process(code: str, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
-OTHER_PROCESSOR = """
-import torch
-from core.models.feedforward import output_loss
-from core.models.recurrence import eager
-from core.models.recurrence.cpu import bindings, build, compiled
-from core.models.recurrence.layer import RecurrentLayer
-build.NATIVE_FLAGS = ("-march={}",)
-assert bindings.unavailable_reason() == "" and not bindings.multiplies_bf16(), bindings.unavailable_reason()
-torch.manual_seed(0)
-A, W, H_0 = torch.randn(5, 7, 40), torch.randn(40, 40) / 6, torch.randn(7, 40)
-leaves = [tensor.requires_grad_() for tensor in (A, W, H_0)]
-graded = []
-for path in (compiled.run, eager.run):
-    H, (last,) = path(RecurrentLayer("rnn", A * 1, W, (), (H_0,)))
-    graded.append([H, last, *torch.autograd.grad(H.sin().sum() + last.sum(), leaves)])
-assert all(torch.allclose(ours, plain, atol=1e-4) for ours, plain in zip(*graded, strict=True))
-H, W, b = (torch.randn(shape).requires_grad_() for shape in ((9, 20), (20, 21), (21,)))
-for bf16, tolerance in ((False, 1e-4), (True, 2e-2)):
-    found = [output_loss(H, W, b, torch.arange(9), None, bf16=bf16, fused=fused) for fused in (True, False)]
-    graded = [[loss, *torch.autograd.grad(loss, (H, W, b))] for loss in found]
-    assert all(torch.allclose(ours, plain, atol=tolerance) for ours, plain in zip(*graded, strict=True)), bf16
-kept = bindings.dropout(torch.ones(100_000), 2**15, 7)
-assert 0.99 < kept.mean() < 1.01 and set(kept.unique().tolist()) == {{0.0, 2.0}}
-print("agrees")
-"""
-
-
-@compiled
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86-64's generations")
-@pytest.mark.parametrize("generation", ["x86-64-v3"])
-def test_other_processors_compute_the_same(generation: str, pytestconfig: pytest.Config) -> None:
-    kept = pytestconfig.cache.mkdir("kernels")  # compiled once for these sources, not once a run
-    assert in_a_process(OTHER_PROCESSOR.format(generation), XDG_CACHE_HOME=str(kept)) == "agrees"
