@@ -18,6 +18,9 @@ from core import process
 
 # Read by libgomp when torch is loaded, hence before any test imports it: else two test processes slow each other down.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# One thread each where a test asks for no other number: the processes share the machine, and the threads of a team
+# mostly waited for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Hundreds of programs are started: each would compile the whole tree for itself.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
