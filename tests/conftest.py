@@ -1,20 +1,17 @@
 """What all tests share: how often those that break things try, threads that do not spin, few collections, no syncs."""
 
-import fcntl
 import gc
 import os
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core import process
+from tests import fork_servers
 
 # Read by libgomp when torch is loaded, hence before any test imports it: else two test processes slow each other down.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -91,44 +88,18 @@ def trials(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture(scope="session")
-def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Variables with which ``python -m core`` is forked from a process that has torch, instead of importing it.
-
-    All processes of the suite share that process, which ends with the last one that holds a connection to it.
-    """
-    tests = Path(__file__).resolve().parent
-    forked = tests / "forked"
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all processes of the suite."""
     folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    path = folder / "forks.sock"
-    with open(folder / "forks.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        held = _connection(path)
-        if held is None:
-            path.unlink(missing_ok=True)
-            command = [sys.executable, str(forked / "server.py"), str(path)]
-            with open(folder / "forks.log", "wb") as errors:
-                server = subprocess.Popen(command, cwd=tests.parent, stdin=subprocess.DEVNULL, stderr=errors)
-            while (held := _connection(path)) is None:
-                assert server.poll() is None, (folder / "forks.log").read_text()
-                time.sleep(0.02)
-    with held:
-        yield {"PYTHONPATH": str(forked), "RNN_PLAYGROUND_FORK_SERVER": str(path)}
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
-def _connection(path: Path) -> socket.socket | None:
-    """A connection for which the server stays; None where there is no server, or one that is about to end."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.connect(str(path))
-        connection.sendall(b"hold\n")
-        if connection.recv(16):
-            return connection
-    except OSError:
-        pass
-    connection.close()
-    return None
+@pytest.fixture(scope="session")
+def fork_server(shared_folder: Path) -> Iterator[dict[str, str]]:
+    """Variables with which ``python -m core`` is forked from a process that has torch, instead of importing it."""
+    modules = ("core.cli.main", "core.cli.training_report", "core.engine.engine")
+    with fork_servers.fork_server(shared_folder, "forks", *modules) as path:
+        yield {"PYTHONPATH": str(fork_servers.FORKED), "RNN_PLAYGROUND_FORK_SERVER": str(path)}
 
 
 @pytest.fixture

@@ -14,16 +14,27 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.terminal import Terminal
+from tests.e2e.terminal import FORKED_BY, Terminal
+from tests.fork_servers import fork_server as serve_forks
 from tests.processes import processes_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def forks(fork_server: dict[str, str]) -> dict[str, str]:
-    """Variables with which engines are forked and wait between their batches: the screen is what is tested."""
-    return {**fork_server, "RNN_PLAYGROUND_FORK_PACE": "0.04"}  # seconds a batch
+def screens(shared_folder: Path) -> Iterator[Path]:
+    """The server that a terminal forks the screen from, instead of importing Textual for each."""
+    modules = ("tui.__main__", "tui.app", "tui.commands", "tui.read_only", "tui.shell.safety_net",
+               "tui.preferences.preferences", "textual.drivers.linux_driver")  # fmt: skip
+    # Read where Textual is imported; the program sets them before.
+    with serve_forks(shared_folder, "screens", *modules, TEXTUAL_FPS="30", TEXTUAL_ANIMATIONS="none") as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def forks(fork_server: dict[str, str], screens: Path) -> dict[str, str]:
+    """Variables with which screens and engines are forked, and engines wait between their batches."""
+    return {**fork_server, FORKED_BY: str(screens), "RNN_PLAYGROUND_FORK_PACE": "0.04"}  # seconds a batch
 
 
 @pytest.fixture

@@ -6,10 +6,14 @@ import codecs
 import contextlib
 import copy
 import fcntl
+import json
 import os
 import pty
+import select
 import signal
+import socket
 import struct
+import sys
 import termios
 import threading
 import time
@@ -24,6 +28,10 @@ KEYS = {
     "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "f1": "\x1bOP", "f2": "\x1bOQ", "f3": "\x1bOR",
     "f4": "\x1bOS", "f5": "\x1b[15~", "f6": "\x1b[17~", "f7": "\x1b[18~", "space": " ",
 }  # fmt: skip
+
+# The variable with the socket of the server that screens are forked from; without it, or for another command, the
+# program is started.
+FORKED_BY = "RNN_PLAYGROUND_SCREEN_SERVER"
 
 ALTERNATE = 1049
 # The alternate screen, the mouse, pasting in brackets.
@@ -77,15 +85,36 @@ class Terminal:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._lock = threading.Lock()
         self._text: str | None = None  # until more is printed
-        self.pid, self._master = pty.fork()
-        if self.pid == 0:
-            os.chdir(folder)
-            os.execvpe(command[0], list(command), {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"})
+        environment = {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        server = environment.get(FORKED_BY)
+        self._fork: socket.socket | None = None
+        if server and command[0] == sys.executable and (command[1:3] == ("-m", "tui") or command[1].endswith(".py")):
+            self._ask(server, command[1 + (command[1] == "-m") :], environment, folder)
+        else:
+            self._start(command, environment, folder)
         self._exit: int | None = None
         self._reading = threading.Event()
         self._reading.set()
         self.resize(columns, lines)
         threading.Thread(target=self._read, daemon=True).start()
+
+    def _start(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+        self.pid, self._master = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            os.execvpe(command[0], list(command), dict(environment))
+
+    def _ask(self, server: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+        self._master, program_side = pty.openpty()
+        self._fork = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._fork.connect(server)
+        facts = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder),
+                 "streams": [0, 1, 2], "terminal": True}  # fmt: skip
+        socket.send_fds(self._fork, [b" "], [program_side] * 3)
+        self._fork.sendall(json.dumps(facts).encode() + b"\n")
+        os.close(program_side)
+        self._answers = self._fork.makefile()
+        self.pid = int(self._answers.readline())
 
     def _read(self) -> None:
         while True:
@@ -171,7 +200,10 @@ class Terminal:
     @property
     def alive(self) -> bool:
         """Whether the program still runs."""
-        if self._exit is None:
+        if self._exit is None and self._fork is not None:
+            if select.select([self._fork], [], [], 0)[0]:
+                self._exit = int(self._answers.readline())
+        elif self._exit is None:
             with contextlib.suppress(ChildProcessError):
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
                 if pid:

@@ -14,6 +14,7 @@ import pytest
 
 from core.engine.session import Session
 from core.settings.run_config import RunConfig
+from tests.e2e.terminal import FORKED_BY
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -122,7 +123,8 @@ def test_killed_without_a_word_the_training_goes_on(playground: Callable[..., An
     wait_for(lambda: len(perplexities(run)) >= before + 2, "epochs without a screen")
 
 
-def test_the_terminal_is_left_as_it_was(playground: Callable[..., Any]) -> None:
+def test_the_terminal_is_left_as_it_was(playground: Callable[..., Any], environment: dict[str, str]) -> None:
+    del environment[FORKED_BY]  # from nothing, as a person starts it
     terminal = playground()
     terminal.wait("Train")
     terminal.press("q")

@@ -1,10 +1,12 @@
-"""``python server.py SOCKET``: starts ``python -m core ...`` by forking, past the imports of torch, which take seconds.
+"""``python server.py SOCKET MODULE ...``: starts programs by forking, past their imports, which take seconds.
 
-``sitecustomize.py`` beside it asks for each program, and stays until it ends. The code of the program is unchanged.
+``sitecustomize.py`` beside it asks for each ``python -m core ...``, and stays until it ends; a terminal of the tests
+asks for what it shows. The code of the programs is unchanged.
 """
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import json
@@ -14,6 +16,7 @@ import selectors
 import signal
 import socket
 import sys
+import termios
 import time
 import traceback
 from typing import Any
@@ -48,17 +51,23 @@ def _become(facts: dict[str, Any], streams: list[int]) -> None:
         for target in {*range(STREAMS)} - {*facts["streams"]}:
             os.close(target)
         os.closerange(STREAMS, 1024)
+        if facts.get("terminal"):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         os.environ.clear()
         os.environ.update(facts["environment"])
         os.chdir(facts["folder"])
-        if pace := os.environ.get("RNN_PLAYGROUND_FORK_PACE"):
-            _slow_down(float(pace))
         sys.argv = facts["arguments"]
+        program = sys.argv[0]
+        if (pace := os.environ.get("RNN_PLAYGROUND_FORK_PACE")) and program.split(".")[0] == "core":
+            _slow_down(float(pace))
         sys.stdin, sys.stdout, sys.stderr = (
             os.fdopen(number, "w" if number else "r", closefd=False) if number in facts["streams"] else None
             for number in range(STREAMS)
         )
-        runpy.run_module(facts["arguments"][0], run_name="__main__", alter_sys=True)
+        if program.endswith(".py"):
+            runpy.run_path(program, run_name="__main__")
+        else:
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -159,7 +168,7 @@ class Server:
 
 if __name__ == "__main__":
     sys.path.insert(0, os.getcwd())
-    for module in ("core.cli.main", "core.cli.training_report", "core.engine.engine"):
+    for module in sys.argv[2:]:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # a collection in a child would copy all pages of torch
