@@ -16,11 +16,18 @@ from core.corpus.gram_counts import count_grams
 from core.corpus.statistics import entropy_bits, zipf
 from core.errors import CorpusError
 
+Counted = tuple[np.ndarray, np.ndarray]
 
-def check(ids: np.ndarray, order: int, size: int, folder: Path, top: int = 7, **few: Any) -> int:
-    found = count_grams(ids, order, size, top, folder, **few)
+
+def counted(ids: np.ndarray, order: int) -> Counted:
+    """The distinct n-grams and their numbers, with as much memory as it takes."""
     windows = np.stack([ids[place : max(0, len(ids) - order + 1 + place)] for place in range(order)], axis=1)
-    wanted, counts = np.unique(windows, axis=0, return_counts=True)
+    return np.unique(windows, axis=0, return_counts=True)
+
+
+def check(ids: np.ndarray, order: int, size: int, folder: Path, plainly: Counted, top: int = 7, **few: Any) -> int:
+    found = count_grams(ids, order, size, top, folder, **few)
+    wanted, counts = plainly
     ranked = np.argsort(-counts, kind="stable")[:top]
     assert found.distinct == len(wanted)
     assert found.top == [(tuple(wanted[place].tolist()), counts[place]) for place in ranked]
@@ -42,17 +49,18 @@ def test_any_text(data: st.DataObject) -> None:
         for name, least in (("STEP", 5), ("BLOCK", 2), ("MOST_RUNS", 2), ("WIDEST_TABLE", 1)):
             patch.setattr(gram_counts, name, least)
         most, largest_key = data.draw(st.sampled_from([1, 4, 1000])), data.draw(st.sampled_from([3, 20, 2**63 - 1]))
-        check(ids, order, size, Path(folder), most=most, largest_key=largest_key)
+        check(ids, order, size, Path(folder), counted(ids, order), most=most, largest_key=largest_key)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_a_text_that_needs_the_disk(tmp_path: Path, order: int) -> None:
     ids = np.minimum(np.random.default_rng(order).geometric(0.0005, 300_000), 9_999).astype(np.uint16)
-    assert check(ids, order, 10_000, tmp_path, top=60) == 0
+    plainly = counted(ids, order)
+    assert check(ids, order, 10_000, tmp_path, plainly, top=60) == 0
     few = {"most": 2_000} if order == 1 else {"most": 20_000}
-    used = check(ids, order, 10_000, tmp_path, top=60, **few)
+    used = check(ids, order, 10_000, tmp_path, plainly, top=60, **few)
     assert (used > 0) == (order > 1)  # numbers below the largest table need no runs
-    check(ids, order, 10_000, tmp_path, top=60, largest_key=10**9, **few)
+    check(ids, order, 10_000, tmp_path, plainly, top=60, largest_key=10**9, **few)
 
 
 def test_a_disk_that_fails_gets_a_sentence(tmp_path: Path) -> None:

@@ -378,7 +378,7 @@ def test_a_run_of_an_older_version_opens(tiny: Tiny, saves: Path) -> None:
 def test_the_event_survives_json(tiny: Tiny, clock: Clock) -> None:
     from core.events import event_from_json
 
-    events = trained(Trainer(tiny(minutes=10)), clock, lambda: 1.0)
+    events = trained(Trainer(tiny(minutes=1)), clock, lambda: 1.0)
     fit = of_kind(events, BudgetFitted)[0]
     assert event_from_json(json.loads(json.dumps(fit.to_json()))) == fit
     assert fit.words().startswith(f"fitted to {fit.end:.4g} epochs")
