@@ -52,12 +52,6 @@ class Scale:
         return label if self is LINEAR else f"{label}, {self.name} scale"
 
 
-def next_scale(scale: Scale) -> Scale:
-    """The one after it in the table."""
-    scales = list(SCALES.values())
-    return scales[(scales.index(scale) + 1) % len(scales)]
-
-
 _TIDY_STEPS = (1.0, 2.0, 5.0, 10.0)
 _TIDY_ENDS = (0.8, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
 

@@ -36,6 +36,8 @@ OTHERS = {
 """Those of clipping and of ``inspect_every`` only some runs have."""
 METRICS = LOSSES | OTHERS
 """The figures of an epoch in the order of the screen: all that the journal has, and the losses in bits."""
+SMOOTHINGS = (0.0, 0.6, 0.9, 0.98)
+"""The weights of ``comparison.smoothed`` among which a key of a chart goes round."""
 AXES = {
     "epoch": Quantity("epoch"),
     "step": Quantity("step (batches)"),

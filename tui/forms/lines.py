@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from core.settings.setting import Setting
 from tui.forms.schema import YES_NO
@@ -16,6 +16,7 @@ Effect: TypeAlias = Literal["", "idle", "disabled"]
 """Whether a setting has an effect: ``idle`` is dimmed, ``disabled`` cannot be edited either."""
 Pieces: TypeAlias = tuple[tuple[str, str], ...]
 """Texts, each with the names of its styles: ``label cursor``."""
+OptionT = TypeVar("OptionT")
 INDENT = 2  # cells before an error or a note
 
 
@@ -194,7 +195,7 @@ def choice_at(options: Sequence[str], value: str, room: int, x: int) -> str:
     return value
 
 
-def next_choice(options: Sequence[str], value: str, by: int) -> str:
-    """The value ``by`` places from ``value``, round and round."""
+def next_choice(options: Sequence[OptionT], value: OptionT, by: int = 1) -> OptionT:
+    """The value ``by`` places from ``value``, round and round; one that is not there counts as the first."""
     place = options.index(value) if value in options else 0
     return options[(place + by) % len(options)]

@@ -25,6 +25,7 @@ from tui.corpora.statistics import describe, head
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.path_input import PathInput
 from tui.forms.form import Form
+from tui.forms.lines import next_choice
 from tui.forms.schema import Schema
 from tui.messages import CorpusChosen, TextsChanged
 from tui.panes.data.batch_examples import BatchExamples
@@ -348,7 +349,7 @@ class DataPane(Horizontal):
     def action_view(self) -> None:
         tabs = self.query_one(TabbedContent)
         names = [pane.id or "" for pane in tabs.query(TabPane)]
-        tabs.active = names[(names.index(tabs.active) + 1) % len(names)]
+        tabs.active = next_choice(names, tabs.active)
 
     def action_path(self) -> None:
         self.query_one(PathInput).query_one(Input).focus()

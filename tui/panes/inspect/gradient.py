@@ -10,6 +10,7 @@ from core.scales import LOG
 from core.units import counted
 from tui.charts import Series, XAxis, YAxis, line_chart
 from tui.charts.drawing import Drawing, Row
+from tui.forms.lines import next_choice
 from tui.panes.inspect.rows import beside, drawn, number, paragraph
 from tui.panes.inspect.view import LayerView
 from tui.text.cells import clip_cells, pad_cells
@@ -81,7 +82,7 @@ class Gradient(LayerView[GradientsView]):
 
     def do_compare(self) -> bool:
         known = ["", *CHECKPOINTS, *(path for path, _ in self.others)]
-        self.compared = known[(known.index(self.compared) + 1) % len(known)] if self.compared in known else "first"
+        self.compared = next_choice(known, self.compared)
         self.take_other(None)
         return True
 

@@ -9,6 +9,7 @@ from core.inspection.options import GATES
 from core.units import counted
 from tui.charts.bars import MARK
 from tui.charts.drawing import Drawing, Row, Run
+from tui.forms.lines import next_choice
 from tui.panes.inspect.rows import beside, drawn, heading, number
 from tui.panes.inspect.strips import STYLES, largest
 from tui.panes.inspect.view import LayerView, Shades
@@ -67,8 +68,7 @@ class Units(LayerView[UnitsView]):
 
     def do_quantity(self) -> bool:
         names = self.place.text.quantities if self.place.text else ("H",)
-        here = names.index(self.quantity) if self.quantity in names else 0
-        self.quantity = names[(here + 1) % len(names)]
+        self.quantity = next_choice(names, self.quantity)
         self._rank_anew()
         return True
 

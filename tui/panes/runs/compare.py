@@ -16,13 +16,14 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from core.errors import UserError
-from core.runs.quantities import AXES, METRICS
-from core.scales import SCALE_LABELS, next_scale
+from core.runs.quantities import AXES, METRICS, SMOOTHINGS
+from core.scales import SCALE_LABELS, SCALES
 from core.units import counted
 from tui.charts.explorer import Explorer, explorer_keys
 from tui.dialogs.export import ask_to_export, exportable_runs
 from tui.dialogs.name import NameDialog
 from tui.dialogs.path_dialog import PathDialog
+from tui.forms.lines import next_choice
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.compare_runs import ComparedRuns, View, What, comparable
 from tui.panes.runs.compare_samples import RunsSamples
@@ -33,7 +34,6 @@ from tui.text.keys import key
 from tui.text.safe import shown_text
 
 LOOK_SECONDS = 1.0
-SMOOTHINGS = (0.0, 0.6, 0.9, 0.98)
 COMPARE_KEYS: list[BindingType] = [
     Binding("m", "metric(1)", "Figure", tooltip="Compare: the next figure: perplexity, loss, gradient norm, …",
             id="compare.metric"),
@@ -170,24 +170,19 @@ class Compare(Vertical, can_focus=True):
     # ------------------------------------------------------------------ actions
 
     def action_metric(self, by: int) -> None:
-        names = self.chart.shown.metrics
-        place = names.index(self.what.metric) if self.what.metric in names else 0
-        self.what = replace(self.what, metric=names[(place + by) % len(names)])
+        self.what = replace(self.what, metric=next_choice(self.chart.shown.metrics, self.what.metric, by))
 
     def action_axis(self) -> None:
-        axes = list(AXES)
-        self.what = replace(self.what, axis=axes[(axes.index(self.what.axis) + 1) % len(axes)])
+        self.what = replace(self.what, axis=next_choice([*AXES], self.what.axis))
 
     def action_scale(self) -> None:
-        self.chart.scale = next_scale(self.chart.scale)
+        self.chart.scale = next_choice([*SCALES.values()], self.chart.scale)
 
     def action_smooth(self) -> None:
-        place = SMOOTHINGS.index(self.what.smoothing) + 1
-        self.what = replace(self.what, smoothing=SMOOTHINGS[place % len(SMOOTHINGS)])
+        self.what = replace(self.what, smoothing=next_choice(SMOOTHINGS, self.what.smoothing))
 
     def action_pin(self) -> None:
-        order = [None, *(line.path for line in self.chart.shown.lines)]
-        self.pinned = order[(order.index(self.pinned) + 1) % len(order)] if self.pinned in order else None
+        self.pinned = next_choice([None, *(line.path for line in self.chart.shown.lines)], self.pinned)
 
     @work
     async def action_add_file(self) -> None:

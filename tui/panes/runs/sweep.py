@@ -26,6 +26,7 @@ from core.sweep.launch import launch
 from core.sweep.results import WAITING
 from tui.charts import Drawing
 from tui.charts.widget import Chart
+from tui.forms.lines import next_choice
 from tui.messages import RunChosen
 from tui.panes.runs.line_table import LineTable
 from tui.panes.runs.sweep_parts import importance_words, is_drawn, setting_chart, table
@@ -251,10 +252,8 @@ class SweepView(Vertical, can_focus=True):
             self.setting = (self.setting + 1) % len(self.seen.sweep.varied)
 
     def action_next(self, by: int) -> None:
-        names = self.seen.names
-        if names:
-            place = names.index(self.seen.name) if self.seen.name in names else 0
-            self.show_sweep(names[(place + by) % len(names)])
+        if self.seen.names:
+            self.show_sweep(next_choice(self.seen.names, self.seen.name, by))
 
     def action_leave(self) -> None:
         self.post_message(self.Left())

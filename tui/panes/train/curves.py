@@ -14,7 +14,6 @@ from tui.engines.watched_run import WatchedRun
 from tui.panes.train.comparison import preset_of
 
 ROOM_FOR_BASELINES = 16  # lines of chart below which n-gram lines would only be in the way
-SMOOTHINGS = (0.0, 0.6, 0.9, 0.98)
 PERPLEXITY, NATS, BITS = "perplexity", "nats", "bits"
 ON_BOTH_TEXTS = {PERPLEXITY: "perplexity", NATS: "loss in nats", BITS: "loss in bits"}
 """Figures that a run has of the training text and of the held-out text, with the name of the axis."""

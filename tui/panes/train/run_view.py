@@ -20,12 +20,14 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from core.events import State
-from core.scales import LOG, SCALES, Scale, next_scale
+from core.runs.quantities import SMOOTHINGS
+from core.scales import LOG, SCALES, Scale
 from tui.charts.curve_chart import CurveChart
 from tui.charts.explorer import Explorer
 from tui.engines.watched_run import OPENING, WatchedRun
+from tui.forms.lines import next_choice
 from tui.panes.train.comparison import Comparison, other_precision, preset_of
-from tui.panes.train.curves import ON_BOTH_TEXTS, PERPLEXITY, SMALL, SMOOTHINGS, figures_of, scale_of, show_figure
+from tui.panes.train.curves import ON_BOTH_TEXTS, PERPLEXITY, SMALL, figures_of, scale_of, show_figure
 from tui.panes.train.epochs import EpochTable
 from tui.panes.train.failure import Recovery
 from tui.panes.train.figures import Figures
@@ -194,19 +196,17 @@ class RunView(LitVertical):
 
     def next_scale(self) -> None:
         """Change the scale of the figure on screen to the next one; each figure keeps its own."""
-        self.scale = self._scales[self.figure] = next_scale(self.scale)
+        self.scale = self._scales[self.figure] = next_choice([*SCALES.values()], self.scale)
 
     def _scale_of(self, figure: str) -> Scale:
         return self._scales.get(figure, scale_of(figure))
 
     def next_figure(self) -> None:
         if self._run is not None:
-            figures = figures_of(self._run)
-            at = figures.index(self.figure) if self.figure in figures else 0  # another run's may be absent here
-            self.figure = figures[(at + 1) % len(figures)]
+            self.figure = next_choice(figures_of(self._run), self.figure)
 
     def next_smoothing(self) -> None:
-        self.smoothing = SMOOTHINGS[(SMOOTHINGS.index(self.smoothing) + 1) % len(SMOOTHINGS)]
+        self.smoothing = next_choice(SMOOTHINGS, self.smoothing)
 
     @property
     def chart(self) -> CurveChart:
@@ -224,7 +224,7 @@ class RunView(LitVertical):
         self.query_one(CurvePanel).focus()
 
     def next_window(self) -> None:
-        self.window = WINDOWS[(WINDOWS.index(self.window) + 1) % len(WINDOWS)]
+        self.window = next_choice(WINDOWS, self.window)
 
     # ------------------------------------------------------------------ painting
 

@@ -13,12 +13,13 @@ import pytest
 
 from core.export.event_file import Scalars, event_file
 from core.runs.looks import COLOURS, MARKERS, looks
+from core.runs.quantities import SMOOTHINGS
 from tests.run_folders import make_run
 from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.waiting import until
 from tui.dialogs.name import NameDialog
 from tui.dialogs.path_dialog import PathDialog
-from tui.panes.runs.compare import SMOOTHINGS, Compare
+from tui.panes.runs.compare import Compare
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.compare_runs import SIGNS, ComparedRuns, View, What
 from tui.panes.runs.compare_samples import RunsSamples
