@@ -14,28 +14,6 @@ from tui.panes import PANES, PaneKind
 from tui.shell.screenshot import screenshot_soon
 from tui.text.keys import first_key
 
-# Keys of a part of a pane, which the pane's own bindings do not have.
-MORE_KEYS = {
-    "runs": (
-        ("m x l o", "Comparing: the next figure, the next axis, logarithmic or linear, smoothing"),
-        ("← → ↑ ↓", "Comparing: the crosshair, and zoom; shift+← → pan, home shows all; the mouse does the same"),
-        ("p t s", "Comparing: draw a run over the others, the time to a perplexity, the same samples side by side"),
-        ("a del E", "Comparing: add the curve of a CSV or of TensorBoard's files, take one out, export the chart"),
-        ("pgup pgdn < >", "Comparing: scroll the table"),
-        ("enter b c m", "A sweep: open the run, the best one, compare all curves, the chart of the next setting"),
-        ("x g ← → < >", "A sweep: stop and save, go on, the sweep before and the next one, scroll its table"),
-    ),
-    "generate": (
-        ("← → ↑ ↓", "In a text: the token whose details are shown; a click does the same"),
-        ("home end", "In a text: its first token, its last one"),
-    ),
-    "inspect": (
-        ("home end", "The first token of the text, the last one"),
-        ("pgup pgdn", "Ten rows of the view"),
-        ("mouse", "A click takes a token, a tab or a row; the wheel turns rows and zooms the plane"),
-    ),
-}
-
 
 def commands(app: App[Any], current: str, keymap: Mapping[str, str]) -> Iterable[SystemCommand]:
     """All commands, those of the ``current`` pane first."""
@@ -64,10 +42,25 @@ def pane_bindings(pane: PaneKind) -> list[Binding]:
     return [binding for binding in described(pane.widget_class.BINDINGS) if binding.tooltip]
 
 
+def part_bindings(pane: PaneKind) -> list[Binding]:
+    """The keys of the parts of a pane, which act while a part has the focus."""
+    whole, room = pane.widget_class, pane.module.rpartition(".")[0]
+    parts = [kind for kind in _kinds() if kind is not whole and kind.__module__.startswith(f"{room}.")]
+    return [binding for kind in parts for binding in described(vars(kind).get("BINDINGS", ())) if binding.tooltip]
+
+
+def _kinds() -> list[type[DOMNode]]:
+    """All widgets and screens that have been imported."""
+    kinds: list[type[DOMNode]] = [DOMNode]
+    for kind in kinds:
+        kinds += (found for found in kind.__subclasses__() if found not in kinds)
+    return kinds
+
+
 def pane_keys(current: str, keymap: Mapping[str, str]) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Name, title and keys of each pane for the help, the ``current`` one first."""
     return [
-        (pane.name, pane.title, [*_keys(pane_bindings(pane), keymap), *MORE_KEYS.get(pane.name, ())])
+        (pane.name, pane.title, _keys([*pane_bindings(pane), *part_bindings(pane)], keymap))
         for pane in sorted(PANES, key=lambda pane: pane.name != current)
     ]
 
@@ -97,9 +90,7 @@ def all_bindings(app: type[App[Any]]) -> list[Binding]:
     bindings = [*described(app.BINDINGS), Binding(app.COMMAND_PALETTE_BINDING, "", "Commands")]
     for pane in PANES:
         _ = pane.widget_class
-    kinds: list[type[DOMNode]] = [DOMNode]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
+    for kind in _kinds():
         if kind.__module__.startswith("tui.") and kind is not app:
             bindings += [binding for binding in described(vars(kind).get("BINDINGS", ())) if binding.id]
     return bindings

@@ -10,6 +10,7 @@ from textual.widgets import Input, Static
 from tests.run_folders import make_run
 from tests.tui.waiting import until
 from tui.app import Playground
+from tui.commands import pane_keys
 from tui.dialogs.glossary import ALIASES, PANE_WORDS, WORDS, meanings
 from tui.dialogs.help import HelpScreen
 from tui.panes import PANES
@@ -52,6 +53,14 @@ async def test_what_is_typed_filters_all_pages(playground: Make) -> None:
         await opened(app, pilot)
         await pilot.press(*"[bold]", "escape", "escape")
         await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
+
+
+def test_keys_of_parts_are_listed_under_the_keys_they_have() -> None:
+    pages = {name: dict(keys) for name, _, keys in pane_keys("runs", {"compare.metric": "f", "sweep.go": "h"})}
+    assert pages["runs"]["f"].startswith("Compare: the next figure") and "m" in pages["runs"]
+    assert pages["runs"]["h"].startswith("Sweep: train on what is left") and "g" in pages["runs"]
+    assert pages["generate"]["home"] == "In a text: its first token"
+    assert pages["inspect"]["pgup pgdn"] == "Ten rows of the view" and "home" in pages["inspect"]
 
 
 async def test_the_focused_field_is_explained(playground: Make) -> None:

@@ -55,13 +55,15 @@ class WrittenText(Widget, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right", "move(1)", "Token", key_display="← →"),
+        Binding("right", "move(1)", "Token", key_display="← →",
+                tooltip="In a text: the token whose details are shown; a click does the same"),
         Binding("left", "move(-1)", "Token before", show=False),
-        Binding("down", "line(1)", "Line below", show=False),
+        Binding("down", "line(1)", "Line below", show=False, key_display="↑ ↓",
+                tooltip="In a text: the token a line below, or above"),
         Binding("up", "line(-1)", "Line above", show=False),
-        Binding("home", "jump(0)", "First token", show=False),
-        Binding("end", "jump(-1)", "Last token", show=False),
-    ]
+        Binding("home", "jump(0)", "First token", show=False, tooltip="In a text: its first token"),
+        Binding("end", "jump(-1)", "Last token", show=False, tooltip="In a text: its last token"),
+    ]  # fmt: skip
     shading: reactive[str] = reactive(SHADINGS[0])
     """One of ``SHADINGS``."""
     current: reactive[bool] = reactive(False)

@@ -120,8 +120,8 @@ class LineInput(PlainInput):
     """A line to type in, hidden until it is opened; what is pasted may have several lines."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Take", tooltip="Take what was typed"),
-        Binding("escape", "close", "Cancel", tooltip="Close the line without a change"),
+        Binding("enter", "submit", "Take", tooltip="In a line to type in: take what was typed"),
+        Binding("escape", "close", "Cancel", tooltip="In a line to type in: close it without a change"),
     ]
 
     @dataclass
