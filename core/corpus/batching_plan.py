@@ -266,6 +266,7 @@ class LineRows:
 
     Attributes:
         width: columns of the rows, as many as the longest line needs.
+        padding: the id of the padding.
     """
 
     def __init__(self, ids: Ids, vocabulary: Vocabulary, num_steps: int) -> None:
@@ -273,7 +274,7 @@ class LineRows:
         self._firsts, self._lasts = line_spans(ids, vocabulary)
         longest = max((int(lengths.max()) for lengths in self._pieces(slice(None))), default=0)
         self.width = longest + 2
-        self._special = tuple(vocabulary.token_to_id(token) for token in (START, END, PADDING))
+        self._start, self._end, self.padding = map(vocabulary.token_to_id, (START, END, PADDING))
 
     def __len__(self) -> int:
         return len(self._firsts)
@@ -287,13 +288,12 @@ class LineRows:
 
     def at(self, places: Starts) -> npt.NDArray[np.int32]:
         """The rows at ``places``; beyond the last one a row is all padding."""
-        start, end, padding = self._special
-        rows = np.full((len(places), self.width), padding, dtype=np.int32)
+        rows = np.full((len(places), self.width), self.padding, dtype=np.int32)
         numbers = np.flatnonzero(places < len(self))
         firsts, lengths = self._firsts[places[numbers]].tolist(), self.lengths(places[numbers]).tolist()
         for number, first, length in zip(numbers, firsts, lengths, strict=True):
             row = rows[number]
-            row[0], row[length + 1] = start, end
+            row[0], row[length + 1] = self._start, self._end
             row[1 : length + 1] = self._ids[first : first + length]
         return rows
 

@@ -14,17 +14,13 @@ import torch
 
 from core.corpus.batching_plan import (
     ORDER,
-    Order,
     RandomStarts,
     SequentialStarts,
-    bucketed,
     largest_offset,
     num_batches,
-    order_of,
     require_one_batch,
 )
 from core.corpus.ids import Ids, is_mapped, pieces
-from core.errors import CorpusError
 from core.settings.run_config import RunConfig
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
@@ -41,13 +37,6 @@ def stream_sizes(num_tokens: int, config: RunConfig) -> Sizes:
     require_one_batch(num_tokens, config.batch_size, config.num_steps)
     per_epoch = num_batches(num_tokens, config.batch_size, config.num_steps)
     return per_epoch, per_epoch * config.batch_size * config.num_steps
-
-
-def lines_sizes(num_lines: int, num_targets: int, config: RunConfig) -> Sizes:
-    """The sizes of an epoch of poems. Raises CorpusError if there are none."""
-    if num_lines == 0:
-        raise CorpusError("the text has no lines to train on: with documents=lines each line is a poem")
-    return -(-num_lines // config.batch_size), num_targets
 
 
 def starts_of(num_tokens: int, config: RunConfig, epoch: int, version: int) -> SequentialStarts | RandomStarts:
@@ -142,50 +131,6 @@ class Batches(Plans):
 
     def _plan(self, epoch: int) -> np.ndarray:
         return starts_of(len(self._ids), self.config, epoch, self.order)[np.arange(self.per_epoch)]
-
-
-class LineBatches(Plans):
-    """Batches of poems: each line of the text is one row, in random order in each epoch.
-
-    A row is the start token, the line, the end token, and padding that the loss leaves out. A line is read up to
-    ``num_steps`` - 1 tokens, which leaves a place for its end token. The last batch of an epoch may have fewer poems
-    than the others: its empty rows are all padding. ``cut`` makes them as wide as the longest line of the text:
-    a captured graph has one shape.
-    """
-
-    def __init__(self, rows: np.ndarray, padding: int, config: RunConfig, device: torch.device) -> None:
-        """``rows``: (poems, width) from ``LineRows``. Raises CorpusError if there are none."""
-        super().__init__(config, device)
-        targets = (rows[:, 1:] != padding).sum(axis=1)
-        self.per_epoch, self.tokens_per_epoch = lines_sizes(len(rows), int(targets.sum()), config)
-        self._padding, self._lengths = padding, targets
-        self._rows = torch.from_numpy(np.vstack([rows, np.full_like(rows[:1], padding)])).to(device)
-
-    def cut(self, rows: torch.Tensor) -> Batch:
-        return batch_of_lines(self._rows[rows].long(), self._padding)
-
-    def batch(self, epoch: int, index: int) -> Batch:
-        """See ``Plans``; as wide as its longest line, unless the device would have to wait for that."""
-        piece = self._rows[self.plan(epoch)[index]].long()
-        return batch_of_lines(without_padding(piece, self._padding), self._padding)
-
-    def _plan(self, epoch: int) -> np.ndarray:
-        poems, batch_size = len(self._lengths), self.config.batch_size
-        plan = np.full(self.per_epoch * batch_size, poems)
-        order = lines_order(poems, self._lengths.__getitem__, self.config, epoch, self.order)
-        plan[:poems] = order(np.arange(poems))
-        return plan.reshape(self.per_epoch, batch_size)
-
-
-def lines_order(count: int, lengths: Order, config: RunConfig, epoch: int, version: int) -> Order:
-    """The order of ``count`` lines in an epoch; ``lengths`` returns those of some of them."""
-    order = order_of(count, np.random.default_rng([config.seed, epoch]), version)
-    return bucketed(order, count, lengths, config.batch_size, (config.seed, epoch)) if config.bucketing else order
-
-
-def batch_of_lines(piece: torch.Tensor, padding: int) -> Batch:
-    """The batch of some rows (batch, width)."""
-    return piece[:, :-1], piece[:, 1:], piece[:, 1:] != padding
 
 
 def without_padding(piece: torch.Tensor, padding: int) -> torch.Tensor:

@@ -1,8 +1,8 @@
-"""Batches of a text that is too long for the device: cut out of the mapped ids, and fed to it.
+"""Batches of a text that is not on the device, since it is too long, or its lines are poems: cut and fed to it.
 
-The tokens of every batch are those of ``core.training.batches``. On a CPU a batch is cut when it is wanted. For a GPU
-a thread cuts some batches ahead into pinned memory, and each is copied into one buffer that never moves, so that a
-CUDA graph can read it.
+On a CPU a batch is cut when it is wanted. For a GPU a thread cuts some batches ahead into pinned memory, and each is
+copied into one buffer that never moves, so that a CUDA graph can read it. The tokens of a long text are mapped from the
+store; its batches have the same as those of ``core.training.batches``.
 """
 
 from __future__ import annotations
@@ -14,20 +14,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 
-from core.corpus.batching_plan import LineRows, Order, RandomStarts, SequentialStarts
+from core.corpus.batching_plan import LineRows, Order, RandomStarts, SequentialStarts, bucketed, order_of
 from core.corpus.ids import Ids, release
+from core.errors import CorpusError
 from core.settings.run_config import RunConfig
-from core.training.batches import (
-    Batch,
-    Plans,
-    Sizes,
-    batch_of_lines,
-    lines_order,
-    lines_sizes,
-    starts_of,
-    stream_sizes,
-    without_padding,
-)
+from core.training.batches import Batch, Plans, Sizes, starts_of, stream_sizes, without_padding
 
 # A page fault maps what lies together in the page cache: 500 kB of a large file on Linux 6.18, 2 MB at most.
 ROWS_BEFORE_RELEASE = 128
@@ -38,17 +29,16 @@ Cut = Callable[[int, int], np.ndarray]
 
 
 class MappedBatches(Plans):
-    """Batches that are cut out of mapped ids."""
+    """Batches that are cut when they are wanted; ``padding`` is the id that fills the rows of poems, None elsewhere."""
 
     padding: int | None = None
 
-    def __init__(self, ids: Ids, sizes: Sizes, width: int, config: RunConfig, device: torch.device) -> None:
+    def __init__(self, sizes: Sizes, width: int, config: RunConfig, device: torch.device) -> None:
         """``width``: tokens of a row, its last target included."""
         super().__init__(config, device)
         self.width = width
         self.per_epoch, self.tokens_per_epoch = sizes
-        self._ids, self._cut_rows = ids, 0
-        self._made = -1
+        self._cut_rows, self._made = 0, -1
         self._ahead: Ahead | None = None
 
     def batch(self, epoch: int, index: int) -> Batch:
@@ -87,12 +77,9 @@ class MappedBatches(Plans):
             self._release()
         return rows
 
-    def _release(self) -> None:
-        release(self._ids)
-
     def _divided(self, rows: torch.Tensor) -> Batch:
         piece = rows.long()
-        return (piece[:, :-1], piece[:, 1:], None) if self.padding is None else batch_of_lines(piece, self.padding)
+        return piece[:, :-1], piece[:, 1:], None if self.padding is None else piece[:, 1:] != self.padding
 
     def keep_rows(self, rows: slice) -> None:
         super().keep_rows(rows)
@@ -110,6 +97,10 @@ class MappedBatches(Plans):
     @abstractmethod
     def _rows_of(self, index: int) -> np.ndarray: ...
 
+    @abstractmethod
+    def _release(self) -> None:
+        """Unmap what was read."""
+
     def _plan(self, epoch: int) -> np.ndarray:
         raise AssertionError("a mapped text has no plan in memory")
 
@@ -119,9 +110,12 @@ class MappedStream(MappedBatches):
 
     def __init__(self, ids: Ids, config: RunConfig, device: torch.device) -> None:
         """``ids``: (num_tokens,) token ids. Raises CorpusError if they are too few for one batch."""
-        super().__init__(ids, stream_sizes(len(ids), config), config.num_steps + 1, config, device)
-        self._window = np.arange(config.num_steps + 1)
+        super().__init__(stream_sizes(len(ids), config), config.num_steps + 1, config, device)
+        self._ids, self._window = ids, np.arange(config.num_steps + 1)
         self._starts: SequentialStarts | RandomStarts | None = None
+
+    def _release(self) -> None:
+        release(self._ids)
 
     def _begin(self, epoch: int) -> None:
         self._starts = None  # frees the last epoch's order before the next one is made
@@ -133,15 +127,22 @@ class MappedStream(MappedBatches):
         return rows
 
 
-class MappedLines(MappedBatches):
-    """The batches of poems: see ``LineBatches``."""
+class LineBatches(MappedBatches):
+    """Batches of poems: each line of the text is one row, in random order in each epoch.
 
-    def __init__(
-        self, ids: Ids, lines: LineRows, kept: int, padding: int, config: RunConfig, device: torch.device
-    ) -> None:
-        """The first ``kept`` of the ``lines`` of ``ids``. Raises CorpusError if there are none."""
-        super().__init__(ids, lines_sizes(kept, lines.targets(slice(kept)), config), lines.width, config, device)
-        self._lines, self._kept, self.padding = lines, kept, padding
+    A row is the start token, the line, the end token, and padding that the loss leaves out. A line is read up to
+    ``num_steps`` - 1 tokens, which leaves a place for its end token. The last batch of an epoch may have fewer poems
+    than the others: its empty rows are all padding. ``cut`` makes them as wide as the longest line of the text:
+    a captured graph has one shape.
+    """
+
+    def __init__(self, lines: LineRows, kept: int, config: RunConfig, device: torch.device) -> None:
+        """The first ``kept`` of the ``lines``. Raises CorpusError if there are none."""
+        if kept == 0:
+            raise CorpusError("the text has no lines to train on: with documents=lines each line is a poem")
+        sizes = -(-kept // config.batch_size), lines.targets(slice(kept))
+        super().__init__(sizes, lines.width, config, device)
+        self._lines, self._kept, self.padding = lines, kept, lines.padding
         self._order: Order | None = None
 
     def _release(self) -> None:
@@ -149,7 +150,10 @@ class MappedLines(MappedBatches):
 
     def _begin(self, epoch: int) -> None:
         self._order = None
-        self._order = lines_order(self._kept, self._lines.lengths, self.config, epoch, self.order)
+        config, seed = self.config, (self.config.seed, epoch)
+        order = order_of(self._kept, np.random.default_rng(seed), self.order)
+        lengths = self._lines.lengths
+        self._order = bucketed(order, self._kept, lengths, config.batch_size, seed) if config.bucketing else order
 
     def _rows_of(self, index: int) -> np.ndarray:
         assert self._order is not None

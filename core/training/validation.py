@@ -16,9 +16,9 @@ from core.corpus.ids import Ids, is_mapped, release
 from core.corpus.reader import Corpus
 from core.errors import CorpusError
 from core.models.language_model import LanguageModel
-from core.settings.run_config import PADDING, RunConfig
-from core.training.batches import Batches, LineBatches, Plans, without_padding
-from core.training.mapped_batches import MappedLines, MappedStream
+from core.settings.run_config import RunConfig
+from core.training.batches import Batches, Plans, without_padding
+from core.training.mapped_batches import LineBatches, MappedStream
 
 if TYPE_CHECKING:
     from core.training.distributed import Team
@@ -60,13 +60,8 @@ def divided(corpus: Corpus, config: RunConfig, device: torch.device) -> tuple[Pl
     if config.documents == "lines":
         lines = LineRows(corpus.ids, corpus.vocabulary, config.num_steps)
         kept = _kept(len(lines), config, "lines")
-        padding = corpus.vocabulary.token_to_id(PADDING)
-        if not is_resident(corpus.ids, device):
-            mapped = MappedLines(corpus.ids, lines, kept, padding, config, device)
-            return mapped, HeldOutLines(lines, padding, kept) if kept < len(lines) else None
-        rows = lines[:]
-        held_out = HeldOutLines(rows[kept:], padding) if kept < len(rows) else None
-        return LineBatches(rows[:kept], padding, config, device), held_out
+        held_out = HeldOutLines(lines, kept) if kept < len(lines) else None
+        return LineBatches(lines, kept, config, device), held_out
     kept = _kept(len(corpus.ids), config, "tokens")
     stream = HeldOutStream(corpus.ids, kept) if kept < len(corpus.ids) else None
     kind = Batches if is_resident(corpus.ids, device) else MappedStream
@@ -104,10 +99,10 @@ def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
     if config.documents == "lines":
         # What a model is measured on: every token of every line and its end, in the order of the text.
         lines = LineRows(corpus.ids, corpus.vocabulary, config.num_steps)
-        kept, padding = _kept(len(lines), config, "lines"), corpus.vocabulary.token_to_id(PADDING)
+        kept = _kept(len(lines), config, "lines")
         # each line has a token and its end at least
         rows = (lines[max(0, kept - MOST_COUNTED // 2) : kept], lines[kept : kept + MOST_COUNTED // 2])
-        parts = [part[:, 1:][part[:, 1:] != padding] for part in rows]
+        parts = [part[:, 1:][part[:, 1:] != lines.padding] for part in rows]
     else:
         kept = _kept(len(corpus.ids), config, "tokens")
         parts = [corpus.ids[:kept], corpus.ids[kept:]]
@@ -118,30 +113,29 @@ def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
 class HeldOutLines(HeldOut):
     """Poems that are not trained on: each is read from a state of zeros, padding does not count."""
 
-    def __init__(self, rows: np.ndarray | LineRows, padding: int, begin: int = 0) -> None:
-        """``rows`` from ``begin`` on: (poems, width), see ``LineRows``."""
-        self._rows, self._padding, self._begin = rows, padding, begin
+    def __init__(self, lines: LineRows, begin: int) -> None:
+        """The ``lines`` from ``begin`` on."""
+        self._lines, self._begin = lines, begin
 
     def measuring(self, model: LanguageModel) -> Iterator[float | None]:
         """See ``HeldOut``: over all tokens of all poems, end tokens included."""
         device, total, count = next(model.parameters()).device, 0.0, 0
-        width = self._rows[:1].shape[1]
-        at_once = max(1, LOGITS_AT_ONCE // (width * model.vocabulary_size))
-        for first in range(self._begin, len(self._rows), at_once):
-            rows = self._rows[first : first + at_once]
+        lines, padding = self._lines, self._lines.padding
+        at_once = max(1, LOGITS_AT_ONCE // (lines.width * model.vocabulary_size))
+        for first in range(self._begin, len(lines), at_once):
+            rows = lines[first : first + at_once]
             piece = torch.from_numpy(rows[self.part(len(rows))]).to(device)
             if not len(piece):  # fewer poems than workers
                 yield None
                 continue
-            piece = without_padding(piece, self._padding)
+            piece = without_padding(piece, padding)
             targets = piece[:, 1:].long()
-            mask = targets != self._padding
+            mask = targets != padding
             with _measured(model):
                 mean, _ = model.loss(piece[:, :-1].long(), targets, model.begin_state(len(piece)), mask=mask)
             total += float(mean) * int(mask.sum())
             count += int(mask.sum())
-            if isinstance(self._rows, LineRows):
-                self._rows.release()
+            lines.release()
             yield None
         if self.team is not None:
             total, count = self.team.add(torch.tensor([total, count], dtype=torch.float64, device=device)).tolist()

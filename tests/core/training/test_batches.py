@@ -15,7 +15,8 @@ from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError
 from core.models.implementations import build_model
 from core.settings.run_config import END, PADDING, START, RunConfig
-from core.training.batches import Batches, LineBatches
+from core.training.batches import Batches
+from core.training.mapped_batches import LineBatches
 
 CPU = torch.device("cpu")
 
@@ -99,8 +100,8 @@ def poem_batches(num_steps: int, batch_size: int = 2) -> tuple[LineBatches, Voca
     tokens = ["<unk>", START, END, PADDING, "a", "b", "c", "\n"]
     vocabulary = Vocabulary("char", tokens, [0] * len(tokens), reserved=3)
     config = RunConfig(documents="lines", normalise="none", batch_size=batch_size, num_steps=num_steps)
-    rows = LineRows(vocabulary.encode(POEMS), vocabulary, num_steps)[:]
-    return LineBatches(rows, vocabulary.token_to_id(PADDING), config, CPU), vocabulary
+    lines = LineRows(vocabulary.encode(POEMS), vocabulary, num_steps)
+    return LineBatches(lines, len(lines), config, CPU), vocabulary
 
 
 def test_poems_stand_between_start_and_end() -> None:
@@ -134,16 +135,22 @@ def test_a_long_poem_is_cut_and_still_ends() -> None:
 
 def test_lines_of_like_length_share_a_batch() -> None:
     lengths = np.random.default_rng(1).integers(1, 30, 1000)
-    rows = np.where(np.arange(32) < lengths[:, None] + 2, 5, 3)  # padding is 3
-    rows[:, 1] = np.arange(1000) + 10
+    firsts = [chr(0x4E00 + number) for number in range(1000)]
+    tokens = ["<unk>", START, END, PADDING, "\n", "a", *firsts]
+    vocabulary = Vocabulary("char", tokens, [0] * len(tokens), reserved=3)
+    poems = "\n".join(first + "a" * (length - 1) for first, length in zip(firsts, lengths.tolist(), strict=True))
+    lines = LineRows(vocabulary.encode(poems), vocabulary, 31)
     config = RunConfig(documents="lines", normalise="none", batch_size=8, num_steps=31)
-    plain, made = (LineBatches(rows, 3, config.replace(bucketing=bucketing), CPU) for bucketing in (False, True))
-    drawn = [plan for epoch in (0, 1) for plan in (made.plan(epoch).numpy().copy(),)]
-    for plan in drawn:
-        assert sorted(plan.ravel().tolist()) == list(range(1000))
-    assert (drawn[0] != drawn[1]).any() and (drawn[0] == made.plan(0).numpy()).all(), "from (seed, epoch) alone"
-    tokens = [sum(batches.batch(0, index)[0].numel() for index in range(125)) for batches in (plain, made)]
-    assert tokens[1] < 0.65 * tokens[0] and tokens[1] < 1.15 * made.tokens_per_epoch
+    plain, made = (LineBatches(lines, 1000, config.replace(bucketing=bucketing), CPU) for bucketing in (False, True))
+
+    def order(epoch: int) -> list[int]:
+        return [first - 6 for index in range(125) for first in made.batch(epoch, index)[0][:, 1].tolist()]
+
+    drawn = [order(0), order(1)]
+    assert all(sorted(found) == list(range(1000)) for found in drawn)
+    assert drawn[0] != drawn[1] and drawn[0] == order(0), "from (seed, epoch) alone"
+    read = [sum(batches.batch(0, index)[0].numel() for index in range(125)) for batches in (plain, made)]
+    assert read[1] < 0.65 * read[0] and read[1] < 1.15 * made.tokens_per_epoch
     widths = [made.batch(0, index)[0].shape[1] for index in range(16)]
     assert widths != sorted(widths), "short and long ones take turns"
 

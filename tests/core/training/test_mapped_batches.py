@@ -63,7 +63,7 @@ def test_every_batch_is_the_same(
     config = tiny(**changes)
     plain, mapped = twice(**reading(config))
     (wanted, _), (found, _) = divided(plain, config, CPU), divided(mapped, config, CPU)
-    assert isinstance(found, MappedBatches) and not isinstance(wanted, MappedBatches)
+    assert isinstance(found, MappedBatches)
     assert (found.per_epoch, found.tokens_per_epoch) == (wanted.per_epoch, wanted.tokens_per_epoch)
     for epoch, index in itertools.product((0, 3, 1), range(wanted.per_epoch)):
         for left, right in zip(wanted.batch(epoch, index), found.batch(epoch, index), strict=True):
@@ -90,7 +90,8 @@ def test_what_is_fed_ahead_is_the_same(
     plain, mapped = twice(**reading(config))
     (wanted, _), (found, _) = divided(plain, config, CPU), divided(mapped, config, CPU)
     for epoch, index in [*((0, place) for place in range(wanted.per_epoch)), (1, 2), (1, 3), (0, 1), (1, 0)]:
-        found.feed(epoch, index)
+        for made in (wanted, found):
+            made.feed(epoch, index)
         row = found.plan(epoch)[index]
         for left, right in zip(wanted.cut(wanted.plan(epoch)[index]), found.cut(row), strict=True):
             assert (left is None and right is None) or torch.equal(left, right)
