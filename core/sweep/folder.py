@@ -151,7 +151,10 @@ class SweepFolder:
         if not os.path.lexists(path):
             return None
         with of_our_form(path):
-            return read_record(Outcome, read_object(path))
+            value = read_object(path)
+            loss = value.get("loss")
+            words = (str(value["state"]), str(value["message"]), str(value.get("place", "")))
+            return Outcome(dict(value["values"]), *words, None if loss is None else float(loss))
 
     def set_outcome(self, run: str, outcome: Outcome) -> None:
         """Write what became of a run. Raises RunError."""
