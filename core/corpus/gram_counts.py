@@ -37,8 +37,8 @@ class GramCounts:
     Attributes:
         order: n.
         distinct: how many different ones there are.
-        counts: of each, by ascending key; of more than fit in memory each different count once, descending.
-        times: how many n-grams have each of the ``counts``; None if each is the count of one n-gram.
+        counts: each different count once, descending.
+        times: how many n-grams have each of the ``counts``.
         top: the most frequent ones with their counts; of equally frequent ones those with lower ids first.
         disk_bytes: what the sorted runs took on the disk at most; 0 if memory was enough.
     """
@@ -46,7 +46,7 @@ class GramCounts:
     order: int
     distinct: int
     counts: Integers
-    times: Integers | None
+    times: Integers
     top: list[tuple[tuple[int, ...], int]]
     disk_bytes: int = 0
 
@@ -73,8 +73,7 @@ def count_grams(
                 blocks = runs.merged()
             for keys, counts in blocks:
                 found.add(keys, counts, first * vocabulary_size ** (order - 1), order, vocabulary_size)
-        counts, times = found.counts(runs.peak > 0 or found.distinct > most)
-        return GramCounts(order, found.distinct, counts, times, found.top(), runs.peak)
+        return GramCounts(order, found.distinct, *found.counts(), found.top(), runs.peak)
     except OSError as error:
         raise CorpusError(
             f"the n-grams of this text need room in {folder}, which cannot be written ({error.strerror or error}): "
@@ -130,10 +129,8 @@ class _Collected:
     def top(self) -> list[tuple[tuple[int, ...], int]]:
         return [(gram, count) for count, gram in self._top]
 
-    def counts(self, condensed: bool) -> tuple[Integers, Integers | None]:
+    def counts(self) -> tuple[Integers, Integers]:
         """``counts`` and ``times`` of ``GramCounts``."""
-        if not condensed and not self._times:
-            return np.concatenate([np.zeros(0, dtype=np.int64), *self._counts]), None
         self._condense()
         values = np.array(sorted(self._times, reverse=True), dtype=np.int64)
         return values, np.array([self._times[value] for value in values.tolist()], dtype=np.int64)

@@ -17,7 +17,6 @@ from core.corpus.batching_plan import (
     require_one_batch,
 )
 from core.corpus.gram_counts import GramCounts, count_grams
-from core.corpus.ngrams import Integers
 from core.corpus.reader import Corpus
 from core.corpus.token_store import default_store
 from core.errors import CorpusError
@@ -76,27 +75,22 @@ def describe(
         "distinct": {str(order): grams[order].distinct for order in orders},
         "gram_disk_bytes": max((grams[order].disk_bytes for order in orders), default=0),
         "top": {str(order): _top(corpus, grams[order]) for order in orders},
-        "zipf": {str(order): zipf(grams[order].counts, grams[order].times) for order in orders},
-        "entropy_bits": entropy_bits(grams[1].counts, grams[2].counts, grams[1].times, grams[2].times) if top else {},
+        "zipf": {str(order): zipf(grams[order]) for order in orders},
+        "entropy_bits": entropy_bits(grams[1], grams[2]) if top else {},
         "one_hot": one_hot(len(vocabulary), batch_size, num_steps, corpus.ids.itemsize),
         "examples": examples(corpus, batch_size, num_steps, seed),
         **({"poems": _poems(corpus, num_steps)} if lines else {}),
     }
 
 
-def zipf(counts: Integers, times: Integers | None = None) -> dict[str, Any]:
-    """Frequency by rank: ``ranks`` and ``frequencies`` of at most 60 of the ``counts``, and ``slope``.
-
-    ``times``: how often each of the counts, then descending, is there.
+def zipf(grams: GramCounts) -> dict[str, Any]:
+    """Frequency by rank: ``ranks`` and ``frequencies`` of at most 60 of the n-grams, and ``slope``.
 
     The ranks are evenly spaced in their logarithm, and the slope is that of the least-squares line through these points
     in log-log: over all ranks the many rare tokens would outweigh the rest. None for fewer than two points.
     """
-    ranked, ends = (np.sort(counts)[::-1], None) if times is None else (counts, np.cumsum(times))
-    number = len(ranked) if ends is None else int(ends[-1])
-    ranks = np.unique(np.geomspace(1, max(number, 1), _ZIPF_POINTS).round().astype(np.int64))
-    places = ranks - 1 if ends is None else np.searchsorted(ends, ranks)
-    frequencies = ranked[places] if len(ranked) else ranked
+    ranks = np.unique(np.geomspace(1, max(grams.distinct, 1), _ZIPF_POINTS).round().astype(np.int64))
+    frequencies = grams.counts[np.searchsorted(np.cumsum(grams.times), ranks)] if grams.distinct else grams.counts
     slope = None
     if len(frequencies) > 1:
         across = np.log(ranks) - np.log(ranks).mean()
@@ -104,15 +98,13 @@ def zipf(counts: Integers, times: Integers | None = None) -> dict[str, Any]:
     return {"ranks": ranks[: len(frequencies)].tolist(), "frequencies": frequencies.tolist(), "slope": slope}
 
 
-def entropy_bits(
-    unigrams: Integers, bigrams: Integers, unigram_times: Integers | None = None, bigram_times: Integers | None = None
-) -> dict[str, float]:
-    """Entropies of the text's own frequencies, in bits; ``times`` as for ``zipf``.
+def entropy_bits(unigrams: GramCounts, bigrams: GramCounts) -> dict[str, float]:
+    """Entropies of the text's own frequencies, in bits.
 
     ``unigram``: of a token; ``bigram_joint``: of two neighbours together; ``bigram_conditional``: of a token given the
     one before it, the difference of the two. 2 to their power is a perplexity on the text itself.
     """
-    unigram, joint = _entropy_bits(unigrams, unigram_times), _entropy_bits(bigrams, bigram_times)
+    unigram, joint = _entropy_bits(unigrams), _entropy_bits(bigrams)
     return {"unigram": unigram, "bigram_joint": joint, "bigram_conditional": max(joint - unigram, 0.0)}
 
 
@@ -203,9 +195,9 @@ def _top(corpus: Corpus, grams: GramCounts) -> list[list[Any]]:
     return [[[name(index) for index in ids], count] for ids, count in grams.top]
 
 
-def _entropy_bits(counts: Integers, times: Integers | None) -> float:
-    if not len(counts):
+def _entropy_bits(grams: GramCounts) -> float:
+    if not grams.distinct:
         return 0.0
-    weighted = counts if times is None else counts * times
+    weighted = grams.counts * grams.times
     total = float(weighted.sum())
-    return float(np.log2(total) - (weighted * np.log2(counts)).sum() / total)
+    return float(np.log2(total) - (weighted * np.log2(grams.counts)).sum() / total)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError, refusing
-from core.events import EpochFinished, Event, Measured, SampleWritten
-from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, MEASURED_COLUMNS, Column, Curves
+from core.events import SampleWritten
+from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, MEASURED_COLUMNS, Column, Curves, RunCurve
 from core.runs.journal import last_lines, read_journal
 from core.runs.quantities import AXES
 from core.runs.run import Run
@@ -66,36 +66,27 @@ def read_run(run: Run, name: str = "") -> Curve:
 
     Raises RunError for a journal that cannot be read; a missing one has no epochs.
     """
-    journal = _journal(run)
-    events = [(event, time) for event, time in journal if isinstance(event, EpochFinished)]
-    columns = {
-        column: np.array([_figure(getattr(event, column)) for event, _ in events]) for column in JOURNAL_COLUMNS[:-1]
-    }
-    columns["time"] = np.array([time or math.nan for _, time in events])
-    measured = {event.epoch: event for event, _ in journal if isinstance(event, Measured)}
-    if measured:  # by inspect_every, at some epochs
-        rows = [measured.get(event.epoch) for event, _ in events]
-        for column in MEASURED_COLUMNS:
-            columns[column] = np.array([math.nan if row is None else _figure(getattr(row, column)) for row in rows])
-    return Curve(name or run.name, columns, run.path)
+    curve = RunCurve(run.path, is_exact=True)
+    while curve.read():
+        pass
+    if not curve.rows:
+        _require_readable(run)
+    missing = np.full(curve.rows, math.nan)
+    columns = {column: missing if (found := curve.stored(column)) is None else found for column in JOURNAL_COLUMNS}
+    measured = {column: found for column in MEASURED_COLUMNS if (found := curve.stored(column)) is not None}
+    return Curve(name or run.name, columns | measured, run.path)
 
 
 def read_samples(run: Run) -> list[SampleWritten]:
     """The texts that a run wrote while it trained. Raises RunError for a journal that cannot be read."""
-    return [event for event, _ in _journal(run) if isinstance(event, SampleWritten)]
+    _require_readable(run)
+    return [event for event, _ in read_journal(run.journal_path) if isinstance(event, SampleWritten)]
 
 
-def _journal(run: Run) -> list[tuple[Event, float]]:
-    """The events of a run that no resume has undone, with their times. Raises RunError if they cannot be read."""
-    found = read_journal(run.journal_path)
-    if not found:
-        with refusing(f"{run.journal_path} cannot be read"):
-            last_lines(run.journal_path)  # the reader says nothing of a journal that is there and cannot be read
-    return found
-
-
-def _figure(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _require_readable(run: Run) -> None:
+    """Raise RunError for a journal that is there and cannot be read, of which its reader says nothing."""
+    with refusing(f"{run.journal_path} cannot be read"):
+        last_lines(run.journal_path)
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:

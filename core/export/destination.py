@@ -15,18 +15,13 @@ REPLACEABLE = "name another, or replace it with --force"
 """The end of the sentence about a file that is in the way."""
 
 
-def check_destination(path: Path, *, replace: bool = False) -> None:
-    """Raise UserError where no file can be written to ``path``: asked before anything is computed."""
-    _target(path, replace)
-
-
 def write_file(path: Path, data: bytes, *, replace: bool = False) -> None:
     """Write ``data`` to ``path``, whole or not at all: beside it, synced, then put in place in one step.
 
     A link is followed. Without ``replace`` an existing file is refused, also one that appears meanwhile. Raises
     UserError with a sentence that names the path.
     """
-    target = _target(path, replace)
+    target = check_destination(path, replace=replace)
     try:
         replace_whole(target, data, place=os.replace if replace else _place)
     except FileExistsError:
@@ -54,8 +49,8 @@ def _place(temporary: Path, target: Path) -> None:
         os.rename(temporary, target)
 
 
-def _target(path: Path, replace: bool) -> Path:
-    """The file that ``path`` means. Raises UserError for one that must not be written."""
+def check_destination(path: Path, *, replace: bool = False) -> Path:
+    """The file that ``path`` means. Raises UserError for one that must not be written, before anything is computed."""
     try:
         target = path.resolve()
         folder = _status(target.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from core.errors import UserError
 from core.export.curves import Curve
 from core.export.reading import read_curves
+from core.runs.summaries import Stamp, stamp_of
 
 PATIENCE = 20
 """A file is read again after as many times the time that the last reading took: a large log costs little."""
@@ -21,14 +23,14 @@ class FollowedFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.curves: list[Curve] = []
-        self._stamp: tuple[tuple[int, int], ...] = ()
+        self._stamp: Stamp = ()
         self._next = 0.0
 
     def read(self) -> None:
         """Read the file if it has changed; one that cannot be read now keeps its curves."""
         if time.monotonic() < self._next:
             return
-        began, stamp = time.monotonic(), _stamp(self.path)
+        began, stamp = time.monotonic(), stamp_of(str(self.path), _names(self.path))
         if stamp == self._stamp:
             return
         try:
@@ -41,11 +43,8 @@ class FollowedFile:
         self._next = began + (1 + PATIENCE) * (time.monotonic() - began)
 
 
-def _stamp(path: Path) -> tuple[tuple[int, int], ...]:
-    """Time of change and size of the file, or of the files of the folder."""
-    try:
-        places = [path, *path.iterdir()] if path.is_dir() else [path]
-        found = [os.stat(place) for place in places]
-    except OSError:
-        return ()
-    return tuple((status.st_mtime_ns, status.st_size) for status in found)
+def _names(path: Path) -> list[str]:
+    """The files of a folder; none of a file."""
+    with contextlib.suppress(OSError):
+        return sorted(os.listdir(path))
+    return []

@@ -87,8 +87,10 @@ class RunCurve(Curves):
         version: changes whenever the curve does.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_exact: bool = False) -> None:
+        """``is_exact``: keep all digits of every figure, for the memory of twice as many."""
         self.path = path
+        self._short = frozenset() if is_exact else _SHORT
         self.rows = 0
         self.version = 0
         self._reader = JournalReader(Run(path).journal_path)
@@ -153,7 +155,7 @@ class RunCurve(Curves):
             if column is None:
                 if np.isnan(added).all():
                     continue  # most runs clip nothing and many hold nothing out
-                column = np.full(max(64, end), np.nan, np.float32 if name in _SHORT else np.float64)
+                column = np.full(max(64, end), np.nan, np.float32 if name in self._short else np.float64)
             elif column.size < end:
                 more = np.full(end // ROOM + end - column.size, np.nan, column.dtype)
                 column = np.concatenate((column, more))

@@ -34,10 +34,6 @@ class Records:
         weights = self.targets[:batches].double()
         return float((self.losses[:batches].double() * weights).sum() / weights.sum())
 
-    def are_finite(self, batches: int) -> bool:
-        """Whether every loss and every gradient of the first ``batches`` is finite."""
-        return self.first_infinite(batches) is None
-
     def first_infinite(self, batches: int) -> int | None:
         """The first batch whose loss or gradient is not finite, among the first ``batches``; None if all are."""
         bad = ~(torch.isfinite(self.losses) & torch.isfinite(self.norms))[:batches]

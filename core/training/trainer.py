@@ -187,7 +187,7 @@ class Trainer(TrainingParts):
 
     def is_finite(self) -> bool:
         """Whether every weight, and every loss and gradient of this epoch, is finite."""
-        return self.records.are_finite(self.batch) and are_finite(self._parameters)
+        return self.records.first_infinite(self.batch) is None and are_finite(self._parameters)
 
     def is_sound(self) -> bool:
         """Whether a checkpoint is worth taking: all is finite, and the loss is not exploding."""
