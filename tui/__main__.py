@@ -48,15 +48,22 @@ def main(arguments: list[str] | None = None) -> int:
             return _serve(options)
         if options.port is not None:
             raise UserError("--port is the port of --serve: give both")
-        # The screen is drawn on standard error: Textual's choice.
-        streams = (sys.stdin, sys.stdout, sys.stderr)
-        if not options.window and not all(stream is not None and stream.isatty() for stream in streams):
-            raise UserError("the playground needs a terminal; in a script use python -m core, which can do the same")
+        if not options.window:
+            _require_terminal()
     except UserError as error:
         output.guard()
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     return _play(options, run, configuration)
+
+
+def _require_terminal() -> None:
+    """Raise UserError unless all three streams are terminals; Textual draws on standard error."""
+    streams = {"input": sys.stdin, "output": sys.stdout, "error": sys.stderr}
+    others = [f"standard {name}" for name, stream in streams.items() if stream is None or not stream.isatty()]
+    if others:
+        words = f"{' and '.join(others)} {'is not one' if len(others) == 1 else 'are not'}"
+        raise UserError(f"the playground needs a terminal, but {words}; in a script use python -m core instead")
 
 
 def _parser() -> argparse.ArgumentParser:

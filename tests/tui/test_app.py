@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from core.device import Device
 from core.events import State, StateChanged
 from core.runs.store import list_runs
 from core.settings.run_config import RunConfig, setting
+from tests.e2e.terminal import Terminal
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import FakeEngines, scripted_epoch
 from tests.tui.parts import focused_setting, row_region, train_pane
@@ -291,6 +293,33 @@ def test_wrong_arguments_are_told_in_a_sentence(arguments: list[str], words: str
     done = subprocess.run([sys.executable, "-m", "tui", *arguments], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_it_is_said_which_stream_is_not_a_terminal(tmp_path: Path) -> None:
+    errors = tmp_path / "errors"
+    for streams, words in (
+        ("", "standard error is not one"),
+        ("< /dev/null", "standard input and standard error are not"),
+    ):
+        line = f"exec {sys.executable} -m tui --saves {tmp_path / 'saves'} 2> {errors} {streams}"
+        terminal = Terminal(["sh", "-c", line], environment=os.environ, folder=ROOT)
+        try:
+            assert terminal.wait_exit(30) == 2
+        finally:
+            terminal.close()
+        assert f"the playground needs a terminal, but {words};" in errors.read_text(), line
+
+
+async def test_a_notice_on_a_narrow_screen_hides_nothing_that_is_typed(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("e")
+        settings = app.query_one("#settings")
+        await until(pilot, lambda: settings.display)
+        app.notify("of many words " * 9)
+        await until(pilot, lambda: app.screen.query("Toast"))
+        await pilot.pause()
+        assert not app.screen.query_one("Toast").region.overlaps(settings.content_region)
 
 
 @pytest.mark.parametrize("size", [(59, 24), (80, 15), (40, 10), (10, 3), (1, 1)])

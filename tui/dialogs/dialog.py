@@ -52,6 +52,10 @@ class Dialog(ClosesOnce, ModalScreen[ScreenResultType]):
         Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="dialog.cancel"),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._key_words = Static("", classes="dialog-keys", markup=False)
+
     @contextmanager
     def box(self, title: str | Content, id: str) -> Iterator[Vertical]:
         """The frame around the parts that are composed inside the block."""
@@ -63,7 +67,12 @@ class Dialog(ClosesOnce, ModalScreen[ScreenResultType]):
         """The last rows: the buttons, the keys."""
         with Horizontal(classes="buttons dialog-buttons"):
             yield from buttons
-        yield Static(keys, classes="dialog-keys", markup=False)
+        self.show_keys(keys)
+        yield self._key_words
+
+    def show_keys(self, keys: str) -> None:
+        """Show the keys in the last line."""
+        self._key_words.update(keys)
 
     def action_cancel(self) -> None:
         self.dismiss()

@@ -41,7 +41,7 @@ class FrameEdge(Widget):
 
     def render(self) -> Content:
         left, right = self._corners[0], self._corners[1]
-        title = clip_cells(self.title, self.room)
+        title = clip_cells(self.title, self.room).rstrip()  # it may end with a padded number
         note = self.note if cell_len(title) + cell_len(self.note) + 4 <= self.room else ""
         used = (cell_len(title) + 2 if title else 0) + (cell_len(note) + 2 if note else 0)
         line = "─" * max(0, self.size.width - 4 - used)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.notifications import SeverityLevel
 from textual.widget import Widget
-from textual.widgets import Label, Select, Static
+from textual.widgets import Button, Label, Select, Static
 
 from core.errors import EngineError, UserError
 from core.settings.run_config import RunConfig, settings
@@ -72,7 +72,7 @@ class SweepDialog(CheckedDialog[Sweep]):
                 yield Label("side by side")
                 yield self._jobs_line
             yield self._count
-            yield from self.foot("tab next   enter start   esc cancel")
+            yield from self.foot("")
 
     def on_mount(self) -> None:
         self.check()
@@ -101,6 +101,19 @@ class SweepDialog(CheckedDialog[Sweep]):
             self.show_problem("")
         self._yes.disabled = answer is None
         return answer
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self, event: events.DescendantFocus) -> None:
+        """Say what the keys do where the focus is."""
+        words = "enter start"
+        match event.widget:
+            case Select():
+                words = "enter list"
+            case Choice():
+                words = "← → question"
+            case Button() as button:
+                words = f"enter {str(button.label).lower()}"
+        self.show_keys(f"tab next   {words}   esc cancel")
 
     @on(Select.Changed)
     def _setting_chosen(self, event: Select.Changed) -> None:

@@ -113,3 +113,16 @@ def test_the_first_values_of_every_setting_can_be_varied() -> None:
             assert bool(words) == (setting.name not in free), setting.name
             if words:
                 parse_varied(f"{setting.name}={words}")
+
+
+async def test_the_last_line_says_what_enter_does_where_the_focus_is(playground: Callable[[], Playground]) -> None:
+    async with playground().run_test(size=(120, 40)) as pilot:
+        dialog = await opened(pilot)
+        dialog.query_one("#sweep-setting-0", Select).value = "cell"
+        await until(pilot, lambda: not dialog.query_one("#yes", Button).disabled)
+        for part, words in (
+            ("#sweep-setting-0", "enter list"), ("#sweep-values-0", "enter start"), ("#sweep-question", "← → question"),
+            ("#yes", "enter start"), ("#no", "enter cancel"),
+        ):  # fmt: skip
+            dialog.query_one(part).focus()
+            await until(pilot, lambda words=words: words in text(dialog, ".dialog-keys"))
