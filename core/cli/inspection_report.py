@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from core.cli.printing import cells, print_table, printable
 from core.inspection import answers
@@ -20,21 +21,7 @@ RAMP, NEAR_ZERO = "▁▂▃▄▅▆▇█", "·"
 
 
 def print_view(view: answers.InspectionAnswer) -> None:
-    match view:
-        case answers.TextView():
-            _print_text(view)
-        case answers.StepView():
-            _print_step(view)
-        case answers.GradientsView():
-            _print_gradients(view)
-        case answers.UnitsView():
-            _print_units(view)
-        case answers.SaliencyView():
-            _print_saliency(view)
-        case answers.TokensView():
-            _print_tokens(view)
-        case answers.ParityView():
-            _print_parity(view)
+    _PRINTERS[type(view)](view)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -251,6 +238,13 @@ def _milliseconds(seconds: float, around: tuple[float, float] | None) -> str:
     """``10.1 ms (9.8 to 12.0)``."""
     spread = f" ({around[0] * 1e3:.1f} to {around[1] * 1e3:.1f})" if around is not None else ""
     return f"{seconds * 1e3:.1f} ms{spread}"
+
+
+_PRINTERS: dict[type[answers.InspectionAnswer], Callable[[Any], None]] = {
+    answers.TextView: _print_text, answers.StepView: _print_step, answers.GradientsView: _print_gradients,
+    answers.UnitsView: _print_units, answers.SaliencyView: _print_saliency, answers.TokensView: _print_tokens,
+    answers.ParityView: _print_parity,
+}  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from core.cli.printing import SAVES
 from core.errors import UserError
@@ -83,9 +83,7 @@ def parser() -> argparse.ArgumentParser:
     download = command("download", "download.download", "download a known text; without a name, list them")
     download.add_argument("name", nargs="?", metavar="NAME")
     cache = command("cache", "cache.cache", "the tokens of large texts that are kept for the next start; clear them")
-    clear = cache.add_subparsers(metavar="ACTION").add_parser("clear", help="remove them all")
-    clear.set_defaults(command="cache.clear")
-    clear.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object a line")
+    _add_action(cache.add_subparsers(metavar="ACTION"), "cache.clear", "remove them all")
     engine = command("engine", "engine.engine", "serve a run to the playground; without a run, wait for one")
     engine.add_argument("run", nargs="?", metavar="RUN")
     top.set_defaults(computes=False)
@@ -205,22 +203,24 @@ def _add_export_flags(export: argparse.ArgumentParser) -> None:
     export.add_argument("--title", default="", help="title of a chart")
 
 
+def _add_action(actions: Any, path: str, help: str) -> argparse.ArgumentParser:
+    """A command below another. What both may be told has no default here, so that a value given before is kept."""
+    made: argparse.ArgumentParser = actions.add_parser(path.partition(".")[2], help=help, description=help)
+    made.set_defaults(command=path)
+    made.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object a line")
+    return made
+
+
 def _add_presets_commands(presets: argparse.ArgumentParser) -> None:
     actions = presets.add_subparsers(metavar="ACTION")
-
-    def action(name: str, help: str) -> argparse.ArgumentParser:
-        made = actions.add_parser(name, help=help, description=help)
-        made.set_defaults(command=f"presets.{name}")
+    words = "save settings as a preset of your own, for train --preset and the playground"
+    save = _add_action(actions, "presets.save", words)
+    for made in (save, _add_action(actions, "presets.delete", "delete a preset of your own")):
         made.add_argument("name", metavar="NAME")
-        made.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object a line")
-        return made
-
-    save = action("save", "save settings as a preset of your own, for train --preset and the playground")
     save.add_argument("--preset", metavar="P", help="the preset whose settings --set changes")
     save.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; may be repeated")
     save.add_argument("--description", default="", metavar="TEXT", help="one line for the list")
     save.add_argument("--force", action="store_true", help="replace a preset of yours with this name")
-    action("delete", "delete a preset of your own")
 
 
 def _add_runs_commands(runs: argparse.ArgumentParser) -> None:
@@ -232,11 +232,8 @@ def _add_runs_commands(runs: argparse.ArgumentParser) -> None:
     actions = runs.add_subparsers(metavar="ACTION")
 
     def action(name: str, help: str) -> argparse.ArgumentParser:
-        made = actions.add_parser(name, help=help, description=help)
-        made.set_defaults(command=f"runs.{name}")
-        # Allowed after the action too; without a default, so that a value given before it is kept.
+        made = _add_action(actions, f"runs.{name}", help)
         made.add_argument("--saves", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="folder of the runs")
-        made.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object a line")
         return made
 
     for made in (action("rename", "rename a run"), action("duplicate", "copy a run under another name")):

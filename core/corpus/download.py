@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from core.corpus import catalogue
 from core.corpus.catalogue import Download
@@ -82,7 +82,8 @@ def _part_file(path: Path, entry: Download) -> Iterator[BinaryIO]:
 
 def _fetch(entry: Download, part: BinaryIO, progress: Progress | None, seconds: float) -> None:
     """Complete ``part``, or raise ``CorpusError``; only a valid beginning is left behind."""
-    begun = _hash_of_beginning(part)
+    part.seek(0)
+    begun = hashlib.file_digest(cast(Any, part), "sha256")  # leaves it at its end
     resumed = 0 < part.tell() <= entry.bytes
     digest = _transferred(entry, part, begun, progress, seconds) if resumed else None
     if digest != entry.sha256:
@@ -157,15 +158,6 @@ def _cut(entry: Download, here: int) -> CorpusError:
         f"the connection was cut after {here:,} of {counted(entry.bytes, 'byte')} of {entry.name}: "
         "download it again to continue from there"
     )
-
-
-def _hash_of_beginning(part: BinaryIO) -> hashlib._Hash:
-    """The hash of the bytes in ``part``; leaves it at its end."""
-    digest = hashlib.sha256()
-    part.seek(0)
-    while piece := part.read(_PIECE):
-        digest.update(piece)
-    return digest
 
 
 def _extract(archive: BinaryIO, entry: Download, target: Path) -> None:

@@ -140,7 +140,7 @@ def example_batches(corpus: Corpus, batch_size: int, num_steps: int, seed: int =
         "random": RandomStarts(len(corpus), batch_size, num_steps, 0, np.random.default_rng(seed)),
     }
     shown = {
-        name: [_decoded(corpus, cut[batch], num_steps) for batch in range(min(batches, _BATCHES_SHOWN))]
+        name: [_of_stream(corpus, cut[batch][:_ROWS_SHOWN], num_steps) for batch in range(min(batches, _BATCHES_SHOWN))]
         for name, cut in starts.items()
     }
     return {"batches": batches, "reason": None, **shown}
@@ -161,10 +161,7 @@ def example_lines(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1
     return {
         "batches": -(-len(rows) // batch_size),
         "reason": None,
-        "lines": [
-            {"X": [_tokens(corpus, row[:-1]) for row in batch], "Y": [_tokens(corpus, row[1:]) for row in batch]}
-            for batch in shown
-        ],
+        "lines": [_decoded(corpus, batch) for batch in shown],
     }
 
 
@@ -173,18 +170,15 @@ def _poems(corpus: Corpus, num_steps: int) -> dict[str, int]:
     return {"lines": lines, "longest": longest, "cut": cut}
 
 
-def _decoded(corpus: Corpus, starts: npt.NDArray[np.int64], num_steps: int) -> dict[str, Any]:
-    steps = min(num_steps, _STEPS_SHOWN)
-    rows = starts[:_ROWS_SHOWN].tolist()
-    return {
-        "starts": rows,
-        "X": [_tokens(corpus, corpus.ids[start : start + steps]) for start in rows],
-        "Y": [_tokens(corpus, corpus.ids[start + 1 : start + 1 + steps]) for start in rows],
-    }
+def _of_stream(corpus: Corpus, starts: npt.NDArray[np.int64], num_steps: int) -> dict[str, Any]:
+    rows = corpus.ids[starts[:, None] + np.arange(min(num_steps, _STEPS_SHOWN) + 1)]
+    return {"starts": starts.tolist(), **_decoded(corpus, rows)}
 
 
-def _tokens(corpus: Corpus, ids: npt.NDArray[Any]) -> list[str]:
-    return [corpus.vocabulary.id_to_token(index) for index in ids.tolist()]
+def _decoded(corpus: Corpus, rows: npt.NDArray[Any]) -> dict[str, Any]:
+    """The inputs X and the targets Y of some rows, (rows, steps + 1), as tokens."""
+    tokens = [[corpus.vocabulary.id_to_token(index) for index in row] for row in rows.tolist()]
+    return {"X": [row[:-1] for row in tokens], "Y": [row[1:] for row in tokens]}
 
 
 def _top(corpus: Corpus, grams: GramCounts) -> list[list[Any]]:

@@ -54,6 +54,8 @@ _TALE = RunConfig(
 _LYRICS_NN = _LYRICS.replace(
     implementation="torch.nn", optimiser="adam", learning_rate=0.001, clipping="none", sampling="sequential"
 )
+_LYRICS_GRU = _LYRICS_NN.replace(cell="gru", learning_rate=0.01, clipping="norm", num_epochs=160)
+_LYRICS_LSTM = _LYRICS_GRU.replace(cell="lstm")
 _LYRICS_512 = _LYRICS.replace(
     normalise="no-punctuation", num_hiddens=512, learning_rate=1.0, clip=1.0, num_epochs=1000, sample_every=50
 )
@@ -63,6 +65,7 @@ _TIME_MACHINE = RunConfig(
     sample_every=50,
 )  # fmt: skip
 _TIME_MACHINE_NN = _TIME_MACHINE.replace(implementation="torch.nn", num_hiddens=256)
+_TIME_MACHINE_GRU, _TIME_MACHINE_LSTM = (_TIME_MACHINE_NN.replace(cell=cell) for cell in ("gru", "lstm"))
 _TANG_POET = RunConfig(
     corpus="verse-zh", normalise="none", documents="lines", max_tokens=0, implementation="torch.nn", cell="lstm",
     num_hiddens=256, num_layers=2, embedding_size=128, batch_size=128, num_steps=125, bucketing=True, optimiser="adam",
@@ -92,81 +95,59 @@ _RANDOM_TRAP = (
     "here it is sampling=sequential with state=reset."
 )
 
-
-def _lyrics() -> tuple[Preset, ...]:
-    gru = _LYRICS_NN.replace(cell="gru", learning_rate=0.01, clipping="norm", num_epochs=160)
-    lstm = gru.replace(cell="lstm")
-    return (
-        Preset(
-            "lyrics-scratch-sequential", "scratch RNN on lyrics, sequential partition", _LYRICS, D2L_ZH,
-            {50: 60.29, 100: 7.14, 150: 2.09, 200: 1.31, 250: 1.23}, _OWN_TEXT,
-        ),
-        Preset(
-            "lyrics-scratch-random", "scratch RNN on lyrics, random sampling", _LYRICS.replace(sampling="random"),
-            D2L_ZH, {50: 65.81, 100: 9.79, 150: 2.77, 200: 1.60, 250: 1.32}, _OWN_TEXT,
-        ),
-        Preset(
-            "lyrics-nn-rnn", "torch.nn RNN on lyrics, Adam", _LYRICS_NN, D2L_ZH,
-            {50: 9.41, 100: 1.26, 150: 1.06, 200: 1.03, 250: 1.05}, _CLIPPING_TRAP + _OWN_TEXT,
-        ),
-        Preset("lyrics-nn-gru", "torch.nn GRU on lyrics, Adam", gru, D2L_ZH, {160: 1.02}, _OWN_TEXT),
-        Preset("lyrics-nn-lstm", "torch.nn LSTM on lyrics, Adam", lstm, D2L_ZH, {160: 1.02}, _OWN_TEXT),
-        Preset(
-            "lyrics-512", "scratch RNN with 512 hidden units, without punctuation", _LYRICS_512,
-            "course notes after " + D2L_ZH,
-            note="Published as a plot only. " + _OWN_TEXT,
-        ),
-    )  # fmt: skip
-
-
-def _time_machine() -> tuple[Preset, ...]:
-    nn = _TIME_MACHINE_NN
-    return (
-        Preset(
-            "time-machine-scratch", "scratch RNN on The Time Machine", _TIME_MACHINE, D2L_2, {500: 1.0}, _RANDOM_TRAP
-        ),
-        Preset("time-machine-rnn", "torch.nn RNN on The Time Machine", nn, D2L_2, {500: 1.3}),
-        Preset("time-machine-gru", "torch.nn GRU on The Time Machine", nn.replace(cell="gru"), D2L_2, {500: 1.0}),
-        Preset("time-machine-lstm", "torch.nn LSTM on The Time Machine", nn.replace(cell="lstm"), D2L_2, {500: 1.1}),
-        Preset(
-            "time-machine-lstm-2", "two layers of torch.nn LSTM on The Time Machine",
-            nn.replace(cell="lstm", num_layers=2, learning_rate=2.0), D2L_2, {500: 1.0},
-        ),
-    )  # fmt: skip
-
-
-def _more() -> tuple[Preset, ...]:
-    return (
-        Preset(
-            "tang-poet", "two layers of LSTM over poems, one poem a line", _TANG_POET,
-            "the well-known Chinese poetry generators in PyTorch",
-            note="No perplexity is published. Any file with one poem a line goes with it.",
-        ),
-        Preset(
-            "shakespeare-fast", "LSTM on tiny Shakespeare: the best held-out loss in three minutes", _SHAKESPEARE,
-            "nanoGPT's README: 1.88 nats held out after 3 minutes on a CPU, 1.4697 on an A100",
-            note="Those are nats on the held-out tenth; the perplexity is e to the power of it: 6.55 and 4.35.",
-        ),
-        Preset(
-            "shakespeare-gpu", "two layers of LSTM on tiny Shakespeare, as large as a GPU trains in three minutes",
-            _SHAKESPEARE_GPU, "nanoGPT's README: 1.4697 nats held out after 3 minutes on an A100",
-            note="Aims at 1.38 nats, a perplexity of 3.97, on an H100. Unproven: the settings are reasoned, not tried.",
-        ),
-    )  # fmt: skip
-
-
-def _tale() -> tuple[Preset, ...]:
-    return (
-        Preset(
-            "tale-en", "GRU on an English tale: words within a minute", _TALE, "this project",
-            note="Measured with seed 1: held-out perplexity 9.19, 4.31, 4.01 and 4.05 after 1, 5, 10 and 24 epochs, "
-            "training 19.6, 4.50, 3.46 and 2.37; words from epoch 4 on. It takes 34 s of one core; 105 s on two busy "
-            "ones.",
-        ),
-    )  # fmt: skip
-
-
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*_lyrics(), *_tale(), *_time_machine(), *_more())}
+_ALL = (
+    Preset(
+        "lyrics-scratch-sequential", "scratch RNN on lyrics, sequential partition", _LYRICS, D2L_ZH,
+        {50: 60.29, 100: 7.14, 150: 2.09, 200: 1.31, 250: 1.23}, _OWN_TEXT,
+    ),
+    Preset(
+        "lyrics-scratch-random", "scratch RNN on lyrics, random sampling", _LYRICS.replace(sampling="random"),
+        D2L_ZH, {50: 65.81, 100: 9.79, 150: 2.77, 200: 1.60, 250: 1.32}, _OWN_TEXT,
+    ),
+    Preset(
+        "lyrics-nn-rnn", "torch.nn RNN on lyrics, Adam", _LYRICS_NN, D2L_ZH,
+        {50: 9.41, 100: 1.26, 150: 1.06, 200: 1.03, 250: 1.05}, _CLIPPING_TRAP + _OWN_TEXT,
+    ),
+    Preset("lyrics-nn-gru", "torch.nn GRU on lyrics, Adam", _LYRICS_GRU, D2L_ZH, {160: 1.02}, _OWN_TEXT),
+    Preset("lyrics-nn-lstm", "torch.nn LSTM on lyrics, Adam", _LYRICS_LSTM, D2L_ZH, {160: 1.02}, _OWN_TEXT),
+    Preset(
+        "lyrics-512", "scratch RNN with 512 hidden units, without punctuation", _LYRICS_512,
+        "course notes after " + D2L_ZH,
+        note="Published as a plot only. " + _OWN_TEXT,
+    ),
+    Preset(
+        "tale-en", "GRU on an English tale: words within a minute", _TALE, "this project",
+        note="Measured with seed 1: held-out perplexity 9.19, 4.31, 4.01 and 4.05 after 1, 5, 10 and 24 epochs, "
+        "training 19.6, 4.50, 3.46 and 2.37; words from epoch 4 on. It takes 34 s of one core; 105 s on two busy "
+        "ones.",
+    ),
+    Preset(
+        "time-machine-scratch", "scratch RNN on The Time Machine", _TIME_MACHINE, D2L_2, {500: 1.0}, _RANDOM_TRAP
+    ),
+    Preset("time-machine-rnn", "torch.nn RNN on The Time Machine", _TIME_MACHINE_NN, D2L_2, {500: 1.3}),
+    Preset("time-machine-gru", "torch.nn GRU on The Time Machine", _TIME_MACHINE_GRU, D2L_2, {500: 1.0}),
+    Preset("time-machine-lstm", "torch.nn LSTM on The Time Machine", _TIME_MACHINE_LSTM, D2L_2, {500: 1.1}),
+    Preset(
+        "time-machine-lstm-2", "two layers of torch.nn LSTM on The Time Machine",
+        _TIME_MACHINE_LSTM.replace(num_layers=2, learning_rate=2.0), D2L_2, {500: 1.0},
+    ),
+    Preset(
+        "tang-poet", "two layers of LSTM over poems, one poem a line", _TANG_POET,
+        "the well-known Chinese poetry generators in PyTorch",
+        note="No perplexity is published. Any file with one poem a line goes with it.",
+    ),
+    Preset(
+        "shakespeare-fast", "LSTM on tiny Shakespeare: the best held-out loss in three minutes", _SHAKESPEARE,
+        "nanoGPT's README: 1.88 nats held out after 3 minutes on a CPU, 1.4697 on an A100",
+        note="Those are nats on the held-out tenth; the perplexity is e to the power of it: 6.55 and 4.35.",
+    ),
+    Preset(
+        "shakespeare-gpu", "two layers of LSTM on tiny Shakespeare, as large as a GPU trains in three minutes",
+        _SHAKESPEARE_GPU, "nanoGPT's README: 1.4697 nats held out after 3 minutes on an A100",
+        note="Aims at 1.38 nats, a perplexity of 3.97, on an H100. Unproven: the settings are reasoned, not tried.",
+    ),
+)  # fmt: skip
+PRESETS = {preset.name: preset for preset in _ALL}
 
 
 def offered_presets() -> dict[str, Preset]:
