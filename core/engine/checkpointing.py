@@ -10,7 +10,7 @@ from core.engine.failure import is_out_of_memory
 from core.errors import RunError
 from core.events import Event, Note
 from core.runs.annotation import annotated, write_annotated
-from core.runs.atomic_write import Disk, write_whole
+from core.runs.atomic_write import write_whole
 from core.runs.held_folder import FolderLostError, HeldFolder
 from core.runs.journal import JournalWriter
 from core.runs.latest_and_best import Checkpoints
@@ -41,7 +41,6 @@ class Checkpointing:
         self.problem = ""
         self._unsaved = "checkpoint"
         self.is_current = self.has_trained = False
-        self.disk = Disk()
         self._checkpoints = Checkpoints(folder)
         self._folder, self._journal, self._record = folder, journal, record
         self._saved_at = time.monotonic()
@@ -82,7 +81,7 @@ class Checkpointing:
     def save_first(self, trainer: Trainer) -> None:
         """Save the first checkpoint of a run. Raises OSError: a run without it does not begin."""
         self._journal.sync()
-        self._checkpoints.write(*trainer.checkpoint(), self.disk)
+        self._checkpoints.write(*trainer.checkpoint())
         self.is_current, self._saved_at = True, time.monotonic()
 
     def require_first(self, trainer: Trainer) -> None:
@@ -104,7 +103,7 @@ class Checkpointing:
         """Change the tags and the note in ``run.json``; None keeps them. Raises RunError."""
         metadata = annotated(self.metadata, tags, note)
         if metadata != self.metadata:
-            write_annotated(self._folder, metadata, self.disk)
+            write_annotated(self._folder, metadata)
             self.metadata = metadata
 
     def _write(self, trainer: Trainer) -> None:
@@ -116,13 +115,13 @@ class Checkpointing:
         except OSError as error:
             refused = error  # saving the weights is more important
         try:
-            self._checkpoints.write(*trainer.checkpoint(), self.disk)
+            self._checkpoints.write(*trainer.checkpoint())
             backend = trainer.backend if self.has_trained else self.metadata.backend
             metadata = dataclasses.replace(
                 self.metadata, config=trainer.config, backend=backend, fit=trainer.budget.fit
             )
             if metadata != self.metadata:
-                write_whole(self._folder, METADATA, metadata.encoded(), self.disk)
+                write_whole(self._folder, METADATA, metadata.encoded())
                 self.metadata = metadata
         except (OSError, MemoryError, RuntimeError) as error:
             if not isinstance(error, OSError) and not is_out_of_memory(error):

@@ -18,7 +18,7 @@ from core.errors import RunError, UserError, WorkersLostError, refusing
 from core.events import Event, Note, State, StateChanged
 from core.models.language_model import LanguageModel
 from core.runs.annotation import annotated
-from core.runs.atomic_write import Disk, remove_leftovers
+from core.runs.atomic_write import remove_leftovers
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalWriter
 from core.runs.metadata import RunMetadata
@@ -47,7 +47,7 @@ class OpenRun:
         listener: called with events that are to be seen before the call that causes them returns.
     """
 
-    def __init__(self, folder: HeldFolder, metadata: RunMetadata, disk: Disk | None = None) -> None:
+    def __init__(self, folder: HeldFolder, metadata: RunMetadata) -> None:
         """Raises OSError if the journal cannot be opened; the caller then closes ``folder``."""
         self.folder = folder
         self.state = State.IDLE
@@ -59,8 +59,6 @@ class OpenRun:
         self._journal = JournalWriter(folder)
         self._checkpointing = Checkpointing(folder, metadata, self._journal, self._record)
         self.annotate = self._checkpointing.annotate
-        if disk is not None:
-            self._checkpointing.disk = disk
         self._preview: Preview | None = None
         self._checked_at = 0.0
         self._crew = Crew(folder)
@@ -88,7 +86,6 @@ class OpenRun:
         saves: Path,
         name: str | None = None,
         data_dir: Path | None = None,
-        disk: Disk | None = None,
         began: float | None = None,
         tags: Sequence[str] = (),
     ) -> Self:
@@ -102,7 +99,7 @@ class OpenRun:
         metadata = annotated(new_metadata(trainer), tags, None)
         with run_in_making(saves, name or None, corpus.name) as folder:
             write_new_run(folder, metadata, corpus)
-            session = cls(folder, metadata, disk)
+            session = cls(folder, metadata)
             try:
                 session._adopt(LoadedRun(trainer.model, corpus.vocabulary, trainer))
                 session._record(StateChanged(State.IDLE, 0))
@@ -114,7 +111,7 @@ class OpenRun:
         return session
 
     @classmethod
-    def open(cls, run: Run, disk: Disk | None = None, workers: int | None = None) -> Self:
+    def open(cls, run: Run, workers: int | None = None) -> Self:
         """Open a run at its last checkpoint, to be trained by ``workers`` processes, or as many as its settings say.
 
         Raises RunError or another UserError, one sentence.
@@ -125,7 +122,7 @@ class OpenRun:
         try:
             with refusing(f"{run.journal_path} cannot be written to"):
                 remove_leftovers(folder)
-                session = cls(folder, run.metadata(), disk)
+                session = cls(folder, run.metadata())
         except BaseException:
             folder.close()
             raise

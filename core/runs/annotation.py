@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from core.errors import RunError, refusing
-from core.runs.atomic_write import Disk, write_whole
+from core.runs.atomic_write import write_whole
 from core.runs.held_folder import HeldFolder
 from core.runs.metadata import RunMetadata
 from core.runs.run import METADATA, Run
@@ -66,13 +66,13 @@ def annotate(run: Run, tags: Iterable[str] | None = None, note: str | None = Non
         before = run.metadata()
         after = annotated(before, tags, note)
         if after != before:
-            write_annotated(folder, after, Disk())
+            write_annotated(folder, after)
 
 
-def write_annotated(folder: HeldFolder, metadata: RunMetadata, disk: Disk) -> None:
+def write_annotated(folder: HeldFolder, metadata: RunMetadata) -> None:
     """Replace ``run.json``. Raises RunError; the file is then as before."""
     with refusing(f"tags and note of {folder.path.name!r} cannot be saved"):
-        write_whole(folder, METADATA, metadata.encoded(), disk)
+        write_whole(folder, METADATA, metadata.encoded())
 
 
 def _can_be_seen(text: str) -> bool:

@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import BinaryIO
 
 from core.runs.held_folder import HeldFolder
 
 
-class Disk:
-    """The steps of a save, one method each, where tests inject faults. All raise OSError."""
-
-    def write(self, file: BinaryIO, data: bytes) -> None:
-        file.write(data)
-
-    def flush(self, file: BinaryIO) -> None:
-        file.flush()
-
-    def fsync(self, file: BinaryIO) -> None:
-        os.fsync(file.fileno())
-
-    def rename(self, folder: HeldFolder, source: str, target: str) -> None:
-        folder.rename(source, target)
-
-    def sync_folder(self, folder: HeldFolder) -> None:
-        folder.sync()
-
-
-def write_whole(folder: HeldFolder, name: str, data: bytes, disk: Disk | None = None) -> None:
+def write_whole(folder: HeldFolder, name: str, data: bytes) -> None:
     """Replace a file by ``data``. Raises OSError; the old file is then unchanged and the temporary one removed."""
-    disk = disk or Disk()
-    temporary = f".{name}.{os.getpid()}.tmp"
+    disk, temporary = folder.disk, f".{name}.{os.getpid()}.tmp"
     with contextlib.suppress(OSError):
         folder.remove(temporary)  # of a killed process with the same number
     try:

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 
 from core.files import open_to_read
-from core.runs.atomic_write import Disk, write_whole
+from core.runs.atomic_write import write_whole
 from core.runs.checkpoint_header import DAMAGE, FORMAT, Opened, checked_header, damaged, unreadable
 from core.runs.held_folder import HeldFolder
 
@@ -28,11 +28,7 @@ _DAMAGE = (safetensors.SafetensorError, *DAMAGE)
 
 
 def write_checkpoint(
-    folder: HeldFolder,
-    name: str,
-    tensors: Mapping[str, torch.Tensor],
-    facts: Mapping[str, Any],
-    disk: Disk | None = None,
+    folder: HeldFolder, name: str, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]
 ) -> None:
     """Save ``tensors`` (on any device) and JSON-able ``facts``. Raises OSError; the old one is then untouched."""
     on_cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
@@ -44,7 +40,7 @@ def write_checkpoint(
         places.add(place)
     words = json.dumps(facts)
     metadata = {"format": str(FORMAT), "facts": words, "sha256": _digest(on_cpu, words)}
-    write_whole(folder, name, safetensors.torch.save(on_cpu, metadata), disk)
+    write_whole(folder, name, safetensors.torch.save(on_cpu, metadata))
 
 
 def read_checkpoint(path: Path, opened: Opened = open_to_read) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

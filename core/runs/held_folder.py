@@ -26,12 +26,33 @@ class FolderLostError(OSError):
     """The folder or its lock was deleted while it was held: nothing more may be written there."""
 
 
+class Disk:
+    """The steps of a save, one method each, where tests inject faults. All raise OSError."""
+
+    def write(self, file: BinaryIO, data: bytes) -> None:
+        file.write(data)
+
+    def flush(self, file: BinaryIO) -> None:
+        file.flush()
+
+    def fsync(self, file: BinaryIO) -> None:
+        os.fsync(file.fileno())
+
+    def rename(self, folder: HeldFolder, source: str, target: str) -> None:
+        folder.rename(source, target)
+
+    def sync_folder(self, folder: HeldFolder) -> None:
+        folder.sync()
+
+
 class HeldFolder(contextlib.AbstractContextManager["HeldFolder"]):
     """A run's folder and its lock, until ``close`` or the end of the process.
 
     Every method that writes raises OSError, and FolderLostError once the folder is lost; ``lost`` is then a sentence,
     else empty.
     """
+
+    disk = Disk()
 
     def __init__(self, path: Path) -> None:
         """Take the lock. Raises RunError if an engine holds it, or the folder is missing or not writable."""

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 
 from core.errors import RunError
-from core.runs.atomic_write import Disk
 from core.runs.checkpoint import write_checkpoint
 from core.runs.checkpoint_header import read_header
 from core.runs.held_folder import HeldFolder
@@ -38,7 +37,7 @@ class Checkpoints:
         """Keep a copy of the best checkpoint in memory, on the CPU, until the next ``write``."""
         self._best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}, dict(facts)
 
-    def write(self, tensors: Tensors, facts: Facts, disk: Disk) -> None:
+    def write(self, tensors: Tensors, facts: Facts) -> None:
         """Save the latest checkpoint, and a best one that was kept.
 
         Raises OSError if either fails; the previous files are then unchanged, and the next ``write`` tries the best one
@@ -47,15 +46,15 @@ class Checkpoints:
         refused: OSError | None = None
         if self._best is not None:
             try:
-                write_checkpoint(self._folder, WAITING_BEST, *self._best, disk)
+                write_checkpoint(self._folder, WAITING_BEST, *self._best)
             except OSError as error:
                 refused = error  # the latest is more important, and needs less room because it replaces another
-        write_checkpoint(self._folder, LATEST, tensors, facts, disk)
+        write_checkpoint(self._folder, LATEST, tensors, facts)
         if refused is not None:
             raise refused
         if self._best is not None:
-            disk.rename(self._folder, WAITING_BEST, BEST)
-            disk.sync_folder(self._folder)
+            self._folder.disk.rename(self._folder, WAITING_BEST, BEST)
+            self._folder.disk.sync_folder(self._folder)
             self._best = None
 
     def settle(self) -> None:

@@ -13,9 +13,8 @@ import torch
 
 from core.engine.session import Session
 from core.events import EpochFinished, Event, Note, State, StateChanged
-from core.runs.atomic_write import Disk
 from core.runs.checkpoint import write_checkpoint
-from core.runs.held_folder import HeldFolder
+from core.runs.held_folder import Disk, HeldFolder
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.run_folders import epochs, read_journal
@@ -60,15 +59,15 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint into a folder that nobody holds."""
     with HeldFolder(path.parent) as folder:
-        write_checkpoint(folder, path.name, tensors, facts, disk)
+        folder.disk = disk or folder.disk
+        write_checkpoint(folder, path.name, tensors, facts)
 
 
 def train_in_child(config: RunConfig, run: Run, disk: Disk | None = None) -> None:
     """In a forked child: begin, or go on, to the end; never return."""
     try:
-        session = (
-            Session.open(run, disk) if run.exists() else Session.create(config, run.path.parent, run.name, disk=disk)
-        )
+        HeldFolder.disk = disk or HeldFolder.disk
+        session = Session.open(run) if run.exists() else Session.create(config, run.path.parent, run.name)
         if session.state != State.FINISHED:
             list(train_to_end(session))
         session.close()

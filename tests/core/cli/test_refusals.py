@@ -181,7 +181,7 @@ def test_a_runtime_folder_that_others_can_enter(
 def test_a_checkpoint_that_cannot_be_written(
     train: Callable[..., Printed], saves: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.runs.atomic_write import Disk
+    from core.runs.held_folder import Disk
 
     whole = Disk.fsync
 

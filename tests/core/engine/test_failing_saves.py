@@ -14,8 +14,7 @@ from core.engine.description import describe
 from core.engine.session import Session
 from core.errors import RunError
 from core.events import State
-from core.runs.atomic_write import Disk
-from core.runs.held_folder import HeldFolder
+from core.runs.held_folder import Disk, HeldFolder
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes, train_to_end, train_until
 
@@ -51,9 +50,11 @@ class Failing(Disk):
 
 
 @pytest.mark.parametrize("step", ["write", "flush", "fsync", "rename"])
-def test_training_goes_on_where_saving_fails(tiny: Tiny, saves: Path, whole: Any, step: str) -> None:
-    disk = Failing()
-    session = Session.create(tiny(checkpoint_seconds=0.0, validation_fraction=0.2), saves, disk=disk)
+def test_training_goes_on_where_saving_fails(
+    tiny: Tiny, saves: Path, whole: Any, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HeldFolder, "disk", disk := Failing())
+    session = Session.create(tiny(checkpoint_seconds=0.0, validation_fraction=0.2), saves)
     session.train()
     train_until(session, lambda: session.trainer is not None and session.trainer.step == 5)
     before = session.run.latest_path.read_bytes()
@@ -79,18 +80,20 @@ def test_training_goes_on_where_saving_fails(tiny: Tiny, saves: Path, whole: Any
     assert curve(session.run) == whole(validation_fraction=0.2)
 
 
-def test_a_full_disk_at_the_very_beginning(tiny: Tiny, saves: Path, whole: Any) -> None:
-    disk = Failing()
+def test_a_full_disk_at_the_very_beginning(
+    tiny: Tiny, saves: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A run that cannot take its first checkpoint does not begin: neither a new one nor one that lost it."""
+    monkeypatch.setattr(HeldFolder, "disk", disk := Failing())
     for disk.step in ("write", "flush", "fsync", "rename"):
         with pytest.raises(RunError, match=r"the run cannot be made in .*saves: No space left on device"):
-            Session.create(tiny(), saves, "one", disk=disk)
+            Session.create(tiny(), saves, "one")
         assert list(saves.iterdir()) == [], disk.step
     disk.step = ""
     session = Session.create(tiny(), saves, "one")
     session.close()
     session.run.latest_path.unlink()
-    session = Session.open(session.run, disk)
+    session = Session.open(session.run)
     disk.step = "write"
     before = session.run.journal_path.read_bytes()
     for act in (session.train, session.step):

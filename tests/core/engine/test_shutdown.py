@@ -21,8 +21,8 @@ from core.engine.session import Session
 from core.errors import RunError
 from core.events import Note, SampleWritten, State
 from core.generation.decoder import SingleStream
-from core.runs.atomic_write import Disk
 from core.runs.checkpoint import read_checkpoint
+from core.runs.held_folder import Disk, HeldFolder
 from core.runs.run import Run
 from core.runs.store import list_runs
 from core.runs.summary import run_summary
@@ -233,7 +233,8 @@ def test_in_the_midst_of_saving(tiny: Tiny, saves: Path, runtime: Path, forked: 
     """A save that has begun is brought to its end."""
 
     def slow() -> Session:
-        session = Session.create(tiny(num_epochs=10**6), saves, "one", disk=SlowDisk())
+        HeldFolder.disk = SlowDisk()
+        session = Session.create(tiny(num_epochs=10**6), saves, "one")
         SlowDisk.slow = True
         return session
 

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import RunError
 from core.runs.annotation import annotate, check_note, parse_tags, write_annotated
-from core.runs.atomic_write import Disk
+from core.runs.held_folder import Disk
 from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.run import Run
 from core.runs.store import duplicate_run
@@ -63,8 +63,9 @@ def test_a_held_run_and_a_full_disk_leave_the_file(run: Run) -> None:
             def fsync(self, file: Any) -> None:
                 raise OSError(28, "No space left on device")
 
+        folder.disk = Full()
         with pytest.raises(RunError, match="tags and note of 'one' cannot be saved: No space left"):
-            write_annotated(folder, run.metadata(), Full())
+            write_annotated(folder, run.metadata())
     assert run.metadata_path.read_bytes() == before
 
 

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import RunError
-from core.runs.atomic_write import Disk, remove_leftovers, write_whole
+from core.runs.atomic_write import remove_leftovers, write_whole
 from core.runs.checkpoint import read_checkpoint
-from core.runs.held_folder import HeldFolder
+from core.runs.held_folder import Disk, HeldFolder
 from tests.core.outcomes import save_checkpoint
 
 TENSORS = {
@@ -221,5 +221,6 @@ def test_the_file_is_synced_before_it_takes_the_name(path: Path, monkeypatch: py
             super().sync_folder(folder)
 
     with HeldFolder(path.parent) as folder:
-        write_whole(folder, path.name, b"data", Told())
+        folder.disk = Told()
+        write_whole(folder, path.name, b"data")
     assert calls == ["fsync", "rename", "sync_folder"]

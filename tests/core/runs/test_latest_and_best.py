@@ -15,9 +15,8 @@ import torch
 
 from core.engine.session import Session
 from core.events import State
-from core.runs.atomic_write import Disk
 from core.runs.checkpoint import read_checkpoint
-from core.runs.held_folder import HeldFolder
+from core.runs.held_folder import Disk, HeldFolder
 from core.runs.run import Run
 from core.runs.store import duplicate_run
 from core.runs.summary import run_summary
@@ -70,9 +69,9 @@ def assert_same(first: Path, second: Path) -> None:
         assert torch.equal(tensors[name], tensor), name
 
 
-def test_many_better_epochs_cost_one_write(tiny: Tiny, saves: Path) -> None:
-    disk = Counted()
-    session = Session.create(tiny(**SETTINGS), saves, "one", disk=disk)
+def test_many_better_epochs_cost_one_write(tiny: Tiny, saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HeldFolder, "disk", disk := Counted())
+    session = Session.create(tiny(**SETTINGS), saves, "one")
     session.train()
     while session.state == State.TRAINING:
         session.advance()
@@ -143,9 +142,9 @@ class Refusing(Disk):
 
 
 @pytest.mark.parametrize("name", ["best-waiting", "latest"])
-def test_room_for_only_one(tiny: Tiny, saves: Path, name: str) -> None:
-    disk = Refusing()
-    session = Session.create(tiny(**SETTINGS), saves, "one", disk=disk)
+def test_room_for_only_one(tiny: Tiny, saves: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HeldFolder, "disk", disk := Refusing())
+    session = Session.create(tiny(**SETTINGS), saves, "one")
     session.train()
     for epoch in (2, 4):
         disk.name = name
