@@ -17,6 +17,15 @@ enum { PIECE = 2 * LANES };
 
 INLINE float *place_in(float *row, long stride, long column) { return row + column / PIECE * stride + column % PIECE; }
 
+/* The gradient of some logits at a column: the compiler knows `width` of each call but the last of a row. */
+INLINE void give_gradient(float *x, uint16_t *narrow, int column, float scale, int width) {
+    const vec d = load(x, width) * scale;
+    if (narrow)
+        store_bf16(narrow + column, d, width);
+    else
+        store(x, d, width);
+}
+
 /* `row` points to the first piece, the next is `stride` numbers behind it; the gradient takes the logits' place, or
  * goes to `narrow` in bfloat16, whose columns are neighbours. Returns the surprise in nats. */
 INLINE float loss_of_row(float *row, uint16_t *narrow, long stride, int columns, long target, float weight,
@@ -54,15 +63,8 @@ INLINE float loss_of_row(float *row, uint16_t *narrow, long stride, int columns,
     if (differentiate) {
         const float scale = weight / sum;
         *scored -= sum;
-        for (int i = 0; i < columns; i += LANES) {
-            float *x = place_in(row, stride, i);
-            const int width = least(LANES, columns - i);
-            const vec d = load(x, width) * scale;
-            if (narrow)
-                store_bf16(narrow + i, d, width);
-            else
-                store(x, d, width);
-        }
+        for (int i = 0; i < whole; i += LANES) give_gradient(place_in(row, stride, i), narrow, i, scale, LANES);
+        if (whole < columns) give_gradient(place_in(row, stride, whole), narrow, whole, scale, columns - whole);
     }
     return logf(sum) - difference;
 }
