@@ -11,8 +11,7 @@ from core.runs.journal import JournalReader
 from core.runs.run import Run
 
 QUICK_POLL = 0.04  # seconds between two reads while a run trains, until its first epoch
-CALM_POLL = 0.25  # seconds after that: each read takes some processor time from training
-SLOW_POLL = 0.4  # seconds while it does not train
+CALM_POLL = 0.5  # seconds after that, when each read takes some processor time from training, and while none runs
 CHUNK = 1 << 20  # bytes read at a time: a long curve appears piece by piece instead of all at once
 MANY = 1000  # events; after so many the next chunk is read at once
 CHECK_SECONDS = 2.0
@@ -46,4 +45,4 @@ async def tail_journal(
         if loop.time() >= next_check:
             await check()
             next_check = loop.time() + CHECK_SECONDS
-        await asyncio.sleep(pause if is_training() else SLOW_POLL)
+        await asyncio.sleep(pause if is_training() else CALM_POLL)

@@ -247,7 +247,10 @@ class RunView(LitVertical):
             self._show_waiting(run)
         welcome.display = not has_curve
         self.query_one("#curve").display = has_curve
-        self.query_one("#small-charts").set_class(has_curve, "-there")
+        small = self.query_one("#small-charts")
+        if has_curve != small.has_class("-there"):
+            small.set_class(has_curve, "-there")
+            self.call_after_refresh(self._paint, True)  # whether there is room for them is known then
         if not has_curve:
             self.query_one(Comparison).display = False
         self._paint(everything=True)
@@ -356,6 +359,8 @@ class RunView(LitVertical):
         preset = preset_of(run.config)
         published = preset.published if preset is not None else {}
         self.query_one(Comparison).show(published, run.training, other_precision(run.config, preset))
+        if not self.query_one("#small-charts").display:
+            return
         others = [name for name in figures if name not in ON_BOTH_TEXTS and name != self.figure]
         for small, name in zip_longest(self.query(".small").results(CurveChart), others[:SMALL]):
             small.display = name is not None
