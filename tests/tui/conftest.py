@@ -14,7 +14,6 @@ import textual.app
 import textual.css.stylesheet
 import textual.pilot
 
-from tests.run_folders import TOKENS, VOCABULARY
 from tests.tui import fake_engine
 from tests.tui.parts import keep_and_notify
 from tests.tui.waiting import Policy, all_ran, drawn
@@ -111,10 +110,7 @@ def playground(saves: Path, data_dir: Path, fakes: Any, monkeypatch: pytest.Monk
     from tui.app import Playground
     from tui.engines.clients import Engines
 
-    async def describe(*_: object, **__: object) -> dict[str, Any]:
-        return {"tokens": TOKENS, "vocabulary": VOCABULARY}
-
-    monkeypatch.setattr(form_facts, "describe", describe)
+    monkeypatch.setattr(form_facts, "describe", fake_engine.described)
 
     def made(**options: Any) -> Playground:
         def engines(app: Playground) -> Engines:

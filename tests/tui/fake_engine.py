@@ -62,7 +62,7 @@ from core.runs.run import Run
 from core.runs.store import duplicate_run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig, setting
-from tests.run_folders import VOCABULARY, made_run, write_journal
+from tests.run_folders import TOKENS, VOCABULARY, made_run, write_journal
 from tests.tui.inspections import inspection
 
 BATCHES = 8
@@ -72,6 +72,11 @@ DEVICES = (
 )
 BACKEND = {"device": "cpu"}
 TEXT = "分开了很久\n我还在原地\n"
+
+
+async def described(*_: object, **__: object) -> dict[str, Any]:
+    """In place of the process that counts the tokens of a text for the form."""
+    return {"tokens": TOKENS, "vocabulary": VOCABULARY}
 
 
 def scripted_epoch(epoch: int, rate: float = 100.0, held_out: bool = False) -> EpochFinished:
