@@ -33,7 +33,7 @@ MOST_WAITING = 32
 
 
 @dataclass(frozen=True)
-class Request:
+class Received:
     """A message from a client; ``client`` is the address of the answer."""
 
     client: int
@@ -50,7 +50,7 @@ class Server:
     """Listens on one Unix socket; ``inbox`` has the requests, and None when a client has disconnected."""
 
     def __init__(self) -> None:
-        self.inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Received | None] = queue.SimpleQueue()
         self.path: Path | None = None
         self._connections: dict[int, _Connection] = {}
         self._numbers = itertools.count(1)
@@ -101,7 +101,7 @@ class Server:
     def is_connected(self, client: int) -> bool:
         return client in self._connections
 
-    def taken(self, request: Request) -> None:
+    def taken(self, request: Received) -> None:
         """To be called for each request taken from the inbox: its client may send another."""
         connection = self._connections.get(request.client)
         if connection is not None:
@@ -166,7 +166,7 @@ class Server:
                     await asyncio.sleep(0)  # other clients have their turn
                     continue
                 await connection.room.acquire()
-                self.inbox.put(Request(number, message))
+                self.inbox.put(Received(number, message))
         except (OSError, ValueError, MemoryError):  # ValueError: a line that is too long
             pass
         finally:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from core.devices import one_thread
-from core.laboratory.outcome import Curve, EpochDone, Experiment, Outcome
+from core.laboratory.outcome import EpochDone, Experiment, Outcome, Predictions
 from core.models.recurrence import dispatch
 from core.models.recurrence.layer import RecurrentLayer
 from core.settings.laboratory_config import SequenceConfig
@@ -222,9 +222,9 @@ def _outcome(
     kind: Kind, weights: Weights, config: SequenceConfig, data: Tensor,
     losses: list[float], multi_step: list[float], table: Tensor,
 ) -> Outcome:  # fmt: skip
-    def curve(steps: int) -> Curve:
+    def curve(steps: int) -> Predictions:
         values = table[steps - 1, : config.points - config.tau - steps + 1]
-        return Curve(config.tau + steps, tuple(values.tolist()))
+        return Predictions(config.tau + steps, tuple(values.tolist()))
 
     errors = []
     for k in range(1, len(table) + 1):
@@ -237,7 +237,7 @@ def _outcome(
         parameters=len(weights.vector),
         losses=tuple(losses),
         one_step=curve(1),
-        multi_step=Curve(config.known_points + 1, tuple(multi_step)),
+        multi_step=Predictions(config.known_points + 1, tuple(multi_step)),
         ahead={steps: curve(steps) for steps in config.steps_ahead},
         errors=tuple(errors),
     )

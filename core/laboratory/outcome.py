@@ -25,7 +25,7 @@ DIGITS = {"losses": 6, "errors": 6}
 
 
 @dataclass(frozen=True)
-class Curve:
+class Predictions:
     """Predictions for consecutive times, the first one for ``start``."""
 
     start: int
@@ -64,9 +64,9 @@ class Outcome:
     layers: str
     parameters: int
     losses: Numbers
-    one_step: Curve
-    multi_step: Curve
-    ahead: Mapping[int, Curve]
+    one_step: Predictions
+    multi_step: Predictions
+    ahead: Mapping[int, Predictions]
     errors: Numbers
 
     @property

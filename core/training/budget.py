@@ -16,7 +16,7 @@ from core.events import BudgetFitted
 from core.record import read_record, record_as_json
 from core.settings.fit import Fit
 from core.settings.run_config import RunConfig, setting
-from core.training.pace import Pace
+from core.training.pace import PaceMeter
 from core.units import counted
 
 # The pace is known after so many batches and this share of the budget, or once the second share is spent; the third
@@ -53,7 +53,7 @@ class Budget:
         self._is_open = config.minutes > 0
         self._is_settled = False
         self._decay_share = config.decay_epochs / config.num_epochs
-        self._pace = Pace(config, num_batches, MEMORY_SHARE * self.seconds)
+        self._pace = PaceMeter(config, num_batches, MEMORY_SHARE * self.seconds)
         self._mark: float | None = clock()
         self._step: int | None = None
         self._is_held = False

@@ -16,7 +16,7 @@ SHORT_EPOCH = 8
 INTERRUPTED = 10.0
 
 
-class Pace:
+class PaceMeter:
     """Means in which older times count less and less, because the load of a machine changes.
 
     Attributes:

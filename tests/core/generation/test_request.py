@@ -11,7 +11,7 @@ import pytest
 
 from core.cli.main import main
 from core.engine.engine import Engine
-from core.engine.server import Request
+from core.engine.server import Received
 from core.engine.session import Session
 from core.settings.run_config import RunConfig
 
@@ -107,7 +107,7 @@ def asked(engine: Engine, **fields: Any) -> list[dict[str, Any]]:
         mock.patch.object(engine.server, "is_connected", lambda client: True),
         mock.patch("core.engine.engine.LONELY_SECONDS", 0.0),
     ):
-        engine.server.inbox.put(Request(1, {"id": 7, "request": "generate", **fields}))
+        engine.server.inbox.put(Received(1, {"id": 7, "request": "generate", **fields}))
         engine.run()
     return sent
 

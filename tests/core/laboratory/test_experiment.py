@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.laboratory import experiment
 from core.laboratory.experiment import KINDS, EpochDone, Weights, fit, multi_step_predictions, predictions, steps
-from core.laboratory.outcome import Curve, Experiment
+from core.laboratory.outcome import Experiment, Predictions
 from core.models.scratch import rnn_step, unrolled
 from core.settings.laboratory_config import PUBLISHED, SequenceConfig
 
@@ -118,7 +118,7 @@ def test_curves_stand_at_their_times() -> None:
             predicted = torch.tensor(curve.values)[66 - curve.start :]  # the times 66, 67, ...: never trained on
             expected = (predicted - data[65:]).square().mean().sqrt().item()
             assert one.errors[k - 1] == pytest.approx(expected, rel=1e-4)
-            unseen = Curve(66, curve.values[66 - curve.start :])
+            unseen = Predictions(66, curve.values[66 - curve.start :])
             assert unseen.error(experiment.data) == pytest.approx(expected, rel=1e-4)
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from core.laboratory.outcome import (
-    Curve,
     Experiment,
     Outcome,
+    Predictions,
     ahead_words,
     chosen_epochs,
     errors_words,
@@ -33,8 +33,8 @@ def made(
     start = config.known_points
     values = multi if multi is not None else [0.3] * (200 - start)
     one = Outcome(
-        "MLP", "4-10-1", 61, (losses,), Curve(5, DATA[4:]), Curve(start + 1, tuple(values)),
-        {1: Curve(5, DATA[4:]), 4: Curve(8, DATA[7:])}, errors,
+        "MLP", "4-10-1", 61, (losses,), Predictions(5, DATA[4:]), Predictions(start + 1, tuple(values)),
+        {1: Predictions(5, DATA[4:]), 4: Predictions(8, DATA[7:])}, errors,
     )  # fmt: skip
     return Experiment(config, DATA, (one, replace(one, name="RNN")), 0.1)
 

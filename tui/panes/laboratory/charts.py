@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.laboratory.outcome import (
-    Curve,
     Experiment,
+    Predictions,
     ahead_words,
     errors_words,
     multi_step_words,
@@ -97,7 +97,7 @@ VIEWS = (
 
 
 def _over_time(
-    experiment: Experiment, title: str, curves: Sequence[tuple[str, Curve]], mark: int, mark_name: str,
+    experiment: Experiment, title: str, curves: Sequence[tuple[str, Predictions]], mark: int, mark_name: str,
     with_data: bool = True,
 ) -> Draw:  # fmt: skip
     """Curves over time, the data behind them, and a vertical line at ``mark``."""

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from core.engine.client import EngineClient
 from core.errors import EngineError
-from core.laboratory.outcome import Curve, Experiment, Outcome
+from core.laboratory.outcome import Experiment, Outcome, Predictions
 from core.settings.laboratory_config import SequenceConfig
 from core.settings.run_config import RunConfig
 from tests.tui.pane_harness import PaneApp
@@ -36,12 +36,12 @@ def experiment_of(config: SequenceConfig) -> Experiment:
     data = tuple(math.sin(config.frequency * time) + 0.1 * math.cos(7 * time) for time in range(1, config.points + 1))
 
     def outcome(name: str, size: int, settle: float) -> Outcome:
-        def ahead(steps: int) -> Curve:
+        def ahead(steps: int) -> Predictions:
             start = config.tau + steps
-            return Curve(start, tuple(value * 0.99**steps for value in data[start - 1 :]))
+            return Predictions(start, tuple(value * 0.99**steps for value in data[start - 1 :]))
 
         losses = tuple(0.07 - 0.004 * epoch for epoch in range(config.num_epochs))
-        multi = Curve(config.known_points + 1, (settle,) * (config.points - config.known_points))
+        multi = Predictions(config.known_points + 1, (settle,) * (config.points - config.known_points))
         errors = tuple(0.2 + 0.01 * k for k in range(max(config.steps_ahead)))
         curves = {k: ahead(k) for k in config.steps_ahead}
         return Outcome(name, f"{size}-10-1", 61, losses, ahead(1), multi, curves, errors)
@@ -273,9 +273,9 @@ def test_every_view_draws_in_any_size_whatever_the_numbers(view: Any) -> None:
     broken = experiment_of(SequenceConfig())
     for one in broken.outcomes:
         bad = (math.nan, 1e30, -1e30, math.inf)
-        object.__setattr__(one, "one_step", Curve(5, bad * 200))
-        object.__setattr__(one, "multi_step", Curve(605, bad * 99))
-        object.__setattr__(one, "ahead", {1: Curve(5, bad * 200)})
+        object.__setattr__(one, "one_step", Predictions(5, bad * 200))
+        object.__setattr__(one, "multi_step", Predictions(605, bad * 99))
+        object.__setattr__(one, "ahead", {1: Predictions(5, bad * 200)})
         object.__setattr__(one, "errors", bad * 16)
     for experiment in (plain, nothing_unseen, broken):
         assert view.words(experiment)
