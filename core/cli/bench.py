@@ -70,18 +70,15 @@ def bench(options: argparse.Namespace) -> int:
 
 
 def _chosen(names: Sequence[str], on_cuda: bool, shares: bool, workers: int | None) -> list[Case]:
-    group = worker_cases(workers) if workers is not None else _group(on_cuda, shares)
-    known = group if workers is not None else {**cases(), **cuda_cases(), **share_cases()}
+    if workers is not None:
+        known = group = worker_cases(workers)
+    else:
+        group = share_cases() if shares else cuda_cases() if on_cuda else cases()
+        known = {**cases(), **cuda_cases(), **share_cases()}
     for name in names:
         if name not in known:
             raise UserError(f"there is no case {name!r}: choose one of {', '.join(known)}")
     return [known[name] for name in dict.fromkeys(names)] or list(group.values())
-
-
-def _group(on_cuda: bool, shares: bool) -> dict[str, Case]:
-    if shares:
-        return share_cases()
-    return cuda_cases() if on_cuda else cases()
 
 
 def _result(case: Case, effort: Effort) -> Result:

@@ -32,12 +32,9 @@ def _print_text(view: answers.TextView) -> None:
     print(f"{counted(len(view.tokens), 'token')}, {view.origin}; --at {view.at} is {shown(view.tokens[view.at])}")
     if view.unknown:
         print(f"not in the vocabulary, read as <unk>: {', '.join(map(shown, view.unknown[:10]))}")
-    print_table([["at", "id", "token"], *_rows_of(view)], right=frozenset({0, 1}))
-
-
-def _rows_of(view: answers.TextView) -> list[list[str]]:
-    tokens = zip(view.ids, view.tokens, strict=True)
-    return [[f"{place:,}", str(index), shown(token)] for place, (index, token) in enumerate(tokens)]
+    tokens = enumerate(zip(view.ids, view.tokens, strict=True))
+    rows = [[f"{place:,}", str(index), shown(token)] for place, (index, token) in tokens]
+    print_table([["at", "id", "token"], *rows], right=frozenset({0, 1}))
 
 
 def _print_step(view: answers.StepView) -> None:
@@ -51,7 +48,8 @@ def _print_step(view: answers.StepView) -> None:
     rows += [_stage_row(stage) for stage in (*view.previous, *view.stages)]
     print_table(rows, right=frozenset({1, 2, 3}))
     print(f"\n{view.separate.name} and {view.concatenated.name} differ by at most {view.identity_difference:.1e}")
-    _print_next(view.next)
+    print("most likely next:")
+    print_table([[f"  {shown(token)}", f"{share:.4f}", share_bar(share)] for token, share in view.next])
     if view.following is not None and view.probability is not None and view.surprise_bits is not None:
         print(
             f"then comes {shown(view.following)}: probability {view.probability:.3g}, "
@@ -62,11 +60,6 @@ def _print_step(view: answers.StepView) -> None:
 def _stage_row(stage: answers.Stage) -> list[str]:
     shape = f"({', '.join(f'{size:,}' for size in stage.shape)})"
     return [stage.name, shape, f"{stage.mean:.3g}", f"{stage.norm:.3g}", strip(stage.values)]
-
-
-def _print_next(next_tokens: Sequence[tuple[str, float]]) -> None:
-    print("most likely next:")
-    print_table([[f"  {shown(token)}", f"{share:.4f}", share_bar(share)] for token, share in next_tokens])
 
 
 def _print_gradients(view: answers.GradientsView) -> None:

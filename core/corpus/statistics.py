@@ -28,6 +28,7 @@ _ROWS_SHOWN = 2
 _BATCHES_SHOWN = 2
 _STEPS_SHOWN = 200
 _FLOAT32_BYTES = 4
+_POEMS = ("lines", "longest", "cut")
 
 
 def describe(
@@ -57,6 +58,7 @@ def describe(
     orders = _ORDERS if top else ()
     grams = {order: count_grams(corpus.ids, order, len(vocabulary), top, folder) for order in orders}
     lines = documents == "lines"
+    sizes = line_sizes(corpus.ids, vocabulary, num_steps - 1) if lines else ()
     examples = example_lines if lines else example_batches
     return {
         "name": corpus.name,
@@ -79,7 +81,7 @@ def describe(
         "entropy_bits": entropy_bits(grams[1], grams[2]) if top else {},
         "one_hot": one_hot(len(vocabulary), batch_size, num_steps, corpus.ids.itemsize),
         "examples": examples(corpus, batch_size, num_steps, seed),
-        **({"poems": _poems(corpus, num_steps)} if lines else {}),
+        **({"poems": dict(zip(_POEMS, sizes, strict=True))} if lines else {}),
     }
 
 
@@ -163,11 +165,6 @@ def example_lines(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1
         "reason": None,
         "lines": [_decoded(corpus, batch) for batch in shown],
     }
-
-
-def _poems(corpus: Corpus, num_steps: int) -> dict[str, int]:
-    lines, longest, cut = line_sizes(corpus.ids, corpus.vocabulary, num_steps - 1)
-    return {"lines": lines, "longest": longest, "cut": cut}
 
 
 def _of_stream(corpus: Corpus, starts: npt.NDArray[np.int64], num_steps: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from core.engine.jobs import Job, Jobs, laboratory_job, writing_job
 from core.engine.loading import versions
 from core.engine.protocol import ENDING
 from core.engine.requests import QUESTIONS, AnyRequest, Id, read_id, read_request
-from core.engine.server import Request, Server
+from core.engine.server import Received, Server
 from core.engine.session import Session
 from core.engine.shutdown import Ended, Ending
 from core.errors import UserError
@@ -142,7 +142,7 @@ class Engine:
             if self._is_busy and time.monotonic() >= until:
                 return True
 
-    def _next_request(self) -> Request | None:
+    def _next_request(self) -> Received | None:
         inbox = self.server.inbox
         if self._is_busy:
             return inbox.get_nowait()
@@ -154,7 +154,7 @@ class Engine:
             return inbox.get_nowait()
         return inbox.get(timeout=LONELY_SECONDS)
 
-    def _handle(self, request: Request) -> None:
+    def _handle(self, request: Received) -> None:
         number: Id = None
         try:
             number = read_id(request.message)
@@ -188,7 +188,7 @@ class Engine:
                 run, state = (self.session.run.path, self.session.state) if self.session else (None, State.IDLE)
                 return answers.HelloAnswer(os.getpid(), devices(), versions(), run, state)
             case requests.Open(run):
-                if self.session is None or not _is_same_folder(self.session.run.path, run):
+                if self.session is None or os.path.realpath(self.session.run.path) != os.path.realpath(run):
                     self._adopt(lambda: Session.open(Run(run)))
                 return describe(self._session())
             case requests.Create(config, saves, name, data):
@@ -271,10 +271,6 @@ class Engine:
         self._publish(events)
         session = self._session()
         return answers.StateAnswer(session.state, session.trainer.epoch if session.trainer is not None else 0)
-
-
-def _is_same_folder(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def open_log(session: Session) -> int:

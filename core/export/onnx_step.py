@@ -78,7 +78,8 @@ def onnx_file(model: LanguageModel, vocabulary: Vocabulary, name: str) -> bytes:
     library("onnxscript", purpose)
     proto = _program(model).model_proto
     facts = facts_of(model.config, vocabulary, name)
-    onnx.helper.set_model_props(proto, {key: _text(value) for key, value in facts.items()})
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
+    onnx.helper.set_model_props(proto, texts)
     data: bytes = proto.SerializeToString()
     return data
 
@@ -86,7 +87,9 @@ def onnx_file(model: LanguageModel, vocabulary: Vocabulary, name: str) -> bytes:
 def _program(model: LanguageModel) -> torch.onnx.ONNXProgram:
     states = CELLS[model.config.cell].states
     size = torch.export.Dim("batch", min=1, max=1 << 16)
-    example = (torch.zeros(2, dtype=torch.long), *(_example(model) for _ in states))
+    # Of two texts: torch.export takes a size of 1 for a constant.
+    state = torch.zeros(model.num_layers, 2, model.num_hiddens)
+    example = (torch.zeros(2, dtype=torch.long), *(state.clone() for _ in states))
     try:
         with _quiet():
             program = torch.onnx.export(
@@ -104,15 +107,6 @@ def _program(model: LanguageModel) -> torch.onnx.ONNXProgram:
         ) from None
     assert program is not None  # it is written by us, not by torch
     return program
-
-
-def _example(model: LanguageModel) -> Tensor:
-    # of two texts: torch.export takes a size of 1 for a constant
-    return torch.zeros(model.num_layers, 2, model.num_hiddens)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 @contextmanager

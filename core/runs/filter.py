@@ -8,7 +8,6 @@ whole, and ``key<number`` (also <=, >, >=, =, !=) compares a quantity. Quotation
 
 from __future__ import annotations
 
-import datetime
 import operator
 import re
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from core.errors import UserError
+from core.units import moment_of
 
 if TYPE_CHECKING:  # the parser of the command line imports this module, and no run
     from core.runs.summary import RunSummary
@@ -25,7 +25,7 @@ Filter: TypeAlias = "Callable[[RunSummary], bool]"
 
 
 @dataclass(frozen=True)
-class Text:
+class Words:
     """A text of a run, or several."""
 
     example: str
@@ -33,7 +33,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Number:
     """A number of a run, None where it has none; a list begins with the ``largest`` or else the smallest."""
 
     example: str
@@ -46,25 +46,25 @@ _COUNTS = {"k": 1e3, "m": 1e6, "g": 1e9}
 _BYTES = {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _AGES = {"min": 60.0, "h": 3600.0, "d": 86_400.0, "y": 31_557_600.0}
 
-TEXTS: dict[str, Text] = {
-    "name": Text("name:moon", lambda run: (run.name,)),
-    "corpus": Text("corpus:tale", lambda run: (run.corpus,)),
-    "cell": Text("cell:lstm", lambda run: (run.cell,)),
-    "model": Text("model:torch", lambda run: (run.model,)),
-    "state": Text("state:finished", lambda run: (shown_state(run),)),
-    "tag": Text("tag:best", lambda run: run.tags),
-    "note": Text("note:try", lambda run: (run.note,)),
+TEXTS: dict[str, Words] = {
+    "name": Words("name:moon", lambda run: (run.name,)),
+    "corpus": Words("corpus:tale", lambda run: (run.corpus,)),
+    "cell": Words("cell:lstm", lambda run: (run.cell,)),
+    "model": Words("model:torch", lambda run: (run.model,)),
+    "state": Words("state:finished", lambda run: (shown_state(run),)),
+    "tag": Words("tag:best", lambda run: run.tags),
+    "note": Words("note:try", lambda run: (run.note,)),
 }
-QUANTITIES: dict[str, Quantity] = {
-    "ppl": Quantity("ppl<3", lambda run: run.perplexity, largest=False),
-    "held": Quantity("held<40", lambda run: run.validation_perplexity, largest=False),
-    "epochs": Quantity("epochs>=100", lambda run: run.epoch),
-    "hidden": Quantity("hidden>=256", lambda run: run.num_hiddens),
-    "layers": Quantity("layers=2", lambda run: run.num_layers),
-    "weights": Quantity("weights<1M", lambda run: run.parameters, units=_COUNTS),
-    "size": Quantity("size>10MB", lambda run: run.bytes, units=_BYTES),
-    "age": Quantity("age<2d", lambda run: _age(run), largest=False, units=_AGES),
-    "created": Quantity("created>=2026-05-01", lambda run: run.created_at or None),
+QUANTITIES: dict[str, Number] = {
+    "ppl": Number("ppl<3", lambda run: run.perplexity, largest=False),
+    "held": Number("held<40", lambda run: run.validation_perplexity, largest=False),
+    "epochs": Number("epochs>=100", lambda run: run.epoch),
+    "hidden": Number("hidden>=256", lambda run: run.num_hiddens),
+    "layers": Number("layers=2", lambda run: run.num_layers),
+    "weights": Number("weights<1M", lambda run: run.parameters, units=_COUNTS),
+    "size": Number("size>10MB", lambda run: run.bytes, units=_BYTES),
+    "age": Number("age<2d", lambda run: _age(run), largest=False, units=_AGES),
+    "created": Number("created>=2026-05-01", lambda run: run.created_at or None),
 }
 SORT_KEYS = (*TEXTS, *QUANTITIES)
 
@@ -81,7 +81,7 @@ _WIDE = str.maketrans("：＜＞＝！＂“”", ':<>=!"""')
 def parse_filter(text: str) -> Filter:
     """Whether a run is shown. Raises UserError with what would be right. An empty filter shows every run."""
     text, place = text.translate(_WIDE), 0
-    terms: list[Filter] = []
+    terms: list[tuple[Filter, bool]] = []
     while text[place:].strip():
         place += len(text[place:]) - len(text[place:].lstrip())
         match = _TERM.match(text, place)
@@ -90,8 +90,8 @@ def parse_filter(text: str) -> Filter:
         negated, key, colon, sign, value = match.groups()
         if key or value:
             term = _condition(key, colon or sign, value.strip('"')) if key else _word(value.strip('"'))
-            terms.append(_negation(term) if negated else term)
-    return lambda run: all(term(run) for term in terms)
+            terms.append((term, not negated))
+    return lambda run: all(term(run) is wanted for term, wanted in terms)
 
 
 def sorted_runs(runs: Sequence[RunSummary], key: str = "created", reverse: bool = False) -> list[RunSummary]:
@@ -127,10 +127,6 @@ def _word(word: str) -> Filter:
     return lambda run: any(wanted in text.casefold() for item in TEXTS.values() for text in item.of(run))
 
 
-def _negation(term: Filter) -> Filter:
-    return lambda run: not term(run)
-
-
 def _condition(key: str, sign: str, value: str) -> Filter:
     """The filter of ``key``, ``sign``, ``value``. Raises UserError."""
     name = key.casefold().removesuffix("s") if key.casefold() == "tags" else key.casefold()
@@ -158,7 +154,10 @@ def _text_condition(name: str, sign: str, wanted: str) -> Filter:
 
 def _comparison(name: str, sign: str, value: str) -> Filter:
     item, compare = QUANTITIES[name], _OPERATORS[sign]
-    wanted = _date(value) if name == "created" else _number(value, item.units or {})
+    if name == "created":
+        wanted = moment.timestamp() if (moment := moment_of(value)) is not None else None
+    else:
+        wanted = _number(value, item.units or {})
     if wanted is None:
         what = "a date" if name == "created" else "a number"
         units = f" (units: {', '.join(item.units)})" if item.units else ""
@@ -177,10 +176,3 @@ def _number(text: str, units: Mapping[str, float]) -> float | None:
     if match is None or (unit and unit not in units):
         return None
     return float(match[1].replace(",", "").replace("_", "")) * units.get(unit, 1.0)
-
-
-def _date(text: str) -> float | None:
-    try:
-        return datetime.datetime.fromisoformat(text).astimezone().timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None

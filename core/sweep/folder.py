@@ -105,7 +105,7 @@ class SweepFolder:
                     if before != sweep:
                         self.write(sweep)
                     return sweep
-                if self._has_runs() or self.is_working():
+                if any(Run(self.saves / name).exists() for name in self.run_names()) or self.is_working():
                     raise RunError(
                         f"there is already a sweep {self.name!r} with other settings: python -m core sweep "
                         f"{self.name} continues it; choose another name for a new one"
@@ -123,9 +123,6 @@ class SweepFolder:
             names = {run.name for run in sweep.runs()} if sweep.is_grid else set(filter(pattern.fullmatch, there))
             for name in sorted(names & there):
                 raise RunError(f"there is already a run {name!r} in {self.saves}: choose another name for the sweep")
-
-    def _has_runs(self) -> bool:
-        return any(Run(self.saves / name).exists() for name in self.run_names())
 
     def _clear(self) -> None:
         for name in os.listdir(self.path):

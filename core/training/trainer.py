@@ -38,7 +38,8 @@ class Trainer(TrainingParts):
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to do: all epochs done, diverged, or out of patience."""
-        return bool(self.diverged) or (self.batch == 0 and (self.epoch >= self.budget.end or self._out_of_patience()))
+        is_out_of_patience = 0 < self.config.patience <= self.epochs_since_best
+        return bool(self.diverged) or (self.batch == 0 and (self.epoch >= self.budget.end or is_out_of_patience))
 
     def advance(self) -> tuple[Event, ...]:
         """Train one batch; return the events, most often none.
@@ -181,9 +182,6 @@ class Trainer(TrainingParts):
         self.epochs_since_best = 0 if self.is_best else self.epochs_since_best + 1
         self.best_validation = min(found, self.best_validation)
         return measured
-
-    def _out_of_patience(self) -> bool:
-        return 0 < self.config.patience <= self.epochs_since_best
 
     def is_finite(self) -> bool:
         """Whether every weight, and every loss and gradient of this epoch, is finite."""
