@@ -126,24 +126,26 @@ def test_words_and_lines_are_written_as_generate_writes_them(tmp_path: Path) -> 
         assert out == written(model, vocabulary, Sampling("greedy")) and out.strip(), text
 
 
-@pytest.mark.parametrize(
-    ("shape", "prefix"),
-    [
-        ({"cell": "rnn", "implementation": "torch.nn", "activation": "relu"}, "月a"),
-        ({"cell": "gru", "implementation": "scratch", "tokens": "word"}, "two one"),
-        (
-            {
-                "cell": "lstm", "implementation": "torch.nn", "num_layers": 2, "embedding_size": 8, "tied": True,
-                "documents": "lines", "normalise": "none",
-            },
-            "ab",
-        ),
-    ],
-    ids=["rnn", "gru", "lstm"],
+# Model and prefix; onnx and onnxruntime take seconds to import, hence one test of all.
+SHAPES_AND_PREFIXES: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"cell": "rnn", "implementation": "torch.nn", "activation": "relu"}, "月a"),
+    ({"cell": "gru", "implementation": "scratch", "tokens": "word"}, "two one"),
+    (
+        {
+            "cell": "lstm", "implementation": "torch.nn", "num_layers": 2, "embedding_size": 8, "tied": True,
+            "documents": "lines", "normalise": "none",
+        },
+        "ab",
+    ),
 )  # fmt: skip
-def test_onnxruntime_writes_the_same_text(
-    shape: dict[str, Any], prefix: str, vocabulary: Vocabulary, tmp_path: Path
-) -> None:
+
+
+def test_onnxruntime_writes_the_same_text(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    for shape, prefix in SHAPES_AND_PREFIXES:
+        require_the_same_text(shape, prefix, vocabulary, tmp_path)
+
+
+def require_the_same_text(shape: dict[str, Any], prefix: str, vocabulary: Vocabulary, tmp_path: Path) -> None:
     import onnxruntime  # here: see readers.py
 
     vocabulary = {"two one": WORDS, "ab": LINES}.get(prefix, vocabulary)
@@ -151,17 +153,17 @@ def test_onnxruntime_writes_the_same_text(
     path = tmp_path / "model.onnx"
     path.write_bytes(onnx_file(model, vocabulary, "one"))
     script = onnx_script(model.config, vocabulary, "one", str(path))
-    assert printed_by(script, tmp_path / "script.py")[0] == written(model, vocabulary, Sampling("greedy"))
+    assert printed_by(script, tmp_path / "script.py")[0] == written(model, vocabulary, Sampling("greedy")), shape
     given = 'prefix, length, temperature, seed = "", 100, 0.0, 1'
     assert given in script
     for seed in (7, 8, 9):
         seeded = script.replace(given, f"prefix, length, temperature, seed = {prefix!r}, 100, 1.5, {seed}")
         sampled = written(model, vocabulary, Sampling("temperature", temperature=1.5, seed=seed), prefix)
-        assert printed_by(seeded, tmp_path / "script.py")[0] == sampled
+        assert printed_by(seeded, tmp_path / "script.py")[0] == sampled, (shape, seed)
     # several texts at a time, each with its own state
     session = onnxruntime.InferenceSession(path)
     ids, state = torch.tensor([3, 2, 1]), tuple(torch.randn_like(part) for part in model.begin_state(3))
     feeds = {"ids": ids.numpy(), **{name: part.numpy() for name, part in zip("HC", state, strict=False)}}
     logits, next_state = model.step(ids, state)
     for found, expected in zip(session.run(None, feeds), (logits, *next_state), strict=True):
-        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-5, atol=1e-5, msg=str(shape))
