@@ -44,6 +44,9 @@ def training(
     return lambda name="song": asyncio.run(begin(name))
 
 
+CONNECTED = "03"  # in /proc/net/unix
+
+
 def epoch_of(run: Run) -> int:
     return run_summary(run).epoch
 
@@ -79,13 +82,25 @@ WAYS = {
 }
 
 
+def connected_engines(runtime: str) -> set[str]:
+    """The sockets of engines that somebody is connected to."""
+    found = set()
+    for line in Path("/proc/net/unix").read_text().splitlines():
+        *_, state, _, path = line.split(maxsplit=7)[4:] if runtime in line else ("", "", "")
+        if state == CONNECTED:
+            found.add(path)
+    return found
+
+
 def test_every_way_to_lose_the_screen(
     training: Callable[..., Run], playground: Callable[..., Any], environment: dict[str, str]
 ) -> None:
-    run = training("song")
+    run, runtime = training("song"), environment["RNN_PLAYGROUND_RUNTIME"]
     for way, lose in WAYS.items():
         terminal = playground()
         terminal.wait(watches(run))
+        # One that never had a client waits for one.
+        wait_for(lambda: len(connected_engines(runtime)) == 2, "the standby engine beside that of the run")
         lose(terminal)
         terminal.wait_exit()
         if way in ("hang-up signal", "termination", "interrupt"):
@@ -93,7 +108,7 @@ def test_every_way_to_lose_the_screen(
             assert "Traceback" not in bytes(terminal.output).decode(errors="replace"), way
         goes_on(run)
     # Nothing else is left: no screen's standby engine outlives it.
-    wait_for(lambda: len(engines_of(environment["RNN_PLAYGROUND_RUNTIME"])) == 1, "engines without work to go")
+    wait_for(lambda: len(engines_of(runtime)) == 1, "engines without work to go")
 
     other = training("verse")
     again = playground()

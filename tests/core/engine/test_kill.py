@@ -75,7 +75,7 @@ def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, trials: int
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fitted_budget_survives_kills(tiny: Tiny, saves: Path, one_thread: None, trials: int) -> None:
-    config = tiny(minutes=0.03, checkpoint_seconds=0.02, schedule="cosine", optimiser="adam", learning_rate=0.01)
+    config = tiny(minutes=0.02, checkpoint_seconds=0.02, schedule="cosine", optimiser="adam", learning_rate=0.01)
     run = Run(saves / "first")
     child = os.fork()
     if child == 0:
