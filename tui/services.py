@@ -109,11 +109,14 @@ def host(widget: Widget) -> Host:
 def listen(widget: Widget, handlers: Mapping[type[Any], Callable[[Any], object]]) -> None:
     """Call the handler of each message that the app publishes, in the message loop of ``widget``, which is mounted."""
 
-    def hear(message: Message) -> object:
-        handler = handlers.get(type(message))
-        return handler(message) if handler is not None and is_alive(widget) else None
+    def handle(message: Message) -> object:
+        return handlers[type(message)](message) if is_alive(widget) else None
 
-    host(widget).news.subscribe(widget, hear)
+    def hear(message: Message) -> None:
+        if type(message) in handlers:  # the others wake no widget
+            widget.call_next(handle, message)
+
+    host(widget).news.subscribe(widget, hear, immediate=True)
 
 
 def is_alive(widget: Widget) -> bool:

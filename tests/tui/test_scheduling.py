@@ -1,4 +1,4 @@
-"""What is put off comes, however late it has become."""
+"""What is put off comes, however late it has become; what is repeated rests while nobody sees it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import time
 
 import pytest
-from textual.app import App
+from textual.app import App, ComposeResult
+from textual.containers import Vertical
 
-from tui.scheduling import schedule
+from tests.tui.waiting import until
+from tui.scheduling import ShownTimers, schedule
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 1e-6, 0.001, 0.02])
@@ -31,3 +33,41 @@ async def test_it_comes_on_a_machine_that_is_late(seconds: float, monkeypatch: p
         assert called == [seconds]
         monkeypatch.undo()
         await pilot.pause()
+
+
+class Clock(Vertical, ShownTimers):
+    """Counts how often it was called."""
+
+    calls = 0
+
+    def on_mount(self) -> None:
+        self.every(0.01, self.count)
+
+    def count(self) -> None:
+        self.calls += 1
+
+
+class Hiding(App[None]):
+    """A box with a clock in it; the box is hidden at first."""
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.display = False
+            yield Clock()
+
+
+async def test_nothing_is_repeated_in_what_is_hidden() -> None:
+    app = Hiding()
+    async with app.run_test() as pilot:
+        clock, box = app.query_one(Clock), app.query(Vertical).first()
+        await pilot.pause(0.05)
+        assert clock.calls == 0
+        for _ in range(2):
+            box.display = True
+            before = clock.calls
+            await until(pilot, lambda before=before: clock.calls > before + 2)
+            box.display = False
+            await until(pilot, lambda: not clock.is_on_screen)
+            before = clock.calls
+            await pilot.pause(0.05)
+            assert clock.calls <= before + 1  # one may have been on its way

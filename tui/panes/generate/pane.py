@@ -33,6 +33,7 @@ from tui.panes.generate.run_choice import RunChoice
 from tui.panes.generate.token_details import SHADINGS
 from tui.panes.generate.token_view import TokenView, legend
 from tui.panes.generate.written_text import WrittenText
+from tui.scheduling import ShownTimers
 from tui.services import host, is_alive, listen
 from tui.shell.frame import FrameEdge
 from tui.shell.lit_box import LitVertical
@@ -62,7 +63,7 @@ CANNOT = (
 )
 
 
-class GeneratePane(Horizontal):
+class GeneratePane(Horizontal, ShownTimers):
     """Generates text with a run, keeps the texts, and shows the distribution of each token."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -103,7 +104,7 @@ class GeneratePane(Horizontal):
 
     def on_mount(self) -> None:
         self.query_one("#generate-texts").border_title = "Texts"
-        self.set_interval(REFRESH_SECONDS, self._look)
+        self.every(REFRESH_SECONDS, self._look)
         self.watch(self.app, "current_run", self._current_run_changed, init=False)
         listen(self, {RunChosen: self._run_chosen, RunsChanged: self._runs_changed})
         self.reload()
@@ -150,7 +151,7 @@ class GeneratePane(Horizontal):
             self.choose(event.path)
 
     def _look(self) -> None:
-        if self.display and is_alive(self):
+        if is_alive(self):
             self._choice.look()
 
     def _current_run_changed(self, path: Path | None) -> None:

@@ -29,6 +29,7 @@ from tui.panes.runs.compare_runs import ComparedRuns, View, What, comparable
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import table
 from tui.panes.runs.line_table import LineTable
+from tui.scheduling import ShownTimers
 from tui.services import is_alive
 from tui.text.keys import key
 from tui.text.safe import shown_text
@@ -69,7 +70,7 @@ COMPARE_KEYS: list[BindingType] = [
 ]  # fmt: skip
 
 
-class Compare(Vertical, can_focus=True):
+class Compare(Vertical, ShownTimers, can_focus=True):
     """Shows the runs at ``paths``, which live ones let grow; its keys work while it has the focus."""
 
     BINDINGS = COMPARE_KEYS
@@ -98,7 +99,7 @@ class Compare(Vertical, can_focus=True):
 
     def on_mount(self) -> None:
         self.query_one(RunsSamples).display = False
-        self.set_interval(LOOK_SECONDS, self._look)
+        self.every(LOOK_SECONDS, self._look)
 
     @property
     def chart(self) -> RunsChart:

@@ -27,6 +27,7 @@ from tui.panes.runs.run_details import RunDetails
 from tui.panes.runs.run_list import LONG_LOOK, NEWEST_FIRST, SHORT_LOOK, RunList, RunListReader, Selection, longer
 from tui.panes.runs.run_table import RunTable, TrashTable
 from tui.panes.runs.sweep import SweepView
+from tui.scheduling import ShownTimers
 from tui.services import READ_ONLY, host, is_alive, listen
 from tui.shell.lit_box import LitVertical
 from tui.text.keys import key
@@ -41,7 +42,7 @@ EMPTY = (
 EMPTY_TRASH = f"The trash is empty.\n\nA run that is deleted stays here for {DAYS_KEPT} days, and can be restored."
 
 
-class RunsPane(Overlays):
+class RunsPane(Overlays, ShownTimers):
     """Lists the runs; opens, renames, duplicates, annotates and deletes them."""
 
     BINDINGS = KEYS
@@ -82,7 +83,7 @@ class RunsPane(Overlays):
         self._reader = RunListReader(host(self).saves)
         self._show_face()
         self.table.display = False
-        self.set_interval(REFRESH_SECONDS, self._look_again)
+        self.every(REFRESH_SECONDS, self._look_again)
         self.watch(self.filter_line, "text", lambda: self.reload(SHORT_LOOK), init=False)
         listen(self, {RunsChanged: self._runs_changed, RunRenamed: self._run_renamed})
         self.reload()
@@ -127,7 +128,7 @@ class RunsPane(Overlays):
 
     def _look_again(self) -> None:
         # On a slow disk a reading that is restarted at every tick would never finish.
-        if self.display and (self._reading is None or self._reading.is_finished):
+        if self._reading is None or self._reading.is_finished:
             self.reload(SHORT_LOOK)
 
     @work(exclusive=True, group="list")

@@ -31,6 +31,7 @@ from tui.messages import RunChosen
 from tui.panes.runs.line_table import LineTable
 from tui.panes.runs.sweep_parts import importance_words, is_drawn, setting_chart, table
 from tui.panes.runs.sweep_reading import SweepReader, SweepSeen, importances
+from tui.scheduling import ShownTimers
 from tui.services import host, is_alive
 from tui.text.keys import keyed
 from tui.text.safe import shown_text
@@ -43,7 +44,7 @@ CHARTS = 3  # side by side, where there is room for them
 EMPTY = "There is no sweep yet: {train.vary} in Train begins one, or python -m core sweep."
 
 
-class SweepView(Vertical, can_focus=True):
+class SweepView(Vertical, ShownTimers, can_focus=True):
     """Shows one sweep; its keys work while it has the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -97,7 +98,7 @@ class SweepView(Vertical, can_focus=True):
 
     def on_mount(self) -> None:
         self._reader = SweepReader(host(self).saves)
-        self.set_interval(LOOK_SECONDS, self._look)
+        self.every(LOOK_SECONDS, self._look)
 
     def _drawing(self, place: int, width: int, height: int) -> Drawing:
         return setting_chart(self.seen, self.setting + place, width, height)
