@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from core.events import EpochFinished, StateChanged
 from core.runs.journal import parsed_line
@@ -159,28 +162,54 @@ def _tokens_per_epoch(journal: Path) -> float:
     return round(last["tokens_per_second"] * last["seconds"])
 
 
+PAIRS = 6
+"""Pairs of turns a round, with the playground stopped and with it running, each a fifth of the window long."""
+SETTLING = 0.5  # seconds at the beginning of a turn that are not counted
+
+
 def speed_with_screen(effort: Effort) -> Outcome:
-    """One training all the time; the playground that watches it is opened and closed, again and again."""
-    alone, watched, shares = [], [], []
+    """One training and one playground that watches it, which is stopped (by SIGSTOP) every other turn.
+
+    The turns are short and many: what else the machine does changes more slowly than they do, and each is compared with
+    the two beside it.
+    """
+    turn, pairs = effort.window / 5, PAIRS * effort.rounds
+    stopped, watched, taken, idle = [], [], [], []
     with workplace() as (folder, environment):
         saves = folder / "saves"
-        with training(saves, environment, effort.rounds * 2 * (effort.window + 10)) as journal:
+        seconds = 2 * (pairs + 1) * (turn + SETTLING) + 30
+        with training(saves, environment, seconds) as journal, playground(saves, environment) as terminal:
             tokens = _tokens_per_epoch(journal)
-            for _ in range(effort.rounds):
-                before = _rate(journal, effort.window / 2) * tokens
-                with playground(saves, environment) as terminal:
-                    terminal.wait_screen(lambda text: is_ready(text) and has_curve(text))
-                    time.sleep(1.0)
-                    watched.append(_rate(journal, effort.window) * tokens)
-                time.sleep(1.0)
-                after = _rate(journal, effort.window / 2) * tokens
-                alone.append((before + after) / 2)
-                shares.append(100 * watched[-1] / alone[-1])
+            terminal.wait_screen(lambda text: is_ready(text) and has_curve(text))
+            screen = psutil.Process(terminal.pid)
+            engines = screen.children()
+            time.sleep(2.0)
+            for number in range(2 * pairs + 1):
+                is_stopped = number % 2 == 0
+                screen.send_signal(signal.SIGSTOP if is_stopped else signal.SIGCONT)
+                time.sleep(SETTLING)
+                began, before, engines_before = time.perf_counter(), _processor(screen), _processor(*engines)
+                rate = _rate(journal, turn) * tokens
+                passed = (time.perf_counter() - began) / 100
+                (stopped if is_stopped else watched).append(rate)
+                if not is_stopped:
+                    taken.append((_processor(screen) - before) / passed)
+                    idle.append((_processor(*engines) - engines_before) / passed)
+    around = [(before + after) / 2 for before, after in itertools.pairwise(stopped)]
+    shares = [100 * rate / alone for rate, alone in zip(watched, around, strict=True)]
     rows = (
-        Row("share, %", tuple(shares)), Row("watched, tokens/s", tuple(watched)), Row("alone, tokens/s", tuple(alone)),
+        Row("share, %", tuple(shares)), Row("watched, tokens/s", tuple(watched)),
+        Row("stopped, tokens/s", tuple(stopped)), Row("playground, % of a core", tuple(taken)),
+        Row("its idle engine, % of a core", tuple(idle)),
     )  # fmt: skip
     goal = Goal("share, %", "median", 98, "%", at_least=True)
-    return Outcome("speed-with-screen", "training speed with the playground open over without it", "", (goal,), rows)
+    title = "training speed with the playground open over that with it stopped"
+    return Outcome("speed-with-screen", title, "", (goal,), rows)
+
+
+def _processor(*processes: psutil.Process) -> float:
+    """Seconds of the processor that processes have used."""
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
 
 
 def speed_with_inspect(effort: Effort) -> Outcome:
