@@ -49,16 +49,16 @@ def status(app: Playground) -> str:
     return app.query_one("#run-status", FrameEdge).title
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_panes_by_key_and_mouse(playground: Make, size: tuple[int, int]) -> None:
+async def test_panes_by_key_and_mouse(playground: Make) -> None:
     app = playground()
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         assert shown(app) == "train"
         for key, name in (("f6", "runs"), ("f5", "inspect"), ("f4", "generate"), ("f2", "data"), ("f3", "train")):
             await pilot.press(key)
             await until(pilot, lambda name=name: shown(app) == name)
             assert [pane.id for pane in app.query_one("#panes").children if pane.display] == [f"pane-{name}"]
             await until(pilot, lambda name=name: app.query_one(f"#pane-{name}").has_focus_within)
+        await pilot.resize_terminal(120, 40)
         for number, pane in enumerate(PANES, 1):
             assert str(app.query_one(f"#tab-{pane.name}", PaneTab).content) == f"{number} {pane.title}"
             for first in ("f3", "f5"):  # in Generate one types
@@ -111,34 +111,33 @@ def said(widget: Widget) -> bool:
     return any(isinstance(node, Widget) and node.tooltip for node in widget.ancestors_with_self)
 
 
-async def test_digits_are_typed_where_one_types(playground: Make) -> None:
+async def test_digits_are_typed_where_one_types_and_the_focus_returns_there(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         train_pane(app).form.focus_setting("batch_size")
         await pilot.pause()
         await pilot.press("4")
         assert shown(app) == "train" and train_pane(app).form.texts["batch_size"] == "4"
-
-
-@pytest.mark.parametrize("first", ["f4", "f6"])
-async def test_keys_typed_right_behind_a_panes_key_reach_that_pane(playground: Make, first: str) -> None:
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
-        asked: list[str] = []
-        train_pane(app).action_stop = lambda: asked.append("stop")  # type: ignore[method-assign]
-        for name in (first, "f4", "x", "l", "backspace", "y"):  # at once, as a slow line brings them
-            app.post_message(events.Key(name, name if len(name) == 1 else None))
-        await until(pilot, lambda: shown(app) == "generate" and app.query_one("#generate-prefix", Input).value == "xy")
-        assert asked == []
-
-
-async def test_focus_returns_to_where_it_was(playground: Make) -> None:
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
         train_pane(app).form.focus_setting("seed")
         await pilot.pause()
         await pilot.press("f6", "f3")
         await until(pilot, lambda: focused_setting(app) == "seed")
+
+
+async def test_keys_typed_right_behind_a_panes_key_reach_that_pane(playground: Make) -> None:
+    for first in ("f4", "f6"):
+        app = playground()
+        async with app.run_test(size=(120, 40)) as pilot:
+            asked: list[str] = []
+            train_pane(app).action_stop = lambda asked=asked: asked.append("stop")  # type: ignore[method-assign]
+            for name in (first, "f4", "x", "l", "backspace", "y"):  # at once, as a slow line brings them
+                app.post_message(events.Key(name, name if len(name) == 1 else None))
+
+            def has_text(app: Playground = app) -> bool:
+                return shown(app) == "generate" and app.query_one("#generate-prefix", Input).value == "xy"
+
+            await until(pilot, has_text)
+            assert asked == [], first
 
 
 async def test_help_tells_every_key_of_every_pane(playground: Make) -> None:
@@ -172,7 +171,7 @@ async def test_palette_has_every_act(playground: Make) -> None:
         await until(pilot, lambda: shown(app) == "train" and app.query_one("#settings").has_focus_within)
 
 
-async def test_two_themes(playground: Make) -> None:
+async def test_two_themes_and_a_chosen_text(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(80, 24)) as pilot:
         assert app.theme == "playground-dark"
@@ -180,6 +179,9 @@ async def test_two_themes(playground: Make) -> None:
         assert app.theme == "playground-light"
         await pilot.press("f9")
         assert app.theme == "playground-dark"
+        app.post_message(CorpusChosen({"corpus": "/tmp/一本书.txt", "tokens": "word", "max_tokens": 0}))
+        await until(pilot, lambda: train_pane(app).form.texts["corpus"] == "/tmp/一本书.txt")
+        assert train_pane(app).form.texts["tokens"] == "word" and train_pane(app).form.texts["max_tokens"] == "0"
 
 
 async def test_it_finds_the_training_it_left(playground: Make, saves: Path, fakes: FakeEngines, data_dir: Path) -> None:
@@ -255,14 +257,6 @@ async def test_a_run_renamed_or_deleted_on_the_way(playground: Make, saves: Path
         await until(pilot, lambda: app.current_run is None and status(app) == "no run")
 
 
-async def test_a_chosen_text_goes_into_the_form(playground: Make) -> None:
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
-        app.post_message(CorpusChosen({"corpus": "/tmp/一本书.txt", "tokens": "word", "max_tokens": 0}))
-        await until(pilot, lambda: train_pane(app).form.texts["corpus"] == "/tmp/一本书.txt")
-        assert train_pane(app).form.texts["tokens"] == "word" and train_pane(app).form.texts["max_tokens"] == "0"
-
-
 def test_device_words() -> None:
     device = Device("cuda:0", "NVIDIA H100", 1_200_000_000, 79_000_000_000)
     assert device_words(device) == "cuda:0 H100 · 1.2/79 GB"
@@ -322,16 +316,17 @@ async def test_a_notice_on_a_narrow_screen_hides_nothing_that_is_typed(playgroun
         assert not app.screen.query_one("Toast").region.overlaps(settings.content_region)
 
 
-@pytest.mark.parametrize("size", [(59, 24), (80, 15), (40, 10), (10, 3), (1, 1)])
-async def test_a_screen_that_is_too_small_says_so_in_one_calm_line(playground: Make, size: tuple[int, int]) -> None:
+async def test_a_screen_that_is_too_small_says_so_in_one_calm_line(playground: Make) -> None:
     app = playground()
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(1, 1)) as pilot:
         overlay = app.query_one(TooSmall)
-        await until(pilot, lambda: overlay.display)
-        assert overlay.render().endswith(f"at least 60x16, this terminal is {size[0]}x{size[1]}")
-        assert overlay.region.size == app.size, "nothing of the layout looks out from under it"
-        await pilot.resize_terminal(60, 16)
-        await until(pilot, lambda: not overlay.display)
+        for width, height in ((1, 1), (59, 24), (80, 15), (40, 10), (10, 3)):
+            await pilot.resize_terminal(width, height)
+            words = f"at least 60x16, this terminal is {width}x{height}"
+            await until(pilot, lambda words=words: overlay.display and overlay.render().endswith(words))
+            assert overlay.region.size == app.size == (width, height), "nothing of the layout looks out from under it"
+            await pilot.resize_terminal(60, 16)
+            await until(pilot, lambda: not overlay.display)
         await pilot.press("ctrl+t")
         await until(pilot, lambda: train_pane(app).run is not None)
         await pilot.resize_terminal(59, 16)

@@ -1,6 +1,6 @@
 """A long night before the screen: after very many epochs it takes no more memory, work or bytes than after the first.
 
-``--trials 960`` streams seven million epochs through it, in some minutes.
+``--trials 1920`` streams seven million epochs through it, in some minutes.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tui.messages import JournalGrew
 from tui.panes.train import run_view
 
 pytestmark = pytest.mark.timeout(7200)
-CAPACITY = 1024  # points of a curve, an eighth of the real number: so an eighth of the epochs fills it
-WARM_UP = 4_500  # epochs until everything that is kept has reached its full length
-NIGHT = 7_500
-AT_ONCE = 500  # epochs in one message
+CAPACITY = 512  # points of a curve, a sixteenth of the real number: so a sixteenth of the epochs fills it
+WARM_UP = 2_250  # epochs until everything that is kept has reached its full length
+NIGHT = 3_750
+AT_ONCE = 250  # epochs in one message
 SAMPLE_EVERY = 50
 MOST_MEMORY = 1.05  # times that after the warm-up
 MOST_WORK = 1.5  # likewise: the curve has come to fill twice as much of its axis; without a bound it would be hundreds

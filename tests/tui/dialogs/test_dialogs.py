@@ -68,8 +68,8 @@ def keys_at_once(app: App[None]) -> None:
         app.post_message(events.Key(key, key if len(key) == 1 else None))
 
 
-async def test_a_burst_of_keys_before_a_dialog_stands_and_behind_it() -> None:
-    for _ in range(3):
+async def test_a_burst_of_keys_before_a_dialog_stands_and_behind_it(trials: int) -> None:
+    for _ in range(trials):
         app = Host()
         async with app.run_test() as pilot:
             for name, made in DIALOGS.items():
@@ -211,11 +211,12 @@ async def test_pages_of_a_list_without_a_height() -> None:
         assert app.is_running and len(app.query(OptionList)) == 2
 
 
-async def test_what_waits_for_a_dialog_to_be_drawn_is_done_where_it_closes_before() -> None:
+async def test_what_waits_for_a_dialog_to_be_drawn_is_done_where_it_closes_before(trials: int) -> None:
+    apart = max(1, len(MOMENTS) // trials)  # by default each dialog closes at one moment, and at every moment one
     app = Host()
     async with app.run_test() as pilot:
         for place, (name, made) in enumerate(DIALOGS.items()):
-            for turns in MOMENTS[place % 3 :: 3]:
+            for turns in MOMENTS[place % apart :: apart]:
                 await app.push_screen(made())
                 await pilot.pause()
                 dialog, called = app.screen, []

@@ -101,24 +101,25 @@ async def test_escape_stops(saves: Path) -> None:
         assert app.query_one("#generate-stop", Button).disabled
 
 
-@pytest.mark.parametrize(
-    ("name", "typed", "words"),
-    [
-        ("length", "0", "length must be between 1 and 1,000,000, got 0"),
-        ("length", "many", "length must be a whole number"),
-        ("temperature", "0", "temperature must be between 0.01 and 100, got 0"),
-        ("seed", "-1", "seed must be between 0"),
-    ],
-)
-async def test_what_is_wrong_stands_beside_the_field(saves: Path, name: str, typed: str, words: str) -> None:
+async def test_what_is_wrong_stands_beside_the_field(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot, app)
-        form_of(app).edit(name, typed)
-        await until(pilot, lambda: words in setting_row(form_of(app), name).error)
-        await pilot.press("enter")
-        await pilot.pause()
-        assert app.script.asked == []
+        form = form_of(app)
+        for name, typed, words in (
+            ("length", "0", "length must be between 1 and 1,000,000, got 0"),
+            ("length", "many", "length must be a whole number"),
+            ("temperature", "0", "temperature must be between 0.01 and 100, got 0"),
+            ("seed", "-1", "seed must be between 0"),
+        ):
+            good = form.texts[name]
+            form.edit(name, typed)
+            await until(pilot, lambda name=name, words=words: words in setting_row(form, name).error)
+            await pilot.press("enter")
+            await pilot.pause()
+            assert app.script.asked == [], words
+            form.edit(name, good)
+            await until(pilot, lambda name=name: not setting_row(form, name).error)
 
 
 async def test_greedy_has_no_temperature(saves: Path) -> None:
@@ -308,9 +309,9 @@ async def ask(pilot: Any, app: PaneApp, **texts: str) -> dict[str, Any]:
     return {name: value for name, value in app.script.asked[-1].items() if name not in ("request", "details", "copy")}
 
 
-@pytest.mark.parametrize(
-    ("texts", "asked"),
-    [
+async def test_what_the_form_says_is_asked(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("一")))
+    cases: list[tuple[dict[str, str], dict[str, Any]]] = [
         ({"strategy": "top-k", "top_k": "5", "seed": "1"},
          {"strategy": "top-k", "top_k": 5, "temperature": 1.0, "seed": 1}),
         ({"strategy": "top-p", "seed": "1"}, {"strategy": "top-p", "top_p": 0.9, "temperature": 1.0, "seed": 1}),
@@ -324,12 +325,14 @@ async def ask(pilot: Any, app: PaneApp, **texts: str) -> dict[str, Any]:
           "heads": "春 夏", "verse_length": 9}),
         ({"strategy": "greedy", "mood": "月亮", "stop": "line", "count": "2"},
          {"strategy": "greedy", "mood": "月亮", "stop": "line", "count": 2}),
-    ],
-)  # fmt: skip
-async def test_what_the_form_says_is_asked(saves: Path, texts: dict[str, str], asked: dict[str, Any]) -> None:
-    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("一")))
+    ]  # fmt: skip
     async with app.run_test(size=SIZE) as pilot:
-        assert await ask(pilot, app, **texts) == {"prefix": "分开", "length": 200, **asked}
+        await ready(pilot, app)
+        fresh = {name: text for name, text in form_of(app).texts.items() if name != "strategy"}
+        for texts, asked in cases:
+            told = await ask(pilot, app, **{"strategy": "temperature", **texts})
+            assert told == {"prefix": "分开", "length": 200, **asked}, texts
+            form_of(app).change(fresh)
 
 
 def drawn(rows: Rows, line: int) -> str:
