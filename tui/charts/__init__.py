@@ -13,7 +13,7 @@ from tui.charts.axis import ReferenceLine, XAxis, YAxis
 from tui.charts.bars import Bar, bar_chart
 from tui.charts.curve import Curve, decimate
 from tui.charts.dots import Marker
-from tui.charts.drawing import Drawing, Palette, blank
+from tui.charts.drawing import Drawing, blank
 from tui.charts.line import Series, line_chart
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "Curve",
     "Drawing",
     "Marker",
-    "Palette",
     "ReferenceLine",
     "Series",
     "XAxis",

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from tui.charts.drawing import Drawing, Palette, Row, Run, blank, fitted, message
+from tui.charts.drawing import LABEL, Drawing, Row, Run, blank, fitted, message
 from tui.charts.ticks import number_label
 from tui.text.cells import pad_cells
 from tui.text.safe import shown_text, token_name
 
 MARK = "▸ "
-TOKENS = Palette(bar="$primary 70%")
+TOKENS = "$primary 70%"
+"""The style of the bars of tokens."""
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
@@ -32,7 +33,7 @@ def bar_chart(
     *,
     width: int,
     height: int,
-    palette: Palette | None = None,
+    style: str = "$primary",
     total: float | None = None,
     decimals: int | None = None,
     placeholder: str = "nothing to count yet",
@@ -40,15 +41,15 @@ def bar_chart(
     """One row for each bar that fits into ``height``: label, bar, value, share; each exactly ``width`` cells wide.
 
     Args:
+        style: of the bars.
         total: the number that shares refer to; None for the sum of all bars, 0 for no shares.
         decimals: decimals of the values; None for none in whole numbers and three in others.
         placeholder: the sentence shown when there are no bars.
     """
-    palette = palette or Palette()
     if width < 1 or height < 1:
         return blank(width, height)
     if not bars:
-        return message(placeholder, width, height, palette.label)
+        return message(placeholder, width, height, LABEL)
     values = [bar.value if math.isfinite(bar.value) else 0.0 for bar in bars]
     largest = max(values)
     whole = total if total is not None else sum(value for value in values if value > 0)
@@ -63,14 +64,14 @@ def bar_chart(
     for (_, value), label, number, note in zip(shown, labels, numbers, notes, strict=True):
         bar = _bar(value / largest if largest > 0 else 0.0, room)
         runs: list[Run] = [
-            (pad_cells(label, label_cells) + " ", palette.text),
-            (bar, palette.bar),
+            (pad_cells(label, label_cells) + " ", ""),
+            (bar, style),
             (" " * (room - len(bar)), ""),
         ]
         if number_cells:
-            runs.append((" " + pad_cells(number, number_cells, "right"), palette.text))
+            runs.append((" " + pad_cells(number, number_cells, "right"), ""))
         if note_cells:
-            runs.append((" " + pad_cells(note, note_cells, "right"), palette.label))
+            runs.append((" " + pad_cells(note, note_cells, "right"), LABEL))
         rows.append(fitted(runs, width))
     return Drawing([*rows, *blank(width, height - len(rows)).rows], width)
 
@@ -83,11 +84,11 @@ def token_bars(
     The row at ``chosen`` has a mark, and ``style`` beside its own.
     """
     bars = [Bar(token, 100 * probability, "%") for token, probability in tokens[:height]]
-    chart = bar_chart(bars, width=max(1, width - len(MARK)), height=max(1, len(bars)), palette=TOKENS, decimals=2)
+    chart = bar_chart(bars, width=max(1, width - len(MARK)), height=max(1, len(bars)), style=TOKENS, decimals=2)
     rows = [((" " * len(MARK), ""), *row) for row in chart.rows]
     if chosen is not None and chosen < len(rows):
         strong = [(text, f"{own} {style}".strip()) for text, own in chart.rows[chosen]]
-        rows[chosen] = ((MARK, f"{TOKENS.bar} bold"), *strong)
+        rows[chosen] = ((MARK, f"{TOKENS} bold"), *strong)
     return rows
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,35 +28,9 @@ Run: TypeAlias = tuple[str, str]
 Row: TypeAlias = tuple[Run, ...]
 
 
-@dataclass(frozen=True)
-class Palette:
-    """Styles of the parts of a chart, resolved with the theme when a widget shows the drawing.
-
-    Each is a Textual style string: a theme variable, a colour, an attribute such as ``bold``, or empty.
-    """
-
-    axis: str = "$foreground 40%"
-    label: str = "$foreground 65%"
-    reference: str = "$foreground 50%"
-    cross: str = "$foreground 70%"
-    text: str = ""
-    bar: str = "$primary"
-    series: tuple[str, ...] = (
-        "$primary",
-        "$text-warning",
-        "$text-success",
-        "$text-error",
-        "$text-secondary",
-        "$text-accent",
-    )
-
-    def style(self, color: int | str | None, position: int) -> str:
-        """The style of a series: by number, by a style string of its own, or by its position."""
-        if isinstance(color, str):
-            return color
-        if not self.series:
-            return ""
-        return self.series[(position if color is None else color) % len(self.series)]
+# Styles of the parts of a chart, resolved with the theme when a widget shows the drawing.
+AXIS, LABEL, REFERENCE, CROSS = "$foreground 40%", "$foreground 65%", "$foreground 50%", "$foreground 70%"
+SERIES = ("$primary", "$text-warning", "$text-success", "$text-error", "$text-secondary", "$text-accent")
 
 
 class Drawing(Visual):

@@ -12,7 +12,7 @@ from tui.text.cells import clip_cells, pad_cells
 from tui.text.safe import shown_text
 
 _INK = re.compile("[^ \u2800]+")
-REFERENCE = "┈"
+LINE = "┈"
 """The character of reference lines."""
 
 
@@ -67,7 +67,7 @@ class Grid:
                 continue
             free = self.columns(place)
             if place == row:  # a name may cover its own line
-                free = free.replace(REFERENCE, " ")
+                free = free.replace(LINE, " ")
             column = free.rfind(" " * (cell_len(label) + 1), first)
             if column >= 0:
                 self.write(place, column, label, style)

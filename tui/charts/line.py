@@ -11,9 +11,9 @@ from core.scales import LARGEST, LINEAR, Ends
 from tui.charts.axis import FittedAxis, ReferenceLine, XAxis, XSpan, YAxis
 from tui.charts.curve import decimate, finite_points
 from tui.charts.dots import COLUMNS, MARKERS, ROWS, Canvas, Marker, strokes
-from tui.charts.drawing import Drawing, Palette, blank, message
+from tui.charts.drawing import AXIS, CROSS, LABEL, REFERENCE, SERIES, Drawing, blank, message
 from tui.charts.frame import Ticks, frame
-from tui.charts.grid import REFERENCE, Grid, header
+from tui.charts.grid import LINE, Grid, header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class Series:
     Attributes:
         name: its name in the legend; without one it is not in the legend.
         x, y: equally long; values that are not finite, or not allowed on the scale of an axis, are not drawn.
-        color: a number in the palette, or a style string such as ``$success``.
+        color: its number in ``SERIES``, or a style string such as ``$success``.
         marker: how the line is drawn; "points" draws no line at all.
         sign: a character drawn on the line at a few places, to distinguish lines without their colour.
         is_decimated: there are at most about two points a column already, none outside the range that is shown.
@@ -104,12 +104,11 @@ def line_chart(
     Legend and axis names are in a row above and never cover a curve. As the room shrinks, the legend is left out
     first, then the labels of the axes, then the axes.
     """
-    palette = Palette()
     if width < 1 or height < 1:
         return blank(width, height)
-    curves = [_curve(one, position, palette, x, y) for position, one in enumerate(series)]
+    curves = [_curve(one, position, x, y) for position, one in enumerate(series)]
     if not any(curve.x.size for curve in curves):
-        return message(placeholder, width, height, palette.label)
+        return message(placeholder, width, height, LABEL)
     with_header = height >= 7 and bool(y.label or any(curve.name for curve in curves))
     grid = Grid(width, height - with_header)
     with_axes = width >= 12 and grid.height >= 4
@@ -130,30 +129,31 @@ def line_chart(
     plane = _Plane(left, width - left, canvas_height, x.fitted(low, high, width - left), fitted_y)
 
     if with_axes:
-        _draw_axes(grid, plane, with_labels, palette)
-    names = _draw_references(grid, plane, lines, palette.reference)
+        _draw_axes(grid, plane, with_labels)
+    names = _draw_references(grid, plane, lines, REFERENCE)
     if x.cross is not None:
-        _draw_cross(grid, plane, x.scale.place(x.cross), palette.cross)
+        _draw_cross(grid, plane, x.scale.place(x.cross), CROSS)
     _draw_curves(grid, plane, curves)
     for number, curve in enumerate(curves):
         _draw_signs(grid, plane, curve, number / len(curves))
     if with_labels:
         for row, name in names:
-            grid.write_name(row, left, name, palette.reference)
-        grid.write_x_name(gutter, x.label, palette.label)
+            grid.write_name(row, left, name, REFERENCE)
+        grid.write_x_name(gutter, x.label, LABEL)
     rows = grid.rows()
     if with_header:
         legend = [(curve.sample, curve.style, curve.name) for curve in curves if curve.name]
-        rows.insert(0, header(y.label, legend, width, palette.label))
+        rows.insert(0, header(y.label, legend, width, LABEL))
     span = XSpan(left, plane.width, plane.x.low, plane.x.high) if x.scale is LINEAR else None
     return Drawing(rows, width, span)
 
 
-def _curve(series: Series, position: int, palette: Palette, x: XAxis, y: YAxis) -> _Curve:
+def _curve(series: Series, position: int, x: XAxis, y: YAxis) -> _Curve:
     """A series at its position among the others, with the points that can be drawn."""
     xs, ys = finite_points(series.x, series.y, x.scale, y.scale)
     marker = series.marker or MARKERS[position % len(MARKERS)]
-    style = palette.style(series.color, position)
+    color = position if series.color is None else series.color
+    style = color if isinstance(color, str) else SERIES[color % len(SERIES)]
     return _Curve(series.name, x.scale.forward(xs), y.scale.forward(ys), style, marker, series.sign)
 
 
@@ -176,7 +176,7 @@ def _y_extent(curves: Sequence[_Curve], lines: Sequence[_PlacedLine], axis: YAxi
     return min(values, default=0.0), max(values, default=0.0)
 
 
-def _draw_axes(grid: Grid, plane: _Plane, with_labels: bool, palette: Palette) -> None:
+def _draw_axes(grid: Grid, plane: _Plane, with_labels: bool) -> None:
     """Axes, ticks and their labels."""
     x_ticks: Ticks = ()
     y_ticks: Ticks = ()
@@ -187,9 +187,9 @@ def _draw_axes(grid: Grid, plane: _Plane, with_labels: bool, palette: Palette) -
         y_ticks = tuple(zip(plane.y.places(plane.y.ticks, plane.height).tolist(), labels, strict=True))
     lines = frame((grid.width, grid.height), (plane.width, plane.height), x_ticks, y_ticks)
     labels_row = plane.height + 1
-    grid.lay([line[:gutter] for line in lines], 0, palette.label)
-    grid.lay([line[gutter:] for line in lines[:labels_row]], gutter, palette.axis)
-    grid.lay([""] * labels_row + [line[gutter:] for line in lines[labels_row:]], gutter, palette.label)
+    grid.lay([line[:gutter] for line in lines], 0, LABEL)
+    grid.lay([line[gutter:] for line in lines[:labels_row]], gutter, AXIS)
+    grid.lay([""] * labels_row + [line[gutter:] for line in lines[labels_row:]], gutter, LABEL)
 
 
 def _draw_references(grid: Grid, plane: _Plane, lines: Sequence[_PlacedLine], style: str) -> list[tuple[int, str]]:
@@ -198,7 +198,7 @@ def _draw_references(grid: Grid, plane: _Plane, lines: Sequence[_PlacedLine], st
     for place, line in sorted(lines, key=lambda one: -one[0]):
         if plane.y.low - 1e-9 <= place <= plane.y.high + 1e-9:
             names.append((plane.row(place), line.label))
-            grid.write(names[-1][0], plane.left, REFERENCE * plane.width, style)
+            grid.write(names[-1][0], plane.left, LINE * plane.width, style)
     return names
 
 

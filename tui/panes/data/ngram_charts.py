@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from core.scales import LOG
-from tui.charts import Bar, Drawing, Palette, Series, XAxis, YAxis, bar_chart, line_chart
+from tui.charts import Bar, Drawing, Series, XAxis, YAxis, bar_chart, line_chart
 from tui.charts.widget import Draw
 from tui.text.cells import distinct_labels
 from tui.text.safe import token_name
 
 # Adjacent bars in full colour would be too bright.
-PALETTE = Palette(bar="$primary 60%")
+STYLE = "$primary 60%"
 LABEL_SHARE = 3  # the labels have at most this part of the width
 ROOM_FOR_NAMES = 72  # cells of a chart with room for names in the legend
 NAMES = {"1": "tokens", "2": "pairs", "3": "triples"}
@@ -35,7 +35,7 @@ def bars_of(facts: dict[str, Any], order: str) -> Draw:
         labels = distinct_labels(names[:height], max(1, width // LABEL_SHARE))
         bars = [Bar(label, count) for label, count in zip(labels, counts, strict=False)]
         return bar_chart(
-            bars, width=width, height=height, palette=PALETTE, total=float(total), placeholder="the text is too short"
+            bars, width=width, height=height, style=STYLE, total=float(total), placeholder="the text is too short"
         )
 
     return draw

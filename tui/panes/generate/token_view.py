@@ -123,7 +123,7 @@ def distribution_rows(token: TokenDetail, distribution: Likeliest, width: int, i
     if chosen is None:
         share = f"{100 * token.probability:.2g} %" if is_own else "less likely than these"
         other = f"{token_name(token.text.lstrip(BLANKS) or token.text)}  {share}"
-        rows.append(((MARK, f"{TOKENS.bar} bold"), (pad_cells(other, max(1, width - len(MARK))), "bold")))
+        rows.append(((MARK, f"{TOKENS} bold"), (pad_cells(other, max(1, width - len(MARK))), "bold")))
     return rows
 
 

@@ -165,7 +165,7 @@ class Step(LayerView[StepView]):
             shown = [largest(stage.values), stage.mean, stage.norm][-figures:]
             first, *more = self._strips(stage, cells)
             rows.append((
-                (MARK if chosen else "  ", f"{TOKENS.bar} bold"),
+                (MARK if chosen else "  ", f"{TOKENS} bold"),
                 (pad_cells(names[place], name_cells + 1), style),
                 (pad_cells(_shape(stage), 6), QUIET),
                 *first,

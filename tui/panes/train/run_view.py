@@ -96,8 +96,6 @@ class RunView(LitVertical):
     """What the view is waiting for; empty if nothing."""
     failure: reactive[str] = reactive("", init=False)
     """What went wrong and what to change; empty if nothing. Set by ``show_failure``."""
-    scale: reactive[Scale] = reactive(LOG, init=False)
-    """Of the y axis of ``figure``."""
     window: reactive[int] = reactive(0, init=False)
     """Number of latest epochs in the chart; 0 shows all."""
     figure: reactive[str] = reactive(PERPLEXITY, init=False)
@@ -136,11 +134,10 @@ class RunView(LitVertical):
         self.query_one("#curve").display = False
         remembered = host(self).remembered
         self._scales[PERPLEXITY] = SCALES.get(remembered.scale, LOG)
-        self.set_reactive(RunView.scale, self._scale_of(PERPLEXITY))
         self.set_reactive(RunView.window, remembered.window if remembered.window in WINDOWS else 0)
         for name in ("busy", "failure"):
             self.watch(self, name, self.show_parts, init=False)
-        for name in ("scale", "window", "smoothing"):
+        for name in ("figure", "window", "smoothing"):
             self.watch(self, name, partial(self._paint, everything=True), init=False)
         self.show_parts()
 
@@ -190,13 +187,15 @@ class RunView(LitVertical):
             pending.update(Content(shown_text(words)))
             pending.set_class(bool(words), "-said")
 
-    def watch_figure(self, figure: str) -> None:
-        self.set_reactive(RunView.scale, self._scale_of(figure))
-        self._paint(everything=True)
-
     def next_scale(self) -> None:
         """Change the scale of the figure on screen to the next one; each figure keeps its own."""
-        self.scale = self._scales[self.figure] = next_choice([*SCALES.values()], self.scale)
+        self._scales[self.figure] = next_choice([*SCALES.values()], self.scale)
+        self._paint(everything=True)
+
+    @property
+    def scale(self) -> Scale:
+        """Of the y axis of ``figure``."""
+        return self._scale_of(self.figure)
 
     def _scale_of(self, figure: str) -> Scale:
         return self._scales.get(figure, scale_of(figure))
@@ -353,7 +352,6 @@ class RunView(LitVertical):
         chart, figures = self.query_one("#curve", CurveChart), figures_of(run)
         if self.figure not in figures:
             self.set_reactive(RunView.figure, figures[0])
-            self.set_reactive(RunView.scale, self._scale_of(figures[0]))
         chart.scale, chart.window, chart.smoothing = self.scale, self.window or None, self.smoothing
         show_figure(chart, run, self.figure)
         preset = preset_of(run.config)
