@@ -84,8 +84,7 @@ def all_bindings(app: type[App[Any]]) -> list[Binding]:
     """All bindings with an id, of panes, their parts and dialogs, and all of the app."""
     import tui.dialogs.confirm
     import tui.dialogs.help
-    import tui.dialogs.name
-    import tui.dialogs.other_backend  # noqa: F401
+    import tui.dialogs.name  # noqa: F401
 
     bindings = [*described(app.BINDINGS), Binding(app.COMMAND_PALETTE_BINDING, "", "Commands")]
     for pane in PANES:

@@ -33,13 +33,13 @@ from tui.app import Playground
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.export import ExportDialog, exportable_runs
 from tui.dialogs.name import NameDialog
-from tui.dialogs.other_backend import OtherBackendDialog
 from tui.engines.clients import Engines
 from tui.panes.runs import columns
 from tui.panes.runs.run_table import RunTable
 from tui.panes.train import form_facts
 from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.sweep import SweepDialog
+from tui.panes.train.training import backend_question
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 PRESET = next(iter(PRESETS.values()))
@@ -136,7 +136,7 @@ async def curve(pilot: Any) -> AsyncIterator[str]:
     for name, dialog in (
         ("confirm", ConfirmDialog("Delete song?", "It will be moved to the trash.", "Delete", danger=True)),
         ("name", NameDialog("Save", "song", "Save", check_name, "Another name saves a copy.")),
-        ("other-backend", OtherBackendDialog(CHANGE)),
+        ("other-backend", backend_question(CHANGE)),
         ("preset", PresetScreen(PRESET)),
     ):
         await app.push_screen(dialog)  # mounted, so that its cursor is found and does not blink

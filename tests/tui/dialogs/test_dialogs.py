@@ -28,13 +28,13 @@ from tui.dialogs.export import Exportable, ExportDialog
 from tui.dialogs.help import HelpScreen
 from tui.dialogs.help_pages import help_pages
 from tui.dialogs.name import NameDialog
-from tui.dialogs.other_backend import OtherBackendDialog
 from tui.dialogs.path_dialog import PathDialog
 from tui.forms.drop_down import DropDown, PagedList
 from tui.panes.runs.annotation_dialog import AnnotationDialog
 from tui.panes.train.own_presets import PresetDialog
 from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.sweep import SweepDialog
+from tui.panes.train.training import backend_question
 
 RUN = RunSummary("one", Path("one"), "finished", 1, 1, 2.0, None, "rnn", "lyrics-zh", 9, 9, "2026-01-02T03:04:05+00:00")
 DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
@@ -45,7 +45,7 @@ DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
     "preset": lambda: PresetScreen(next(iter(PRESETS.values()))),
     "own preset": lambda: PresetDialog(replace(next(iter(PRESETS.values())), own=True)),
     "annotation": lambda: AnnotationDialog([RUN]),
-    "other backend": lambda: OtherBackendDialog(BackendChange("it was computed otherwise", as_before=True)),
+    "other backend": lambda: backend_question(BackendChange("it was computed otherwise", as_before=True)),
     "export": lambda: ExportDialog(Exportable("Export", "one", (Path("one"),))),
     "path": lambda: PathDialog("Add", "A file.", "Add", lambda path: None),
     "sweep": lambda: SweepDialog(next(iter(PRESETS.values())).config, "sweep-1"),
@@ -156,7 +156,7 @@ async def test_a_stray_enter_destroys_nothing() -> None:
             await pilot.pause()
             await pilot.press(*keys)
             await until(pilot, lambda: len(app.screen_stack) == 1)
-        assert answers == [False, True, True]
+        assert answers == [None, "yes", "yes"]
 
 
 async def test_a_palette_is_clicked_away_once() -> None:

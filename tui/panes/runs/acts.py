@@ -171,9 +171,8 @@ class Acts:
             self._done(f"{counted(len(deleted), 'run')} deleted permanently", None)
 
     async def _sure(self, title: str, body: Content, confirm: str) -> bool:
-        dialog = ConfirmDialog(title, body, confirm, danger=True)
-        answer: bool = await self._pane.app.push_screen_wait(dialog)
-        return answer
+        answer = await self._pane.app.push_screen_wait(ConfirmDialog(title, body, confirm, danger=True))
+        return answer is not None
 
     async def _try(self, act: Callable[[], Answer], leaving: Path | None = None) -> Answer:
         """Call ``act``, which uses the disk, in a thread, after releasing the engine of ``leaving``."""

@@ -7,14 +7,14 @@ import contextlib
 from collections.abc import Awaitable
 from pathlib import Path
 
-from core.engine.answers import AnswerT
+from core.engine.answers import AnswerT, BackendChange
 from core.engine.requests import Baselines, Open, Pause, Request, Resume, Save, Set, Step, Stop, Train
 from core.errors import ConfigError, EngineError, UserError
 from core.events import State
 from core.settings.run_config import RunConfig
 from core.units import counted
 from tui.corpora.downloads import not_here, not_here_words
-from tui.dialogs.other_backend import OtherBackendDialog
+from tui.dialogs.confirm import ConfirmDialog
 from tui.engines.watched_run import WatchedRun
 from tui.messages import RunsChanged
 from tui.panes.train.parts import TrainParts
@@ -137,7 +137,7 @@ class Training:
             return False
         if not is_alive(self._pane):
             return None
-        answer = await self._pane.app.push_screen_wait(OtherBackendDialog(change))
+        answer = await self._pane.app.push_screen_wait(backend_question(change))
         return None if answer is None else answer == "before"
 
     async def recover(self, run: WatchedRun, rate: float) -> None:
@@ -209,3 +209,12 @@ class Training:
 
 def _epochs_are(done: int) -> str:
     return "the only epoch is" if done == 1 else f"all {counted(done, 'epoch is', 'epochs are')}"
+
+
+def backend_question(change: BackendChange) -> ConfirmDialog:
+    """How to continue a run whose backend is another one on this machine: "before" or "here", which change the run."""
+    parts = [f"{change.words[:1].upper()}{change.words[1:]}."]
+    parts += [f"Also with the old backend: {change.remains}."] if change.remains else []
+    answers = {"before": "As before"} if change.as_before else {}
+    body = "\n\n".join(map(shown_text, parts))
+    return ConfirmDialog("Another backend", body, answers | {"here": "Continue here"}, careful=True)

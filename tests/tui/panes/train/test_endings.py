@@ -18,7 +18,7 @@ from tests.tui.panes.train.harness import SIZES, Make, figures, status, trouble
 from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.charts.curve_chart import CurveChart
-from tui.dialogs.other_backend import OtherBackendDialog
+from tui.dialogs.confirm import ConfirmDialog
 from tui.messages import JournalGrew
 
 
@@ -40,11 +40,11 @@ async def test_going_on_with_another_backend_is_asked_first(playground: Make, fa
             fakes.change = BackendChange(words, as_before=True)
             before = len(asked("train"))
             await pilot.press("ctrl+t")
-            await until(pilot, lambda: isinstance(app.screen, OtherBackendDialog))
+            await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
             assert words[1:] in str(app.screen.query(".dialog-body").first(Static).content)
             assert len(asked("train")) == before, number
             await pilot.press(*keys)
-            await until(pilot, lambda: not isinstance(app.screen, OtherBackendDialog))
+            await until(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
             if way is None:
                 await pilot.pause()
                 assert "stopped" in status(app) and len(asked("train")) == before, number
@@ -56,10 +56,10 @@ async def test_going_on_with_another_backend_is_asked_first(playground: Make, fa
             await until(pilot, lambda: "stopped" in status(app))
         fakes.change = BackendChange(words)
         await pilot.press("s")
-        await until(pilot, lambda: isinstance(app.screen, OtherBackendDialog))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         assert not app.screen.query("#before")
         await pilot.press("escape")
-        await until(pilot, lambda: not isinstance(app.screen, OtherBackendDialog))
+        await until(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
         assert not asked("step")
 
 
