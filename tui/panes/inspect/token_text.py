@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.strip import Strip
-from textual.style import Style as VisualStyle
 from textual.widget import Widget
 
+from tui.charts.drawing import Drawing, Run, fitted
 from tui.panes.inspect.rows import first_visible
 from tui.panes.inspect.strips import TEXT_STYLES, level
 from tui.text.cells import cell_len
@@ -99,7 +96,6 @@ class TokenText(Widget):
         self._first = 0
         self._values: Mapping[int, float] = {}
         self._scale = 1.0
-        self._styles: dict[str, Style] = {}
 
     @property
     def tokens(self) -> Sequence[str]:
@@ -183,24 +179,17 @@ class TokenText(Widget):
 
     # ------------------------------------------------------------------ painting
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles.clear()
-
-    def render_line(self, y: int) -> Strip:
+    def render(self) -> Drawing:
         self._lay_out()
-        width, background = self.size.width, self.rich_style
-        row = self._first + y
-        if row >= len(self._lines):
-            return Strip.blank(width, background)
-        segments: list[Segment] = []
+        lines = self._lines[self._first : self._first + self.size.height]
+        return Drawing([fitted(self._runs(line), self.size.width) for line in lines], self.size.width)
+
+    def _runs(self, line: Sequence[Placed]) -> Iterator[Run]:
         x = 0
-        for one in self._lines[row]:
-            if one.x > x:
-                segments.append(Segment(" " * (one.x - x), background))
-            segments.append(Segment(one.shown, self._style(self._style_name(one))))
+        for one in line:
+            yield " " * (one.x - x), ""
+            yield one.shown, self._style_name(one)
             x = one.x + one.cells
-        return Strip(segments).adjust_cell_length(width, background)
 
     def _style_name(self, one: Placed) -> str:
         if one.token == self.cursor:
@@ -211,9 +200,3 @@ class TokenText(Widget):
             return SIGN_STYLE if self._tokens[one.token] in (" ", "\n") else TEXT_STYLES[0]
         # Without colour: bold is strong and positive, underlined strong and negative.
         return TEXT_STYLES[of_level] + {3: " bold", -3: " underline"}.get(of_level, "")
-
-    def _style(self, name: str) -> Style:
-        style = self._styles.get(name)
-        if style is None:
-            style = self._styles[name] = (self.visual_style + VisualStyle.parse(name)).rich_style
-        return style
