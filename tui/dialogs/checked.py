@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.screen import ScreenResultType
 from textual.widgets import Button, Input, Static
 
@@ -15,15 +18,21 @@ from tui.text.safe import shown_text
 class CheckedDialog(Dialog[ScreenResultType | None]):
     """Enter or the first button finishes, the other one cancels. What is typed is checked at every key."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "app.focus_previous", "Up", show=False),
+        Binding("down", "app.focus_next", "Down", show=False),
+    ]
+
     def __init__(self, confirm: str) -> None:
         super().__init__()
         self._error = Static("", classes="field-error", id="dialog-error", markup=False)
         self._yes = Button(confirm, variant="primary", id="yes", compact=True)
 
-    def foot(self, keys: str, *buttons: Button) -> ComposeResult:
-        """The last rows: the error, the buttons with ``buttons`` among them, the keys."""
+    def foot(self, keys: str = "", *buttons: Button) -> ComposeResult:
+        """The last rows: the error, the buttons with ``buttons`` among them, ``keys`` and those of all such dialogs."""
         yield self._error
-        yield from super().foot(keys, self._yes, *buttons, Button("Cancel", id="no", compact=True))
+        words = f"{keys}   enter {str(self._yes.label).lower()}   esc cancel".strip()
+        yield from super().foot(words, self._yes, *buttons, Button("Cancel", id="no", compact=True))
 
     def answer(self) -> ScreenResultType:
         """What is typed. Raises UserError. It must not block."""

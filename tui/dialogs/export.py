@@ -106,10 +106,6 @@ class ExportDialog(PlaceDialog[Exported]):
     """``folder``: of the last export; empty for the working folder."""
 
     AUTO_FOCUS = "_Formats"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "app.focus_previous", "Up", show=False),
-        Binding("down", "app.focus_next", "Down", show=False),
-    ]
     takes_picked = False
 
     def __init__(self, what: Exportable, folder: str = "") -> None:
@@ -125,7 +121,7 @@ class ExportDialog(PlaceDialog[Exported]):
             yield self._formats
             yield self._meaning
             yield self._place
-            yield from self.foot("← → format   tab completes a path   enter export   esc cancel")
+            yield from self.foot("← → format   tab completes a path")
 
     def on_mount(self) -> None:
         self._format_changed()

@@ -35,7 +35,7 @@ class NameDialog(CheckedDialog[str]):
             if self._body:
                 yield Static(shown_text(self._body), classes="dialog-body", markup=False)
             yield self._line
-            yield from self.foot(f"enter {str(self._yes.label).lower()}   esc cancel")
+            yield from self.foot()
 
     def answer(self) -> str:
         self._check(self._line.value)

@@ -85,7 +85,7 @@ class PathDialog(PlaceDialog[Path]):
         with self.box(self._title, "path"):
             yield Static(self._body, classes="dialog-body", markup=False)
             yield self._place
-            yield from self.foot(f"tab completes a path   enter {str(self._yes.label).lower()}   esc cancel")
+            yield from self.foot("tab completes a path")
 
     async def result(self, path: Path) -> Path:
         await asyncio.to_thread(self._check, path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import ConfigError
 from core.files import configuration_folder, open_to_read
@@ -22,6 +22,7 @@ _TEXTS = {
     "preset": "a name in quotes, such as 'tale-en'",
     "device": "a name in quotes, such as 'cpu'",
 }
+Kind = TypeVar("Kind", str, dict[str, Any])
 _TABLES = ("folders", "defaults", "keymap")
 _FOLDERS = ("saves", "data")
 
@@ -64,10 +65,11 @@ def read_configuration(path: Path) -> Configuration:
         words = f"{path} is not used: {getattr(error, 'strerror', None) or error}"
         return Configuration(problems=(words,))
     problems: list[str] = []
-    texts = {name: _text(values, name, words, problems) for name, words in _TEXTS.items()}
+    texts = {name: _of_kind(values, name, str, words, problems) for name, words in _TEXTS.items()}
     for name in values.keys() - _TEXTS.keys() - set(_TABLES):
         problems.append(_unknown("a key", name, (*_TEXTS, *_TABLES)))
-    tables = {name: _table(values, name, problems) for name in _TABLES}
+    below = "a table, a line [{}] with its keys below it"
+    tables = {name: _of_kind(values, name, dict, below.format(name), problems) for name in _TABLES}
     return Configuration(
         **texts,
         folders=dict(_folders(tables["folders"], problems)),
@@ -88,20 +90,13 @@ def toml_values(path: Path) -> dict[str, Any]:
     return tomllib.loads(data.decode())
 
 
-def _text(values: Mapping[str, Any], name: str, words: str, problems: list[str]) -> str:
-    value = values.get(name, "")
-    if isinstance(value, str):
+def _of_kind(values: Mapping[str, Any], name: str, kind: type[Kind], words: str, problems: list[str]) -> Kind:
+    """The value of a key, which must be ``words``; an empty one if it is not there, or of another kind."""
+    value = values.get(name, kind())
+    if isinstance(value, kind):
         return value
     problems.append(f"{name} must be {words}, got {_given(value)}")
-    return ""
-
-
-def _table(values: Mapping[str, Any], name: str, problems: list[str]) -> Mapping[str, Any]:
-    value = values.get(name, {})
-    if isinstance(value, dict):
-        return value
-    problems.append(f"{name} must be a table, a line [{name}] with its keys below it, got {_given(value)}")
-    return {}
+    return kind()
 
 
 def _folders(table: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[str, Path]]:

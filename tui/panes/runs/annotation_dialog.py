@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
@@ -43,10 +41,6 @@ class AnnotationDialog(CheckedDialog[Annotation]):
     """Asks for tags and note of one of ``runs``, or for the tags of several."""
 
     AUTO_FOCUS = "#tags-input"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "app.focus_previous", "Up", show=False),
-        Binding("down", "app.focus_next", "Down", show=False),
-    ]
 
     def __init__(self, runs: Sequence[RunSummary]) -> None:
         super().__init__("Save")
@@ -67,7 +61,7 @@ class AnnotationDialog(CheckedDialog[Annotation]):
                 yield self._note
             else:
                 yield Static("These are the tags that all of them have; each keeps its other tags.", classes="quiet")
-            yield from self.foot("enter save   esc cancel")
+            yield from self.foot()
 
     def answer(self) -> Annotation:
         note = check_note(self._note.value) if self._note is not None else None

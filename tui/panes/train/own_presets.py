@@ -47,7 +47,7 @@ class PresetDialog(CheckedDialog[PresetAnswer]):
             yield self._name_line
             yield self._title_line
             delete = [Button(f"Delete {self._preset.name}", id="delete", compact=True)] if self._preset else []
-            yield from self.foot("enter save   esc cancel", *delete)
+            yield from self.foot("", *delete)
 
     def answer(self) -> PresetAnswer:
         """What is typed. Raises UserError; without words while there is no name yet."""

@@ -72,7 +72,7 @@ class SweepDialog(CheckedDialog[Sweep]):
                 yield Label("side by side")
                 yield self._jobs_line
             yield self._count
-            yield from self.foot("")
+            yield from self.foot()
 
     def on_mount(self) -> None:
         self.check()
