@@ -179,4 +179,4 @@ def _length(facts: Preflight, seconds: float) -> str:
 
 def seconds_text(seconds: float) -> str:
     """``0.13 s``, ``12 s``, ``3:05``."""
-    return clock_text(seconds) if seconds >= 100 else f"{seconds:.2g} s"
+    return clock_text(seconds) if seconds >= 99.5 else f"{seconds:.2g} s"

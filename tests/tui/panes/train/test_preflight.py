@@ -127,3 +127,5 @@ def test_a_budget_is_told_in_epochs() -> None:
     facts = preflight(RunConfig(minutes=3.0), TEXT)
     pace = Pace(facts.tokens_per_epoch / 2.0, "earlier")
     assert "about 2 s an epoch, 90 in 3 min" in preflight_lines(facts, pace)
+    slow = Pace(facts.tokens_per_epoch / 99.6, "earlier")
+    assert "about 1:40 an epoch, 1.81 in 3 min" in preflight_lines(facts, slow)
