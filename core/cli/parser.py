@@ -16,7 +16,7 @@ from core.export.formats import ENDINGS, FORMATS
 from core.generation.options import OPTIONS
 from core.inspection.options import CHECKPOINTS, VECTORS, VIEWS
 from core.runs.filter import SORT_KEYS
-from core.runs.quantities import AXES, METRICS
+from core.runs.metrics import AXES, METRICS
 from core.scales import SCALES
 from core.settings.run_config import setting
 

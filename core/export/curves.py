@@ -13,7 +13,7 @@ from core.errors import UserError, refusing
 from core.events import SampleWritten
 from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, MEASURED_COLUMNS, Column, Curves, RunCurve
 from core.runs.journal import last_lines, read_journal
-from core.runs.quantities import AXES
+from core.runs.metrics import AXES
 from core.runs.run import Run
 
 WHOLE_COLUMNS = frozenset({"epoch", "step"})

@@ -18,7 +18,7 @@ from core.export.extras import library
 from core.export.fonts import families_for
 from core.runs.comparison import Column, finite_in_order, smoothed
 from core.runs.looks import looks
-from core.runs.quantities import AXES, METRICS, Quantity
+from core.runs.metrics import AXES, METRICS, Metric
 from core.scales import LINEAR, LOG, Scale
 
 INCHES = (6.4, 4.0)
@@ -43,7 +43,7 @@ class Chart:
     Attributes:
         metrics: figures of the journal, or columns of a file that another program wrote; each has its own dashes. By
             default the training perplexity, and the held-out one where a curve has it.
-        axis: see ``quantities.AXES``.
+        axis: see ``metrics.AXES``.
         y_scale: of y; None leaves it to the first metric.
         smoothing: the weight of ``comparison.smoothed``; the raw line is then dimmed.
         title: above the chart; empty for none.
@@ -65,7 +65,7 @@ class Chart:
 
     @property
     def scale(self) -> Scale:
-        return self.y_scale or METRICS.get((*self.metrics, "perplexity")[0], Quantity("")).scale
+        return self.y_scale or METRICS.get((*self.metrics, "perplexity")[0], Metric("")).scale
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:
         dates = library("matplotlib.dates", "a picture")
         axes.xaxis.axis_date()
         axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
-    named = [METRICS.get(metric, Quantity(metric)).label for metric in chart.metrics]
+    named = [METRICS.get(metric, Metric(metric)).label for metric in chart.metrics]
     _text(axes.set_xlabel(AXES[chart.axis].label))
     _text(axes.set_ylabel(named[0] if len(named) == 1 else _shared(named)))
     if chart.title:

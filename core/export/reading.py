@@ -21,7 +21,7 @@ from core.export.curves import Curve
 from core.export.event_file import FILE_MARK, EventFileError, Scalars, is_event_file, scalars_of
 from core.files import open_to_read
 from core.runs.comparison import Column
-from core.runs.quantities import AXES
+from core.runs.metrics import AXES
 from core.units import bytes_text, counted
 
 LARGEST = 1 << 27

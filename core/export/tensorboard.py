@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.export.curves import Curve
 from core.export.event_file import FILE_MARK, Scalars, event_file
-from core.runs.quantities import METRICS
+from core.runs.metrics import METRICS
 
 
 def events_of(curve: Curve) -> bytes:

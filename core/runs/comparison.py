@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from core.events import PERPLEXITIES, Measured, RunResumed
 from core.runs.journal import EPOCH_FIGURES, EpochRow, JournalReader
-from core.runs.quantities import METRICS
+from core.runs.metrics import METRICS
 from core.runs.run import Run
 from core.settings.run_config import RunConfig, settings
 from core.settings.setting import Setting, shown

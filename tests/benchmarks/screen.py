@@ -363,11 +363,11 @@ def make_long_run(saves: Path, environment: Mapping[str, str], epochs: int) -> l
 
 def redraws(epochs: list[EpochFinished], times: int) -> list[float]:
     """Milliseconds of each redraw of the whole curve, at the size that it has on a screen of 120 x 40."""
-    from tui.charts import Curve
+    from tui.charts import GrowingCurve
     from tui.charts.curve_chart import CurveChart, LiveSeries
 
     chart = CurveChart()
-    curve = Curve.of([e.epoch for e in epochs[:-times]], [e.perplexity for e in epochs[:-times]])
+    curve = GrowingCurve.of([e.epoch for e in epochs[:-times]], [e.perplexity for e in epochs[:-times]])
     chart.series = (LiveSeries("training", curve),)
     found = []
     for event in epochs[-times:]:

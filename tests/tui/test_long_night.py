@@ -22,7 +22,7 @@ from core.events import EpochFinished, Event, SampleWritten, State, StateChanged
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run
 from tui.app import Playground
-from tui.charts import Curve
+from tui.charts import GrowingCurve
 from tui.charts import widget as chart_module
 from tui.charts.curve_chart import CurveChart
 from tui.engines import watched_run
@@ -82,7 +82,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             lengths.append(len(data))
 
     monkeypatch.setattr(Playground, "get_driver_class", lambda app: Terminal)
-    monkeypatch.setattr(watched_run, "Curve", partial(Curve, CAPACITY))
+    monkeypatch.setattr(watched_run, "GrowingCurve", partial(GrowingCurve, CAPACITY))
     monkeypatch.setattr(run_view, "PAINT_SECONDS", 0.0)
     monkeypatch.setattr(run_view, "WRITING_SECONDS", 0.0)
     monkeypatch.setattr(chart_module, "REDRAW_SECONDS", 0.0)

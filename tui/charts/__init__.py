@@ -11,15 +11,15 @@ from threading import Event
 from core.process import pause_collection, resume_collection
 from tui.charts.axis import ReferenceLine, XAxis, YAxis
 from tui.charts.bars import Bar, bar_chart
-from tui.charts.curve import Curve, decimate
+from tui.charts.curve import GrowingCurve, decimate
 from tui.charts.dots import Marker
 from tui.charts.drawing import Drawing, blank
 from tui.charts.line import Series, line_chart
 
 __all__ = [
     "Bar",
-    "Curve",
     "Drawing",
+    "GrowingCurve",
     "Marker",
     "ReferenceLine",
     "Series",

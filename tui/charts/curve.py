@@ -102,7 +102,7 @@ def condensed(points: Points, size: int) -> Points:
     return x[kept], y[kept]
 
 
-class Curve:
+class GrowingCurve:
     """A series that grows without end in bounded memory.
 
     The whole curve is kept as the lowest and highest points of stretches of equal length, which double when there are
@@ -114,7 +114,7 @@ class Curve:
         self.clear()
 
     @classmethod
-    def of(cls, x: ArrayLike, y: ArrayLike) -> Curve:
+    def of(cls, x: ArrayLike, y: ArrayLike) -> GrowingCurve:
         """A curve of these points, in the order of ``x``."""
         curve = cls()
         curve.extend(x, y)

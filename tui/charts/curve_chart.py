@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from textual.reactive import reactive
 
 from core.scales import LINEAR, LOG, Scale, linear_ends
-from tui.charts import Curve, Drawing, Marker, ReferenceLine, Series, XAxis, YAxis, line_chart
+from tui.charts import Drawing, GrowingCurve, Marker, ReferenceLine, Series, XAxis, YAxis, line_chart
 from tui.charts.explorer import Explorer, Range
 
 
 @dataclass(frozen=True, eq=False)
 class LiveSeries:
-    """A ``Series`` whose points are read from a ``Curve`` each time the chart is drawn."""
+    """A ``Series`` whose points are read from a ``GrowingCurve`` each time the chart is drawn."""
 
     name: str
-    curve: Curve
+    curve: GrowingCurve
     color: int | str | None = None
     marker: Marker | None = None
 
@@ -56,20 +55,9 @@ class CurveChart(Explorer):
     smoothing: reactive[float] = reactive(0.0, repaint=False)
     """The weight of the moving average that is drawn over the dimmed curve; 0 for none."""
 
-    def __init__(
-        self,
-        *,
-        x_label: str = "epoch",
-        y_label: str = "perplexity",
-        placeholder: str = "no epoch yet",
-        value_text: Callable[[float], str] = "{:.4g}".format,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.x_label = x_label
-        self.y_label = y_label
-        self.placeholder = placeholder
-        self.value_text = value_text
+    y_label = "perplexity"
+    value_text: Callable[[float], str] = staticmethod("{:.4g}".format)
+    """How the crosshair shows a value."""
 
     def _changed(self) -> None:
         self.invalidate(at_once=True)
@@ -104,9 +92,9 @@ class CurveChart(Explorer):
             series,
             width,
             height,
-            XAxis(self.x_label, range=(low, high), ticks="whole", cross=self.cross),
+            XAxis("epoch", range=(low, high), ticks="whole", cross=self.cross),
             YAxis(title, self.scale, (self.least_y, None) if is_wide else None, references),
-            placeholder=self.placeholder,
+            placeholder="no epoch yet",
         )
 
     def _smoothed(self, one: Series) -> list[Series]:
@@ -130,7 +118,7 @@ class CurveChart(Explorer):
         """What the curves have at the crosshair: the title, and the curves with their values in the legend."""
         from tui.charts.levels import Levels
 
-        epoch, read, title = round(cross), [], f"{self.x_label} {round(cross):,}"
+        epoch, read, title = round(cross), [], f"epoch {round(cross):,}"
         for one in shown:
             point = Levels(one.x, one.y).nearest(epoch) if one.marker != "points" else None
             words = self.value_text(point[1]) if point is not None else "–"

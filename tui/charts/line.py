@@ -50,7 +50,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class _Curve:
+class _Drawn:
     """A series with its look, its points in the units of the axes."""
 
     name: str
@@ -106,7 +106,7 @@ def line_chart(
     """
     if width < 1 or height < 1:
         return blank(width, height)
-    curves = [_curve(one, position, x, y) for position, one in enumerate(series)]
+    curves = [_drawn(one, position, x, y) for position, one in enumerate(series)]
     if not any(curve.x.size for curve in curves):
         return message(placeholder, width, height, LABEL)
     with_header = height >= 7 and bool(y.label or any(curve.name for curve in curves))
@@ -133,7 +133,7 @@ def line_chart(
     names = _draw_references(grid, plane, lines, REFERENCE)
     if x.cross is not None:
         _draw_cross(grid, plane, x.scale.place(x.cross), CROSS)
-    _draw_curves(grid, plane, curves)
+    _draw_lines(grid, plane, curves)
     for number, curve in enumerate(curves):
         _draw_signs(grid, plane, curve, number / len(curves))
     if with_labels:
@@ -148,27 +148,27 @@ def line_chart(
     return Drawing(rows, width, span)
 
 
-def _curve(series: Series, position: int, x: XAxis, y: YAxis) -> _Curve:
+def _drawn(series: Series, position: int, x: XAxis, y: YAxis) -> _Drawn:
     """A series at its position among the others, with the points that can be drawn."""
     xs, ys = finite_points(series.x, series.y, x.scale, y.scale)
     marker = series.marker or MARKERS[position % len(MARKERS)]
     color = position if series.color is None else series.color
     style = color if isinstance(color, str) else SERIES[color % len(SERIES)]
-    return _Curve(series.name, x.scale.forward(xs), y.scale.forward(ys), style, marker, series.sign)
+    return _Drawn(series.name, x.scale.forward(xs), y.scale.forward(ys), style, marker, series.sign)
 
 
-def _decimated(curve: _Curve, low: float, high: float, columns: int) -> _Curve:
+def _decimated(curve: _Drawn, low: float, high: float, columns: int) -> _Drawn:
     x, y = decimate(curve.x, curve.y, low, high, columns)
     return replace(curve, x=x, y=y)
 
 
-def _x_ends(curves: Sequence[_Curve], axis: XAxis) -> Ends:
+def _x_ends(curves: Sequence[_Drawn], axis: XAxis) -> Ends:
     """The ends of the x axis; x is ascending in each curve."""
     filled = [curve.x for curve in curves if curve.x.size]
     return axis.ends(min(float(x[0]) for x in filled), max(float(x[-1]) for x in filled))
 
 
-def _y_extent(curves: Sequence[_Curve], lines: Sequence[_PlacedLine], axis: YAxis) -> Ends:
+def _y_extent(curves: Sequence[_Drawn], lines: Sequence[_PlacedLine], axis: YAxis) -> Ends:
     """The lowest and the highest value that the y axis has to include."""
     values = [float(edge) for curve in curves if curve.y.size for edge in (curve.y.min(), curve.y.max())]
     values += [place for place, line in lines if line.stretch]
@@ -210,7 +210,7 @@ def _draw_cross(grid: Grid, plane: _Plane, x: float, style: str) -> None:
             grid.write(row, column, _CROSS, style)
 
 
-def _draw_signs(grid: Grid, plane: _Plane, curve: _Curve, phase: float) -> None:
+def _draw_signs(grid: Grid, plane: _Plane, curve: _Drawn, phase: float) -> None:
     """The sign of a curve at its end and at a few places, elsewhere on each curve, since ``phase`` differs."""
     import numpy as np
 
@@ -226,7 +226,7 @@ def _draw_signs(grid: Grid, plane: _Plane, curve: _Curve, phase: float) -> None:
         grid.write(row, plane.left + column, curve.sign, curve.style)
 
 
-def _draw_curves(grid: Grid, plane: _Plane, curves: Sequence[_Curve]) -> None:
+def _draw_lines(grid: Grid, plane: _Plane, curves: Sequence[_Drawn]) -> None:
     """Lines, and over them the points of curves that have no lines, each a whole cell."""
     import numpy as np
 

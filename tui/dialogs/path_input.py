@@ -84,14 +84,12 @@ class PathInput(Vertical):
         path: str
         picked: bool = False
 
-    def __init__(
-        self, placeholder: str, tooltip: str = "", *, path: str = "", recent: bool = False, id: str | None = None
-    ) -> None:
+    def __init__(self, placeholder: str, tooltip: str = "", *, recent: bool = False, id: str | None = None) -> None:
         """``recent``: the files that were opened before are offered until something is typed."""
         super().__init__(id=id)
         self.tooltip = tooltip or None
         # Held and not looked for: the last events of a path input come when its parts have been removed.
-        self._line = _PathLine(path, placeholder=placeholder, compact=True, suggester=PathSuggester(), id="path-line")
+        self._line = _PathLine(placeholder=placeholder, compact=True, suggester=PathSuggester(), id="path-line")
         self._list = _Matches(id="path-matches", compact=True, markup=False)
         self._has_recent = recent
         self._matches: list[str] = []

@@ -23,8 +23,8 @@ from core.events import (
     StateChanged,
     StepFinished,
 )
-from core.runs.quantities import OTHERS
-from tui.charts.curve import Curve
+from core.runs.metrics import OTHERS
+from tui.charts.curve import GrowingCurve
 
 if TYPE_CHECKING:
     from core.engine.answers import BaselinesAnswer, StepAnswer
@@ -68,10 +68,10 @@ class WatchedRun:
         self.fit: BudgetFitted | None = None
         self._has_budget = True
         self.learning_rate: float | None = None
-        self.training = Curve()
-        self.held_out = Curve()
-        self.losses: tuple[Curve, Curve] | None = None
-        self.figures = {name: Curve() for name in OTHERS}
+        self.training = GrowingCurve()
+        self.held_out = GrowingCurve()
+        self.losses: tuple[GrowingCurve, GrowingCurve] | None = None
+        self.figures = {name: GrowingCurve() for name in OTHERS}
         self.epochs: deque[EpochFinished] = deque(maxlen=KEPT_EPOCHS)
         self.samples: deque[SampleWritten] = deque(maxlen=KEPT_SAMPLES)
         self.step: StepFinished | None = None
@@ -317,10 +317,10 @@ def nats_of(perplexity: float | None, loss: float | None) -> float | None:
     return math.log(perplexity) if math.isfinite(perplexity) else loss
 
 
-def _logarithm(curve: Curve) -> Curve:
+def _logarithm(curve: GrowingCurve) -> GrowingCurve:
     import numpy as np
 
-    found, (x, y) = Curve(), curve.points()
+    found, (x, y) = GrowingCurve(), curve.points()
     if len(curve):
         found.extend(x[y > 0], np.log(y[y > 0]))
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.events import StateChanged
-from core.runs.quantities import AXES, METRICS
+from core.runs.metrics import AXES, METRICS
 from core.runs.run import Run
 from tests.core.cli.commands import REPOSITORY, Printed, refused
 from tests.core.export.journalled import epoch

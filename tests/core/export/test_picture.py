@@ -14,7 +14,7 @@ from core.export import extras
 from core.export.curves import Curve, read_run
 from core.export.picture import COLOURS, COLUMNS, DOTS_PER_INCH, INCHES, MARKERS, Chart, picture
 from core.runs.looks import looks
-from core.runs.quantities import AXES, METRICS
+from core.runs.metrics import AXES, METRICS
 from core.scales import LINEAR, LOG
 from tests.core.export.journalled import MakeRun, epoch
 from tests.core.export.readers import size_of

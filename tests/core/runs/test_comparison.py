@@ -20,7 +20,7 @@ from core.runs.comparison import (
     seconds_to,
     smoothed,
 )
-from core.runs.quantities import AXES, METRICS
+from core.runs.metrics import AXES, METRICS
 from core.settings.run_config import RunConfig
 from tests.core.export.journalled import epoch
 from tests.run_folders import epochs, read_journal

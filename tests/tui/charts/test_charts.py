@@ -17,7 +17,7 @@ from textual.content import Content
 from core.scales import LINEAR, LOG
 from tests.scales import SQUARE_ROOT
 from tests.tui.charts.sizes import assert_exact
-from tui.charts import Curve, Drawing, ReferenceLine, Series, XAxis, YAxis, decimate, line_chart
+from tui.charts import Drawing, GrowingCurve, ReferenceLine, Series, XAxis, YAxis, decimate, line_chart
 from tui.charts.dots import MARKERS, braille, strokes
 from tui.charts.grid import Grid
 
@@ -271,7 +271,7 @@ def test_a_curve_keeps_extremes_in_bounded_memory() -> None:
     rng = np.random.default_rng(2)
     values = rng.normal(size=200_000)
     values[123_456], values[777] = 50.0, -50.0
-    curve = Curve(capacity=512)
+    curve = GrowingCurve(capacity=512)
     for start in range(0, values.size, 1000):
         curve.extend(np.arange(start, start + 1000), values[start : start + 1000])
     x, y = curve.points()
@@ -284,7 +284,7 @@ def test_a_curve_keeps_extremes_in_bounded_memory() -> None:
 
 
 def test_a_short_curve_is_kept_unchanged() -> None:
-    curve = Curve()
+    curve = GrowingCurve()
     for epoch in range(1, 1000):
         curve.append(epoch, 1000 / epoch)
     curve.append(1000, NAN)
@@ -297,7 +297,7 @@ def test_a_short_curve_is_kept_unchanged() -> None:
 
 
 def test_a_near_view_of_a_long_curve_is_exact() -> None:
-    curve = Curve(capacity=100)
+    curve = GrowingCurve(capacity=100)
     curve.extend(np.arange(10_000), np.arange(10_000))
     near, _ = curve.points(since=9950)
     assert near.tolist() == list(range(9949, 10_000))

@@ -12,7 +12,7 @@ from textual.app import App, ComposeResult
 from textual.geometry import Offset
 
 from tests.tui.waiting import until
-from tui.charts import Curve, Series, XAxis, YAxis, line_chart
+from tui.charts import GrowingCurve, Series, XAxis, YAxis, line_chart
 from tui.charts.curve_chart import CurveChart, LiveSeries
 from tui.charts.explorer import MOVES
 from tui.charts.levels import Levels
@@ -27,8 +27,8 @@ class ChartApp(App[None]):
         self.chart = CurveChart()
         epochs = np.arange(1, 101)
         self.chart.series = (
-            LiveSeries("training", Curve.of(epochs, 1000.0 / epochs), "$accent", "solid"),
-            LiveSeries("held out", Curve.of(epochs, 2000.0 / epochs), "$secondary", "dashed"),
+            LiveSeries("training", GrowingCurve.of(epochs, 1000.0 / epochs), "$accent", "solid"),
+            LiveSeries("held out", GrowingCurve.of(epochs, 2000.0 / epochs), "$secondary", "dashed"),
         )
         self.chart.end = 100.0
 

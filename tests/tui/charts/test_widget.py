@@ -10,7 +10,7 @@ from textual.geometry import Region
 
 from core.scales import LINEAR
 from tests.tui.waiting import until
-from tui.charts import Curve, Drawing, ReferenceLine
+from tui.charts import Drawing, GrowingCurve, ReferenceLine
 from tui.charts import widget as chart_module
 from tui.charts.curve_chart import CurveChart, LiveSeries
 from tui.charts.widget import Chart, changed_regions
@@ -158,7 +158,7 @@ async def test_a_curve_grows_on_screen() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert "no epoch yet" in screen_text(app)
-        curve = Curve()
+        curve = GrowingCurve()
         curve.append(1, 812.4)
         app.chart.series = (LiveSeries("training", curve),)
         await pilot.pause(chart_module.REDRAW_SECONDS * 1.2)
@@ -177,7 +177,7 @@ async def test_a_curve_grows_on_screen() -> None:
 async def test_scale_and_window_are_drawn_at_once() -> None:
     app = CurveApp()
     async with app.run_test(size=(80, 24)) as pilot:
-        curve = Curve.of(range(1, 501), [1000 / epoch for epoch in range(1, 501)])
+        curve = GrowingCurve.of(range(1, 501), [1000 / epoch for epoch in range(1, 501)])
         app.chart.series = (LiveSeries("training", curve),)
         await pilot.pause(chart_module.REDRAW_SECONDS * 1.2)
         app.chart.scale = LINEAR
@@ -196,8 +196,8 @@ async def test_scale_and_window_are_drawn_at_once() -> None:
 async def test_series_set_anew_replace_the_old_ones() -> None:
     app = CurveApp()
     async with app.run_test(size=(80, 24)) as pilot:
-        app.chart.series = (LiveSeries("old", Curve.of([1, 2], [1, 2])),)
-        app.chart.series = (LiveSeries("new", Curve.of([1, 2], [1, 2])),)
+        app.chart.series = (LiveSeries("old", GrowingCurve.of([1, 2], [1, 2])),)
+        app.chart.series = (LiveSeries("new", GrowingCurve.of([1, 2], [1, 2])),)
         await pilot.pause(chart_module.REDRAW_SECONDS * 1.2)
         assert "new" in screen_text(app)
         assert "old" not in screen_text(app)

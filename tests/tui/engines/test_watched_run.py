@@ -23,7 +23,7 @@ from core.events import (
 )
 from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.settings.run_config import RunConfig
-from tui.charts import Curve
+from tui.charts import GrowingCurve
 from tui.engines import watched_run
 from tui.engines.watched_run import WatchedRun
 from tui.panes.train.status_line import status_words
@@ -53,7 +53,9 @@ def test_memory_does_not_grow(
     tmp_path: Path, trials: int, little_to_collect: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It rises and falls as curves are condensed; its peaks do not rise."""
-    monkeypatch.setattr(watched_run, "Curve", partial(Curve, 2048))  # a quarter of the real one, filled by a quarter
+    monkeypatch.setattr(
+        watched_run, "GrowingCurve", partial(GrowingCurve, 2048)
+    )  # a quarter of the real one, filled by a quarter
     run, peaks = WatchedRun(tmp_path), [0, 0]
     batches = 40 * trials
     tracemalloc.start()

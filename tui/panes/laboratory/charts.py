@@ -24,7 +24,7 @@ NO_CHART = "no experiment yet"
 
 
 @dataclass(frozen=True)
-class View:
+class LabChart:
     """One view: its id, its name, its chart and its explanation."""
 
     id: str
@@ -88,11 +88,11 @@ def _ahead_words(position: int) -> Callable[[Experiment], str]:
 
 
 VIEWS = (
-    View("one", "1 step", one_step, one_step_words, is_ahead=False),
-    View("multi", "multi-step", multi_step, multi_step_words),
-    View("mlp", "k steps, MLP", ahead(0), _ahead_words(0)),
-    View("rnn", "k steps, RNN", ahead(1), _ahead_words(1)),
-    View("errors", "errors", errors, errors_words),
+    LabChart("one", "1 step", one_step, one_step_words, is_ahead=False),
+    LabChart("multi", "multi-step", multi_step, multi_step_words),
+    LabChart("mlp", "k steps, MLP", ahead(0), _ahead_words(0)),
+    LabChart("rnn", "k steps, RNN", ahead(1), _ahead_words(1)),
+    LabChart("errors", "errors", errors, errors_words),
 )
 
 

@@ -48,7 +48,7 @@ def age_text(created: str, now: datetime.datetime) -> str:
 
 
 @dataclass(frozen=True)
-class Column:
+class RunColumn:
     """A column of the table. On a narrow screen, the columns with the highest ``rank`` are left out first.
 
     ``sort`` is the key of ``core.runs.filter.sorted_runs``; without one, the column does not sort.
@@ -77,24 +77,24 @@ def _weights(run: RunSummary, _: datetime.datetime) -> str:
 
 
 COLUMNS = (
-    Column("name", "name", SHORTEST_NAME, 0, lambda run, _: run.name, sort="name"),
-    Column("state", "state", 13, 0, lambda run, _: state_words(run), sort="state"),
-    Column("epochs", "epochs", 11, 1, _epochs, True, sort="epochs"),
-    Column("ppl", "ppl train", 9, 1, lambda run, _: perplexity_text(run.perplexity), True, sort="ppl"),
-    Column("held", "held out", 8, 4, lambda run, _: perplexity_text(run.validation_perplexity), True, sort="held"),
-    Column("tag", "tags, note", 14, 2, lambda run, _: run.annotation, sort="tag"),
-    Column("model", "model", 22, 5, lambda run, _: run.model, sort="model"),
-    Column("corpus", "corpus", 12, 6, lambda run, _: run.corpus, sort="corpus"),
-    Column("weights", "weights", 7, 7, _weights, True, sort="weights"),
-    Column("size", "size", 8, 8, lambda run, _: bytes_text(run.bytes), True, sort="size"),
-    Column("age", "age", 8, 3, lambda run, now: age_text(run.created, now), True, sort="created"),
-    Column("created", "created", 16, 9, lambda run, _: date_text(run.created), sort="created"),
+    RunColumn("name", "name", SHORTEST_NAME, 0, lambda run, _: run.name, sort="name"),
+    RunColumn("state", "state", 13, 0, lambda run, _: state_words(run), sort="state"),
+    RunColumn("epochs", "epochs", 11, 1, _epochs, True, sort="epochs"),
+    RunColumn("ppl", "ppl train", 9, 1, lambda run, _: perplexity_text(run.perplexity), True, sort="ppl"),
+    RunColumn("held", "held out", 8, 4, lambda run, _: perplexity_text(run.validation_perplexity), True, sort="held"),
+    RunColumn("tag", "tags, note", 14, 2, lambda run, _: run.annotation, sort="tag"),
+    RunColumn("model", "model", 22, 5, lambda run, _: run.model, sort="model"),
+    RunColumn("corpus", "corpus", 12, 6, lambda run, _: run.corpus, sort="corpus"),
+    RunColumn("weights", "weights", 7, 7, _weights, True, sort="weights"),
+    RunColumn("size", "size", 8, 8, lambda run, _: bytes_text(run.bytes), True, sort="size"),
+    RunColumn("age", "age", 8, 3, lambda run, now: age_text(run.created, now), True, sort="created"),
+    RunColumn("created", "created", 16, 9, lambda run, _: date_text(run.created), sort="created"),
 )
 
 
 def layout(
-    columns: Sequence[Column], room: int, longest_name: int, has_annotations: bool
-) -> tuple[tuple[Column, int], ...]:
+    columns: Sequence[RunColumn], room: int, longest_name: int, has_annotations: bool
+) -> tuple[tuple[RunColumn, int], ...]:
     """The columns that fit into ``room`` cells, with their widths; what is left over goes to name and note."""
     least = max(SHORTEST_NAME, min(longest_name, 24 if room >= 100 else SHORTEST_NAME))
     total, kept = least - SHORTEST_NAME - GAP, set()

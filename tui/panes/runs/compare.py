@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from core.errors import UserError
-from core.runs.quantities import AXES, METRICS, SMOOTHINGS
+from core.runs.metrics import AXES, METRICS, SMOOTHINGS
 from core.scales import SCALE_LABELS, SCALES
 from core.units import counted
 from tui.charts.explorer import Explorer, explorer_keys
@@ -25,7 +25,7 @@ from tui.dialogs.name import NameDialog
 from tui.dialogs.path_dialog import PathDialog
 from tui.forms.lines import next_choice
 from tui.panes.runs.compare_chart import RunsChart
-from tui.panes.runs.compare_runs import ComparedRuns, View, What, comparable
+from tui.panes.runs.compare_runs import Compared, ComparedRuns, What, comparable
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import table
 from tui.panes.runs.line_table import LineTable
@@ -141,7 +141,7 @@ class Compare(Vertical, ShownTimers, can_focus=True):
             self._show(view)
             await asyncio.sleep(0.02)  # the screen has its turn
 
-    def _show(self, view: View) -> None:
+    def _show(self, view: Compared) -> None:
         before = self.chart.shown
         if [line.raw for line in before.lines] != [line.raw for line in view.lines] or before.what != view.what:
             self.chart.shown = view

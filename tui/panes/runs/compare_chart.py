@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from textual.reactive import reactive
 
-from core.runs.quantities import AXES, METRICS
+from core.runs.metrics import AXES, METRICS
 from core.scales import LOG, Scale
 from core.units import count_text, perplexity_text
 from tui.charts import Drawing, Series, XAxis, YAxis, line_chart
 from tui.charts.axis import TickKind
 from tui.charts.explorer import Explorer, Range
-from tui.panes.runs.compare_runs import Line, View
+from tui.panes.runs.compare_runs import Compared, Line
 
 if TYPE_CHECKING:
     from tui.charts.curve import Points
@@ -24,9 +24,9 @@ DIM = "30%"
 
 
 class RunsChart(Explorer):
-    """The lines of a ``View``; the ``pinned`` run is drawn over the others."""
+    """The lines of a ``Compared``; the ``pinned`` run is drawn over the others."""
 
-    shown: reactive[View] = reactive(lambda: View(is_complete=False), repaint=False)
+    shown: reactive[Compared] = reactive(lambda: Compared(is_complete=False), repaint=False)
     pinned: reactive[Path | None] = reactive(None, repaint=False)
     scale: reactive[Scale] = reactive(LOG, repaint=False)
 
@@ -35,7 +35,7 @@ class RunsChart(Explorer):
         # Of the last drawing: a crosshair that moves, or one run that grows, leaves most of them as they are.
         self._points: dict[tuple[Levels, float, float, int], Points] = {}
 
-    def watch_shown(self, before: View, after: View) -> None:
+    def watch_shown(self, before: Compared, after: Compared) -> None:
         if before.what.axis != after.what.axis:
             self.view = self.cross = None
         self.invalidate()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from core.errors import RunError, UserError
 from core.runs.looks import Look, looks
 from core.runs.metadata import RunMetadata
-from core.runs.quantities import AXES, METRICS
+from core.runs.metrics import AXES, METRICS
 from core.runs.run import Run
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class View:
+class Compared:
     """All that is on screen, made at one moment."""
 
     what: What = field(default_factory=What)
@@ -88,7 +88,7 @@ class View:
 
 
 @dataclass
-class _Compared:
+class _Followed:
     curve: Curves
     name: str = ""
     is_run: bool = True
@@ -120,7 +120,7 @@ class ComparedRuns:
     """Reads files and computes: called in threads, one call at a time."""
 
     def __init__(self) -> None:
-        self._runs: dict[Path, _Compared] = {}
+        self._runs: dict[Path, _Followed] = {}
         self._files: dict[Path, FollowedFile] = {}
         self._looks: dict[str, Look] = {}
         self._configs: list[RunConfig | None] = []
@@ -134,7 +134,7 @@ class ComparedRuns:
         target: float | None,
         seconds: float = 0.15,
         files: Sequence[Path] = (),
-    ) -> View:
+    ) -> Compared:
         """Read for at most about ``seconds`` what is new in the journals, and make all that the screen shows of it.
 
         ``files``: of other programs, see ``core.export.reading``; they are read whole.
@@ -150,11 +150,11 @@ class ComparedRuns:
 
         before, self._runs = self._runs, {}
         for path in paths:
-            self._runs[path] = before.get(path) or _Compared(RunCurve(path), metadata=_metadata(path))
+            self._runs[path] = before.get(path) or _Followed(RunCurve(path), metadata=_metadata(path))
         named = distinct_names([Run(path) for path in paths])
         curves = [Curve(name, {}, path) for path, name in zip(paths, named, strict=True)]
         for path, curve in self._of_files(files):
-            compared = self._runs[path] = before.get(path) or _Compared(curve, is_run=False)
+            compared = self._runs[path] = before.get(path) or _Followed(curve, is_run=False)
             compared.curve = curve
             curves.append(curve)
         for run, curve_named in zip(self._runs.values(), with_distinct_names(curves), strict=True):
@@ -183,7 +183,7 @@ class ComparedRuns:
                     return False
         return True
 
-    def _made(self, what: What, target: float | None, is_complete: bool) -> View:
+    def _made(self, what: What, target: float | None, is_complete: bool) -> Compared:
         from core.runs.comparison import differing_settings
 
         runs = list(self._runs.values())
@@ -205,10 +205,10 @@ class ComparedRuns:
             )
             for place, ((path, run), found) in enumerate(zip(self._runs.items(), known, strict=True))
         )
-        return View(what, summaries, tuple(setting.label for setting, _ in changed), target, metrics, is_complete)
+        return Compared(what, summaries, tuple(setting.label for setting, _ in changed), target, metrics, is_complete)
 
     @staticmethod
-    def _line(path: Path, run: _Compared, what: What) -> Line:
+    def _line(path: Path, run: _Followed, what: What) -> Line:
         from core.runs.comparison import smoothed
         from tui.charts.levels import Levels
 

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from core.units import clock_text, count_text, perplexity_text
 from tui.panes.runs.compare_chart import value_text
-from tui.panes.runs.compare_runs import Summary, View
+from tui.panes.runs.compare_runs import Compared, Summary
 from tui.panes.runs.line_table import Column, table_text
 from tui.text.cells import distinct_labels
 from tui.text.safe import shown_text
@@ -18,7 +18,7 @@ from tui.text.safe import shown_text
 LONGEST_NAME, LONGEST_VALUE = 24, 14
 
 
-def table(view: View, pinned: Path | None = None, cross: float | None = None) -> Content:
+def table(view: Compared, pinned: Path | None = None, cross: float | None = None) -> Content:
     """A line for each run: its figures, and the settings in which the runs differ."""
     lines = view.lines
     names = distinct_labels([shown_text(line.name) for line in lines], LONGEST_NAME)
@@ -53,7 +53,7 @@ def _figures(summaries: Sequence[Summary], target: float | None) -> list[tuple[s
     return columns
 
 
-def _readings(view: View, cross: float) -> list[str]:
+def _readings(view: Compared, cross: float) -> list[str]:
     """The values at the crosshair: those of the journal, also where a smoothed line is drawn."""
     words, found = value_text(view.what.metric), []
     for line in view.lines:

@@ -24,7 +24,7 @@ from textual.strip import Strip
 from core.events import State
 from core.runs.summary import RunSummary
 from core.runs.trash import DeletedRun, kept_words
-from tui.panes.runs.columns import COLUMNS, GAP, Column, layout
+from tui.panes.runs.columns import COLUMNS, GAP, RunColumn, layout
 from tui.text.cells import cell_len, distinct_labels, pad_cells
 from tui.text.safe import shown_text
 
@@ -50,7 +50,7 @@ class RunTable(ScrollView, can_focus=True):
         "run-table--active", "run-table--loud", "run-table--quiet", "run-table--header", "run-table--cursor",
         "run-table--mark",
     }  # fmt: skip
-    columns_known: ClassVar[tuple[Column, ...]] = COLUMNS
+    columns_known: ClassVar[tuple[RunColumn, ...]] = COLUMNS
 
     cursor_row: reactive[int] = reactive(0, repaint=False)
     marked: reactive[Collection[Path]] = reactive(())
@@ -80,7 +80,7 @@ class RunTable(ScrollView, can_focus=True):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._runs: tuple[RunSummary, ...] = ()
-        self._columns: tuple[tuple[Column, int], ...] = ()
+        self._columns: tuple[tuple[RunColumn, int], ...] = ()
         self._longest_name = 0
         self._has_annotations = False
         self._names: dict[int, list[str]] = {}
@@ -240,7 +240,7 @@ class RunTable(ScrollView, can_focus=True):
             segments.append(Segment(f"{label}{arrow} ", style + Style(bold=True) if is_sorted else style))
         return segments
 
-    def _cell_text(self, column: Column, cells: int, row: int, now: datetime.datetime) -> str:
+    def _cell_text(self, column: RunColumn, cells: int, row: int, now: datetime.datetime) -> str:
         text = self._cut_name(row, cells) if column.key == "name" else shown_text(column.text(self._runs[row], now))
         return pad_cells(text, cells, "right" if column.to_the_right else "left")
 
@@ -268,7 +268,7 @@ def _class_of(key: str, run: RunSummary) -> str:
     return "run-table--quiet" if key not in ("name", "ppl", "state", "tag") else ""
 
 
-_LEFT = Column("left", "in the trash", 12, 1, lambda *_: "")
+_LEFT = RunColumn("left", "in the trash", 12, 1, lambda *_: "")
 
 
 class TrashTable(RunTable):
@@ -286,7 +286,7 @@ class TrashTable(RunTable):
         self._left = {run.path: kept_words(run.deleted) for run in deleted}
         self.show([run.summary for run in deleted])
 
-    def _cell_text(self, column: Column, cells: int, row: int, now: datetime.datetime) -> str:
+    def _cell_text(self, column: RunColumn, cells: int, row: int, now: datetime.datetime) -> str:
         if column is _LEFT:
             return pad_cells(self._left.get(self._runs[row].path, ""), cells)
         return super()._cell_text(column, cells, row, now)

@@ -10,7 +10,7 @@ from textual.widgets import Static
 from core.settings.presets import PRESETS, Preset
 from core.settings.run_config import RunConfig, settings
 from core.units import perplexity_text
-from tui.charts import Curve
+from tui.charts import GrowingCurve
 from tui.themes import QUIET
 
 # A run is comparable with a book's whatever these are, which change it in its rounding at most; another precision is
@@ -28,7 +28,7 @@ class Comparison(Static):
         super().__init__("", id=id)
         self.display = False
 
-    def show(self, published: Mapping[int, float], measured: Curve, precision: str = "") -> None:
+    def show(self, published: Mapping[int, float], measured: GrowingCurve, precision: str = "") -> None:
         """Show ``published`` by epoch beside what ``measured`` has there; ``precision``: see ``other_precision``."""
         reached = [epoch for epoch in published if measured.latest >= epoch]
         self.display = bool(reached)
@@ -48,7 +48,7 @@ class Comparison(Static):
             self.update(text)
 
 
-def values_at(curve: Curve, epochs: list[int]) -> dict[int, float]:
+def values_at(curve: GrowingCurve, epochs: list[int]) -> dict[int, float]:
     """The values of a curve at those of ``epochs`` that it still knows exactly."""
     import numpy as np
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from core.runs.quantities import METRICS
+from core.runs.metrics import METRICS
 from core.scales import LINEAR, Scale
 from core.units import loss_text, perplexity_text
-from tui.charts import Curve, ReferenceLine
+from tui.charts import GrowingCurve, ReferenceLine
 from tui.charts.curve_chart import CurveChart, LiveSeries
 from tui.engines.watched_run import WatchedRun
 from tui.panes.train.comparison import preset_of
@@ -43,7 +43,7 @@ def show_figure(chart: CurveChart, run: WatchedRun, figure: str) -> None:
     if figure not in ON_BOTH_TEXTS:
         chart.y_label, chart.references, chart.least_y = LABELS[figure], (), None
         chart.value_text = "{:.4g}".format
-        chart.series = (LiveSeries("", run.figures.get(figure, Curve()), "$accent", "solid"),)
+        chart.series = (LiveSeries("", run.figures.get(figure, GrowingCurve()), "$accent", "solid"),)
         return
     in_nats = figure == PERPLEXITY and run.losses is not None  # a perplexity is beyond floating point
     height = _height_of(NATS if in_nats else figure)
@@ -63,12 +63,12 @@ def _perplexities(run: WatchedRun, height: Callable[[float], float], in_nats: bo
         (training, held_out), change = (run.training, run.held_out), None if is_plain else height
     series = [LiveSeries("training", training, "$accent", "solid", change)]
     if len(run.held_out):
-        best = Curve.of([run.best[0]], [height(run.best[1])]) if run.best is not None else Curve()
+        best = GrowingCurve.of([run.best[0]], [height(run.best[1])]) if run.best is not None else GrowingCurve()
         series.append(LiveSeries("held out", held_out, "$secondary", "dashed", change))
         series.append(LiveSeries("best", best, "$text-warning", "points"))
     preset = preset_of(run.config)
     if preset is not None and preset.published:
-        published = Curve.of(list(preset.published), [height(value) for value in preset.published.values()])
+        published = GrowingCurve.of(list(preset.published), [height(value) for value in preset.published.values()])
         series.append(LiveSeries("published", published, "$success", "points"))
     return tuple(series)
 

@@ -20,7 +20,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from core.events import State
-from core.runs.quantities import SMOOTHINGS
+from core.runs.metrics import SMOOTHINGS
 from core.scales import LOG, SCALES, Scale
 from tui.charts.curve_chart import CurveChart
 from tui.charts.explorer import Explorer

@@ -13,7 +13,7 @@ import pytest
 
 from core.export.event_file import Scalars, event_file
 from core.runs.looks import COLOURS, MARKERS, looks
-from core.runs.quantities import SMOOTHINGS
+from core.runs.metrics import SMOOTHINGS
 from tests.run_folders import make_run
 from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.waiting import until
@@ -21,7 +21,7 @@ from tui.dialogs.name import NameDialog
 from tui.dialogs.path_dialog import PathDialog
 from tui.panes.runs.compare import Compare
 from tui.panes.runs.compare_chart import RunsChart
-from tui.panes.runs.compare_runs import SIGNS, ComparedRuns, View, What
+from tui.panes.runs.compare_runs import SIGNS, Compared, ComparedRuns, What
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import seconds_text, table
 from tui.panes.runs.pane import RunsPane
@@ -84,7 +84,7 @@ async def test_marked_runs_lie_over_one_another(saves: Path, size: tuple[int, in
 async def test_a_chart_whose_journals_are_not_read_yet_says_so(saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app, look, may_end = RunsApp(saves), ComparedRuns.view, threading.Event()
 
-    def unfinished(runs: ComparedRuns, *what: Any, **how: Any) -> View:
+    def unfinished(runs: ComparedRuns, *what: Any, **how: Any) -> Compared:
         view = look(runs, *what, **how)
         return view if may_end.is_set() else replace(view, summaries=(), is_complete=False)
 

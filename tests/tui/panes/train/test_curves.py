@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.events import EpochFinished, Measured, RunResumed, State, StateChanged
-from core.runs.quantities import METRICS
+from core.runs.metrics import METRICS
 from core.scales import LINEAR, LOG, SCALES
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run, write_journal
