@@ -56,8 +56,16 @@ os.fsync = _no_sync
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First the tests of whole programs, last those of single parts: a long one begun last would be waited for."""
-    items.sort(key=lambda item: (item.get_closest_marker("e2e") is None, len(item.path.parts)))
+    """First the tests of whole programs, last those of single parts: a long one begun last would be waited for.
+
+    Those of exports side by side, hence in one process: the libraries for that take seconds to import.
+    """
+
+    def place(item: pytest.Item) -> tuple[bool, int, bool]:
+        file = item.nodeid.partition("::")[0]
+        return item.get_closest_marker("e2e") is None, len(item.path.parts), "export" not in file
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish() -> None:
