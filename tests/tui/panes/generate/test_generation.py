@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Select, Static
+from textual.widgets import Input, Select, Static
 
 from core.generation.events import Copied
 from tests.run_folders import make_run
@@ -30,7 +30,13 @@ def saves(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_arrows_walk_through_the_tokens(saves: Path) -> None:
+async def cleared(pilot: Any, app: PaneApp) -> None:
+    """Take all texts away."""
+    await pilot.press("ctrl+l")
+    await until(pilot, lambda: not app.query(Generation))
+
+
+async def test_arrows_walk_through_the_tokens_whose_filters_are_shown(saves: Path) -> None:
     client = ScriptedClient([detailed("了很久"), done("了很久")])
     app = PaneApp(GeneratePane(), saves, client)
     async with app.run_test(size=SIZE) as pilot:
@@ -55,15 +61,16 @@ async def test_arrows_walk_through_the_tokens(saves: Path) -> None:
         await pilot.press("escape")
         assert app.focused is app.query_one("#generate-prefix")
 
-
-async def test_filters_are_shown_beside_what_they_filtered(saves: Path) -> None:
-    event = {"event": "text", "text": "了", "sample": 0, "tokens": [told("了", top=0.5)]}
-    app = PaneApp(GeneratePane(), saves, ScriptedClient([event, done("了")]))
-    async with app.run_test(size=SIZE) as pilot:
-        await ready(pilot, app)
+        client.events = [{"event": "text", "text": "了", "sample": 0, "tokens": [told("了", top=0.5)]}, done("了")]
+        await cleared(pilot, app)
         await written(pilot, app)
         words = token_words(app)
         assert "filters applied:" in words and "the model's own" in words and "25.00 %" in words
+
+        client.events = [{"event": "text", "text": "了", "tokens": [{"text": "了"}]}, done("了")]
+        await cleared(pilot, app)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.query(Generation) and "unknown form" in status(app))
 
 
 async def test_a_narrow_screen_shows_the_token_in_place_of_the_settings(saves: Path) -> None:
@@ -130,11 +137,12 @@ async def test_several_samples_stand_side_by_side_or_below(saves: Path) -> None:
             assert app.clipboard == "分开一二\n\n分开三四"
 
 
-async def test_beam_search_tells_its_results_with_their_scores(saves: Path) -> None:
+async def test_beam_search_tells_its_results_with_their_scores_and_its_end_stays(saves: Path) -> None:
     last = done("一二", "三四", "五六")
     for sample, score in zip(last["samples"], (-0.5, -0.75, -1.0), strict=True):
         sample["score"] = score
-    app = PaneApp(GeneratePane(), saves, ScriptedClient([detailed("一二"), last]))
+    client = ScriptedClient([detailed("一二"), last])
+    app = PaneApp(GeneratePane(), saves, client)
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
         app.query_one("#generate-strategy", Select).value = "beam"
@@ -146,15 +154,10 @@ async def test_beam_search_tells_its_results_with_their_scores(saves: Path) -> N
         app.query(WrittenText)[1].focus()
         await until(pilot, lambda: "only the best text" in token_words(app))
 
-
-async def test_the_end_of_a_long_beam_search_stays_said(saves: Path) -> None:
-    client = ScriptedClient([done("一二")])
-    client.hold.clear()
-    app = PaneApp(GeneratePane(), saves, client)
-    async with app.run_test(size=SIZE) as pilot:
-        await ready(pilot, app)
-        app.query_one("#generate-strategy", Select).value = "beam"
-        await pilot.pause()
+        client.events = [done("一二")]
+        client.hold.clear()
+        await cleared(pilot, app)
+        app.query_one("#generate-prefix", Input).focus()
         await pilot.press("enter")
         await until(pilot, lambda: app.query(Generation) and "searching 4 texts at once" in status(app))
         client.hold.set()
@@ -162,29 +165,28 @@ async def test_the_end_of_a_long_beam_search_stays_said(saves: Path) -> None:
         assert "2 characters in" in status(app)
 
 
-async def test_the_heads_of_an_acrostic_are_marked(saves: Path) -> None:
+async def test_the_heads_of_an_acrostic_are_marked_and_what_is_copied_is_underlined(saves: Path) -> None:
     text = "\n春一\n夏二春"
     tokens = [told("\n春"), told("一"), told("\n夏"), told("二"), told("春")]
     event = {"event": "text", "text": text, "sample": 0, "tokens": tokens}
-    app = PaneApp(GeneratePane(), saves, ScriptedClient([event, done(text, ended="verses")]))
+    client = ScriptedClient([event, done(text, ended="verses")])
+    app = PaneApp(GeneratePane(), saves, client)
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
         form_of(app).edit("heads", "春夏")
         await pilot.pause()
         await written(pilot, app)
         widget = app.query_one(WrittenText)
-        lines = ["".join(segment.text for segment in widget.render_line(y)).rstrip() for y in range(3)]
-        assert lines == ["  分开", "▸ 春一", "▸ 夏二春"]
+        drawn = ["".join(segment.text for segment in widget.render_line(y)).rstrip() for y in range(3)]
+        assert drawn == ["  分开", "▸ 春一", "▸ 夏二春"]
         assert "given." in token_words(app) and "all verses written" in str(
             app.query_one(".sample-note", Static).content
         )
 
-
-async def test_what_is_copied_is_underlined_and_counted(saves: Path) -> None:
-    copied = {"length": 2, "start": 1, "text_start": 1202, "span": [1, 3], "text": "很久"}
-    app = PaneApp(GeneratePane(), saves, ScriptedClient([detailed("了很久"), done("了很久", copy=copied)]))
-    async with app.run_test(size=SIZE) as pilot:
-        await ready(pilot, app)
+        copied = {"length": 2, "start": 1, "text_start": 1202, "span": [1, 3], "text": "很久"}
+        client.events = [detailed("了很久"), done("了很久", copy=copied)]
+        form_of(app).edit("heads", "")
+        await cleared(pilot, app)
         await written(pilot, app)
         note = str(app.query_one(".sample-note", Static).content)
         assert note == "2 of 3 copied, from character 1,203", "one short line below the text"
@@ -195,20 +197,21 @@ async def test_what_is_copied_is_underlined_and_counted(saves: Path) -> None:
         assert underlined == ["很久"]
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_what_the_model_does_not_know_is_said_below_the_prefix(saves: Path, size: tuple[int, int]) -> None:
+async def test_what_the_model_does_not_know_is_said_below_the_prefix(saves: Path) -> None:
     answer = {**done("了很久" * 60), "unknown": ["[b]", "龘"]}
     app = PaneApp(GeneratePane(), saves, ScriptedClient([detailed("了很久" * 60), answer]))
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot, app)
-        note = app.query_one("#prefix-note", Static)
-        assert not note.display
-        await written(pilot, app)
-        await until(pilot, lambda: note.display)
-        assert str(note.content) == "not in the vocabulary: [b], 龘, read as <unk>"
-        assert app.query_one("#generate-fields").region.contains_region(note.region), "it can be seen"
-        await pilot.press("x")
-        await until(pilot, lambda: not note.display)
+        note, fields = app.query_one("#prefix-note", Static), app.query_one("#generate-fields")
+        for count, size in enumerate(((80, 24), (120, 40)), 1):
+            await pilot.resize_terminal(*size)
+            assert not note.display
+            await written(pilot, app, count)
+            await until(pilot, lambda: note.display)
+            assert str(note.content) == "not in the vocabulary: [b], 龘, read as <unk>"
+            assert fields.region.contains_region(note.region), f"it can be seen at {size}"
+            await pilot.press("x")
+            await until(pilot, lambda: not note.display)
 
 
 async def test_enter_opens_the_fold_and_writes_nothing(saves: Path) -> None:
@@ -222,15 +225,6 @@ async def test_enter_opens_the_fold_and_writes_nothing(saves: Path) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: not fold_row(form, "generate").is_open)
         assert not app.query(Generation) and not app.script.asked
-
-
-async def test_an_answer_of_another_version_is_told(saves: Path) -> None:
-    event = {"event": "text", "text": "了", "tokens": [{"text": "了"}]}
-    app = PaneApp(GeneratePane(), saves, ScriptedClient([event, done("了")]))
-    async with app.run_test(size=SIZE) as pilot:
-        await ready(pilot, app)
-        await pilot.press("enter")
-        await until(pilot, lambda: app.query(Generation) and "unknown form" in status(app))
 
 
 def test_copy_words() -> None:

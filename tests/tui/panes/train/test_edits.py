@@ -20,7 +20,7 @@ from tui.panes.train.run_view import RunView
 from tui.shell.frame import FrameEdge
 
 
-async def test_learning_rate_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
+async def test_values_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
     fakes.halt_at = 5
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
@@ -33,13 +33,16 @@ async def test_learning_rate_in_mid_run(playground: Make, fakes: FakeEngines) ->
         await until(pilot, lambda: train_pane(app).run is not None and train_pane(app).run.learning_rate == 156.2)
         assert train_pane(app).plan == "watch"
 
+        words = "num_epochs must be at least 5, the epochs that are done or begun, got 3"
+        fakes.refusals["set"] = words
+        train_pane(app).form.focus_setting("num_epochs")
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: words in wrong(app))
+        assert trouble(app) == words and noted(app) == "" and "5/250" in status(app), "a target below what is done"
+        await pilot.press("escape")
+        assert trouble(app) == "" and train_pane(app).form.texts["num_epochs"] == "250"
+        await until(pilot, lambda: wrong(app) == "")
 
-async def test_exact_values_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
-    fakes.halt_at = 5
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("ctrl+t")
-        await until(pilot, lambda: "5/250" in status(app))
         train_pane(app).form.focus_setting("num_epochs")
         await pilot.press(*"300")
         await until(pilot, lambda: label(app) == "Apply")
@@ -87,23 +90,6 @@ async def test_an_edit_is_applied_or_pending_or_taken_back(
         await until(pilot, lambda: "5/300" in status(app) and noted(app) == "")
         assert "paused" in status(app) and label(app) == "Resume", "an edit does not resume"
         assert not train_pane(app).drawer and run.num_epochs == 300
-
-
-async def test_a_target_below_what_is_done_stands_at_its_setting(playground: Make, fakes: FakeEngines) -> None:
-    fakes.halt_at = 5
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("ctrl+t")
-        await until(pilot, lambda: "5/250" in status(app))
-        words = "num_epochs must be at least 5, the epochs that are done or begun, got 3"
-        fakes.refusals["set"] = words
-        train_pane(app).form.focus_setting("num_epochs")
-        await pilot.press("3", "enter")
-        await until(pilot, lambda: words in wrong(app))
-        assert trouble(app) == words and noted(app) == "" and "5/250" in status(app)
-        await pilot.press("escape")
-        assert trouble(app) == "" and train_pane(app).form.texts["num_epochs"] == "250"
-        await until(pilot, lambda: wrong(app) == "")
 
 
 async def test_a_refusal_is_forgotten_with_the_settings_it_was_for(playground: Make, fakes: FakeEngines) -> None:
@@ -232,38 +218,48 @@ async def test_done_offers_more_epochs(playground: Make, fakes: FakeEngines) -> 
         await until(pilot, lambda: "20/20" in status(app))
 
 
-async def test_the_drawer_opens_and_closes(playground: Make) -> None:
+async def test_the_drawer_opens_shows_a_text_longer_than_its_field_and_closes(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(80, 24)) as pilot:
         settings = app.query_one("#settings")
         assert not settings.display
         await pilot.press("e")
         await until(pilot, lambda: settings.display and settings.has_focus_within)
+        await until(pilot, lambda: focused_setting(app) == "corpus")
+        corpus = app.query_one("#form RowEditor", Input)
+        corpus.value = "/a/path/that/is/much/longer/than/the/field/in/which/it/stands/text.txt"
+        await pilot.pause()
+        assert (corpus.styles.scrollbar_size_horizontal, corpus.styles.scrollbar_size_vertical) == (0, 0), (
+            "no scrollbar"
+        )
         await pilot.press("escape")
         assert not settings.display
         assert app.query_one(RunView).has_focus_within
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_every_setting_can_be_reached_by_key(playground: Make, size: tuple[int, int]) -> None:
+async def test_every_setting_can_be_reached_by_key(playground: Make) -> None:
     app = playground()
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("e")
         await until(pilot, lambda: focused_setting(app) == "corpus")
         form, rows, scroll = train_pane(app).form, app.query_one("#form Rows", Rows), app.query_one("#form-scroll")
         for setting in settings():
             form.open_fold(setting.group)
         await until(pilot, lambda: shown_settings(form) == {setting.name for setting in settings()})
-        for setting in (*settings()[::5], settings()[-1]):
-            form.focus_setting(setting.name)
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            for setting in (*settings()[::5], settings()[-1]):
+                form.focus_setting(setting.name)
 
-            def is_seen(name: str = setting.name) -> bool:
-                return focused_setting(app) == name and scroll.region.contains_region(row_region(rows, name))
+                def is_seen(name: str = setting.name) -> bool:
+                    return focused_setting(app) == name and scroll.region.contains_region(row_region(rows, name))
 
-            await until(pilot, is_seen)
+                await until(pilot, is_seen)
 
 
-async def test_memory_and_devices_are_told_before_the_start(playground: Make) -> None:
+async def test_memory_and_devices_are_told_before_the_start_and_each_error(
+    playground: Make,
+) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         facts = app.query_one("#form-facts", Static)
@@ -272,6 +268,15 @@ async def test_memory_and_devices_are_told_before_the_start(playground: Make) ->
         train_pane(app).form.change({"num_hiddens": "16000", "num_layers": "8", "cell": "lstm"})
         train_pane(app).show_plan()
         await until(pilot, lambda: "cuda:0" in str(facts.content))
+
+        form, rows = train_pane(app).form, app.query_one("#form Rows", Rows)
+        form.show_outside_error("num_steps", "first")
+        await until(pilot, lambda: row_region(rows, "num_steps").height == 2)
+        form.clear_outside_errors()
+        form.show_outside_error("num_steps", "second")
+        await pilot.pause()
+        line = row_region(rows, "num_steps").bottom - 1 - rows.region.y
+        assert "".join(segment.text for segment in rows.render_line(line)).strip() == "second"
 
 
 async def test_a_new_run_does_not_inherit_what_another_was_changed_to(playground: Make, fakes: FakeEngines) -> None:
@@ -306,27 +311,3 @@ async def test_the_fit_of_a_budget_is_no_edit(playground: Make, fakes: FakeEngin
         app.news.publish(JournalGrew(run.path, (fit,)))
         await until(pilot, lambda: "5/30" in status(app) and "2:40 left of 3 min" in status(app))
         assert train_pane(app).form.texts["num_epochs"] == "30" and train_pane(app).plan == "watch"
-
-
-async def test_an_error_that_comes_back_at_once_is_shown(playground: Make) -> None:
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
-        form, rows = train_pane(app).form, app.query_one("#form Rows", Rows)
-        form.show_outside_error("num_steps", "first")
-        await until(pilot, lambda: row_region(rows, "num_steps").height == 2)
-        form.clear_outside_errors()
-        form.show_outside_error("num_steps", "second")
-        await pilot.pause()
-        line = row_region(rows, "num_steps").bottom - 1 - rows.region.y
-        assert "".join(segment.text for segment in rows.render_line(line)).strip() == "second"
-
-
-async def test_a_text_longer_than_its_field_is_not_hidden_by_a_scrollbar(playground: Make) -> None:
-    app = playground()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("e")
-        await until(pilot, lambda: focused_setting(app) == "corpus")
-        corpus = app.query_one("#form RowEditor", Input)
-        corpus.value = "/a/path/that/is/much/longer/than/the/field/in/which/it/stands/text.txt"
-        await pilot.pause()
-        assert (corpus.styles.scrollbar_size_horizontal, corpus.styles.scrollbar_size_vertical) == (0, 0)

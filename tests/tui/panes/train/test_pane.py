@@ -44,12 +44,25 @@ async def test_train_from_nothing_to_a_curve(playground: Make, fakes: FakeEngine
             await until(pilot, lambda: any("bigram, training 12.5" in line.label for line in chart.references))
 
 
-async def test_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
+async def test_start_save_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
     fakes.pace = 0.05
+    fakes.may_start.clear()
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("ctrl+t")
+        await until(pilot, lambda: "starting an engine" in status(app))
+        fakes.may_start.set()
         await until(pilot, lambda: "training" in status(app))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        app.screen.query_one(Input).value = "好的-1"
+        await pilot.press("enter")
+        await until(pilot, lambda: (app.saves / "好的-1" / "run.json").exists() and len(app.screen_stack) == 1)
+        await until(pilot, lambda: app.query_one("#curve").display)
+        chart = app.query_one(CurveChart)
+        assert chart.scale is LOG and chart.window is None
+        await pilot.press("l", "w")
+        assert chart.scale is LINEAR and chart.window == 200
         await pilot.press("space")
         await until(pilot, lambda: "paused" in status(app))
         assert label(app) == "Resume"
@@ -151,16 +164,6 @@ async def test_a_run_that_is_opened_is_not_called_untrained(playground: Make, fa
         assert "train" not in fakes.asked
 
 
-async def test_starting_says_so(playground: Make, fakes: FakeEngines) -> None:
-    fakes.may_start.clear()
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("ctrl+t")
-        await until(pilot, lambda: "starting an engine" in status(app))
-        fakes.may_start.set()
-        await until(pilot, lambda: "training" in status(app))
-
-
 async def test_remarks_of_the_engine_are_shown_while_they_are_new(playground: Make, saves: Path) -> None:
     run = made_run(saves, RunConfig())
     app = playground()
@@ -189,19 +192,6 @@ async def test_keys_that_have_no_effect_are_dimmed_and_say_why(playground: Make,
             await until(pilot, lambda: "done · finished" in status(app))
 
 
-async def test_save_under_another_name(playground: Make, fakes: FakeEngines) -> None:
-    fakes.halt_at = 3
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("ctrl+t")
-        await until(pilot, lambda: "3/250" in status(app))
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: len(app.screen_stack) == 2)
-        app.screen.query_one(Input).value = "好的-1"
-        await pilot.press("enter")
-        await until(pilot, lambda: (app.saves / "好的-1" / "run.json").exists())
-
-
 async def test_hidden_panes_are_not_drawn(playground: Make, fakes: FakeEngines) -> None:
     app = playground()
     fakes.pace = 0.02
@@ -215,15 +205,3 @@ async def test_hidden_panes_are_not_drawn(playground: Make, fakes: FakeEngines) 
         assert status(app) == before
         await pilot.press("f3")
         await until(pilot, lambda: status(app) != before)
-
-
-async def test_keys_of_the_curve(playground: Make, fakes: FakeEngines) -> None:
-    fakes.halt_at = 60
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("ctrl+t")
-        await until(pilot, lambda: "60/250" in status(app))
-        chart = app.query_one(CurveChart)
-        assert chart.scale is LOG and chart.window is None
-        await pilot.press("l", "w")
-        assert chart.scale is LINEAR and chart.window == 200
