@@ -58,22 +58,24 @@ async def opened(pilot: Any, app: RunsApp, *keys: str) -> None:
     await until(pilot, lambda: isinstance(app.screen, ExportDialog) and app.line.value)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
-async def test_a_run_is_exported_replaced_and_refused(saves: Path, tmp_path: Path, size: tuple[int, int]) -> None:
+async def test_a_run_is_exported_replaced_and_refused(saves: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     app = RunsApp(saves, out)
-    async with app.run_test(size=size) as pilot:
-        await opened(pilot, app)
-        assert app.line.value.endswith("/out/月亮忘记了.png")
-        await pilot.press("right", "right")
-        await until(pilot, lambda: app.line.value.endswith("/out/月亮忘记了.csv"))
-        await pilot.press("enter")
-        await until(pilot, lambda: any("月亮忘记了.csv, " in notice for notice in app.notices))
-        table = out / "月亮忘记了.csv"
-        assert table.read_text("utf-8").startswith("run,epoch") and not list(out.glob(".*"))
-        if size != (80, 24):
-            return
+    table = out / "月亮忘记了.csv"
+    async with app.run_test(size=(80, 24)) as pilot:
+        for count, size in enumerate(((200, 60), (120, 40), (80, 24)), 1):
+            await pilot.resize_terminal(*size)
+            await opened(pilot, app)
+            assert app.line.value.endswith("/out/月亮忘记了.png")
+            await pilot.press("right", "right")
+            await until(pilot, lambda: app.line.value.endswith("/out/月亮忘记了.csv"))
+            await pilot.press("enter")
+            await until(pilot, lambda count=count: len(app.notices) == count)
+            assert "月亮忘记了.csv, " in app.notices[-1]
+            assert table.read_text("utf-8").startswith("run,epoch") and not list(out.glob(".*")), size
+            if size != (80, 24):
+                table.unlink()
         table.write_text("mine", encoding="utf-8")
         await opened(pilot, app)
         await pilot.press("right", "right", "enter")
@@ -84,7 +86,7 @@ async def test_a_run_is_exported_replaced_and_refused(saves: Path, tmp_path: Pat
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         await pilot.press("left", "enter")
-        await until(pilot, lambda: len(app.notices) == 2)
+        await until(pilot, lambda: len(app.notices) == 4)
         assert table.read_text("utf-8").startswith("run,epoch")
         await opened(pilot, app)
         await pilot.press("right", "right", "right", "enter")

@@ -99,12 +99,11 @@ async def test_nothing_is_downloaded_before_it_is_confirmed(
         assert "time-machine" not in [name for name, _ in describer.asked]
 
 
-@pytest.mark.parametrize("size", [(80, 24), SIZE])
 async def test_a_download_shows_how_far_it_is_and_then_opens(
-    folder: Path, describer: Describer, downloader: Downloader, size: tuple[int, int]
+    folder: Path, describer: Describer, downloader: Downloader
 ) -> None:
     app = PaneApp(DataPane(), folder, data=folder)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         await offered(pilot, app)
         await confirmed(pilot, app)
         await until(pilot, lambda: "89.5 kB of 179 kB" in words(app, "#download-state"))

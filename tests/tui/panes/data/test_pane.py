@@ -54,12 +54,9 @@ async def test_enter_takes_the_text_to_train(folder: Path, describer: Describer)
         }  # fmt: skip
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_a_click_selects_and_a_double_click_uses(
-    folder: Path, describer: Describer, size: tuple[int, int]
-) -> None:
+async def test_a_click_selects_and_a_double_click_uses(folder: Path, describer: Describer) -> None:
     app = PaneApp(DataPane(), folder, data=folder)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         await computed(pilot, app)
         texts = app.query_one(TextList)
         for index in (1, 0, 0):

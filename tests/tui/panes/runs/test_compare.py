@@ -65,18 +65,20 @@ async def compared(pilot: Any, app: RunsApp, count: int = 3) -> RunsChart:
     return chart
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_marked_runs_lie_over_one_another(saves: Path, size: tuple[int, int]) -> None:
+async def test_marked_runs_lie_over_one_another(saves: Path) -> None:
     app = RunsApp(saves)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         chart = await compared(pilot, app)
-        await until(pilot, lambda: len(app.table_lines) == 4)
-        picture = "\n".join(chart.render_line(row).text for row in range(chart.size.height))
-        for line in chart.shown.lines:
-            assert picture.count(line.sign) >= 1 and any(line.sign in row for row in app.table_lines), line.name
-        assert len({line.sign for line in chart.shown.lines}) == len({line.style for line in chart.shown.lines}) == 3
-        assert "月亮忘记了" in "".join(app.table_lines) and "cell" in app.table_lines[0]
-        assert chart.size.height >= 8 and app.query_one("#compare-figures").size.height >= 3
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: len(app.table_lines) == 4)
+            picture = "\n".join(chart.render_line(row).text for row in range(chart.size.height))
+            for line in chart.shown.lines:
+                assert picture.count(line.sign) >= 1 and any(line.sign in row for row in app.table_lines), line.name
+            signs, styles = ({getattr(line, kind) for line in chart.shown.lines} for kind in ("sign", "style"))
+            assert len(signs) == len(styles) == 3
+            assert "月亮忘记了" in "".join(app.table_lines) and "cell" in app.table_lines[0]
+            assert chart.size.height >= 8 and app.query_one("#compare-figures").size.height >= 3, size
         await pilot.press("escape")
         await until(pilot, lambda: app.pane.table.has_focus)  # type: ignore[attr-defined]
 

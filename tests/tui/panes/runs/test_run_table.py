@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-import pytest
 from textual.strip import Strip
 from textual.widgets import Static
 
@@ -22,27 +21,34 @@ from tui.panes.runs.pane import RunsPane
 from tui.panes.runs.run_table import RunTable
 
 
-async def test_newest_first_with_their_figures(saves: Path) -> None:
+async def test_newest_first_with_the_figures_there_is_room_for(saves: Path) -> None:
     app = PaneApp(RunsPane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app)
         assert [row[0] for row in rows(app)] == ["c", "b", "a"]
         assert rows(app)[0][:4] == ["c", "✓ finished", "3/250", "937.4"]
         await until(pilot, lambda: "scratch rnn 256" in rows(app)[0])  # once it knows its width
-
-
-@pytest.mark.parametrize(("size", "there"), [((80, 24), False), ((120, 40), True)])
-async def test_little_room_keeps_what_matters(saves: Path, size: tuple[int, int], there: bool) -> None:
-    app = PaneApp(RunsPane(), saves)
-    async with app.run_test(size=size) as pilot:
-        await listed(pilot, app)
+        table = app.query_one(RunTable)
 
         def keys() -> set[str]:
-            return set(app.query_one(RunTable).render_line(0).text.split())
+            return set(table.render_line(0).text.split())
 
-        await until(pilot, lambda: ("model" in keys()) is there)  # once it knows its width
-        assert {"name", "state", "epochs", "ppl"} <= keys()
-        assert app.query_one(RunTable).virtual_size.width <= app.query_one(RunTable).size.width
+        for size, there in ((SIZE, True), ((80, 24), False)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda there=there: ("model" in keys()) is there)
+            assert {"name", "state", "epochs", "ppl"} <= keys(), size
+            assert table.virtual_size.width <= table.size.width, size
+        for key, row in (("end", 2), ("home", 0)):
+            await pilot.press(key)
+            await until(pilot, lambda row=row: table.cursor_row == row)
+
+        def colours() -> list[object]:
+            return [segment.style.color for segment in table.render_line(1) if segment.style]
+
+        dark = colours()
+        app.theme = "playground-light"
+        await until(pilot, lambda: colours() != dark)
+        assert table.cursor_row == 0
 
 
 async def test_names_are_text(saves: Path) -> None:
@@ -56,15 +62,6 @@ async def test_names_are_text(saves: Path) -> None:
         await pilot.press("delete")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         assert title(app.screen.query_one(".dialog")) == f"Delete {name}?"
-
-
-async def test_home_and_end_move_the_cursor(saves: Path) -> None:
-    app = PaneApp(RunsPane(), saves)
-    async with app.run_test(size=SIZE) as pilot:
-        await listed(pilot, app)
-        for key, row in (("end", 2), ("home", 0)):
-            await pilot.press(key)
-            await until(pilot, lambda row=row: app.query_one(RunTable).cursor_row == row)
 
 
 async def test_a_click_selects_and_a_double_click_opens(saves: Path) -> None:
@@ -89,13 +86,13 @@ async def test_long_names_are_told_apart(saves: Path) -> None:
     for name in names:
         make_run(saves, name, created="2027-01-01T00:00:00+00:00")
     app = PaneApp(RunsPane(), saves)
-    for size in ((80, 24), (120, 40)):
-        app = PaneApp(RunsPane(), saves)
-        async with app.run_test(size=size) as pilot:
-            await listed(pilot, app, 5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await listed(pilot, app, 5)
+        for size in ((80, 24), (120, 40)):
+            await pilot.resize_terminal(*size)
             shown = [row[0] for row in rows(app)][:2]
-            assert sorted(name[-4:] for name in shown) == ["0001", "0002"] and len(set(shown)) == 2
-            assert app.query_one(RunTable).virtual_size.width <= app.query_one(RunTable).size.width
+            assert sorted(name[-4:] for name in shown) == ["0001", "0002"] and len(set(shown)) == 2, size
+            assert app.query_one(RunTable).virtual_size.width <= app.query_one(RunTable).size.width, size
 
 
 async def test_the_cursor_stays_on_its_run(saves: Path) -> None:
@@ -136,21 +133,6 @@ async def test_only_the_rows_on_the_screen_are_drawn(saves: Path) -> None:
         await pilot.press("pageup")
         assert len(drawn) < 10 * SIZE[1], "not one line for each run"
         assert table.selected is not None and table.selected.name.startswith("run-199")
-
-
-async def test_colours_follow_the_theme(saves: Path) -> None:
-    app = PaneApp(RunsPane(), saves)
-    async with app.run_test(size=SIZE) as pilot:
-        await listed(pilot, app)
-        table = app.query_one(RunTable)
-
-        def colours() -> list[object]:
-            return [segment.style.color for segment in table.render_line(1) if segment.style]
-
-        dark = colours()
-        app.theme = "playground-light"
-        await until(pilot, lambda: colours() != dark)
-        assert app.query_one(RunTable).cursor_row == 0
 
 
 async def test_a_filter_is_applied_as_it_is_typed(saves: Path) -> None:

@@ -21,17 +21,18 @@ from tui.engines.watched_run import WatchedRun
 from tui.panes.train.figures import Figures
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_both_perplexities_in_words(playground: Make, saves: Path, size: tuple[int, int]) -> None:
+async def test_both_perplexities_in_words(playground: Make, saves: Path) -> None:
     run = made_run(saves, RunConfig(validation_fraction=0.1))
     write_journal(run, scripted_epoch(1, held_out=True), EpochFinished(2, 16, 1.3, 812.4, 0.3, 0.4, 1.0, 7e4, 0.1))
     app = playground()
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         assert not app.query_one(Figures).display
         await app.open_run(run.path)
-        await until(pilot, lambda: "memorised: it knows the training text by heart (1.3)" in figures(app))
-        assert "training   1.300 perplexity   0.38 bits/token" in figures(app)
-        assert "best 812.4 at epoch 2" in figures(app)
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: "memorised: it knows the training text by heart (1.3)" in figures(app))
+            assert "training   1.300 perplexity   0.38 bits/token" in figures(app), size
+            assert "best 812.4 at epoch 2" in figures(app), size
         chart = app.query_one(CurveChart)
         best = next(one.curve for one in chart.series if one.name == "best")
         assert best.points()[1].tolist() == [812.4]

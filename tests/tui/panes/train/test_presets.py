@@ -51,28 +51,13 @@ async def test_a_preset_whose_text_is_not_here_says_how_to_get_it(
         assert trouble(app) == ""
 
 
-async def test_about_the_preset(playground: Make, saves: Path) -> None:
-    run = made_run(saves, PRESETS["lyrics-nn-gru"].config, "gru")
-    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 161)), StateChanged(State.FINISHED, 160))
-    app = playground()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await app.open_run(run.path)
-        await until(pilot, lambda: "160/160" in status(app))
-        await pilot.press("i")
-        await until(pilot, lambda: isinstance(app.screen, PresetScreen) and app.screen.query("#preset-words"))
-        words = str(app.screen.query_one("#preset-words", Static).content)
-        assert "chapter 6" in words and "under copyright" in words and "measured in gru" in words
-        assert ["160", "1.020", "2.495"] in [line.split() for line in words.splitlines()]
-        await pilot.press("escape")
-        await until(pilot, lambda: not isinstance(app.screen, PresetScreen))
-
-
-async def test_published_figures_are_shown_on_their_text_only(playground: Make, saves: Path) -> None:
+async def test_published_figures_are_shown_on_their_text_and_told_of(playground: Make, saves: Path) -> None:
     config = PRESETS["lyrics-nn-gru"].config
     own, other = made_run(saves, config, "own"), made_run(saves, config.replace(corpus="/tmp/another.txt"), "other")
+    half = made_run(saves, config.replace(precision="bf16"), "half")
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
-        for run, is_shown in ((own, True), (other, False)):
+        for run, is_shown in ((own, True), (other, False), (half, True)):
             write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 161)), StateChanged(State.FINISHED, 160))
             await app.open_run(run.path)
             await until(pilot, lambda run=run: f"{run.path.name} · finished · epoch 160/160" in status(app))
@@ -84,6 +69,17 @@ async def test_published_figures_are_shown_on_their_text_only(playground: Make, 
             await pilot.pause()
             names = [series.name for series in chart.series]
             assert ("published" in names) == is_shown == comparison.display, names
+            if is_shown:
+                await pilot.press("i")
+                await until(pilot, lambda: isinstance(app.screen, PresetScreen) and app.screen.query("#preset-words"))
+                words = str(app.screen.query_one("#preset-words", Static).content)
+                assert "chapter 6" in words and "under copyright" in words and f"measured in {run.path.name}" in words
+                assert ["160", "1.020", "2.495"] in [line.split() for line in words.splitlines()]
+                is_half = run is half
+                assert ("measured in half, bf16" in words) == is_half
+                assert str(app.query_one("#comparison", Static).content).endswith("  bf16") == is_half
+                await pilot.press("escape")
+                await until(pilot, lambda: not isinstance(app.screen, PresetScreen))
 
 
 def test_published_figures_are_those_of_any_way_to_compute() -> None:
@@ -96,19 +92,6 @@ def test_published_figures_are_those_of_any_way_to_compute() -> None:
     assert preset_of(preset.config.replace(num_hiddens=255)) is None
     scratch = PRESETS["lyrics-scratch-random"]  # whose path is refused by presets of torch.nn
     assert preset_of(scratch.config.replace(cpu_path="textbook")) is scratch
-
-
-async def test_another_precision_is_named_beside_the_published_figures(playground: Make, saves: Path) -> None:
-    run = made_run(saves, PRESETS["lyrics-nn-gru"].config.replace(precision="bf16"), "own")
-    write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 161)), StateChanged(State.FINISHED, 160))
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await app.open_run(run.path)
-        comparison = app.query_one("#comparison", Static)
-        await until(pilot, lambda: comparison.display and str(comparison.content).endswith("  bf16"))
-        await pilot.press("i")
-        await until(pilot, lambda: isinstance(app.screen, PresetScreen) and app.screen.query("#preset-words"))
-        assert "measured in own, bf16" in str(app.screen.query_one("#preset-words", Static).content)
 
 
 def test_every_preset_can_be_told_of() -> None:

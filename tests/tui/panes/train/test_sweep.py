@@ -20,8 +20,6 @@ from tui.panes.train import sweep as sweep_module
 from tui.panes.train.pane import TrainPane
 from tui.panes.train.sweep import SweepDialog, suggested
 
-SIZES = [(80, 24), (120, 40), (200, 60)]
-
 
 async def opened(pilot: Any) -> SweepDialog:
     await pilot.press("v")
@@ -35,20 +33,22 @@ def text(dialog: SweepDialog, name: str) -> str:
     return str(dialog.query_one(name, Static).content)
 
 
-@pytest.mark.parametrize("size", SIZES)
 async def test_settings_are_chosen_and_the_runs_counted(
-    playground: Callable[[], Playground], saves: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    playground: Callable[[], Playground], saves: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[tuple[Sweep, Path]] = []
     monkeypatch.setattr(sweep_module, "begin_and_launch", lambda sweep, saves: begun.append((sweep, saves)))
     app = playground()
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         app.query_one(TrainPane).form.edit("num_epochs", "7")
         dialog = await opened(pilot)
         start = dialog.query_one("#yes", Button)
         assert start.disabled and "Choose a setting" in text(dialog, "#sweep-count")
-        for part in dialog.query("#sweep, #yes, #dialog-error"):
-            assert dialog.region.contains_region(part.region), part.id
+        for size in ((200, 60), (120, 40), (80, 24)):
+            await pilot.resize_terminal(*size)
+            assert dialog.size == size
+            for part in dialog.query("#sweep, #yes, #dialog-error"):
+                assert dialog.region.contains_region(part.region), (part.id, size)
         dialog.query_one("#sweep-setting-0", Select).value = "cell"
         await until(
             pilot, lambda: "3 runs, one after the other: sweep-1-rnn to sweep-1-lstm" in text(dialog, "#sweep-count")
