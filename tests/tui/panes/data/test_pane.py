@@ -27,7 +27,7 @@ async def test_the_help_names_every_view(folder: Path) -> None:
         assert key.tooltip.lower() == ", ".join(views)
 
 
-async def test_it_begins_with_the_first_text(folder: Path, describer: Describer) -> None:
+async def test_it_begins_with_the_first_text_and_says_what_is_wrong(folder: Path, describer: Describer) -> None:
     app = PaneApp(DataPane(), folder, data=folder)
     async with app.run_test(size=SIZE) as pilot:
         await computed(pilot, app)
@@ -37,9 +37,19 @@ async def test_it_begins_with_the_first_text(folder: Path, describer: Describer)
         await until(pilot, lambda: str(numbers.content))
         words = str(numbers.content)
         assert "1,234" in words and "abababab" in words and "(35, 32, 57)" in words
+        describer.error = "there is no file '[bold]\x1b': give a path"
+        await pilot.press("down")
+        notice = app.query_one("#data-notice", Static)
+        await until(pilot, lambda: notice.display)
+        await until(pilot, lambda: str(notice.content) == "there is no file '[bold]\\x1b': give a path")
+        assert not app.query_one("#data-tabs").display and app.query_one("#data-use", Button).disabled
+        describer.error = ""
+        await pilot.press("up")
+        await computed(pilot, app)
+        assert not notice.display
 
 
-async def test_enter_takes_the_text_to_train(folder: Path, describer: Describer) -> None:
+async def test_enter_takes_the_text_to_train_and_no_wrong_number(folder: Path, describer: Describer) -> None:
     app = PaneApp(DataPane(), folder, data=folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await computed(pilot, app)
@@ -52,6 +62,10 @@ async def test_enter_takes_the_text_to_train(folder: Path, describer: Describer)
             "corpus": "first", "normalise": "spaces", "tokens": "char", "documents": "stream", "max_tokens": 5000,
             "min_freq": 0,
         }  # fmt: skip
+        form_of(app).edit("batch_size", "0")
+        await until(pilot, lambda: "between 1 and 65,536, got 0" in setting_row(form_of(app), "batch_size").error)
+        await pilot.press("u")
+        assert len(app.of(CorpusChosen)) == 1 and len(describer.asked) == 2
 
 
 async def test_a_click_selects_and_a_double_click_uses(folder: Path, describer: Describer) -> None:
@@ -96,32 +110,6 @@ async def test_fast_typing_is_computed_once(
         assert app.query_one("#data-use", Button).disabled
         await computed(pilot, app)
         assert [values["num_steps"] for _, values in describer.asked] == [35, 123]
-
-
-async def test_a_wrong_number_is_said_beside_its_field(folder: Path, describer: Describer) -> None:
-    app = PaneApp(DataPane(), folder, data=folder)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await computed(pilot, app)
-        form_of(app).edit("batch_size", "0")
-        await until(pilot, lambda: "between 1 and 65,536, got 0" in setting_row(form_of(app), "batch_size").error)
-        await pilot.press("u")
-        assert not app.of(CorpusChosen) and len(describer.asked) == 1
-
-
-async def test_what_is_wrong_with_a_text_is_said(folder: Path, describer: Describer) -> None:
-    app = PaneApp(DataPane(), folder, data=folder)
-    async with app.run_test(size=SIZE) as pilot:
-        await computed(pilot, app)
-        describer.error = "there is no file '[bold]\x1b': give a path"
-        await pilot.press("down")
-        notice = app.query_one("#data-notice", Static)
-        await until(pilot, lambda: notice.display)
-        await until(pilot, lambda: str(notice.content) == "there is no file '[bold]\\x1b': give a path")
-        assert not app.query_one("#data-tabs").display and app.query_one("#data-use", Button).disabled
-        describer.error = ""
-        await pilot.press("up")
-        await computed(pilot, app)
-        assert not notice.display
 
 
 async def test_poems_are_chosen_and_taken_to_train(folder: Path, describer: Describer) -> None:

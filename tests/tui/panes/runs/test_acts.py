@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from textual.widgets import Button, Input, Static
 
 from core.errors import EngineError
@@ -44,18 +43,18 @@ async def test_rename(saves: Path) -> None:
         await until(pilot, lambda: app.query_one(RunTable).cursor_row == 0)
 
 
-@pytest.mark.parametrize(("key", "verb"), [("n", "renamed"), ("delete", "deleted")])
-async def test_a_training_run_is_stopped_first(saves: Path, key: str, verb: str) -> None:
+async def test_a_training_run_is_stopped_first(saves: Path) -> None:
     lock = make_run(saves, "busy", state="training", created="2027-01-01T00:00:00+00:00").lock()
     app = PaneApp(RunsPane(), saves)
     try:
         async with app.run_test(size=SIZE) as pilot:
             await listed(pilot, app, 4)
             assert rows(app)[0][:2] == ["busy", "● training"]
-            await pilot.press(key)
-            await until(pilot, lambda: app.notices)
-            assert app.notices == [f"busy is training: stop it in Train first, then it can be {verb}"]
-            assert app.engines.released == []
+            for count, (key, verb) in enumerate((("n", "renamed"), ("delete", "deleted")), 1):
+                await pilot.press(key)
+                await until(pilot, lambda count=count: len(app.notices) == count)
+                assert app.notices[-1] == f"busy is training: stop it in Train first, then it can be {verb}"
+                assert app.engines.released == []
     finally:
         lock.close()
 

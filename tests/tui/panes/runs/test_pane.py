@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from textual.widgets import Button, Static
 
 from tests.run_folders import make_run
@@ -56,23 +55,16 @@ async def test_a_damaged_run_says_what_is_wrong(saves: Path) -> None:
         assert not app.of(RunChosen)
 
 
-@pytest.mark.parametrize(("key", "purpose"), [("enter", "watch"), ("g", "generate"), ("r", "resume")])
-async def test_a_run_is_chosen(saves: Path, key: str, purpose: str) -> None:
-    app = PaneApp(RunsPane(), saves)
-    async with app.run_test(size=SIZE) as pilot:
-        await listed(pilot, app)
-        await pilot.press("down", key)
-        await until(pilot, lambda: app.of(RunChosen))
-        assert [(event.path.name, event.purpose) for event in app.of(RunChosen)] == [("b", purpose)]
-
-
-async def test_buttons_do_what_keys_do(saves: Path) -> None:
+async def test_a_run_is_chosen_by_key_and_by_button(saves: Path) -> None:
     app = PaneApp(RunsPane(), saves)
     async with app.run_test(size=(80, 24)) as pilot:
         await listed(pilot, app)
-        await pilot.click("#runs-generate")
-        await until(pilot, lambda: app.of(RunChosen))
-        assert app.of(RunChosen)[0].purpose == "generate"
+        await pilot.press("down")
+        for key, purpose in (("enter", "watch"), ("g", "generate"), ("r", "resume"), ("#runs-generate", "generate")):
+            app.messages.clear()
+            await (pilot.click(key) if key.startswith("#") else pilot.press(key))
+            await until(pilot, lambda: app.of(RunChosen))
+            assert [(event.path.name, event.purpose) for event in app.of(RunChosen)] == [("b", purpose)], key
 
 
 async def test_an_empty_list_says_so_to_its_keys(tmp_path: Path) -> None:

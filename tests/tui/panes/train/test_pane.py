@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from textual.widgets import Button, Input, Static
 
 from core.events import Note, State, StateChanged
@@ -13,7 +12,7 @@ from core.scales import LINEAR, LOG
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import FakeEngines, scripted_epoch
-from tests.tui.panes.train.harness import SIZES, Make, label, status, trouble
+from tests.tui.panes.train.harness import Make, label, status, trouble
 from tests.tui.parts import notices, title, train_pane
 from tests.tui.waiting import until
 from tui.charts.curve_chart import CurveChart
@@ -21,11 +20,10 @@ from tui.dialogs.name import NameDialog
 from tui.messages import JournalGrew, RunChosen, RunRead
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_train_from_nothing_to_a_curve(playground: Make, fakes: FakeEngines, size: tuple[int, int]) -> None:
+async def test_train_from_nothing_to_a_curve(playground: Make, fakes: FakeEngines) -> None:
     fakes.halt_at = 30
     app = playground()
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         assert status(app) == "no run"
         assert app.query_one("#welcome").display
         assert label(app) == "Train new run"
@@ -40,8 +38,8 @@ async def test_train_from_nothing_to_a_curve(playground: Make, fakes: FakeEngine
         await until(
             pilot, lambda: train_pane(app).run is not None and ("bigram", 12.5) in train_pane(app).run.baselines
         )
-        if size[1] >= 40:
-            await until(pilot, lambda: any("bigram, training 12.5" in line.label for line in chart.references))
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: any("bigram, training 12.5" in line.label for line in chart.references))
 
 
 async def test_start_save_pause_resume_stop(playground: Make, fakes: FakeEngines) -> None:
