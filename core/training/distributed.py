@@ -18,6 +18,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+import safetensors.torch
 import torch
 import torch.distributed as dist
 
@@ -37,6 +38,7 @@ STARTING_PATIENCE = 1800.0
 _PAUSED_PATIENCE = 365 * 86_400.0
 # Bytes of a worker's report.
 _REPORT = 4096
+_FACTS = "facts"
 _LOST = "a worker was lost"
 _LATE = "a worker did not answer within {:g} s"
 
@@ -184,39 +186,33 @@ class Team:
             "config": config.to_dict(), "device": device.type, "sources": [*dict.fromkeys([*places, config.corpus])],
             "bytes": corpus.bytes, "sha256": corpus.sha256,
         }  # fmt: skip
-        data = torch.frombuffer(bytearray(json.dumps(facts).encode()), dtype=torch.uint8)
-        self.order(Order.BUILD, len(data))
-        self._send(data)
+        self._send_bytes(Order.BUILD, json.dumps(facts).encode())
 
     def received_facts(self, size: float) -> dict[str, Any]:
         """What ``build`` has sent."""
-        found: dict[str, Any] = json.loads(bytes(self._send(torch.empty(int(size), dtype=torch.uint8)).tolist()))
+        found: dict[str, Any] = json.loads(self._received_bytes(size))
         return found
 
     def hand_out(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Order the others to restore a checkpoint."""
-        plain = [tensor.detach().cpu().contiguous() for tensor in tensors.values()]
-        kinds = {
-            name: [list(tensor.shape), str(tensor.dtype).removeprefix("torch.")]
-            for name, tensor in zip(tensors, plain, strict=True)
+        plain = {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
         }
-        header = torch.frombuffer(bytearray(json.dumps([kinds, dict(facts)]).encode()), dtype=torch.uint8)
-        data = torch.cat([tensor.reshape(-1).view(torch.uint8) for tensor in plain])
-        self.order(Order.RESTORE, len(header), len(data))
-        self._send(header)
-        self._send(data)
+        words = torch.frombuffer(bytearray(json.dumps(dict(facts)).encode()), dtype=torch.uint8)
+        self._send_bytes(Order.RESTORE, safetensors.torch.save({**plain, _FACTS: words}))
 
-    def received_checkpoint(self, *sizes: float) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """What ``hand_out`` has sent; its sizes are the first two numbers of the order."""
-        header, data = (self._send(torch.empty(int(size), dtype=torch.uint8)) for size in sizes)
-        kinds, facts = json.loads(bytes(header.tolist()))
-        tensors, begin = {}, 0
-        for name, (shape, kind) in kinds.items():
-            dtype = getattr(torch, kind)
-            end = begin + torch.Size(shape).numel() * dtype.itemsize
-            tensors[name] = data[begin:end].clone().view(dtype).view(shape)
-            begin = end
-        return tensors, facts
+    def received_checkpoint(self, size: float) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """What ``hand_out`` has sent."""
+        tensors = safetensors.torch.load(self._received_bytes(size))
+        return tensors, json.loads(tensors.pop(_FACTS).numpy().tobytes())
+
+    def _send_bytes(self, order: Order, data: bytes) -> None:
+        """Give an order, its first number the length of the bytes that follow."""
+        self.order(order, len(data))
+        self._send(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+
+    def _received_bytes(self, size: float) -> bytes:
+        return self._send(torch.empty(int(size), dtype=torch.uint8)).numpy().tobytes()
 
     def _send(self, data: torch.Tensor) -> torch.Tensor:
         """From the leader to all."""

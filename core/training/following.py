@@ -44,7 +44,7 @@ def follow(team: Team, gpu: int) -> None:
             continue
         assert trainer is not None
         if order is Order.RESTORE:
-            trainer.restore(*team.received_checkpoint(*numbers[:2]))
+            trainer.restore(*team.received_checkpoint(numbers[0]))
         elif order is Order.GATHER:
             trainer.whole_state()
         else:
