@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 
-from core.cli.printing import print_table, printable, put
+from core.cli.printing import print_table, printable, put, tell
 from core.corpus.token_store import VARIABLE, default_store
 from core.errors import UserError, refusing
 from core.units import bytes_text, counted
@@ -35,5 +35,5 @@ def clear(options: argparse.Namespace) -> int:
     store = default_store()
     with refusing(f"{store.folder} cannot be cleared", UserError):
         freed = store.clear()
-    put({"freed": freed}) if options.json else print(f"freed {bytes_text(freed)}")
+    tell(options.json, {"freed": freed}, f"freed {bytes_text(freed)}")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from core.cli.printing import put, safe_text
+from core.cli.printing import put, safe_text, tell
 from core.errors import UserError
 from core.settings.own_presets import check_preset_name, delete_preset, own_presets, preset_named, save_preset
 from core.settings.presets import offered_presets
@@ -38,17 +38,11 @@ def save(options: argparse.Namespace) -> int:
     config = preset_named(options.preset).config if options.preset else RunConfig()
     config = config.with_texts(key_values(options.set, "num_hiddens=512"))
     made = save_preset(name, options.description, config)
-    if options.json:
-        put(made.to_json())
-    else:
-        print(f"saved {made.name}: python -m core train --preset {made.name}")
+    tell(options.json, made.to_json(), f"saved {made.name}: python -m core train --preset {made.name}")
     return 0
 
 
 def delete(options: argparse.Namespace) -> int:
     delete_preset(options.name)
-    if options.json:
-        put({"deleted": options.name})
-    else:
-        print(f"deleted {options.name}")
+    tell(options.json, {"deleted": options.name}, f"deleted {options.name}")
     return 0

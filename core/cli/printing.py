@@ -31,6 +31,11 @@ def put(value: dict[str, Any]) -> None:
     print(line.encode("utf-8", "replace").decode(), flush=True)
 
 
+def tell(as_json: bool, facts: dict[str, Any], sentence: str) -> None:
+    """Print what was done as a JSON line, or as a sentence."""
+    put(facts) if as_json else print(printable(sentence))
+
+
 def printable(text: str) -> str:
     """Text from outside on one line, its control characters escaped, so that they have no effect on the terminal."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

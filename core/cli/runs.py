@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from core.cli.printing import perplexity_figure, print_table, printable, put, saves_flag
+from core.cli.printing import perplexity_figure, print_table, printable, put, saves_flag, tell
 from core.errors import UserError
 from core.runs.annotation import annotate, check_note, check_tags
 from core.runs.filter import parse_filter, shown_state, sorted_runs
@@ -180,5 +180,5 @@ def empty(options: argparse.Namespace) -> int:
 
 def _done(options: argparse.Namespace, event: str, path: Path, sentence: str, **facts: Any) -> int:
     """Report what was done with the run at ``path``."""
-    put({"event": event, "name": path.name, "path": str(path), **facts}) if options.json else print(printable(sentence))
+    tell(options.json, {"event": event, "name": path.name, "path": str(path), **facts}, sentence)
     return 0

@@ -33,7 +33,7 @@ class Source:
     """A model to look at.
 
     Attributes:
-        run, config: what it belongs to.
+        run: what it belongs to.
         epoch: finished epochs of its weights; None if unknown.
         own: the ids of the run's whole text; None if that is missing.
         checkpoint: see ``InspectionOptions``.
@@ -42,7 +42,6 @@ class Source:
     model: LanguageModel
     vocabulary: Vocabulary
     run: Run
-    config: RunConfig
     epoch: int | None
     own: npt.NDArray[Any] | None = None
     checkpoint: str = ""
@@ -52,8 +51,8 @@ def live_source(session: Session) -> Source:
     """The model of a session as it is now."""
     model, vocabulary, trainer = session.model, session.vocabulary, session.trainer
     if trainer is None:
-        return Source(model, vocabulary, session.run, session.metadata.config, None)
-    return Source(model, vocabulary, session.run, trainer.config, trainer.epoch, trainer.corpus.ids)
+        return Source(model, vocabulary, session.run, None)
+    return Source(model, vocabulary, session.run, trainer.epoch, trainer.corpus.ids)
 
 
 def stored_source(
@@ -61,7 +60,7 @@ def stored_source(
 ) -> Source:
     """The model of a run on the disk; of a run without its text, too. See ``stored_model``."""
     model, vocabulary, epoch = stored_model(run, checkpoint, device, opened)
-    return Source(model, vocabulary, run, model.config, epoch, checkpoint=checkpoint or "latest")
+    return Source(model, vocabulary, run, epoch, checkpoint=checkpoint or "latest")
 
 
 def with_text(source: Source) -> Source:
@@ -92,13 +91,14 @@ def inspecting(source: Source, options: InspectionOptions) -> Iterator[list[Insp
             break
         yield [InspectionProgress(round(inspection.progress, 3))]
     if isinstance(answer, GradientsView):
+        config = source.model.config
         answer = dataclasses.replace(
             answer,
             epoch=source.epoch,
             checkpoint=source.checkpoint,
             run=source.run.name,
-            clip=source.config.clip if source.config.clipping == "norm" else None,
-            clipping=None if source.checkpoint == "first" else last_clipping(source.run, source.config),
+            clip=config.clip if config.clipping == "norm" else None,
+            clipping=None if source.checkpoint == "first" else last_clipping(source.run, config),
         )
     if isinstance(answer, UnitsView):
         answer = dataclasses.replace(answer, epoch=source.epoch, checkpoint=source.checkpoint)

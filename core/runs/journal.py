@@ -215,16 +215,14 @@ def _refuse(lines: bytes) -> list[Any]:
 
 @functools.cache
 def _epoch_decoder() -> Callable[[bytes], list[Any]]:
-    """Decodes lines of epochs, by msgspec, to objects with their figures; nothing where that is not installed.
+    """Decodes lines of epochs, by msgspec, to objects with their figures.
 
     Raises ValueError if any is not exactly the line of an epoch: an unknown key, a number out of range or of another
     type, or one that is missing. Such lines are read as JSON, which decides what they are.
     """
-    try:
-        from msgspec import Meta, defstruct
-        from msgspec.json import Decoder
-    except ImportError:
-        return _refuse
+    from msgspec import Meta, defstruct
+    from msgspec.json import Decoder
+
     whole = Annotated[int, Meta(ge=0, le=2**62)]
     kinds = {"int": whole, "float": float, "float | None": float | None}
     fields: list[Any] = [
