@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from core.corpus.reader import Corpus, load_corpus
-from core.devices import computing, device_facts, usable_device
+from core.devices import computing, device_facts, threads_of, usable_device
 from core.models.implementations import build_model
 from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
@@ -68,6 +68,7 @@ class TrainingParts:
         self.config = config
         self.corpus = corpus = corpus if corpus is not None else corpus_of(config)
         self.device = usable_device(config)
+        self._threads = threads_of(config)
         facts = device_facts(self.device)
         require_memory(config, len(corpus.vocabulary), facts.name, facts.memory_total)
         self.team: Team | None = None
@@ -114,7 +115,10 @@ class TrainingParts:
     def computing(self) -> Iterator[None]:
         """Set up the process for this trainer, with its own random numbers if it draws any."""
         draws = self.config.dropout > 0 or self.config.weight_dropout > 0
-        with computing(self.config, self.device), self._generators.in_place() if draws else contextlib.nullcontext():
+        with (
+            computing(self.config, self.device, self._threads),
+            self._generators.in_place() if draws else contextlib.nullcontext(),
+        ):
             yield
 
     @property

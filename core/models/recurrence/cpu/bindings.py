@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -139,7 +139,7 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "cross_entropy": (_F, _H, _F, _I, _F, _F, _N, _N, _N),
     "output_loss": (_F, _EITHER_ORDER, _F, _I, *[_F] * 9, ctypes.c_float, *[_N] * 6),
     "output_loss_bf16": (_F, _EITHER_ORDER, _F, _I, _F, *[_H] * 4, _F, _H, *[_F] * 4, ctypes.c_float, *[_N] * 8),
-    "squares": (_F, _Numbers(torch.float64), ctypes.c_int64),
+    "squares": (ctypes.c_void_p, ctypes.c_void_p, _Numbers(torch.float64), _N),
     "step": (ctypes.c_void_p, ctypes.c_int64),
 }
 
@@ -160,7 +160,7 @@ def function(name: str) -> Callable[..., None]:
     return found
 
 
-def call(name: str, *arguments: Tensor | float | None) -> None:
+def call(name: str, *arguments: Tensor | float | ctypes.Array[Any] | None) -> None:
     """Call a C function with torch's number of threads. Releases the GIL."""
     getattr(_library(), name)(*arguments, torch.get_num_threads())
 
@@ -198,10 +198,12 @@ def sum_of_rows(X: Tensor) -> Tensor:
 
 def norm(tensors: Sequence[Tensor]) -> Tensor:
     """The norm of all numbers of tensors in single precision, each contiguous or the transpose of such a one: ()."""
-    blocks = [-(-tensor.numel() // _NUMBERS_OF_A_SUM) for tensor in tensors]
-    sums = torch.empty(sum(blocks), dtype=torch.float64, device="cpu")
-    for tensor, part in zip(tensors, torch.split(sums, blocks), strict=True):
-        call("squares", tensor if tensor.is_contiguous() else tensor.t(), part, tensor.numel())
+    count = len(tensors)
+    found = [_F.from_param(tensor if tensor.is_contiguous() else tensor.t()).value for tensor in tensors]
+    counts = [tensor.numel() for tensor in tensors]
+    blocks = sum([-(-numbers // _NUMBERS_OF_A_SUM) for numbers in counts])
+    sums = torch.empty(blocks, dtype=torch.float64, device="cpu")
+    call("squares", (ctypes.c_void_p * count)(*found), (ctypes.c_int64 * count)(*counts), sums, blocks)
     return sums.sum().sqrt_().float()
 
 
