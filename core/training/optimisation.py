@@ -74,12 +74,39 @@ class Optimiser:
                 beta1=0.9, beta2=0.999, lr=rate, weight_decay=decay, eps=1e-8, maximize=False,
             )  # fmt: skip
 
+    @torch.no_grad()
+    def clipped_step(self, *, fused: bool) -> torch.Tensor:
+        """Limit the gradients as the configuration says, and change the weights; return the norm before, a scalar.
+
+        ``fused``: whether compiled kernels may serve. Plain gradient descent is then one pass over all weights, where
+        clipping, which leaves the gradients as they are, costs nothing.
+        """
+        config, pairs = self._config, [(weight, weight.grad) for weight in self.weights if weight.grad is not None]
+        gradients = [gradient for _, gradient in pairs]
+        is_plain = config.optimiser == "sgd" and not config.momentum and config.clipping != "value"
+        if not (fused and is_plain and all(map(_is_alike, pairs))):
+            norm = clip_gradients(gradients, config.clipping, config.clip, fused=fused)
+            self.step()
+            return norm
+        norm, rate = bindings.norm(gradients), float(self.rate)
+        is_kept = config.clipping == "none" or bool(norm <= config.clip)  # a norm that is NaN reaches every weight
+        share = 1.0 if is_kept else config.clip / float(norm)
+        weights = [weight for weight, _ in pairs]
+        bindings.descend(weights, gradients, 1 - rate * config.weight_decay, rate * share)
+        return norm
+
     def _zeros(self, name: str, weight: torch.Tensor) -> torch.Tensor:
         if name != "step":
             return torch.zeros_like(weight)
         # RMSprop adds to its count of steps on the CPU unless a graph does: a kernel for it would cost more.
         on_cpu = self._config.optimiser == "rmsprop" and not self._capturable
         return torch.zeros((), dtype=torch.float32, device="cpu" if on_cpu else weight.device)
+
+
+def _is_alike(pair: tuple[torch.Tensor, torch.Tensor]) -> bool:
+    """Whether the compiled kernels take this weight and its gradient, which are in the same order in memory."""
+    weight, gradient = pair
+    return bindings.serves(weight, 0, bf16=False) and weight.is_contiguous() and gradient.is_contiguous()
 
 
 def state_names(config: RunConfig) -> tuple[str, ...]:
@@ -114,10 +141,7 @@ def trained_on(
         weights = [weight for weight in optimiser.weights if weight.grad is not None]
         loss, of_all = team.average(weights, loss, targets.numel() if count is None else count)
         count = None if mask is None else of_all
-    gradients = [weight.grad for weight in optimiser.weights if weight.grad is not None]
-    norm = clip_gradients(gradients, config.clipping, config.clip, fused=model.fused)
-    optimiser.step()
-    return loss, norm, count, state
+    return loss, optimiser.clipped_step(fused=model.fused), count, state
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -92,6 +93,29 @@ def test_a_norm_that_is_none_reaches_every_weight(fused: bool) -> None:
     gradients = [torch.ones(3), torch.tensor([1.0, math.nan])]
     assert math.isnan(float(clip_gradients(gradients, "norm", 1.0, fused=fused)))
     assert all(gradient.isnan().all() for gradient in gradients)
+
+
+def test_a_step_of_gradient_descent_in_one_pass() -> None:
+    shapes, generator = ((301, 40), (9000,), (0,), (2, 2)), torch.Generator().manual_seed(1)
+    cases = itertools.product(("norm", "none"), (0.5, 1e6), (0.0, 0.01), (False, True))
+    for clipping, limit, decay, is_broken in cases:
+        config = RunConfig(
+            optimiser="sgd", momentum=0.0, learning_rate=0.5, clipping=clipping, clip=limit, weight_decay=decay
+        )
+        weights = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+        gradients = [torch.randn(shape, generator=generator) for shape in shapes]
+        gradients[3][0, 0] = math.nan if is_broken else 1.0
+        found = []
+        for fused in (True, False):
+            twins = [torch.nn.Parameter(weight.detach().clone()) for weight in weights]
+            for twin, gradient in zip(twins, gradients, strict=True):
+                twin.grad = gradient.clone()
+            norm = Optimiser(config, twins).clipped_step(fused=fused)
+            found.append([norm, *(twin.detach() for twin in twins)])
+        for ours, wanted in zip(*found, strict=True):
+            torch.testing.assert_close(
+                ours, wanted, rtol=1e-5, atol=1e-6, equal_nan=True, msg=f"{clipping}, {limit}, {decay}, {is_broken}"
+            )
 
 
 def test_clipping_by_value_and_not_at_all() -> None:

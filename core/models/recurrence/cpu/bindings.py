@@ -19,7 +19,7 @@ from torch import Tensor
 from core.models.recurrence.cpu.build import compiled_library
 
 _PIECE = 32  # columns that an output layer is padded to: two vectors of 16, or twice two of 8
-_NUMBERS_OF_A_SUM = 1 << 13  # of squares.c
+_NUMBERS_OF_A_BLOCK = 1 << 13  # of gradients.c
 _LOGITS_AT_ONCE = 1 << 19  # 2 MB of two cores' second-level caches
 
 _NARROW_ROWS = 128  # that a thread takes at a time
@@ -139,6 +139,7 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "cross_entropy": (_F, _H, _F, _I, _F, _F, _N, _N, _N),
     "output_loss": (_F, _EITHER_ORDER, _F, _I, *[_F] * 9, ctypes.c_float, *[_N] * 6),
     "output_loss_bf16": (_F, _EITHER_ORDER, _F, _I, _F, *[_H] * 4, _F, _H, *[_F] * 4, ctypes.c_float, *[_N] * 8),
+    "descend": (*[ctypes.c_void_p] * 3, *[ctypes.c_float] * 2, _N),
     "squares": (ctypes.c_void_p, ctypes.c_void_p, _Numbers(torch.float64), _N),
     "step": (ctypes.c_void_p, ctypes.c_int64),
 }
@@ -198,13 +199,33 @@ def sum_of_rows(X: Tensor) -> Tensor:
 
 def norm(tensors: Sequence[Tensor]) -> Tensor:
     """The norm of all numbers of tensors in single precision, each contiguous or the transpose of such a one: ()."""
-    count = len(tensors)
-    found = [_F.from_param(tensor if tensor.is_contiguous() else tensor.t()).value for tensor in tensors]
-    counts = [tensor.numel() for tensor in tensors]
-    blocks = sum([-(-numbers // _NUMBERS_OF_A_SUM) for numbers in counts])
+    counts, blocks = _sizes(tensors)
     sums = torch.empty(blocks, dtype=torch.float64, device="cpu")
-    call("squares", (ctypes.c_void_p * count)(*found), (ctypes.c_int64 * count)(*counts), sums, blocks)
+    call("squares", _addresses(tensors), counts, sums, blocks)
     return sums.sum().sqrt_().float()
+
+
+def descend(weights: Sequence[Tensor], gradients: Sequence[Tensor], keep: float, rate: float) -> None:
+    """``weight = keep * weight - rate * gradient``, in place, for pairs in the same order in memory."""
+    for weight, gradient in zip(weights, gradients, strict=True):
+        if weight.shape != gradient.shape or weight.stride() != gradient.stride():
+            raise ValueError(f"the gradient of {tuple(weight.shape)} has another shape or order in memory")
+    counts, blocks = _sizes(weights)
+    call("descend", _addresses(weights), _addresses(gradients), counts, keep, rate, blocks)
+    torch.autograd.graph.increment_version(weights)  # C changed what autograd and caches of the weights watch
+
+
+def _sizes(tensors: Sequence[Tensor]) -> tuple[ctypes.Array[Any], int]:
+    """The numbers of each tensor, and the blocks of all."""
+    counts = [tensor.numel() for tensor in tensors]
+    blocks = sum([-(-numbers // _NUMBERS_OF_A_BLOCK) for numbers in counts])
+    return (ctypes.c_int64 * len(counts))(*counts), blocks
+
+
+def _addresses(tensors: Sequence[Tensor]) -> ctypes.Array[Any]:
+    """Of the first number of each tensor in single precision, contiguous or the transpose of such a one."""
+    found = [_F.from_param(tensor if tensor.is_contiguous() else tensor.t()).value for tensor in tensors]
+    return (ctypes.c_void_p * len(found))(*found)
 
 
 def dropout(X: Tensor, silenced: int, seed: int, part: Part | None = None) -> Tensor:

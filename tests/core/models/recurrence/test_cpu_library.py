@@ -189,6 +189,7 @@ def test_compilers_that_do_not_do_what_they_should(compiler: Compiler, forked_pr
         "output_loss",
         "output_loss_bf16",
         "squares",
+        "descend",
         "step",
     )
     functions = "".join(f"void {name}(void) {{ BODY }} " for name in names)
