@@ -17,6 +17,8 @@ from core.units import bytes_text, counted
 KEPT = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}
 WITH_MOMENTUM = ("sgd", "rmsprop")  # momentum adds one copy
 BYTES = 4
+# A CPU has so many logits at once, and those of so many rows at least; see ``core.models.feedforward``.
+LOGITS_AT_ONCE, FEWEST_ROWS = 1 << 20, 128
 FEW_HELD_OUT = 200  # tokens; the perplexity of fewer is mostly noise
 
 
@@ -71,7 +73,7 @@ def preflight(config: RunConfig, text: TextFacts, device: Device | None = None) 
     else:
         batches, tokens, problem, warnings = _stream(config, text)
     parameters = num_parameters(config, text.vocabulary)
-    memory = memory_of(config, text.vocabulary)
+    memory = memory_of(config, text.vocabulary, device.name if device is not None else "")
     all_warnings = (*warnings, *_memory_warnings(memory.total, device))
     cut = _cut_words(config, text)
     length = config.num_epochs, cut, problem, all_warnings, config.minutes
@@ -169,16 +171,46 @@ def device_named(name: str, devices: Iterable[Device]) -> Device | None:
     return next((device for device in known if device.name == wanted), known[0] if known else None)
 
 
-def memory_of(config: RunConfig, vocabulary: int) -> Memory:
-    """The memory of a training, with four bytes a number."""
-    weights = BYTES * num_parameters(config, vocabulary)
-    gates = len(CELLS[config.cell].gates)
+def memory_of(config: RunConfig, vocabulary: int, device: str = "") -> Memory:
+    """The memory of a training, with four bytes a number; ``device``: its name if not that of the configuration.
+
+    Two moments of a step need the most: the loss, with the logits and before the gradients of the recurrent layers are
+    made, and the backward pass of the last of them.
+    """
+    parameters = num_parameters(config, vocabulary)
+    cell, on_cpu = CELLS[config.cell], (device or config.device) == "cpu"
+    gates, tokens = len(cell.gates), config.batch_size * config.num_steps
     copies = KEPT[config.optimiser] + (config.optimiser in WITH_MOMENTUM and config.momentum > 0)
     width = config.num_hiddens * (2 if config.bidirectional else 1)
-    a_token = 2 * vocabulary + config.num_layers * width * (gates + 2)
-    if config.cpu_path == "textbook":  # one-hot vectors; autograd keeps a product and a sum of each gate
-        a_token += 2 * vocabulary + config.num_layers * width * 2 * gates
-    return Memory(weights, weights, copies * weights, BYTES * config.batch_size * config.num_steps * a_token)
+    logits = tokens * vocabulary
+    if config.cpu_path == "textbook":  # one-hot vectors and whole logits, which autograd keeps
+        numbers = 4 * logits + tokens * config.num_layers * width * (gates + 3)
+    else:
+        kept = tokens * config.num_layers * width * (1 if gates == 1 else gates + cell.num_states + 1)
+        logits = min(logits, max(LOGITS_AT_ONCE, FEWEST_ROWS * vocabulary)) if on_cpu else 2 * logits
+        if on_cpu and config.cpu_path == "auto":  # the output layer's matrix and its transpose, packed
+            logits += 2 * width * vocabulary
+        later = max(0, parameters - (width + 1) * vocabulary)  # gradients
+        if config.precision == "bf16":  # a copy in two bytes of the factors of products; of logits a second one
+            kept, logits = kept * 3 // 2, logits * 3 // 2 if config.cpu_path == "auto" else 2 * logits
+        back = gates + 2 + (gates if config.num_layers > 1 else 0)  # gradients: states, gates, inputs
+        numbers = kept + max(tokens * width * back, tokens * width + logits - later)
+    weights, activations = BYTES * parameters, BYTES * (numbers + _copied_weights(config, vocabulary))
+    return Memory(weights, weights, copies * weights, activations)
+
+
+def _copied_weights(config: RunConfig, vocabulary: int) -> int:
+    """Numbers of the weights that are held twice: packed, narrowed, or with their gates in another order."""
+    gates, hidden = len(CELLS[config.cell].gates), config.num_hiddens
+    recurrent = gates * hidden * hidden
+    output = hidden * vocabulary if config.precision == "bf16" and config.cpu_path == "plain" else 0
+    if config.implementation == "torch.nn":
+        inputs = gates * hidden * (config.embedding_size or vocabulary)
+        return output + (recurrent if gates == 1 else inputs + (1 if config.cpu_path == "auto" else 2) * recurrent)
+    if config.cpu_path != "auto":
+        return output + recurrent
+    # In single precision a packed matrix is let go before the gradient of the matrix is made.
+    return recurrent // 2 if config.precision == "bf16" else 0
 
 
 def num_parameters(config: RunConfig, vocabulary: int) -> int:
