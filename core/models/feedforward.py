@@ -23,9 +23,9 @@ FEWEST_ROWS = 128
 # Tokens of a vocabulary up to which the compiled output layer serves. Of a larger one a block has few rows, and the
 # library's products are faster: as fast at 3,000, 1.3 times at 8,000, 1.6 at 20,000 (256 units, one thread).
 LARGEST_COMPILED = 4096
-# Hidden units up to which it serves in bfloat16: it takes 0.65 of the library's time at 128 units, 0.8 at 256, 0.95 at
-# 512 and 1.1 at 1,024, where neither matrix stays in a thread's cache.
-WIDEST_NARROW = 512
+# Hidden units up to which it serves in bfloat16: it takes 0.7 of the library's time at 768 and 1,024 units, as long at
+# 512 and at 2,048, where neither matrix stays in a thread's cache.
+WIDEST_NARROW = 1024
 
 
 def dropped(H: Tensor, share: float, part: Part | None = None, *, fused: bool = True) -> Tensor:

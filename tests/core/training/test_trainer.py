@@ -242,15 +242,16 @@ def test_divergence_is_told_with_its_step(
 
 def test_weights_thrown_out_by_the_last_step_of_all(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(tiny(num_epochs=1))
-    step = trainer.optimiser.step
+    step = trainer.optimiser.clipped_step
 
-    def last_step() -> None:
-        step()
+    def last_step(*, fused: bool) -> torch.Tensor:
+        norm = step(fused=fused)
         if trainer.batch == 12:
             with torch.no_grad():
                 next(trainer.model.parameters()).fill_(math.inf)
+        return norm
 
-    monkeypatch.setattr(trainer.optimiser, "step", last_step)
+    monkeypatch.setattr(trainer.optimiser, "clipped_step", last_step)
     *_, last = trainer
     assert isinstance(last, StateChanged) and "at step 13 (batch 13 of epoch 1)" in last.message
 
