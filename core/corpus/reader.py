@@ -23,7 +23,7 @@ from core.corpus.ids import Ids
 from core.corpus.normalisation import normaliser
 from core.corpus.source import FileFacts, TextFacts, TextFile, files_of, is_compressed, quoted, text_name
 from core.corpus.token_store import TokenStore, default_store
-from core.corpus.vocabulary import TokenKind, Vocabulary, narrow_code_points, text_of
+from core.corpus.vocabulary import TokenKind, Vocabulary, characters, narrow_code_points
 from core.errors import CorpusError
 from core.settings.run_config import RunConfig
 from core.units import bytes_text
@@ -306,7 +306,7 @@ class _Text:
                 if splits_anyway:
                     count.add_text(text)
                 elif tokens == "word":
-                    count.add_text(text_of(normal(narrow_code_points(text))))
+                    count.add_text(characters(normal(narrow_code_points(text))))
                 else:
                     count.add(normal(narrow_code_points(text)))
             if piece.ends:

@@ -181,7 +181,7 @@ def narrow_code_points(text: str) -> npt.NDArray[np.unsignedinteger[Any]]:
     return np.frombuffer(units, dtype="<u2") if len(units) == 2 * len(text) else code_points(text)
 
 
-def text_of(points: npt.NDArray[np.unsignedinteger[Any]]) -> str:
+def characters(points: npt.NDArray[np.unsignedinteger[Any]]) -> str:
     """The inverse of ``code_points``."""
     return points.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
 

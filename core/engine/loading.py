@@ -26,7 +26,7 @@ from core.runs.checkpoint import read_checkpoint
 from core.runs.checkpoint_header import Opened
 from core.runs.held_folder import HeldFolder
 from core.runs.metadata import CorpusIdentity, RunMetadata
-from core.runs.recovery import Read, check_size, mend_vocabulary, text_of, use_last_good, vocabulary_of
+from core.runs.recovery import Read, check_size, mend_vocabulary, run_text, use_last_good, vocabulary_of
 from core.runs.run import CORPUS, Run
 from core.runs.store import LARGEST_CORPUS_COPY, now, write_description
 from core.settings.run_config import RunConfig
@@ -80,7 +80,7 @@ def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder, workers: int |
     Raises RunError if the settings do not match the checkpoints, or the model cannot be loaded either.
     """
     try:
-        corpus, wrong = text_of(run, metadata, _reading(metadata))
+        corpus, wrong = run_text(run, metadata, _reading(metadata))
     except CorpusError as error:
         return LoadedRun(*load_model(run), no_training=f"this run can generate text but not continue training: {error}")
     check_size(run, metadata, len(corpus.vocabulary))
@@ -148,7 +148,7 @@ def own_ids(run: Run) -> Ids | None:
     """The ids of a run's whole text; None if that is missing or has changed."""
     metadata = run.metadata()
     with contextlib.suppress(CorpusError):
-        return text_of(run, metadata, _reading(metadata))[0].ids
+        return run_text(run, metadata, _reading(metadata))[0].ids
     return None
 
 

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from core.corpus.batching_plan import line_spans
 from core.corpus.normalisation import normaliser
-from core.corpus.vocabulary import Vocabulary, code_points
-from core.corpus.vocabulary import text_of as characters
+from core.corpus.vocabulary import Vocabulary, characters, code_points
 from core.errors import UserError
 from core.inspection.options import DEFAULT_LENGTH, LONGEST
 from core.settings.run_config import END, START, RunConfig

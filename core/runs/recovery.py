@@ -52,7 +52,7 @@ def use_last_good(run: Run, use: Use, opened: Opened = open_to_read) -> str:
     raise RunError("; ".join(wrong))
 
 
-def text_of(run: Run, metadata: RunMetadata, read: Read) -> tuple[Corpus, str]:
+def run_text(run: Run, metadata: RunMetadata, read: Read) -> tuple[Corpus, str]:
     """The text of a run, from its copy or from the original path; ``read`` reads a file with the run's settings.
 
     If the stored vocabulary is damaged, that of the text replaces it, and the second value says what was wrong. Raises

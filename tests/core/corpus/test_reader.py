@@ -22,7 +22,7 @@ from core.corpus.counting import counter
 from core.corpus.encoding import Decoder
 from core.corpus.normalisation import normaliser
 from core.corpus.reader import bytes_of, load_corpus
-from core.corpus.vocabulary import code_points, text_of
+from core.corpus.vocabulary import characters, code_points
 from core.errors import CorpusError
 
 Write = Callable[..., str]
@@ -240,7 +240,7 @@ def test_pieces_of_any_size_give_the_plain_result(text: str, pieces: list[int], 
     while start < len(content):
         size = pieces[start % len(pieces)]
         piece = decoder.feed(content[start : start + size], start + size >= len(content))
-        count.add_text(text_of(normal(code_points(piece))))
+        count.add_text(characters(normal(code_points(piece))))
         start += size
     count.close()
     expected = plain(text, normalise, tokens)
@@ -251,7 +251,7 @@ def test_pieces_of_any_size_give_the_plain_result(text: str, pieces: list[int], 
         assert vocabulary.frequencies.sum() == len(expected)
     if tokens == "char":
         unified = text.replace("\r\n", "\n").replace("\r", "\n")
-        assert text_of(normaliser(normalise)(code_points(unified))) == "".join(expected)
+        assert characters(normaliser(normalise)(code_points(unified))) == "".join(expected)
 
 
 @every_way
