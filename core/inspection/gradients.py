@@ -23,7 +23,7 @@ from core.inspection.answers import GradientsView
 from core.inspection.figures import check_layer, floats, token_id
 from core.inspection.options import InspectionOptions
 from core.inspection.passes import backward
-from core.inspection.places import Window, batches, read, windows_of
+from core.inspection.places import batches, read, windows_of
 from core.inspection.text import Text
 from core.inspection.weights import Weights, weights_of
 from core.models.language_model import LanguageModel
@@ -49,14 +49,13 @@ def gradients(model: LanguageModel, text: Text, options: InspectionOptions) -> G
     losses: list[float] = []
     for batch in batches(places):
         targets = [int(text.ids[one.at + 1]) if wanted is None else wanted for one in batch]
-        yield from _add_norms(weights, text, batch, targets, layer - 1, int(options.reverse), found, losses)
-    lags = sorted(len(one[0]) for one in found)[len(found) // 2]
-    norms = []
-    for which in range(len(found[0])):
-        known = [one[which][:lags] for one in found]
-        counts = torch.tensor([sum(len(one) > lag for one in known) for lag in range(lags)])
-        total = torch.stack([torch.nn.functional.pad(one, (0, lags - len(one))) for one in known]).sum(0)
-        norms.append(floats(total / counts))
+        trace, index = yield from read(weights, text, batch)
+        dY, some = output_gradient(weights, trace.outputs, index, targets)
+        losses += some
+        states = (yield from backward(trace, dY, layer - 1))[layer - 1][int(options.reverse)].states
+        first = len(trace.outputs) - 1 - index if options.reverse else index
+        found += zip(*(norms_back(state, first).cpu().unbind(1) for state in states), strict=True)
+    norms = _means(found)
     matrix = CELLS[model.config.cell].recurrent_matrix
     radius = yield from spectral_radius(weights.layers[layer - 1][int(options.reverse)][matrix])
     factor, negligible = decay_factor(norms[0]), negligible_after(norms[0])
@@ -64,7 +63,7 @@ def gradients(model: LanguageModel, text: Text, options: InspectionOptions) -> G
     return GradientsView(
         text=text.text,
         at=positions[-1],
-        lags=tuple(range(lags)),
+        lags=tuple(range(len(norms[0]))),
         norms=norms[0],
         cell_norms=norms[1] if len(norms) > 1 else None,
         factor=factor,
@@ -81,18 +80,16 @@ def gradients(model: LanguageModel, text: Text, options: InspectionOptions) -> G
     )
 
 
-def _add_norms(
-    weights: Weights, text: Text, batch: list[Window], targets: list[int], layer: int, direction: int,
-    norms: list[tuple[Tensor, ...]], losses: list[float],
-) -> Generator[None, None, None]:  # fmt: skip
-    """Compute windows of the same shape and add what they give."""
-    trace, index = yield from read(weights, text, batch)
-    dY, found = output_gradient(weights, trace.outputs, index, targets)
-    losses += found
-    gradients = yield from backward(trace, dY, layer)
-    first = len(trace.outputs) - 1 - index if direction else index
-    by_state = [norms_back(state, first).cpu() for state in gradients[layer][direction].states]
-    norms += zip(*(one.unbind(1) for one in by_state), strict=True)
+def _means(found: list[tuple[Tensor, ...]]) -> list[tuple[float, ...]]:
+    """The mean norms by state, up to the lag that half of the places have."""
+    lags = sorted(len(one[0]) for one in found)[len(found) // 2]
+    means = []
+    for of_state in zip(*found, strict=True):
+        known = [one[:lags] for one in of_state]
+        counts = torch.tensor([sum(len(one) > lag for one in known) for lag in range(lags)])
+        total = torch.stack([torch.nn.functional.pad(one, (0, lags - len(one))) for one in known]).sum(0)
+        means.append(floats(total / counts))
+    return means
 
 
 def output_gradient(weights: Weights, H: Tensor, index: int, targets: list[int]) -> tuple[Tensor, list[float]]:

@@ -62,11 +62,9 @@ def around(directions: int, text: Text, at: int) -> Window:
     """One place: a model of one direction reads all that is before it, and shows ``MOST_LAGS`` steps of it at most."""
     begin, end = text.span(at)
     first = max(begin, at - MOST_LAGS)
-    return (
-        Window(at - begin, 0, first - begin, at)
-        if directions == 1
-        else Window(at - first, min(REACH, end - 1 - at), 0, at)
-    )
+    if directions == 2:
+        return Window(at - first, min(REACH, end - 1 - at), 0, at)
+    return Window(at - begin, 0, first - begin, at)
 
 
 def read(weights: Weights, text: Text, batch: Sequence[Window]) -> Generator[None, None, tuple[Trace, int]]:
