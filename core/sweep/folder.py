@@ -220,7 +220,8 @@ class SweepFolder:
     def _lock(self, name: str, how: int) -> Lock | None:
         path = self.path / name
         with refusing(f"{path} cannot be written to"):
-            file = os.fdopen(open_to_append(path, os.O_RDWR), "rb")
+            descriptor = open_to_append(path, os.O_RDWR)
+        file = os.fdopen(descriptor, "rb")
         try:
             fcntl.flock(file, how)
         except OSError as error:
