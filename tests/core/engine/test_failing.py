@@ -85,15 +85,15 @@ def failing(config: RunConfig, saves: Path, error: Callable[[], BaseException], 
     session = Session.create(config, saves, "one")
     trainer = session.trainer
     assert trainer is not None
-    step, raised = trainer.optimiser.step, []
+    step, raised = trainer.optimiser.clipped_step, []
 
-    def fail() -> None:
+    def fail(*, fused: bool) -> torch.Tensor:
         if trainer.step == at and not raised:
             raised.append(at)
             raise error()
-        step()
+        return step(fused=fused)
 
-    trainer.optimiser.step = fail  # type: ignore[method-assign,assignment]
+    trainer.optimiser.clipped_step = fail  # type: ignore[method-assign]
     return session
 
 

@@ -286,12 +286,12 @@ def test_a_failure_is_told_in_words(tiny: Tiny, saves: Path, whole: Any, error: 
     session.save()
     train_until(session, lambda: session.trainer is not None and session.trainer.step == 30)
     assert session.trainer is not None
-    advance = session.trainer.optimiser.step
+    advance = session.trainer.optimiser.clipped_step
 
-    def fail() -> None:
+    def fail(*, fused: bool) -> torch.Tensor:
         raise error
 
-    session.trainer.optimiser.step = fail  # type: ignore[method-assign,assignment]
+    session.trainer.optimiser.clipped_step = fail  # type: ignore[method-assign]
     (event,) = session.advance()
     assert isinstance(event, StateChanged) and event.state == State.FAILED and event.message.startswith(words)
     log = session.run.log_path
@@ -300,7 +300,7 @@ def test_a_failure_is_told_in_words(tiny: Tiny, saves: Path, whole: Any, error: 
     assert "Traceback" in log.read_text() and all(weight.grad is None for weight in session.model.parameters())
     assert failure_words(error, session.folder) == event.message
     assert is_out_of_memory(error) is words.startswith("out of memory")
-    session.trainer.optimiser.step = advance  # type: ignore[method-assign]
+    session.trainer.optimiser.clipped_step = advance  # type: ignore[method-assign]
     list(train_to_end(session))
     session.close()
     assert curve(session.run) == whole(dropout=0.3), "it goes on from its checkpoint"
