@@ -23,8 +23,8 @@ FEWEST_ROWS = 128
 # Tokens of a vocabulary up to which the compiled output layer serves. Of a larger one a block has few rows, and the
 # library's products are faster: as fast at 3,000, 1.3 times at 8,000, 1.6 at 20,000 (256 units, one thread).
 LARGEST_COMPILED = 4096
-# Hidden units up to which it serves in bfloat16: it takes 0.7 of the library's time at 768 and 1,024 units, as long at
-# 512 and at 2,048, where neither matrix stays in a thread's cache.
+# Hidden units up to which it serves in bfloat16: with two threads it takes as long as the library at 512 units, 0.7 to
+# 0.85 of its time at 1,024, and 1.1 at 2,048; with one thread 1.06 at 1,024.
 WIDEST_NARROW = 1024
 
 

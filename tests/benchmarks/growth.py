@@ -53,7 +53,7 @@ def _of_model(axis: str, title: str, *sizes: int) -> Axis:
 
     def memory(size: int) -> float:
         config, vocabulary = trained(axis, size)
-        return memory_of(config, vocabulary).total
+        return memory_of(config, vocabulary, "cpu").total
 
     time, space = (
         lambda a, b: power(a, b, operations(a), operations(b)),
