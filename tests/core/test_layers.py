@@ -72,7 +72,7 @@ OPENS = {
     "core/runs/store.py", "tui/shell/terminal_exit.py",
 }  # fmt: skip
 # Of what is open already, and of the null device, nothing is to be feared.
-OWN = re.compile(r"descriptor|os\.devnull")
+OWN = re.compile(r"descriptor|os\.devnull|^os\.fdopen\(open_to_append\(")
 READS = {"open", "os.open", "os.fdopen", "io.open", "read_text", "read_bytes", "write_text", "write_bytes"}
 
 
