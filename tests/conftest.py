@@ -27,6 +27,10 @@ sys.dont_write_bytecode = False
 os.environ.pop("LC_ALL", None)
 os.environ["LC_MESSAGES"] = "zh_CN.UTF-8"
 
+# A terminal of the tests has the size that its test asks for; pytest-xdist sets these for its processes.
+os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)
+
 # The preferences and presets of the person who runs the tests have no part in them.
 _nobody = tempfile.TemporaryDirectory(prefix="rnn-nobody-")
 os.environ["XDG_CONFIG_HOME"], os.environ["XDG_STATE_HOME"] = f"{_nobody.name}/config", f"{_nobody.name}/state"

@@ -30,9 +30,11 @@ def fork_server(folder: Path, name: str, *modules: str, **environment: str) -> I
             path.unlink(missing_ok=True)
             command = [sys.executable, str(FORKED / "server.py"), str(path), *modules]
             with open(folder / f"{name}.log", "wb") as errors:
+                # All three streams: a program's are put in their places.
                 server = subprocess.Popen(
-                    command, cwd=TESTS.parent, env=os.environ | environment, stdin=subprocess.DEVNULL, stderr=errors
-                )
+                    command, cwd=TESTS.parent, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=errors,
+                    stderr=errors,
+                )  # fmt: skip
             while (held := _connection(path)) is None:
                 assert server.poll() is None, (folder / f"{name}.log").read_text()
                 time.sleep(0.02)

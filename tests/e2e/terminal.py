@@ -107,6 +107,7 @@ class Terminal:
 
     def _ask(self, server: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         self._master, program_side = pty.openpty()
+        self.resize(self.screen.columns, self.screen.lines)  # the program asks for it at once
         self._fork = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._fork.connect(server)
         facts = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder),

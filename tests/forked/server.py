@@ -64,6 +64,7 @@ def _become(facts: dict[str, Any], streams: list[int]) -> None:
             os.fdopen(number, "w" if number else "r", closefd=False) if number in facts["streams"] else None
             for number in range(STREAMS)
         )
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
         if program.endswith(".py"):
             runpy.run_path(program, run_name="__main__")
         else:
