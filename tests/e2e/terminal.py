@@ -232,12 +232,15 @@ class Terminal:
     def hang_up(self) -> None:
         """Take the terminal away, as a dropped connection does."""
         self.go_on()
+        master, self._master = self._master, -1  # its number may be another terminal's soon
         with contextlib.suppress(OSError):
-            os.close(self._master)
+            os.close(master)
 
     def close(self) -> None:
         """End whatever is left."""
         if self.alive:
             self.kill()
             self.wait_exit()
+        self.go_on()
+        self._reader.join(2.0)
         self.hang_up()
