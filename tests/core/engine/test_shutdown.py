@@ -200,8 +200,9 @@ def test_in_the_midst_of_a_batch_that_takes_a_minute(tiny: Tiny, saves: Path, ru
     def stuck() -> Session:
         session = Session.create(tiny(checkpoint_seconds=0.0, num_epochs=10**6), saves, "one")
         assert session.trainer is not None
-        step, trainer = session.trainer.optimiser.step, session.trainer
-        trainer.optimiser.step = lambda: time.sleep(60) if trainer.step == 20 else step()  # type: ignore
+        step, trainer = session.trainer.optimiser.clipped_step, session.trainer
+        stuck_step = lambda fused: time.sleep(60) if trainer.step == 20 else step(fused=fused)  # noqa: E731
+        trainer.optimiser.clipped_step = stuck_step  # type: ignore
         return session
 
     assert shutdown.PATIENCE < 5
