@@ -75,6 +75,9 @@ def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
         bindings.norm([X, Y.t(), ids.float()]),
         (X.square().sum() + Y.square().sum() + ids.square().sum()).sqrt(),
     )
+    W = X.clone()
+    bindings.descend([W], [X.square()], 0.9, 0.5)
+    yield "a step of gradient descent", False, W, 0.9 * X - 0.5 * X.square()
     share = dropped(torch.ones(40_000), 0.25)
     yield "dropout", True, share.mean(), torch.tensor(1.0)
     yield "dropout", False, torch.stack([share.min(), share.max()]), torch.tensor([0.0, 4 / 3])
