@@ -118,6 +118,16 @@ def test_a_step_of_gradient_descent_in_one_pass() -> None:
             )
 
 
+def test_a_step_of_weights_with_a_dimension_of_one() -> None:
+    """Of one hidden unit: the strides of its weights and of their gradients may differ, their order does not."""
+    config = RunConfig(optimiser="sgd", momentum=0.0, learning_rate=0.5, clipping="none", weight_decay=0.0)
+    weight = torch.nn.Parameter(torch.zeros(4, 1))
+    weight.grad = torch.arange(4.0).view(1, 4).t()
+    assert weight.stride() != weight.grad.stride()
+    Optimiser(config, [weight]).clipped_step(fused=True)
+    assert torch.equal(weight.detach().flatten(), -0.5 * torch.arange(4.0))
+
+
 def test_clipping_by_value_and_not_at_all() -> None:
     gradients = some_gradients()
     norm = math.sqrt(sum(float(tensor.square().sum()) for tensor in gradients))

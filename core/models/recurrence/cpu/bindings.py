@@ -208,7 +208,8 @@ def norm(tensors: Sequence[Tensor]) -> Tensor:
 def descend(weights: Sequence[Tensor], gradients: Sequence[Tensor], keep: float, rate: float) -> None:
     """``weight = keep * weight - rate * gradient``, in place, for pairs in the same order in memory."""
     for weight, gradient in zip(weights, gradients, strict=True):
-        if weight.shape != gradient.shape or weight.stride() != gradient.stride():
+        # By contiguity: a dimension of size 1 has any stride.
+        if weight.shape != gradient.shape or weight.is_contiguous() != gradient.is_contiguous():
             raise ValueError(f"the gradient of {tuple(weight.shape)} has another shape or order in memory")
     counts, blocks = _sizes(weights)
     call("descend", _addresses(weights), _addresses(gradients), counts, keep, rate, blocks)
