@@ -106,7 +106,7 @@ def header(title: str, legend: Sequence[tuple[str, str, str]], width: int, style
     """The title (left) and the legend (right) in one row of ``width`` cells.
 
     ``legend`` holds a sample of each line, its style and its name. Entries without room are left out; a title without
-    room is cut at its first comma, then left out.
+    room is cut at its last comma that leaves it room, then left out.
     """
     entries: list[Run] = []
     used = 0
@@ -120,7 +120,7 @@ def header(title: str, legend: Sequence[tuple[str, str, str]], width: int, style
         used += cells
     shown = shown_text(title)
     room = width - used - (2 if used else 0)
-    if cell_len(shown) > room:
-        shown = shown.split(",")[0] if cell_len(shown.split(",")[0]) <= room else ""
+    while shown and cell_len(shown) > room:
+        shown = shown.rpartition(",")[0]
     runs = [(pad_cells(shown, width - used), style), *entries]
     return tuple(run for run in runs if run[0])

@@ -159,6 +159,12 @@ def test_series_differ_without_colour() -> None:
     assert "⠒ ⠒ held out" in header
 
 
+def test_a_title_loses_its_last_words_first() -> None:
+    for width, title in ((60, "loss, log scale, smoothed 0.6"), (50, "loss, log scale"), (38, "loss"), (26, "")):
+        header = line_chart(TWO, width, 8, y=YAxis("loss, log scale, smoothed 0.6")).lines[0]
+        assert header.split("⠒⠒⠒")[0].strip() == title, f"in {width} cells"
+
+
 def test_in_a_shared_cell_the_later_curve_is_seen_alone() -> None:
     noise = Series("noise", range(200), [(-1) ** step for step in range(200)], color="$secondary")
     flat = Series("flat", [0, 199], [0, 0], color="$error", marker="solid")
