@@ -155,6 +155,8 @@ class Playground(FocusKeepingApp):
         self.call_after_refresh(self._settle)
 
     def _settle(self) -> None:
+        if not self.is_running:
+            return  # it was left in its first moment
         if self.preferences is not None:
             self.preferences.follow(self)
         self._terminal_exit.on_signals(lambda: self.call_later(self.action_quit))

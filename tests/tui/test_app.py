@@ -68,6 +68,14 @@ async def test_panes_by_key_and_mouse(playground: Make) -> None:
         await until(pilot, lambda: shown(app) == "train")
 
 
+async def test_left_in_its_first_moment(playground: Make) -> None:
+    app = playground()
+    app.call_later(app.exit)
+    async with app.run_test(size=(80, 24)):
+        pass
+    assert app.return_code == 0
+
+
 async def test_a_click_on_the_notice_of_a_deletion_brings_that_run_back(playground: Make, saves: Path) -> None:
     for name in ("one", "[bold]two"):
         made_run(saves, RunConfig(), name)

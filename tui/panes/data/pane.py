@@ -211,9 +211,7 @@ class DataPane(Horizontal):
         view = self.query_one("#data-view")
         name = clip_cells(shown_text(str(facts["name"])), 30)
         kind = "word" if facts["token_kind"] == "word" else "character"
-        counts = f"{name} · {counted(facts['tokens'], kind)}"
-        wide = view.size.width > 60
-        view.border_title = Content(counts + (f" · vocabulary {facts['vocabulary']:,}" if wide else ""))
+        view.border_title = Content(f"{name} · {counted(facts['tokens'], kind)}")
         view.border_subtitle = Content(clip_cells(shown_text(str(facts["path"])), 60))
         self._show_part("data-facts", "data-tabs")
         self.query_one(CorpusFacts).show(facts)

@@ -32,7 +32,7 @@ async def test_it_begins_with_the_first_text_and_says_what_is_wrong(folder: Path
     async with app.run_test(size=SIZE) as pilot:
         await computed(pilot, app)
         assert [source for source, _ in describer.asked] == ["first"]
-        assert title(app.query_one("#data-view")) == "first · 1,234 characters · vocabulary 57"
+        assert title(app.query_one("#data-view")) == "first · 1,234 characters"
         numbers = app.query_one("#corpus-numbers", Static)
         await until(pilot, lambda: str(numbers.content))
         words = str(numbers.content)
