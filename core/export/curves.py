@@ -52,7 +52,8 @@ class Curve(Curves):
         """A column by its name, also one that follows from others. Raises UserError with the names that there are."""
         if (column := self.column(name)) is not None:
             return column
-        there = [*self.columns, *(key for key, (_, needed) in DERIVED.items() if set(needed) <= set(self.columns))]
+        derived = (name for name, (_, needed) in DERIVED.items() if set(needed) <= set(self.columns))
+        there = list(dict.fromkeys((*self.columns, *derived)))  # a run's own perplexity could also be derived
         named = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
         raise UserError(f"{self.name} has no {name}; it has {named}")
 

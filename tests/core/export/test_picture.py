@@ -98,6 +98,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
         ([curve("a", epoch=[1], loss=[np.inf])], loss, "there is no finite loss to draw"),
         ([curve("a", epoch=[1], loss=[-1.0])], log, "no finite loss above 0, which a logarithmic"),
         ([curve("a", step=[1], loss=[1.0])], loss, "a has no epoch; it has step, loss"),
+        ([curve("a", loss=[1], perplexity=[3])], loss, "a has no epoch; it has loss, perplexity, bits"),
         ([curve("a", epoch=[1], x=[1.0], y=[1.0])], loss, "a has no loss; it has epoch, x, y"),
     ]
     for curves, chart, words in refused:
