@@ -38,6 +38,26 @@ class PaneTab(Static):
         self.post_message(self.Clicked(self._pane))
 
 
+class DeviceLabel(Static):
+    """``words`` about the device; where they have no room, the first one and the last part, the memory."""
+
+    words: reactive[str] = reactive("")
+
+    def watch_words(self) -> None:
+        self._fit()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        words, room = self.words, self.content_size.width
+        if room and cell_len(words) > room:
+            name, *rest = words.split(" · ")  # without the name of the processor: the memory is what changes
+            words = " · ".join((name.split()[0], *rest[-1:]))
+        if str(self.content) != words:
+            self.update(Content(words), layout=False)
+
+
 class HeaderLine(Horizontal):
     """One line; ``current`` is the name of the pane shown."""
 
@@ -51,7 +71,7 @@ class HeaderLine(Horizontal):
         yield Static("Playground", id="header-name", markup=False)
         for number, (name, title, key) in enumerate(self._panes, 1):
             yield PaneTab(number, name, title, key)
-        yield Static("", id="header-device", markup=False)
+        yield DeviceLabel(id="header-device", markup=False)
 
     def on_resize(self) -> None:
         self.query_one("#header-name").display = self.size.width >= NARROWEST_NAMED
@@ -61,12 +81,7 @@ class HeaderLine(Horizontal):
             tab.set_class(tab.id == f"tab-{after}", "-current")
 
     def show_device(self, words: str) -> None:
-        device = self.query_one("#header-device", Static)
-        if device.content_size.width and cell_len(words) > device.content_size.width:
-            name, *_, last = words.split(" · ")  # without the name of the processor: the memory is what changes
-            words = f"{name.split()[0]} · {last}"
-        if str(device.content) != words:
-            device.update(Content(words), layout=False)
+        self.query_one(DeviceLabel).words = words
 
 
 def device_words(device: Device) -> str:
