@@ -45,7 +45,8 @@ class TrainPane(RunOnScreen):
         if action in ("pause", "stop"):
             return True if state in (State.TRAINING, State.PAUSED) else None
         if action == "step":
-            return None if state in (State.TRAINING, OPENING) else True
+            is_busy = state == OPENING or (state == State.TRAINING and self.plan != "new")
+            return None if is_busy else True
         if action == "recover":
             return parameters[0] in lower_rates(self.run)
         if action == "save":

@@ -42,7 +42,8 @@ class RunOnScreen(TrainParts):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.wanted_rate: float | None = None
-        self._bound_state: str | None = ""  # the run state for which the keys were last checked; None without a run
+        # The run state for which the keys were last checked, and whether Train made a new run; None at first.
+        self._bound: tuple[str | None, bool] | None = None
 
     @cached_property
     def training(self) -> Training:
@@ -185,9 +186,10 @@ class RunOnScreen(TrainParts):
         self.panel.facts.read_paces(host(self).saves)
 
     def show_plan(self) -> None:
-        """Show what Train does now; check the keys again if the state of the run has changed."""
+        """Show what Train does now; check the keys again if what they depend on has changed."""
         super().show_plan()
         state = self.run.state if self.run is not None else None
-        if state != self._bound_state:  # the footer is rebuilt each time
-            self._bound_state = state
+        bound = state, self.plan == "new"
+        if bound != self._bound:  # the footer is rebuilt each time
+            self._bound = bound
             self.refresh_bindings()

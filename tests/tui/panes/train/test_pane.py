@@ -118,6 +118,18 @@ async def test_a_step_makes_a_run_and_holds_still(playground: Make, fakes: FakeE
         assert "train" not in fakes.asked
 
 
+async def test_a_step_of_a_new_run_leaves_the_one_that_trains(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "training" in status(app))
+        first = app.current_run
+        assert train_pane(app).check_action("step", ()) is None, "this run trains its batches already"
+        await pilot.press("ctrl+n", "s")
+        await until(pilot, lambda: app.current_run != first and "batch 1/8" in status(app))
+
+
 async def test_one_button_resumes(playground: Make, fakes: FakeEngines) -> None:
     fakes.halt_at = 5
     app = playground()
