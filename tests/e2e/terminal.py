@@ -222,6 +222,8 @@ class Terminal:
             assert time.monotonic() < deadline, f"the program still runs after {seconds} s:\n{self.text}"
             time.sleep(0.02)
         assert self._exit is not None
+        if self._reading.is_set():
+            self._reader.join(2.0)  # what it wrote last may still have to be read
         return self._exit
 
     def kill(self, number: int = signal.SIGKILL) -> None:

@@ -310,8 +310,10 @@ class RunView(LitVertical):
         if len(run.training) and not self._has_curve:
             self.show_parts()
             return
-        if everything or run.curve_version != before.curve:
+        is_new = everything or run.curve_version != before.curve
+        if is_new:
             self._draw(run)
+        if is_new or not run.epochs:  # in the first epoch they are those of its batches
             self.query_one(Figures).show(run)
         self._painted = replace(before, state=run.state, curve=run.curve_version)
         if everything or self._painted_at - before.samples_at >= WRITING_SECONDS:

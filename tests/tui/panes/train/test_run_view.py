@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from textual.app import App
 from textual.widgets import Static
 
-from core.events import State, StateChanged
+from core.events import State, StateChanged, StepFinished
 from core.settings.run_config import RunConfig
 from core.units import perplexity_text
 from tests.run_folders import made_run
@@ -31,6 +32,10 @@ def title(app: Playground) -> str:
     return app.query_one("#run-status", FrameEdge).title
 
 
+def figures(app: Playground) -> tuple[tuple[str, str], ...]:
+    return app.query_one(Figures).lines
+
+
 async def test_title_and_figures_are_of_one_epoch(playground: Make, saves: Path) -> None:
     run = made_run(saves, RunConfig(), "night")
     app = playground()
@@ -42,12 +47,25 @@ async def test_title_and_figures_are_of_one_epoch(playground: Make, saves: Path)
             app.post_message(JournalGrew(run.path, (scripted_epoch(epoch),)))
             await pilot.pause(0.05)
             painted = int(title(app).split("epoch")[1].split("/")[0])
-            figures = " ".join(words for words, _ in app.query_one(Figures).lines)
-            assert perplexity_text(scripted_epoch(painted).perplexity) in figures
+            shown = " ".join(words for words, _ in figures(app))
+            assert perplexity_text(scripted_epoch(painted).perplexity) in shown
             seen.add(painted)
             if len(seen) > 3:
                 return
     pytest.fail(f"only epochs {seen} were painted")
+
+
+async def test_title_and_figures_agree_in_the_first_epoch(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "night")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        app.post_message(JournalGrew(run.path, (StateChanged(State.PAUSED, 0),)))
+        for batch, perplexity in ((1, 64.6), (2, 59.7)):
+            step = StepFinished(1, batch, 8, batch, perplexity, math.log(perplexity), 0.5, 1.0)
+            app.post_message(JournalGrew(run.path, (step,)))
+            for shown in (title, lambda app: " ".join(words for words, _ in figures(app))):
+                await until(pilot, lambda shown=shown, number=f"{perplexity:.1f}": number in shown(app))
 
 
 async def test_the_curve_lets_typing_go_first_but_not_for_ever(
