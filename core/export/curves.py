@@ -85,7 +85,7 @@ def read_samples(run: Run) -> list[SampleWritten]:
 
 
 def _require_readable(run: Run) -> None:
-    """Raise RunError for a journal that is there and cannot be read, of which its reader says nothing."""
+    """Raise RunError if the journal exists but cannot be read: its readers take it for empty."""
     with refusing(f"{run.journal_path} cannot be read"):
         last_lines(run.journal_path)
 

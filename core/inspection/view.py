@@ -112,7 +112,7 @@ def looked_at(model: LanguageModel, vocabulary: Vocabulary, options: InspectionO
 
 
 def _passes(model: LanguageModel, tokens: int) -> int:
-    """Pieces of work of a model over so many tokens."""
+    """The number of pieces of work in one pass of a model over ``tokens`` tokens."""
     return model.num_layers * model.directions * tokens // SEGMENT
 
 

@@ -45,6 +45,7 @@ SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 PRESET = next(iter(PRESETS.values()))
 CHANGE = BackendChange("it was trained by cuda, here it would be cpu", True, "")
 DIVERGED = "the loss became non-finite at step 73; the log is engine.log"
+INSPECT_WORDS = "#inspect-view .inspect-words"
 Story = Callable[[Any], AsyncIterator[str]]
 
 
@@ -57,6 +58,15 @@ async def closed(pilot: Any) -> None:
     """Close the dialog that is open."""
     await pilot.press("escape")
     await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+
+
+async def open_inspect(pilot: Any) -> None:
+    """Open Inspect, and wait until its first view, and the one beside it, have their words."""
+    await pilot.press("f5")
+    await until(pilot, lambda: pilot.app.query(INSPECT_WORDS))
+    await holds(pilot, INSPECT_WORDS, "The model reads")
+    if pilot.app.query_one("#inspect-beside").display:
+        await holds(pilot, "#inspect-beside .inspect-words", "the gradient halves")
 
 
 def run_path(app: Playground) -> Path:
@@ -156,12 +166,7 @@ async def curve(pilot: Any) -> AsyncIterator[str]:
     await until(pilot, lambda: "9 runs" in str(count.content))
     yield "sweep-dialog"
     await closed(pilot)
-    words = "#inspect-view .inspect-words"
-    await pilot.press("f5")
-    await until(pilot, lambda: app.query(words))
-    await holds(pilot, words, "The model reads")
-    if app.query_one("#inspect-beside").display:
-        await holds(pilot, "#inspect-beside .inspect-words", "the gradient halves")
+    await open_inspect(pilot)
     yield "inspect"
 
 
@@ -171,14 +176,9 @@ async def light(pilot: Any) -> AsyncIterator[str]:
     await pilot.press("f9")
     await open_curve(pilot)
     yield "light"
-    words = "#inspect-view .inspect-words"
-    await pilot.press("f5")
-    await until(pilot, lambda: app.query(words))
-    await holds(pilot, words, "The model reads")
-    if app.query_one("#inspect-beside").display:
-        await holds(pilot, "#inspect-beside .inspect-words", "the gradient halves")
+    await open_inspect(pilot)
     await pilot.press("tab", "tab")
-    await holds(pilot, words, "Unit 3")
+    await holds(pilot, INSPECT_WORDS, "Unit 3")
     view = app.query_one("#pane-inspect").subject.view
     await until(pilot, lambda: view.answer.activations)
     yield "inspect-units"
