@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -147,3 +148,29 @@ def test_the_collector_is_paused_and_resumed() -> None:
         "process.resume_collection(); assert gc.isenabled() and gc.get_freeze_count()\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
+
+
+_LARGE_PAGES = """
+import ctypes, re
+from pathlib import Path
+from core.process import keep_freed_memory
+
+keep_freed_memory()
+status = Path("/proc/self/status").read_text()
+print(int(re.search(r"VmRSS:\\s+(\\d+) kB", status)[1]) < 100_000)
+data = bytearray(64 << 20)
+place = ctypes.addressof(ctypes.c_char.from_buffer(data))
+for text in re.split(r"\\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text()):
+    first, last = (int(end, 16) for end in text.split()[0].split("-"))
+    if first <= place < last:
+        print("hg" in re.search(r"VmFlags: (.*)", text)[1].split())
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").is_dir() or platform.libc_ver()[0] != "glibc",
+    reason="there are no large pages here, or another C library than GNU's",
+)
+def test_large_memory_comes_in_large_pages_and_none_is_taken_ahead() -> None:
+    told = subprocess.run([sys.executable, "-c", _LARGE_PAGES], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (told.stdout, told.stderr) == ("True\nTrue\n", "")
