@@ -152,9 +152,7 @@ class OutputLoss(torch.autograd.Function):
         scale = 1.0 / max(1, H.shape[0]) if weights is None else weights.sum().clamp_min(1).reciprocal()
         if fused:
             bindings.require_ids(targets, W.shape[1], "targets")
-        has_tiles = bindings.arithmetic(bf16=True) is bindings.Arithmetic.BF16_TILES
-        whole = not bf16 or (has_tiles and W.shape[0] <= WIDEST_NARROW)
-        if fused and whole and len(H) > 0 and W.shape[1] <= LARGEST_COMPILED:
+        if fused and len(H) > 0 and is_one_call(W, bf16=bf16):
             surprises, gradients = bindings.output_loss(
                 H, W, b, targets, weights, float(scale), differentiate=differentiate, bf16=bf16
             )
@@ -201,6 +199,12 @@ class OutputLoss(torch.autograd.Function):
             gradients = tuple(gradient * factor for gradient in gradients)
         dH, dW, db = gradients
         return dH, dW, db, None, None, None, None, None
+
+
+def is_one_call(W: Tensor, *, bf16: bool) -> bool:
+    """Whether one compiled call computes the output layer of these weights with its loss, where the kernels serve."""
+    has_tiles = bindings.arithmetic(bf16=True) is bindings.Arithmetic.BF16_TILES
+    return W.shape[1] <= LARGEST_COMPILED and (not bf16 or (has_tiles and W.shape[0] <= WIDEST_NARROW))
 
 
 def _cross_entropy(

@@ -133,6 +133,15 @@ class LanguageModel(nn.Module):
         loss = output_loss(H, W, b, targets.t().reshape(-1), rows, bf16=self.bf16, fused=self.fused)
         return loss, tuple(tensor.detach() for tensor in state)
 
+    def differentiate(
+        self, ids: Tensor, targets: Tensor, state: HiddenState, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, HiddenState]:
+        """``loss``, with its gradients in the ``grad`` of the parameters; the loss is detached."""
+        self.zero_grad()
+        loss, state = self.loss(ids, targets, state, mask=mask)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), state
+
     def step(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """One token further, without gradients and without dropout, whatever the mode.
 

@@ -44,6 +44,7 @@ class Optimiser:
         self._config = config
         self.weights = list(weights)
         self._capturable = rate is not None and rate.device.type == "cuda"
+        self._descent = bindings.Descent()
 
     @torch.no_grad()
     def step(self) -> None:
@@ -81,18 +82,17 @@ class Optimiser:
         ``fused``: whether compiled kernels may serve. Plain gradient descent is then one pass over all weights, where
         clipping, which leaves the gradients as they are, costs nothing.
         """
-        config, pairs = self._config, [(weight, weight.grad) for weight in self.weights if weight.grad is not None]
-        gradients = [gradient for _, gradient in pairs]
+        config, weights = self._config, [weight for weight in self.weights if weight.grad is not None]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         is_plain = config.optimiser == "sgd" and not config.momentum and config.clipping != "value"
-        if not (fused and is_plain and all(map(_is_alike, pairs))):
+        if not (fused and is_plain and self._descent.begin(weights, gradients)):
             norm = clip_gradients(gradients, config.clipping, config.clip, fused=fused)
             self.step()
             return norm
-        norm, rate = bindings.norm(gradients), float(self.rate)
+        norm, rate = self._descent.norm(), float(self.rate)
         is_kept = config.clipping == "none" or bool(norm <= config.clip)  # a norm that is NaN reaches every weight
         share = 1.0 if is_kept else config.clip / float(norm)
-        weights = [weight for weight, _ in pairs]
-        bindings.descend(weights, gradients, 1 - rate * config.weight_decay, rate * share)
+        self._descent.step(1 - rate * config.weight_decay, rate * share)
         return norm
 
     def _zeros(self, name: str, weight: torch.Tensor) -> torch.Tensor:
@@ -101,12 +101,6 @@ class Optimiser:
         # RMSprop adds to its count of steps on the CPU unless a graph does: a kernel for it would cost more.
         on_cpu = self._config.optimiser == "rmsprop" and not self._capturable
         return torch.zeros((), dtype=torch.float32, device="cpu" if on_cpu else weight.device)
-
-
-def _is_alike(pair: tuple[torch.Tensor, torch.Tensor]) -> bool:
-    """Whether the compiled kernels take this weight and its gradient, which are in the same order in memory."""
-    weight, gradient = pair
-    return bindings.serves(weight, 0, bf16=False) and weight.is_contiguous() and gradient.is_contiguous()
 
 
 def state_names(config: RunConfig) -> tuple[str, ...]:
@@ -132,11 +126,8 @@ def trained_on(
         mask), each (), and the state after the batch.
     """
     inputs, targets, mask = batch
-    for weight in optimiser.weights:
-        weight.grad = None
-    loss, state = model.loss(inputs, targets, state, mask=mask)
-    loss.backward()  # type: ignore[no-untyped-call]
-    loss, count = loss.detach(), None if mask is None else mask.sum()
+    loss, state = model.differentiate(inputs, targets, state, mask=mask)
+    count = None if mask is None else mask.sum()
     if team is not None:
         weights = [weight for weight in optimiser.weights if weight.grad is not None]
         loss, of_all = team.average(weights, loss, targets.numel() if count is None else count)

@@ -194,9 +194,18 @@ def memory_of(config: RunConfig, vocabulary: int, device: str = "") -> Memory:
         if config.precision == "bf16":  # a copy in two bytes of the factors of products; of logits a second one
             kept, logits = kept * 3 // 2, logits * 3 // 2 if config.cpu_path == "auto" else 2 * logits
         back = gates + 2 + (gates if config.num_layers > 1 else 0)  # gradients: states, gates, inputs
-        numbers = kept + max(tokens * width * back, tokens * width + logits - later)
+        if on_cpu and _is_textbooks(config):  # its memory stays from batch to batch
+            numbers = kept + tokens * width * (back + 1) + logits + 2 * gates * width * width
+        else:
+            numbers = kept + max(tokens * width * back, tokens * width + logits - later)
     weights, activations = BYTES * parameters, BYTES * (numbers + _copied_weights(config, vocabulary))
     return Memory(weights, weights, copies * weights, activations)
+
+
+def _is_textbooks(config: RunConfig) -> bool:
+    """Whether the compiled kernels compute a batch without autograd: see ``recurrence/cpu/batch.py``."""
+    changed = config.embedding_size or config.dropout or config.weight_dropout or config.bidirectional
+    return config.implementation == "scratch" and config.cpu_path == "auto" and config.num_layers == 1 and not changed
 
 
 def _copied_weights(config: RunConfig, vocabulary: int) -> int:

@@ -18,6 +18,7 @@ from core.events import BudgetFitted, EpochFinished, Event, RunResumed, SettingC
 from core.settings.fit import Fit
 from core.settings.run_config import RunConfig
 from core.training import budget as budget_module
+from core.training import trainer as trainer_module
 from core.training.budget import Budget, early_stop_words
 from core.training.trainer import Trainer
 from tests.core.outcomes import curve, without_clock
@@ -41,6 +42,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Clock:
     found = Clock()
     monkeypatch.setattr(budget_module, "clock", found)
+    monkeypatch.setattr(trainer_module, "MEASURING_SECONDS", math.inf)  # of the real clock
     return found
 
 

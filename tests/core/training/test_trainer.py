@@ -115,14 +115,14 @@ def test_state_is_carried_or_reset(tiny: Tiny) -> None:
     for state, is_carried in (("carried", True), ("reset", False)):
         trainer = Trainer(tiny(state=state, initialisation="uniform"))
         seen: list[bool] = []
-        inner = trainer.model.loss
+        inner = trainer.model.differentiate
 
-        def loss(*arguments: Any, inner: Any = inner, seen: list[bool] = seen, **options: Any) -> Any:
+        def differentiate(*arguments: Any, inner: Any = inner, seen: list[bool] = seen, **options: Any) -> Any:
             seen.append(bool(arguments[2][0].any()))
             assert not arguments[2][0].requires_grad
             return inner(*arguments, **options)
 
-        trainer.model.loss = loss  # type: ignore[method-assign]
+        trainer.model.differentiate = differentiate  # type: ignore[method-assign]
         list(trainer)
         # Every epoch begins with zeros.
         assert seen == ([False] + [is_carried] * 12) * 3

@@ -149,21 +149,38 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
 def _library() -> ctypes.CDLL:
     found = compiled_library()
     assert isinstance(found, ctypes.CDLL)
-    for name, arguments in _ARGUMENTS.items():
-        function = getattr(found, name)
-        function.restype, function.argtypes = None, (*arguments, _N)
     return found
 
 
-def function(name: str) -> Callable[..., None]:
-    """A C function by its name, for whoever calls it too often for ``call``; its last argument is the threads."""
-    found: Callable[..., None] = getattr(_library(), name)
-    return found
+@cache
+def _function(name: str) -> Callable[..., None]:
+    """A C function that takes arguments as they are.
+
+    ctypes would convert them in the call, and make an ArgumentError of a ctrl+c that arrives meanwhile.
+    """
+    found = getattr(_library(), name)
+    found.restype = None
+    return found  # type: ignore[no-any-return]
 
 
-def call(name: str, *arguments: Tensor | float | ctypes.Array[Any] | None) -> None:
-    """Call a C function with torch's number of threads. Releases the GIL."""
-    getattr(_library(), name)(*arguments, torch.get_num_threads())
+class Prepared:
+    """A call of a C function with torch's number of threads. Its arguments are checked and converted once.
+
+    It keeps its tensors, whose memory must stay where it is. A call releases the GIL.
+    """
+
+    def __init__(self, name: str, *arguments: Any) -> None:
+        declared: tuple[Any, ...] = _ARGUMENTS[name]
+        self._function, self._kept = _function(name), arguments
+        self._arguments = [kind.from_param(given) for kind, given in zip(declared, arguments, strict=True)]
+
+    def __call__(self) -> None:
+        self._function(*self._arguments, torch.get_num_threads())
+
+
+def call(name: str, *arguments: Any) -> None:
+    """``Prepared``, once."""
+    Prepared(name, *arguments)()
 
 
 def require_ids(ids: Tensor, count: int, what: str) -> None:
@@ -205,15 +222,54 @@ def norm(tensors: Sequence[Tensor]) -> Tensor:
     return sums.sum().sqrt_().float()
 
 
-def descend(weights: Sequence[Tensor], gradients: Sequence[Tensor], keep: float, rate: float) -> None:
-    """``weight = keep * weight - rate * gradient``, in place, for pairs in the same order in memory."""
-    for weight, gradient in zip(weights, gradients, strict=True):
-        # By contiguity: a dimension of size 1 has any stride.
-        if weight.shape != gradient.shape or weight.is_contiguous() != gradient.is_contiguous():
-            raise ValueError(f"the gradient of {tuple(weight.shape)} has another shape or order in memory")
-    counts, blocks = _sizes(weights)
-    call("descend", _addresses(weights), _addresses(gradients), counts, keep, rate, blocks)
-    torch.autograd.graph.increment_version(weights)  # C changed what autograd and caches of the weights watch
+class Descent:
+    """Plain gradient descent in place, ``weight = keep * weight - rate * gradient``, on the same weights at every step.
+
+    Its calls are prepared again when tensors lie elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._place: list[tuple[int, bool]] = []
+        self._calls: tuple[Prepared, Prepared] | None = None
+        self._weights: Sequence[Tensor] = ()
+        self._gradients: Sequence[Tensor] = ()
+        self._keep, self._rate = ctypes.c_float(), ctypes.c_float()
+
+    def begin(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> bool:
+        """Take the tensors of one step. False if the compiled step does not serve them."""
+        place = [(tensor.data_ptr(), tensor.is_contiguous()) for tensor in (*weights, *gradients)]
+        if place != self._place:
+            self._place, self._calls = place, None
+            if weights and all(_is_alike(*pair) for pair in zip(weights, gradients, strict=True)):
+                places, (counts, blocks) = _addresses(gradients), _sizes(weights)
+                self._sums = torch.empty(blocks, dtype=torch.float64, device="cpu")
+                changed = (_addresses(weights), places, counts, self._keep, self._rate, blocks)
+                self._calls = Prepared("squares", places, counts, self._sums, blocks), Prepared("descend", *changed)
+        self._weights, self._gradients = (weights, gradients) if self._calls else ((), ())
+        return self._calls is not None
+
+    def norm(self) -> Tensor:
+        """The norm of all gradients, ()."""
+        assert self._calls is not None
+        self._calls[0]()
+        return self._sums.sum().sqrt_().float()
+
+    def step(self, keep: float, rate: float) -> None:
+        """Change the weights, and let the gradients go."""
+        assert self._calls is not None
+        self._keep.value, self._rate.value = keep, rate
+        self._calls[1]()
+        torch.autograd.graph.increment_version(self._weights)  # C changed what autograd and caches of them watch
+        self._gradients = ()
+
+
+def _is_alike(weight: Tensor, gradient: Tensor) -> bool:
+    """Whether the compiled step takes this weight and its gradient: in the same order in memory.
+
+    By contiguity: a dimension of size 1 has any stride.
+    """
+    is_served = serves(weight, 0, bf16=False) and serves(gradient, 0, bf16=False)
+    return is_served and weight.shape == gradient.shape and weight.is_contiguous() and gradient.is_contiguous()
 
 
 def _sizes(tensors: Sequence[Tensor]) -> tuple[ctypes.Array[Any], int]:
@@ -286,6 +342,24 @@ def output_loss(
     Returns:
         The surprises; dH, dW and db, None unless ``differentiate``.
     """
+    given = (H, W, b, targets, weights, scale)
+    compute, surprises, gradients = prepared_output_loss(*given, differentiate=differentiate, bf16=bf16)
+    compute()
+    return surprises, gradients
+
+
+def prepared_output_loss(
+    H: Tensor,
+    W: Tensor,
+    b: Tensor,
+    targets: Tensor,
+    weights: Tensor | None,
+    scale: float,
+    *,
+    differentiate: bool,
+    bf16: bool,
+) -> tuple[Prepared, Tensor, tuple[Tensor, Tensor, Tensor] | None]:
+    """The call behind ``output_loss``, and the memory of its results. The number of threads must stay as it is."""
     (rows, inner), columns = H.shape, W.shape[1]
     for tensor, shape in ((W, (inner, columns)), (b, (columns,)), (targets, (rows,)), (weights, (rows,))):
         if tensor is not None and tuple(tensor.shape) != shape:
@@ -307,18 +381,18 @@ def output_loss(
             )
         )  # fmt: skip
         logits = H.new_empty(torch.get_num_threads() * (_NARROW_ROWS + 1) * padded)
-        call(
+        compute = Prepared(
             "output_loss_bf16", *given, panels, turned, pairs, strips, logits, left, surprises, *(found or [None] * 3),
             scale, rows, inner, wide, columns, padded, *W.stride(), size,
         )  # fmt: skip
-        return surprises, found
+        return compute, surprises, found
     size = min(-(-rows // 64), max(1, _LOGITS_AT_ONCE // padded // 64)) * 64
     turned, strips = (H.new_empty(count if differentiate else 0) for count in (columns * wide, size * (inner + 7)))
-    call(
+    compute = Prepared(
         "output_loss", *given, H.new_empty(inner * padded), turned, H.new_empty((size + 1) * padded), strips, surprises,
         *(found or [None] * 3), scale, rows, inner, columns, *W.stride(), size,
     )  # fmt: skip
-    return surprises, found
+    return compute, surprises, found
 
 
 def _whole(tensor: Tensor | None) -> Tensor | None:

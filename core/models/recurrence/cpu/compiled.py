@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,77 +34,132 @@ def run(layer: RecurrentLayer) -> tuple[Tensor, HiddenState]:
     return H, tuple(last)
 
 
-class CompiledScan(torch.autograd.Function):
-    """The scan of any cell. Shapes and names are those of ``eager.py``.
+class Scan:
+    """The forward pass over all steps: its memory, and its C call. Shapes and names are those of ``eager.py``.
 
     A is (num_steps, batch, gates * hidden), or the table whose rows ``ids`` (num_steps, batch) pick, with ``b`` added.
     Memory is allocated like a given tensor, so that a default dtype or device does not apply to it.
+
+    Attributes:
+        H, C: the states, (num_steps + 1, batch, hidden), the first given; C is None but for the LSTM.
+        panels: room for W in the order of the products, which the backward pass may use again.
+        kept: what the backward pass needs: ids, W, gates, H, H in bfloat16, C and what the cell keeps besides.
+        compute: the call.
     """
+
+    def __init__(
+        self, cell: str, relu: bool, bf16: bool,
+        ids: Tensor | None, A: Tensor, b: Tensor | None, W: Tensor, b_hn: Tensor | None, state: Sequence[Tensor],
+    ) -> None:  # fmt: skip
+        num_steps, batch = (A if ids is None else ids).shape[:2]
+        hidden, gates_per_unit = W.shape[0], len(CELLS[cell].gates)
+        _require_shapes(batch, hidden, gates_per_unit * hidden, ids, A, b, W, b_hn, state)
+        A = A.detach().contiguous()
+        self.H, *C = (state[0].new_empty(num_steps + 1, *part.shape) for part in state)
+        self.C = C[0] if C else None
+        gates = inner = None
+        self._H16 = self.H.new_empty(self.H.shape, dtype=torch.bfloat16) if bf16 else None  # the products' left factors
+        if cell != "rnn":
+            gates = A if ids is None else self.H.new_empty(num_steps, batch, gates_per_unit * hidden)
+            inner = self.H.new_empty(num_steps, batch, hidden)  # N of the GRU, tanh C of the LSTM
+        self.panels = _panels(W, hidden, gates_per_unit, bf16)
+        self.kept = (ids, W, gates, self.H, self._H16, self.C, inner)
+        self.compute = bindings.Prepared(
+            "recurrence_forward", NUMBERS[cell], A, _whole(ids), _whole(b), gates, self.H, self._H16, self.C, inner,
+            _whole(b_hn), W.contiguous(), self.panels, num_steps, batch, hidden,
+            relu, bindings.arithmetic(bf16=bf16),
+        )  # fmt: skip
+
+    def begin(self, state: Sequence[Tensor]) -> None:
+        """Set the state before the first step."""
+        self.H[0] = state[0]
+        if self._H16 is not None:
+            self._H16[0] = state[0]
+        if self.C is not None:
+            self.C[0] = state[1]
+
+    def last(self) -> HiddenState:
+        """The state after the last step."""
+        return tuple(stack[-1].clone() for stack in (self.H, self.C) if stack is not None)
+
+
+class BackwardScan:
+    """The backward pass: its memory, and its C call.
+
+    Attributes:
+        compute: the call; dH_0, dC_0: the gradients of the first state, after it; dC_0 is None but for the LSTM.
+    """
+
+    def __init__(
+        self, cell: str, relu: bool, bf16: bool, kept: Sequence[Tensor | None], dH: Tensor, dH_last: Tensor,
+        dC_last: Tensor | None = None, panels: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        ids, W, gates, H, H16, C, inner = kept
+        assert W is not None and H is not None
+        (num_steps, batch, hidden), columns = dH.shape, W.shape[1]
+        self._left: Tensor = H
+        self._dP = dP16 = None
+        if H16 is not None:
+            self._left, dP16 = H16, dH.new_empty(num_steps, batch, columns, dtype=torch.bfloat16)
+        if dP16 is None or ids is None or cell == "gru":  # the gradient of a look-up is as good from the twin
+            self._dP = dH.new_empty(num_steps, batch, columns)
+        self._dP16 = dP16
+        self.dH_0, self._dA_h = dH.new_empty(batch, hidden), dH.new_empty(dH.shape) if cell == "gru" else None
+        self.dC_0 = None if dC_last is None else dC_last.clone(memory_format=torch.contiguous_format)
+        self.compute = bindings.Prepared(
+            "recurrence_backward", NUMBERS[cell], gates, H, C, inner, dH.contiguous(), dH_last.contiguous(),
+            self._dP, dP16, self.dH_0, self._dA_h, self.dC_0, W.contiguous(),
+            _panels(W, columns, 1, bf16) if panels is None else panels,
+            num_steps, batch, hidden, relu, bindings.arithmetic(bf16=bf16),
+        )  # fmt: skip
+
+    def gradients(self) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Those of W (in the format of the products), of the GRU's b_hn, and of A; to be asked for once."""
+        right = self._dP if self._dP16 is None else self._dP16
+        assert right is not None
+        dW = transposed_product(self._left[:-1].flatten(0, 1), right.flatten(0, 1))
+        if self._dP is None or self._dA_h is None:
+            return dW, None, right if self._dP is None else self._dP
+        dN = self._dP[..., 2 * self._dA_h.shape[2] :]
+        db_hn = dN.sum((0, 1))
+        dN.copy_(self._dA_h)  # dA differs from dP in the candidate alone
+        return dW, db_hn, self._dP
+
+
+class CompiledScan(torch.autograd.Function):
+    """The scan of any cell, see ``Scan``."""
 
     @staticmethod
     def forward(
         ctx: Any, cell: str, relu: bool, bf16: bool,
         ids: Tensor | None, A: Tensor, b: Tensor | None, W: Tensor, b_hn: Tensor | None, *state: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        num_steps, batch = (A if ids is None else ids).shape[:2]
-        hidden, gates_per_unit = W.shape[0], len(CELLS[cell].gates)
-        _require_shapes(batch, hidden, gates_per_unit * hidden, ids, A, b, W, b_hn, state)
-        ctx.cell, ctx.relu, ctx.bf16, ctx.table_shape = cell, relu, bf16, A.shape
-        A = A.detach().contiguous()
-        H, *C = (_beginning_with(first, num_steps) for first in state)
-        memory = C[0] if C else None
-        H16 = gates = inner = None
-        if bf16:  # the left factors of the products
-            H16 = H.new_empty(H.shape, dtype=torch.bfloat16)
-            H16[0] = H[0]
-        if cell != "rnn":
-            gates = A if ids is None else H.new_empty(num_steps, batch, gates_per_unit * hidden)
-            inner = H.new_empty(num_steps, batch, hidden)  # N of the GRU, tanh C of the LSTM
-        bindings.call(
-            "recurrence_forward", NUMBERS[cell], A, _whole(ids), _whole(b), gates, H, H16, memory, inner, _whole(b_hn),
-            W.contiguous(), _panels(W, hidden, gates_per_unit, bf16), num_steps, batch, hidden,
-            relu, bindings.arithmetic(bf16=bf16),
-        )  # fmt: skip
-        ctx.save_for_backward(ids, W, gates, H, H16, memory, inner)
-        return H[1:], *(stack[-1].clone() for stack in (H, *C))
+        ctx.how, ctx.is_table, ctx.table_shape = (cell, relu, bf16), ids is not None, A.shape
+        scan = Scan(cell, relu, bf16, ids, A, b, W, b_hn, state)
+        scan.begin(state)
+        scan.compute()
+        ctx.save_for_backward(*scan.kept)
+        return scan.H[1:], *scan.last()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dH: Tensor, dH_last: Tensor, *dC_last: Tensor) -> tuple[Tensor | None, ...]:
-        ids, W, gates, H, H16, memory, inner = ctx.saved_tensors
-        (num_steps, batch, hidden), columns = dH.shape, W.shape[1]
-        is_gru = ctx.cell == "gru"
-        dP = dP16 = None
-        if ctx.bf16:
-            dP16 = dH.new_empty(num_steps, batch, columns, dtype=torch.bfloat16)
-        if not ctx.bf16 or ids is None or is_gru:  # the gradient of a look-up is as good from the twin
-            dP = dH.new_empty(num_steps, batch, columns)
-        dH_0, dA_h = dH.new_empty(batch, hidden), dH.new_empty(dH.shape) if is_gru else None
-        E = [gradient.clone(memory_format=torch.contiguous_format) for gradient in dC_last]
-        bindings.call(
-            "recurrence_backward", NUMBERS[ctx.cell], gates, H, memory, inner, dH.contiguous(), dH_last.contiguous(),
-            dP, dP16, dH_0, dA_h, E[0] if E else None, W.contiguous(), _panels(W, columns, 1, ctx.bf16),
-            num_steps, batch, hidden, ctx.relu, bindings.arithmetic(bf16=ctx.bf16),
-        )  # fmt: skip
-        left, right = (H, dP) if dP16 is None else (H16, dP16)
-        assert right is not None
-        dW = transposed_product(left[:-1].flatten(0, 1), right.flatten(0, 1)).to(H.dtype)
-        db_hn, stack = None, right
-        if dP is not None and dA_h is not None:
-            dN, stack = dP[..., 2 * hidden :], dP
-            db_hn = dN.sum((0, 1))
-            dN.copy_(dA_h)  # dA differs from dP in the candidate alone
-        if ids is None:
-            return None, None, None, None, dP, None, dW, db_hn, dH_0, *E
-        table = stack.new_zeros(ctx.table_shape, dtype=torch.float32)
-        db = table.new_zeros(columns) if ctx.needs_input_grad[5] else None
-        d_table = bindings.add_rows(table, ids.flatten(), stack.flatten(0, 1), db)
-        return None, None, None, None, d_table, db, dW, db_hn, dH_0, *E
+    def backward(ctx: Any, dH: Tensor, dH_last: Tensor, dC_last: Tensor | None = None) -> tuple[Tensor | None, ...]:
+        cell, relu, bf16 = ctx.how
+        back = BackwardScan(cell, relu, bf16, ctx.saved_tensors, dH, dH_last, dC_last)
+        back.compute()
+        dW, db_hn, dA = back.gradients()
+        d_state = (back.dH_0,) if back.dC_0 is None else (back.dH_0, back.dC_0)
+        if not ctx.is_table:
+            return None, None, None, None, dA, None, dW.to(dH.dtype), db_hn, *d_state
+        d_table = dA.new_zeros(ctx.table_shape, dtype=torch.float32)
+        db = d_table.new_zeros(dA.shape[2]) if ctx.needs_input_grad[5] else None
+        bindings.add_rows(d_table, ctx.saved_tensors[0].flatten(), dA.flatten(0, 1), db)
+        return None, None, None, None, d_table, db, dW.to(dH.dtype), db_hn, *d_state
 
 
 def _require_shapes(
     batch: int, hidden: int, columns: int,
-    ids: Tensor | None, A: Tensor, b: Tensor | None, W: Tensor, b_hn: Tensor | None, state: tuple[Tensor, ...],
+    ids: Tensor | None, A: Tensor, b: Tensor | None, W: Tensor, b_hn: Tensor | None, state: Sequence[Tensor],
 ) -> None:  # fmt: skip
     """Raise ValueError for shapes that do not match, IndexError for a wrong id: C would read and write elsewhere."""
     if ids is not None:
@@ -118,13 +174,6 @@ def _panels(W: Tensor, inner: int, vectors: int, bf16: bool) -> Tensor:
     """Room for W as a packed right factor of ``inner`` rows and ``vectors`` gates or parts of hidden columns."""
     columns = -(-W.shape[0] // _WIDEST) * _WIDEST * vectors
     return W.new_empty(inner * columns, dtype=torch.bfloat16 if bf16 else torch.float32)
-
-
-def _beginning_with(first: Tensor, num_steps: int) -> Tensor:
-    """(num_steps + 1, batch, hidden) with the first step filled."""
-    stack = first.new_empty(num_steps + 1, *first.shape)
-    stack[0] = first
-    return stack
 
 
 def _whole(tensor: Tensor | None) -> Tensor | None:

@@ -76,7 +76,9 @@ def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
         (X.square().sum() + Y.square().sum() + ids.square().sum()).sqrt(),
     )
     W = X.clone()
-    bindings.descend([W], [X.square()], 0.9, 0.5)
+    descent = bindings.Descent()
+    if descent.begin([W], [X.square()]):
+        descent.step(0.9, 0.5)
     yield "a step of gradient descent", False, W, 0.9 * X - 0.5 * X.square()
     share = dropped(torch.ones(40_000), 0.25)
     yield "dropout", True, share.mean(), torch.tensor(1.0)

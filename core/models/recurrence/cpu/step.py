@@ -46,12 +46,11 @@ class CompiledStep:
         self._states = [W.new_zeros(CELLS[cell].num_states, 2, hidden) for _ in layers]
         self.scores, room = W.new_zeros(columns), W.new_zeros(4 * gates * hidden)
         self._cell, self._hidden, self._size = cell, hidden, columns
-        self._function = bindings.function("step")
         self._step = _Step(
             cell=NUMBERS[cell], relu=relu, layers=len(layers), hidden=hidden, columns=columns,
             scores=self.scores.data_ptr(), room=room.data_ptr(),
         )  # fmt: skip
-        self._room = room
+        self._room, self._token = room, ctypes.c_int64()
         self.use(vectors, layers, W, b)
 
     def use(self, vectors: Tensor | None, layers: Sequence[Sequence[Tensor]], W: Tensor, b: Tensor) -> None:
@@ -79,11 +78,12 @@ class CompiledStep:
         step.vectors, step.inputs = None if vectors is None else vectors.data_ptr(), inputs
         step.layer, step.W, step.b = made, W.data_ptr(), b.data_ptr()
         step.down, step.right = W.stride()
-        self._address = ctypes.addressof(step)
+        self._compute = bindings.Prepared("step", ctypes.addressof(step), self._token)
         self._kept = (vectors, layers, W, b, made)  # C has their addresses
 
     def __call__(self, token: int) -> None:
         """One token further. Raises IndexError for a token that the vocabulary does not have."""
         if not 0 <= token < self._size:
             raise IndexError(f"the token must be between 0 and {self._size - 1:,}, got {token:,}")
-        self._function(self._address, token, torch.get_num_threads())
+        self._token.value = token
+        self._compute()

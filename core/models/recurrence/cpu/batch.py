@@ -1,0 +1,87 @@
+"""A batch of the textbook's model without autograd: one recurrent layer on one-hot inputs and its output layer.
+
+Autograd would make the same C calls in the same order, so the numbers are the same. Here their memory stays from batch
+to batch and their arguments are prepared once: small models spend more time between the calls than in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from core.models.recurrence.cpu import bindings
+from core.models.recurrence.cpu.compiled import BackwardScan, Scan
+from core.models.scratch import HiddenState
+from core.settings.cells import CELLS
+
+
+class CompiledBatch:
+    """The forward and the backward pass over batches of one shape.
+
+    Args:
+        cell, relu, bf16: see ``RecurrentLayer``.
+        layer: ``W_x, W_h, b`` and the GRU's ``b_hn``; W_x is (vocabulary, gates * hidden).
+        W, b: the output layer's, (hidden, vocabulary) and (vocabulary,).
+        num_steps, batch: the shape of the batches.
+
+    All weights are contiguous; they keep their memory, and the process its number of threads.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        relu: bool,
+        bf16: bool,
+        layer: Sequence[Tensor],
+        W: Tensor,
+        b: Tensor,
+        num_steps: int,
+        batch: int,
+    ) -> None:
+        layer, W, b = [weight.detach() for weight in layer], W.detach(), b.detach()
+        W_x, W_h, b_h, *extra = layer
+        self._ids, self._targets = (W.new_zeros(num_steps, batch, dtype=torch.int64) for _ in range(2))
+        self._vocabulary_size = len(b)
+        state = [W.new_zeros(batch, len(W_h)) for _ in CELLS[cell].states]
+        self._scan = Scan(cell, relu, bf16, self._ids, W_x, b_h, W_h, extra[0] if extra else None, state)
+        self._scale = 1.0 / max(1, self._ids.numel())
+        H, targets = self._scan.H[1:].flatten(0, 1), self._targets.flatten()
+        self._loss, self._surprises, gradients = bindings.prepared_output_loss(
+            H, W, b, targets, None, self._scale, differentiate=True, bf16=bf16
+        )
+        assert gradients is not None
+        dH, dW, db = gradients
+        dH_last, *dC_last = (torch.zeros_like(part) for part in state)  # the loss does not depend on the last state
+        given = (cell, relu, bf16, self._scan.kept, dH.view_as(self._scan.H[1:]), dH_last)
+        self._back = BackwardScan(*given, dC_last[0] if dC_last else None, self._scan.panels)
+        self._layer = [torch.empty_like(weight) for weight in layer]
+        self.gradients = (*self._layer, dW, db)
+
+    def __call__(self, ids: Tensor, targets: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        """The mean cross-entropy in nats, and the state after the last step; ``gradients`` has those of the loss.
+
+        Args:
+            ids, targets: (batch, num_steps) integers.
+            state: each tensor (1, batch, hidden).
+        """
+        bindings.require_ids(self._ids.copy_(ids.t()), len(self._layer[0]), "ids")
+        bindings.require_ids(self._targets.copy_(targets.t()), self._vocabulary_size, "targets")
+        scan, back = self._scan, self._back
+        scan.begin(state)
+        scan.compute()
+        self._loss()
+        if back.dC_0 is not None:
+            back.dC_0.zero_()
+        back.compute()
+        dW, db_hn, dA = back.gradients()
+        d_table, dW_h, db, *extra = self._layer
+        dW_h.copy_(dW)
+        if db_hn is not None:
+            extra[0].copy_(db_hn)
+        bindings.add_rows(d_table.zero_(), self._ids.flatten(), dA.flatten(0, 1), db.zero_())
+        return self._surprises.sum().mul_(self._scale), tuple(part.unsqueeze(0) for part in scan.last())
+
+    def __deepcopy__(self, memo: object) -> None:
+        """The copy of a model prepares its own: its weights are elsewhere."""
