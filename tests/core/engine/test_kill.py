@@ -5,6 +5,7 @@ There are four kills for each model, times ``--trials``.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -19,23 +20,23 @@ import pytest
 import torch
 
 from core.engine.session import Session
-from core.events import State
+from core.events import Event, State
 from core.runs.checkpoint import read_checkpoint
 from core.runs.run import Run
-from core.runs.store import find_run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, train_in_child, train_to_end
 from tests.core.processes import started
+from tests.waiting import wait_for
 
 Tiny = Callable[..., RunConfig]
 KILLS = 4
 CASES: list[dict[str, Any]] = [
-    {"cell": "rnn", "num_epochs": 20},
+    {"cell": "rnn", "num_epochs": 12},
     {"cell": "gru", "implementation": "torch.nn", "optimiser": "adam", "learning_rate": 0.01, "dropout": 0.3,
-     "sampling": "random", "schedule": "cosine", "num_epochs": 15},
+     "sampling": "random", "schedule": "cosine", "num_epochs": 9},
     {"cell": "lstm", "optimiser": "rmsprop", "learning_rate": 0.01, "num_layers": 2, "dropout": 0.2,
-     "schedule": "plateau", "decay_epochs": 2, "validation_fraction": 0.2, "num_epochs": 12},
+     "schedule": "plateau", "decay_epochs": 2, "validation_fraction": 0.2, "num_epochs": 8},
 ]  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def assert_same(killed: Run, whole: Run) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["cell"])
 def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, trials: int, case: dict[str, Any]) -> None:
-    config = tiny(checkpoint_seconds=0.02, sample_every=7, sample_length=5, **case)
+    config = tiny(checkpoint_seconds=0.01, sample_every=4, sample_length=5, **case)
     began = time.monotonic()
     session = Session.create(config, saves, "whole")
     list(train_to_end(session))
@@ -75,16 +76,22 @@ def test_killed_at_random(tiny: Tiny, saves: Path, one_thread: None, trials: int
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fitted_budget_survives_kills(tiny: Tiny, saves: Path, one_thread: None, trials: int) -> None:
-    config = tiny(minutes=0.02, checkpoint_seconds=0.02, schedule="cosine", optimiser="adam", learning_rate=0.01)
+    config = tiny(minutes=0.01, checkpoint_seconds=0.01, schedule="cosine", optimiser="adam", learning_rate=0.01)
     run = Run(saves / "first")
     child = os.fork()
     if child == 0:
+        advance = Session.advance
+
+        def killed_when_fitted(session: Session) -> list[Event]:
+            events = advance(session)
+            if run.metadata().fit is not None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return events
+
+        Session.advance = killed_when_fitted  # type: ignore[method-assign]
         train_in_child(config, run)
-    while not run.exists() or run.metadata().fit is None:
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it ended before its fit was saved"
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert run_summary(run).state == State.INTERRUPTED and run.metadata().fit is not None
     for name in ("whole", "killed"):
         shutil.copytree(run.path, saves / name)
     began = time.monotonic()
@@ -118,23 +125,30 @@ def end(child: int, after: float) -> bool:
     return code != 0
 
 
+# More epochs than a page of the pipe holds: the training is never further ahead of who reads it.
+AHEAD = 24
+
+
 def test_killed_and_resumed_from_the_command_line(
     tiny: Tiny, saves: Path, one_thread: None, runtime: Path, forked_programs: None
 ) -> None:
-    config = tiny(num_epochs=80, checkpoint_seconds=0.02, dropout=0.2, sampling="random", seed=5)
+    """Killed while it trains, however fast it is: what it prints fills the pipe, and it waits for its reader."""
+    config = tiny(num_epochs=70, num_steps=30, checkpoint_seconds=0.02, dropout=0.2, sampling="random", seed=5)
     session = Session.create(config, saves, "whole")
     list(train_to_end(session))
     session.close()
     settings = [f"--set={name}={value}" for name, value in config.to_dict().items() if name != "device"]
     command = ["-m", "core", "train", "--name=one", f"--saves={saves}", "--json", *settings]
-    kills = 0
+    run, kills = Run(saves / "one"), 0
     while True:
-        with started(*command, stdout=subprocess.PIPE) as process:
+        with started(*command, stdout=subprocess.PIPE, pipesize=4096, text=False, bufsize=0) as process:
             assert process.stdout is not None
-            for count, _ in enumerate(process.stdout):
-                if count == 30:
+            for count, line in enumerate(process.stdout):
+                event = json.loads(line)
+                if count >= 12 and event["event"] == "epoch" and event["epoch"] < config.num_epochs - AHEAD:
                     process.kill()
-        run = find_run(saves, "one")
+                    wait_for(lambda: not run.is_held(), "the training to be gone")
+                    break  # reading on would let it train on
         assert not run.is_held()
         if process.returncode == 0:
             break
