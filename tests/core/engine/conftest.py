@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import os
@@ -131,6 +132,7 @@ def _serve(session: Callable[[], Session] | None, prepare: Callable[[], object],
     code = 1
     try:
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        gc.freeze()  # as ``python -m core`` does; a collection would copy all pages that this process shares
         # OpenMP's pool does not survive a fork: where this process has used one, its child would wait for it for ever.
         devices.cores = lambda: 1
         write_log_to(open_to_append(log))
@@ -151,20 +153,8 @@ def _serve(session: Callable[[], Session] | None, prepare: Callable[[], object],
         os._exit(code)
 
 
-@pytest.fixture(scope="session")
-def warm() -> None:
-    """What torch imports at its first batch is imported before the first fork, not in each child."""
-    import torch
-
-    torch.set_num_threads(1)
-    for make in (torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop):
-        weight = torch.zeros(2, requires_grad=True)
-        weight.sum().backward()  # type: ignore[no-untyped-call]
-        make([weight], lr=1.0).step()
-
-
 @pytest.fixture
-def forked(warm: None, runtime: Path, one_thread: None, tmp_path: Path) -> Iterator[Callable[..., ForkedEngine]]:
+def forked(runtime: Path, one_thread: None, tmp_path: Path) -> Iterator[Callable[..., ForkedEngine]]:
     """Start an engine: with the session that ``session`` makes in it, or none; then ``prepare`` is called in it."""
     started: list[ForkedEngine] = []
 

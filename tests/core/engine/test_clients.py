@@ -30,8 +30,8 @@ Tiny = Callable[..., RunConfig]
 
 @pytest.fixture
 def engine(tiny: Tiny, saves: Path, forked: Any) -> Any:
-    """One that trains without end."""
-    made = forked(lambda: Session.create(tiny(num_epochs=10**6), saves, "one"))
+    """One that trains without end, in epochs of 3 batches."""
+    made = forked(lambda: Session.create(tiny(num_epochs=10**6, num_steps=60), saves, "one"))
     made.talk.ask("train")
     return made
 

@@ -248,7 +248,9 @@ async def test_a_run_that_cannot_be_opened_leaves_the_engine_free(tiny: Tiny, sa
     await second.close()
 
 
-async def test_a_training_outlives_its_client(tiny: Tiny, saves: Path, runtime: Path) -> None:
+async def test_a_training_outlives_its_client(
+    tiny: Tiny, saves: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The client is a process of its own that ends as a screen does: its event loop closes."""
     program = (
         "import asyncio, json, sys\n"
@@ -259,7 +261,8 @@ async def test_a_training_outlives_its_client(tiny: Tiny, saves: Path, runtime: 
         "    await client.request('train')\n"
         "asyncio.run(main())\n"
     )
-    config = json.dumps(tiny(num_epochs=100).to_dict())
+    monkeypatch.setenv("RNN_PLAYGROUND_FORK_PACE", "0.01")  # seconds a batch: it trains for half a second
+    config = json.dumps(tiny(num_epochs=4).to_dict())
     ended = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", program, config, str(saves)], capture_output=True, text=True
     )
@@ -268,7 +271,7 @@ async def test_a_training_outlives_its_client(tiny: Tiny, saves: Path, runtime: 
     assert run_summary(run).state in (State.TRAINING, State.FINISHED)
     await until(lambda: run_summary(run).state == State.FINISHED and not run.is_held())
     await until(lambda: not list(runtime.iterdir()))
-    assert len(epochs(read_journal(run.journal_path))) == 100
+    assert len(epochs(read_journal(run.journal_path))) == 4
 
 
 async def test_signals(tiny: Tiny, saves: Path, runtime: Path, one_thread: None) -> None:

@@ -60,11 +60,12 @@ def test_a_run_that_is_moved_leaves_the_one_that_takes_its_name_alone(
     first.close()
     list(train_to_end(second))
     second.close()
+    wanted = whole(**SETTINGS)
     for name in ("B", "C"):
         session = Session.open(Run(saves / name))
         list(train_to_end(session))
         session.close()
-        assert curve(session.run) == whole(**SETTINGS), name
+        assert curve(session.run) == wanted, name
     assert curve(Run(saves / "A")) == whole(**{**SETTINGS, **other})
 
 
@@ -126,7 +127,7 @@ def test_engines_whose_folders_are_moved_and_deleted(
 ) -> None:
     """The same with processes: moved in the midst of its saves, killed, gone on with; and one that is deleted."""
     for trial in range(trials):
-        settings = {**SETTINGS, "checkpoint_seconds": 0.01, "num_epochs": 40, "seed": trial, "dropout": 0.2}
+        settings = {**SETTINGS, "checkpoint_seconds": 0.01, "num_epochs": 24, "seed": trial, "dropout": 0.2}
         wanted = whole(**{**settings, "checkpoint_seconds": 60.0})
         engine = forked(lambda settings=settings: Session.create(tiny(**settings), saves, "A"))
         run = Run(saves / f"B{trial}")

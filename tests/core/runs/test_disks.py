@@ -76,7 +76,7 @@ def fill(disk: Path, room: int) -> Path:
 
 def test_training_goes_on_while_the_disk_is_full(tiny: Tiny, small_disk: Path, whole: Any, trials: int) -> None:
     settings: dict[str, Any] = {
-        "checkpoint_seconds": 0.0, "validation_fraction": 0.2, "num_epochs": 12 * FILLINGS * trials,
+        "checkpoint_seconds": 0.0, "validation_fraction": 0.2, "num_epochs": 7 * FILLINGS * trials,
         "num_hiddens": 32, "learning_rate": 0.1,
     }  # fmt: skip
     session = Session.create(tiny(**settings), small_disk / "saves", "one")

@@ -90,7 +90,8 @@ def test_many_better_epochs_cost_one_write(tiny: Tiny, saves: Path, monkeypatch:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_any_step_of_saving(tiny: Tiny, saves: Path, tmp_path: Path, trials: int) -> None:
-    config = tiny(**SETTINGS)
+    # With the disk for each batch, and epochs of two batches: every other time with a new best.
+    config = tiny(**SETTINGS, num_steps=60)
     session = Session.create(config, tmp_path / "whole", "whole")
     list(train_to_end(session))
     session.close()
@@ -101,7 +102,7 @@ def test_killed_at_any_step_of_saving(tiny: Tiny, saves: Path, tmp_path: Path, t
         last = draw.randrange(1, 40)
         child = os.fork()
         if child == 0:
-            train_in_child(config.replace(checkpoint_seconds=0.004), run, Counted(last))
+            train_in_child(config.replace(checkpoint_seconds=0.0), run, Counted(last))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert code in (0, 9)
         killed += code == 9

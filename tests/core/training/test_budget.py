@@ -46,6 +46,13 @@ def clock(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Clock:
     return found
 
 
+@pytest.fixture
+def no_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches that train nothing, for what depends on the clock alone."""
+    loss, norm = torch.tensor(2.0), torch.tensor(0.1)
+    monkeypatch.setattr(trainer_module, "trained_on", lambda batch, state, *_: (loss, norm, None, state))
+
+
 def passing(trainer: Trainer, clock: Clock, events: list[Event], a_batch: float, an_end: float) -> None:
     """Train one batch, which takes ``a_batch`` seconds, and the end of an epoch ``an_end`` more."""
     new = trainer.advance()
@@ -79,6 +86,7 @@ def of_kind(events: list[Event], kind: type[Any]) -> list[Any]:
         (60.0, 0.05, 0.2, 2),  # a hundred
     ],
 )
+@pytest.mark.usefixtures("no_arithmetic")
 def test_training_ends_with_the_budget(
     tiny: Tiny, clock: Clock, seconds: float, a_batch: float, an_end: float, most_fits: int
 ) -> None:
@@ -104,6 +112,7 @@ def test_training_ends_with_the_budget(
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0, 3.0])
+@pytest.mark.usefixtures("no_arithmetic")
 def test_a_change_of_pace_is_followed(tiny: Tiny, clock: Clock, factor: float) -> None:
     trainer, began = Trainer(tiny(minutes=10, schedule="cosine")), clock.now
     events = trained(trainer, clock, lambda: 1.0 if clock.now - began < 200 else factor, 1.0)
@@ -112,6 +121,7 @@ def test_a_change_of_pace_is_followed(tiny: Tiny, clock: Clock, factor: float) -
     assert of_kind(events, EpochFinished)[-1].learning_rate < 0.05 * trainer.config.learning_rate
 
 
+@pytest.mark.usefixtures("no_arithmetic")
 def test_compilation_counts_as_time_but_not_into_the_pace(tiny: Tiny, clock: Clock) -> None:
     trainer, began = Trainer(tiny(minutes=10)), clock.now
     clock.now += 60.0  # building
@@ -122,6 +132,7 @@ def test_compilation_counts_as_time_but_not_into_the_pace(tiny: Tiny, clock: Clo
     assert clock.now - began == pytest.approx(600, rel=0.05)
 
 
+@pytest.mark.usefixtures("no_arithmetic")
 def test_an_interruption_of_the_machine_says_nothing_about_the_pace(tiny: Tiny, clock: Clock) -> None:
     trainer = Trainer(tiny(minutes=10))
     trained(trainer, clock, lambda: 1.0, most=100)
@@ -134,6 +145,7 @@ def test_an_interruption_of_the_machine_says_nothing_about_the_pace(tiny: Tiny, 
     assert all(fit.seconds_per_batch < 2.5 for fit in of_kind(events, BudgetFitted))
 
 
+@pytest.mark.usefixtures("no_arithmetic")
 def test_as_many_decays_as_asked_for(tiny: Tiny, clock: Clock) -> None:
     config = tiny(minutes=10, schedule="step", num_epochs=4, decay_epochs=1, decay_factor=0.5, learning_rate=1.0)
     trainer = Trainer(config)
@@ -142,6 +154,7 @@ def test_as_many_decays_as_asked_for(tiny: Tiny, clock: Clock) -> None:
     assert epochs[-1].learning_rate == 0.125, "three decays, as within four epochs"
 
 
+@pytest.mark.usefixtures("no_arithmetic")
 def test_before_the_fit_the_number_of_epochs_means_nothing(tiny: Tiny, clock: Clock) -> None:
     trainer = Trainer(tiny(minutes=100, num_epochs=1, schedule="cosine"))
     events = trained(trainer, clock, lambda: 1.0, most=5 * BATCHES)
@@ -149,6 +162,7 @@ def test_before_the_fit_the_number_of_epochs_means_nothing(tiny: Tiny, clock: Cl
     assert {event.learning_rate for event in of_kind(events, EpochFinished)} == {1.0}
 
 
+@pytest.mark.usefixtures("no_arithmetic")
 def test_a_pause_does_not_count(tiny: Tiny, clock: Clock) -> None:
     trainer, began = Trainer(tiny(minutes=10)), clock.now
     for _ in range(3):
@@ -189,6 +203,7 @@ def test_a_resume_after_the_fit_is_exact(tiny: Tiny, clock: Clock, schedule: str
         assert torch.equal(again.model.state_dict()[name], tensor), name
 
 
+@pytest.mark.usefixtures("no_arithmetic")
 def test_a_resume_before_the_fit_is_fitted_to_the_rest(tiny: Tiny, clock: Clock) -> None:
     first = Trainer(tiny(minutes=10))
     trained(first, clock, lambda: 1.0, most=12)
@@ -201,6 +216,7 @@ def test_a_resume_before_the_fit_is_fitted_to_the_rest(tiny: Tiny, clock: Clock)
     assert clock.now - began == pytest.approx(600 - 12, rel=0.05)
 
 
+@pytest.mark.usefixtures("no_arithmetic")
 def test_the_number_of_epochs_ends_the_budget(tiny: Tiny, clock: Clock) -> None:
     trainer = Trainer(tiny(minutes=2, schedule="cosine"))
     events = trained(trainer, clock, lambda: 1.0)
@@ -218,6 +234,7 @@ def test_the_number_of_epochs_ends_the_budget(tiny: Tiny, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("minutes", [1e-320, 1e-9, 525_600.0])
+@pytest.mark.usefixtures("no_arithmetic")
 def test_absurd_budgets_end(tiny: Tiny, clock: Clock, minutes: float) -> None:
     trainer = Trainer(tiny(minutes=minutes))
     events = trained(trainer, clock, lambda: 1.0 if minutes < 1 else 1e5)
@@ -294,6 +311,7 @@ def test_the_fit_is_in_the_run_folder_and_a_killed_run_keeps_it(tiny: Tiny, cloc
     again.close()
 
 
+@pytest.mark.usefixtures("no_arithmetic")
 def test_a_finished_run_goes_on_for_some_minutes_more(tiny: Tiny, clock: Clock, saves: Path) -> None:
     config = tiny(num_epochs=4, schedule="step", decay_epochs=2, validation_fraction=0.2)
     session = Session.create(config, saves, "a")
@@ -321,6 +339,7 @@ def test_a_finished_run_goes_on_for_some_minutes_more(tiny: Tiny, clock: Clock, 
 
 
 @pytest.mark.parametrize("batches", [0, 6, 100])
+@pytest.mark.usefixtures("no_arithmetic")
 def test_a_renewed_budget_is_exact_after_its_fit_and_goes_on_before(
     tiny: Tiny, clock: Clock, saves: Path, batches: int
 ) -> None:
@@ -351,6 +370,7 @@ def test_a_renewed_budget_is_exact_after_its_fit_and_goes_on_before(
     again.close()
 
 
+@pytest.mark.usefixtures("no_arithmetic")
 def test_the_time_before_training_counts_once(tiny: Tiny, clock: Clock, saves: Path) -> None:
     session = Session.create(tiny(minutes=3), saves, "a", began=clock.now - 20)
     clock.now += 1e6

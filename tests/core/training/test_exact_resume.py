@@ -68,7 +68,7 @@ def test_exact_resume(
 
 
 def test_exact_resume_of_the_textbook(tiny: Callable[..., RunConfig], tmp_path: Path, one_thread: None) -> None:
-    config = tiny(num_epochs=4, cpu_path="textbook", cell="gru", dropout=0.3, weight_dropout=0.1, num_layers=2)
+    config = tiny(num_epochs=2, cpu_path="textbook", cell="gru", dropout=0.3, weight_dropout=0.1, num_layers=2)
     assert_resumes_exactly(config, tmp_path / "latest.safetensors")
     assert Trainer(config).backend["kernels"] == "textbook"
 
