@@ -14,6 +14,7 @@ from torch.optim.sgd import sgd
 
 from core.models.language_model import LanguageModel
 from core.models.recurrence.cpu import bindings
+from core.models.recurrence.cpu.gradients import Descent, gradient_norm
 from core.models.scratch import HiddenState
 from core.settings.fit import Fit
 from core.settings.run_config import RunConfig
@@ -44,7 +45,7 @@ class Optimiser:
         self._config = config
         self.weights = list(weights)
         self._capturable = rate is not None and rate.device.type == "cuda"
-        self._descent = bindings.Descent()
+        self._descent = Descent()
 
     @torch.no_grad()
     def step(self) -> None:
@@ -145,7 +146,7 @@ def clip_gradients(gradients: list[torch.Tensor], clipping: str, limit: float, *
     """
     compiled = fused and all(bindings.serves(gradient, 0, bf16=False) for gradient in gradients)
     if compiled:
-        norm = bindings.norm(gradients)
+        norm = gradient_norm(gradients)
     else:
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     if clipping == "norm":

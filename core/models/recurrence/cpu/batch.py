@@ -42,22 +42,25 @@ class CompiledBatch:
     ) -> None:
         layer, W, b = [weight.detach() for weight in layer], W.detach(), b.detach()
         W_x, W_h, b_h, *extra = layer
-        self._ids, self._targets = (W.new_zeros(num_steps, batch, dtype=torch.int64) for _ in range(2))
+        self._text = W.new_zeros(2, num_steps, batch, dtype=torch.int64)  # ids and targets
+        ids, targets = self._text
         self._vocabulary_size = len(b)
         state = [W.new_zeros(batch, len(W_h)) for _ in CELLS[cell].states]
-        self._scan = Scan(cell, relu, bf16, self._ids, W_x, b_h, W_h, extra[0] if extra else None, state)
-        self._scale = 1.0 / max(1, self._ids.numel())
-        H, targets = self._scan.H[1:].flatten(0, 1), self._targets.flatten()
+        self._scan = Scan(cell, relu, bf16, ids, W_x, b_h, W_h, extra[0] if extra else None, state)
+        self._scale = 1.0 / max(1, ids.numel())
+        H = self._scan.H[1:]
         self._loss, self._surprises, gradients = bindings.prepared_output_loss(
-            H, W, b, targets, None, self._scale, differentiate=True, bf16=bf16
+            H.flatten(0, 1), W, b, targets.flatten(), None, self._scale, differentiate=True, bf16=bf16
         )
         assert gradients is not None
-        dH, dW, db = gradients
+        dH, dW, db_q = gradients
         dH_last, *dC_last = (torch.zeros_like(part) for part in state)  # the loss does not depend on the last state
-        given = (cell, relu, bf16, self._scan.kept, dH.view_as(self._scan.H[1:]), dH_last)
+        given = (cell, relu, bf16, self._scan.kept, dH.view_as(H), dH_last)
         self._back = BackwardScan(*given, dC_last[0] if dC_last else None, self._scan.panels)
         self._layer = [torch.empty_like(weight) for weight in layer]
-        self.gradients = (*self._layer, dW, db)
+        d_table, _, db, *_ = self._layer
+        self._look_up = bindings.prepared_add_rows(d_table, ids.flatten(), self._back.dA.flatten(0, 1), db)
+        self.gradients = (*self._layer, dW, db_q)
 
     def __call__(self, ids: Tensor, targets: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """The mean cross-entropy in nats, and the state after the last step; ``gradients`` has those of the loss.
@@ -66,8 +69,8 @@ class CompiledBatch:
             ids, targets: (batch, num_steps) integers.
             state: each tensor (1, batch, hidden).
         """
-        bindings.require_ids(self._ids.copy_(ids.t()), len(self._layer[0]), "ids")
-        bindings.require_ids(self._targets.copy_(targets.t()), self._vocabulary_size, "targets")
+        self._text[0], self._text[1] = ids.t(), targets.t()
+        bindings.require_ids(self._text, self._vocabulary_size, "ids and targets")
         scan, back = self._scan, self._back
         scan.begin(state)
         scan.compute()
@@ -75,12 +78,14 @@ class CompiledBatch:
         if back.dC_0 is not None:
             back.dC_0.zero_()
         back.compute()
-        dW, db_hn, dA = back.gradients()
-        d_table, dW_h, db, *extra = self._layer
+        d_table, dW_h, db, *db_hn = self._layer
+        dW, db_hn_now = back.gradients()
         dW_h.copy_(dW)
-        if db_hn is not None:
-            extra[0].copy_(db_hn)
-        bindings.add_rows(d_table.zero_(), self._ids.flatten(), dA.flatten(0, 1), db.zero_())
+        if db_hn_now is not None:
+            db_hn[0].copy_(db_hn_now)
+        d_table.zero_()
+        db.zero_()
+        self._look_up()
         return self._surprises.sum().mul_(self._scale), tuple(part.unsqueeze(0) for part in scan.last())
 
     def __deepcopy__(self, memo: object) -> None:

@@ -7,7 +7,7 @@ do not depend on the number of threads: a row of a batch is always computed alon
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from functools import cache
@@ -19,7 +19,6 @@ from torch import Tensor
 from core.models.recurrence.cpu.build import compiled_library
 
 _PIECE = 32  # columns that an output layer is padded to: two vectors of 16, or twice two of 8
-_NUMBERS_OF_A_BLOCK = 1 << 13  # of gradients.c
 _LOGITS_AT_ONCE = 1 << 19  # 2 MB of two cores' second-level caches
 
 _NARROW_ROWS = 128  # that a thread takes at a time
@@ -126,7 +125,8 @@ class _Count:
         return ctypes.c_int(given)
 
 
-_F, _H, _I, _N = _Numbers(torch.float32), _Numbers(torch.bfloat16), _Numbers(torch.int64), _Count()
+FLOATS = _F = _Numbers(torch.float32)
+_H, _I, _N = _Numbers(torch.bfloat16), _Numbers(torch.int64), _Count()
 _EITHER = _Numbers(torch.float32, torch.bfloat16)
 _EITHER_ORDER = _EitherOrder(torch.float32)
 # The declarations of the functions in the C files of this folder. The last argument of each is the number of threads.
@@ -202,87 +202,21 @@ def add_rows(table: Tensor, ids: Tensor, gradient: Tensor, total: Tensor | None 
 
     The gradient may be in bfloat16; the sums are not. ``total`` (columns,) gets all rows added.
     """
+    prepared_add_rows(table, ids, gradient, total)()
+    return table
+
+
+def prepared_add_rows(table: Tensor, ids: Tensor, gradient: Tensor, total: Tensor | None) -> Prepared:
+    """The call behind ``add_rows``."""
     gradient, narrow = gradient.contiguous(), gradient.dtype is torch.bfloat16
     pair = (None, gradient) if narrow else (gradient, None)
-    call("add_rows", table, total, ids.contiguous(), *pair, *gradient.shape)
-    return table
+    return Prepared("add_rows", table, total, ids.contiguous(), *pair, *gradient.shape)
 
 
 def sum_of_rows(X: Tensor) -> Tensor:
     """``X.sum(0)`` in single precision: (rows, columns) -> (columns,), as the gradient of looking up a single row."""
     nowhere = torch.zeros(X.shape[0], dtype=torch.int64, device="cpu")
     return add_rows(torch.zeros(1, X.shape[1], dtype=torch.float32, device="cpu"), nowhere, X)[0]
-
-
-def norm(tensors: Sequence[Tensor]) -> Tensor:
-    """The norm of all numbers of tensors in single precision, each contiguous or the transpose of such a one: ()."""
-    counts, blocks = _sizes(tensors)
-    sums = torch.empty(blocks, dtype=torch.float64, device="cpu")
-    call("squares", _addresses(tensors), counts, sums, blocks)
-    return sums.sum().sqrt_().float()
-
-
-class Descent:
-    """Plain gradient descent in place, ``weight = keep * weight - rate * gradient``, on the same weights at every step.
-
-    Its calls are prepared again when tensors lie elsewhere.
-    """
-
-    def __init__(self) -> None:
-        self._place: list[tuple[int, bool]] = []
-        self._calls: tuple[Prepared, Prepared] | None = None
-        self._weights: Sequence[Tensor] = ()
-        self._gradients: Sequence[Tensor] = ()
-        self._keep, self._rate = ctypes.c_float(), ctypes.c_float()
-
-    def begin(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> bool:
-        """Take the tensors of one step. False if the compiled step does not serve them."""
-        place = [(tensor.data_ptr(), tensor.is_contiguous()) for tensor in (*weights, *gradients)]
-        if place != self._place:
-            self._place, self._calls = place, None
-            if weights and all(_is_alike(*pair) for pair in zip(weights, gradients, strict=True)):
-                places, (counts, blocks) = _addresses(gradients), _sizes(weights)
-                self._sums = torch.empty(blocks, dtype=torch.float64, device="cpu")
-                changed = (_addresses(weights), places, counts, self._keep, self._rate, blocks)
-                self._calls = Prepared("squares", places, counts, self._sums, blocks), Prepared("descend", *changed)
-        self._weights, self._gradients = (weights, gradients) if self._calls else ((), ())
-        return self._calls is not None
-
-    def norm(self) -> Tensor:
-        """The norm of all gradients, ()."""
-        assert self._calls is not None
-        self._calls[0]()
-        return self._sums.sum().sqrt_().float()
-
-    def step(self, keep: float, rate: float) -> None:
-        """Change the weights, and let the gradients go."""
-        assert self._calls is not None
-        self._keep.value, self._rate.value = keep, rate
-        self._calls[1]()
-        torch.autograd.graph.increment_version(self._weights)  # C changed what autograd and caches of them watch
-        self._gradients = ()
-
-
-def _is_alike(weight: Tensor, gradient: Tensor) -> bool:
-    """Whether the compiled step takes this weight and its gradient: in the same order in memory.
-
-    By contiguity: a dimension of size 1 has any stride.
-    """
-    is_served = serves(weight, 0, bf16=False) and serves(gradient, 0, bf16=False)
-    return is_served and weight.shape == gradient.shape and weight.is_contiguous() and gradient.is_contiguous()
-
-
-def _sizes(tensors: Sequence[Tensor]) -> tuple[ctypes.Array[Any], int]:
-    """The numbers of each tensor, and the blocks of all."""
-    counts = [tensor.numel() for tensor in tensors]
-    blocks = sum([-(-numbers // _NUMBERS_OF_A_BLOCK) for numbers in counts])
-    return (ctypes.c_int64 * len(counts))(*counts), blocks
-
-
-def _addresses(tensors: Sequence[Tensor]) -> ctypes.Array[Any]:
-    """Of the first number of each tensor in single precision, contiguous or the transpose of such a one."""
-    found = [_F.from_param(tensor if tensor.is_contiguous() else tensor.t()).value for tensor in tensors]
-    return (ctypes.c_void_p * len(found))(*found)
 
 
 def dropout(X: Tensor, silenced: int, seed: int, part: Part | None = None) -> Tensor:

@@ -87,7 +87,9 @@ class BackwardScan:
     """The backward pass: its memory, and its C call.
 
     Attributes:
-        compute: the call; dH_0, dC_0: the gradients of the first state, after it; dC_0 is None but for the LSTM.
+        compute: the call.
+        dH_0, dC_0: the gradients of the first state; dC_0 is None but for the LSTM.
+        dA: the gradient of A once ``gradients`` has been asked for; of a table's rows in bfloat16 if products are.
     """
 
     def __init__(
@@ -97,13 +99,15 @@ class BackwardScan:
         ids, W, gates, H, H16, C, inner = kept
         assert W is not None and H is not None
         (num_steps, batch, hidden), columns = dH.shape, W.shape[1]
-        self._left: Tensor = H
         self._dP = dP16 = None
         if H16 is not None:
-            self._left, dP16 = H16, dH.new_empty(num_steps, batch, columns, dtype=torch.bfloat16)
+            dP16 = dH.new_empty(num_steps, batch, columns, dtype=torch.bfloat16)
         if dP16 is None or ids is None or cell == "gru":  # the gradient of a look-up is as good from the twin
             self._dP = dH.new_empty(num_steps, batch, columns)
-        self._dP16 = dP16
+        left, right = (H, self._dP) if H16 is None else (H16, dP16)
+        dA = dP16 if self._dP is None else self._dP
+        assert right is not None and dA is not None
+        self._left, self._right, self.dA = left[:-1].flatten(0, 1), right.flatten(0, 1), dA
         self.dH_0, self._dA_h = dH.new_empty(batch, hidden), dH.new_empty(dH.shape) if cell == "gru" else None
         self.dC_0 = None if dC_last is None else dC_last.clone(memory_format=torch.contiguous_format)
         self.compute = bindings.Prepared(
@@ -113,17 +117,15 @@ class BackwardScan:
             num_steps, batch, hidden, relu, bindings.arithmetic(bf16=bf16),
         )  # fmt: skip
 
-    def gradients(self) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Those of W (in the format of the products), of the GRU's b_hn, and of A; to be asked for once."""
-        right = self._dP if self._dP16 is None else self._dP16
-        assert right is not None
-        dW = transposed_product(self._left[:-1].flatten(0, 1), right.flatten(0, 1))
+    def gradients(self) -> tuple[Tensor, Tensor | None]:
+        """Those of W, in the format of the products, and of the GRU's b_hn; to be asked for once after each call."""
+        dW = transposed_product(self._left, self._right)
         if self._dP is None or self._dA_h is None:
-            return dW, None, right if self._dP is None else self._dP
+            return dW, None
         dN = self._dP[..., 2 * self._dA_h.shape[2] :]
         db_hn = dN.sum((0, 1))
         dN.copy_(self._dA_h)  # dA differs from dP in the candidate alone
-        return dW, db_hn, self._dP
+        return dW, db_hn
 
 
 class CompiledScan(torch.autograd.Function):
@@ -147,7 +149,7 @@ class CompiledScan(torch.autograd.Function):
         cell, relu, bf16 = ctx.how
         back = BackwardScan(cell, relu, bf16, ctx.saved_tensors, dH, dH_last, dC_last)
         back.compute()
-        dW, db_hn, dA = back.gradients()
+        (dW, db_hn), dA = back.gradients(), back.dA
         d_state = (back.dH_0,) if back.dC_0 is None else (back.dH_0, back.dC_0)
         if not ctx.is_table:
             return None, None, None, None, dA, None, dW.to(dH.dtype), db_hn, *d_state

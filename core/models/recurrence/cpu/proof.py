@@ -17,6 +17,7 @@ from torch import Tensor
 from core.models.feedforward import dropped, look_up, output_loss
 from core.models.recurrence.cpu import bindings, build
 from core.models.recurrence.cpu.compiled import NUMBERS
+from core.models.recurrence.cpu.gradients import Descent, gradient_norm
 from core.models.recurrence.cpu.step import CompiledStep
 from core.models.recurrence.dispatch import run
 from core.models.recurrence.eager import next_state
@@ -72,11 +73,11 @@ def _comparisons() -> Iterator[tuple[str, bool, Tensor, Tensor]]:
     yield (
         "the norm",
         False,
-        bindings.norm([X, Y.t(), ids.float()]),
+        gradient_norm([X, Y.t(), ids.float()]),
         (X.square().sum() + Y.square().sum() + ids.square().sum()).sqrt(),
     )
     W = X.clone()
-    descent = bindings.Descent()
+    descent = Descent()
     if descent.begin([W], [X.square()]):
         descent.step(0.9, 0.5)
     yield "a step of gradient descent", False, W, 0.9 * X - 0.5 * X.square()
