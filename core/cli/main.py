@@ -51,11 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(failure_words(error), 1)
     except KeyboardInterrupt:
         return fail("stopped", 130)
-    except Exception as error:
-        # ctypes has its own exception for what is raised while it converts an argument, ctrl+c among it.
-        if type(error).__name__ != "ArgumentError" or "KeyboardInterrupt" not in str(error):
-            raise
-        return fail("stopped", 130)
 
 
 def command_named(path: str) -> Command:

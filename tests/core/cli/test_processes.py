@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
@@ -125,23 +124,6 @@ def test_what_is_said_of_a_text_stands_on_a_line_of_its_own(trained: Run, saves:
         writing.send_signal(signal.SIGINT)
         out, _ = writing.communicate(timeout=60)
     assert head.startswith("45a") and out.endswith("\nerror: stopped\n"), out[-100:]
-
-
-def test_ctrl_c_while_an_argument_is_converted_for_c(
-    run: Callable[..., Printed], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Interrupted:
-        @classmethod
-        def from_param(cls, given: object) -> None:
-            raise KeyboardInterrupt
-
-    def command(options: object) -> int:
-        function = ctypes.CDLL(None)["abs"]
-        function.argtypes = (Interrupted,)
-        return int(function(1))
-
-    monkeypatch.setattr("core.cli.main.command_named", lambda path: command)
-    assert run("presets") == Printed(130, "", "error: stopped\n")
 
 
 def test_a_reader_that_goes_away(saves: Path, text_path: Path, forked_programs: None) -> None:

@@ -303,6 +303,22 @@ def test_wrong_arguments_are_refused_before_c_sees_them() -> None:
 
 
 @compiled
+def test_ctrl_c_while_arguments_are_checked_is_what_it_is() -> None:
+    """Not ctypes' ArgumentError, which nobody takes for a ctrl+c: all checks of Python come before its call."""
+
+    class Interrupted(Tensor):
+        @property
+        def device(self) -> torch.device:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    interrupted = torch.zeros(2, 3).as_subclass(Interrupted)  # type: ignore[no-untyped-call]
+    with pytest.raises(KeyboardInterrupt):
+        bindings.add_rows(interrupted, torch.zeros(1, dtype=torch.int64), torch.zeros(1, 3))
+    with pytest.raises(KeyboardInterrupt):
+        bindings.Prepared("transpose", interrupted, torch.zeros(3, 2), 2, 3, 4)
+
+
+@compiled
 def test_a_share_of_nothing_is_nothing() -> None:
     for cell in GATES:
         for num_steps, batch in ((0, 3), (3, 0), (0, 0)):
