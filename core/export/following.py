@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.export.curves import Curve
-from core.export.reading import read_curves
+from core.export.reading import event_files, read_curves
 from core.runs.summaries import Stamp, stamp_of
 
 PATIENCE = 20
@@ -44,7 +43,9 @@ class FollowedFile:
 
 
 def _names(path: Path) -> list[str]:
-    """The files of a folder; none of a file."""
-    with contextlib.suppress(OSError):
-        return sorted(os.listdir(path))
-    return []
+    """The event files of a folder, as they are called in it; none of a file."""
+    try:
+        folders = event_files(path) if os.path.isdir(path) else {}
+    except UserError:
+        return []
+    return [str(file.relative_to(path)) for files in folders.values() for file in files]

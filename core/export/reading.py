@@ -43,14 +43,17 @@ _OURS = {other: ours for ours, others in _OTHER_NAMES.items() for other in other
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """The curves in a CSV file, in an event file, or in the event files of a folder.
+    """The curves in a CSV file, in an event file, or in the event files of a folder and of the folders in it.
 
     A column or tag keeps its name and is found by the name that the journal has for it too: ``val_loss`` also as
     ``validation_loss``. A CSV with a column ``run`` holds several curves. Raises UserError with a sentence that names
     the file and what is wrong with it.
     """
     if os.path.isdir(path):
-        return [_of_events(path, [event for file in _event_files(path) for event in _events(file, _data(file))])]
+        return [
+            _of_events(folder, [event for file in files for event in _events(file, _data(file))])
+            for folder, files in event_files(path).items()
+        ]
     data = _data(path)
     if is_event_file(data):
         return [_of_events(path, _events(path, data))]
@@ -89,14 +92,22 @@ def _named(names: list[str]) -> dict[str, str]:
 # Event files
 
 
-def _event_files(folder: Path) -> list[Path]:
+def event_files(folder: Path) -> dict[Path, list[Path]]:
+    """The event files of a folder, and of each folder in it: TensorBoard has a folder for each run.
+
+    Raises UserError if there are none.
+    """
+    found: dict[Path, list[Path]] = {}
     with refusing(f"{folder} cannot be read", UserError):
-        names = sorted(name for name in os.listdir(folder) if FILE_MARK in name)
-    if not names:
+        for here in (folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())):
+            names = sorted(name for name in os.listdir(here) if FILE_MARK in name)
+            if names:
+                found[here] = [here / name for name in names]
+    if not found:
         raise UserError(f"{folder} contains neither a run nor an event file: name a run, or the file of a curve")
-    if len(names) > MOST_FILES:
-        raise UserError(f"{folder} holds {counted(len(names), 'event file')}: name one of them")
-    return [folder / name for name in names]
+    if (number := sum(map(len, found.values()))) > MOST_FILES:
+        raise UserError(f"{folder} holds {counted(number, 'event file')}: name one of them")
+    return found
 
 
 def _events(path: Path, data: bytes) -> list[Scalars]:

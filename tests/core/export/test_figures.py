@@ -20,6 +20,7 @@ from core.export.curves import (
     with_distinct_names,
 )  # fmt: skip
 from core.export.event_file import EventFileError, Scalars, event_file, scalars_of
+from core.export.following import FollowedFile
 from core.export.reading import read_curves
 from core.export.table import csv_text, samples_text
 from core.export.tensorboard import event_path, events_of
@@ -27,6 +28,7 @@ from core.runs.comparison import JOURNAL_COLUMNS, MEASURED_COLUMNS, smoothed
 from core.runs.journal import JournalReader
 from tests.core.export.journalled import MakeRun, epoch
 from tests.core.export.readers import event_log, table_of
+from tests.waiting import wait_for
 
 
 def test_pandas_reads_every_figure_of_the_journal(make_run: MakeRun) -> None:
@@ -84,6 +86,29 @@ def test_event_files_of_other_programs_are_read(tmp_path: Path) -> None:
     assert curve.column("val/loss").tolist() == curve.column("validation_loss").tolist() == [0.0, 1.5, 450.0]
     assert curve.column("step").tolist() == [0, 1, 300] and curve.column("time").tolist() == [1e9, 1e9 + 1, 1e9 + 300]
     assert curve.column("learning_rate").tolist() == [0.25] * 3
+
+
+def test_a_folder_of_logs_has_a_curve_for_each_folder_in_it(make_run: MakeRun, tmp_path: Path) -> None:
+    """As it is exported; and one that is followed grows with its files."""
+    logs = tmp_path / "logs"
+    before = [read_run(make_run(name)) for name in ("甲", "one")]
+    for curve in before:
+        event_path(logs, curve).parent.mkdir(parents=True)
+        event_path(logs, curve).write_bytes(events_of(curve))
+    (logs / "notes").mkdir()
+    found = read_curves(logs)
+    assert {curve.name for curve in found} == {"甲", "one"}
+    for curve in before:
+        (after,) = [other for other in found if other.name == curve.name]
+        np.testing.assert_allclose(after.column("perplexity"), curve.column("perplexity"), rtol=1e-6)
+    followed = FollowedFile(logs)
+    followed.read()
+    rows = {curve.name: curve.rows for curve in followed.curves}
+    more = event_file([Scalars(10**6, 1e9, {"loss": 1.0})], 1e9)
+    with event_path(logs, before[1]).open("ab") as file:
+        file.write(more[len(event_file([], 1e9)) :])
+    wait_for(lambda: (followed.read(), {curve.name: curve.rows for curve in followed.curves} != rows)[1])
+    assert {curve.name: curve.rows for curve in followed.curves} == {**rows, "one": rows["one"] + 1}
 
 
 def test_an_event_file_is_read_as_it_was_written_and_every_cut_is_noticed() -> None:

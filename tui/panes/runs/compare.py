@@ -188,7 +188,7 @@ class Compare(Vertical, ShownTimers, can_focus=True):
     @work
     async def action_add_file(self) -> None:
         """Ask for a file, and turn to an axis and a figure that it has."""
-        body = "A CSV with a row of names, an event file of TensorBoard, or a folder of them, beside these runs."
+        body = "A CSV with a row of names, an event file of TensorBoard, or a folder of logs, beside these runs."
         path = await self.app.push_screen_wait(PathDialog("Add a curve", body, "Add", comparable))
         if path is None or not is_alive(self):
             return
