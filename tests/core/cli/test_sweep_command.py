@@ -41,9 +41,9 @@ def start(*arguments: object, **options: Any) -> AbstractContextManager[subproce
     return started("-m", "core", "sweep", "s", *arguments, **{**pipes, **options})
 
 
-def slow() -> dict[str, str]:
-    """The environment in which a batch takes a hundredth of a second: a training can be caught in its midst."""
-    return {**os.environ, "RNN_PLAYGROUND_FORK_PACE": "0.01"}
+def slow(seconds: float = 0.03) -> dict[str, str]:
+    """The environment in which a batch takes so long: a training is caught in its midst, however busy the machine."""
+    return {**os.environ, "RNN_PLAYGROUND_FORK_PACE": str(seconds)}
 
 
 def epochs_of(run: Run) -> int:
@@ -152,7 +152,7 @@ def test_a_sweep_whose_processes_are_killed_goes_on_from_its_checkpoints(
 def test_two_processes_share_a_grid_and_a_killed_training_is_begun_once_more(
     arguments: tuple[str, ...], saves: Path
 ) -> None:
-    command = (*GRID, "--epochs=20", *arguments, "--set=checkpoint_seconds=0")
+    command = (*GRID, "--epochs=10", *arguments, "--set=checkpoint_seconds=0")
     runs = [Run(saves / name) for name in NAMES]
     with start(*command, env=slow()) as one, start(*command, env=slow()) as other:
         wait_for(lambda: all(epochs_of(item) for item in runs), "both runs")

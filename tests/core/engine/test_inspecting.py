@@ -54,7 +54,7 @@ def done(job: Events) -> InspectionAnswer:
 def test_a_training_that_is_looked_at_gives_the_same_numbers(
     changes: dict[str, Any], tiny: Tiny, saves: Path, whole: Callable[..., list[EpochFinished]], one_thread: None
 ) -> None:
-    changes = {"num_epochs": 2, **changes}
+    changes = {"num_epochs": 2, "max_tokens": 400, **changes}
     expected = whole(**changes)
     session = Session.create(tiny(**changes), saves)
     session.train()
@@ -156,8 +156,9 @@ def test_a_stored_model_is_read_without_a_lock(tiny: Tiny, saves: Path, one_thre
 def test_the_journal_has_what_inspect_every_asks_for(
     tiny: Tiny, saves: Path, whole: Callable[..., list[EpochFinished]], one_thread: None
 ) -> None:
+    shorter = {"num_epochs": 5, "max_tokens": 400}
     for changes in ({}, {"documents": "lines"}, {"bidirectional": True, "cell": "gru", "sample_every": 2}):
-        session = Session.create(tiny(inspect_every=2, num_epochs=5, **changes), saves)
+        session = Session.create(tiny(inspect_every=2, **shorter, **changes), saves)
         list(train_to_end(session))
         measured = [event for event in read_journal(session.run.journal_path) if isinstance(event, Measured)]
         assert [event.epoch for event in measured] == [1, 2, 4]
@@ -166,7 +167,7 @@ def test_the_journal_has_what_inspect_every_asks_for(
         assert all(event.gradient_factor and 0 <= event.saturated <= 1 for event in measured)
         assert len({event.gradient_factor for event in measured}) == 3
         session.close()
-        unmeasured = whole(num_epochs=5, **changes)
+        unmeasured = whole(**shorter, **changes)
         assert [event.loss for event in curve(session.run)] == [event.loss for event in unmeasured]
 
 

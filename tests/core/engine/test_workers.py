@@ -282,7 +282,7 @@ def test_refusals(together: Tiny, saves: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def team(tmp_path: Path) -> Iterator[Team]:
+def team(tmp_path: Path, one_thread: None, forked_programs: None) -> Iterator[Team]:
     """Two workers, the other one started as an engine starts it."""
     with HeldFolder(tmp_path) as log:
         made = local_team(2, log)
@@ -292,9 +292,7 @@ def team(tmp_path: Path) -> Iterator[Team]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_nothing_listens_beyond_loopback(team: Team) -> None:
-    processes = [psutil.Process(), *others(os.getpid())]
-    assert len(processes) == 2
-    for process in processes:
+    for process in (psutil.Process(), forked_worker()):
         listening = [found for found in process.net_connections("inet") if found.status == psutil.CONN_LISTEN]
         assert listening and {found.laddr.ip for found in listening} == {"127.0.0.1"}, process.cmdline()
     team.end()
@@ -330,14 +328,14 @@ def test_a_run_is_resumed_with_a_budget_by_two(
 ) -> None:
     """Under a launcher, then with workers of its own: the epochs are fitted to each budget, and all of them counted."""
     run = trained(together(num_epochs=2, workers=1), saves, "one")
-    command = ["-m", "core", "resume", "one", f"--saves={saves}", "--minutes=0.02"]
+    command = ["-m", "core", "resume", "one", f"--saves={saves}", "--minutes=0.01"]
     launch(command)
     done = epochs(read_journal(run.journal_path))[-1].epoch
     with started(*command, "--workers=2") as alone:
         assert alone.wait(60) == 0
     events = read_journal(run.journal_path)
     fits = [event for event in events if isinstance(event, BudgetFitted)]
-    assert [event.value for event in events if isinstance(event, SettingChanged)] == [0.02, 0.02]
+    assert [event.value for event in events if isinstance(event, SettingChanged)] == [0.01, 0.01]
     assert [event.backend["workers"] for event in events if isinstance(event, RunResumed)] == ["1", "2", "2"]
     assert [event.epoch for event in epochs(events)] == list(range(1, fits[-1].num_epochs + 1)) and done > 2
     assert run_summary(run).state == State.FINISHED and run.metadata().config.num_epochs == fits[-1].num_epochs > done
