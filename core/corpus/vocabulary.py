@@ -119,7 +119,10 @@ class Vocabulary:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids: characters side by side, words with blanks between. Raises ``IndexError``."""
-        return ("" if self.kind == "char" else " ").join(self.id_to_token(int(index)) for index in ids)
+        found = ids.tolist() if isinstance(ids, np.ndarray) else [int(index) for index in ids]
+        if found:
+            self.id_to_token(min(found)), self.id_to_token(max(found))
+        return ("" if self.kind == "char" else " ").join(map(self.tokens.__getitem__, found))
 
     def unknown_tokens(self, text: str) -> list[str]:
         """The distinct tokens of a text that are not in the vocabulary, in the order of their appearance."""
