@@ -21,12 +21,23 @@ from core.units import counted
 
 def devices() -> tuple[Device, ...]:
     """The devices of this machine, the best first."""
-    found = [_cuda_device(index) for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    if torch.backends.mps.is_available():
-        found.append(Device("mps", "Apple GPU", None, None, ("fp32",)))
+    return tuple(map(facts_of, names()))
+
+
+def names() -> list[str]:
+    """The names of ``devices``, without a look at their memory."""
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return [*(cuda_names() if torch.cuda.is_available() else []), *mps, "cpu"]
+
+
+def facts_of(name: str) -> Device:
+    """The facts of the device of that name."""
+    if name.startswith("cuda"):
+        return _cuda_device(int(name.removeprefix("cuda:")))
+    if name == "mps":
+        return Device(name, "Apple GPU", None, None, ("fp32",))
     used, total = main_memory()
-    found.append(Device("cpu", f"{_processor()} · {counted(cores(), 'core')}", used, total, ("fp32", "bf16")))
-    return tuple(found)
+    return Device(name, f"{_processor()} · {counted(cores(), 'core')}", used, total, ("fp32", "bf16"))
 
 
 def cuda_names() -> list[str]:
@@ -45,7 +56,7 @@ def no_cuda() -> str:
 
 def chosen_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is the best one. Raises ConfigError with the names of those present."""
-    there = [device.name for device in devices()]
+    there = names()
     wanted = there[0] if name == "auto" else "cuda:0" if name == "cuda" else name
     if wanted not in there:
         reason = "" if name.startswith(("cuda", "mps", "cpu")) else " (a device is called cpu, cuda, cuda:1 or mps)"
@@ -56,7 +67,7 @@ def chosen_device(name: str) -> torch.device:
 
 def device_facts(device: torch.device) -> Device:
     """The facts of one of this machine's devices."""
-    return next(item for item in devices() if torch.device(item.name) == device)
+    return next(facts_of(name) for name in names() if torch.device(name) == device)
 
 
 def at_home(config: RunConfig) -> RunConfig:
@@ -220,6 +231,7 @@ def main_memory() -> tuple[int | None, int | None]:
     return used, total
 
 
+@cache
 def _processor() -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -206,7 +206,8 @@ def played_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """From now on ``cuda`` is a device of this machine, and no tensor has numbers."""
     state = torch.zeros(16, dtype=torch.uint8)
     cpu = devices.devices()[-1]
-    monkeypatch.setattr(devices, "devices", lambda: (GPU, cpu))
+    monkeypatch.setattr(devices, "names", lambda: [GPU.name, cpu.name])
+    monkeypatch.setattr(devices, "facts_of", {GPU.name: GPU, cpu.name: cpu}.__getitem__)
     monkeypatch.setattr(torch.nn.Module, "to", moved)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(cuda_graph, "captured", lambda work, near: work)
