@@ -127,8 +127,8 @@ def test_a_sweep_whose_processes_are_killed_goes_on_from_its_checkpoints(
 ) -> None:
     """The sweep alone is killed: its training goes on, and whoever comes waits for it; then the training is, too."""
     first, second = (Run(saves / name) for name in NAMES)
-    command = (*GRID, "--epochs=40", *arguments, "--set=checkpoint_seconds=0")
-    with start(*command, env=slow()) as process:
+    command = (*GRID, "--epochs=20", *arguments, "--set=checkpoint_seconds=0")
+    with start(*command, env=slow(0.05)) as process:
         wait_for(lambda: epochs_of(first) >= 2, "two epochs")
         process.kill()
         process.communicate(timeout=60)
@@ -145,7 +145,7 @@ def test_a_sweep_whose_processes_are_killed_goes_on_from_its_checkpoints(
     assert (joined.returncode, err) == (0, ""), "what the killed process left is taken up"
     assert "s-rnn continues from its last checkpoint" in out
     assert [run_summary(item).state for item in (first, second)] == [State.FINISHED] * 2
-    assert [event.epoch for event in epochs(read_journal(first.journal_path))] == list(range(1, 41))
+    assert [event.epoch for event in epochs(read_journal(first.journal_path))] == list(range(1, 21))
     assert resumes_of(second) == 1
 
 

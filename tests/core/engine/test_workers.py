@@ -168,7 +168,7 @@ def test_killed_at_random(
     """Any of the workers, the one that leads among them: the end is that of the uninterrupted run, bit for bit."""
     # One that is killed while it meets the others is waited for so long.
     monkeypatch.setattr("core.training.distributed.PATIENCE", 10.0)
-    config = together(num_epochs=24, checkpoint_seconds=0.03, cell="gru", batch_size=5, validation_fraction=0.2)
+    config = together(num_epochs=14, checkpoint_seconds=0.03, cell="gru", batch_size=5, validation_fraction=0.2)
     began = time.monotonic()
     whole = trained(config, saves, "whole")
     seconds, draw, kills = time.monotonic() - began, random.Random(1), {"leader": 0, "other": 0}

@@ -63,7 +63,7 @@ def test_exact_resume(
     tiny: Callable[..., RunConfig], tmp_path: Path, one_thread: None, case: dict[str, Any], implementation: str
 ) -> None:
     rate = 1.0 if case.get("optimiser", "sgd") == "sgd" else 0.01
-    config = tiny(**{"num_epochs": 4, "learning_rate": rate, "implementation": implementation, **case})
+    config = tiny(**{"num_epochs": 3, "learning_rate": rate, "implementation": implementation, **case})
     assert_resumes_exactly(config, tmp_path / "latest.safetensors")
 
 
