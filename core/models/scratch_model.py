@@ -95,8 +95,11 @@ class ScratchLanguageModel(LanguageModel):
         compute = self._batch_of(ids) if mask is None and self.training else None
         if compute is None:
             return super().differentiate(ids, targets, state, mask=mask)
-        loss, state = compute(ids, targets, state)
-        for weight, gradient in zip(self._batch_weights(), compute.gradients, strict=True):
+        weights = self._batch_weights()
+        for weight in weights:
+            weight.grad = None
+        loss, state, gradients = compute(ids, targets, state)
+        for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient
         return loss, state
 

@@ -195,7 +195,7 @@ def memory_of(config: RunConfig, vocabulary: int, device: str = "") -> Memory:
             kept, logits = kept * 3 // 2, logits * 3 // 2 if config.cpu_path == "auto" else 2 * logits
         back = gates + 2 + (gates if config.num_layers > 1 else 0)  # gradients: states, gates, inputs
         if on_cpu and _is_textbooks(config):  # its memory stays from batch to batch
-            numbers = kept + tokens * width * (back + 1) + logits + 2 * gates * width * width
+            numbers = kept + tokens * width * (back + 1) + logits + gates * width * width
         else:
             numbers = kept + max(tokens * width * back, tokens * width + logits - later)
     weights, activations = BYTES * parameters, BYTES * (numbers + _copied_weights(config, vocabulary))

@@ -57,13 +57,17 @@ class CompiledBatch:
         dH_last, *dC_last = (torch.zeros_like(part) for part in state)  # the loss does not depend on the last state
         given = (cell, relu, bf16, self._scan.kept, dH.view_as(H), dH_last)
         self._back = BackwardScan(*given, dC_last[0] if dC_last else None, self._scan.panels)
-        self._layer = [torch.empty_like(weight) for weight in layer]
-        d_table, _, db, *_ = self._layer
-        self._look_up = bindings.prepared_add_rows(d_table, ids.flatten(), self._back.dA.flatten(0, 1), db)
-        self.gradients = (*self._layer, dW, db_q)
+        self._d_table, self._db = torch.empty_like(W_x), torch.empty_like(b_h)
+        rows = self._back.dA.flatten(0, 1)
+        self._look_up = bindings.prepared_add_rows(self._d_table, ids.flatten(), rows, self._db)
+        self._d_output = (dW, db_q)
 
-    def __call__(self, ids: Tensor, targets: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
-        """The mean cross-entropy in nats, and the state after the last step; ``gradients`` has those of the loss.
+    def __call__(
+        self, ids: Tensor, targets: Tensor, state: HiddenState
+    ) -> tuple[Tensor, HiddenState, tuple[Tensor, ...]]:
+        """The mean cross-entropy in nats, the state after the last step, and the gradients in the order of the weights.
+
+        They are valid until the next call.
 
         Args:
             ids, targets: (batch, num_steps) integers.
@@ -78,15 +82,13 @@ class CompiledBatch:
         if back.dC_0 is not None:
             back.dC_0.zero_()
         back.compute()
-        d_table, dW_h, db, *db_hn = self._layer
-        dW, db_hn_now = back.gradients()
-        dW_h.copy_(dW)
-        if db_hn_now is not None:
-            db_hn[0].copy_(db_hn_now)
-        d_table.zero_()
-        db.zero_()
+        dW_h, db_hn = back.gradients()
+        self._d_table.zero_()
+        self._db.zero_()
         self._look_up()
-        return self._surprises.sum().mul_(self._scale), tuple(part.unsqueeze(0) for part in scan.last())
+        found = (self._d_table, dW_h.to(self._db.dtype), self._db, db_hn, *self._d_output)
+        loss = self._surprises.sum().mul_(self._scale)
+        return loss, tuple([part.unsqueeze(0) for part in scan.last()]), tuple([d for d in found if d is not None])
 
     def __deepcopy__(self, memo: object) -> None:
         """The copy of a model prepares its own: its weights are elsewhere."""

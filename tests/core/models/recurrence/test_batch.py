@@ -101,12 +101,13 @@ def test_dropout_and_masks_are_obeyed() -> None:
 
 @compiled
 def test_gradients_keep_their_memory_from_batch_to_batch() -> None:
-    model = model_of(cell="gru")
-    places = []
+    """All but that of the recurrent matrix, which is a product's result."""
+    model, found = model_of(cell="lstm"), []
     for _ in range(3):
         model.differentiate(*batch_of(), model.begin_state(BATCH))
-        places.append([weight.grad for weight in model.parameters()])
-    assert all(first is later for grads in places[1:] for first, later in zip(places[0], grads, strict=True))
+        found.append([weight.grad for weight in model.parameters()])
+    for later in found[1:]:
+        assert sum(first is second for first, second in zip(found[0], later, strict=True)) == 4
 
 
 def test_weights_that_are_replaced_are_seen() -> None:
