@@ -109,7 +109,10 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fork_server(shared_folder: Path) -> Iterator[dict[str, str]]:
     """Variables with which ``python -m core`` is forked from a process that has torch, instead of importing it."""
-    modules = ("core.cli.main", "core.cli.training_report", "core.engine.engine")
+    modules = (
+        "core.cli.main", "core.cli.training_report", "core.cli.train", "core.cli.generate", "core.engine.engine",
+        "core.training.distributed", "numpy.ctypeslib", "numpy.random",
+    )  # fmt: skip
     with fork_servers.fork_server(shared_folder, "forks", *modules) as path:
         yield {"PYTHONPATH": str(fork_servers.FORKED), "RNN_PLAYGROUND_FORK_SERVER": str(path)}
 

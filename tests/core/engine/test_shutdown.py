@@ -176,10 +176,10 @@ def test_in_the_midst_of_a_long_text(
     tiny: Tiny, saves: Path, runtime: Path, tmp_path: Path, forked: Any, trials: int, tokens: str
 ) -> None:
     text = tmp_path / "long.txt"
+    megabyte = b"".join(b"word%d of many\n" % number for number in range(1 << 16))[: 1 << 20]
     with text.open("wb") as file:
-        file.truncate(0)
         for _ in range(60 * min(trials, 10)):
-            file.write(b"".join(b"word%d of many\n" % number for number in range(1 << 16))[: 1 << 20])
+            file.write(megabyte)
     engine = forked()
     asked = engine.talk.send("create", config=tiny(corpus=str(text), tokens=tokens).to_dict(), saves=str(saves))
     time.sleep(0.2)
