@@ -30,13 +30,14 @@ from tests.tui.fake_engine import TEXT, FakeEngines, described, scripted_epoch
 from tests.tui.parts import focused_setting
 from tests.tui.waiting import until
 from tui.app import Playground
+from tui.charts import widget as chart_widget
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.export import ExportDialog, exportable_runs
 from tui.dialogs.name import NameDialog
 from tui.engines.clients import Engines
 from tui.panes.runs import columns
 from tui.panes.runs.run_table import RunTable
-from tui.panes.train import form_facts
+from tui.panes.train import form_facts, run_view
 from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.sweep import SweepDialog
 from tui.panes.train.training import backend_question
@@ -96,6 +97,7 @@ async def runs(pilot: Any) -> AsyncIterator[str]:
     app = pilot.app
     await pilot.press("f6")
     await until(pilot, lambda: app.query("#runs-table") and len(app.query_one(RunTable).runs) == 2)
+    await holds(pilot, "#run-details-text", "sha256")
     yield "runs"
     await app.push_screen(ExportDialog(exportable_runs([run_path(app)]), str(app.saves.parent)))
     yield "export"
@@ -237,7 +239,8 @@ async def take(story: Story, size: tuple[int, int], where: Path, pictures: dict[
                     for field in app.screen.query(Input):
                         field.cursor_blink = False
                     app.clear_notifications()
-                    await pilot.pause(0.7)
+                    await pilot.wait_for_scheduled_animations()
+                    await pilot.pause()
                     pictures[scene] = app.export_screenshot(title=app.title, simplify=True)
         finally:
             await fakes.end()
@@ -250,6 +253,8 @@ def taken(story: Story, size: str) -> tuple[dict[str, str], Exception | None]:
     with pytest.MonkeyPatch.context() as patch, folder(f"{story.__name__}-{size}") as where:
         patch.setattr(form_facts, "describe", described)
         patch.setattr(columns, "age_text", lambda created, now: "9 d")
+        patch.setattr(chart_widget, "REDRAW_SECONDS", 0.0)  # an app that has nothing to do has drawn its charts
+        patch.setattr(run_view, "PAINT_SECONDS", 0.0)
         patch.setenv("TZ", "UTC")
         time.tzset()
         try:
