@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import textual.app
+import textual.css.model
 import textual.css.stylesheet
 import textual.pilot
+import textual.strip
 
 from tests.tui import fake_engine
 from tests.tui.parts import keep_and_notify
@@ -51,6 +53,10 @@ def _parsed_once(*places: Any, variable_tokens: Any = None, **options: Any) -> l
 
 asyncio.set_event_loop_policy(Policy())
 textual.css.stylesheet.parse = _parsed_once
+# In each start hundreds of thousands of hashes of rules and of caches of lines, made by Python: a tenth of its time. A
+# rule's hash is its identity here too; a line keeps all that was cut from it, and it does not live long.
+textual.css.model.RuleSet.__hash__ = object.__hash__  # type: ignore[method-assign]
+textual.strip.FIFOCache = lambda maxsize: {}  # type: ignore[misc, assignment]
 textual.app.wait_for_idle = textual.pilot.wait_for_idle = _wait_for_idle
 textual.pilot.Pilot.pause = _pause  # type: ignore[method-assign]
 textual.app.App.notify = keep_and_notify  # type: ignore[assignment]
