@@ -58,7 +58,7 @@ async def opened(pilot: Any, app: RunsApp, *keys: str) -> None:
     await until(pilot, lambda: isinstance(app.screen, ExportDialog) and app.line.value)
 
 
-async def test_a_run_is_exported_replaced_and_refused(saves: Path, tmp_path: Path) -> None:
+async def test_a_run_is_exported_replaced_and_refused(saves: Path, tmp_path: Path, forked_programs: None) -> None:
     out = tmp_path / "out"
     out.mkdir()
     app = RunsApp(saves, out)
