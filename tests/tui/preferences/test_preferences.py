@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Input, OptionList
 
 from core.scales import LINEAR, LOG
 from core.settings.run_config import RunConfig
@@ -220,15 +220,27 @@ async def test_keys_of_the_file(playground: Make, tmp_path: Path) -> None:
 async def test_recent_files_are_offered(playground: Make, tmp_path: Path) -> None:
     text, path = tmp_path / "mine.txt", tmp_path / "config.toml"
     text.write_text("some words of mine " * 300)
+
+    async def at_the_path(pilot: Any) -> Input:
+        """Open Data, and its line for a path; a key that comes before the focus does would go nowhere."""
+        await pilot.press("f2")
+        await until(pilot, lambda: app.query("#pane-data") and app.query_one("#pane-data").has_focus_within)
+        await pilot.press("p")
+        line = app.query_one("#path-line", Input)
+        await until(pilot, lambda: line.has_focus)
+        return line
+
     app = begun(playground, path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("f2", "p")
-        app.query_one("#path-line", Input).value = str(text)
+        line = await at_the_path(pilot)
+        line.value = str(text)
         await pilot.press("enter")
         await until(pilot, lambda: app.remembered.files == (str(text),))
     app = begun(playground, path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("f2", "p")
+        line = await at_the_path(pilot)
         await until(pilot, lambda: app.query_one("#path-matches").display)
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: app.query_one("#path-line", Input).value == str(text))
+        await pilot.press("down")
+        await until(pilot, lambda: app.query_one("#path-matches", OptionList).highlighted == 0)
+        await pilot.press("enter")
+        await until(pilot, lambda: line.value == str(text))
