@@ -85,8 +85,10 @@ HARD = {
 def test_hard_data() -> None:
     lines = [ReferenceLine(5, "five"), ReferenceLine(0, "zero"), ReferenceLine(NAN, "none")]
     scales = (LINEAR, LOG, SQUARE_ROOT)
-    cases = itertools.product(HARD.items(), MARKERS, scales, scales, [(10, 3), (40, 12), (100, 30)])
-    for (name, (x, y)), marker, x_scale, y_scale, (width, height) in cases:
+    data = list(itertools.product(HARD.items(), scales, scales))
+    small = itertools.product(data, MARKERS, [(10, 3), (40, 12)])
+    large = zip(data, itertools.cycle(MARKERS), itertools.repeat((100, 30)), strict=False)  # a marker knows no size
+    for ((name, (x, y)), x_scale, y_scale), marker, (width, height) in itertools.chain(small, large):
         series = [Series(name, list(x), list(y), marker=marker)]
         try:
             drawing = line_chart(series, width, height, XAxis(scale=x_scale), YAxis("y", y_scale, lines=lines))
