@@ -47,7 +47,7 @@ async def test_without_runs_nothing_can_be_asked(tmp_path: Path) -> None:
         assert not app.query(Generation)
 
 
-async def test_the_text_is_written_after_the_prefix(saves: Path) -> None:
+async def test_the_text_is_written_after_the_prefix_and_is_text(saves: Path) -> None:
     client = ScriptedClient(answer("了", "很久", unknown=("龘", "龘", "\x1b")))
     app = PaneApp(GeneratePane(), saves, client)
     async with app.run_test(size=SIZE) as pilot:
@@ -66,6 +66,11 @@ async def test_the_text_is_written_after_the_prefix(saves: Path) -> None:
         assert "not in the vocabulary: 龘, \\x1b, read as <unk>" in status(app)
         settings = str(app.query_one(".generation-settings", Static).content)
         assert settings == "lyrics · epoch 3 · temperature 1 · seed 42 · 3 tokens"
+        client.events = answer("[bold]\x1b[31m", "\x07!")
+        await pilot.press("enter")
+        await until(pilot, lambda: len(app.query(Generation)) == 2 and "characters in" in status(app))
+        line = "".join(segment.text for segment in app.query(WrittenText).last().render_line(0))
+        assert line.rstrip() == "分开[bold]\\x1b[31m\\x07!"
 
 
 async def test_texts_stay_one_below_the_other(saves: Path) -> None:
@@ -122,11 +127,14 @@ async def test_what_is_wrong_stands_beside_the_field(saves: Path) -> None:
             await until(pilot, lambda name=name: not setting_row(form, name).error)
 
 
-async def test_greedy_has_no_temperature(saves: Path) -> None:
+async def test_a_newcomer_sees_acrostic_and_beam_search_and_greedy_has_no_temperature(saves: Path) -> None:
     client = ScriptedClient(answer("一"))
     app = PaneApp(GeneratePane(), saves, client)
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
+        words = str(app.query_one("#generate-notice", Static).content)
+        assert "beam search" in words and "acrostic" in words
+        assert row_region(app.query(Rows).last(), "heads"), "where there is room nothing is folded away"
         app.query_one("#generate-strategy", Select).value = "greedy"
         await until(pilot, lambda: "temperature" not in shown_settings(form_of(app)))
         await pilot.press("enter")
@@ -143,7 +151,8 @@ async def test_greedy_has_no_temperature(saves: Path) -> None:
         ]
 
 
-async def test_what_goes_wrong_is_said(saves: Path) -> None:
+async def test_what_goes_wrong_is_said_and_a_fault_of_a_field_beside_it(saves: Path) -> None:
+    sentence = "stop must be line or tokens of the model's vocabulary, got 'z'"
     app = PaneApp(GeneratePane(), saves, ScriptedClient(error=EngineError("the [bold]engine has gone")))
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
@@ -151,6 +160,12 @@ async def test_what_goes_wrong_is_said(saves: Path) -> None:
         await until(pilot, lambda: app.query(Generation) and status(app) == "the [bold]engine has gone")
         assert app.query_one(Generation).has_class("-failed")
         await until(pilot, lambda: not app.query_one("#generate-write", Button).disabled)
+        app.script.error = RunError(sentence)
+        await ask(pilot, app, stop="z")
+        await until(pilot, lambda: setting_row(form_of(app), "stop").error)
+        assert status(app) == sentence
+        form_of(app).edit("stop", "line")
+        await until(pilot, lambda: not setting_row(form_of(app), "stop").error)
 
 
 async def test_live_weights_are_called_so(saves: Path) -> None:
@@ -199,11 +214,19 @@ async def test_what_was_typed_is_not_replaced(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app)
-        app.query_one("#generate-prefix", Input).value = "我"
+        prefix = app.query_one("#generate-prefix", Input)
+        prefix.value = "我"
         app.query_one("#generate-run", Select).value = str(saves / "other")
         await until(pilot, lambda: title(app.query_one("#generate-texts")) == "other")
         await pilot.pause(0.1)
-        assert app.query_one("#generate-prefix", Input).value == "我"
+        assert prefix.value == "我"
+        prefix.value = "a\x1b]0;b\x07\u202ec"
+        await pilot.pause()
+        assert prefix.value == "a]0;bc", "nothing that a terminal obeys can be pasted"
+        prefix.value = ""
+        app.query_one(RunChoice).reload()
+        await pilot.pause(0.1)
+        assert prefix.value == "", "an empty one stays empty"
 
 
 async def test_typing_replaces_a_suggested_prefix_and_no_other(saves: Path) -> None:
@@ -266,36 +289,6 @@ async def test_the_prefix_of_another_run_does_not_stay(saves: Path) -> None:
         await choose("more", "月", "!")
 
 
-async def test_written_text_is_text(saves: Path) -> None:
-    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("[bold]\x1b[31m", "\x07!")))
-    async with app.run_test(size=SIZE) as pilot:
-        await ready(pilot, app)
-        await pilot.press("enter")
-        await until(pilot, lambda: app.query(Generation) and "characters in" in status(app))
-        line = "".join(segment.text for segment in app.query_one(WrittenText).render_line(0))
-        assert line.rstrip() == "分开[bold]\\x1b[31m\\x07!"
-
-
-async def test_nothing_that_a_terminal_obeys_can_be_pasted(saves: Path) -> None:
-    app = PaneApp(GeneratePane(), saves)
-    async with app.run_test(size=SIZE) as pilot:
-        await ready(pilot, app)
-        prefix = app.query_one("#generate-prefix", Input)
-        prefix.value = "a\x1b]0;b\x07\u202ec"
-        await pilot.pause()
-        assert prefix.value == "a]0;bc"
-
-
-async def test_an_empty_prefix_stays_empty(saves: Path) -> None:
-    app = PaneApp(GeneratePane(), saves)
-    async with app.run_test(size=SIZE) as pilot:
-        await ready(pilot, app)
-        app.query_one("#generate-prefix", Input).value = ""
-        app.query_one(RunChoice).reload()
-        await pilot.pause(0.1)
-        assert app.query_one("#generate-prefix", Input).value == ""
-
-
 # ---------------------------------------------------------------------- what is asked
 
 
@@ -337,7 +330,11 @@ async def test_what_the_form_says_is_asked(saves: Path) -> None:
         for texts, asked in cases:
             told = await ask(pilot, app, **{"strategy": "temperature", **texts})
             assert told == {"prefix": "分开", "length": 200, **asked}, texts
+            assert "details" in app.script.asked[-1], texts
             form_of(app).change(fresh)
+        await ask(pilot, app, strategy="temperature", length="20001")
+        assert "details" not in app.script.asked[-1] and app.script.asked[-1]["copy"], "of very long texts"
+        await until(pilot, lambda: "a shorter one" in token_words(app))
 
 
 def drawn(rows: Rows, line: int) -> str:
@@ -379,25 +376,6 @@ async def test_a_wrong_value_behind_the_fold_is_shown_when_it_is_asked(saves: Pa
         assert app.script.asked == []
 
 
-async def test_what_only_the_engine_can_find_stands_beside_its_field(saves: Path) -> None:
-    sentence = "stop must be line or tokens of the model's vocabulary, got 'z'"
-    app = PaneApp(GeneratePane(), saves, ScriptedClient(error=RunError(sentence)))
-    async with app.run_test(size=SIZE) as pilot:
-        await ask(pilot, app, stop="z")
-        await until(pilot, lambda: setting_row(form_of(app), "stop").error)
-        assert status(app) == sentence
-        form_of(app).edit("stop", "line")
-        await until(pilot, lambda: not setting_row(form_of(app), "stop").error)
-
-
-async def test_very_long_texts_are_asked_without_details(saves: Path) -> None:
-    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("一")))
-    async with app.run_test(size=SIZE) as pilot:
-        await ask(pilot, app, length="20001")
-        assert "details" not in app.script.asked[0] and app.script.asked[0]["copy"]
-        await until(pilot, lambda: "a shorter one" in token_words(app))
-
-
 async def test_a_bidirectional_run_cannot_write_and_says_why(saves: Path) -> None:
     make_run(saves, "both-ways", bidirectional=True, created="2027-01-01T00:00:00+00:00")
     app = PaneApp(GeneratePane(), saves)
@@ -421,12 +399,3 @@ async def test_the_chosen_run_is_not_lost_to_a_list_that_is_read_meanwhile(saves
         app.pane.choose(saves / "lyrics")
         app.pane.reload()
         await until(pilot, lambda: app.pane.run.name == "lyrics")
-
-
-async def test_a_newcomer_sees_acrostic_and_beam_search(saves: Path) -> None:
-    app = PaneApp(GeneratePane(), saves, ScriptedClient())
-    async with app.run_test(size=(120, 40)) as pilot:
-        await ready(pilot, app)
-        words = str(app.query_one("#generate-notice", Static).content)
-        assert "beam search" in words and "acrostic" in words
-        assert row_region(app.query(Rows).last(), "heads"), "where there is room nothing is folded away"
