@@ -148,7 +148,7 @@ async def test_keys_typed_right_behind_a_panes_key_reach_that_pane(playground: M
             assert asked == [], first
 
 
-async def test_help_tells_every_key_of_every_pane(playground: Make) -> None:
+async def test_help_tells_every_key_of_every_pane_and_the_palette_has_every_act(playground: Make) -> None:
     app = playground()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("f1")
@@ -166,11 +166,6 @@ async def test_help_tells_every_key_of_every_pane(playground: Make) -> None:
             assert word in words
         await pilot.press("f1")
         await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
-
-
-async def test_palette_has_every_act(playground: Make) -> None:
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
         assert {"Show Runs", "Train: Pause, or resume", "Help", "Quit", "Theme"} <= set(commands)
         commands["Show Runs"].callback()
@@ -242,7 +237,9 @@ async def test_a_run_that_is_chosen_is_shown_with_its_whole_curve(playground: Ma
         await until(pilot, lambda: "training" in status(app))
 
 
-async def test_a_damaged_run_is_told_and_its_curve_still_shown(playground: Make, saves: Path) -> None:
+async def test_a_damaged_run_is_told_and_one_renamed_or_deleted_on_the_way_followed(
+    playground: Make, saves: Path
+) -> None:
     run = made_run(saves, RunConfig(), "cut")
     write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, 31)))
     run.metadata_path.write_text("{")
@@ -251,12 +248,7 @@ async def test_a_damaged_run_is_told_and_its_curve_still_shown(playground: Make,
         await app.open_run(run.path)
         await until(pilot, lambda: "cut or damaged" in str(app.query_one("#trouble", Static).content))
         await until(pilot, lambda: app.query_one("#curve").display)
-
-
-async def test_a_run_renamed_or_deleted_on_the_way(playground: Make, saves: Path) -> None:
-    run = made_run(saves, RunConfig(), "before")
-    app = playground()
-    async with app.run_test(size=(120, 40)) as pilot:
+        run = made_run(saves, RunConfig(), "before")
         await app.open_run(run.path)
         run.path.rename(saves / "after")
         app.post_message(RunRenamed(run.path, saves / "after"))

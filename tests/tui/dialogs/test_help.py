@@ -63,8 +63,9 @@ def test_keys_of_parts_are_listed_under_the_keys_they_have() -> None:
     assert pages["inspect"]["pgup pgdn"] == "Ten rows of the view" and "home" in pages["inspect"]
 
 
-async def test_the_focused_field_is_explained(playground: Make) -> None:
+async def test_the_focused_field_is_explained_and_changed_keys_are_listed(playground: Make) -> None:
     app = playground()
+    app.update_keymap({"train.save": "f12"})
     async with app.run_test(size=(120, 40)) as pilot:
         form = app.query_one(TrainPane).form
         for name, key, expected in (
@@ -82,12 +83,7 @@ async def test_the_focused_field_is_explained(playground: Make) -> None:
             await pilot.press("escape")
             await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
             assert form.texts == before, "? is not typed into a number"
-
-
-async def test_changed_keys_are_in_the_help(playground: Make) -> None:
-    app = playground()
-    app.update_keymap({"train.save": "f12"})
-    async with app.run_test(size=(120, 40)) as pilot:
+        app.query_one(TrainPane).focus()
         await opened(app, pilot)
         line = next(line for line in words(app).splitlines() if "Save now" in line)
         assert line.split()[0] == "f12"
