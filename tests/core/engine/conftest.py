@@ -153,6 +153,12 @@ def _serve(session: Callable[[], Session] | None, prepare: Callable[[], object],
         os._exit(code)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _held_by_others() -> None:
+    """A training that fails collects garbage: not through all that was imported and made since the suite began."""
+    gc.freeze()
+
+
 @pytest.fixture
 def forked(runtime: Path, one_thread: None, tmp_path: Path) -> Iterator[Callable[..., ForkedEngine]]:
     """Start an engine: with the session that ``session`` makes in it, or none; then ``prepare`` is called in it."""
