@@ -159,7 +159,7 @@ keep_freed_memory()
 status = Path("/proc/self/status").read_text()
 print(int(re.search(r"VmRSS:\\s+(\\d+) kB", status)[1]) < 100_000)
 data = bytearray(64 << 20)
-place = ctypes.addressof(ctypes.c_char.from_buffer(data))
+place = ctypes.addressof(ctypes.c_char.from_buffer(data)) + len(data) // 2
 for text in re.split(r"\\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text()):
     first, last = (int(end, 16) for end in text.split()[0].split("-"))
     if first <= place < last:
