@@ -105,7 +105,10 @@ class ScratchLanguageModel(LanguageModel):
 
     def _batch_of(self, ids: Tensor) -> CompiledBatch | None:
         """What computes batches like ``ids`` without autograd; None where that does not serve."""
-        weights, kind = self._batch_weights(), bindings.arithmetic(bf16=self.bf16)
+        weights = self._batch_weights()
+        if weights[0].device.type != "cpu" or not self.fused:
+            return None
+        kind = bindings.arithmetic(bf16=self.bf16)
         place = (*ids.shape, kind, torch.get_num_threads(), *[weight.data_ptr() for weight in weights])
         if place != self._batch_place:
             self._batch_place, self._batch = place, None
@@ -120,12 +123,14 @@ class ScratchLanguageModel(LanguageModel):
 
     def _has_one_call_each(self, weights: Sequence[Tensor]) -> bool:
         """Whether it is the textbook's model, one layer on one-hot inputs, and the compiled kernels serve."""
-        config, (W_x, W_h, *_, W, b) = self.config, weights
+        config, (W_x, W_h, *_, W, _) = self.config, weights
         is_textbooks = not (config.embedding_size or config.dropout or config.weight_dropout or config.bidirectional)
-        if not (is_textbooks and self.num_layers == 1 and b.numel()):
+        if not (is_textbooks and self.num_layers == 1):
             return False
-        is_served = compiled.serves(self.recurrent_layer(W_x, W_h, (), ()))
-        return is_served and bindings.serves(W, 0, bf16=False) and is_one_call(W, bf16=self.bf16)
+        is_served = compiled.serves(self.recurrent_layer(W_x, W_h, (), ())) and is_one_call(W, bf16=self.bf16)
+        return is_served and all(
+            weight.is_contiguous() for weight in weights
+        )  # the kernels would take copies of others
 
     def _first_inputs(self, ids: Tensor, W_x: Tensor, b: Tensor) -> Tensor | Rows:
         """The input part of the first layer: (num_steps, batch) -> (num_steps, batch, gates * hidden)."""
