@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import platform
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -68,8 +69,7 @@ def is_mkl_at_home() -> bool:
     if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
         return False
     try:
-        with open("/proc/cpuinfo") as file:
-            return "GenuineIntel" in file.read(4096)
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text()
     except OSError:
         return "Intel" in platform.processor()
 
