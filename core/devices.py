@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from core.device import Device
 from core.errors import ConfigError
 from core.models.recurrence.triton import plan
-from core.process import cores, torchrun_size
+from core.process import cores, processor_name, torchrun_size
 from core.settings.run_config import RunConfig
 from core.units import counted
 
@@ -37,7 +36,7 @@ def facts_of(name: str) -> Device:
     if name == "mps":
         return Device(name, "Apple GPU", None, None, ("fp32",))
     used, total = main_memory()
-    return Device(name, f"{_processor()} · {counted(cores(), 'core')}", used, total, ("fp32", "bf16"))
+    return Device(name, f"{processor_name()} · {counted(cores(), 'core')}", used, total, ("fp32", "bf16"))
 
 
 def cuda_names() -> list[str]:
@@ -146,7 +145,7 @@ def hardware_of(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     instructions = torch.backends.cpu.get_cpu_capability()
-    return f"{_processor()} ({instructions})" if device.type == "cpu" else device.type
+    return f"{processor_name()} ({instructions})" if device.type == "cpu" else device.type
 
 
 def threads_of(config: RunConfig) -> int:
@@ -229,12 +228,3 @@ def main_memory() -> tuple[int | None, int | None]:
         if limit < total:
             return int(Path("/sys/fs/cgroup/memory.current").read_text()), limit
     return used, total
-
-
-@cache
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine() or "CPU"

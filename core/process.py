@@ -7,9 +7,11 @@ import ctypes
 import gc
 import mmap
 import os
+import platform
 import resource
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +112,16 @@ def cores() -> int:
         if quota != "max":
             return max(1, min(allowed, round(int(quota) / int(period))))
     return allowed
+
+
+@cache
+def processor_name() -> str:
+    """What the processor calls itself."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or "CPU"
 
 
 def torchrun_size() -> int:

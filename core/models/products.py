@@ -10,14 +10,13 @@ to 1.2 times as fast, and 2.3 times for 3,072 columns. Nothing here is different
 
 from __future__ import annotations
 
-import platform
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from core.models.recurrence.cpu import bindings
+from core.process import processor_name
 
 # Below so many multiplications a call costs more than its arithmetic, and torch.mm has the cheaper call.
 _WORTH_ONEDNN = 1 << 19
@@ -66,12 +65,7 @@ def _takes_onednn(X: Tensor, columns: int) -> bool:
 @cache
 def is_mkl_at_home() -> bool:
     """Whether ``torch.mm`` asks MKL on a processor of Intel's."""
-    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
-        return False
-    try:
-        return "GenuineIntel" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return "Intel" in platform.processor()
+    return torch.backends.mkl.is_available() and "Intel" in processor_name()  # type: ignore[no-untyped-call]
 
 
 def product(X: Tensor, W: Tensor, b: Tensor | None = None, *, bf16: bool = False) -> Tensor:
