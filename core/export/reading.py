@@ -43,7 +43,7 @@ _OURS = {other: ours for ours, others in _OTHER_NAMES.items() for other in other
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """The curves in a CSV file, in an event file, or in the event files of a folder and of the folders in it.
+    """The curves in a CSV file, in an event file, or in the event files that ``event_files`` finds in a folder.
 
     A column or tag keeps its name and is found by the name that the journal has for it too: ``val_loss`` also as
     ``validation_loss``. A CSV with a column ``run`` holds several curves. Raises UserError with a sentence that names
@@ -93,21 +93,25 @@ def _named(names: list[str]) -> dict[str, str]:
 
 
 def event_files(folder: Path) -> dict[Path, list[Path]]:
-    """The event files of a folder, and of each folder in it: TensorBoard has a folder for each run.
+    """The event files of a folder; if it has none, those of each folder in it: TensorBoard has a folder for each run.
 
-    Raises UserError if there are none.
+    Raises UserError if there are none, or if a folder cannot be read.
     """
-    found: dict[Path, list[Path]] = {}
-    with refusing(f"{folder} cannot be read", UserError):
-        for here in (folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())):
-            names = sorted(name for name in os.listdir(here) if FILE_MARK in name)
-            if names:
-                found[here] = [here / name for name in names]
+    found = {folder: _event_files_in(folder)}
+    if not found[folder]:
+        with refusing(f"{folder} cannot be read", UserError):
+            folders = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+        found = {inner: files for inner in folders if (files := _event_files_in(inner))}
     if not found:
         raise UserError(f"{folder} contains neither a run nor an event file: name a run, or the file of a curve")
     if (number := sum(map(len, found.values()))) > MOST_FILES:
         raise UserError(f"{folder} holds {counted(number, 'event file')}: name one of them")
     return found
+
+
+def _event_files_in(folder: Path) -> list[Path]:
+    with refusing(f"{folder} cannot be read", UserError):
+        return [folder / name for name in sorted(os.listdir(folder)) if FILE_MARK in name]
 
 
 def _events(path: Path, data: bytes) -> list[Scalars]:

@@ -88,6 +88,17 @@ def test_event_files_of_other_programs_are_read(tmp_path: Path) -> None:
     assert curve.column("learning_rate").tolist() == [0.25] * 3
 
 
+def test_event_files_of_a_folder_come_before_those_of_folders_in_it(tmp_path: Path) -> None:
+    (tmp_path / "events.out.tfevents.1").write_bytes(event_file([Scalars(1, 1.0, {"loss": 2.0})], 1.0))
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "events.out.tfevents.2").write_bytes(b"damaged")
+    (curve,) = read_curves(tmp_path)
+    assert curve.name == tmp_path.name
+    (tmp_path / "events.out.tfevents.1").unlink()
+    with pytest.raises(UserError, match="inner"):
+        read_curves(tmp_path)
+
+
 def test_a_folder_of_logs_has_a_curve_for_each_folder_in_it(make_run: MakeRun, tmp_path: Path) -> None:
     """As it is exported; and one that is followed grows with its files."""
     logs = tmp_path / "logs"
