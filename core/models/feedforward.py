@@ -153,9 +153,10 @@ class OutputLoss(torch.autograd.Function):
         if fused:
             bindings.require_ids(targets, W.shape[1], "targets")
         if fused and len(H) > 0 and is_one_call(W, bf16=bf16):
-            surprises, gradients = bindings.output_loss(
+            compute, surprises, gradients = bindings.output_loss(
                 H, W, b, targets, weights, float(scale), differentiate=differentiate, bf16=bf16
             )
+            compute()
             if gradients is not None:
                 ctx.save_for_backward(*gradients)
                 ctx.scale, ctx.is_compiled = 1.0, True

@@ -128,9 +128,8 @@ class ScratchLanguageModel(LanguageModel):
         if not (is_textbooks and self.num_layers == 1):
             return False
         is_served = compiled.serves(self.recurrent_layer(W_x, W_h, (), ())) and is_one_call(W, bf16=self.bf16)
-        return is_served and all(
-            weight.is_contiguous() for weight in weights
-        )  # the kernels would take copies of others
+        # The kernels would take a copy of a weight that is not contiguous, once.
+        return is_served and all(weight.is_contiguous() for weight in weights)
 
     def _first_inputs(self, ids: Tensor, W_x: Tensor, b: Tensor) -> Tensor | Rows:
         """The input part of the first layer: (num_steps, batch) -> (num_steps, batch, gates * hidden)."""

@@ -49,7 +49,7 @@ class CompiledBatch:
         self._scan = Scan(cell, relu, bf16, ids, W_x, b_h, W_h, extra[0] if extra else None, state)
         self._scale = 1.0 / max(1, ids.numel())
         H = self._scan.H[1:]
-        self._loss, self._surprises, gradients = bindings.prepared_output_loss(
+        self._loss, self._surprises, gradients = bindings.output_loss(
             H.flatten(0, 1), W, b, targets.flatten(), None, self._scale, differentiate=True, bf16=bf16
         )
         assert gradients is not None

@@ -266,7 +266,7 @@ def output_loss(
     *,
     differentiate: bool,
     bf16: bool = False,
-) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
+) -> tuple[Prepared, Tensor, tuple[Tensor, Tensor, Tensor] | None]:
     """The surprise of each target in nats, (rows,), and the gradients of ``scale`` times their weighted sum.
 
     Args:
@@ -274,26 +274,9 @@ def output_loss(
         bf16: round the factors of all products to bfloat16, for a processor with ``Arithmetic.BF16_TILES``.
 
     Returns:
-        The surprises; dH, dW and db, None unless ``differentiate``.
+        The call that computes them, which wants the number of threads to stay as it is, and what it writes: the
+        surprises; dH, dW and db, None unless ``differentiate``.
     """
-    given = (H, W, b, targets, weights, scale)
-    compute, surprises, gradients = prepared_output_loss(*given, differentiate=differentiate, bf16=bf16)
-    compute()
-    return surprises, gradients
-
-
-def prepared_output_loss(
-    H: Tensor,
-    W: Tensor,
-    b: Tensor,
-    targets: Tensor,
-    weights: Tensor | None,
-    scale: float,
-    *,
-    differentiate: bool,
-    bf16: bool,
-) -> tuple[Prepared, Tensor, tuple[Tensor, Tensor, Tensor] | None]:
-    """The call behind ``output_loss``, and the memory of its results. The number of threads must stay as it is."""
     (rows, inner), columns = H.shape, W.shape[1]
     for tensor, shape in ((W, (inner, columns)), (b, (columns,)), (targets, (rows,)), (weights, (rows,))):
         if tensor is not None and tuple(tensor.shape) != shape:
