@@ -93,7 +93,8 @@ def keep_freed_memory() -> None:
         return
     library.mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)
     library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
-    # The heap grows for an allocation that nobody touches, so it takes no memory; freed, it is what the next ones get.
+    # This allocation makes the heap grow. Its pages are never written, so they take no memory; freed, they serve the
+    # next allocations, in large pages.
     library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     library.free.argtypes = [ctypes.c_void_p]

@@ -150,6 +150,9 @@ async def test_long_work_shows_its_progress_can_be_cancelled_and_ends_when_hidde
         await until(pilot, lambda: "40 %, esc cancels" in edges(app))
         app.pane.display = False
         await until(pilot, lambda: client.cancels == 3)
+        client.hold.set()
+        app.pane.display = True
+        await until(pilot, lambda: "The model reads" in sentence(app))
 
 
 async def test_what_the_mouse_does(tmp_path: Path) -> None:
