@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.terminal import FORKED_BY, Terminal
 from tests.fork_servers import fork_server as serve_forks
 from tests.processes import processes_of
+from tui.panes import PANES
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -24,8 +25,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def screens(shared_folder: Path) -> Iterator[Path]:
     """The server that a terminal forks the screen from, instead of importing Textual for each."""
-    modules = ("tui.__main__", "tui.app", "tui.commands", "tui.read_only", "tui.shell.safety_net",
-               "tui.preferences.preferences", "textual.drivers.linux_driver")  # fmt: skip
+    modules = (
+        "tui.__main__", "tui.app", "tui.commands", "tui.read_only", "tui.shell.safety_net",
+        "tui.preferences.preferences", "textual.drivers.linux_driver", "numpy", "plotext",
+        *(pane.module for pane in PANES),
+    )  # fmt: skip
     # Read where Textual is imported; the program sets them before.
     with serve_forks(shared_folder, "screens", *modules, TEXTUAL_FPS="30", TEXTUAL_ANIMATIONS="none") as path:
         yield path
