@@ -32,38 +32,40 @@ INLINE float loss_of_row(float *row, uint16_t *narrow, long stride, int columns,
                          int differentiate) {
     const int whole = columns / LANES * LANES;
     vec most = splat(row[0]);
-    for (int i = 0; i < whole; i += LANES) {
-        const vec here = load(place_in(row, stride, i), LANES);
-        most = either(here > most, here, most);
-    }
+    float *x = row;
+    for (int i = 0; i < whole; i += PIECE, x += stride)
+        for (int v = 0; v < PIECE && i + v < whole; v += LANES) most = larger(load(x + v, LANES), most);
     float greatest = most[0];
     for (int lane = 1; lane < LANES; lane++) greatest = most[lane] > greatest ? most[lane] : greatest;
     for (int i = whole; i < columns; i++) {
-        const float x = *place_in(row, stride, i);
-        greatest = x > greatest ? x : greatest;
+        const float here = *place_in(row, stride, i);
+        greatest = here > greatest ? here : greatest;
     }
 
     float *scored = place_in(row, stride, target);
     const float difference = *scored - greatest;
     vec sums = splat(0.0f);
-    for (int i = 0; i < whole; i += LANES) {
-        float *x = place_in(row, stride, i);
-        const vec e = exp_of(load(x, LANES) - greatest);
-        store(x, e, LANES);
-        sums += e;
-    }
+    x = row;
+    for (int i = 0; i < whole; i += PIECE, x += stride)
+        for (int v = 0; v < PIECE && i + v < whole; v += LANES) {
+            const vec e = exp_of_negative(load(x + v, LANES) - greatest);
+            store(x + v, e, LANES);
+            sums += e;
+        }
     float sum = 0.0f;
     for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
     if (whole < columns) {
-        float *x = place_in(row, stride, whole);
-        const vec e = exp_of(load(x, columns - whole) - greatest);
+        x = place_in(row, stride, whole);
+        const vec e = exp_of_negative(load(x, columns - whole) - greatest);
         store(x, e, columns - whole);
         for (int lane = 0; lane < columns - whole; lane++) sum += e[lane];
     }
     if (differentiate) {
         const float scale = weight / sum;
         *scored -= sum;
-        for (int i = 0; i < whole; i += LANES) give_gradient(place_in(row, stride, i), narrow, i, scale, LANES);
+        x = row;
+        for (int i = 0; i < whole; i += PIECE, x += stride)
+            for (int v = 0; v < PIECE && i + v < whole; v += LANES) give_gradient(x + v, narrow, i + v, scale, LANES);
         if (whole < columns) give_gradient(place_in(row, stride, whole), narrow, whole, scale, columns - whole);
     }
     return logf(sum) - difference;

@@ -68,17 +68,26 @@ INLINE void multiply_one(float *sums, const uint16_t *X, long along, const uint1
     if (vecs > 3) _tile_stored(3, sums + 3 * LANES, down);
 }
 
-/* The same for two blocks of rows, which share what is loaded of the panel. */
+/* The same for two blocks of rows, which share what is loaded of the panel; b (vecs * LANES), if not NULL, is added to
+ * each row.
+ */
 INLINE void multiply_two(float *sums, float *sums_2, const uint16_t *X, const uint16_t *X_2, long along,
-                         const uint16_t *panel, int inner, int vecs) {
+                         const uint16_t *panel, int inner, int vecs, const float *b) {
     const long down = 4L * LANES * vecs;
     __asm__ volatile("" ::: "memory");
     for (int v = 0; v < vecs; v += 2) {
         const uint16_t *W = panel + (long)v * 2 * LANES;
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+        if (b) { /* 0 bytes from row to row */
+            _tile_loadd(0, b + v * LANES, 0);
+            _tile_loadd(1, b + v * LANES, 0);
+            _tile_loadd(2, b + (v + 1) * LANES, 0);
+            _tile_loadd(3, b + (v + 1) * LANES, 0);
+        } else {
+            _tile_zero(0);
+            _tile_zero(1);
+            _tile_zero(2);
+            _tile_zero(3);
+        }
         for (int k = 0; k < inner; k += TILE_INNER, W += (long)TILE_INNER * LANES * vecs) {
             _tile_loadd(4, X + k, 2 * along);
             _tile_loadd(5, X_2 + k, 2 * along);
@@ -105,5 +114,5 @@ INLINE void begin_tiles(int rows) {}
 INLINE void end_tiles(void) {}
 INLINE void multiply_one(float *sums, const uint16_t *X, long along, const uint16_t *panel, int inner, int vecs) {}
 INLINE void multiply_two(float *sums, float *sums_2, const uint16_t *X, const uint16_t *X_2, long along,
-                         const uint16_t *panel, int inner, int vecs) {}
+                         const uint16_t *panel, int inner, int vecs, const float *b) {}
 #endif

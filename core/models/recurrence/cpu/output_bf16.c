@@ -12,7 +12,7 @@
 enum {
     ROWS = 2 * TILE_ROWS,
     MOST = 4 * ROWS,  /* rows that a thread takes at a time: they share what is loaded of the weights */
-    ALONG = MOST + 1, /* rows of a panel of logits: or pieces of a row would evict one another */
+    ALONG = MOST + 1, /* rows of a panel of logits: the last has the bias, and keeps pieces of a row in the cache */
     NEIGHBOURS = 4    /* panels of dW that share what is loaded of H */
 };
 
@@ -38,31 +38,34 @@ typedef struct {
 /* Columns of a matrix, element (k, i) at source[k * down + i * right], as pairs: (length / 2, PIECE, 2). */
 static void pack_pairs(uint16_t *to, const float *source, long down, long right, int inner, int length, int width) {
     uint32_t *pairs = (uint32_t *)to;
+    if (right != 1) {
+        uint16_t narrow[LANES][2 * LANES];
+        for (int k = 0; k < length; k += 2 * LANES, pairs += LANES * PIECE)
+            for (int half = 0; half < PIECE; half += LANES) {
+                for (int i = half; i < half + LANES; i++)
+                    for (int v = 0; v < 2 * LANES; v += LANES)
+                        store_bf16(narrow[i - half] + v,
+                                   load(source + i * right + k + v, i < width ? inner - k - v : 0), LANES);
+                turn_pairs(pairs + half, narrow[0], PIECE);
+            }
+        return;
+    }
     const int whole = inner / 2 * 2;
     memset(to, 0, sizeof *to * length * PIECE);
-    if (right == 1)
-        for (int k = 0; k < whole; k += 2)
-            for (int i = 0; i < width; i++) pairs[k / 2 * PIECE + i] = pair(source + k * down + i, down);
-    else
-        for (int begin = 0; begin < whole; begin += PIECE) /* which stay in the nearest cache */
-            for (int i = 0; i < width; i++)
-                for (int k = begin; k < least(begin + PIECE, whole); k += 2)
-                    pairs[k / 2 * PIECE + i] = pair(source + k * down + i * right, down);
+    for (int k = 0; k < whole; k += 2)
+        for (int i = 0; i < width; i++) pairs[k / 2 * PIECE + i] = pair(source + k * down + i, down);
     for (int i = 0; i < width && whole < inner; i++)
-        pairs[whole / 2 * PIECE + i] = rounded(source[whole * down + i * right]) >> 16;
+        pairs[whole / 2 * PIECE + i] = rounded(source[whole * down + i]) >> 16;
 }
 
 static void pack(const Output *job, int member, int members) {
-    const int panels = job->padded / PIECE, turned = job->differentiate ? job->wide / PIECE : 0, all = panels + turned;
-    for (int n = all * member / members; n < all * (member + 1) / members; n++) {
-        const int first = (n < panels ? n : n - panels) * PIECE;
-        if (n < panels)
-            pack_pairs(job->panels + (long)first * job->wide, job->W + first * job->right, job->down, job->right,
-                       job->inner, job->wide, least(PIECE, job->columns - first));
-        else
-            pack_pairs(job->turned + (long)first * job->padded, job->W + first * job->down, job->right, job->down,
-                       job->columns, job->padded, least(PIECE, job->inner - first));
-    }
+    const int panels = job->padded / PIECE, turned = job->differentiate ? job->wide / PIECE : 0;
+    for (int n = panels * member / members; n < panels * (member + 1) / members; n++)
+        pack_pairs(job->panels + (long)n * PIECE * job->wide, job->W + n * PIECE * job->right, job->down, job->right,
+                   job->inner, job->wide, least(PIECE, job->columns - n * PIECE));
+    for (int n = turned * member / members; n < turned * (member + 1) / members; n++)
+        pack_pairs(job->turned + (long)n * PIECE * job->padded, job->W + n * PIECE * job->down, job->right, job->down,
+                   job->columns, job->padded, least(PIECE, job->inner - n * PIECE));
 }
 
 /* The left factor of some rows, and its transpose among the strips. */
@@ -80,10 +83,6 @@ static void losses(const Output *job, float *logits, uint16_t *narrow, int place
     const long stride = (long)ALONG * PIECE;
     for (int r = 0; r < count; r++, place++) {
         float *row = logits + r * PIECE;
-        for (int i = 0; i < job->columns; i += LANES) {
-            float *x = place_in(row, stride, i);
-            store(x, load(x, LANES) + load(job->b + i, job->columns - i), LANES);
-        }
         const float weight = job->scale * (job->weights ? job->weights[place] : 1.0f);
         job->surprises[place] = loss_of_row(row, narrow + (long)r * job->padded, stride, job->columns,
                                             job->targets[place], weight, job->differentiate);
@@ -92,9 +91,9 @@ static void losses(const Output *job, float *logits, uint16_t *narrow, int place
     for (int r = count; r % ROWS; r++) memset(narrow + (long)r * job->padded, 0, sizeof *narrow * job->padded);
 }
 
-/* sums (ROWS, PIECE) = X @ panel; the rows of X begin `along` numbers apart. */
-INLINE void square_of(float *sums, const uint16_t *X, long along, const uint16_t *panel, int inner) {
-    multiply_two(sums, sums + TILE_ROWS * PIECE, X, X + TILE_ROWS * along, along, panel, inner, 2);
+/* sums (ROWS, PIECE) = X @ panel, plus b where it is not NULL; the rows of X begin `along` numbers apart. */
+INLINE void square_of(float *sums, const uint16_t *X, long along, const uint16_t *panel, int inner, const float *b) {
+    multiply_two(sums, sums + TILE_ROWS * PIECE, X, X + TILE_ROWS * along, along, panel, inner, 2, b);
 }
 
 static void take_gradients(const Output *job, const uint16_t *narrow, int place, int count, int row) {
@@ -102,7 +101,7 @@ static void take_gradients(const Output *job, const uint16_t *narrow, int place,
     for (int q = 0; q < job->wide; q += PIECE)
         for (int from = 0; from < count; from += ROWS) {
             square_of(sums, narrow + (long)from * job->padded, job->padded, job->turned + (long)q * job->padded,
-                      job->padded);
+                      job->padded, NULL);
             for (int r = 0; r < least(ROWS, count - from); r++)
                 for (int v = 0; v < PIECE; v += LANES)
                     store(job->dH + (long)(place + from + r) * job->inner + q + v, load(sums + r * PIECE + v, LANES),
@@ -126,14 +125,18 @@ static void rows_of_block(const Output *job, int first, int count, int member, i
     uint16_t *left = job->left + (long)member * MOST * (job->wide + job->padded);
     uint16_t *narrow = left + (long)MOST * job->wide;
     float *logits = job->logits + (long)member * ALONG * job->padded;
+    for (int i = 0; i < job->padded; i += LANES)
+        store(place_in(logits + MOST * PIECE, (long)ALONG * PIECE, i), load(job->b + i, job->columns - i), LANES);
     for (int row = squares * member / members * ROWS; row < last; row += MOST) {
         const int place = first + row, here = least(MOST, last - row);
         for (int r = 0; r < here; r += ROWS)
             take_rows(job, left + (long)r * job->wide, place + r, least(ROWS, here - r), row + r);
-        for (int p = 0; p < job->padded; p += PIECE)
+        for (int p = 0; p < job->padded; p += PIECE) {
+            float *panel = logits + (long)p * ALONG;
             for (int r = 0; r < here; r += ROWS)
-                square_of(logits + (long)p * ALONG + (long)r * PIECE, left + (long)r * job->wide, job->wide,
-                          job->panels + (long)p * job->wide, job->wide);
+                square_of(panel + (long)r * PIECE, left + (long)r * job->wide, job->wide,
+                          job->panels + (long)p * job->wide, job->wide, panel + MOST * PIECE);
+        }
         losses(job, logits, narrow, place, here);
         if (job->differentiate) take_gradients(job, narrow, place, here, row);
     }
@@ -155,7 +158,7 @@ static void db_panel(const Output *job, int p, int first, int count) {
 
 static void dW_square(const Output *job, int i, int p, int first, int length) {
     float sums[ROWS * PIECE];
-    square_of(sums, job->strips + (long)i * job->size, job->size, job->pairs + (long)p * job->size, length);
+    square_of(sums, job->strips + (long)i * job->size, job->size, job->pairs + (long)p * job->size, length, NULL);
     for (int r = 0; r < least(ROWS, job->inner - i); r++)
         for (int v = 0; v < PIECE; v += LANES) {
             float *to = job->dW + (long)(i + r) * job->columns + p + v;

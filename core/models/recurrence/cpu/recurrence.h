@@ -172,7 +172,7 @@ INLINE void blocks_of_panels(Tile tile, const void *job, int t, int begin, int e
         for (int p = 0; p < count; p++) {
             const uint16_t *panel = (const uint16_t *)(panels + p * panel_size(inner, vecs, BF16_TILES));
             if (blocks == 2)
-                multiply_two(products[0][p], products[1][p], X[0], X[1], inner, panel, whole, vecs);
+                multiply_two(products[0][p], products[1][p], X[0], X[1], inner, panel, whole, vecs, NULL);
             else
                 multiply_one(products[0][p], X[0], inner, panel, whole, vecs);
             for (int b = 0; b < blocks; b++) add_rest(products[b][p], block, vecs, X[b], panel, inner);

@@ -57,19 +57,27 @@ INLINE vec load_bf16(const uint16_t *from, int width) {
 
 INLINE vec either(mask condition, vec yes, vec no) { return (vec)((condition & (mask)yes) | (~condition & (mask)no)); }
 
+/* Of two numbers the first if it is larger, or smaller, else the second: hence the second where one is NaN. */
+#if defined(__AVX512F__)
+INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vec smaller(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
+#else
+INLINE vec larger(vec a, vec b) { return either(a > b, a, b); }
+INLINE vec smaller(vec a, vec b) { return either(a < b, a, b); }
+#endif
+
 /* Both keep a NaN of x: a model that diverges must be seen to. */
-INLINE vec positive(vec x) { return either(x < 0.0f, splat(0.0f), x); }
+INLINE vec positive(vec x) { return larger(splat(0.0f), x); }
 INLINE vec where_positive(vec H, vec x) { return either(H <= 0.0f, splat(0.0f), x); }
 
-/* e to the power of x with a relative error under 2e-7, for x cut to [-87, 88]; NaN stays NaN.
+/* e to the power of x <= 0 with a relative error under 2e-7, for x cut to -87; NaN stays NaN.
  *
  * x = n log 2 + r with a whole n and |r| <= log(2)/2. e^r = 1 + r + r^2 q(r), the coefficients of q fitted to the
  * smallest relative error (3e-9 before rounding), and 2^n goes straight into the exponent's bits.
  */
-INLINE vec exp_of(vec x) {
+INLINE vec exp_of_negative(vec x) {
     const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number, which lands in the low bits */
-    x = either(x > 88.0f, splat(88.0f), x);
-    x = either(x < -87.0f, splat(-87.0f), x);
+    x = larger(splat(-87.0f), x);
     const vec shifted = x * 1.44269504f + shift;
     const vec n = shifted - shift;
     const vec r = (x - n * 0.693145752f) - n * 1.42860677e-6f; /* log 2 in two parts, the first with few bits */
@@ -82,6 +90,9 @@ INLINE vec exp_of(vec x) {
     const mask exponent = ((mask)shifted - 0x4B400000) << 23;
     return (vec)((mask)e_r + exponent);
 }
+
+/* The same for any x, cut to [-87, 88]. */
+INLINE vec exp_of(vec x) { return exp_of_negative(smaller(splat(88.0f), x)); }
 
 INLINE vec sigmoid_of(vec x) { return 1.0f / (1.0f + exp_of(-x)); }
 INLINE vec tanh_of(vec x) { return 1.0f - 2.0f / (1.0f + exp_of(x + x)); }
