@@ -11,7 +11,8 @@ import math
 import os
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +51,7 @@ def read_curves(path: Path) -> list[Curve]:
     the file and what is wrong with it.
     """
     if os.path.isdir(path):
-        return [
-            _of_events(folder, [event for file in files for event in _events(file, _data(file))])
-            for folder, files in event_files(path).items()
-        ]
+        return _of_folder(path)
     data = _data(path)
     if is_event_file(data):
         return [_of_events(path, _events(path, data))]
@@ -93,20 +91,41 @@ def _named(names: list[str]) -> dict[str, str]:
 
 
 def event_files(folder: Path) -> dict[Path, list[Path]]:
-    """The event files of a folder; if it has none, those of each folder in it: TensorBoard has a folder for each run.
+    """The event files of a folder, and of each folder in it: TensorBoard has a folder for each run.
 
-    Raises UserError if there are none, or if a folder cannot be read.
+    Raises UserError if there are none, or if a folder cannot be read. Where the folder has files of its own, one in it
+    that cannot be read is left out.
     """
     found = {folder: _event_files_in(folder)}
-    if not found[folder]:
-        with refusing(f"{folder} cannot be read", UserError):
-            folders = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-        found = {inner: files for inner in folders if (files := _event_files_in(inner))}
+    with refusing(f"{folder} cannot be read", UserError):
+        folders = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    for inner in folders:
+        with _left_out_beside(found[folder]):
+            found[inner] = _event_files_in(inner)
+    found = {here: files for here, files in found.items() if files}
     if not found:
         raise UserError(f"{folder} contains neither a run nor an event file: name a run, or the file of a curve")
     if (number := sum(map(len, found.values()))) > MOST_FILES:
         raise UserError(f"{folder} holds {counted(number, 'event file')}: name one of them")
     return found
+
+
+def _of_folder(folder: Path) -> list[Curve]:
+    found, curves = event_files(folder), []
+    for here, files in found.items():
+        with _left_out_beside(found.get(folder) if here != folder else None):
+            curves.append(_of_events(here, [event for file in files for event in _events(file, _data(file))]))
+    return curves
+
+
+@contextmanager
+def _left_out_beside(files: Sequence[Path] | None) -> Iterator[None]:
+    """What cannot be read in the block is left out where there are ``files`` beside it."""
+    try:
+        yield
+    except UserError:
+        if not files:
+            raise
 
 
 def _event_files_in(folder: Path) -> list[Path]:

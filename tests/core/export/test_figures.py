@@ -88,14 +88,15 @@ def test_event_files_of_other_programs_are_read(tmp_path: Path) -> None:
     assert curve.column("learning_rate").tolist() == [0.25] * 3
 
 
-def test_event_files_of_a_folder_come_before_those_of_folders_in_it(tmp_path: Path) -> None:
-    (tmp_path / "events.out.tfevents.1").write_bytes(event_file([Scalars(1, 1.0, {"loss": 2.0})], 1.0))
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "inner" / "events.out.tfevents.2").write_bytes(b"damaged")
-    (curve,) = read_curves(tmp_path)
-    assert curve.name == tmp_path.name
+def test_a_damaged_folder_in_one_that_has_event_files_is_left_out(tmp_path: Path) -> None:
+    whole = event_file([Scalars(1, 1.0, {"loss": 2.0})], 1.0)
+    (tmp_path / "events.out.tfevents.1").write_bytes(whole)
+    for name, content in (("damaged", b"damaged"), ("whole", whole)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "events.out.tfevents.2").write_bytes(content)
+    assert [curve.name for curve in read_curves(tmp_path)] == [tmp_path.name, "whole"]
     (tmp_path / "events.out.tfevents.1").unlink()
-    with pytest.raises(UserError, match="inner"):
+    with pytest.raises(UserError, match="damaged/events"):
         read_curves(tmp_path)
 
 
