@@ -128,7 +128,7 @@ class ScratchLanguageModel(LanguageModel):
         if not (is_textbooks and self.num_layers == 1):
             return False
         is_served = compiled.serves(self.recurrent_layer(W_x, W_h, (), ())) and is_one_call(W, bf16=self.bf16)
-        # The kernels would take a copy of a weight that is not contiguous, once.
+        # Of a weight that is not contiguous a copy would be prepared, which does not change with it.
         return is_served and all(weight.is_contiguous() for weight in weights)
 
     def _first_inputs(self, ids: Tensor, W_x: Tensor, b: Tensor) -> Tensor | Rows:

@@ -274,8 +274,8 @@ def output_loss(
         bf16: round the factors of all products to bfloat16, for a processor with ``Arithmetic.BF16_TILES``.
 
     Returns:
-        The call that computes them, which wants the number of threads to stay as it is, and what it writes: the
-        surprises; dH, dW and db, None unless ``differentiate``.
+        The call that computes them, and what it writes: the surprises; dH, dW and db, None unless ``differentiate``.
+        Torch's number of threads must be the same at the call: its buffers are for that many.
     """
     (rows, inner), columns = H.shape, W.shape[1]
     for tensor, shape in ((W, (inner, columns)), (b, (columns,)), (targets, (rows,)), (weights, (rows,))):

@@ -56,7 +56,7 @@ INLINE float loss_of_row(float *row, uint16_t *narrow, long stride, int columns,
     for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
     if (whole < columns) {
         x = place_in(row, stride, whole);
-        const vec e = exp_of_negative(load(x, columns - whole) - greatest);
+        const vec e = exp_of(load(x, columns - whole) - greatest); /* the zeros behind may be larger */
         store(x, e, columns - whole);
         for (int lane = 0; lane < columns - whole; lane++) sum += e[lane];
     }

@@ -69,7 +69,7 @@ INLINE void multiply_one(float *sums, const uint16_t *X, long along, const uint1
 }
 
 /* The same for two blocks of rows, which share what is loaded of the panel; b (vecs * LANES), if not NULL, is added to
- * each row.
+ * each row, and vecs is then even.
  */
 INLINE void multiply_two(float *sums, float *sums_2, const uint16_t *X, const uint16_t *X_2, long along,
                          const uint16_t *panel, int inner, int vecs, const float *b) {
@@ -77,7 +77,7 @@ INLINE void multiply_two(float *sums, float *sums_2, const uint16_t *X, const ui
     __asm__ volatile("" ::: "memory");
     for (int v = 0; v < vecs; v += 2) {
         const uint16_t *W = panel + (long)v * 2 * LANES;
-        if (b) { /* 0 bytes from row to row */
+        if (b) { /* with a stride of 0 each row of a tile is the same */
             _tile_loadd(0, b + v * LANES, 0);
             _tile_loadd(1, b + v * LANES, 0);
             _tile_loadd(2, b + (v + 1) * LANES, 0);

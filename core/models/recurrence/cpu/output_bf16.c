@@ -12,7 +12,7 @@
 enum {
     ROWS = 2 * TILE_ROWS,
     MOST = 4 * ROWS,  /* rows that a thread takes at a time: they share what is loaded of the weights */
-    ALONG = MOST + 1, /* rows of a panel of logits: the last has the bias, and keeps pieces of a row in the cache */
+    ALONG = MOST + 1, /* rows of a panel of logits: the last is b; without it pieces of a row evict one another */
     NEIGHBOURS = 4    /* panels of dW that share what is loaded of H */
 };
 
@@ -35,7 +35,9 @@ typedef struct {
 
 #if defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__linux__)
 
-/* Columns of a matrix, element (k, i) at source[k * down + i * right], as pairs: (length / 2, PIECE, 2). */
+/* Columns of a matrix, element (k, i) at source[k * down + i * right], as pairs: (length / 2, PIECE, 2).
+ * One of the strides is 1.
+ */
 static void pack_pairs(uint16_t *to, const float *source, long down, long right, int inner, int length, int width) {
     uint32_t *pairs = (uint32_t *)to;
     if (right != 1) {

@@ -34,8 +34,10 @@ INLINE void turn_square(uint16_t *y, const uint16_t *x, long rows, long columns)
 }
 
 #if defined(__AVX512F__)
-/* A whole square of LANES x LANES pairs of such numbers, as above by zipping rows: each two and the one eight further. */
-INLINE void turn_pairs(uint32_t *y, const uint16_t *x, long rows) {
+/* A whole square of LANES x LANES pairs of such numbers, as above: four times each of the first eight rows is zipped with
+ * the one eight further. The rows of y begin `along` pairs apart.
+ */
+INLINE void turn_pairs(uint32_t *y, const uint16_t *x, long along) {
     mask a[LANES], b[LANES];
     memcpy(a, x, sizeof a);
     for (int times = 0; times < 4; times++, memcpy(a, b, sizeof a))
@@ -43,6 +45,6 @@ INLINE void turn_pairs(uint32_t *y, const uint16_t *x, long rows) {
             b[2 * r] = ZIPPED(mask, a[r], a[r + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
             b[2 * r + 1] = ZIPPED(mask, a[r], a[r + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         }
-    for (int r = 0; r < LANES; r++) memcpy(y + r * rows, &a[r], sizeof a[r]);
+    for (int r = 0; r < LANES; r++) memcpy(y + r * along, &a[r], sizeof a[r]);
 }
 #endif

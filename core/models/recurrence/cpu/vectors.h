@@ -57,7 +57,7 @@ INLINE vec load_bf16(const uint16_t *from, int width) {
 
 INLINE vec either(mask condition, vec yes, vec no) { return (vec)((condition & (mask)yes) | (~condition & (mask)no)); }
 
-/* Of two numbers the first if it is larger, or smaller, else the second: hence the second where one is NaN. */
+/* The first of two numbers if it is larger (smaller), else the second, also where one of them is NaN. */
 #if defined(__AVX512F__)
 INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
 INLINE vec smaller(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
