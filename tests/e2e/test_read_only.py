@@ -96,9 +96,9 @@ def test_random_keys_change_nothing(
             if terminal is not None:
                 assert terminal.wait_exit() == 0, terminal.text
             terminal = terminals(sys.executable, "-m", "tui", "--read-only", "--saves", str(folder / "saves"), "--data",
-                                 str(folder / "data"))  # fmt: skip
+                                 str(folder / "data"), columns=80, lines=24)  # fmt: skip
             terminal.wait(lambda text: "live · training" in text and "read-only" in text)
-        sent = burst(chance, 120, 40).replace("\x11", "").encode()
+        sent = burst(chance, 80, 24).replace("\x11", "").encode()
         keys += len(sent)
         with contextlib.suppress(OSError):
             os.write(terminal.descriptor, sent)
