@@ -11,7 +11,7 @@ import math
 import os
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def event_files(folder: Path) -> dict[Path, list[Path]]:
     with refusing(f"{folder} cannot be read", UserError):
         folders = sorted(entry for entry in folder.iterdir() if entry.is_dir())
     for inner in folders:
-        with _left_out_beside(found[folder]):
+        with _leaving_out(allowed=bool(found[folder])):
             found[inner] = _event_files_in(inner)
     found = {here: files for here, files in found.items() if files}
     if not found:
@@ -113,18 +113,18 @@ def event_files(folder: Path) -> dict[Path, list[Path]]:
 def _of_folder(folder: Path) -> list[Curve]:
     found, curves = event_files(folder), []
     for here, files in found.items():
-        with _left_out_beside(found.get(folder) if here != folder else None):
+        with _leaving_out(allowed=here != folder and folder in found):
             curves.append(_of_events(here, [event for file in files for event in _events(file, _data(file))]))
     return curves
 
 
 @contextmanager
-def _left_out_beside(files: Sequence[Path] | None) -> Iterator[None]:
-    """What cannot be read in the block is left out where there are ``files`` beside it."""
+def _leaving_out(*, allowed: bool) -> Iterator[None]:
+    """Go on after the block if something cannot be read in it, where that is ``allowed``."""
     try:
         yield
     except UserError:
-        if not files:
+        if not allowed:
             raise
 
 
