@@ -24,6 +24,25 @@ _CORPUS = "a bundled or downloaded text, a file (also .gz, .zst), a folder, or a
 
 
 class _Parser(argparse.ArgumentParser):
+    """Takes names on both sides of a flag, as in ``tag one --add best two``; an error names the command's own help."""
+
+    _has_commands = _is_intermixed = False
+
+    def add_subparsers(self, **settings: Any) -> Any:
+        self._has_commands = True
+        return super().add_subparsers(**settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = super().parse_known_args(args, namespace)
+        if self._is_intermixed:  # called by parse_known_intermixed_args
+            return options, unknown
+        if unknown and not self._has_commands:  # not at once: Python 3.11 mixes up what follows -- there
+            self._is_intermixed = True
+            options, unknown = self.parse_known_intermixed_args(args, namespace)
+        if unknown:  # argparse would leave them to the parser above, which names its own help
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}: see {self.prog} --help")
 
@@ -33,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, path: str, help: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=help, description=help)
+        made: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help)
         made.set_defaults(command=path)
         return made
 

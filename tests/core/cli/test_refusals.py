@@ -86,7 +86,7 @@ def test_good_encodings(train: Callable[..., Printed], text_path: Path) -> None:
         (["--name=../x"], ["'../x' cannot be the name of a run"]),
         (["--name=\x1b[31m"], ["cannot be the name of a run"]),
         (["--saves=/dev/null/x"], ["no run can be made in /dev/null/x (/dev/null: Not a directory)"]),
-        (["--unknown"], ["unrecognized arguments: --unknown", "--help"]),
+        (["--unknown"], ["unrecognized arguments: --unknown: see python -m core train --help"]),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else None,
 )  # fmt: skip

@@ -100,11 +100,11 @@ def test_the_list_is_filtered_and_sorted(act: Act, make: Any) -> None:
 def test_tags_and_a_note(act: Act, make: Any, saves: Path) -> None:
     for name in ("one", "two"):
         make(name)
-    assert act("tag one two --add best --add 论文") == (
+    assert act("tag one --add best two --add 论文") == (
         0, "one has the tags best, 论文\ntwo has the tags best, 论文\n", ""
     )  # fmt: skip
     assert act("tag two --remove BEST")[1] == "two has the tags 论文\n"
-    assert act("note one 'the first that rhymes'")[1] == "one: the first that rhymes\n"
+    assert json.loads(act("note one --json 'the first that rhymes'")[1])["note"] == "the first that rhymes"
     assert "#best #论文 the first that rhymes" in act("--filter tag:best")[1]
     tagged = json.loads(act("tag one --remove best --remove 论文 --json")[1])
     assert (tagged["event"], tagged["tags"]) == ("tagged", [])
@@ -136,6 +136,9 @@ def test_what_cannot_be_done_is_a_sentence(act: Act, make: Any, saves: Path) -> 
         ("restore one", "there is no run 'one' in the trash"),
         ("empty one", "there is no run 'one' in the trash"),
         ("bury one", "invalid choice: 'bury'"),
+        ("delete one --json -- -x", "there is no run '-x'"),
+        ("--nope", "unrecognized arguments: --nope: see python -m core runs --help"),
+        ("rename one --nope two", "unrecognized arguments: --nope: see python -m core runs rename --help"),
     ):
         code, out, err = act(words)
         assert (code, out) == (2, "") and sentence in err and err.count("\n") == 1, (words, err)
