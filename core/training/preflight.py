@@ -188,11 +188,13 @@ def memory_of(config: RunConfig, vocabulary: int, device: str = "") -> Memory:
     else:
         kept = tokens * config.num_layers * width * (1 if gates == 1 else gates + cell.num_states + 1)
         logits = min(logits, max(LOGITS_AT_ONCE, FEWEST_ROWS * vocabulary)) if on_cpu else 2 * logits
-        if on_cpu and config.cpu_path == "auto":  # the output layer's matrix and its transpose, packed
-            logits += 2 * width * vocabulary
+        # The output layer's matrix and its transpose, packed.
+        packed = 2 * width * vocabulary if on_cpu and config.cpu_path == "auto" else 0
         later = max(0, parameters - (width + 1) * vocabulary)  # gradients
         if config.precision == "bf16":  # a copy in two bytes of the factors of products; of logits a second one
-            kept, logits = kept * 3 // 2, logits * 3 // 2 if config.cpu_path == "auto" else 2 * logits
+            kept, packed = kept * 3 // 2, packed // 2
+            logits = logits * 3 // 2 if config.cpu_path == "auto" else 2 * logits
+        logits += packed
         back = gates + 2 + (gates if config.num_layers > 1 else 0)  # gradients: states, gates, inputs
         if on_cpu and _is_textbooks(config):  # its memory stays from batch to batch
             numbers = kept + tokens * width * (back + 1) + logits + gates * width * width
