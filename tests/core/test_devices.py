@@ -60,6 +60,16 @@ def test_preparing_a_run_settles_threads_and_precision(tiny: Callable[..., RunCo
     assert caught.value.field == "precision"
 
 
+def test_denormal_numbers_are_zero_while_a_run_computes_and_only_then(tiny: Callable[..., RunConfig]) -> None:
+    denormal, cpu = torch.tensor(1e-40), torch.device("cpu")
+    with computing(tiny(threads=1), cpu):
+        assert float(denormal * 2) == 0.0
+        with computing(tiny(threads=1), cpu):
+            pass
+        assert float(denormal * 2) == 0.0
+    assert float(denormal * 2) > 0.0
+
+
 def test_a_run_from_another_machine_goes_on_with_what_is_here() -> None:
     elsewhere = RunConfig(device="cuda:7", precision="tf32")
     here = at_home(elsewhere)

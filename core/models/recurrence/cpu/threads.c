@@ -1,8 +1,9 @@
 /* PyTorch's own threads if the library is linked with its OpenMP: they are still awake from the call before, and no
  * other threads compete for the processors. Otherwise threads are started for the call, which costs about 0.1 ms; if
- * one cannot be started, this thread does its part.
+ * one cannot be started, this thread does its part. Each thread treats denormal numbers as the caller does.
  */
 
+#include <fenv.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -16,10 +17,12 @@ typedef struct {
     Work work;
     const void *job;
     int begin, end;
+    const fenv_t *callers;
 } Part;
 
 static void *run_part(void *given) {
     const Part *part = given;
+    fesetenv(part->callers);
     part->work(part->job, part->begin, part->end);
     return NULL;
 }
@@ -27,12 +30,14 @@ static void *run_part(void *given) {
 void share(Work work, const void *job, int count, int threads) {
     enum { MOST_THREADS = 64 };
     Part parts[MOST_THREADS];
+    fenv_t callers;
     if (count < 1) return;
     threads = threads < 1 ? 1 : least(threads, MOST_THREADS);
     int size = (count + threads - 1) / threads, n = 0;
     size = (size + 3) / 4 * 4;
+    fegetenv(&callers);
     for (int begin = 0; begin < count; begin += size, n++)
-        parts[n] = (Part){work, job, begin, least(begin + size, count)};
+        parts[n] = (Part){work, job, begin, least(begin + size, count), &callers};
 #if defined(_OPENMP)
     if (n > 1) {
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
@@ -55,8 +60,11 @@ void meet(Together work, const void *job, int threads) {
     Meeting meeting = {1, 0, 0};
 #if defined(_OPENMP)
     if (threads > 1) {
+        fenv_t callers;
+        fegetenv(&callers);
 #pragma omp parallel num_threads(threads)
         {
+            fesetenv(&callers);
 #pragma omp single
             meeting.members = omp_get_num_threads();
             work(job, &meeting, omp_get_thread_num());

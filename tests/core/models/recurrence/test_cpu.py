@@ -341,6 +341,19 @@ def test_a_share_of_nothing_is_nothing() -> None:
 
 
 @compiled
+def test_all_threads_treat_denormal_numbers_as_the_caller_does(one_thread: None) -> None:
+    torch.set_num_threads(2)
+    X = torch.full((1 << 16,), 1e-40)
+    assert bindings.dropout(X, 0, 1).min() > 0, "this starts the threads"
+    torch.set_flush_denormal(True)
+    try:
+        found = bindings.dropout(X, 0, 1)
+    finally:
+        torch.set_flush_denormal(False)
+    assert found.max() == 0
+    assert bindings.dropout(X, 0, 1).min() > 0
+
+
 def test_the_default_dtype_and_device_do_not_reach_the_kernels() -> None:
     for cell in GATES:
         tensors = problem(cell, 4, 3, 16)
