@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
@@ -31,7 +31,6 @@ from tui.engines.reading import read_run, training_runs
 from tui.forms.screen import FormScreen
 from tui.messages import (
     CorpusChosen,
-    DeviceChosen,
     DevicesFound,
     EngineLost,
     JournalGrew,
@@ -44,6 +43,7 @@ from tui.messages import (
     RunsChanged,
     RunStateChanged,
     RunUnreadable,
+    SettingsRead,
     TextsChanged,
     TextWritten,
 )
@@ -115,7 +115,7 @@ class Playground(FocusKeepingApp):
         self.written: tuple[Path, str] | None = None
         self.news: Signal[Message] = Signal(self, "news")
         self._make_engines = engines
-        self._shown_device = device
+        self.form_texts: Mapping[str, str] = {}
         self._last_focus: dict[str, Widget] = {}
         self._terminal_exit = TerminalExit()
         self.register_theme(DARK)
@@ -294,6 +294,11 @@ class Playground(FocusKeepingApp):
     def _publish(self, event: Message) -> None:
         self.news.publish(event)
 
+    @on(SettingsRead)
+    def _settings_read(self, event: SettingsRead) -> None:
+        self.form_texts = event.texts
+        self.news.publish(event)
+
     @on(TextWritten)
     def _text_written(self, event: TextWritten) -> None:
         self.written = (event.path, event.text)
@@ -322,14 +327,10 @@ class Playground(FocusKeepingApp):
         if self.app_focus:
             await self.engines.refresh_devices()
 
-    @on(DeviceChosen)
-    def _device_chosen(self, event: DeviceChosen) -> None:
-        self._shown_device = event.device
-
     @on(DevicesFound)
     def _devices_found(self, event: DevicesFound) -> None:
         self.news.publish(event)
-        device = device_named(self._shown_device or self.device, event.devices)
+        device = device_named(self.form_texts.get("device", self.device), event.devices)
         if self.is_running and device is not None:
             self.query_one(HeaderLine).show_device(shown_text(device_words(device)))
 

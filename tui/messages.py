@@ -38,7 +38,7 @@ class Latest(Fact):
 
 @dataclass
 class CorpusChosen(Fact):
-    """A text was chosen in the Data pane; ``settings`` are the RunConfig fields of the group "text"."""
+    """A text was chosen in the Data pane; ``settings`` are the RunConfig fields that it was shown with."""
 
     settings: dict[str, Any]
 
@@ -152,7 +152,7 @@ class DevicesFound(Latest):
 
 
 @dataclass
-class DeviceChosen(Latest):
-    """The settings name another device to train on."""
+class SettingsRead(Latest):
+    """The form of the Train pane changed; ``texts`` are its valid settings, as a person types them."""
 
-    device: str
+    texts: dict[str, str]

@@ -83,6 +83,8 @@ class Host(Protocol):
 
     first_settings: RunConfig | None
     """What the settings of a new run begin with; None for the first preset."""
+    form_texts: Mapping[str, str]
+    """The valid settings in the form of the Train pane, as a person types them; empty until it has been read."""
     keymap: Mapping[str, str]
     """The keys that differ from those of the bindings, by binding id."""
 

@@ -110,6 +110,7 @@ class PaneApp(App[None]):
         self.messages: list[Message] = []
         self.written: tuple[Path, str] | None = None
         self.first_settings: RunConfig | None = None
+        self.form_texts: Mapping[str, str] = {}
         self.keymap: Mapping[str, str] = {}
         self.remembered = Remembered()
         self.news: Signal[Message] = Signal(self, "news")

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Button, Input, OptionList, Static, TabbedContent, TabPane
 
-from core.corpus.catalogue import DOWNLOADS, Download, texts
+from core.corpus.catalogue import DOWNLOADS, Download, Text, texts
 from core.errors import CorpusError
 from core.settings.run_config import RunConfig, Value, setting
 from core.units import counted
@@ -27,19 +27,18 @@ from tui.dialogs.path_input import PathInput
 from tui.forms.form import Form
 from tui.forms.lines import next_choice
 from tui.forms.schema import Schema
-from tui.messages import CorpusChosen, TextsChanged
+from tui.messages import CorpusChosen, SettingsRead, TextsChanged
 from tui.panes.data.batch_examples import BatchExamples
 from tui.panes.data.corpus_facts import CorpusFacts, first_encoding
 from tui.panes.data.download_card import DownloadCard, Fetch, facts_of
 from tui.panes.data.ngram_charts import bars_of, zipf_of
 from tui.panes.data.text_list import TextList
-from tui.services import host, is_alive
+from tui.services import host, is_alive, listen
 from tui.shell.lit_box import LitScroll, LitVertical
 from tui.text.cells import clip_cells
 from tui.text.safe import shown_text
 
-TEXT_SETTINGS = ("normalise", "tokens", "documents", "max_tokens", "min_freq")
-BATCH_SETTINGS = ("batch_size", "num_steps")
+SETTINGS = ("normalise", "tokens", "documents", "max_tokens", "min_freq", "batch_size", "num_steps")
 DEBOUNCE = 0.25
 RECENT = 10  # paths that are remembered
 GRAMS = (("1", "Tokens"), ("2", "Pairs"), ("3", "Triples"))
@@ -50,7 +49,7 @@ def _checked(values: dict[str, Value]) -> dict[str, Value]:
     return values
 
 
-SCHEMA = Schema(tuple(setting(name) for name in (*TEXT_SETTINGS, *BATCH_SETTINGS)), _checked)
+SCHEMA = Schema(tuple(setting(name) for name in SETTINGS), _checked)
 
 
 class DataPane(Horizontal):
@@ -69,6 +68,8 @@ class DataPane(Horizontal):
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._source = ""
+        self._followed = ""  # the text that the Train pane has, unless another was chosen here
+        self._is_listed = False
         self._facts: dict[str, Any] | None = None
         self._asked: dict[str, Value] | None = None
         self._timer: Timer | None = None
@@ -111,6 +112,7 @@ class DataPane(Horizontal):
 
     def on_mount(self) -> None:
         self._show_part("data-notice")
+        listen(self, {SettingsRead: self._settings_read})
         self._list_texts()
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> DataPane:
@@ -120,24 +122,57 @@ class DataPane(Horizontal):
     # ------------------------------------------------------------------ which text
 
     @work(exclusive=True, group="texts")
-    async def _list_texts(self, highlight: str = "") -> None:
+    async def _list_texts(self, chosen: str = "") -> None:
         found = await asyncio.to_thread(texts, host(self).data_dir)
         if not is_alive(self):
             return
         here = {text.name for text in found}
-        self.query_one(TextList).show(found, [entry for entry in DOWNLOADS if entry.name not in here], highlight)
+        self.query_one(TextList).show(found, [entry for entry in DOWNLOADS if entry.name not in here])
+        self._is_listed = True
+        if chosen:
+            self._show_source(chosen)
+        self._follow()
+
+    def on_show(self) -> None:
+        self._follow()
+
+    def _settings_read(self, _event: SettingsRead) -> None:
+        if self.display:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Take the settings of the Train pane's form, except what the person has changed here."""
+        form, wanted = self.query_one(Form), host(self).form_texts
+        before, source = dict(form.texts), wanted.get("corpus", "")
+        form.change_defaults({name: text for name, text in wanted.items() if name in before})
+        if form.texts != before:
+            self._compute_soon()
+        if self._is_listed and self._source == self._followed and (source != self._source or not source):
+            self._show_source(source)
+            self._followed = self._source
+        elif self._source == source:
+            self._followed = source
+
+    def _show_source(self, source: str) -> None:
+        """Choose a text: in the list by its name, otherwise as a path; the first text for none."""
+        entry, path = self.query_one(TextList).highlight(source), self.query_one(PathInput)
+        if path.value in ("", self._followed):  # nothing that the person is typing
+            path.propose(source if entry is None else "")
+        if entry is not None:
+            self._choose_entry(entry)
+        elif source:
+            self._choose(source)
 
     @on(OptionList.OptionHighlighted, "#data-texts")
     def _text_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        self._choose_entry(event.option_index)
+        self._choose_entry(self.query_one(TextList).entry_at(event.option_index))
 
     @on(OptionList.OptionSelected, "#data-texts")
     def _text_selected(self, event: OptionList.OptionSelected) -> None:
-        self._choose_entry(event.option_index)
+        self._choose_entry(self.query_one(TextList).entry_at(event.option_index))
         self.action_use()
 
-    def _choose_entry(self, index: int) -> None:
-        entry = self.query_one(TextList).entry_at(index)
+    def _choose_entry(self, entry: Text | Download) -> None:
         if isinstance(entry, Download):
             self._offer(entry)
         else:
@@ -200,7 +235,7 @@ class DataPane(Horizontal):
         if os.path.isabs(source):
             others = (path for path in host(self).remembered.files if path != source)
             host(self).remember(files=(source, *others)[:RECENT])
-        self._set_usable({"corpus": source, **{name: values[name] for name in TEXT_SETTINGS}})
+        self._set_usable({"corpus": source, **values})
         is_wanted = self._use_soon
         self._is_reading = self._use_soon = False
         if is_wanted:
@@ -334,6 +369,9 @@ class DataPane(Horizontal):
             if fetch is None or not fetch.running:
                 self._ask_and_download(entry)
         elif self._asked is not None:
+            form = self.query_one(Form)
+            form.change_defaults(form.texts)  # Train has all of it now
+            self._followed = self._source
             self.post_message(CorpusChosen(dict(self._asked)))
         elif self._is_reading:  # enter or a double click came before the end of reading
             self._use_soon = True

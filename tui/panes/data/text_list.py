@@ -38,13 +38,18 @@ class TextList(PagedList):
     def on_mount(self) -> None:
         when_short_changes(self, self._paint)
 
-    def show(self, texts: Sequence[Text], downloads: Sequence[Download] = (), highlight: str = "") -> None:
-        """Show ``texts``, and below them ``downloads``; the one called ``highlight``, or the first, is highlighted."""
+    def show(self, texts: Sequence[Text], downloads: Sequence[Download] = ()) -> None:
+        """Show ``texts``, and below them ``downloads``; none is highlighted."""
         self._entries = (*texts, *downloads)
         self.highlighted = None
         self._paint()
-        names = [entry.name for entry in self._entries]
-        self.highlighted = names.index(highlight) if highlight in names else 0 if names else None
+
+    def highlight(self, name: str) -> Text | Download | None:
+        """Highlight the text called ``name``, or the first for no name, without an event, and return it."""
+        found = [index for index, entry in enumerate(self._entries) if name in (entry.name, "")]
+        with self.prevent(OptionList.OptionHighlighted):
+            self.highlighted = found[0] if found else None
+        return self._entries[found[0]] if found else None
 
     def note(self, notes: Mapping[str, str]) -> None:
         """Show the progress of downloads, by name."""

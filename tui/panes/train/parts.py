@@ -18,7 +18,7 @@ from core.runs.store import check_name
 from core.settings.presets import offered_presets
 from core.settings.run_config import RunConfig
 from tui.engines.watched_run import WatchedRun
-from tui.messages import DeviceChosen
+from tui.messages import SettingsRead
 from tui.panes.train.curves import PERPLEXITY, metrics_of
 from tui.panes.train.plan import Plan, pending_words, plan_of
 from tui.panes.train.run_view import RunView
@@ -43,7 +43,7 @@ class TrainParts(Horizontal):
         self.run: WatchedRun | None = None
         self.fresh = False
         self.new_name = ""
-        self._device = ""
+        self._told: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
         yield SettingsPanel(self._first_config(), self._corpora(), id="settings")
@@ -80,10 +80,11 @@ class TrainParts(Horizontal):
         plan = self.plan
         self.panel.show_plan(plan, self.run, host(self).data_dir, self.new_name)
         self.view.show_pending(pending_words(plan, self.run, self.form.texts))
-        device = self.form.texts["device"]
-        if device != self._device:
-            self._device = device
-            self.post_message(DeviceChosen(device))
+        errors = self.form.reading.errors
+        texts = {name: text for name, text in self.form.texts.items() if name not in errors}
+        if texts != self._told:
+            self._told = texts
+            self.post_message(SettingsRead(texts))
 
     @work
     async def action_name(self) -> None:

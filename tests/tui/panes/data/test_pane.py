@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.widgets import Button, Input, Static, Tab, TabbedContent
 
 from tests.tui.pane_harness import PaneApp
 from tests.tui.panes.data.harness import SIZE, Describer, computed
-from tests.tui.parts import errors, form_of, setting_row, title
+from tests.tui.parts import errors, form_of, setting_row, title, train_pane
 from tests.tui.waiting import until
+from tui.app import Playground
 from tui.commands import described
 from tui.dialogs.path_input import PathInput
+from tui.forms.form import Form
 from tui.messages import CorpusChosen
 from tui.panes.data import pane as data_module
 from tui.panes.data.pane import DataPane
@@ -60,12 +64,72 @@ async def test_enter_takes_the_text_to_train_and_no_wrong_number(folder: Path, d
         await until(pilot, lambda: app.of(CorpusChosen))
         assert app.of(CorpusChosen)[0].settings == {
             "corpus": "first", "normalise": "spaces", "tokens": "char", "documents": "stream", "max_tokens": 5000,
-            "min_freq": 0,
+            "min_freq": 0, "batch_size": 32, "num_steps": 35,
         }  # fmt: skip
         form_of(app).edit("batch_size", "0")
         await until(pilot, lambda: "between 1 and 65,536, got 0" in setting_row(form_of(app), "batch_size").error)
         await pilot.press("u")
         assert len(app.of(CorpusChosen)) == 1 and len(describer.asked) == 2
+
+
+async def opened(pilot: Any, app: Playground) -> None:
+    """Open the Data pane, and wait until its text can be used."""
+    await pilot.press("f2")
+    await until(pilot, lambda: app.query("#data-use") and app.shown_pane.id == "pane-data")
+    await until(pilot, lambda: not app.query_one("#data-use", Button).disabled)
+
+
+async def used(pilot: Any, app: Playground) -> dict[str, str]:
+    """Use the text, and return the form of Train."""
+    await pilot.press("u")
+    await until(pilot, lambda: app.shown_pane.id == "pane-train")
+    return dict(train_pane(app).form.texts)
+
+
+async def test_it_begins_with_the_settings_of_train_and_takes_its_own_there(
+    playground: Callable[[], Playground], data_dir: Path, tmp_path: Path, describer: Describer
+) -> None:
+    (data_dir / "a.txt").write_text("first of the list")
+    path = str(tmp_path / "own.txt")
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = train_pane(app).form
+        shown = {"max_tokens": "0", "tokens": "word", "min_freq": "2", "batch_size": "7", "num_steps": "9"}
+        form.change({**shown, "corpus": "lyrics-zh", "num_hiddens": "0"})
+        form.edit("validation_fraction", "2")  # which is wrong, and none of the pane's
+        before = dict(form.texts)
+        await opened(pilot, app)
+        own = app.query_one(DataPane).query_one(Form)
+        assert own.texts.items() >= shown.items() and app.query_one(TextList).highlighted == 1
+        assert await used(pilot, app) == before, "its own text changes nothing"
+
+        form.edit("num_steps", "none")
+        await opened(pilot, app)
+        assert own.texts["num_steps"] == "9", "what is wrong is not taken"
+        await pilot.press("f3")
+        form.change({"corpus": path, "num_steps": "11"})
+        form.edit("max_tokens", "12")
+        await opened(pilot, app)
+        assert app.query_one(TextList).highlighted is None and app.query_one(PathInput).value == path
+        assert describer.asked[-1][0] == path and describer.asked[-1][1]["max_tokens"] == 12
+        own.edit("batch_size", "3")
+        await pilot.press("f3")
+        form.edit("max_tokens", "13")
+        form.edit("batch_size", "4")
+        await opened(pilot, app)
+        assert (own.texts["max_tokens"], own.texts["batch_size"]) == ("13", "3"), "what was changed here stays"
+        app.query_one(TextList).focus()
+        await pilot.press("home")
+        await until(pilot, lambda: describer.asked[-1][0] == "a")
+        await pilot.press("f3")
+        form.edit("corpus", "lyrics-zh")
+        await opened(pilot, app)
+        assert app.query_one(TextList).highlighted == 0
+        taken = await used(pilot, app)
+        assert (taken["corpus"], taken["max_tokens"], taken["batch_size"]) == ("a", "13", "3")
+        form.edit("corpus", "lyrics-zh")
+        await opened(pilot, app)
+        assert app.query_one(TextList).highlighted == 1
 
 
 async def test_a_click_selects_and_a_double_click_uses(folder: Path, describer: Describer) -> None:
