@@ -18,7 +18,7 @@ def engine(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     runtime_folder()
-    run = find_run(options.saves, options.run) if options.run else None
+    run = find_run(options.saves, options.run) if options.run is not None else None
 
     from core.engine.engine import Engine, open_log, write_log_to
     from core.engine.session import Session

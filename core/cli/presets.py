@@ -35,7 +35,7 @@ def save(options: argparse.Namespace) -> int:
     name = check_preset_name(options.name)
     if name in own_presets()[0] and not options.force:
         raise UserError(f"there is already a preset {name}: choose another name, or replace it with --force")
-    config = preset_named(options.preset).config if options.preset else RunConfig()
+    config = RunConfig() if options.preset is None else preset_named(options.preset).config
     config = config.with_texts(key_values(options.set, "num_hiddens=512"))
     made = save_preset(name, options.description, config)
     tell(options.json, made.to_json(), f"saved {made.name}: python -m core train --preset {made.name}")

@@ -13,7 +13,7 @@ from core.runs.annotation import annotate, check_note, check_tags
 from core.runs.filter import parse_filter, shown_state, sorted_runs
 from core.runs.run import Run
 from core.runs.saves import check_saves
-from core.runs.store import duplicate_run, find_run, list_runs, rename_run
+from core.runs.store import check_name, duplicate_run, find_run, list_runs, refuse_taken, rename_run
 from core.runs.summary import RunSummary
 from core.runs.trash import (
     DAYS_KEPT,
@@ -79,11 +79,12 @@ def rename(options: argparse.Namespace) -> int:
 
 def duplicate(options: argparse.Namespace) -> int:
     run = find_run(options.saves, options.run)
+    copy = run.path.with_name(check_name(options.name))
+    refuse_taken(copy)
     if run.is_held():
         _ask_engine(run.path, "save", name=options.name)  # only its engine can copy a run that it may be writing
     else:
         duplicate_run(run, options.name)
-    copy = run.path.with_name(options.name)
     return _done(options, "duplicated", copy, f"{copy.name} is a copy of {run.name}")
 
 

@@ -27,7 +27,7 @@ _DESCRIBING = (
 
 def sweep(options: argparse.Namespace) -> int:
     """Begin a sweep, continue or join it, or show its table."""
-    question = question_named(options.question) if options.question else None
+    question = question_named(options.question) if options.question is not None else None
     name = options.name or (question.name if question is not None else "")
     if not name:
         known = ", ".join(folder.name for folder in sweeps_in(options.saves)[:8])
@@ -56,7 +56,7 @@ def _wanted(name: str, folder: SweepFolder, options: argparse.Namespace) -> Swee
         trials, pruner = options.trials or known.trials, options.pruner or known.pruner
         jobs = known.jobs if options.jobs is None else options.jobs
         return checked_sweep(replace(known, trials=trials, pruner=pruner, jobs=jobs))
-    question = question_named(options.question) if options.question else None
+    question = question_named(options.question) if options.question is not None else None
     config, vary = config_of(options, question.preset if question is not None else None), options.vary
     if question is not None:
         if vary or options.trials is not None:

@@ -54,8 +54,8 @@ def train(options: argparse.Namespace) -> int:
 
 def config_of(options: argparse.Namespace, preset: str | None = None) -> RunConfig:
     """The settings that the flags of ``train`` and ``sweep`` name; ``preset`` is used if none is named."""
-    preset = options.preset or preset
-    config = preset_named(preset).config if preset else RunConfig()
+    preset = preset if options.preset is None else options.preset
+    config = RunConfig() if preset is None else preset_named(preset).config
     texts = {
         "corpus": options.corpus, "num_epochs": options.epochs, "minutes": options.minutes, "seed": options.seed,
         "device": options.device, "workers": options.workers,

@@ -262,7 +262,7 @@ class Engine:
         session.save()
         if session.save_problem:
             raise UserError(session.save_problem)
-        if not name or name == session.run.name:
+        if name is None or name == session.run.name:
             return session.run.path
         with self.ending.interruptible():
             return session.copy(name)

@@ -90,14 +90,14 @@ class OpenRun:
         tags: Sequence[str] = (),
     ) -> Self:
         """Create an untrained run; its time budget counts from ``began``. Raises UserError, and leaves no folder."""
-        if name:
+        if name is not None:
             refuse_taken(saves / check_name(name))  # a model may take minutes to build: refuse before
         check_new_run(saves)
         require_workers(config)
         corpus = corpus_of(config, data_dir)
         trainer = Trainer(config, corpus)
         metadata = annotated(new_metadata(trainer), tags, None)
-        with run_in_making(saves, name or None, corpus.name) as folder:
+        with run_in_making(saves, name, corpus.name) as folder:
             write_new_run(folder, metadata, corpus)
             session = cls(folder, metadata)
             try:

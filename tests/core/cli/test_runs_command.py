@@ -133,6 +133,7 @@ def test_what_cannot_be_done_is_a_sentence(act: Act, make: Any, saves: Path) -> 
         ("delete one three", "there is no run 'three'"),
         ("rename one two", "there is already a run 'two'"),
         ("duplicate one ../x", "cannot be the name of a run"),
+        ("rename one ''", "'' cannot be the name of a run"),
         ("restore one", "there is no run 'one' in the trash"),
         ("empty one", "there is no run 'one' in the trash"),
         ("bury one", "invalid choice: 'bury'"),
@@ -146,4 +147,7 @@ def test_what_cannot_be_done_is_a_sentence(act: Act, make: Any, saves: Path) -> 
         for words in ("delete one", "rename one three"):
             code, out, err = act(words)
             assert (code, out) == (2, "") and "is open in another engine" in err, words
+        for words, sentence in (("duplicate one ''", "'' cannot be the name"), ("duplicate one one", "already a run")):
+            code, out, err = act(words)
+            assert (code, out) == (2, "") and sentence in err, "its engine is not asked"
     assert names(saves) == {"one", "two"}

@@ -94,6 +94,7 @@ async def test_a_whole_life(tiny: Tiny, saves: Path, runtime: Path) -> None:
     saved = await client.request("save", name="copy")
     assert run_summary(Run(Path(saved["path"]))).state == State.STOPPED
     assert "there is already a run 'copy'" in await answer(client.request("save", name="copy"))
+    assert "'' cannot be the name of a run" in await answer(client.request("save", name=""))
     assert (await client.request("train"))["state"] == State.TRAINING
     await until(lambda: heard and heard[-1].get("state") == State.FINISHED)
     assert [event["state"] for event in heard] == [State.TRAINING, State.PAUSED, State.TRAINING, State.FINISHED]
