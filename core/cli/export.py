@@ -30,7 +30,7 @@ def export(options: argparse.Namespace) -> int:
     form = options.to or _form_of(options.out)
     _check_out(options, form)
     if FORMATS[form].is_folder:
-        return _export_logs(options)
+        return _export_logs(options, form)
     if FORMATS[form].is_of_one_run:
         return _export_weights(options, form)
     exported = _figures(options, form)
@@ -64,9 +64,15 @@ def _check_out(options: argparse.Namespace, form: str) -> None:
         raise UserError("a picture is not printed on a terminal: name a file with --out")
 
 
-def _runs(options: argparse.Namespace) -> list[Run]:
-    """The runs that are named, each once. Raises UserError."""
-    return list({run.path: run for run in (find_run(options.saves, name) for name in options.runs)}.values())
+def _runs(options: argparse.Namespace, form: str) -> list[Run]:
+    """The runs that are named, each once. Raises UserError, also for a file of another program."""
+    runs = []
+    for source in _sources(options):
+        if isinstance(source, Path):
+            charts = ", ".join(name for name, item in FORMATS.items() if item.is_chart)
+            raise UserError(f"{source} is no run: {form} is made of runs; a chart ({charts}) takes other curves too")
+        runs.append(source)
+    return runs
 
 
 def _sources(options: argparse.Namespace) -> list[Run | Path]:
@@ -84,24 +90,24 @@ def _sources(options: argparse.Namespace) -> list[Run | Path]:
 
 def _figures(options: argparse.Namespace, form: str) -> Exported:
     if form == "csv":
-        return figures.table(_runs(options))
+        return figures.table(_runs(options, form))
     if form == "text":
-        return figures.samples(_runs(options))
+        return figures.samples(_runs(options, form))
     metrics, scale = tuple(dict.fromkeys(options.metric)), SCALES.get(options.scale)
     return figures.chart(_sources(options), Chart(metrics, options.axis, scale, options.smoothing, options.title), form)
 
 
-def _export_logs(options: argparse.Namespace) -> int:
-    written, remarks = figures.write_logs(_runs(options), Path(options.out), replace=options.force)
+def _export_logs(options: argparse.Namespace, form: str) -> int:
+    written, remarks = figures.write_logs(_runs(options, form), Path(options.out), replace=options.force)
     _print_remarks(remarks)
     for path, steps in written:
-        _report(options, "tensorboard", path, counted(steps, "step"))
+        _report(options, form, path, counted(steps, "step"))
     return 0
 
 
 def _export_weights(options: argparse.Namespace, form: str) -> int:
     """Write the weights of one run, and print the script that uses them."""
-    runs, path = _runs(options), Path(options.out)
+    runs, path = _runs(options, form), Path(options.out)
     if len(runs) != 1:
         raise UserError(f"{form} exports one run at a time, got {len(runs)}")
     (run,) = runs

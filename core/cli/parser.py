@@ -200,7 +200,8 @@ def _add_generation_flags(generate: argparse.ArgumentParser) -> None:
 
 
 def _add_export_flags(export: argparse.ArgumentParser) -> None:
-    export.add_argument("runs", nargs="+", metavar="RUN", help="for a chart also a CSV or an event file of TensorBoard")
+    words = "for a chart also a CSV, an event file of TensorBoard or a folder of event files"
+    export.add_argument("runs", nargs="+", metavar="RUN", help=words)
     endings = ", ".join(end if end == f".{form}" else f"{end} ({form})" for end, form in ENDINGS.items())
     words = f"the format; by default that of the file's name: {endings}"
     export.add_argument("--to", choices=FORMATS, help=words)

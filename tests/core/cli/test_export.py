@@ -68,7 +68,9 @@ def test_other_programs_curves_are_drawn_beside_a_run(export: Export, trained: R
     other.write_text("epoch,ppl\n1,20\n2,10\n")
     svg = export("one", other, "--to=svg", "--out=-").out
     assert "<!-- one -->" in svg and "<!-- other -->" in svg
-    refused(export("one", other, "--to=csv", "--out=-"), "there is no run ")
+    for form in ("csv", "text", "torch", "tensorboard"):
+        printed = export("one", other, f"--to={form}", "--out", tmp_path / "out")
+        refused(printed, f"{other} is no run: {form} is made of runs; a chart (png, svg) takes other curves too")
     other.write_text("epoch,ppl\n")
     refused(export("one", other, "--to=svg", "--out=-"), "has a row of names and no rows of figures")
 
