@@ -130,7 +130,8 @@ def _leaving_out(*, allowed: bool) -> Iterator[None]:
 
 def _event_files_in(folder: Path) -> list[Path]:
     with refusing(f"{folder} cannot be read", UserError):
-        return [folder / name for name in sorted(os.listdir(folder)) if FILE_MARK in name]
+        named = [folder / name for name in sorted(os.listdir(folder)) if FILE_MARK in name]
+    return [path for path in named if not os.path.isdir(path)]
 
 
 def _events(path: Path, data: bytes) -> list[Scalars]:

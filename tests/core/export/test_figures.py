@@ -100,6 +100,16 @@ def test_a_damaged_folder_in_one_that_has_event_files_is_left_out(tmp_path: Path
         read_curves(tmp_path)
 
 
+def test_a_folder_that_is_named_as_an_event_file_is_a_folder(tmp_path: Path) -> None:
+    whole = event_file([Scalars(1, 1.0, {"loss": 2.0})], 1.0)
+    for folder in ("events.out.tfevents.a", "events.out.tfevents.b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "events.out.tfevents.a" / "events.out.tfevents.1").write_bytes(whole)
+    assert [curve.name for curve in read_curves(tmp_path)] == ["events.out.tfevents.a"]
+    (tmp_path / "events.out.tfevents.1").write_bytes(whole)
+    assert [curve.name for curve in read_curves(tmp_path)] == [tmp_path.name, "events.out.tfevents.a"]
+
+
 def test_a_folder_of_logs_has_a_curve_for_each_folder_in_it(make_run: MakeRun, tmp_path: Path) -> None:
     """As it is exported; and one that is followed grows with its files."""
     logs = tmp_path / "logs"
