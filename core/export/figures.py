@@ -53,11 +53,12 @@ def chart(sources: Sequence[Run | Path], what: Chart, form: str) -> Exported:
     runs = [source for source in sources if isinstance(source, Run)]
     named = iter(distinct_names(runs))
     curves: list[Curve] = []
+    unread: list[str] = []
     for source in sources:
-        curves += [read_run(source, next(named))] if isinstance(source, Run) else read_curves(source)
+        curves += [read_run(source, next(named))] if isinstance(source, Run) else read_curves(source, unread)
     curves, remarks = require_rows(with_distinct_names(curves))
     data, more = picture(curves, what, form)
-    return Exported(data, counted(len(curves), "curve"), (*remarks, *more))
+    return Exported(data, counted(len(curves), "curve"), (*unread, *remarks, *more))
 
 
 def write_logs(runs: Sequence[Run], folder: Path, *, replace: bool = False) -> tuple[list[tuple[Path, int]], list[str]]:

@@ -43,15 +43,15 @@ _OTHER_NAMES = {
 _OURS = {other: ours for ours, others in _OTHER_NAMES.items() for other in others}
 
 
-def read_curves(path: Path) -> list[Curve]:
+def read_curves(path: Path, remarks: list[str] | None = None) -> list[Curve]:
     """The curves in a CSV file, in an event file, or in the event files that ``event_files`` finds in a folder.
 
     A column or tag keeps its name and is found by the name that the journal has for it too: ``val_loss`` also as
-    ``validation_loss``. A CSV with a column ``run`` holds several curves. Raises UserError with a sentence that names
-    the file and what is wrong with it.
+    ``validation_loss``. A CSV with a column ``run`` holds several curves. ``remarks`` gets a sentence for each folder
+    that is left out. Raises UserError with a sentence that names the file and what is wrong with it.
     """
     if os.path.isdir(path):
-        return _of_folder(path)
+        return _of_folder(path, remarks)
     data = _data(path)
     if is_event_file(data):
         return [_of_events(path, _events(path, data))]
@@ -90,17 +90,17 @@ def _named(names: list[str]) -> dict[str, str]:
 # Event files
 
 
-def event_files(folder: Path) -> dict[Path, list[Path]]:
+def event_files(folder: Path, remarks: list[str] | None = None) -> dict[Path, list[Path]]:
     """The event files of a folder, and of each folder in it: TensorBoard has a folder for each run.
 
     Raises UserError if there are none, or if a folder cannot be read. Where the folder has files of its own, one in it
-    that cannot be read is left out.
+    that cannot be read is left out, and ``remarks`` says why.
     """
     found = {folder: _event_files_in(folder)}
     with refusing(f"{folder} cannot be read", UserError):
         folders = sorted(entry for entry in folder.iterdir() if entry.is_dir())
     for inner in folders:
-        with _leaving_out(allowed=bool(found[folder])):
+        with _leaving_out(inner, remarks, allowed=bool(found[folder])):
             found[inner] = _event_files_in(inner)
     found = {here: files for here, files in found.items() if files}
     if not found:
@@ -110,22 +110,24 @@ def event_files(folder: Path) -> dict[Path, list[Path]]:
     return found
 
 
-def _of_folder(folder: Path) -> list[Curve]:
-    found, curves = event_files(folder), []
+def _of_folder(folder: Path, remarks: list[str] | None) -> list[Curve]:
+    found, curves = event_files(folder, remarks), []
     for here, files in found.items():
-        with _leaving_out(allowed=here != folder and folder in found):
+        with _leaving_out(here, remarks, allowed=here != folder and folder in found):
             curves.append(_of_events(here, [event for file in files for event in _events(file, _data(file))]))
     return curves
 
 
 @contextmanager
-def _leaving_out(*, allowed: bool) -> Iterator[None]:
-    """Go on after the block if something cannot be read in it, where that is ``allowed``."""
+def _leaving_out(folder: Path, remarks: list[str] | None, *, allowed: bool) -> Iterator[None]:
+    """Go on after the block if something in ``folder`` cannot be read, where that is ``allowed``, with a remark."""
     try:
         yield
-    except UserError:
+    except UserError as error:
         if not allowed:
             raise
+        if remarks is not None:
+            remarks.append(f"{folder.name} is left out: {error}")
 
 
 def _event_files_in(folder: Path) -> list[Path]:

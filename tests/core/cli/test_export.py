@@ -71,6 +71,12 @@ def test_other_programs_curves_are_drawn_beside_a_run(export: Export, trained: R
     for form in ("csv", "text", "torch", "tensorboard"):
         printed = export("one", other, f"--to={form}", "--out", tmp_path / "out")
         refused(printed, f"{other} is no run: {form} is made of runs; a chart (png, svg) takes other curves too")
+    assert export("one", "--to=tensorboard", "--out", tmp_path).code == 0
+    log = next((tmp_path / "one").iterdir())
+    (tmp_path / log.name).write_bytes(log.read_bytes())
+    log.write_bytes(log.read_bytes()[:20])
+    printed = export(tmp_path, "--to=svg", "--out", tmp_path / "logs.svg")
+    assert printed.code == 0 and printed.err == f"one is left out: {log} ends within its first record\n"
     other.write_text("epoch,ppl\n")
     refused(export("one", other, "--to=svg", "--out=-"), "has a row of names and no rows of figures")
 
