@@ -6,6 +6,7 @@ A pane posts a message, which bubbles up to the app. The app acts on it and then
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import FrozenInstanceError, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,13 @@ class Latest(Fact):
 
 @dataclass
 class CorpusChosen(Fact):
-    """A text was chosen in the Data pane; ``settings`` are the RunConfig fields that it was shown with."""
+    """A text was chosen in the Data pane; ``settings`` are the RunConfig fields that it was shown with.
+
+    ``known``: the tokens of its vocabulary, None if they are too many.
+    """
 
     settings: dict[str, Any]
+    known: Sequence[str] | None = None
 
 
 @dataclass

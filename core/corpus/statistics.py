@@ -29,6 +29,7 @@ _BATCHES_SHOWN = 2
 _STEPS_SHOWN = 200
 _FLOAT32_BYTES = 4
 _POEMS = ("lines", "longest", "cut")
+_MOST_KNOWN = 50_000
 
 
 def describe(
@@ -43,11 +44,11 @@ def describe(
     """All statistics of a text, JSON-able.
 
     Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind, lines, files, problem`` as in ``Corpus``; the
-    number of ``tokens``; the size of the ``vocabulary`` with the unknown token; ``unknown_share`` of the tokens, 0 to
-    1; ``distinct`` and ``top`` n-grams, by n as a text; ``gram_disk_bytes``: what counting them took on the disk, 0
-    where memory was enough; ``zipf``, ``entropy_bits``, ``one_hot`` and ``examples``: see the functions of these
-    names. ``seed`` is that of the random example. With ``top`` 0 no n-grams are counted, which takes minutes for a
-    text of gigabytes, and the tables about them are empty.
+    number of ``tokens``; the size of the ``vocabulary`` with the unknown token, and its ``known_tokens``, None if they
+    are more than 50,000; ``unknown_share`` of the tokens, 0 to 1; ``distinct`` and ``top`` n-grams, by n as a text;
+    ``gram_disk_bytes``: what counting them took on the disk, 0 where memory was enough; ``zipf``, ``entropy_bits``,
+    ``one_hot`` and ``examples``: see the functions of these names. ``seed`` is that of the random example. With ``top``
+    0 no n-grams are counted, which takes minutes for a text of gigabytes, and the tables about them are empty.
 
     With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, ``examples`` are
     those of ``example_lines``, and ``poems`` has the number of non-empty ``lines``, the tokens of the ``longest``, and
@@ -73,6 +74,7 @@ def describe(
         "problem": corpus.problem,
         "tokens": len(corpus),
         "vocabulary": len(vocabulary),
+        "known_tokens": list(vocabulary.tokens) if len(vocabulary) <= _MOST_KNOWN else None,
         "unknown_share": int(vocabulary.frequencies[0]) / len(corpus),
         "distinct": {str(order): grams[order].distinct for order in orders},
         "gram_disk_bytes": max((grams[order].disk_bytes for order in orders), default=0),

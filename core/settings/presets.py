@@ -150,6 +150,11 @@ _ALL = (
 PRESETS = {preset.name: preset for preset in _ALL}
 
 
+def suggested_prefix(corpus: str) -> str:
+    """The sample prefix of the bundled presets on a text; empty, its beginning, if there are none."""
+    return next((preset.config.sample_prefix for preset in _ALL if preset.config.corpus == corpus), "")
+
+
 def offered_presets() -> dict[str, Preset]:
     """The bundled presets in the order of a list: ``tale-en`` first for a user whose language is not Chinese."""
     language = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")

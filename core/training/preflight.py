@@ -5,7 +5,7 @@ No torch in this module: the screen imports it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from core.device import Device
@@ -20,16 +20,21 @@ BYTES = 4
 # A CPU has so many logits at once, and those of so many rows at least; see ``core.models.feedforward``.
 LOGITS_AT_ONCE, FEWEST_ROWS = 1 << 20, 128
 FEW_HELD_OUT = 200  # tokens; the perplexity of fewer is mostly noise
+_NAMED = 10  # unknown tokens in a warning
 
 
 @dataclass(frozen=True)
 class TextFacts:
-    """Sizes of a text; if each line is a document, also the number of ``lines``, and the tokens of the ``longest``."""
+    """Sizes of a text; if each line is a document, also the number of ``lines``, and the tokens of the ``longest``.
+
+    ``known``: the tokens of its vocabulary, if they are known.
+    """
 
     tokens: int
     vocabulary: int
     lines: int | None = None
     longest: int = 0
+    known: Container[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def preflight(config: RunConfig, text: TextFacts, device: Device | None = None) 
         batches, tokens, problem, warnings = _stream(config, text)
     parameters = num_parameters(config, text.vocabulary)
     memory = memory_of(config, text.vocabulary, device.name if device is not None else "")
-    all_warnings = (*warnings, *_memory_warnings(memory.total, device))
+    all_warnings = (*warnings, *prefix_warnings(config, text.known), *_memory_warnings(memory.total, device))
     cut = _cut_words(config, text)
     length = config.num_epochs, cut, problem, all_warnings, config.minutes
     return Preflight(text, batches, tokens, parameters, memory, *length)
@@ -130,6 +135,17 @@ def _nothing_held_out(config: RunConfig, held_out: int, length: int, noun: str) 
         f"too short for the split: {config.validation_fraction:g} of {shown(length)} {noun} holds out "
         f"{shown(held_out)}, and at least 2 are needed: hold out more or nothing"
     )
+
+
+def prefix_warnings(config: RunConfig, known: Container[str] | None) -> Iterable[str]:
+    """A sentence if tokens of the sample prefix are not among the ``known`` ones of the text; see ``TextFacts``."""
+    if known is None or not config.sample_every or config.bidirectional:
+        return
+    tokens = dict.fromkeys(config.sample_prefix.split() if config.tokens == "word" else config.sample_prefix)
+    unknown = [token for token in tokens if token not in known]
+    if unknown:
+        what = "read as <unk>" if len(unknown) < len(tokens) else "samples continue the beginning of the text"
+        yield f"sample prefix: not in the vocabulary, {what}: {', '.join(unknown[:_NAMED])}"
 
 
 def _memory_warnings(needed: int, device: Device | None) -> Iterable[str]:

@@ -143,7 +143,7 @@ class DataPane(Horizontal):
     def _follow(self) -> None:
         """Take the settings of the Train pane's form, except what the person has changed here."""
         form, wanted = self.query_one(Form), host(self).form_texts
-        before, source = dict(form.texts), wanted.get("corpus", "")
+        before, source = dict(form.texts), wanted.get("corpus", self._followed)
         form.change_defaults({name: text for name, text in wanted.items() if name in before})
         if form.texts != before:
             self._compute_soon()
@@ -372,7 +372,7 @@ class DataPane(Horizontal):
             form = self.query_one(Form)
             form.change_defaults(form.texts)  # Train has all of it now
             self._followed = self._source
-            self.post_message(CorpusChosen(dict(self._asked)))
+            self.post_message(CorpusChosen(dict(self._asked), (self._facts or {}).get("known_tokens")))
         elif self._is_reading:  # enter or a double click came before the end of reading
             self._use_soon = True
         else:

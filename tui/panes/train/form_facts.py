@@ -132,7 +132,11 @@ async def facts_of_text(config: RunConfig, data_dir: Path | None) -> TextFacts |
             top=0,
         )  # fmt: skip
         poems = facts.get("poems") or {"lines": None, "longest": 0}
-        return TextFacts(int(facts["tokens"]), int(facts["vocabulary"]), poems["lines"], int(poems["longest"]))
+        known = facts.get("known_tokens")
+        return TextFacts(
+            int(facts["tokens"]), int(facts["vocabulary"]), poems["lines"], int(poems["longest"]),
+            None if known is None else frozenset(known),
+        )  # fmt: skip
     except CorpusError as error:
         return shown_text(str(error))
     except (KeyError, TypeError, ValueError):

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import work
+from textual.notifications import SeverityLevel
 
 from core.events import BudgetFitted, Note, SettingChanged, State
+from core.training.preflight import prefix_warnings
 from tui.engines.watched_run import OPENING, WatchedRun
 from tui.forms.schema import typed
 from tui.messages import (
@@ -140,13 +142,16 @@ class RunOnScreen(TrainParts):
         self.view.changed()
 
     def _corpus_chosen(self, event: CorpusChosen) -> None:
-        values = event.settings
-        self.form.change({name: typed(value) for name, value in values.items()})
+        texts = {name: typed(value) for name, value in event.settings.items()}
+        self.form.change({"sample_prefix": self.form.prefix_for(texts["corpus"]), **texts})
         self.training.forget_refusal()
         self.fresh = self.fresh or self.run is None
         self.show_plan()
-        name = shown_text(Path(str(values.get("corpus", ""))).name)
-        self.notify(f"{name} is now the text in the settings: {key('train.train')} trains on it", markup=False)
+        words = f"{Path(texts['corpus']).name} is now the text in the settings: {key('train.train')} trains on it"
+        config = self.form.value
+        warnings = list(prefix_warnings(config, event.known)) if config is not None else []
+        severity: SeverityLevel = "warning" if warnings else "information"
+        self.notify("\n".join(map(shown_text, (words, *warnings))), severity=severity, markup=False)
 
     def _devices_found(self, event: DevicesFound) -> None:
         self.panel.facts.set_devices(event.devices)

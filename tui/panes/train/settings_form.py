@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Select, Static
 
-from core.settings.presets import Preset, offered_presets
+from core.settings.presets import Preset, offered_presets, suggested_prefix
 from core.settings.run_config import RunConfig, settings
 from tui.forms.drop_down import DropDown
 from tui.forms.form import Fields, Form
@@ -68,6 +68,19 @@ class SettingsForm(Form[RunConfig]):
         if self.screen.has_class("-very-tall"):
             self.open_folds = frozenset(GROUPS)
             self.refresh_rows()
+
+    def edit(self, name: str, text: str, is_typed: bool = False) -> None:
+        """As in every form; a suggested sample prefix goes with its text."""
+        if name == "corpus":
+            self.texts["sample_prefix"] = self.prefix_for(text)
+        super().edit(name, text, is_typed)
+
+    def prefix_for(self, corpus: str) -> str:
+        """The sample prefix with another text: that of a preset goes with its text, the person's own stays."""
+        prefix, original = self.texts["sample_prefix"], self._original
+        if prefix != suggested_prefix(self.texts["corpus"]):
+            return prefix
+        return original["sample_prefix"] if corpus == original["corpus"] else suggested_prefix(corpus)
 
     # ------------------------------------------------------------------ presets
 

@@ -103,9 +103,10 @@ async def test_it_begins_with_the_settings_of_train_and_takes_its_own_there(
         assert own.texts.items() >= shown.items() and app.query_one(TextList).highlighted == 1
         assert await used(pilot, app) == before, "its own text changes nothing"
 
-        form.edit("num_steps", "none")
+        form.change({"num_steps": "none", "corpus": " "})
+        train_pane(app).show_plan()
         await opened(pilot, app)
-        assert own.texts["num_steps"] == "9", "what is wrong is not taken"
+        assert own.texts["num_steps"] == "9" and describer.asked[-1][0] == "lyrics-zh", "what is wrong is not taken"
         await pilot.press("f3")
         form.change({"corpus": path, "num_steps": "11"})
         form.edit("max_tokens", "12")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.widgets import Input, Static
@@ -16,6 +17,8 @@ from tests.tui.parts import errors, focused_setting, notices, row_region, shown_
 from tests.tui.waiting import until
 from tui.forms.rows import Rows
 from tui.messages import CorpusChosen, JournalGrew, TextsChanged
+from tui.panes.train import form_facts
+from tui.panes.train.form_facts import FormFacts
 from tui.panes.train.run_view import RunView
 from tui.shell.frame import FrameEdge
 
@@ -197,6 +200,33 @@ async def test_settings_that_are_not_those_of_the_run_are_said_while_they_are_hi
         await pilot.press("ctrl+n")
         await pilot.pause()
         assert pending(app) == "", "the settings beside it say it"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_prefix_that_another_text_lacks_is_told(
+    playground: Make, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    async def described(*_: object, **__: object) -> dict[str, Any]:
+        return {"tokens": 10_000, "vocabulary": 3, "known_tokens": ["<unk>", "想", "回"]}
+
+    monkeypatch.setattr(form_facts, "describe", described)
+    monkeypatch.setattr(form_facts, "DELAY", 0.01)
+    app = playground()
+    async with app.run_test(size=size) as pilot:
+        form, facts = train_pane(app).form, app.query_one(FormFacts)
+        form.change({"corpus": "lyrics-zh", "sample_prefix": "想家"})
+        app.post_message(CorpusChosen({"corpus": "lyrics-zh"}, ["想", "家"]))
+        app.post_message(CorpusChosen({"corpus": "/tmp/mine"}, ["想", "回"]))
+        words = "sample prefix: not in the vocabulary, read as <unk>: 家"
+        chosen = "is now the text in the settings: ctrl+t trains on it"
+        await until(pilot, lambda: notices(app) == [f"lyrics-zh {chosen}", f"mine {chosen}\n{words}"])
+        assert form.texts["sample_prefix"] == "想家"
+        train_pane(app).drawer = True
+        await until(pilot, lambda: words in str(facts.content) and facts.region.height)
+        form.edit("sample_prefix", "家")
+        await until(pilot, lambda: "samples continue the beginning of the text: 家" in str(facts.content))
+        form.edit("sample_prefix", "想回")
+        await until(pilot, lambda: "sample prefix" not in str(facts.content))
 
 
 async def test_done_offers_more_epochs(playground: Make, fakes: FakeEngines) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,19 @@ def test_too_short_for_the_split(tokens: int) -> None:
 def test_a_small_held_out_part_is_warned_of() -> None:
     facts = preflight(RunConfig(validation_fraction=0.01), TEXT)
     assert not facts.problem and "only 100 tokens are held out" in facts.warnings[0]
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"sample_prefix": "分开"}, "not in the vocabulary, read as <unk>: 开"),
+    ({"sample_prefix": "a b a"}, "not in the vocabulary, samples continue the beginning of the text: a,  , b"),
+    ({"sample_prefix": "分 b", "tokens": "word"}, "not in the vocabulary, read as <unk>: b"),
+    ({"sample_prefix": "分"}, ""), ({"sample_prefix": "a", "sample_every": 0}, ""), ({}, ""),
+    ({"sample_prefix": "a", "bidirectional": True, "cell": "lstm"}, ""),
+])  # fmt: skip
+def test_a_sample_prefix_that_is_not_in_the_text_is_warned_of(changes: dict[str, Any], words: str) -> None:
+    warnings = preflight(RunConfig(**changes), TextFacts(10_000, 2, known=["<unk>", "分"])).warnings
+    assert warnings == ((f"sample prefix: {words}",) if words else ())
+    assert not preflight(RunConfig(**changes), TEXT).warnings
 
 
 def test_poems_are_counted_by_lines() -> None:

@@ -182,6 +182,25 @@ async def test_a_preset_fills_the_form_and_an_edit_makes_it_custom() -> None:
         assert app.form.preset == "lyrics-nn-rnn"
 
 
+async def test_a_suggested_prefix_goes_with_its_text_and_a_typed_one_stays() -> None:
+    app = FormApp()
+    async with app.run_test(size=(46, 60)):
+        form = app.form
+        for corpus, prefix in (("tale-en", "The "), ("t", ""), ("verse-zh", "春"), ("lyrics-zh", "分开")):
+            form.edit("corpus", corpus)
+            assert form.texts["sample_prefix"] == prefix, corpus
+        assert form.preset == "lyrics-scratch-sequential"
+        for prefix in ("想", ""):
+            form.edit("sample_prefix", prefix)
+            for corpus in ("tale-en", "lyrics-zh"):
+                form.edit("corpus", corpus)
+                assert form.texts["sample_prefix"] == prefix
+        form.fill(RunConfig(corpus="mine.txt"))
+        for corpus, prefix in (("lyrics-zh", "分开"), ("mine.txt", "")):
+            form.edit("corpus", corpus)
+            assert form.texts["sample_prefix"] == prefix, corpus
+
+
 async def test_what_has_no_effect_is_dimmed_and_says_why() -> None:
     app = FormApp()
     async with app.run_test(size=(60, 40)) as pilot:
