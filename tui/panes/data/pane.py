@@ -203,6 +203,7 @@ class DataPane(Horizontal):
     def _compute_soon(self) -> None:
         if self._timer is not None:
             self._timer.stop()
+        self.workers.cancel_group(self, "describe")  # its answer would be taken for that of this text
         self._is_reading = self._use_soon = False
         self._set_usable(None)
         values: dict[str, Value] | None = self.query_one(Form).value

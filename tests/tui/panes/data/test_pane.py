@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,31 @@ async def test_a_text_that_is_used_before_it_is_read(
             await computed(pilot, app)
             await pilot.pause()
             assert bool(app.of(CorpusChosen)) is taken, keys
+
+
+async def test_the_answer_about_one_text_is_never_taken_for_another(
+    folder: Path, describer: Describer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_module, "DEBOUNCE", 0.5)
+    go = asyncio.Event()
+
+    async def slow(source: str, **values: Any) -> dict[str, Any]:
+        facts = await describer(source, **values)
+        if source == "first":
+            await go.wait()
+        return facts
+
+    monkeypatch.setattr(data_module, "describe", slow)
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=SIZE) as pilot:
+        app.pane.focus()
+        await until(pilot, lambda: describer.asked)
+        await pilot.press("down")
+        go.set()
+        await pilot.pause(0.1)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.of(CorpusChosen))
+        assert app.of(CorpusChosen)[0].settings["corpus"] == "second"
 
 
 async def test_fast_typing_is_computed_once(
