@@ -116,12 +116,18 @@ def parser() -> argparse.ArgumentParser:
             "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; may be repeated"
         )
     for made in (stats, train, sweep, download):
-        made.add_argument("--data", type=Path, metavar="DIR", help="folder of the bundled and downloaded texts")
+        made.add_argument("--data", type=_folder, metavar="DIR", help="folder of the bundled and downloaded texts")
     for made in (train, resume, sweep, generate, runs, inspect, export, engine):
-        made.add_argument("--saves", type=Path, default=SAVES, metavar="DIR", help="folder of the runs")
+        made.add_argument("--saves", type=_folder, default=SAVES, metavar="DIR", help="folder of the runs")
     for made in (stats, train, resume, sweep, generate, runs, inspect, export, presets, bench, lab, download, cache):
         made.add_argument("--json", action="store_true", help="one JSON object a line")
     return top
+
+
+def _folder(text: str) -> Path:
+    if not text:  # the working folder, for Path
+        raise argparse.ArgumentTypeError("name a folder, got ''")
+    return Path(text)
 
 
 def _add_run_flags(made: argparse.ArgumentParser) -> None:
@@ -253,7 +259,7 @@ def _add_runs_commands(runs: argparse.ArgumentParser) -> None:
 
     def action(name: str, help: str) -> argparse.ArgumentParser:
         made = _add_action(actions, f"runs.{name}", help)
-        made.add_argument("--saves", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="folder of the runs")
+        made.add_argument("--saves", type=_folder, default=argparse.SUPPRESS, metavar="DIR", help="folder of the runs")
         return made
 
     for made in (action("rename", "rename a run"), action("duplicate", "copy a run under another name")):

@@ -115,6 +115,7 @@ def test_trainings_that_cannot_be(
         (["generate", "nobody", "--prefix=a"], ["there is no run 'nobody' in"]),
         (["engine", "nobody"], ["there is no run 'nobody' in"]),
         (["engine", ""], ["there is no run '' in"]),
+        (["runs", "--saves="], ["argument --saves: name a folder, got ''"]),
         (["presets", "save", "own", "--preset="], ["there is no preset ''"]),
         (["sweep", "s", "--question="], ["there is no question ''"]),
         (["download", "nothing"], ["there is no text 'nothing' to download; there are time-machine"]),
