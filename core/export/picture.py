@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ _MARKERS_PER_CURVE = 8
 _MOST_WITHIN, _LEGEND_ROWS = 8, 20
 _DASHES = ("-", "--", ":", "-.")
 _RAW_OPACITY = 0.25
+_NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LATEST = 32_503_680_000.0  # the year 3000, in seconds since 1970: dates have an end
 
 
@@ -174,10 +176,10 @@ def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:
         axes.xaxis.axis_date()
         axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
     named = [METRICS.get(metric, Metric(metric)).label for metric in chart.metrics]
-    _text(axes.set_xlabel(AXES[chart.axis].label))
-    _text(axes.set_ylabel(named[0] if len(named) == 1 else _shared(named)))
+    _text(axes.set_xlabel(""), AXES[chart.axis].label)
+    _text(axes.set_ylabel(""), named[0] if len(named) == 1 else _shared(named))
     if chart.title:
-        _text(axes.set_title(chart.title))
+        _text(axes.set_title(""), chart.title)
     # A label is set afterwards: matplotlib takes one that begins with _ for none, and $ for the begin of a formula.
     blank, columns = ["."] * len(handles), _legend_columns(lines)
     if columns:
@@ -186,8 +188,7 @@ def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:
         legend = axes.legend(handles, blank, loc="best", handlelength=3.0)
     for text, line in zip(legend.get_texts(), lines, strict=True):
         metric = f", {named[chart.metrics.index(line.metric)]}" if len(named) > 1 else ""
-        _text(text)
-        text.set_text(line.curve.name + metric)
+        _text(text, line.curve.name + metric)
 
 
 def _legend_columns(lines: Sequence[_Line]) -> int:
@@ -203,8 +204,10 @@ def _legend_inches(lines: Sequence[_Line]) -> float:
     return _legend_columns(lines) * (0.7 + 0.075 * longest)
 
 
-def _text(artist: Any) -> None:
+def _text(artist: Any, text: str) -> None:
+    """Show ``text`` as it is, but as an escape what matplotlib cannot draw, or what makes an SVG unreadable."""
     artist.set_parse_math(False)
+    artist.set_text(_NOT_IN_XML.sub(lambda found: ascii(found[0])[1:-1], text))
 
 
 def _shared(labels: list[str]) -> str:

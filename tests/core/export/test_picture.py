@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -42,6 +43,15 @@ def test_runs_have_their_own_colours_and_markers_and_names(make_run: MakeRun) ->
     assert svg == picture(curves, Chart(title="四"), "svg")[0], "the same curves give the same bytes"
     png, _ = picture(curves, Chart(), "png")
     assert size_of(png) == tuple(round(inches * DOTS_PER_INCH) for inches in INCHES)
+
+
+def test_what_cannot_be_drawn_of_a_name_is_an_escape() -> None:
+    strange = [curve("\udcfe\x1b[31m\ufffe", epoch=[1, 2], perplexity=[3, 2])]
+    svg, _ = picture(strange, Chart(title="\udcff\0"), "svg")
+    assert ElementTree.fromstring(svg).tag.endswith("svg"), "which other programs can read"
+    for words in (r"\udcfe\x1b[31m\ufffe", r"\udcff\x00"):
+        assert f"<!-- {words} -->" in svg.decode(), words
+    assert picture(strange, Chart(title="\udcff\0"), "png")[0]
 
 
 def test_a_run_looks_the_same_in_every_picture_and_unlike_the_others() -> None:
