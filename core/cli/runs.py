@@ -92,12 +92,17 @@ def tag(options: argparse.Namespace) -> int:
     added, removed = check_tags(options.add), {tag.casefold() for tag in check_tags(options.remove)}
     if not added and not removed:
         raise UserError("say which tag: --add TAG or --remove TAG")
-    for run in [find_run(options.saves, name) for name in options.runs]:
+    for run in _named(options):
         tags = check_tags([*(tag for tag in run.metadata().tags if tag.casefold() not in removed), *added])
         _annotate(run, tags=tags)
         words = f"has the tags {', '.join(tags)}" if tags else "has no tags"
         _done(options, "tagged", run.path, f"{run.name} {words}", tags=tags)
     return 0
+
+
+def _named(options: argparse.Namespace) -> list[Run]:
+    """The runs that are named, each once; a wrong name is refused before anything is done."""
+    return list({run.path: run for run in (find_run(options.saves, name) for name in options.runs)}.values())
 
 
 def note(options: argparse.Namespace) -> int:
@@ -130,8 +135,7 @@ def _ask_engine(run: Path, request: str, **fields: Any) -> None:
 
 
 def delete(options: argparse.Namespace) -> int:
-    runs = [find_run(options.saves, name) for name in options.runs]  # a wrong name is refused before anything is done
-    for run in runs:
+    for run in _named(options):
         back = f"python -m core runs restore {shlex.quote(run.name)}{saves_flag(run.path.parent)} brings it back"
         _done(options, "deleted", delete_run(run), f"{run.name} is in the trash for {DAYS_KEPT} days: {back}")
     return 0
@@ -157,7 +161,7 @@ def trash(options: argparse.Namespace) -> int:
 
 
 def restore(options: argparse.Namespace) -> int:
-    for path in [find_deleted(options.saves, name) for name in options.runs]:
+    for path in dict.fromkeys(find_deleted(options.saves, name) for name in options.runs):
         run = restore_run(path)
         _done(options, "restored", run.path, restored_words(path.name, run.name))
     return 0

@@ -50,7 +50,7 @@ def test_a_run_is_renamed_copied_deleted_and_restored(act: Act, make: Any, saves
     make("one")
     assert act("rename one 月亮") == (0, "one is now 月亮\n", "")
     assert act("duplicate 月亮 two") == (0, "two is a copy of 月亮\n", "")
-    code, out, err = act("delete 月亮 two")
+    code, out, err = act("delete 月亮 two 月亮")
     assert (code, err) == (0, "") and names(saves) == set()
     back = f"python -m core runs restore 月亮 --saves {saves}"
     assert out.startswith(
@@ -59,7 +59,7 @@ def test_a_run_is_renamed_copied_deleted_and_restored(act: Act, make: Any, saves
     assert "30 days left" in act("trash")[1] and "月亮" in act("trash")[1]
     assert [json.loads(line)["name"] for line in act("trash --json")[1].splitlines()] == ["two", "月亮"]
     make("two")
-    code, out, _ = act("restore 月亮 two")
+    code, out, _ = act("restore 月亮 two 月亮")
     assert (code, out) == (0, "月亮 is back\ntwo is back as two-2: there is another run two now\n")
     assert names(saves) == {"月亮", "two", "two-2"}
     assert act("trash") == (0, f"the trash of {saves} is empty\n", "")
