@@ -79,7 +79,7 @@ class TrainParts(Horizontal):
     def show_plan(self) -> None:
         plan = self.plan
         self.panel.show_plan(plan, self.run, host(self).data_dir, self.new_name)
-        self.view.show_pending(pending_words(plan, self.run, self.form.texts))
+        self.view.show_pending(pending_words(plan, self.run, self.form.texts, self.form.value))
         errors = self.form.reading.errors
         texts = {name: text for name, text in self.form.texts.items() if name not in errors}
         if texts != self._told:

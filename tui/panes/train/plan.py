@@ -56,8 +56,29 @@ def kept_texts(run: WatchedRun, texts: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in kept.items() if texts[name] != text}
 
 
-def pending_words(plan: Plan, run: WatchedRun | None, texts: Mapping[str, str]) -> str:
-    """One line about the settings that differ from those of the run on screen; empty if none do, or without a run."""
+def epochs_done(run: WatchedRun) -> int:
+    """The epochs of the run, by its summary until its curve is read."""
+    return run.epoch or run.summary_epoch
+
+
+def is_complete(run: WatchedRun, config: RunConfig) -> bool:
+    """Whether the run has all the epochs that ``config`` asks for, so that more are needed to continue it."""
+    return config.num_epochs <= epochs_done(run) and not run.is_fitting
+
+
+def _how_to_continue(run: WatchedRun, config: RunConfig | None) -> str:
+    if config is None:
+        return "to continue, correct it first"
+    if is_complete(run, config):
+        return f"to continue with it, set epochs above {epochs_done(run):,}"
+    return f"{key('train.train')} continues with it"
+
+
+def pending_words(plan: Plan, run: WatchedRun | None, texts: Mapping[str, str], config: RunConfig | None) -> str:
+    """One line about the settings that differ from those of the run on screen; empty if none do, or without a run.
+
+    ``texts`` and ``config`` are the form's.
+    """
     if run is None or run.config is None or plan not in ("new", "continue"):
         return ""
     if plan == "new":
@@ -70,7 +91,7 @@ def pending_words(plan: Plan, run: WatchedRun | None, texts: Mapping[str, str]) 
             f"a new run with the same settings: {how} it, {first}"  # fmt: skip
     edits = [f"{item.label} {texts[item.name]} instead of {text}" for item in settings()
              if (text := kept_texts(run, texts).get(item.name)) is not None]  # fmt: skip
-    return f"{', '.join(edits)}: {key('train.train')} continues with it" if edits else ""
+    return f"{', '.join(edits)}: {_how_to_continue(run, config)}" if edits else ""
 
 
 def pending_notes(plan: Plan, run: WatchedRun | None, config: RunConfig | None) -> dict[str, str]:
@@ -78,8 +99,8 @@ def pending_notes(plan: Plan, run: WatchedRun | None, config: RunConfig | None) 
     if run is None or plan not in ("apply", "continue"):
         return {}
     known = live_values(run)
-    continues = f"{key('train.train')} continues with it"
-    how = "not applied: enter applies it, esc takes it back" if plan == "apply" else continues
+    applies = "not applied: enter applies it, esc takes it back"
+    how = applies if plan == "apply" else _how_to_continue(run, config)
     return {
         name: f"{how}; the run has {shown(value)}"
         for name in live_edits(run, config) if (value := known[name]) is not None

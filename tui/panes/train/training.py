@@ -18,7 +18,7 @@ from tui.dialogs.confirm import ConfirmDialog
 from tui.engines.watched_run import WatchedRun
 from tui.messages import RunsChanged
 from tui.panes.train.parts import TrainParts
-from tui.panes.train.plan import live_edits
+from tui.panes.train.plan import epochs_done, is_complete, live_edits
 from tui.services import Engines, host, is_alive
 from tui.text.safe import shown_text
 
@@ -110,8 +110,8 @@ class Training:
     async def continue_run(self, run: WatchedRun) -> None:
         """Continue a run up to the epochs in the form."""
         config = self._config()
-        done = run.epoch or run.summary_epoch
-        if config.num_epochs <= done and not run.is_fitting:
+        if is_complete(run, config):
+            done = epochs_done(run)
             words = f"{_epochs_are(done)} done: to continue, type how many in all, such as {2 * done:,}, then enter"
             raise ConfigError(words, "num_epochs")
         as_before = await self._opened(run)

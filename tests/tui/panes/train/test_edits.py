@@ -182,8 +182,17 @@ async def test_settings_that_are_not_those_of_the_run_are_said_while_they_are_hi
         await until(pilot, lambda: pending(app) == "epochs 300 instead of 250: ctrl+t continues with it")
         await pilot.press("escape")
         assert train_pane(app).form.texts["num_epochs"] == "300" and pending(app), "what survives is said"
+        train_pane(app).form.edit("num_epochs", "abc")
+        await until(pilot, lambda: pending(app) == "epochs abc instead of 250: to continue, correct it first")
         train_pane(app).form.edit("num_epochs", "250")
         await until(pilot, lambda: pending(app) == "")
+        await pilot.press("+")
+        await until(pilot, lambda: pending(app).endswith("to continue with it, set epochs above 250"))
+        assert "to continue with it, set epochs above 250; the run has 100" in noted(app)
+        train_pane(app).form.change({"num_epochs": "251"})
+        train_pane(app).show_plan()
+        assert pending(app).endswith(": ctrl+t continues with it")
+        train_pane(app).form.change({"num_epochs": "250", "learning_rate": "100"})
         app.post_message(CorpusChosen({"corpus": "/tmp/一本书.txt"}))
         words = "corpus changed: ctrl+t trains a new run, s its first batch"
         await until(pilot, lambda: pending(app) == words)
