@@ -8,7 +8,6 @@ from textual.widgets import Button
 from core.events import State
 from core.runs.store import check_name
 from core.settings.run_config import setting
-from core.units import counted
 from tui.engines.watched_run import OPENING
 from tui.forms.schema import typed
 from tui.messages import RunChosen
@@ -89,7 +88,7 @@ class TrainPane(RunOnScreen):
     def action_train(self) -> None:
         plan, run = self.plan, self.run
         if self.form.value is None:
-            self._show_errors()
+            self.show_errors()
         elif plan == "new":
             self.training.do(self.training.create_and_train())
         elif run is None:
@@ -122,7 +121,7 @@ class TrainPane(RunOnScreen):
 
     def action_step(self) -> None:
         if self.form.value is None:
-            self._show_errors()
+            self.show_errors()
         else:
             self.training.do(self.training.step())
 
@@ -200,7 +199,7 @@ class TrainPane(RunOnScreen):
         from tui.panes.train.own_presets import ask_about_preset
 
         if self.form.value is None:
-            self._show_errors()
+            self.show_errors()
         else:
             await ask_about_preset(self, self.form.value)
 
@@ -215,10 +214,3 @@ class TrainPane(RunOnScreen):
         name = await self.app.push_screen_wait(NameDialog("Save", run.name, "Save", check_name, body))
         if name is not None and is_alive(self):
             await self.training.guarded(self.training.save(run, name))
-
-    def _show_errors(self) -> None:
-        self.drawer = True
-        self.call_after_refresh(self.form.focus_error)
-        errors = self.form.reading.errors
-        words = counted(len(errors), "setting needs", "settings need")
-        self.notify(f"{words} another value first", severity="warning", markup=False)

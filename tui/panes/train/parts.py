@@ -17,6 +17,7 @@ from core.errors import UserError
 from core.runs.store import check_name
 from core.settings.presets import offered_presets
 from core.settings.run_config import RunConfig
+from core.units import counted
 from tui.engines.watched_run import WatchedRun
 from tui.messages import SettingsRead
 from tui.panes.train.curves import PERPLEXITY, metrics_of
@@ -26,6 +27,7 @@ from tui.panes.train.settings_form import SettingsForm
 from tui.panes.train.settings_panel import SettingsPanel
 from tui.services import host, is_alive
 from tui.text.keys import key
+from tui.text.safe import shown_text
 
 
 class TrainParts(Horizontal):
@@ -101,7 +103,20 @@ class TrainParts(Horizontal):
     async def action_vary(self) -> None:
         from tui.panes.train.sweep import ask_for_sweep
 
-        await ask_for_sweep(self, self.form.value)
+        if self.form.value is None:
+            self.show_errors()
+        else:
+            await ask_for_sweep(self, self.form.value)
+
+    def show_errors(self) -> None:
+        """Show the settings that are wrong, and say what is right for the first of them."""
+        self.drawer = True
+        self.call_after_refresh(self.form.focus_error)
+        errors = self.form.reading.errors
+        words = next(errors[setting.name] for setting in self.form.schema.settings if setting.name in errors)
+        if len(errors) > 1:
+            words += f"; {counted(len(errors) - 1, 'other setting needs', 'other settings need')} another value too"
+        self.notify(shown_text(words), severity="warning", markup=False)
 
     def settings_changed(self) -> None:
         self.show_plan()

@@ -188,12 +188,9 @@ def _words(sweep: Sweep) -> str:
     return f"{counted(sweep.trials, 'run')}{side}: Optuna chooses their values and ends poor ones early"
 
 
-async def ask_for_sweep(pane: Widget, config: RunConfig | None) -> None:
-    """Ask which settings vary, and start the sweep in a process of its own. ``config``: None if it is not valid."""
+async def ask_for_sweep(pane: Widget, config: RunConfig) -> None:
+    """Ask which settings vary, and start the sweep in a process of its own."""
     saves, data = host(pane).saves, host(pane).data_dir
-    if config is None:
-        pane.notify("A setting of the form is wrong: correct it first", severity="warning", markup=False)
-        return
     name = await asyncio.to_thread(free_sweep_name, saves)
     if not is_alive(pane):
         return

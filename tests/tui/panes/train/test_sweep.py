@@ -13,6 +13,7 @@ from core.errors import RunError
 from core.settings.run_config import RunConfig, settings
 from core.sweep.ranges import parse_varied
 from core.sweep.sweep import Sweep
+from tests.tui.parts import focused_setting, notices
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.forms.choice import Choice
@@ -103,6 +104,20 @@ async def test_a_question_fills_the_lines_and_a_refusal_is_said(
         dialog = await opened(pilot)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is not dialog)
+
+
+async def test_wrong_settings_are_named_in_place_of_the_dialog(playground: Callable[[], Playground]) -> None:
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form, words = app.query_one(TrainPane).form, "hidden must be a whole number between 1 and 16,384, got '[b]'"
+        for changes, told in (({"num_hiddens": "[b]"}, words),
+                              ({"clip": "x"}, f"{words}; 1 other setting needs another value too")):  # fmt: skip
+            form.change(changes)
+            await pilot.press("v")
+            await until(pilot, lambda told=told: notices(app)[-1:] == [told])
+            await until(pilot, lambda: focused_setting(app) == "num_hiddens")
+            assert not isinstance(app.screen, SweepDialog)
+            await pilot.press("escape")
 
 
 def test_the_first_values_of_every_setting_can_be_varied() -> None:
