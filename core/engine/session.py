@@ -107,8 +107,8 @@ class Session(OpenRun):
             raise UserError("the run diverged and its last checkpoint cannot be read: start a new one")
         if trainer.epoch >= num_epochs and trainer.batch == 0 and not trainer.budget.is_waiting:
             raise UserError(
-                f"{counted(trainer.epoch, 'epoch is', 'epochs are')} done and {shown(num_epochs)} were asked for: "
-                f"ask for more than {shown(trainer.epoch)} to train on"
+                f"{counted(trainer.epoch, 'epoch is', 'epochs are')} done and {counted(int(num_epochs), 'was', 'were')} "
+                f"asked for: ask for more than {shown(trainer.epoch)} to train on"
             )
         self._check_folder()
         if self.folder.lost:

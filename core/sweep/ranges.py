@@ -98,9 +98,9 @@ def grid_of(varied: Sequence[Varied]) -> list[dict[str, Value]]:
     for values in lists:
         count *= len(values)
     if not FEWEST_RUNS <= count <= MOST_RUNS:
-        words = " x ".join(str(len(values)) for values in lists)
+        words = f"{' x '.join(str(len(values)) for values in lists)} = {count}" if len(lists) > 1 else f"{count}"
         raise ConfigError(
-            f"a grid has {FEWEST_RUNS} to {MOST_RUNS} runs, and this one has {words} = {count}: name fewer values, or "
+            f"a grid has {FEWEST_RUNS} to {MOST_RUNS} runs, and this one has {words}: name fewer values, or "
             "search among them with --trials N"
         )
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*lists)]

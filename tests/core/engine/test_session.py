@@ -74,7 +74,7 @@ def test_more_epochs(tiny: Tiny, saves: Path, whole: Any) -> None:
     list(train_to_end(session))
     for number in (None, 2, 1):
         with pytest.raises(
-            UserError, match=r"2 epochs are done and \d were asked for: ask for more than 2 to train on"
+            UserError, match=r"2 epochs are done and (2 were|1 was) asked for: ask for more than 2 to train on"
         ):
             session.train(number)
     with pytest.raises(ConfigError, match="num_epochs must be between 1"):

@@ -61,6 +61,7 @@ def test_what_cannot_be_varied_is_refused_in_a_sentence() -> None:
         (("seed=1..100",), "at most 16 runs, and seed=1..100 has 100 values"),
         (("num_hiddens=1..8:log",), "a grid needs single values"),
         (("seed=1..9", "cell=rnn,gru"), "this one has 9 x 2 = 18"),
+        (("seed=" + ",".join(map(str, range(17))),), "this one has 17: name fewer"),
     ):
         with pytest.raises(ConfigError) as refused:
             grid_of(parse_all_varied(texts))
