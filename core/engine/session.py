@@ -106,10 +106,8 @@ class Session(OpenRun):
         if trainer.diverged:
             raise UserError("the run diverged and its last checkpoint cannot be read: start a new one")
         if trainer.epoch >= num_epochs and trainer.batch == 0 and not trainer.budget.is_waiting:
-            raise UserError(
-                f"{counted(trainer.epoch, 'epoch is', 'epochs are')} done and {counted(int(num_epochs), 'was', 'were')} "
-                f"asked for: ask for more than {shown(trainer.epoch)} to train on"
-            )
+            done, asked = counted(trainer.epoch, "epoch is", "epochs are"), counted(int(num_epochs), "was", "were")
+            raise UserError(f"{done} done and {asked} asked for: ask for more than {shown(trainer.epoch)} to train on")
         self._check_folder()
         if self.folder.lost:
             raise RunError(self.folder.lost)
