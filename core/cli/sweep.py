@@ -81,6 +81,8 @@ def _wanted(name: str, folder: SweepFolder, options: argparse.Namespace) -> Swee
 
 
 def _check_storage(wanted: Sweep, options: argparse.Namespace) -> None:
+    if options.storage == "":
+        raise ConfigError("--storage names a database, such as sqlite:////tmp/trials.db, got ''")
     if options.storage and wanted.is_grid:
         raise ConfigError("--storage is of a search: a grid needs none")
     if wanted.is_shared and not options.storage:

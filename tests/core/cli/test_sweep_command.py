@@ -219,6 +219,7 @@ def test_what_cannot_be_swept_is_refused_in_a_sentence(
         (("s", *GRID, "--jobs=0"), "--jobs must be between 1 and 256"),
         (("s", *GRID, "--pruner=none"), "--pruner is of a search"),
         (("s", *GRID, "--storage=sqlite://"), "--storage is of a search"),
+        (("s", *GRID, "--storage="), "--storage names a database, such as "),
         (("--question=why",), "there is no question 'why'"),
         (("--question=backend", "--vary=cell=rnn,gru"), "--question is a grid of its own"),
         (("s", *GRID, "--set=cell=x"), "cell must be one of"),
