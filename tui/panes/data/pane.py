@@ -203,12 +203,12 @@ class DataPane(Horizontal):
     def _compute_soon(self) -> None:
         if self._timer is not None:
             self._timer.stop()
-        self.workers.cancel_group(self, "describe")  # its answer would be taken for that of this text
         self._is_reading = self._use_soon = False
         self._set_usable(None)
         values: dict[str, Value] | None = self.query_one(Form).value
         if values is None or not self._source or self._wanted is not None:
             return
+        self.workers.cancel_group(self, "describe")  # its answer would be taken for that of this text
         self._is_reading = True
         self._timer = self.set_timer(DEBOUNCE, lambda: self._compute(self._source, values))
 
@@ -236,7 +236,8 @@ class DataPane(Horizontal):
         if os.path.isabs(source):
             others = (path for path in host(self).remembered.files if path != source)
             host(self).remember(files=(source, *others)[:RECENT])
-        self._set_usable({"corpus": source, **values})
+        if self._is_reading:  # and the form has not become wrong meanwhile
+            self._set_usable({"corpus": source, **values})
         is_wanted = self._use_soon
         self._is_reading = self._use_soon = False
         if is_wanted:

@@ -187,6 +187,13 @@ async def test_the_answer_about_one_text_is_never_taken_for_another(
         await pilot.press("enter")
         await until(pilot, lambda: app.of(CorpusChosen))
         assert app.of(CorpusChosen)[0].settings["corpus"] == "second"
+        go.clear()
+        await pilot.press("up")
+        await until(pilot, lambda: describer.asked[-1][0] == "first")
+        form_of(app).edit("batch_size", "0")
+        go.set()
+        await until(pilot, lambda: title(app.query_one("#data-view")) == "first · 1,234 characters")
+        assert app.query_one("#data-use", Button).disabled
 
 
 async def test_fast_typing_is_computed_once(
