@@ -143,7 +143,9 @@ def test_a_hostile_text_sends_no_escapes_to_the_terminal(playground: Callable[..
     terminal = playground("--data", str(folder))
     terminal.wait("Train")
     terminal.press("f2")
-    terminal.wait(lambda text: "[bold red]evil" in text and "vocabulary" in text)
+    terminal.wait(lambda text: "[bold red]evil" in text and "no text 'lyrics-zh'" in text)  # which Train has
+    terminal.press("down")
+    terminal.wait(lambda text: "[bold red]evil ·" in text and "vocabulary" in text)
     for _ in range(6):
         terminal.press("v")
         time.sleep(0.3)
