@@ -116,13 +116,23 @@ def cores() -> int:
 
 
 @cache
+def _processor() -> dict[str, str]:
+    """What Linux says of the first processor; empty elsewhere."""
+    with contextlib.suppress(OSError):
+        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+        return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
+    return {}
+
+
 def processor_name() -> str:
     """What the processor calls itself."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine() or "CPU"
+    return _processor().get("model name") or platform.processor() or platform.machine() or "CPU"
+
+
+def processor_features() -> frozenset[str]:
+    """The instruction sets of the processor by Linux's names; none elsewhere."""
+    found = _processor()
+    return frozenset(f"{found.get('flags', '')} {found.get('Features', '')}".split())
 
 
 def torchrun_size() -> int:

@@ -26,6 +26,7 @@ from core.events import EpochFinished
 from core.generation.options import Sampling
 from core.generation.writer import write
 from core.models.language_model import LanguageModel
+from core.models.products import factor_format
 from core.models.scratch_model import ScratchLanguageModel
 from core.models.torch_nn import MODULES, StockLanguageModel
 from core.settings.cells import CELLS
@@ -145,7 +146,7 @@ def training_limit(trainer: Trainer, effort: Effort, tokens_per_unit: float = 1.
     products = training_products(
         len(CELLS[config.cell].gates), config.num_hiddens, model.vocabulary_size, config.batch_size, config.num_steps
     )
-    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    dtype = factor_format(trainer.device) if config.precision == "bf16" else torch.float32
     rate = MatrixRate(products, dtype, trainer.device, effort.product_seconds)
     per_batch = config.batch_size * config.num_steps / tokens_per_unit
     return _limit(rate, per_batch)

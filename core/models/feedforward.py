@@ -10,7 +10,7 @@ import torch.nn.functional
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from core.models.products import product, transposed_product
+from core.models.products import narrowed, product, transposed_product
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.cpu.bindings import Part
 
@@ -164,23 +164,25 @@ class OutputLoss(torch.autograd.Function):
         limit = BLOCK.get(H.device.type, 1 << 24) * (4 if fused and bf16 else 1)  # the matrix unit wants larger blocks
         blocks = max(1, min(-(-H.shape[0] * W.shape[1] // limit), H.shape[0] // FEWEST_ROWS))
         size = -(-H.shape[0] // blocks)  # rows in a block: all of about one size
-        factor = torch.bfloat16 if bf16 else H.dtype
-        H_factor, W_factor = H.to(factor), W.to(factor)
+        H_factor, W_factor = (narrowed(H), narrowed(W)) if bf16 else (H, W)
+        b_inside = b if W_factor.dtype is H.dtype else None  # rounded, a bias would permanently shift a token's score
         loss, dH, dW, db = H.new_zeros(()), torch.empty_like(H) if differentiate else None, None, None
         for start in range(0, max(1, H.shape[0]), max(1, size)):
             rows = slice(start, start + size)
             weight = None if weights is None else weights[rows]
             if fused:
-                dlogits = product(H_factor[rows], W_factor, None if bf16 else b)  # (size, vocabulary), logits at first
+                dlogits = product(H_factor[rows], W_factor, b_inside)  # (size, vocabulary), logits at first
                 surprise = bindings.cross_entropy(dlogits, b, targets[rows], weight, differentiate=differentiate)
             else:
-                logits = product(H_factor[rows], W_factor, None if bf16 else b).to(H.dtype)  # (size, vocabulary)
-                logits = logits.add_(b) if bf16 else logits  # rounded, a bias would permanently shift a token's score
+                logits = product(H_factor[rows], W_factor, b_inside).to(H.dtype)  # (size, vocabulary)
+                logits = logits.add_(b) if b_inside is None else logits
                 surprise, dlogits = _cross_entropy(logits, targets[rows], weight, differentiate)
-                dlogits = dlogits.to(factor)
             loss += surprise.sum() if weight is None else surprise.dot(weight)
             if dH is None:
                 continue
+            if bf16:
+                narrow = dlogits.bfloat16()
+                dlogits = narrow if narrow.dtype is W_factor.dtype else dlogits.copy_(narrow)
             dH[rows] = product(dlogits, W_factor.t())
             dW_block = transposed_product(H_factor[rows], dlogits, fused=fused)
             dW = dW_block.to(H.dtype) if dW is None else dW.add_(dW_block)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from core.errors import UserError
 from core.models.feedforward import dropped_by_torch
 from core.models.language_model import LanguageModel, StepWeights
+from core.models.products import narrowed
 from core.models.recurrence.dispatch import run_directions
 from core.models.recurrence.layer import Rows
 from core.models.scratch import HiddenState
@@ -117,8 +118,8 @@ class StockLanguageModel(LanguageModel):
         rnn, layers = self.rnn, len(of_layers) // self.directions
         weights = [weight for row in of_layers for weight in row]
         if self.bf16:
-            weights = [weight.bfloat16() for weight in weights]
-            X, state = X.bfloat16(), tuple(tensor.bfloat16() for tensor in state)
+            weights = [narrowed(weight) for weight in weights]
+            X, state = narrowed(X), tuple(map(narrowed, state))
         options = (True, layers, rnn.dropout if layers > 1 else 0.0, self.training, rnn.bidirectional, False)
         H, *last = KERNELS[rnn.mode](X, state if len(state) > 1 else state[0], weights, *options)
         return H.to(self.linear.bias.dtype), tuple(tensor.to(self.linear.bias.dtype) for tensor in last)

@@ -9,6 +9,7 @@ import torch
 
 from core.devices import hardware_of, threads_of, usable_device, workers_of
 from core.errors import ConfigError
+from core.models.products import factor_format
 from core.models.recurrence.dispatch import path_of
 from core.settings.run_config import RunConfig
 from core.training.cuda_graph import unavailable_reason
@@ -41,7 +42,7 @@ def report(config: RunConfig, device: torch.device, graph_unavailable_reason: st
     """
     return {
         "device": str(device),
-        "precision": config.precision,
+        "precision": _precision(config, device),
         "threads": str(threads_of(config)),
         "step": f"call by call, because {graph_unavailable_reason}" if graph_unavailable_reason else "one CUDA graph",
         "recurrence": path_of(config, device)[1],
@@ -60,13 +61,18 @@ def record(config: RunConfig, device: torch.device, graph_unavailable_reason: st
     return {
         "device": str(device),
         "hardware": hardware_of(device),
-        "precision": config.precision,
+        "precision": _precision(config, device),
         "threads": str(threads_of(config)),
         "step": "in calls" if graph_unavailable_reason else "captured",
         "kernels": path_of(config, device)[0],
         "torch": torch.__version__,
         "workers": str(workers),
     }
+
+
+def _precision(config: RunConfig, device: torch.device) -> str:
+    is_single = config.precision == "bf16" and factor_format(device) is torch.float32
+    return "bf16 multiplied as fp32" if is_single else config.precision
 
 
 def arithmetic(backend: Mapping[str, str]) -> dict[str, str]:

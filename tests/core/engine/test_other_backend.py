@@ -166,6 +166,19 @@ def test_what_a_machine_has_and_lacks(as_it_was: None) -> None:
     assert change_of({**here, "unheard of": "x"}, config, config, here) is None
 
 
+def test_how_bf16_is_multiplied_is_recorded(as_it_was: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, cpu = RunConfig(device="cpu", cpu_path="plain", precision="bf16"), torch.device("cpu")
+    records = []
+    for is_fast in (True, False):
+        monkeypatch.setattr("core.models.products.is_bf16_fast", lambda is_fast=is_fast: is_fast)
+        records.append(record(config, cpu, "no graphs"))
+    fast, slow = records
+    change = change_of(fast, config, config, slow)
+    assert change is not None and change.as_before is None
+    assert "computed with bf16; here it is computed with bf16 multiplied as fp32: its" in change.words
+    assert change_of(slow, config, config, slow) is None
+
+
 @compiled
 def test_on_the_command_line(
     tiny: Callable[..., RunConfig], saves: Path, runtime: Path, as_it_was: None, monkeypatch: pytest.MonkeyPatch,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from core.models.products import transposed_product
+from core.models.products import factor_format, transposed_product
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.layer import RecurrentLayer, Rows
 from core.models.scratch import HiddenState
@@ -119,7 +119,9 @@ class BackwardScan:
 
     def gradients(self) -> tuple[Tensor, Tensor | None]:
         """Those of W, in the format of the products, and of the GRU's b_hn; to be asked for once after each call."""
-        dW = transposed_product(self._left, self._right)
+        is_single = self._left.dtype is torch.float32 or factor_format(self._left.device) is torch.float32
+        left, right = (self._left.float(), self._right.float()) if is_single else (self._left, self._right)
+        dW = transposed_product(left, right)
         if self._dP is None or self._dA_h is None:
             return dW, None
         dN = self._dP[..., 2 * self._dA_h.shape[2] :]
