@@ -7,7 +7,7 @@
 
 enum { O_GATE, I_GATE, F_GATE, C_GATE, GATES };
 
-#define ROWS (MOST_ROWS / 2) /* of a tile with four vectors a row */
+#define ROWS (LANES == 16 ? 6 : 2) /* of a tile with four vectors a row: sums in 24 of 32 or 8 of 16 registers */
 
 INLINE void forward_tile(const void *given, int t, int row, int rows, int column, const void *panel, int bf16) {
     const Forward *job = given;

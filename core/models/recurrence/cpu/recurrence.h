@@ -90,9 +90,10 @@ INLINE vec input_at(const Forward *job, long place, int columns, int column, int
 
 INLINE void accumulate_single(vec *sums, int rows, int vecs, const float *left, const void *panel, int inner) {
     const float *W = panel;
-    for (int k = 0; k < inner; k++, W += vecs * LANES)
+#pragma GCC unroll 2
+    for (int k = 0; k < inner; k++)
         for (int v = 0; v < vecs; v++) {
-            const vec w = load(W + v * LANES, LANES);
+            const vec w = load(W + (long)(k * vecs + v) * LANES, LANES);
             for (int r = 0; r < rows; r++) sums[r * vecs + v] += left[(long)r * inner + k] * w;
         }
 }
@@ -139,6 +140,7 @@ INLINE void tiles_of_panel(Tile tile, int most, const void *job, int t, int begi
                            const void *panel, int bf16) {
     int row = begin;
     for (; end - row >= most; row += most) tile(job, t, row, most, column, panel, bf16);
+    for (; most > 4 && end - row >= 4; row += 4) tile(job, t, row, 4, column, panel, bf16);
     for (; end - row >= 2; row += 2) tile(job, t, row, 2, column, panel, bf16);
     for (; row < end; row++) tile(job, t, row, 1, column, panel, bf16);
 }
