@@ -18,7 +18,8 @@ from torch import Tensor
 
 from core.models.recurrence.cpu.build import compiled_library
 
-_PIECE = 32  # columns that an output layer is padded to: two vectors of 16, or twice two of 8
+# Columns that an output layer is padded to: three vectors of 16, or three times two of 8; in bfloat16 two vectors of 16.
+_PIECE, _NARROW_PIECE = 48, 32
 _LOGITS_AT_ONCE = 1 << 19  # 2 MB of two cores' second-level caches
 
 _NARROW_ROWS = 128  # that a thread takes at a time
@@ -281,14 +282,15 @@ def output_loss(
     for tensor, shape in ((W, (inner, columns)), (b, (columns,)), (targets, (rows,)), (weights, (rows,))):
         if tensor is not None and tuple(tensor.shape) != shape:
             raise ValueError(f"the output layer needs {shape} here, got {tuple(tensor.shape)}")
-    padded, wide = (-(-count // _PIECE) * _PIECE for count in (columns, inner))
+    piece = _NARROW_PIECE if bf16 else _PIECE
+    padded, wide = (-(-count // piece) * piece for count in (columns, inner))
     if not W.is_contiguous() and not W.t().is_contiguous():
         W = W.contiguous()
     found = (H.new_empty(H.shape), W.new_empty(inner, columns), b.new_empty(b.shape)) if differentiate else None
     surprises = H.new_empty(rows)
     given = (H.contiguous(), W, b.contiguous(), targets.contiguous(), _whole(weights))
     if bf16:
-        size = min(-(-rows // _PIECE), max(4, _NARROW_LOGITS_AT_ONCE // padded // _PIECE)) * _PIECE  # rows of a block
+        size = min(-(-rows // piece), max(4, _NARROW_LOGITS_AT_ONCE // padded // piece)) * piece  # rows of a block
         kept = padded * wide, size * padded, size * wide  # of the factors that only gradients need
         panels, turned, pairs, strips, left = (
             H.new_empty(count, dtype=torch.bfloat16)

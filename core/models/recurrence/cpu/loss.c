@@ -22,7 +22,7 @@ static void loss_rows(const void *given, int begin, int end) {
             const int width = least(LANES, columns - i);
             store(x + i, load_bf16(narrow + i, width) + load(job->b + i, width), width);
         }
-        job->surprises[row] = loss_of_row(x, narrow, PIECE, columns, job->targets[row],
+        job->surprises[row] = loss_of_row(x, narrow, LANES, LANES, columns, job->targets[row],
                                           job->weights ? job->weights[row] : 1.0f, job->differentiate);
     }
 }

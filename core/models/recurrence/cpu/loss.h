@@ -12,10 +12,9 @@
 
 #include "threads.h"
 
-/* Logits and all that is made of them lie in pieces of so many columns. */
-enum { PIECE = 2 * LANES };
-
-INLINE float *place_in(float *row, long stride, long column) { return row + column / PIECE * stride + column % PIECE; }
+INLINE float *place_in(float *row, int piece, long stride, long column) {
+    return row + column / piece * stride + column % piece;
+}
 
 /* The gradient of some logits at a column: the compiler knows `width` of each call but the last of a row. */
 INLINE void give_gradient(float *x, uint16_t *narrow, int column, float scale, int width) {
@@ -26,28 +25,29 @@ INLINE void give_gradient(float *x, uint16_t *narrow, int column, float scale, i
         store(x, d, width);
 }
 
-/* `row` points to the first piece, the next is `stride` numbers behind it; the gradient takes the logits' place, or
- * goes to `narrow` in bfloat16, whose columns are neighbours. Returns the surprise in nats. */
-INLINE float loss_of_row(float *row, uint16_t *narrow, long stride, int columns, long target, float weight,
+/* Logits and all that is made of them lie in pieces of `piece` columns, whole vectors. `row` points to the first piece,
+ * the next is `stride` numbers behind it; the gradient takes the logits' place, or goes to `narrow` in bfloat16, whose
+ * columns are neighbours. Returns the surprise in nats. */
+INLINE float loss_of_row(float *row, uint16_t *narrow, int piece, long stride, int columns, long target, float weight,
                          int differentiate) {
     const int whole = columns / LANES * LANES;
     vec most = splat(row[0]);
     float *x = row;
-    for (int i = 0; i < whole; i += PIECE, x += stride)
-        for (int v = 0; v < PIECE && i + v < whole; v += LANES) most = larger(load(x + v, LANES), most);
+    for (int i = 0; i < whole; i += piece, x += stride)
+        for (int v = 0; v < piece && i + v < whole; v += LANES) most = larger(load(x + v, LANES), most);
     float greatest = most[0];
     for (int lane = 1; lane < LANES; lane++) greatest = most[lane] > greatest ? most[lane] : greatest;
     for (int i = whole; i < columns; i++) {
-        const float here = *place_in(row, stride, i);
+        const float here = *place_in(row, piece, stride, i);
         greatest = here > greatest ? here : greatest;
     }
 
-    float *scored = place_in(row, stride, target);
+    float *scored = place_in(row, piece, stride, target);
     const float difference = *scored - greatest;
     vec sums = splat(0.0f);
     x = row;
-    for (int i = 0; i < whole; i += PIECE, x += stride)
-        for (int v = 0; v < PIECE && i + v < whole; v += LANES) {
+    for (int i = 0; i < whole; i += piece, x += stride)
+        for (int v = 0; v < piece && i + v < whole; v += LANES) {
             const vec e = exp_of_negative(load(x + v, LANES) - greatest);
             store(x + v, e, LANES);
             sums += e;
@@ -55,7 +55,7 @@ INLINE float loss_of_row(float *row, uint16_t *narrow, long stride, int columns,
     float sum = 0.0f;
     for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
     if (whole < columns) {
-        x = place_in(row, stride, whole);
+        x = place_in(row, piece, stride, whole);
         const vec e = exp_of(load(x, columns - whole) - greatest); /* the zeros behind may be larger */
         store(x, e, columns - whole);
         for (int lane = 0; lane < columns - whole; lane++) sum += e[lane];
@@ -64,9 +64,9 @@ INLINE float loss_of_row(float *row, uint16_t *narrow, long stride, int columns,
         const float scale = weight / sum;
         *scored -= sum;
         x = row;
-        for (int i = 0; i < whole; i += PIECE, x += stride)
-            for (int v = 0; v < PIECE && i + v < whole; v += LANES) give_gradient(x + v, narrow, i + v, scale, LANES);
-        if (whole < columns) give_gradient(place_in(row, stride, whole), narrow, whole, scale, columns - whole);
+        for (int i = 0; i < whole; i += piece, x += stride)
+            for (int v = 0; v < piece && i + v < whole; v += LANES) give_gradient(x + v, narrow, i + v, scale, LANES);
+        if (whole < columns) give_gradient(place_in(row, piece, stride, whole), narrow, whole, scale, columns - whole);
     }
     return logf(sum) - difference;
 }

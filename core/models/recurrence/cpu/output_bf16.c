@@ -10,6 +10,7 @@
 #include "square.h"
 
 enum {
+    PIECE = 2 * LANES, /* columns of a panel: those of two tiles */
     ROWS = 2 * TILE_ROWS,
     MOST = 4 * ROWS,  /* rows that a thread takes at a time: they share what is loaded of the weights */
     ALONG = MOST + 1, /* rows of a panel of logits: the last is b; without it pieces of a row evict one another */
@@ -86,7 +87,7 @@ static void losses(const Output *job, float *logits, uint16_t *narrow, int place
     for (int r = 0; r < count; r++, place++) {
         float *row = logits + r * PIECE;
         const float weight = job->scale * (job->weights ? job->weights[place] : 1.0f);
-        job->surprises[place] = loss_of_row(row, narrow + (long)r * job->padded, stride, job->columns,
+        job->surprises[place] = loss_of_row(row, narrow + (long)r * job->padded, PIECE, stride, job->columns,
                                             job->targets[place], weight, job->differentiate);
         memset(narrow + (long)r * job->padded + job->columns, 0, sizeof *narrow * (job->padded - job->columns));
     }
@@ -128,7 +129,8 @@ static void rows_of_block(const Output *job, int first, int count, int member, i
     uint16_t *narrow = left + (long)MOST * job->wide;
     float *logits = job->logits + (long)member * ALONG * job->padded;
     for (int i = 0; i < job->padded; i += LANES)
-        store(place_in(logits + MOST * PIECE, (long)ALONG * PIECE, i), load(job->b + i, job->columns - i), LANES);
+        store(place_in(logits + MOST * PIECE, PIECE, (long)ALONG * PIECE, i), load(job->b + i, job->columns - i),
+              LANES);
     for (int row = squares * member / members * ROWS; row < last; row += MOST) {
         const int place = first + row, here = least(MOST, last - row);
         for (int r = 0; r < here; r += ROWS)
