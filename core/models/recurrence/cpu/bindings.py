@@ -18,7 +18,7 @@ from torch import Tensor
 
 from core.models.recurrence.cpu.build import compiled_library
 
-# Columns that an output layer is padded to: three vectors of 16, or three times two of 8; in bfloat16 two vectors of 16.
+# Columns that an output layer is padded to: three vectors of 16, or six of 8; in bfloat16 two of 16.
 _PIECE, _NARROW_PIECE = 48, 32
 _LOGITS_AT_ONCE = 1 << 19  # 2 MB of two cores' second-level caches
 
