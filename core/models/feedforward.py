@@ -10,7 +10,7 @@ import torch.nn.functional
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from core.models.products import narrowed, product, transposed_product
+from core.models.products import factor_format, narrowed, product, transposed_product
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.cpu.bindings import Part
 
@@ -127,8 +127,9 @@ class OutputLoss(torch.autograd.Function):
         dlogits = mask * (P - one_hot(target)) / n,    dH = dlogits W^T,    dW = H^T dlogits,    db = sum of its rows
 
     The buffer of the logits becomes dlogits in place, block by block; n is the number of unmasked rows. In single
-    precision ``output.c`` does all of it, in bfloat16 ``output_bf16.c`` where there is a matrix unit; else, and for a
-    large vocabulary, ``loss.c`` does what is between products.
+    precision ``output.c`` does all of it, also where rounded factors are multiplied in it; in bfloat16
+    ``output_bf16.c`` where there is a matrix unit. Else, and for a large vocabulary, ``loss.c`` does what is between
+    products.
 
     Shapes: H (rows, hidden), W (hidden, vocabulary), b (vocabulary,), targets (rows,) integers, mask (rows,) or None,
     differentiate: whether gradients will be asked for, fused: whether the compiled kernels may serve -> () in H's
@@ -152,9 +153,11 @@ class OutputLoss(torch.autograd.Function):
         scale = 1.0 / max(1, H.shape[0]) if weights is None else weights.sum().clamp_min(1).reciprocal()
         if fused:
             bindings.require_ids(targets, W.shape[1], "targets")
-        if fused and len(H) > 0 and is_one_call(W, bf16=bf16):
+        is_narrow = bf16 and factor_format(H.device) is torch.bfloat16
+        if fused and len(H) > 0 and is_one_call(W, bf16=is_narrow):
+            given = (narrowed(H), narrowed(W)) if bf16 and not is_narrow else (H, W)
             compute, surprises, gradients = bindings.output_loss(
-                H, W, b, targets, weights, float(scale), differentiate=differentiate, bf16=bf16
+                *given, b, targets, weights, float(scale), differentiate=differentiate, bf16=is_narrow
             )
             compute()
             if gradients is not None:

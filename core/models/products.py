@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from core.models.recurrence.cpu import bindings
-from core.process import processor_features, processor_name
+from core.process import is_bf16_fast, processor_name
 
 # Below so many multiplications a call costs more than its arithmetic, and torch.mm has the cheaper call.
 _WORTH_ONEDNN = 1 << 19
@@ -66,17 +66,6 @@ def _takes_onednn(X: Tensor, columns: int) -> bool:
 def is_mkl_at_home() -> bool:
     """Whether ``torch.mm`` asks MKL on a processor of Intel's."""
     return torch.backends.mkl.is_available() and "Intel" in processor_name()  # type: ignore[no-untyped-call]
-
-
-@cache
-def is_bf16_fast() -> bool:
-    """Whether this processor multiplies bfloat16 faster than single precision: by a matrix unit, or by vectors.
-
-    Those of Intel's processors are no faster: without its matrix unit a Xeon multiplied at 145 GFLOP/s in bfloat16 and
-    at 250 in single precision; with AVX2 alone at 2 and 37.
-    """
-    features = processor_features()
-    return bool(features & {"amx_bf16", "bf16"} or ("avx512_bf16" in features and "Intel" not in processor_name()))
 
 
 def factor_format(device: torch.device) -> torch.dtype:
