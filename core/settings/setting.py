@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -70,8 +71,8 @@ class Setting:
         elif self.kind is int:
             if isinstance(value, int) and not isinstance(value, bool) and self._within(value):
                 return value
-        elif self._is_finite_number(value) and self._within(value):
-            return float(value)
+        elif self._is_finite_number(value) and self._within(number := _without_denormal(float(value))):
+            return number
         raise self.refusal(f"must be {self.range_text()}, got {given(value)}")
 
     def refusal(self, words: str) -> ConfigError:
@@ -110,6 +111,11 @@ class Setting:
             or (self.above is not None and value <= self.above)
             or (self.below is not None and value >= self.below)
         )
+
+
+def _without_denormal(number: float) -> float:
+    """Zero for a denormal number, which is zero while a run computes and would not be elsewhere."""
+    return number if abs(number) >= sys.float_info.min else 0.0
 
 
 _TRUTH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}

@@ -77,7 +77,6 @@ class TrainingParts:
             self._generators = Generators(config.seed, self.device)
             with self._generators.in_place():
                 self._build()
-        self.budget = Budget(config, self.batches.per_epoch)
 
     def _build(self) -> None:
         """Build the model, the optimiser and the state of the loop."""
@@ -89,6 +88,7 @@ class TrainingParts:
         self._rate = None if self.graph_unavailable_reason else torch.tensor(config.learning_rate, device=self.device)
         self.optimiser = Optimiser(config, self._parameters, self._rate)
         self.schedule = Schedule(config, config.learning_rate)
+        self.budget = Budget(config, self.batches.per_epoch)
         self.epoch = self.batch = self.step = 0
         self.best_validation = math.inf
         self.epochs_since_best = 0

@@ -47,10 +47,10 @@ class Trainer(TrainingParts):
         One may be a note that the CUDA graph is no longer used. After the last batch of an epoch a held-out text is
         measured, a long one over several calls.
         """
-        notes = self._fit_to_budget()
-        if notes and self.finished:
-            return notes
         with self.computing():
+            notes = self._fit_to_budget()
+            if notes and self.finished:
+                return notes
             if self.is_measuring:
                 return notes + self._finish_epoch()
             began = time.perf_counter()

@@ -51,11 +51,16 @@ CORPORA = {
 
 def ends_of(item: Setting) -> list[Any]:
     """The ends of a range, and the values next to them that are inside."""
-    low = item.minimum if item.minimum is not None else math.nextafter(float(item.above or 0), math.inf)
+    low = item.minimum if item.minimum is not None else after(float(item.above or 0))
     high = item.maximum if item.maximum is not None else math.nextafter(float(item.below or 0), -math.inf)
     if item.kind is int:
         return [int(low), int(low) + 1, int(high) - 1, int(high)]
-    return [float(low), math.nextafter(low, math.inf), math.nextafter(high, -math.inf), float(high)]
+    return [float(low), after(low), math.nextafter(high, -math.inf), float(high)]
+
+
+def after(low: float) -> float:
+    """The next number; after zero, the smallest that is no denormal one, which would count as zero."""
+    return math.nextafter(low, math.inf) if low else sys.float_info.min
 
 
 def inside(item: Setting) -> st.SearchStrategy[Any]:
@@ -67,7 +72,9 @@ def inside(item: Setting) -> st.SearchStrategy[Any]:
     if item.kind is bool:
         return st.booleans()
     ends = ends_of(item)
-    between = st.integers(ends[0], ends[-1]) if item.kind is int else st.floats(ends[0], ends[-1])
+    between = (
+        st.integers(ends[0], ends[-1]) if item.kind is int else st.floats(ends[0], ends[-1], allow_subnormal=False)
+    )
     return st.sampled_from([item.default, *ends]) | between
 
 
@@ -96,7 +103,7 @@ FOREIGN = st.one_of(
     st.sampled_from([math.nan, math.inf, -math.inf, 10**400, -(10**400), 1e308, -0.0, True, False, None, "", b"1", 1j]),
     st.sampled_from([sys.maxsize, 2**63, decimal.Decimal(1), fractions.Fraction(1, 2), [1], (1,), {"a": 1}, object()]),
     st.integers(),
-    st.floats(),
+    st.floats(allow_subnormal=False),
     st.text(max_size=300),
 )
 
