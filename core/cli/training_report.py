@@ -175,6 +175,6 @@ def _text_facts(trainer: Trainer) -> TextFacts:
     """The sizes of the text of ``trainer``."""
     corpus = trainer.corpus
     if trainer.config.documents != "lines":
-        return TextFacts(len(corpus.ids), len(corpus.vocabulary))
+        return TextFacts(len(corpus.ids), len(corpus.vocabulary), known=corpus.vocabulary)
     lines, longest, _ = line_sizes(corpus.ids, corpus.vocabulary, trainer.config.num_steps)
-    return TextFacts(len(corpus.ids), len(corpus.vocabulary), lines, longest)
+    return TextFacts(len(corpus.ids), len(corpus.vocabulary), lines, longest, corpus.vocabulary)

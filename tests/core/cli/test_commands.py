@@ -212,8 +212,11 @@ def test_before_the_first_batch_it_says_what_the_training_takes(train: Callable[
     assert printed.out.index("memory about") < printed.out.index("training perplexity") and not printed.err
     again = train("--epochs=2", "--name=two")
     assert "s an epoch, as measured in one" in again.out
-    small = train("--epochs=1", "--set", "validation_fraction=0.02")
-    assert small.err == "warning: only 16 tokens are held out: too few for a reliable perplexity\n"
+    small = train("--epochs=1", "--set=validation_fraction=0.02", "--set=sample_every=1", "--set=sample_prefix=家")
+    assert small.err.splitlines() == [
+        "warning: only 16 tokens are held out: too few for a reliable perplexity",
+        "warning: sample prefix: not in the vocabulary, samples continue the beginning of the text: 家",
+    ]
 
 
 def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(
