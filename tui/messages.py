@@ -39,7 +39,7 @@ class Latest(Fact):
 
 @dataclass
 class CorpusChosen(Fact):
-    """A text was chosen in the Data pane; ``settings`` are the RunConfig fields that it was shown with.
+    """A text was chosen in the Data pane; ``settings`` are it and the RunConfig fields that were changed there.
 
     ``known``: the tokens of its vocabulary, None if they are too many.
     """

@@ -200,6 +200,11 @@ class Form(Vertical, Generic[Result]):
         self.texts.update(changes)
         self.read()
 
+    @property
+    def edited(self) -> list[str]:
+        """The settings whose text differs from its default."""
+        return [name for name, text in self.texts.items() if text != self._original[name]]
+
     def change_defaults(self, texts: Mapping[str, str]) -> None:
         """Set other defaults; a text that the person has edited stays."""
         before, self._original = self._original, {**self._original, **texts}

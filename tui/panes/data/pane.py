@@ -68,7 +68,7 @@ class DataPane(Horizontal):
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._source = ""
-        self._followed = ""  # the text that the Train pane has, unless another was chosen here
+        self._followed = ""  # the text that the Train pane had when this pane last took it
         self._is_listed = False
         self._facts: dict[str, Any] | None = None
         self._asked: dict[str, Value] | None = None
@@ -141,16 +141,14 @@ class DataPane(Horizontal):
             self._follow()
 
     def _follow(self) -> None:
-        """Take the settings of the Train pane's form, except what the person has changed here."""
+        """Take the settings of Train's form, except what the person has changed here, and its text if it is another."""
         form, wanted = self.query_one(Form), host(self).form_texts
         before, source = dict(form.texts), wanted.get("corpus", self._followed)
         form.change_defaults({name: text for name, text in wanted.items() if name in before})
         if form.texts != before:
             self._compute_soon()
-        if self._is_listed and self._source == self._followed and (source != self._source or not source):
+        if self._is_listed and (source != self._followed or not self._source):
             self._show_source(source)
-            self._followed = self._source
-        elif self._source == source:
             self._followed = source
 
     def _show_source(self, source: str) -> None:
@@ -192,6 +190,7 @@ class DataPane(Horizontal):
             self._show_fetches()
         if source != self._source:
             self._source = source
+            self.workers.cancel_group(self, "describe")  # its answer would be taken for that of this text
             self._compute_soon()
 
     @on(Form.Edited)
@@ -201,14 +200,16 @@ class DataPane(Horizontal):
     # ------------------------------------------------------------------ its statistics
 
     def _compute_soon(self) -> None:
+        if self._wanted is not None:
+            return
         if self._timer is not None:
             self._timer.stop()
         self._is_reading = self._use_soon = False
         self._set_usable(None)
         values: dict[str, Value] | None = self.query_one(Form).value
-        if values is None or not self._source or self._wanted is not None:
+        if values is None or not self._source:
             return
-        self.workers.cancel_group(self, "describe")  # its answer would be taken for that of this text
+        self.workers.cancel_group(self, "describe")  # its answer would be taken for that with these settings
         self._is_reading = True
         self._timer = self.set_timer(DEBOUNCE, lambda: self._compute(self._source, values))
 
@@ -372,9 +373,11 @@ class DataPane(Horizontal):
                 self._ask_and_download(entry)
         elif self._asked is not None:
             form = self.query_one(Form)
+            # The others are Train's own, and may have been typed over there since.
+            settings = {name: self._asked[name] for name in ("corpus", *form.edited)}
             form.change_defaults(form.texts)  # Train has all of it now
             self._followed = self._source
-            self.post_message(CorpusChosen(dict(self._asked), (self._facts or {}).get("known_tokens")))
+            self.post_message(CorpusChosen(settings, (self._facts or {}).get("known_tokens")))
         elif self._is_reading:  # enter or a double click came before the end of reading
             self._use_soon = True
         else:

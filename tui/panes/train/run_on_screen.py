@@ -147,8 +147,9 @@ class RunOnScreen(TrainParts):
         self.training.forget_refusal()
         self.fresh = self.fresh or self.run is None
         self.show_plan()
-        words = f"{Path(texts['corpus']).name} is now the text in the settings: {key('train.train')} trains on it"
         config = self.form.value
+        then = f"{key('train.train')} trains on it" if config is not None else "they have errors"
+        words = f"{Path(texts['corpus']).name} is now the text in the settings: {then}"
         warnings = list(prefix_warnings(config, event.known)) if config is not None else []
         severity: SeverityLevel = "warning" if warnings else "information"
         self.notify("\n".join(map(shown_text, (words, *warnings))), severity=severity, markup=False)

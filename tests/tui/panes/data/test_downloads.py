@@ -16,6 +16,7 @@ from tests.tui.pane_harness import PaneApp
 from tests.tui.panes.data.harness import SIZE, Describer, computed
 from tests.tui.waiting import until
 from tui.dialogs.confirm import ConfirmDialog
+from tui.forms.form import Form
 from tui.messages import CorpusChosen, TextsChanged
 from tui.panes.data import pane as data_module
 from tui.panes.data.pane import DataPane
@@ -89,6 +90,10 @@ async def test_nothing_is_downloaded_before_it_is_confirmed(
         await offered(pilot, app)
         for part in ("179 kB", "public domain", "Dive into Deep Learning", "https://d2l-data", "sha256 8424"):
             assert part in words(app, "#download-facts")
+        app.query_one(DataPane).query_one(Form).edit("batch_size", "5")
+        await pilot.pause()
+        use = app.query_one("#data-use", Button)
+        assert str(use.label) == "Download …" and not use.disabled
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and app.screen.query(".dialog-body"))
         for part in ("179 kB", "public domain", "Dive into Deep Learning"):

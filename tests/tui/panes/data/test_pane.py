@@ -63,10 +63,7 @@ async def test_enter_takes_the_text_to_train_and_no_wrong_number(folder: Path, d
         await computed(pilot, app)
         await pilot.press("enter")
         await until(pilot, lambda: app.of(CorpusChosen))
-        assert app.of(CorpusChosen)[0].settings == {
-            "corpus": "first", "normalise": "spaces", "tokens": "char", "documents": "stream", "max_tokens": 5000,
-            "min_freq": 0, "batch_size": 32, "num_steps": 35,
-        }  # fmt: skip
+        assert app.of(CorpusChosen)[0].settings == {"corpus": "first", "max_tokens": 5000}, "the others are Train's"
         form_of(app).edit("batch_size", "0")
         await until(pilot, lambda: "between 1 and 65,536, got 0" in setting_row(form_of(app), "batch_size").error)
         await pilot.press("u")
@@ -124,14 +121,26 @@ async def test_it_begins_with_the_settings_of_train_and_takes_its_own_there(
         await pilot.press("home")
         await until(pilot, lambda: describer.asked[-1][0] == "a")
         await pilot.press("f3")
+        form.edit("max_tokens", "14")
+        await opened(pilot, app)
+        assert app.query_one(TextList).highlighted == 0, "a look at another text stays"
+        await pilot.press("f3")
+        form.edit("max_tokens", "13")
         form.edit("corpus", "lyrics-zh")
         await opened(pilot, app)
-        assert app.query_one(TextList).highlighted == 0
+        assert app.query_one(TextList).highlighted == 1, "until Train has another one"
+        app.query_one(TextList).focus()
+        await pilot.press("home")
+        await until(pilot, lambda: not app.query_one("#data-use", Button).disabled)
         taken = await used(pilot, app)
         assert (taken["corpus"], taken["max_tokens"], taken["batch_size"]) == ("a", "13", "3")
         form.edit("corpus", "lyrics-zh")
         await opened(pilot, app)
         assert app.query_one(TextList).highlighted == 1
+        form.edit("batch_size", "8")  # and before Train has read it:
+        app.query_one(DataPane).action_use()
+        await until(pilot, lambda: app.shown_pane.id == "pane-train")
+        assert form.texts["batch_size"] == "8"
 
 
 async def test_a_click_selects_and_a_double_click_uses(folder: Path, describer: Describer) -> None:
