@@ -130,6 +130,12 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _destination(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("name a file or a folder, or - for standard output, got ''")
+    return text
+
+
 def _add_run_flags(made: argparse.ArgumentParser) -> None:
     """What a new run is made of, besides ``--set``."""
     made.add_argument("--preset", metavar="P", help="a named configuration: python -m core presets lists them")
@@ -213,7 +219,7 @@ def _add_export_flags(export: argparse.ArgumentParser) -> None:
     export.add_argument("--to", choices=FORMATS, help=words)
     printed = ", ".join(form for form, item in FORMATS.items() if item.is_printed)
     words = f"the file, written whole or not at all; for tensorboard a folder; - prints it ({printed})"
-    export.add_argument("--out", required=True, metavar="PATH", help=words)
+    export.add_argument("--out", type=_destination, required=True, metavar="PATH", help=words)
     export.add_argument("--force", action="store_true", help="replace a file that exists; without it, it is refused")
     words = (
         f"what a chart shows: {', '.join(METRICS)} (losses in nats), or a column of a file; may be repeated; by "

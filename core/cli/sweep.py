@@ -28,8 +28,8 @@ _DESCRIBING = (
 def sweep(options: argparse.Namespace) -> int:
     """Begin a sweep, continue or join it, or show its table."""
     question = question_named(options.question) if options.question is not None else None
-    name = options.name or (question.name if question is not None else "")
-    if not name:
+    name = question.name if options.name is None and question is not None else options.name
+    if name is None:
         known = ", ".join(folder.name for folder in sweeps_in(options.saves)[:8])
         there = f"; there are {known}" if known else ""
         raise ConfigError(f"name the sweep: python -m core sweep NAME --grid --vary cell=rnn,gru,lstm{there}")

@@ -118,6 +118,8 @@ def test_trainings_that_cannot_be(
         (["runs", "--saves="], ["argument --saves: name a folder, got ''"]),
         (["presets", "save", "own", "--preset="], ["there is no preset ''"]),
         (["sweep", "s", "--question="], ["there is no question ''"]),
+        (["sweep", "", "--question=sampling"], ["'' cannot be"]),
+        (["export", "nobody", "--out="], ["argument --out: name a file or a folder, or - for standard output, got ''"]),
         (["download", "nothing"], ["there is no text 'nothing' to download; there are time-machine"]),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else None,
