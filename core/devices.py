@@ -122,9 +122,9 @@ def one_thread() -> Iterator[None]:
 def computing(config: RunConfig, device: torch.device, threads: int | None = None) -> Iterator[None]:
     """Set torch's process-wide state (threads, tf32, current GPU, default dtype) as ``config`` says, then restore it.
 
-    So two trainings in one process do not affect each other. Denormal numbers are taken as zero: a diverging model has
-    so many of them that a batch took 40 times as long. ``threads``: those of ``threads_of``, if known: it reads the
-    quota of a container, 40 us.
+    So two trainings in one process do not affect each other. Denormal numbers are taken as zero, by this thread, by the
+    compiled kernels, and by torch's threads if they start meanwhile: a diverging model has so many of them that a batch
+    took 35 times as long. ``threads``: those of ``threads_of``, if known: it reads the quota of a container, 40 us.
     """
     tf32, on_gpu = config.precision == "tf32", device.type == "cuda"
     threads_before, dtype = torch.get_num_threads(), torch.get_default_dtype()

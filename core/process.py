@@ -116,10 +116,13 @@ def cores() -> int:
     return allowed
 
 
+_PROCESSORS = Path("/proc/cpuinfo")
+
+
 @cache
 def _processor() -> dict[str, str]:
     """What Linux says of the first processor; empty elsewhere. Of many processors, all would take milliseconds."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+    with contextlib.suppress(OSError), _PROCESSORS.open(encoding="utf-8") as lines:
         first = itertools.takewhile(str.strip, lines)
         return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first)}
     return {}

@@ -17,8 +17,8 @@ HIDDEN_UNITS = (256, 512, 1024)
 GOALS = {"fp32": 0.85, "bf16": 0.75}
 ROUNDS = 15
 BATCHES = 3
-"""The fastest of so many counts in a round, as the fastest of four stretches does of each product. Rounds are short, so
-that both meet the machine at the same speed: on a shared one it changes within a second."""
+"""In a round the fastest of so many batches counts, of each product the fastest of four stretches. Rounds are short,
+so that both meet the machine at the same speed: on a shared one it changes within a second."""
 
 
 def share_cases() -> dict[str, Case]:

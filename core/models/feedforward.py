@@ -185,7 +185,7 @@ class OutputLoss(torch.autograd.Function):
                 continue
             if bf16:
                 narrow = dlogits.bfloat16()
-                dlogits = narrow if narrow.dtype is W_factor.dtype else dlogits.copy_(narrow)
+                dlogits = dlogits.copy_(narrow) if dlogits.dtype is W_factor.dtype else narrow.to(W_factor.dtype)
             dH[rows] = product(dlogits, W_factor.t())
             dW_block = transposed_product(H_factor[rows], dlogits, fused=fused)
             dW = dW_block.to(H.dtype) if dW is None else dW.add_(dW_block)

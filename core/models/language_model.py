@@ -53,7 +53,7 @@ class LanguageModel(nn.Module):
         directions: 2 for a bidirectional model, else 1.
         num_states: tensors in the state: 1, (H,), or 2, (H, C), for the LSTM.
         is_relu: whether the RNN's activation is relu; else it is tanh.
-        bf16: whether matrix products are computed in bfloat16; parameters, states and losses are fp32 all the same.
+        bf16: whether the factors of matrix products are rounded to bfloat16; parameters, states and losses are fp32.
         part: the rows of a batch that this worker trains on; None for all of them.
     """
 

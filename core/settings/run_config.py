@@ -203,7 +203,11 @@ class RunConfig(Settings):
         unit="processes", minimum=0, maximum=1024,
     )  # fmt: skip
     precision: str = described(
-        "fp32", "machine", "precision", "number format of the matrix products", choices=("fp32", "tf32", "bf16")
+        "fp32",
+        "machine",
+        "precision",
+        "number format of the factors of matrix products",
+        choices=("fp32", "tf32", "bf16"),
     )
     cpu_path: str = described(
         "auto", "machine", "CPU path",

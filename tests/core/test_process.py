@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from core import process
 from core.cli.main import main
 from core.engine.session import Session
 from core.errors import RunError
@@ -174,3 +175,29 @@ for text in re.split(r"\\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").re
 def test_large_memory_comes_in_large_pages_and_none_is_taken_ahead() -> None:
     told = subprocess.run([sys.executable, "-c", _LARGE_PAGES], cwd=REPOSITORY, capture_output=True, text=True)
     assert (told.stdout, told.stderr) == ("True\nTrue\n", "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_fast"),
+    [
+        ("model name\t: Intel(R) Xeon(R)\nflags\t\t: fma avx512f avx512_bf16 amx_bf16", True),
+        ("model name\t: Intel(R) Xeon(R)\nflags\t\t: fma avx512f avx512_bf16", False),
+        ("model name\t: AMD EPYC 9354\nflags\t\t: fma avx512f avx512_bf16", True),
+        ("model name\t: AMD Ryzen 5\nflags\t\t: fma avx2", False),
+        ("BogoMIPS\t: 50.00\nFeatures\t: asimd i8mm bf16", True),
+        ("BogoMIPS\t: 50.00\nFeatures\t: asimd", False),
+        ("", False),
+    ],
+)
+def test_which_processors_multiply_bfloat16_faster(
+    facts: str, is_fast: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"processor\t: 0\n{facts}\n\nprocessor\t: 1\nflags\t\t: amx_bf16\nmodel name\t: another\n")
+    monkeypatch.setattr(process, "_PROCESSORS", file)
+    process._processor.cache_clear()
+    try:
+        assert process.is_bf16_fast() == is_fast
+        assert process.processor_name() in facts or not facts or "BogoMIPS" in facts
+    finally:
+        process._processor.cache_clear()

@@ -22,8 +22,11 @@ typedef struct {
 
 static void *run_part(void *given) {
     const Part *part = given;
+    fenv_t before;
+    fegetenv(&before);
     fesetenv(part->callers);
     part->work(part->job, part->begin, part->end);
+    fesetenv(&before);
     return NULL;
 }
 
@@ -64,10 +67,13 @@ void meet(Together work, const void *job, int threads) {
         fegetenv(&callers);
 #pragma omp parallel num_threads(threads)
         {
+            fenv_t before;
+            fegetenv(&before);
             fesetenv(&callers);
 #pragma omp single
             meeting.members = omp_get_num_threads();
             work(job, &meeting, omp_get_thread_num());
+            fesetenv(&before);
         }
         return;
     }

@@ -354,6 +354,7 @@ def test_all_threads_treat_denormal_numbers_as_the_caller_does(one_thread: None)
     assert bindings.dropout(X, 0, 1).min() > 0
 
 
+@compiled
 def test_the_default_dtype_and_device_do_not_reach_the_kernels() -> None:
     for cell in GATES:
         tensors = problem(cell, 4, 3, 16)
