@@ -31,12 +31,11 @@ def failure_words(run: WatchedRun) -> str:
     if not words or run.state == State.INTERRUPTED:
         return f"{words} {shown_text(run.message)}".strip() if words else ""
     why = shown_text(run.message).rstrip(".") or "it gave no reason"
-    log = "" if "engine.log" in why else f" Log: {shown_text(str(Run(run.path).log_path))}"
-    if run.state == State.FAILED:
-        how = f" {key('train.train')} continues from the last checkpoint with the same settings."
-    else:
+    if run.state == State.DIVERGED:
         how = "" if "learning rate" in why else " A lower learning rate or clip usually helps."
-    return f"{words}: {why}.{how}{log}"
+        return f"{words}: {why}.{how}"
+    log = "" if "engine.log" in why else f" Log: {shown_text(str(Run(run.path).log_path))}"
+    return f"{words}: {why}. {key('train.train')} continues from the last checkpoint with the same settings.{log}"
 
 
 def lower_rates(run: WatchedRun | None) -> dict[str, float]:

@@ -148,7 +148,7 @@ async def test_a_run_that_ended_badly_goes_on_with_a_lower_learning_rate(
             write_journal(run, StateChanged(State.TRAINING, 0), scripted_epoch(1), ended)
             await app.open_run(run.path)
             await until(pilot, lambda: ended.message in trouble(app))  # noqa: B023
-            assert f"Log: {run.log_path}" in trouble(app)
+            assert (f"Log: {run.log_path}" in trouble(app)) == (state == State.FAILED)
             await until(pilot, lambda: app.query_one("#recovery").display)
             labels = [str(app.query_one(f"#recover-{name}", Button).label) for name in "rh"]
             assert labels == ["r: continue with lr 10", "h: continue with lr 50"], "what will be is shown before"
