@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -344,14 +345,18 @@ def test_a_share_of_nothing_is_nothing() -> None:
 def test_all_threads_treat_denormal_numbers_as_the_caller_does(one_thread: None) -> None:
     torch.set_num_threads(2)
     X = torch.full((1 << 16,), 1e-40)
-    assert bindings.dropout(X, 0, 1).min() > 0, "this starts the threads"
+
+    def kept() -> list[bool]:  # asked of numpy: torch's threads may take them as zero since an earlier training
+        return [bool(value) for value in np.unique(bindings.dropout(X, 0, 1).numpy() > 0)]
+
+    assert kept() == [True], "this starts the threads"
     torch.set_flush_denormal(True)
     try:
         found = bindings.dropout(X, 0, 1)
     finally:
         torch.set_flush_denormal(False)
-    assert found.max() == 0
-    assert bindings.dropout(X, 0, 1).min() > 0
+    assert not found.numpy().any()
+    assert kept() == [True]
 
 
 @compiled
