@@ -133,6 +133,7 @@ def processor_name() -> str:
     return _processor().get("model name") or platform.processor() or platform.machine() or "CPU"
 
 
+@cache
 def is_bf16_fast() -> bool:
     """Whether this processor multiplies bfloat16 faster than single precision: by a matrix unit, or by vectors.
 

@@ -195,9 +195,12 @@ def test_which_processors_multiply_bfloat16_faster(
     file = tmp_path / "cpuinfo"
     file.write_text(f"processor\t: 0\n{facts}\n\nprocessor\t: 1\nflags\t\t: amx_bf16\nmodel name\t: another\n")
     monkeypatch.setattr(process, "_PROCESSORS", file)
-    process._processor.cache_clear()
+    cached = (process._processor, process.is_bf16_fast)
+    for function in cached:
+        function.cache_clear()
     try:
         assert process.is_bf16_fast() == is_fast
         assert process.processor_name() in facts or not facts or "BogoMIPS" in facts
     finally:
-        process._processor.cache_clear()
+        for function in cached:
+            function.cache_clear()

@@ -119,8 +119,9 @@ class BackwardScan:
 
     def gradients(self) -> tuple[Tensor, Tensor | None]:
         """Those of W, in the format of the products, and of the GRU's b_hn; to be asked for once after each call."""
-        is_single = self._left.dtype is torch.float32 or factor_format(self._left.device) is torch.float32
-        left, right = (self._left.float(), self._right.float()) if is_single else (self._left, self._right)
+        left, right = self._left, self._right
+        if factor_format(left.device) is torch.float32:
+            left, right = left.float(), right.float()
         dW = transposed_product(left, right)
         if self._dP is None or self._dA_h is None:
             return dW, None
