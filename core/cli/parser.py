@@ -195,6 +195,8 @@ def _add_text_flags(stats: argparse.ArgumentParser) -> None:
     stats.add_argument("--tokens", default="char", choices=setting("tokens").choices)
     documents = setting("documents").choices
     stats.add_argument("--documents", default="stream", choices=documents, help="lines: one poem a line")
+    held_out = setting("validation_fraction")
+    stats.add_argument("--validation-fraction", type=float, default=held_out.default, metavar="F", help=held_out.help)
     defaults = {"--max-tokens": 0, "--min-freq": 0, "--batch-size": 32, "--num-steps": 35, "--top": 10}
     for flag, default in defaults.items():
         words = "most frequent n-grams to print; 0 counts none" if flag == "--top" else None

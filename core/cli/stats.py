@@ -17,7 +17,12 @@ from core.units import bytes_text, counted
 def stats(options: argparse.Namespace) -> int:
     if options.batch_size < 1 or options.num_steps < 1 or options.top < 0:
         raise UserError("--batch-size and --num-steps must be at least 1, and --top at least 0")
-    text = RunConfig(normalise=options.normalise, tokens=options.tokens, documents=options.documents)
+    text = RunConfig(
+        normalise=options.normalise,
+        tokens=options.tokens,
+        documents=options.documents,
+        validation_fraction=options.validation_fraction,
+    )
     corpus = load_corpus(
         options.corpus,
         normalise=options.normalise,
@@ -28,7 +33,12 @@ def stats(options: argparse.Namespace) -> int:
         data_dir=options.data,
     )
     facts = describe(
-        corpus, batch_size=options.batch_size, num_steps=options.num_steps, top=options.top, documents=options.documents
+        corpus,
+        batch_size=options.batch_size,
+        num_steps=options.num_steps,
+        top=options.top,
+        documents=options.documents,
+        validation_fraction=options.validation_fraction,
     )
     put(facts) if options.json else _print_statistics(facts)
     if corpus.problem:
@@ -42,7 +52,7 @@ def _print_statistics(facts: dict[str, Any]) -> None:
         f"sha256 {facts['sha256']}"
     )
     print(
-        f"{counted(facts['lines'], 'line')}, {counted(facts['tokens'], 'token')}, "
+        f"{counted(facts['lines'], 'line')} in the whole text; counted: {counted(facts['tokens'], 'token')}, "
         f"vocabulary {shown(facts['vocabulary'])} with the unknown token"
     )
     if "poems" in facts:

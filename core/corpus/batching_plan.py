@@ -56,6 +56,21 @@ def require_one_batch(num_tokens: int, batch_size: int, num_steps: int) -> None:
         raise CorpusError.of(RunConfig.refusal("batch_size", words, **sizes))
 
 
+def trained_on(length: int, validation_fraction: float, noun: str) -> int:
+    """How many of ``length`` are trained on. Raises CorpusError unless two at least are held out, or none is wanted.
+
+    One of two can be predicted from the other. ``noun``: what is counted, ``tokens`` or ``lines``.
+    """
+    held_out = int(length * validation_fraction)
+    if validation_fraction > 0 and held_out < 2:
+        words = (
+            "{validation_fraction} {given:g} of {length:,} {noun} holds out nothing: use a longer text or hold out more"
+        )
+        given = {"given": validation_fraction, "length": length, "noun": noun}
+        raise CorpusError.of(RunConfig.refusal("validation_fraction", words, **given))
+    return length - held_out
+
+
 def largest_offset(num_tokens: int, batch_size: int, num_steps: int) -> int:
     """The largest random offset: less than one sequence, and without losing a batch. Raises ``CorpusError``."""
     require_one_batch(num_tokens, batch_size, num_steps)

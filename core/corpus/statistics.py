@@ -15,6 +15,7 @@ from core.corpus.batching_plan import (
     num_batches,
     order_of,
     require_one_batch,
+    trained_on,
 )
 from core.corpus.gram_counts import GramCounts, count_grams
 from core.corpus.reader import Corpus
@@ -40,6 +41,7 @@ def describe(
     top: int = 10,
     seed: int = 1,
     documents: str = "stream",
+    validation_fraction: float = 0.0,
 ) -> dict[str, Any]:
     """All statistics of a text, JSON-able.
 
@@ -47,8 +49,9 @@ def describe(
     number of ``tokens``; the size of the ``vocabulary`` with the unknown token, and its ``known_tokens``, None if they
     are more than 50,000; ``unknown_share`` of the tokens, 0 to 1; ``distinct`` and ``top`` n-grams, by n as a text;
     ``gram_disk_bytes``: what counting them took on the disk, 0 where memory was enough; ``zipf``, ``entropy_bits``,
-    ``one_hot`` and ``examples``: see the functions of these names. ``seed`` is that of the random example. With ``top``
-    0 no n-grams are counted, which takes minutes for a text of gigabytes, and the tables about them are empty.
+    ``one_hot`` and ``examples``: see the functions of these names; the examples are of what is trained on, without the
+    ``validation_fraction`` that is held out. ``seed`` is that of the random example. With ``top`` 0 no n-grams are
+    counted, which takes minutes for a text of gigabytes, and the tables about them are empty.
 
     With ``documents="lines"``, for a text that was read with the reserved tokens of ``RunConfig``, ``examples`` are
     those of ``example_lines``, and ``poems`` has the number of non-empty ``lines``, the tokens of the ``longest``, and
@@ -82,7 +85,7 @@ def describe(
         "zipf": {str(order): zipf(grams[order]) for order in orders},
         "entropy_bits": entropy_bits(grams[1], grams[2]) if top else {},
         "one_hot": one_hot(len(vocabulary), batch_size, num_steps, corpus.ids.itemsize),
-        "examples": examples(corpus, batch_size, num_steps, seed),
+        "examples": examples(corpus, batch_size, num_steps, seed, validation_fraction),
         **({"poems": dict(zip(_POEMS, sizes, strict=True))} if lines else {}),
     }
 
@@ -127,21 +130,24 @@ def one_hot(vocabulary_size: int, batch_size: int, num_steps: int, id_bytes: int
     }
 
 
-def example_batches(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1) -> dict[str, Any]:
+def example_batches(
+    corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1, validation_fraction: float = 0.0
+) -> dict[str, Any]:
     """The first two batches of both samplings, decoded.
 
     ``sequential`` and ``random``: a list of batches, each with ``starts`` (rows,), ``X`` and ``Y`` (rows, steps) as
     tokens: the first two rows, at most 200 steps. ``batches`` is the number in an epoch. For a text too short both are
     empty, and ``reason`` is a sentence, else None.
     """
-    batches = num_batches(len(corpus), batch_size, num_steps)
     try:
-        require_one_batch(len(corpus), batch_size, num_steps)
+        tokens = trained_on(len(corpus), validation_fraction, "tokens")
+        require_one_batch(tokens, batch_size, num_steps)
     except CorpusError as error:
-        return {"batches": batches, "reason": str(error), "sequential": [], "random": []}
+        return {"batches": 0, "reason": str(error), "sequential": [], "random": []}
+    batches = num_batches(tokens, batch_size, num_steps)
     starts: dict[str, SequentialStarts | RandomStarts] = {
-        "sequential": SequentialStarts(len(corpus), batch_size, num_steps),
-        "random": RandomStarts(len(corpus), batch_size, num_steps, 0, np.random.default_rng(seed)),
+        "sequential": SequentialStarts(tokens, batch_size, num_steps),
+        "random": RandomStarts(tokens, batch_size, num_steps, 0, np.random.default_rng(seed)),
     }
     shown = {
         name: [_of_stream(corpus, cut[batch][:_ROWS_SHOWN], num_steps) for batch in range(min(batches, _BATCHES_SHOWN))]
@@ -150,7 +156,9 @@ def example_batches(corpus: Corpus, batch_size: int, num_steps: int, seed: int =
     return {"batches": batches, "reason": None, **shown}
 
 
-def example_lines(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1) -> dict[str, Any]:
+def example_lines(
+    corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1, validation_fraction: float = 0.0
+) -> dict[str, Any]:
     """The first two batches of poems of a first epoch with ``seed``, decoded.
 
     ``lines``: a list of batches as in ``example_batches``, with start, end and padding; ``batches`` and ``reason`` too.
@@ -158,12 +166,16 @@ def example_lines(corpus: Corpus, batch_size: int, num_steps: int, seed: int = 1
     rows = LineRows(corpus.ids, corpus.vocabulary, num_steps)
     if not len(rows):
         return {"batches": 0, "reason": "the text has no lines that are not empty", "lines": []}
-    order = order_of(len(rows), np.random.default_rng([seed, 0]))
-    firsts = range(0, min(len(rows), _BATCHES_SHOWN * batch_size), batch_size)
-    numbers = [np.arange(first, min(first + batch_size, len(rows)))[:_ROWS_SHOWN] for first in firsts]
+    try:
+        count = trained_on(len(rows), validation_fraction, "lines")
+    except CorpusError as error:
+        return {"batches": 0, "reason": str(error), "lines": []}
+    order = order_of(count, np.random.default_rng([seed, 0]))
+    firsts = range(0, min(count, _BATCHES_SHOWN * batch_size), batch_size)
+    numbers = [np.arange(first, min(first + batch_size, count))[:_ROWS_SHOWN] for first in firsts]
     shown = [rows.at(order(places))[:, : _STEPS_SHOWN + 1] for places in numbers]
     return {
-        "batches": -(-len(rows) // batch_size),
+        "batches": -(-count // batch_size),
         "reason": None,
         "lines": [_decoded(corpus, batch) for batch in shown],
     }

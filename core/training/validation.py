@@ -11,10 +11,9 @@ import numpy as np
 import torch
 
 from core.corpus.baselines import baselines
-from core.corpus.batching_plan import LineRows
+from core.corpus.batching_plan import LineRows, trained_on
 from core.corpus.ids import Ids, is_mapped, release
 from core.corpus.reader import Corpus
-from core.errors import CorpusError
 from core.models.language_model import LanguageModel
 from core.settings.run_config import RunConfig
 from core.training.batches import Batches, Plans, without_padding
@@ -59,10 +58,10 @@ def divided(corpus: Corpus, config: RunConfig, device: torch.device) -> tuple[Pl
     """
     if config.documents == "lines":
         lines = LineRows(corpus.ids, corpus.vocabulary, config.num_steps)
-        kept = _kept(len(lines), config, "lines")
+        kept = trained_on(len(lines), config.validation_fraction, "lines")
         held_out = HeldOutLines(lines, kept) if kept < len(lines) else None
         return LineBatches(lines, kept, config, device), held_out
-    kept = _kept(len(corpus.ids), config, "tokens")
+    kept = trained_on(len(corpus.ids), config.validation_fraction, "tokens")
     stream = HeldOutStream(corpus.ids, kept) if kept < len(corpus.ids) else None
     kind = Batches if is_resident(corpus.ids, device) else MappedStream
     return kind(corpus.ids[:kept], config, device), stream
@@ -78,18 +77,6 @@ def is_resident(ids: Ids, device: torch.device) -> bool:
     return ids.nbytes <= free // 2
 
 
-def _kept(length: int, config: RunConfig, noun: str) -> int:
-    """How many of ``length`` are trained on. Two at least are held out, so that one can be predicted from another."""
-    held_out = int(length * config.validation_fraction)
-    if config.validation_fraction > 0 and held_out < 2:
-        words = (
-            "{validation_fraction} {given:g} of {length:,} {noun} holds out nothing: use a longer text or hold out more"
-        )
-        given = {"given": config.validation_fraction, "length": length, "noun": noun}
-        raise CorpusError.of(RunConfig.refusal("validation_fraction", words, **given))
-    return length - held_out
-
-
 def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
     """Perplexities of ``uniform``, ``unigram``, ``bigram`` and ``trigram``, to measure a model against.
 
@@ -99,12 +86,12 @@ def n_gram_baselines(corpus: Corpus, config: RunConfig) -> dict[str, float]:
     if config.documents == "lines":
         # What a model is measured on: every token of every line and its end, in the order of the text.
         lines = LineRows(corpus.ids, corpus.vocabulary, config.num_steps)
-        kept = _kept(len(lines), config, "lines")
+        kept = trained_on(len(lines), config.validation_fraction, "lines")
         # each line has a token and its end at least
         rows = (lines[max(0, kept - MOST_COUNTED // 2) : kept], lines[kept : kept + MOST_COUNTED // 2])
         parts = [part[:, 1:][part[:, 1:] != lines.padding] for part in rows]
     else:
-        kept = _kept(len(corpus.ids), config, "tokens")
+        kept = trained_on(len(corpus.ids), config.validation_fraction, "tokens")
         parts = [corpus.ids[:kept], corpus.ids[kept:]]
     training, held_out = parts[0][-MOST_COUNTED:], parts[1][:MOST_COUNTED]
     return baselines(training, held_out if len(held_out) >= 2 else training, len(corpus.vocabulary))

@@ -13,6 +13,7 @@ from typing import Any
 
 from core.corpus.source import TextFile, files_of
 from core.errors import CorpusError
+from core.training.preflight import TextFacts
 from tui.processes import core_process, sentence_of
 
 # As many n-grams as the tallest screen has rows for.
@@ -30,6 +31,7 @@ async def describe(
     batch_size: int,
     num_steps: int,
     documents: str = "stream",
+    validation_fraction: float = 0.0,
     data_dir: Path | None = None,
     top: int = TOP,
 ) -> dict[str, Any]:
@@ -41,6 +43,7 @@ async def describe(
         "stats", "--json", f"--corpus={source}", f"--normalise={normalise}", f"--tokens={tokens}",
         f"--documents={documents}", f"--max-tokens={max_tokens}", f"--min-freq={min_freq}",
         f"--batch-size={batch_size}", f"--num-steps={num_steps}", f"--top={top}",
+        f"--validation-fraction={validation_fraction}",
     ]  # fmt: skip
     if data_dir is not None:
         arguments.append(f"--data={data_dir}")
@@ -55,6 +58,16 @@ async def describe(
     if not isinstance(facts, dict):
         raise CorpusError("its statistics are of an unknown form")
     return facts
+
+
+def text_facts(facts: dict[str, Any]) -> TextFacts:
+    """The sizes of a text from what ``describe`` returned."""
+    poems = facts.get("poems") or {"lines": None, "longest": 0}
+    known = facts.get("known_tokens")
+    return TextFacts(
+        int(facts["tokens"]), int(facts["vocabulary"]), poems["lines"], int(poems["longest"]),
+        None if known is None else frozenset(known),
+    )  # fmt: skip
 
 
 def head(path: Path, encoding: str) -> str:

@@ -25,6 +25,9 @@ def test_stats(run: Callable[..., Printed], text_path: Path) -> None:
     assert printed.code == 0 and printed.err == ""
     for words in ("801 tokens", "vocabulary 12 with the unknown token", "(5, 4, 12)", "most frequent bigrams", "  X  "):
         assert words in printed.out
+    printed = run("stats", "--corpus", text_path, "--batch-size", 4, "--num-steps", 20, "--max-tokens", 500,
+                  "--validation-fraction", 0.2)  # fmt: skip
+    assert "lines in the whole text; counted: 500 tokens" in printed.out and "first row; 4 batches" in printed.out
 
 
 def test_stats_as_json(run: Callable[..., Printed], text_path: Path) -> None:

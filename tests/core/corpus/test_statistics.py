@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from core.corpus.ngrams import NGrams
 from core.corpus.reader import load_corpus
 from core.corpus.statistics import describe, entropy_bits, one_hot, zipf
 from core.settings.run_config import END, PADDING, START, RunConfig
+from core.training.validation import divided
 
 Write = Callable[..., str]
 
@@ -132,6 +134,20 @@ def test_examples_are_shifted_by_one(text_file: Write) -> None:
     for batch in told["random"]:
         for start, x, y in zip(batch["starts"], batch["X"], batch["Y"], strict=True):
             assert (x, y) == (list(text[start : start + 5]), list(text[start + 1 : start + 6]))
+
+
+@pytest.mark.parametrize("documents", ["stream", "lines"])
+def test_examples_are_of_what_is_trained_on(text_file: Write, documents: str) -> None:
+    config = RunConfig(documents=documents, normalise="none", batch_size=2, num_steps=5, validation_fraction=0.4)
+    corpus = load_corpus(text_file("abcd\n" * 6 + "wxyz\n" * 4), reserved=config.reserved_tokens)
+    wanted = {"batch_size": 2, "num_steps": 5, "documents": documents}
+    told = describe(corpus, **wanted, validation_fraction=0.4)["examples"]
+    batches, _ = divided(corpus, config, torch.device("cpu"))
+    assert told["batches"] == batches.per_epoch < describe(corpus, **wanted)["examples"]["batches"]
+    assert not any(set("wxyz") & set(row) for name in ("random", "lines") for batch in told.get(name, ())
+                   for row in batch["Y"])  # fmt: skip
+    short = load_corpus(text_file("ab\n"), reserved=config.reserved_tokens)
+    assert "holds out nothing" in describe(short, **wanted, validation_fraction=0.4)["examples"]["reason"]
 
 
 def test_a_short_text_has_statistics_and_a_reason(text_file: Write) -> None:

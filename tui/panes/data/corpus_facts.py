@@ -53,7 +53,7 @@ def counts(facts: dict[str, Any], width: int) -> list[Line]:
     """Names and numbers, in as many columns as fit."""
     entropy = facts["entropy_bits"]
     pairs = [
-        ("lines", f"{facts['lines']:,}"),
+        ("file lines", f"{facts['lines']:,}"),
         ("tokens", f"{facts['tokens']:,}"),
         ("vocabulary", f"{facts['vocabulary']:,}"),
         ("unknown", f"{100 * facts['unknown_share']:.1f} %"),

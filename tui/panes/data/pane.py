@@ -18,10 +18,11 @@ from textual.widgets import Button, Input, OptionList, Static, TabbedContent, Ta
 from core.corpus.catalogue import DOWNLOADS, Download, Text, texts
 from core.errors import CorpusError
 from core.settings.run_config import RunConfig, Value, setting
+from core.training.preflight import preflight
 from core.units import counted
 from tui.charts.widget import Chart
 from tui.corpora.downloads import download
-from tui.corpora.statistics import describe, head
+from tui.corpora.statistics import describe, head, text_facts
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.path_input import PathInput
 from tui.forms.form import Form
@@ -38,7 +39,9 @@ from tui.shell.lit_box import LitScroll, LitVertical
 from tui.text.cells import clip_cells
 from tui.text.safe import shown_text
 
-SETTINGS = ("normalise", "tokens", "documents", "max_tokens", "min_freq", "batch_size", "num_steps")
+SETTINGS = (
+    "normalise", "tokens", "documents", "max_tokens", "min_freq", "validation_fraction", "batch_size", "num_steps",
+)  # fmt: skip
 DEBOUNCE = 0.25
 RECENT = 10  # paths that are remembered
 GRAMS = (("1", "Tokens"), ("2", "Pairs"), ("3", "Triples"))
@@ -230,6 +233,9 @@ class DataPane(Horizontal):
             self._facts, self._is_reading, self._use_soon = None, False, False
             self._say(str(error), error=True)
             return
+        examples = facts["examples"]
+        if examples["reason"]:  # which names settings as the command does: Train's sentence has the labels of the form
+            examples["reason"] = preflight(RunConfig.from_dict(values), text_facts(facts)).problem
         beginning = await asyncio.to_thread(head, Path(str(facts["path"])), first_encoding(facts))
         if not is_alive(self):
             return

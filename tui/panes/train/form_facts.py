@@ -18,7 +18,7 @@ from core.settings.run_config import RunConfig
 from core.training.preflight import Preflight, TextFacts, device_named, preflight
 from core.units import bytes_text, clock_text, count_text, counted
 from tui.corpora.downloads import not_here, not_here_words
-from tui.corpora.statistics import describe
+from tui.corpora.statistics import describe, text_facts
 from tui.services import is_alive
 from tui.shell.breakpoints import is_short, when_short_changes
 from tui.text.safe import shown_text
@@ -131,12 +131,7 @@ async def facts_of_text(config: RunConfig, data_dir: Path | None) -> TextFacts |
             min_freq=config.min_freq, batch_size=1, num_steps=1, documents=config.documents, data_dir=data_dir,
             top=0,
         )  # fmt: skip
-        poems = facts.get("poems") or {"lines": None, "longest": 0}
-        known = facts.get("known_tokens")
-        return TextFacts(
-            int(facts["tokens"]), int(facts["vocabulary"]), poems["lines"], int(poems["longest"]),
-            None if known is None else frozenset(known),
-        )  # fmt: skip
+        return text_facts(facts)
     except CorpusError as error:
         return shown_text(str(error))
     except (KeyError, TypeError, ValueError):

@@ -205,6 +205,22 @@ async def test_the_answer_about_one_text_is_never_taken_for_another(
         assert app.query_one("#data-use", Button).disabled
 
 
+async def test_a_text_too_short_is_described_in_the_words_of_the_form(folder: Path) -> None:
+    app = PaneApp(DataPane(), folder, data=folder)
+    async with app.run_test(size=SIZE) as pilot:
+        await computed(pilot, app)
+        form_of(app).edit("batch_size", "10")
+        form_of(app).edit("validation_fraction", "0.25")
+        await until(pilot, lambda: title(app.query_one("#data-view")) == "first · 479 characters")
+        await computed(pilot, app)
+        app.query_one(TabbedContent).active = "data-batches"
+        batches = app.query_one("#batch-text", Static)
+        await until(pilot, lambda: "sequential · 1 batch an epoch" in str(batches.content))
+        form_of(app).edit("num_steps", "40")
+        words = "too short for one batch: batch x steps needs 401 tokens to train on, there are 360"
+        await until(pilot, lambda: words in " ".join(str(batches.content).split()))
+
+
 async def test_fast_typing_is_computed_once(
     folder: Path, describer: Describer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
