@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.events import State
@@ -23,9 +23,8 @@ SIGNS = {
     State.DIVERGED: "!",
     State.INTERRUPTED: "?",
 }
-LONGEST_NAME = 40
-SHORTEST_NAME = 16
 GAP = 2  # cells between two columns
+LAST_OF_MAIN = 6  # the rank of the last main column
 
 
 def state_words(run: RunSummary) -> str:
@@ -51,7 +50,8 @@ def age_text(created: str, now: datetime.datetime) -> str:
 class RunColumn:
     """A column of the table. On a narrow screen, the columns with the highest ``rank`` are left out first.
 
-    ``sort`` is the key of ``core.runs.filter.sorted_runs``; without one, the column does not sort.
+    With a ``least``, its width is between that and ``width``: what its texts need, if there is room. ``sort`` is the
+    key of ``core.runs.filter.sorted_runs``; without one, the column does not sort.
     """
 
     key: str
@@ -61,6 +61,7 @@ class RunColumn:
     text: Callable[[RunSummary, datetime.datetime], str]
     to_the_right: bool = False
     sort: str = ""
+    least: int = 0
 
     def arrow(self, reverse: bool) -> str:
         """Which way the values of a list in this order go: ``▲`` if they grow from row to row."""
@@ -77,14 +78,14 @@ def _weights(run: RunSummary, _: datetime.datetime) -> str:
 
 
 COLUMNS = (
-    RunColumn("name", "name", SHORTEST_NAME, 0, lambda run, _: run.name, sort="name"),
+    RunColumn("name", "name", 40, 0, lambda run, _: run.name, sort="name", least=16),
     RunColumn("state", "state", 13, 0, lambda run, _: state_words(run), sort="state"),
     RunColumn("epochs", "epochs", 11, 1, _epochs, True, sort="epochs"),
     RunColumn("ppl", "ppl train", 9, 1, lambda run, _: perplexity_text(run.perplexity), True, sort="ppl"),
     RunColumn("held", "held out", 8, 4, lambda run, _: perplexity_text(run.validation_perplexity), True, sort="held"),
-    RunColumn("tag", "tags, note", 14, 2, lambda run, _: run.annotation, sort="tag"),
-    RunColumn("model", "model", 22, 5, lambda run, _: run.model, sort="model"),
-    RunColumn("corpus", "corpus", 12, 6, lambda run, _: run.corpus, sort="corpus"),
+    RunColumn("tag", "tags, note", 40, 2, lambda run, _: run.annotation, sort="tag", least=10),
+    RunColumn("model", "model", 22, 5, lambda run, _: run.model, sort="model", least=14),
+    RunColumn("corpus", "corpus", 12, 6, lambda run, _: run.corpus, sort="corpus", least=8),
     RunColumn("weights", "weights", 7, 7, _weights, True, sort="weights"),
     RunColumn("size", "size", 8, 8, lambda run, _: bytes_text(run.bytes), True, sort="size"),
     RunColumn("age", "age", 8, 3, lambda run, now: age_text(run.created, now), True, sort="created"),
@@ -92,20 +93,28 @@ COLUMNS = (
 )
 
 
-def layout(
-    columns: Sequence[RunColumn], room: int, longest_name: int, has_annotations: bool
-) -> tuple[tuple[RunColumn, int], ...]:
-    """The columns that fit into ``room`` cells, with their widths; what is left over goes to name and note."""
-    least = max(SHORTEST_NAME, min(longest_name, 24 if room >= 100 else SHORTEST_NAME))
-    total, kept = least - SHORTEST_NAME - GAP, set()
-    for column in sorted(columns, key=lambda column: column.rank):
-        if column.key == "tag" and not has_annotations:
-            continue
-        if total + column.width + GAP > room and column.rank > 1:
-            break
-        total += column.width + GAP
-        kept.add(column.key)
-    spare = max(0, room - total)
-    name = max(least, min(least + spare, LONGEST_NAME, longest_name))
-    wider = {"name": name, "tag": min(40, 14 + spare - (name - least))}
-    return tuple((column, wider.get(column.key, column.width)) for column in columns if column.key in kept)
+def layout(columns: Sequence[RunColumn], room: int, longest: Mapping[str, int]) -> tuple[tuple[RunColumn, int], ...]:
+    """The columns that fit into ``room`` cells, with their widths.
+
+    ``longest`` has the cells of the longest text of each column with a ``least``; one without a text is left out. The
+    main columns come first, at their least; what is left over widens them, the one that lacks least first, then makes
+    room for more columns, and at last for tags and note.
+    """
+    left, cells = room + GAP, dict[str, int]()
+    ranked = sorted(columns, key=lambda column: column.rank)
+    shown = [column for column in ranked if column.rank == 0 or not column.least or longest.get(column.key)]
+    main = [column for column in shown if column.rank <= LAST_OF_MAIN]
+    for some, are_widened in ((main, {"name", "model", "corpus"}), (shown[len(main) :], {"tag"})):
+        for column in some if len(cells) in (0, len(main)) else ():
+            least = column.least or column.width
+            if least + GAP > left and column.rank > 1:
+                break
+            left -= least + GAP
+            cells[column.key] = least
+        widened = [column for column in main if column.key in are_widened & cells.keys()]
+        lacking = {column.key: min(column.width, longest.get(column.key, 0)) - column.least for column in widened}
+        for key in sorted(lacking, key=lacking.__getitem__):
+            more = max(0, min(lacking[key], left))
+            left -= more
+            cells[key] += more
+    return tuple((column, cells[column.key]) for column in columns if column.key in cells)

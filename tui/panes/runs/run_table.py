@@ -81,8 +81,7 @@ class RunTable(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._runs: tuple[RunSummary, ...] = ()
         self._columns: tuple[tuple[RunColumn, int], ...] = ()
-        self._longest_name = 0
-        self._has_annotations = False
+        self._longest: dict[str, int] = {}
         self._names: dict[int, list[str]] = {}
         self._minute = 0
 
@@ -112,8 +111,13 @@ class RunTable(ScrollView, can_focus=True):
             return
         before, old = self.selected, self.cursor_row
         self._runs, self._minute = tuple(runs) if not isinstance(runs, tuple) else runs, minute
-        self._longest_name = max((_cells(run.name) for run in self._runs), default=0)
-        self._has_annotations = any(run.tags or run.note for run in self._runs)
+        texts = {
+            "name": [run.name for run in self._runs],
+            "tag": [run.annotation for run in self._runs if run.tags or run.note],
+            "model": {run.model for run in self._runs},
+            "corpus": {run.corpus for run in self._runs},
+        }
+        self._longest = {key: max(map(_cells, found), default=0) for key, found in texts.items()}
         self._fit_columns()
         if before is None or not (old < len(self._runs) and self._runs[old].path == before.path):
             at = self._row_of(before.path) if before else None
@@ -205,7 +209,7 @@ class RunTable(ScrollView, can_focus=True):
         """Choose the columns for the size and the runs, and draw."""
         width = self.scrollable_content_region.width or self.container_size.width
         room = width - MARK_CELLS - 1  # one for the arrow of the last column
-        self._columns = layout(self.columns_known, room, self._longest_name, self._has_annotations)
+        self._columns = layout(self.columns_known, room, self._longest)
         self._names = {}
         self.virtual_size = Size(self.size.width, len(self._runs) + 1)
         self.refresh()
@@ -256,8 +260,8 @@ class RunTable(ScrollView, can_focus=True):
         return self.get_component_rich_style(name) if name else self.rich_style
 
 
-def _cells(name: str) -> int:
-    return len(name) if name.isascii() else cell_len(shown_text(name))
+def _cells(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(shown_text(text))
 
 
 def _class_of(key: str, run: RunSummary) -> str:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual.strip import Strip
 from textual.widgets import Static
 
+from core.runs.annotation import annotate
 from core.runs.summary import run_summary
 from tests.run_folders import make_run
 from tests.tui.pane_harness import PaneApp
@@ -49,6 +50,20 @@ async def test_newest_first_with_the_figures_there_is_room_for(saves: Path) -> N
         app.theme = "playground-light"
         await until(pilot, lambda: colours() != dark)
         assert table.cursor_row == 0
+
+
+async def test_tags_take_what_the_other_columns_leave(saves: Path) -> None:
+    annotate(make_run(saves, "tagged"), ("classroom-monday",), "what we tried with everybody in the room on Monday")
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app, 4)
+        for width, there in ((120, {"model", "corpus", "held"}), (80, {"ppl"})):
+            await pilot.resize_terminal(width, 40)
+            await until(pilot, lambda width=width: app.query_one(RunTable).size.width < width)
+            heading = app.query_one(RunTable).render_line(0).text
+            assert there | {"tags,", "epochs"} <= set(heading.split()), (width, heading)
+            shown = next(row for row in rows(app) if row[0] == "tagged")
+            assert any(cell.startswith("#classroo") and cell.endswith("…") for cell in shown), (width, shown)
 
 
 async def test_names_are_text(saves: Path) -> None:
