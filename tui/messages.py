@@ -6,7 +6,6 @@ A pane posts a message, which bubbles up to the app. The app acts on it and then
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import FrozenInstanceError, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from core.events import Event
     from core.runs.metadata import RunMetadata
     from core.runs.summary import RunSummary
+    from core.training.preflight import TextFacts
 
 
 class Fact(Message):
@@ -41,11 +41,11 @@ class Latest(Fact):
 class CorpusChosen(Fact):
     """A text was chosen in the Data pane; ``settings`` are it and the RunConfig fields that were changed there.
 
-    ``known``: the tokens of its vocabulary, None if they are too many.
+    ``text``: its sizes, if they are known.
     """
 
     settings: dict[str, Any]
-    known: Sequence[str] | None = None
+    text: TextFacts | None = None
 
 
 @dataclass

@@ -383,7 +383,7 @@ class DataPane(Horizontal):
             settings = {name: self._asked[name] for name in ("corpus", *form.edited)}
             form.change_defaults(form.texts)  # Train has all of it now
             self._followed = self._source
-            self.post_message(CorpusChosen(settings, (self._facts or {}).get("known_tokens")))
+            self.post_message(CorpusChosen(settings, text_facts(self._facts) if self._facts else None))
         elif self._is_reading:  # enter or a double click came before the end of reading
             self._use_soon = True
         else:

@@ -10,7 +10,7 @@ from textual import work
 from textual.notifications import SeverityLevel
 
 from core.events import BudgetFitted, Note, SettingChanged, State
-from core.training.preflight import prefix_warnings
+from core.training.preflight import preflight
 from tui.engines.watched_run import OPENING, WatchedRun
 from tui.forms.schema import typed
 from tui.messages import (
@@ -148,11 +148,15 @@ class RunOnScreen(TrainParts):
         self.fresh = self.fresh or self.run is None
         self.show_plan()
         config = self.form.value
-        then = f"{key('train.train')} trains on it" if config is not None else "they have errors"
+        facts = preflight(config, event.text) if config is not None and event.text is not None else None
+        then, remarks = f"{key('train.train')} trains on it", facts.warnings if facts is not None else ()
+        if config is None:
+            then = "they have errors"
+        elif facts is not None and facts.problem:
+            then, remarks = "they do not fit it", (facts.problem,)
         words = f"{Path(texts['corpus']).name} is now the text in the settings: {then}"
-        warnings = list(prefix_warnings(config, event.known)) if config is not None else []
-        severity: SeverityLevel = "warning" if warnings else "information"
-        self.notify("\n".join(map(shown_text, (words, *warnings))), severity=severity, markup=False)
+        severity: SeverityLevel = "warning" if remarks else "information"
+        self.notify("\n".join(map(shown_text, (words, *remarks))), severity=severity, markup=False)
 
     def _devices_found(self, event: DevicesFound) -> None:
         self.panel.facts.set_devices(event.devices)

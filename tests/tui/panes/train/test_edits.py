@@ -10,6 +10,7 @@ from textual.widgets import Input, Static
 
 from core.events import BudgetFitted, SettingChanged, State, StateChanged
 from core.settings.run_config import RunConfig, settings
+from core.training.preflight import TextFacts
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import FakeEngines, scripted_epoch
 from tests.tui.panes.train.harness import SIZES, Make, label, noted, pending, status, trouble, wrong
@@ -212,7 +213,7 @@ async def test_settings_that_are_not_those_of_the_run_are_said_while_they_are_hi
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_prefix_that_another_text_lacks_is_told(
+async def test_what_speaks_against_a_text_is_said_when_it_is_chosen(
     playground: Make, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
     async def described(*_: object, **__: object) -> dict[str, Any]:
@@ -224,12 +225,18 @@ async def test_a_prefix_that_another_text_lacks_is_told(
     async with app.run_test(size=size) as pilot:
         form, facts = train_pane(app).form, app.query_one(FormFacts)
         form.change({"corpus": "lyrics-zh", "sample_prefix": "想家"})
-        app.post_message(CorpusChosen({"corpus": "lyrics-zh"}, ["想", "家"]))
-        app.post_message(CorpusChosen({"corpus": "/tmp/mine"}, ["想", "回"]))
+        app.post_message(CorpusChosen({"corpus": "lyrics-zh"}, TextFacts(10_000, 2, known=["想", "家"])))
+        app.post_message(CorpusChosen({"corpus": "/tmp/mine"}, TextFacts(10_000, 2, known=["想", "回"])))
         words = "sample prefix: not in the vocabulary, read as <unk>: 家"
         chosen = "is now the text in the settings: ctrl+t trains on it"
         await until(pilot, lambda: notices(app) == [f"lyrics-zh {chosen}", f"mine {chosen}\n{words}"])
         assert form.texts["sample_prefix"] == "想家"
+        app.post_message(CorpusChosen({"corpus": "/tmp/short"}, TextFacts(900, 2)))
+        await until(pilot, lambda: len(notices(app)) == 3)
+        assert notices(app)[2].startswith(
+            "short is now the text in the settings: they do not fit it\n"
+            "too short for one batch: batch x steps needs 1,121 tokens to train on, there are 900"
+        )
         train_pane(app).drawer = True
         await until(pilot, lambda: words in str(facts.content) and facts.region.height)
         form.edit("sample_prefix", "家")
