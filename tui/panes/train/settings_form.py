@@ -13,6 +13,7 @@ from textual.widgets import Select, Static
 
 from core.settings.presets import Preset, offered_presets, suggested_prefix
 from core.settings.run_config import RunConfig, settings
+from core.settings.setting import Settings
 from tui.forms.drop_down import DropDown
 from tui.forms.form import Fields, Form
 from tui.forms.schema import Schema, texts_of
@@ -46,6 +47,7 @@ class SettingsForm(Form[RunConfig]):
         super().__init__(SCHEMA, texts_of(config), suggestions={"corpus": tuple(corpora)}, id=id)
         self.presets: dict[str, Preset] = offered_presets()
         self._preset = self._matching_preset()
+        self._is_own_prefix = False  # a sample prefix that does not go with its text
 
     def compose(self) -> ComposeResult:
         with Fields(id="form-scroll"):
@@ -73,14 +75,20 @@ class SettingsForm(Form[RunConfig]):
         """As in every form; a suggested sample prefix goes with its text."""
         if name == "corpus":
             self.texts["sample_prefix"] = self.prefix_for(text)
+        self._is_own_prefix |= name == "sample_prefix"
         super().edit(name, text, is_typed)
+
+    def fill(self, config: Settings) -> None:
+        """As in every form; the sample prefix is that of the new settings."""
+        self._is_own_prefix = False
+        super().fill(config)
 
     def prefix_for(self, corpus: str) -> str:
         """The sample prefix with another text: that of a preset goes with its text, the person's own stays."""
-        prefix, original = self.texts["sample_prefix"], self._original
-        if prefix != suggested_prefix(self.texts["corpus"]):
-            return prefix
-        return original["sample_prefix"] if corpus == original["corpus"] else suggested_prefix(corpus)
+        prefix = self.texts["sample_prefix"]
+        # Once it is the person's, it stays so: an empty one is also that of each beginning of a text's name.
+        self._is_own_prefix |= prefix != suggested_prefix(self.texts["corpus"])
+        return prefix if self._is_own_prefix else suggested_prefix(corpus)
 
     # ------------------------------------------------------------------ presets
 

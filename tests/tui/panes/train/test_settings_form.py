@@ -192,9 +192,13 @@ async def test_a_suggested_prefix_goes_with_its_text_and_a_typed_one_stays() -> 
         assert form.preset == "lyrics-scratch-sequential"
         for prefix in ("想", ""):
             form.edit("sample_prefix", prefix)
-            for corpus in ("tale-en", "lyrics-zh"):
+            for corpus in ("tale-en", "t", "lyrics-zh"):
                 form.edit("corpus", corpus)
                 assert form.texts["sample_prefix"] == prefix
+        form.fill(RunConfig(corpus="lyrics-zh", sample_prefix=""))
+        for corpus in ("t", "tale-en", "lyrics-zh"):
+            form.edit("corpus", corpus)
+            assert form.texts["sample_prefix"] == "", "that of a run is a person's too"
         form.fill(RunConfig(corpus="mine.txt"))
         for corpus, prefix in (("lyrics-zh", "分开"), ("mine.txt", "")):
             form.edit("corpus", corpus)
