@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from core.corpus import splitting
 from core.errors import CorpusError
 from core.units import counted
 
@@ -108,8 +109,8 @@ class Vocabulary:
         return self.tokens[index]
 
     def split(self, text: str) -> list[str]:
-        """The tokens of a text: its characters, or its words, separated by white space."""
-        return list(text) if self.kind == "char" else text.split()
+        """See ``core.corpus.splitting.split``."""
+        return splitting.split(text, self.kind)
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
         """The ids of a text, int64 (tokens,); 0 for unknown tokens. The text is not normalised."""
@@ -126,7 +127,7 @@ class Vocabulary:
 
     def unknown_tokens(self, text: str) -> list[str]:
         """The distinct tokens of a text that are not in the vocabulary, in the order of their appearance."""
-        return [token for token in dict.fromkeys(self.split(text)) if token not in self._ids]
+        return splitting.unknown_tokens(text, self.kind, self)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; ``from_json`` reads it back."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
+from core.corpus.splitting import split, unknown_tokens
 from core.device import Device
 from core.settings.cells import CELLS
 from core.settings.run_config import RunConfig, minimum_tokens, shown
@@ -79,7 +80,7 @@ def preflight(config: RunConfig, text: TextFacts, device: Device | None = None) 
         batches, tokens, problem, warnings = _stream(config, text)
     parameters = num_parameters(config, text.vocabulary)
     memory = memory_of(config, text.vocabulary, device.name if device is not None else "")
-    all_warnings = (*warnings, *prefix_warnings(config, text.known), *_memory_warnings(memory.total, device))
+    all_warnings = (*warnings, *_prefix_warnings(config, text.known), *_memory_warnings(memory.total, device))
     cut = _cut_words(config, text)
     length = config.num_epochs, cut, problem, all_warnings, config.minutes
     return Preflight(text, batches, tokens, parameters, memory, *length)
@@ -137,14 +138,15 @@ def _nothing_held_out(config: RunConfig, held_out: int, length: int, noun: str) 
     )
 
 
-def prefix_warnings(config: RunConfig, known: Container[str] | None) -> Iterable[str]:
+def _prefix_warnings(config: RunConfig, known: Container[str] | None) -> Iterable[str]:
     """A sentence if tokens of the sample prefix are not among the ``known`` ones of the text; see ``TextFacts``."""
     if known is None or not config.sample_every or config.bidirectional:
         return
-    tokens = dict.fromkeys(config.sample_prefix.split() if config.tokens == "word" else config.sample_prefix)
-    unknown = [token for token in tokens if token not in known]
+    prefix = config.sample_prefix
+    unknown = unknown_tokens(prefix, config.tokens, known)
     if unknown:
-        what = "read as <unk>" if len(unknown) < len(tokens) else "samples continue the beginning of the text"
+        is_partly = len(unknown) < len(set(split(prefix, config.tokens)))
+        what = "read as <unk>" if is_partly else "samples continue the beginning of the text"
         yield f"sample prefix: not in the vocabulary, {what}: {', '.join(unknown[:_NAMED])}"
 
 
