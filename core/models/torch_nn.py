@@ -39,7 +39,8 @@ class StockLanguageModel(LanguageModel):
     and the layers above it run in PyTorch's kernels. On a GPU, where the product is cheap beside cuDNN's one launch for
     all steps, the module is fed one-hot rows as they are.
 
-    Two matrices lie transposed in memory, so that look-ups and gradients run along rows; their shapes are the modules'.
+    The matrices of our products lie transposed in memory, so that look-ups, products and gradients run along rows;
+    their shapes are the modules'.
     """
 
     def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
@@ -71,7 +72,9 @@ class StockLanguageModel(LanguageModel):
                     parameter.zero_() if parameter.dim() == 1 else parameter.normal_(std=0.01)
         if not self.config.embedding_size:
             for direction in range(self.directions):
-                _transpose_storage(getattr(self.rnn, f"weight_ih_l0{'_reverse' if direction else ''}"))
+                suffix = "_reverse" if direction else ""
+                _transpose_storage(getattr(self.rnn, f"weight_ih_l0{suffix}"))
+                _transpose_storage(getattr(self.rnn, f"weight_hh_l0{suffix}"))
         if not self.config.tied:
             _transpose_storage(self.linear.weight)
 

@@ -180,3 +180,36 @@ def test_an_optimiser_does_what_torchs_class_does(optimiser: str) -> None:
             other.step()
         assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True)), (momentum, decay)
         assert torch.equal(unused, torch.ones(2)) and unused not in made.state
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw", "rmsprop"])
+def test_a_weight_that_lies_transposed_is_changed_where_it_lies(optimiser: str) -> None:
+    config = RunConfig(optimiser=optimiser, learning_rate=0.1, momentum=0.9 if optimiser in ("sgd", "rmsprop") else 0.0)
+    plain = torch.nn.Parameter(torch.randn(7, 5))
+    turned = torch.nn.Parameter(plain.detach().t().contiguous().t())
+    steps = [Optimiser(config, [weight]) for weight in (plain, turned)]
+    for _ in range(3):
+        plain.grad = torch.randn(7, 5)
+        turned.grad = plain.grad.t().contiguous().t()
+        steps[0].step()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            steps[1].step()
+        assert not [event for event in profile.events() if event.name == "aten::clone"], "a copy of a whole matrix"
+    assert torch.equal(plain, turned)
+
+
+def test_gradient_descent_follows_gradients_that_lie_elsewhere() -> None:
+    config = RunConfig(optimiser="sgd", momentum=0.0, learning_rate=0.5, clipping="none", clip=1.0)
+    weights = [torch.nn.Parameter(torch.randn(shape)) for shape in ((30, 40), (40,))]
+    wanted = [weight.detach().clone() for weight in weights]
+    optimiser, held = Optimiser(config, weights), []
+    for _ in range(3):
+        gradients = [torch.randn_like(weight) for weight in weights]
+        held.append(gradients)  # their memory is not used again
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+        norm = optimiser.clipped_step(fused=True)
+        assert float(norm) == pytest.approx(math.sqrt(sum(float(part.square().sum()) for part in gradients)), rel=1e-5)
+        wanted = [weight - 0.5 * gradient for weight, gradient in zip(wanted, gradients, strict=True)]
+    for weight, number in zip(weights, wanted, strict=True):
+        torch.testing.assert_close(weight.detach(), number)
