@@ -25,11 +25,12 @@ def gradient_norm(tensors: Sequence[Tensor]) -> Tensor:
 class Descent:
     """Plain gradient descent in place, ``weight = keep * weight - rate * gradient``, on the same weights at every step.
 
-    Its calls are prepared again when tensors lie elsewhere.
+    Its calls are prepared once; of tensors that lie elsewhere at the next step they get the addresses alone.
     """
 
     def __init__(self) -> None:
         self._place: list[tuple[int, bool]] = []
+        self._numbers: list[int] = []
         self._calls: tuple[bindings.Prepared, bindings.Prepared] | None = None
         self._weights: Sequence[Tensor] = ()
         self._gradients: Sequence[Tensor] = ()
@@ -39,17 +40,30 @@ class Descent:
         """Take the tensors of one step. False if the compiled step does not serve them."""
         place = [(tensor.data_ptr(), tensor.is_contiguous()) for tensor in (*weights, *gradients)]
         if place != self._place:
-            self._place, self._calls = place, None
-            if weights and all(_is_alike(*pair) for pair in zip(weights, gradients, strict=True)):
-                places, (counts, blocks) = _addresses(gradients), _sizes(weights)
-                self._sums = torch.empty(blocks, dtype=torch.float64, device="cpu")
-                changed = (_addresses(weights), places, counts, self._keep, self._rate, blocks)
-                self._calls = (
-                    bindings.Prepared("squares", places, counts, self._sums, blocks),
-                    bindings.Prepared("descend", *changed),
+            self._place = place
+            numbers = [weight.numel() for weight in weights]
+            if not weights or not all(map(_is_alike, weights, gradients)):
+                self._numbers, self._calls = [], None
+            elif numbers != self._numbers:
+                self._numbers, self._calls = numbers, self._prepared(weights, gradients)
+            else:
+                self._ours[:], self._theirs[:] = (
+                    [tensor.data_ptr() for tensor in tensors] for tensors in (weights, gradients)
                 )
         self._weights, self._gradients = (weights, gradients) if self._calls else ((), ())
         return self._calls is not None
+
+    def _prepared(
+        self, weights: Sequence[Tensor], gradients: Sequence[Tensor]
+    ) -> tuple[bindings.Prepared, bindings.Prepared]:
+        counts, blocks = _sizes(weights)
+        self._ours, self._theirs = _addresses(weights), _addresses(gradients)
+        self._sums = torch.empty(blocks, dtype=torch.float64, device="cpu")
+        changed = (self._ours, self._theirs, counts, self._keep, self._rate, blocks)
+        return (
+            bindings.Prepared("squares", self._theirs, counts, self._sums, blocks),
+            bindings.Prepared("descend", *changed),
+        )
 
     def norm(self) -> Tensor:
         """The norm of all gradients, ()."""
