@@ -46,6 +46,11 @@ def read_regular(path: Path, at_most: int, is_end: bool = False) -> tuple[bytes,
         os.close(descriptor)
 
 
+def is_broken_link(path: Path) -> bool:
+    """Whether it is a link to something that is not there."""
+    return os.path.islink(path) and not os.path.exists(path)
+
+
 def open_to_append(path: Path, flags: int = os.O_RDWR | os.O_APPEND, folder: int | None = None) -> int:
     """The descriptor of a regular file, open for writing, created if missing. Raises OSError, also for a link."""
     place = path if folder is None else path.name

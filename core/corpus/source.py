@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CorpusError
-from core.files import NotRegularError, open_to_read
+from core.files import NotRegularError, is_broken_link, open_to_read
 
 PIECE = 1 << 19
 """Bytes of a file that are read at once. The look-ups of one piece stay in the second-level cache."""
@@ -61,7 +61,8 @@ class TextPath:
 def files_of(path: Path) -> list[TextPath]:
     """The files of the text at ``path``: itself, those in a folder and below it, or those that match a pattern.
 
-    In the order of their names; hidden ones are left out. Raises CorpusError for none and for too many, OSError.
+    In the order of their names; hidden ones and broken links are left out. Raises OSError, and CorpusError for none and
+    for too many.
     """
     if path.is_dir():
         found = list(_in_folder(path))
@@ -98,7 +99,8 @@ def _in_folder(folder: Path) -> Iterator[TextPath]:
             yield from (Path(place, name) for name in files if not name.startswith("."))
 
     for path in _limited(names(), folder):
-        yield TextPath(path, path.relative_to(folder).as_posix())
+        if not is_broken_link(path):
+            yield TextPath(path, path.relative_to(folder).as_posix())
 
 
 def _limited(paths: Iterator[Path], source: Path) -> Iterator[Path]:

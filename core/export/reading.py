@@ -20,7 +20,7 @@ import numpy as np
 from core.errors import UserError, refusing
 from core.export.curves import Curve
 from core.export.event_file import FILE_MARK, EventFileError, Scalars, is_event_file, scalars_of
-from core.files import open_to_read
+from core.files import is_broken_link, open_to_read
 from core.runs.comparison import Column
 from core.runs.metrics import AXES
 from core.units import bytes_text, counted
@@ -93,16 +93,21 @@ def _named(names: list[str]) -> dict[str, str]:
 def event_files(folder: Path, remarks: list[str] | None = None) -> dict[Path, list[Path]]:
     """The event files of a folder, and of each folder in it: TensorBoard has a folder for each run.
 
-    Raises UserError if there are none, or if a folder cannot be read. Where the folder has files of its own, one in it
-    that cannot be read is left out, and ``remarks`` says why.
+    Raises UserError if there are none, or if a folder cannot be read. Broken links are left out, and so is a folder in
+    it that cannot be read, where the folder has files of its own; ``remarks`` says why.
     """
-    found = {folder: _event_files_in(folder)}
+    broken: list[Path] = []
+    found = {folder: _event_files_in(folder, broken)}
     with refusing(f"{folder} cannot be read", UserError):
         folders = sorted(entry for entry in folder.iterdir() if entry.is_dir())
     for inner in folders:
         with _leaving_out(inner, remarks, allowed=bool(found[folder])):
-            found[inner] = _event_files_in(inner)
+            found[inner] = _event_files_in(inner, broken)
     found = {here: files for here, files in found.items() if files}
+    if not found and broken:
+        raise UserError(f"{broken[0]} is a broken link")
+    if remarks is not None:
+        remarks += [f"{path} is a broken link: it is left out" for path in broken]
     if not found:
         raise UserError(f"{folder} contains neither a run nor an event file: name a run, or the file of a curve")
     if (number := sum(map(len, found.values()))) > MOST_FILES:
@@ -130,10 +135,11 @@ def _leaving_out(folder: Path, remarks: list[str] | None, *, allowed: bool) -> I
             remarks.append(f"{folder.name} is left out: {error}")
 
 
-def _event_files_in(folder: Path) -> list[Path]:
+def _event_files_in(folder: Path, broken: list[Path]) -> list[Path]:
     with refusing(f"{folder} cannot be read", UserError):
         named = [folder / name for name in sorted(os.listdir(folder)) if FILE_MARK in name]
-    return [path for path in named if not os.path.isdir(path)]
+    broken += filter(is_broken_link, named)
+    return [path for path in named if not os.path.isdir(path) and path not in broken]
 
 
 def _events(path: Path, data: bytes) -> list[Scalars]:

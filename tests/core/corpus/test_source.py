@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "texts" / ".hidden.txt").write_bytes(b"\0")
     (tmp_path / "texts" / ".git").mkdir()
     (tmp_path / "texts" / ".git" / "x").write_bytes(b"\0")
+    (tmp_path / "texts" / "broken.txt").symlink_to(tmp_path / "nowhere")
     return tmp_path / "texts"
 
 

@@ -65,6 +65,20 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
             read_curves(path)
 
 
+def test_a_broken_link_takes_no_other_curve_away(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    links = tmp_path / "a" / "tfevents.2", tmp_path / "b" / "tfevents.1"
+    for link in links:
+        link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=re.escape(f"{links[0]} is a broken link")):
+        read_curves(tmp_path)
+    (tmp_path / "a" / "tfevents.1").write_bytes(event_file([Scalars(1, 1.0, {"loss": 2.0})], 1.0))
+    remarks: list[str] = []
+    assert [curve.name for curve in read_curves(tmp_path, remarks)] == ["a"]
+    assert remarks == [f"{link} is a broken link: it is left out" for link in links]
+
+
 def test_a_file_that_is_being_written_shows_what_is_there(tmp_path: Path) -> None:
     whole = event_file([Scalars(step, 1.0, {"loss": 2.0}) for step in (1, 2)], 1.0)
     (tmp_path / "events.out.tfevents.1").write_bytes(whole[:-3])
