@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import UserError, refusing
+from core.errors import RunError, UserError, refusing
 from core.events import SampleWritten
 from core.runs.comparison import DERIVED, JOURNAL_COLUMNS, MEASURED_COLUMNS, Column, Curves, RunCurve
 from core.runs.journal import last_lines, read_journal
@@ -27,12 +28,14 @@ class Curve(Curves):
         name: of the run, or of the file.
         columns: by their names, all of one length; NaN where a row lacks the figure.
         source: where it was read.
+        vocabulary: how many tokens a run's model knows; 0 where that is not known.
     """
 
     name: str
     columns: Mapping[str, Column]
     source: Path
     version: int = 0
+    vocabulary: int = 0
 
     @property
     def rows(self) -> int:
@@ -75,7 +78,10 @@ def read_run(run: Run, name: str = "") -> Curve:
     missing = np.full(curve.rows, math.nan)
     columns = {column: missing if (found := curve.stored(column)) is None else found for column in JOURNAL_COLUMNS}
     measured = {column: found for column in MEASURED_COLUMNS if (found := curve.stored(column)) is not None}
-    return Curve(name or run.name, columns | measured, run.path)
+    vocabulary = 0
+    with contextlib.suppress(RunError):  # a curve can be exported without the settings
+        vocabulary = run.metadata().corpus.vocabulary
+    return Curve(name or run.name, columns | measured, run.path, vocabulary=vocabulary)
 
 
 def read_samples(run: Run) -> list[SampleWritten]:

@@ -19,8 +19,10 @@ from core.export.extras import library
 from core.export.fonts import families_for
 from core.runs.comparison import Column, finite_in_order, smoothed
 from core.runs.looks import looks
-from core.runs.metrics import AXES, METRICS, Metric
-from core.scales import LINEAR, LOG, Scale
+from core.runs.metrics import AXES, LOSSES, METRICS, Metric
+from core.scales import LARGEST, LINEAR, LOG, Scale
+from core.training.divergence import ceiling_of
+from core.units import counted
 
 INCHES = (6.4, 4.0)
 DOTS_PER_INCH = 200
@@ -119,6 +121,7 @@ def _perplexities(curves: Sequence[Curve]) -> tuple[str, ...]:
 def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str]]:
     lines: list[_Line] = []
     remarks: list[str] = []
+    ceilings = {metric: _ceiling(curves, metric) for metric in chart.metrics}
     for curve in curves:
         drawn = [metric for metric in chart.metrics if curve.has(metric)] or [chart.metrics[0]]
         for metric in drawn:
@@ -126,15 +129,12 @@ def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str
             x, y = finite_in_order(curve.required(chart.axis), curve.required(name))
             if chart.axis == "time":
                 x, y = x[x < _LATEST], y[x < _LATEST]
-            finite = len(y)
-            good = chart.scale.allows(y)
-            x, y = x[good], y[good]
+            good, is_useful = chart.scale.allows(y), y <= ceilings[metric]
             if metric == drawn[0]:
-                remarks += (
-                    _lost_words(curve, name, chart.scale, finite - len(y))
-                    if len(y)
-                    else [f"{curve.name} has no {name}"]
-                )
+                far = int((curve.required(name) > min(ceilings[metric], LARGEST)).sum())
+                lost = _lost_words(curve, name, chart.scale, far, int((~good & is_useful).sum()))
+                remarks += lost or ([] if len(y) else [f"{curve.name} has no {name}"])
+            x, y = x[good & is_useful], y[good & is_useful]
             if len(y):
                 lines.append(_Line(curve, metric, x, y))
     if not lines:
@@ -143,10 +143,22 @@ def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str
     return lines, remarks
 
 
-def _lost_words(curve: Curve, metric: str, scale: Scale, beyond: int) -> list[str]:
-    infinite = int(np.isinf(curve.required(metric)).sum())
-    lost = [f"{infinite:,} infinite"] * (infinite > 0) + [f"{beyond:,} not {scale.domain}"] * (beyond > 0)
-    return [f"{curve.name}: {metric} is {' and '.join(lost)} of {curve.rows:,}: left out"] if lost else []
+def _ceiling(curves: Sequence[Curve], metric: str) -> float:
+    """What is above it would make the other curves flat; infinite where there are no others."""
+    ceiling = ceiling_of(metric, max((curve.vocabulary for curve in curves), default=0))
+    columns = [column for curve in curves if (column := curve.column(metric)) is not None]
+    return ceiling if any((column <= ceiling).any() for column in columns) else math.inf
+
+
+def _lost_words(curve: Curve, metric: str, scale: Scale, far: int, beyond: int) -> list[str]:
+    """``wild: 3 of 3 values of perplexity are far worse than guessing: left out``."""
+    lost = {"far worse than guessing" if metric in LOSSES else "too large": far, f"not {scale.domain}": beyond}
+    return [
+        f"{curve.name}: {count:,} of {counted(curve.rows, 'value')} of {metric} {'is' if count == 1 else 'are'} {why}: "
+        "left out"
+        for why, count in lost.items()
+        if count
+    ]
 
 
 def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from core.events import EpochFinished
+from core.events import EpochFinished, perplexity
 from core.units import loss_text
 
 # Uniform guessing has a loss of log(vocabulary); a training that explodes has several times that.
@@ -17,6 +17,16 @@ WHAT_HELPS = "a lower learning rate or a tighter clip usually helps"
 def is_exploding(loss: float, vocabulary_size: int) -> bool:
     """Whether ``loss``, in nats, is much worse than guessing among all tokens would be."""
     return vocabulary_size > 1 and loss > TIMES_UNIFORM * math.log(vocabulary_size)
+
+
+def ceiling_of(figure: str, vocabulary_size: int) -> float:
+    """The largest value of a figure of the loss, by its name in the journal, that is not ``is_exploding``.
+
+    Infinite for other figures, and for a vocabulary that is not known.
+    """
+    nats = TIMES_UNIFORM * math.log(vocabulary_size) if vocabulary_size > 1 else math.inf
+    ceilings = {"perplexity": perplexity(nats), "loss": nats, "bits": nats / math.log(2)}
+    return ceilings.get(figure.removeprefix("validation_"), math.inf)
 
 
 def explosion_words(event: EpochFinished, vocabulary_size: int) -> str:

@@ -124,9 +124,13 @@ class XAxis(_Axis):
 
 @dataclass(frozen=True)
 class YAxis(_Axis):
-    """The y axis; it includes the values of ``range`` and all data. ``lines`` are drawn across the chart."""
+    """The y axis; it includes the values of ``range`` and all data. ``lines`` are drawn across the chart.
+
+    Data above ``ceiling`` does not extend the axis, unless there is no other: its curve leaves at the top.
+    """
 
     lines: Sequence[ReferenceLine] = ()
+    ceiling: float = math.inf
 
     def fitted(self, low: float, high: float, cells: int) -> FittedAxis:
         """The axis over ``cells`` cells: round ends around ``low`` and ``high``, ticks with room between them."""

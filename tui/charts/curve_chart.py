@@ -50,6 +50,8 @@ class CurveChart(Explorer):
     """Of the y axis."""
     least_y: reactive[float | None] = reactive(1.0, repaint=False)
     """A value that a y axis that is not linear includes while the whole curve is shown; a perplexity is at least 1."""
+    ceiling: reactive[float] = reactive(math.inf, repaint=False)
+    """A value above which the curves do not extend the y axis."""
     window: reactive[int | None] = reactive(None, repaint=False)
     """Number of latest epochs that are shown; None for all."""
     smoothing: reactive[float] = reactive(0.0, repaint=False)
@@ -62,7 +64,9 @@ class CurveChart(Explorer):
     def _changed(self) -> None:
         self.invalidate(at_once=True)
 
-    watch_series = watch_references = watch_end = watch_scale = watch_least_y = watch_smoothing = _changed
+    watch_series = watch_references = watch_end = watch_scale = watch_least_y = watch_ceiling = watch_smoothing = (
+        _changed
+    )
 
     def watch_window(self) -> None:
         self.view = None
@@ -81,19 +85,23 @@ class CurveChart(Explorer):
 
     def draw(self, width: int, height: int) -> Drawing:
         """The curves with the points that they have now."""
+        import numpy as np
+
         low, high = self.view or self.whole()
         near = self.window is not None or self.view is not None
         is_wide = self.scale is not LINEAR and not near  # on a linear axis, what is far would flatten the curves
         references = [replace(line, stretch=line.stretch and is_wide) for line in self.references]
         shown = [one.points(low if near and not self.smoothing else None) for one in self.series]
-        title, shown = (self._title(), shown) if self.cross is None else self._read(shown, self.cross)
+        heights = np.concatenate([np.asarray(one.y, np.float64) for one in shown] or [np.empty(0)])
+        is_above = bool((heights > self.ceiling).any() and (heights <= self.ceiling).any())
+        title, shown = (self._title(is_above), shown) if self.cross is None else self._read(shown, self.cross)
         series = [part for one in shown for part in self._smoothed(one)] if self.smoothing else shown
         return line_chart(
             series,
             width,
             height,
             XAxis("epoch", range=(low, high), ticks="whole", cross=self.cross),
-            YAxis(title, self.scale, (self.least_y, None) if is_wide else None, references),
+            YAxis(title, self.scale, (self.least_y, None) if is_wide else None, references, self.ceiling),
             placeholder="no epoch yet",
         )
 
@@ -108,11 +116,12 @@ class CurveChart(Explorer):
         raw = replace(one, name="", color=f"{one.color} 35%" if isinstance(one.color, str) else one.color)
         return [raw, replace(one, x=x, y=smoothed(x, y, self.smoothing))]
 
-    def _title(self) -> str:
-        """What the y axis is."""
+    def _title(self, is_above: bool) -> str:
+        """What the y axis is, and whether there is more above it."""
         title = self.scale.named(self.y_label)
         title += f", last {self.window:,}" if self.window is not None and self.view is None else ""
-        return title + (f", smoothed {self.smoothing:g}" if self.smoothing else "")
+        title += f", smoothed {self.smoothing:g}" if self.smoothing else ""
+        return title + ("; some values are above the chart" if is_above else "")
 
     def _read(self, shown: Sequence[Series], cross: float) -> tuple[str, list[Series]]:
         """What the curves have at the crosshair: the title, and the curves with their values in the legend."""

@@ -102,7 +102,9 @@ def test_a_diverged_run_and_one_without_epochs(
     printed = export("one", "--to=csv", "--out=-")
     assert list(table_of(printed.out).perplexity)[1] == float("inf")
     printed = export("one", "--to=svg", "--out", tmp_path / "one.svg")
-    assert printed.code == 0 and printed.err == "one: perplexity is 1 infinite of 2: left out\n"
+    assert (
+        printed.code == 0 and printed.err == "one: 1 of 2 values of perplexity is far worse than guessing: left out\n"
+    )
     assert export("one", "--to=tensorboard", "--out", tmp_path / "logs").code == 0
     empty = Run(saves / "empty")
     empty.path.mkdir()

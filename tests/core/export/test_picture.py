@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from core.export import extras
 from core.export.curves import Curve, read_run
 from core.export.picture import COLOURS, COLUMNS, DOTS_PER_INCH, INCHES, MARKERS, Chart, picture
 from core.runs.looks import looks
-from core.runs.metrics import AXES, METRICS
+from core.runs.metrics import AXES, LOSSES, METRICS
 from core.scales import LINEAR, LOG
 from tests.core.export.journalled import MakeRun, epoch
 from tests.core.export.readers import size_of
@@ -76,14 +77,26 @@ def test_every_axis_and_metric_is_drawn(make_run: MakeRun) -> None:
     ):
         svg, remarks = picture([run], chart, "svg")
         assert f"<!-- {AXES[chart.axis].label} -->" in svg.decode()
-        beyond = [] if chart.metrics else ["one: perplexity is 1 infinite of 3: left out"]
+        first = (*chart.metrics, "perplexity")[0]
+        far = [f"one: 1 of 3 values of {first} is far worse than guessing: left out"]
+        beyond = far if first in LOSSES else []
         assert remarks == beyond, chart
         shown = svg.decode()
-        assert ("<!-- one, held-out perplexity -->" in shown) == ("<!-- perplexity -->" in shown) == bool(beyond)
+        assert ("<!-- one, held-out perplexity -->" in shown) == ("<!-- perplexity -->" in shown) == (not chart.metrics)
     rare = picture([curve("one", epoch=[1, 2], saturated=[0.1, 0.2])], Chart(("saturated",)), "svg")[0].decode()
     assert f"<!-- {METRICS['saturated'].label} -->" in rare
     raw = svg_lines(picture([run], Chart(("loss",)), "svg")[0])
     assert svg_lines(picture([run], Chart(("loss",), smoothing=0.9), "svg")[0]) == raw + 1, "the raw line is dimmed"
+
+
+def test_a_run_that_diverged_does_not_flatten_the_others() -> None:
+    good = replace(curve("good", epoch=[1, 2, 3], perplexity=[60.0, 20.0, 9.0]), vocabulary=62)
+    wild = replace(curve("wild", epoch=[1, 2, 3], perplexity=[70.0, 1e210, np.inf]), vocabulary=62)
+    svg, remarks = picture([good, wild], Chart(), "svg")
+    assert remarks == ["wild: 2 of 3 values of perplexity are far worse than guessing: left out"]
+    assert "<!-- 50 -->" in svg.decode() and "<!-- wild -->" in svg.decode()
+    alone = replace(curve("alone", epoch=[1, 2], perplexity=[1e200, 1e210]), vocabulary=62)
+    assert picture([alone], Chart(), "svg")[1] == [], "where all is far, it is shown"
 
 
 def svg_lines(svg: bytes) -> int:
@@ -98,8 +111,12 @@ def test_what_cannot_be_drawn_is_said() -> None:
     )
     loss, log, root = Chart(("loss",)), Chart(("loss",), y_scale=LOG), Chart(("loss",), y_scale=SQUARE_ROOT)
     cases = [
-        ([curve("a", epoch=[1, 2], loss=[-1.0, 1.0])], log, ["a: loss is 1 not above 0 of 2: left out"]),
-        ([curve("a", epoch=[1, 2], loss=[-1.0, 0.0])], root, ["a: loss is 1 not of at least 0 of 2: left out"]),
+        ([curve("a", epoch=[1, 2], loss=[-1.0, 1.0])], log, ["a: 1 of 2 values of loss is not above 0: left out"]),
+        (
+            [curve("a", epoch=[1, 2], loss=[-1.0, 0.0])],
+            root,
+            ["a: 1 of 2 values of loss is not of at least 0: left out"],
+        ),
         ([good, curve("b", epoch=[1], loss=[np.nan])], loss, ["b has no loss"]),
     ]
     for curves, chart, remarks in cases:

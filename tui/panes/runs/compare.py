@@ -14,6 +14,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
+from textual.widgets import Static
 
 from core.errors import UserError
 from core.runs.metrics import AXES, METRICS, SMOOTHINGS
@@ -27,7 +28,7 @@ from tui.forms.lines import next_choice
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.compare_runs import Compared, ComparedRuns, What, comparable
 from tui.panes.runs.compare_samples import RunsSamples
-from tui.panes.runs.compare_table import table
+from tui.panes.runs.compare_table import above_words, table
 from tui.panes.runs.line_table import LineTable
 from tui.scheduling import ShownTimers
 from tui.services import is_alive
@@ -84,7 +85,7 @@ class Compare(Vertical, ShownTimers, can_focus=True):
     what: reactive[What] = reactive(What, init=False)
     pinned: reactive[Path | None] = reactive(None, init=False)
     target: reactive[float | None] = reactive(None, init=False)
-    """The perplexity that the table has the time to; None for one that all runs have reached."""
+    """The perplexity that the table has the time to; None for one that all runs better than guessing have reached."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id, classes="box")
@@ -94,6 +95,7 @@ class Compare(Vertical, ShownTimers, can_focus=True):
     def compose(self) -> ComposeResult:
         with Vertical(id="compare-both"):
             yield RunsChart(id="compare-chart")
+            yield Static(id="compare-above", markup=False)
             yield LineTable("compare-figures")
         yield RunsSamples(id="compare-samples")
 
@@ -155,6 +157,10 @@ class Compare(Vertical, ShownTimers, can_focus=True):
 
     def _show_figures(self) -> None:
         self.query_one(LineTable).show(table(self.chart.shown, self.pinned, self.chart.cross))
+        above, words = self.query_one("#compare-above", Static), above_words(self.chart.shown)
+        if above.content != words:
+            above.update(words)
+            above.display = bool(words)
 
     @on(Explorer.Explored)
     def _explored(self, event: Explorer.Explored) -> None:

@@ -68,14 +68,15 @@ class RunsChart(Explorer):
         series += [series_of(line, line.smooth or line.raw, line.style, line.sign) for line in lines]
         title = METRICS[what.metric].label + (f" over {AXES[what.axis].label}" if what.axis != "epoch" else "")
         title = self.scale.named(title) + (f", smoothed {what.smoothing:g}" if what.smoothing else "")
+        nothing = "too large to draw" if any(one.above for one in self.shown.summaries) else "no epoch yet"
         ticks: TickKind = "time" if what.axis == "time" else "whole" if what.axis in ("epoch", "step") else "numbers"
         return line_chart(
             series,
             width,
             height,
             XAxis("epoch" if what.axis == "epoch" else "", range=(low, high), ticks=ticks, cross=self.cross),
-            YAxis(title, self.scale),
-            placeholder="no epoch yet" if self.shown.is_complete else "reading …",
+            YAxis(title, self.scale, ceiling=self.shown.ceiling),
+            placeholder="reading …" if not self.shown.is_complete else nothing,
         )
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from core.errors import RunError, UserError
 from core.runs.looks import Look, looks
 from core.runs.metadata import RunMetadata
-from core.runs.metrics import AXES, METRICS
+from core.runs.metrics import AXES, LOSSES, METRICS
 from core.runs.run import Run
+from core.scales import LARGEST
 
 if TYPE_CHECKING:
     from core.export.curves import Curve
@@ -62,13 +63,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run in the table; ``seconds_to`` is the time to the target perplexity, ``settings`` are those that differ."""
+    """A run in the table; ``seconds_to`` is the time to the target perplexity, ``settings`` are those that differ.
+
+    ``above``: how many of its epochs are above the ceiling of the chart.
+    """
 
     line: Line
     figures: Figures
     seconds_to: float | None
     parameters: int | None
     settings: tuple[str, ...]
+    above: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class Compared:
     target: float | None = None
     metrics: tuple[str, ...] = ("perplexity",)
     is_complete: bool = True
+    ceiling: float = math.inf
+    """Above it a figure is far worse than guessing: the axis does not extend to it."""
 
     @property
     def lines(self) -> list[Line]:
@@ -94,6 +101,7 @@ class _Followed:
     is_run: bool = True
     metadata: RunMetadata | None = None
     made: tuple[int, What] | None = None
+    _above: tuple[int, What, float, int] | None = None
     line: Line | None = None
     look: Look = (0, 0)
     _figures: tuple[int, Figures] | None = None
@@ -106,6 +114,18 @@ class _Followed:
         if self._figures is None or self._figures[0] != self.curve.version:
             self._figures = self.curve.version, figures(self.curve)
         return self._figures[1]
+
+    @property
+    def vocabulary(self) -> int:
+        return self.metadata.corpus.vocabulary if self.metadata is not None else 0
+
+    def above(self, what: What, ceiling: float) -> int:
+        """How many epochs have a figure above ``ceiling``, counted again after the curve has changed."""
+        key = (self.curve.version, what, ceiling)
+        if self._above is None or self._above[:3] != key:
+            values = self.curve.column(what.metric)
+            self._above = (*key, int((values > min(ceiling, LARGEST)).sum()) if values is not None else 0)
+        return self._above[3]
 
     def seconds_to(self, target: float) -> float | None:
         """The seconds to a perplexity, computed again after the curve has changed."""
@@ -185,12 +205,18 @@ class ComparedRuns:
 
     def _made(self, what: What, target: float | None, is_complete: bool) -> Compared:
         from core.runs.comparison import differing_settings
+        from core.training.divergence import ceiling_of
 
         runs = list(self._runs.values())
         metrics = tuple(name for name in METRICS if any(run.curve.has(name) for run in runs)) or ("perplexity",)
         known = [run.figures() for run in runs]
-        reached = [found.best for found in known if found.best is not None and math.isfinite(found.best)]
-        target = target if target is not None else max(reached, default=None)
+        best = [(found.best, run.vocabulary or math.inf) for found, run in zip(known, runs, strict=True) if found.best]
+        # A goal that says something: of the runs that predict better than guessing.
+        target = target if target is not None else max((ppl for ppl, guess in best if ppl < guess), default=None)
+        vocabulary = max((run.vocabulary for run in runs), default=0)
+        highest = ceiling_of("perplexity", vocabulary)
+        is_useful = any(found.best is not None and found.best <= highest for found in known)
+        ceiling = ceiling_of(what.metric, vocabulary) if is_useful else math.inf
         configs = [run.metadata.config if run.metadata else None for run in runs]
         if configs != self._configs:
             self._configs, self._differing = configs, differing_settings(configs)
@@ -202,10 +228,12 @@ class ComparedRuns:
                 run.seconds_to(target) if target is not None else None,
                 run.metadata.parameters if run.metadata else None,
                 tuple(words[place] for _, words in changed),
+                run.above(what, ceiling) if what.metric in LOSSES else 0,
             )
             for place, ((path, run), found) in enumerate(zip(self._runs.items(), known, strict=True))
         )
-        return Compared(what, summaries, tuple(setting.label for setting, _ in changed), target, metrics, is_complete)
+        labels = tuple(setting.label for setting, _ in changed)
+        return Compared(what, summaries, labels, target, metrics, is_complete, ceiling)
 
     @staticmethod
     def _line(path: Path, run: _Followed, what: What) -> Line:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual.content import Content
 
-from core.units import clock_text, count_text, perplexity_text
+from core.units import clock_text, count_text, counted, perplexity_text
 from tui.panes.runs.compare_chart import value_text
 from tui.panes.runs.compare_runs import Compared, Summary
 from tui.panes.runs.line_table import Column, table_text
@@ -16,6 +16,8 @@ from tui.text.cells import distinct_labels
 from tui.text.safe import shown_text
 
 LONGEST_NAME, LONGEST_VALUE = 24, 14
+MOST_ABOVE = 4
+"""Runs above the chart that are named."""
 
 
 def table(view: Compared, pinned: Path | None = None, cross: float | None = None) -> Content:
@@ -30,6 +32,16 @@ def table(view: Compared, pinned: Path | None = None, cross: float | None = None
         columns.append(_column(label, [shown_text(summary.settings[place]) for summary in view.summaries]))
     chosen = next((row for row, line in enumerate(lines) if line.path == pinned), None)
     return table_text(columns, [(line.sign, line.style) for line in lines], chosen)
+
+
+def above_words(view: Compared) -> str:
+    """``Above the chart, far worse than guessing: wild (3 of 3 epochs)``; empty if all is on it."""
+    found = [one for one in view.summaries if one.above]
+    names = distinct_labels([shown_text(one.line.name) for one in found], LONGEST_NAME)
+    runs = [f"{name} ({one.above:,} of {counted(max(one.above, one.figures.epochs), 'epoch')})"
+            for name, one in zip(names[:MOST_ABOVE], found, strict=False)]  # fmt: skip
+    more = [f"{len(found) - MOST_ABOVE:,} more"] if len(found) > MOST_ABOVE else []
+    return f"Above the chart, far worse than guessing: {', '.join(runs + more)}" if found else ""
 
 
 def _column(label: str, words: Sequence[str]) -> Column:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from core.runs.metrics import METRICS
 from core.scales import LINEAR, Scale
+from core.training.divergence import ceiling_of
 from core.units import loss_text, perplexity_text
 from tui.charts import GrowingCurve, ReferenceLine
 from tui.charts.curve_chart import CurveChart, LiveSeries
@@ -41,7 +42,7 @@ def show_figure(chart: CurveChart, run: WatchedRun, figure: str) -> None:
     """Have a chart show a figure of a run; perplexities with what they are compared with."""
     chart.end = float(run.num_epochs) if run.num_epochs and not run.is_fitting else None
     if figure not in ON_BOTH_TEXTS:
-        chart.y_label, chart.references, chart.least_y = LABELS[figure], (), None
+        chart.y_label, chart.references, chart.least_y, chart.ceiling = LABELS[figure], (), None, math.inf
         chart.value_text = "{:.4g}".format
         chart.series = (LiveSeries("", run.figures.get(figure, GrowingCurve()), "$accent", "solid"),)
         return
@@ -49,6 +50,7 @@ def show_figure(chart: CurveChart, run: WatchedRun, figure: str) -> None:
     height = _height_of(NATS if in_nats else figure)
     is_perplexity = figure == PERPLEXITY and not in_nats
     chart.y_label = ON_BOTH_TEXTS[NATS if in_nats else figure]
+    chart.ceiling = ceiling_of("loss" if in_nats or figure == NATS else figure, run.vocabulary or 0)
     chart.value_text = perplexity_text if is_perplexity else loss_text
     chart.least_y = 1.0 if figure == PERPLEXITY else None
     chart.references = _references(run, height, is_perplexity, chart.size.height)

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Static
 
+from core.events import EpochFinished, State, StateChanged
 from core.export.event_file import Scalars, event_file
 from core.runs.looks import COLOURS, MARKERS, looks
 from core.runs.metrics import SMOOTHINGS
-from tests.run_folders import make_run
+from core.settings.run_config import RunConfig
+from core.units import perplexity_text
+from tests.run_folders import made_run, make_run, write_journal
 from tests.tui.pane_harness import PaneApp, ScriptedClient
 from tests.tui.waiting import until
 from tui.dialogs.name import NameDialog
@@ -81,6 +85,32 @@ async def test_marked_runs_lie_over_one_another(saves: Path) -> None:
             assert chart.size.height >= 8 and app.query_one("#compare-figures").size.height >= 3, size
         await pilot.press("escape")
         await until(pilot, lambda: app.pane.table.has_focus)  # type: ignore[attr-defined]
+
+
+async def test_a_run_that_diverged_leaves_the_others_readable(saves: Path) -> None:
+    wild = [
+        EpochFinished(1, 9, 1e210, None, 484.0, 0.1, 100.0, 7e4, 0.1),
+        EpochFinished(2, 18, math.inf, None, 900.0, 0.1, 100.0, 7e4, 0.1),
+    ]
+    write_journal(
+        made_run(saves, RunConfig(), "wild", created="2026-01-01T00:00:00+00:00"),
+        *wild,
+        StateChanged(State.DIVERGED, 0),
+    )
+    app = RunsApp(saves)
+    async with app.run_test(size=(120, 40)) as pilot:
+        chart = await compared(pilot, app, 4)
+        note = app.query_one("#compare-above", Static)
+        await until(pilot, lambda: note.display)
+        assert str(note.content) == "Above the chart, far worse than guessing: wild (2 of 2 epochs)"
+        labels = [chart.render_line(row).text.split("┤")[0].strip() for row in range(chart.size.height)]
+        assert not any("e" in label for label in labels if label[:1].isdigit()), labels
+        best = max(one.figures.best for one in chart.shown.summaries if one.line.name != "wild")
+        assert chart.shown.target == best and f"to {perplexity_text(best)}" in app.table_lines[0]
+        app.compare.paths = (saves / "wild",)
+        await until(pilot, lambda: len(chart.shown.lines) == 1 and "(1 of 2 epochs)" in str(note.content))
+        assert "1e" in "".join(chart.render_line(row).text for row in range(chart.size.height)), "nothing else to show"
+        assert chart.shown.target is None
 
 
 async def test_a_chart_whose_journals_are_not_read_yet_says_so(saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,22 @@ def trained(saves: Path) -> Path:
     write_journal(run, StateChanged(State.TRAINING, 0), *(scripted_epoch(epoch, 100.0, True) for epoch in range(1, 51)))
     write_journal(run, Measured(50, 0.9, 0.2), StateChanged(State.STOPPED, 50))
     return run.path
+
+
+async def test_epochs_that_explode_do_not_flatten_those_before(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "one")
+    explosion = replace(scripted_epoch(51, 100.0, False), perplexity=1e210, loss=484.0)
+    write_journal(run, *(scripted_epoch(epoch, 100.0, False) for epoch in range(1, 51)), explosion)
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(run.path)
+        chart = app.query_one("#curve", CurveChart)
+        await until(pilot, lambda: chart.display and chart.x_span and train_pane(app).run.epoch == 51)
+        await until(pilot, lambda: "some values are above the chart" in chart.render_line(0).text)
+        assert not any("1e" in chart.render_line(row).text for row in range(chart.size.height))
+        write_journal(run, RunResumed(0, 0), explosion)
+        await until(pilot, lambda: any("1e2" in chart.render_line(row).text for row in range(chart.size.height)))
+        assert "above the chart" not in chart.render_line(0).text, "there is nothing else to show"
 
 
 async def test_keys_choose_the_figure_and_read_it(playground: Make, saves: Path) -> None:
