@@ -231,7 +231,7 @@ class Session(OpenRun):
         if trainer.is_best:
             self._checkpointing.keep_best(trainer)
         if trainer.exploding_epochs == 1:
-            events += self._record(Note(explosion_words(event, len(self.vocabulary))))
+            events += self._record(Note(explosion_words(event, trainer.config.learning_rate, len(self.vocabulary))))
         self._preview = preview_after(trainer, event.epoch)
 
     def _after_divergence(self) -> list[Event]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from core.events import EpochFinished, perplexity
+from core.settings.setting import shown
 from core.units import loss_text
 
 # Uniform guessing has a loss of log(vocabulary); a training that explodes has several times that.
@@ -29,11 +30,12 @@ def ceiling_of(figure: str, vocabulary_size: int) -> float:
     return ceilings.get(figure.removeprefix("validation_"), math.inf)
 
 
-def explosion_words(event: EpochFinished, vocabulary_size: int) -> str:
-    """The message about the first epoch that explodes."""
+def explosion_words(event: EpochFinished, rate: float, vocabulary_size: int) -> str:
+    """The message about the first epoch that explodes; ``rate``: the learning rate that was set."""
+    now = "" if event.learning_rate == rate else f" ({event.learning_rate:.4g} by the schedule)"
     return (
         f"epoch {event.epoch:,} had {_beside(event.loss, vocabulary_size)}: the learning rate, "
-        f"{event.learning_rate:g}, is probably too high, and a lower one or a tighter clip usually helps"
+        f"{shown(rate)}{now}, is probably too high, and a lower one or a tighter clip usually helps"
     )
 
 

@@ -251,7 +251,7 @@ def test_an_explosion_without_infinity_is_a_divergence(tiny: Tiny, saves: Path) 
         assert f"the last had a loss of {points[-1].loss:,.0f} nats, where guessing among all" in session.message
         assert "a lower learning rate or a tighter clip usually helps" in session.message
         told = [event.text for event in journalled(session.run, Note)]
-        assert len(told) == 1 and "the learning rate, 1e+06, is probably too high, and a lower one" in told[0]
+        assert len(told) == 1 and "the learning rate, 1,000,000, is probably too high, and a lower one" in told[0]
         assert session.trainer is not None and (session.trainer.epoch, session.trainer.exploding_epochs) == (0, 0)
         session.close()
         summary = run_summary(session.run)
@@ -264,6 +264,17 @@ def test_an_explosion_without_infinity_is_a_divergence(tiny: Tiny, saves: Path) 
         again.close()
         points = epochs(read_journal(session.run.journal_path))
         assert again.state == State.FINISHED and len(points) == num_epochs and points[-1].loss < limit
+
+
+def test_the_rate_of_an_explosion_is_the_one_that_was_set(tiny: Tiny, saves: Path) -> None:
+    wild = tiny(learning_rate=1e6, clipping="none", num_epochs=9, schedule="cosine")
+    session = Session.create(wild, saves, "one")
+    list(train_to_end(session))
+    session.close()
+    (told,) = (event.text for event in journalled(session.run, Note))
+    (first, *_) = epochs(read_journal(session.run.journal_path))
+    assert first.learning_rate < 1e6
+    assert f"the learning rate, 1,000,000 ({first.learning_rate:.4g} by the schedule), is probably too high" in told
 
 
 def test_one_epoch_that_explodes_is_a_spike(tiny: Tiny, saves: Path) -> None:
