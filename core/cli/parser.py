@@ -201,6 +201,8 @@ def _add_text_flags(stats: argparse.ArgumentParser) -> None:
     for flag, default in defaults.items():
         words = "most frequent n-grams to print; 0 counts none" if flag == "--top" else None
         stats.add_argument(flag, type=int, default=default, metavar="N", help=words)
+    words = "with --json: also the tokens of the vocabulary as known_tokens, null for more than 50,000"
+    stats.add_argument("--vocabulary", action="store_true", help=words)
 
 
 def _add_generation_flags(generate: argparse.ArgumentParser) -> None:

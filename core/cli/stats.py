@@ -39,6 +39,7 @@ def stats(options: argparse.Namespace) -> int:
         top=options.top,
         documents=options.documents,
         validation_fraction=options.validation_fraction,
+        known=options.vocabulary,
     )
     put(facts) if options.json else _print_statistics(facts)
     if corpus.problem:

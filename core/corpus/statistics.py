@@ -42,12 +42,13 @@ def describe(
     seed: int = 1,
     documents: str = "stream",
     validation_fraction: float = 0.0,
+    known: bool = False,
 ) -> dict[str, Any]:
     """All statistics of a text, JSON-able.
 
     Keys: ``name, path, sha256, bytes, encoding, normalise, token_kind, lines, files, problem`` as in ``Corpus``; the
-    number of ``tokens``; the size of the ``vocabulary`` with the unknown token, and its ``known_tokens``, None if they
-    are more than 50,000; ``unknown_share`` of the tokens, 0 to 1; ``distinct`` and ``top`` n-grams, by n as a text;
+    number of ``tokens``; the size of the ``vocabulary`` with the unknown token; if ``known``, its ``known_tokens``,
+    None for more than 50,000; ``unknown_share`` of the tokens, 0 to 1; ``distinct`` and ``top`` n-grams, by n;
     ``gram_disk_bytes``: what counting them took on the disk, 0 where memory was enough; ``zipf``, ``entropy_bits``,
     ``one_hot`` and ``examples``: see the functions of these names; the examples are of what is trained on, without the
     ``validation_fraction`` that is held out. ``seed`` is that of the random example. With ``top`` 0 no n-grams are
@@ -77,7 +78,7 @@ def describe(
         "problem": corpus.problem,
         "tokens": len(corpus),
         "vocabulary": len(vocabulary),
-        "known_tokens": list(vocabulary.tokens) if len(vocabulary) <= _MOST_KNOWN else None,
+        **({"known_tokens": list(vocabulary.tokens) if len(vocabulary) <= _MOST_KNOWN else None} if known else {}),
         "unknown_share": int(vocabulary.frequencies[0]) / len(corpus),
         "distinct": {str(order): grams[order].distinct for order in orders},
         "gram_disk_bytes": max((grams[order].disk_bytes for order in orders), default=0),

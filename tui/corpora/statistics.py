@@ -43,7 +43,7 @@ async def describe(
         "stats", "--json", f"--corpus={source}", f"--normalise={normalise}", f"--tokens={tokens}",
         f"--documents={documents}", f"--max-tokens={max_tokens}", f"--min-freq={min_freq}",
         f"--batch-size={batch_size}", f"--num-steps={num_steps}", f"--top={top}",
-        f"--validation-fraction={validation_fraction}",
+        f"--validation-fraction={validation_fraction}", "--vocabulary",
     ]  # fmt: skip
     if data_dir is not None:
         arguments.append(f"--data={data_dir}")

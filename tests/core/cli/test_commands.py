@@ -32,7 +32,9 @@ def test_stats(run: Callable[..., Printed], text_path: Path) -> None:
 
 def test_stats_as_json(run: Callable[..., Printed], text_path: Path) -> None:
     (facts,) = run("stats", "--corpus", text_path, "--json").json()
-    assert (facts["tokens"], facts["vocabulary"]) == (801, 12) and facts["lines"] > 1
+    assert (facts["tokens"], facts["vocabulary"]) == (801, 12) and facts["lines"] > 1 and "known_tokens" not in facts
+    (known,) = run("stats", "--corpus", text_path, "--json", "--vocabulary").json()
+    assert len(known.pop("known_tokens")) == 12 and known == facts
     assert set(facts["top"]) == {"1", "2", "3"} and facts["top"]["1"][0][0] == " "
     assert isinstance(facts["top"]["2"][0][0], list) and len(facts["top"]["3"][0][0]) == 3
     (facts,) = run("stats", "--corpus", text_path, "--json", "--tokens", "word", "--normalise", "letters").json()

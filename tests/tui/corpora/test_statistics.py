@@ -14,7 +14,7 @@ import pytest
 from core.errors import CorpusError
 from core.settings.run_config import START
 from tui.corpora import statistics
-from tui.corpora.statistics import head, matches
+from tui.corpora.statistics import head, matches, text_facts
 
 SETTINGS = {
     "normalise": "none", "tokens": "char", "max_tokens": 0, "min_freq": 0, "batch_size": 2, "num_steps": 5,
@@ -60,6 +60,7 @@ async def test_poems_come_from_the_command(folder: Path) -> None:
 async def test_statistics_come_from_the_command(folder: Path) -> None:
     facts = await statistics.describe("first", data_dir=folder, **SETTINGS)
     assert (facts["name"], facts["lines"], facts["one_hot"]["shape"][:2]) == ("first", 40, [5, 2])
+    assert "分" in (text_facts(facts).known or ())
     with pytest.raises(CorpusError, match=r"^there is no (file|text) 'nowhere'"):
         await statistics.describe("nowhere", data_dir=folder, **SETTINGS)
 
