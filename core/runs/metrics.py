@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.scales import LINEAR, LOG, Scale
+from core.scales import LINEAR, LOG, Ends, Scale
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that can be drawn: its label with the unit, and the scale of its axis by default."""
+    """A figure that can be drawn: its label with the unit, the scale of its axis by default, and the axis's ends."""
 
     label: str
     scale: Scale = LINEAR
+    ends: Ends | None = None
+    """Values that the axis includes whatever the figure is; None for an axis that follows it."""
 
+
+SHARE = (0.0, 1.0)
 
 LOSSES = {
     "perplexity": Metric("training perplexity", LOG),
@@ -28,8 +32,8 @@ OTHERS = {
     "learning_rate": Metric("learning rate"),
     "tokens_per_second": Metric("tokens/s"),
     "gradient_factor": Metric("gradient's factor through time"),
-    "saturated": Metric("share of units saturated"),
-    "clipped": Metric("share of batches clipped"),
+    "saturated": Metric("share of units saturated", ends=SHARE),
+    "clipped": Metric("share of batches clipped", ends=SHARE),
     "clip_factor": Metric("factor of clipping"),
     "seconds": Metric("seconds per epoch"),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from textual.reactive import reactive
 
-from core.scales import LINEAR, LOG, Scale, linear_ends
+from core.scales import LINEAR, LOG, Ends, Scale, linear_ends
 from tui.charts import Drawing, GrowingCurve, Marker, ReferenceLine, Series, XAxis, YAxis, line_chart
 from tui.charts.explorer import Explorer, Range
 
@@ -50,6 +50,8 @@ class CurveChart(Explorer):
     """Of the y axis."""
     least_y: reactive[float | None] = reactive(1.0, repaint=False)
     """A value that a y axis that is not linear includes while the whole curve is shown; a perplexity is at least 1."""
+    ends: reactive[Ends | None] = reactive(None, repaint=False)
+    """Values that the y axis always includes, as 0 and 1 of a share; None if it follows the curve."""
     ceiling: reactive[float] = reactive(math.inf, repaint=False)
     """A value above which the curves do not extend the y axis."""
     window: reactive[int | None] = reactive(None, repaint=False)
@@ -64,9 +66,8 @@ class CurveChart(Explorer):
     def _changed(self) -> None:
         self.invalidate(at_once=True)
 
-    watch_series = watch_references = watch_end = watch_scale = watch_least_y = watch_ceiling = watch_smoothing = (
-        _changed
-    )
+    watch_series = watch_references = watch_end = watch_scale = watch_least_y = watch_ends = _changed
+    watch_ceiling = watch_smoothing = _changed
 
     def watch_window(self) -> None:
         self.view = None
@@ -90,6 +91,7 @@ class CurveChart(Explorer):
         low, high = self.view or self.whole()
         near = self.window is not None or self.view is not None
         is_wide = self.scale is not LINEAR and not near  # on a linear axis, what is far would flatten the curves
+        included = self.ends or ((self.least_y, None) if is_wide else None)
         references = [replace(line, stretch=line.stretch and is_wide) for line in self.references]
         shown = [one.points(low if near and not self.smoothing else None) for one in self.series]
         heights = np.concatenate([np.asarray(one.y, np.float64) for one in shown] or [np.empty(0)])
@@ -101,7 +103,7 @@ class CurveChart(Explorer):
             width,
             height,
             XAxis("epoch", range=(low, high), ticks="whole", cross=self.cross),
-            YAxis(title, self.scale, (self.least_y, None) if is_wide else None, references, self.ceiling),
+            YAxis(title, self.scale, included, references, self.ceiling),
             placeholder="no epoch yet",
         )
 

@@ -75,7 +75,7 @@ class RunsChart(Explorer):
             width,
             height,
             XAxis("epoch" if what.axis == "epoch" else "", range=(low, high), ticks=ticks, cross=self.cross),
-            YAxis(title, self.scale, ceiling=self.shown.ceiling),
+            YAxis(title, self.scale, METRICS[what.metric].ends, ceiling=self.shown.ceiling),
             placeholder="reading …" if not self.shown.is_complete else nothing,
         )
 

@@ -41,6 +41,7 @@ def metrics_of(figure: str) -> list[str]:
 def show_figure(chart: CurveChart, run: WatchedRun, figure: str) -> None:
     """Have a chart show a figure of a run; perplexities with what they are compared with."""
     chart.end = float(run.num_epochs) if run.num_epochs and not run.is_fitting else None
+    chart.ends = METRICS[figure].ends if figure in METRICS else None
     if figure not in ON_BOTH_TEXTS:
         chart.y_label, chart.references, chart.least_y, chart.ceiling = LABELS[figure], (), None, math.inf
         chart.value_text = "{:.4g}".format

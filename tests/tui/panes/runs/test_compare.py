@@ -131,6 +131,24 @@ async def test_a_chart_whose_journals_are_not_read_yet_says_so(saves: Path, monk
         await until(pilot, lambda: str(app.compare.border_title) == "3 runs compared")
 
 
+async def test_a_share_is_drawn_from_0_to_1(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        epochs = (EpochFinished(n, 8 * n, 9.0, None, 2.2, 0.4, 1.0, 7e4, 0.1, clipped=0.0) for n in (1, 2))
+        write_journal(made_run(tmp_path, RunConfig(), name), *epochs)
+    app = RunsApp(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        chart = await compared(pilot, app, 2)
+        for _ in range(20):
+            if chart.shown.what.metric == "clipped":
+                break
+            before = chart.shown.what
+            await pilot.press("m")
+            await until(pilot, lambda before=before: chart.shown.what != before)
+        await until(pilot, lambda: chart.render_line(0).text.strip() == "share of batches clipped")
+        ends = [chart.render_line(row).text.split("┤")[0].strip() for row in (1, chart.size.height - 3)]
+        assert ends == ["1.0", "0"]
+
+
 async def test_keys_choose_figure_axis_smoothing_and_the_run_on_top(saves: Path) -> None:
     app = RunsApp(saves)
     async with app.run_test(size=(120, 40)) as pilot:

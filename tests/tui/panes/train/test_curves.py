@@ -21,7 +21,7 @@ from tests.tui.waiting import until
 from tui.app import Playground
 from tui.charts.curve_chart import CurveChart
 from tui.engines.watched_run import WatchedRun
-from tui.panes.train.curves import figures_of, metrics_of
+from tui.panes.train.curves import figures_of, metrics_of, show_figure
 
 Make = Callable[[], Playground]
 
@@ -47,6 +47,21 @@ async def test_epochs_that_explode_do_not_flatten_those_before(playground: Make,
         write_journal(run, RunResumed(0, 0), explosion)
         await until(pilot, lambda: any("1e2" in chart.render_line(row).text for row in range(chart.size.height)))
         assert "above the chart" not in chart.render_line(0).text, "there is nothing else to show"
+
+
+async def test_a_share_is_drawn_from_0_to_1(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "one")
+    write_journal(run, *(replace(scripted_epoch(epoch), clipped=0.0) for epoch in range(1, 11)))
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(run.path)
+        chart = app.query_one("#curve", CurveChart)
+        await until(pilot, lambda: chart.display and chart.x_span and train_pane(app).run.epoch == 10)
+        show_figure(chart, train_pane(app).run, "clipped")
+        chart.scale = LINEAR
+        await until(pilot, lambda: chart.render_line(0).text.startswith("share of batches clipped"))
+        ends = [chart.render_line(row).text.split("┤")[0].strip() for row in (1, chart.size.height - 3)]
+        assert ends == ["1.0", "0"]
 
 
 async def test_keys_choose_the_figure_and_read_it(playground: Make, saves: Path) -> None:
