@@ -25,7 +25,8 @@ class RunSummary:
 
     A perplexity beyond the range of floating point is infinite; ``loss`` and ``validation_loss`` are in nats.
     ``problem`` is a sentence if ``run.json`` is damaged: then only the end of its curve is known. ``remark`` is one if
-    a checkpoint or the journal is damaged, and says from which checkpoint the run can continue.
+    a checkpoint or the journal is damaged, and says from which checkpoint the run can continue. ``restored`` is the
+    epoch whose weights a run that diverged has again.
     """
 
     name: str
@@ -49,6 +50,7 @@ class RunSummary:
     num_layers: int = 0
     tags: tuple[str, ...] = ()
     note: str = ""
+    restored: int | None = None
 
     @property
     def created_at(self) -> float:
@@ -77,6 +79,7 @@ class _End:
     validation_perplexity: float | None = None
     loss: float | None = None
     validation_loss: float | None = None
+    restored: int | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def _end_of_journal(path: Path) -> _End:
 def _end_of_lines(lines: list[bytes]) -> tuple[_End, bool]:
     """The end that these lines tell of, its state empty if it is not in them, and whether any of them is an epoch."""
     state, undone_from, resumed_at, has_epochs = "", math.inf, 0, False
+    restored: int | None = None
     last: dict[str, Any] | None = None
     # From the end: epochs after that of a later resume were undone.
     for raw in reversed(lines):
@@ -165,9 +169,12 @@ def _end_of_lines(lines: list[bytes]) -> tuple[_End, bool]:
         if (line := parsed_line(raw)) is None:
             continue
         event, number = line.get("event"), line.get("epoch")
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
+            number = -1
         if event == "state" and not state and line.get("state") in State.ALL:
             state = line["state"]
-        if last is not None or not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
+            restored = number if state == State.DIVERGED and number >= 0 else None
+        if last is not None:
             number = -1
         has_epochs |= event == "epoch"
         if event == "epoch" and 0 <= number <= undone_from:
@@ -177,9 +184,10 @@ def _end_of_lines(lines: list[bytes]) -> tuple[_End, bool]:
         if last is not None and state:
             break
     if last is None:
-        return _End(state, resumed_at), has_epochs
-    perplexities = [perplexity_in(last, name, loss) for name, loss in PERPLEXITIES]
-    return _End(state, last["epoch"], *perplexities, *(number_in(last, loss) for _, loss in PERPLEXITIES)), True
+        return _End(state, resumed_at, restored=restored), has_epochs
+    known = {name: perplexity_in(last, name, loss) for name, loss in PERPLEXITIES}
+    known |= {loss: number_in(last, loss) for _, loss in PERPLEXITIES}
+    return _End(state, last["epoch"], restored=restored, **known), True
 
 
 def _end_of_checkpoint(run: Run) -> _End:

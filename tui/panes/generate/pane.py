@@ -20,6 +20,7 @@ from textual.worker import Worker
 
 from core.engine.requests import Generate
 from core.errors import EngineError, UserError
+from core.events import State
 from core.generation.events import Piece, Written
 from core.generation.options import GenerationRequest
 from core.runs.summary import RunSummary
@@ -40,7 +41,7 @@ from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
 from tui.text.keys import keyed
 from tui.text.safe import shown_text
-from tui.text.weights import weights_words
+from tui.text.weights import UNTRAINED, weights_words
 
 REFRESH_SECONDS = 1.0  # between two readings of the chosen run
 PAINTS_PER_SECOND = 15
@@ -95,7 +96,7 @@ class GeneratePane(Horizontal, ShownTimers):
         yield form
         with LitVertical(id="generate-box"):
             with Vertical(id="generate-texts", classes="box"):
-                yield Static(Content(CANNOT), id="generate-cannot", classes="failure")
+                yield Static(id="generate-remark", classes="failure", markup=False)
                 with VerticalScroll(id="generate-history", can_focus=False):
                     yield Static("Reading the runs …", id="generate-notice", classes="notice", markup=False)
                 yield Static("", id="generate-legend", markup=False)
@@ -172,13 +173,25 @@ class GeneratePane(Horizontal, ShownTimers):
         texts, title = self.query_one("#generate-texts"), clipped_middle(shown_text(run.name), 40) if run else "Texts"
         if Content.from_markup(texts.border_title or "").plain != title:
             texts.border_title = Content(title)
-        self.query_one(FrameEdge).note = weights_words(run.state, run.epoch) if run else ""
-        self.query_one("#generate-cannot").display = run is not None and self._choice.facts.bidirectional
+        self.query_one(FrameEdge).note = weights_words(run.state, run.epoch, run.restored) if run else ""
+        remark, about = self.query_one("#generate-remark", Static), self._remark
+        if remark.content != about:
+            remark.update(about)
+        remark.display = bool(about)
         self.query_one("#generate-write", Button).disabled = not self._may_write
         notice, words = self.query_one("#generate-notice", Static), keyed(HINT) if run else NO_RUNS
         if notice.content != words:
             notice.update(words)
         notice.display = not self.generations
+
+    @property
+    def _remark(self) -> str:
+        """What one has to know of the run before it writes."""
+        if self.run is None:
+            return ""
+        if self._choice.facts.bidirectional:
+            return CANNOT
+        return UNTRAINED if self.run.state == State.DIVERGED and self.run.restored == 0 else ""
 
     @property
     def _may_write(self) -> bool:
@@ -209,7 +222,7 @@ class GeneratePane(Horizontal, ShownTimers):
         if run is None or request is None or not self._may_write:
             return
         request = with_seed(request, random.randrange(10**6))
-        words = f"{weights_words(run.state, run.epoch)} · {request_words(request)}"
+        words = f"{weights_words(run.state, run.epoch, run.restored)} · {request_words(request)}"
         generation = Generation(run.name, words, request, self._choice.facts.token_kind, self.shading)
         self._writing = self._write(run, generation, request)
         self._show_activity()

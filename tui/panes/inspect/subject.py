@@ -19,7 +19,7 @@ from tui.panes.inspect.view import Place, View
 from tui.panes.inspect.why import Why
 from tui.text.keys import keyed
 from tui.text.safe import token_name
-from tui.text.weights import weights_words
+from tui.text.weights import UNTRAINED, weights_words
 
 KINDS: tuple[type[View[Any]], ...] = (Step, Gradient, Units, Why, Tokens, Parity)
 """The views, by number."""
@@ -111,6 +111,7 @@ class Subject:
     def know(self, summary: RunSummary, others: Iterable[RunSummary]) -> None:
         """Take in what the run's files say, and which other runs there are."""
         self.state, self.epoch, self._is_known = summary.state, max(self.epoch, summary.epoch), True
+        self._restored = summary.restored
         trained = [run for run in others if run.path != self.run and not run.problem and run.epoch]
         self._gradient.others = tuple((str(run.path), run.name) for run in trained[:MOST_OTHERS])
         self._place()
@@ -221,7 +222,8 @@ class Subject:
         if failure := self.failure(view):
             return failure
         if view.answer is not None:
-            return view.words()
+            is_initial = view is self.view and self.state == State.DIVERGED and self._restored == 0
+            return f"{UNTRAINED}\n{view.words()}" if is_initial else view.words()
         return ASKING if self.text is not None else READING
 
     def text_words(self) -> str:
@@ -245,20 +247,13 @@ class Subject:
         asked = self._answered.get(self.view.name)
         if not self.view.is_live and self.view.answer is not None and asked is not None and asked.epoch != self.epoch:
             return f"as of epoch {asked.epoch:,}; r measures again"
-        if self.state == State.DIVERGED:
-            return f"diverged: {self._restored_words()}"
-        return weights_words(self.state, self.epoch)
+        return weights_words(self.state, self.epoch, self._restored)
 
     @property
     def is_untrained(self) -> bool:
         if self.state == State.DIVERGED:
             return self._restored == 0
         return not self.epoch and self.state not in (State.TRAINING, State.PAUSED)
-
-    def _restored_words(self) -> str:
-        if self._restored is None:
-            return "weights of the last checkpoint"
-        return f"weights of epoch {self._restored:,} again" if self._restored else "untrained weights again"
 
 
 def as_sentence(message: str) -> str:

@@ -12,6 +12,7 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.corpus.vocabulary import Vocabulary
 from core.errors import EngineError, RunError
+from core.events import State, StateChanged
 from tests.run_folders import make_run, write_journal
 from tests.tui.fake_engine import scripted_epoch
 from tests.tui.pane_harness import PaneApp, ScriptedClient
@@ -27,6 +28,7 @@ from tui.panes.generate.run_choice import RunChoice
 from tui.panes.generate.writer_facts import WriterFacts
 from tui.panes.generate.written_text import WrittenText
 from tui.shell.frame import FrameEdge
+from tui.text.weights import UNTRAINED
 
 
 @pytest.fixture
@@ -171,6 +173,8 @@ async def test_what_goes_wrong_is_said_and_a_fault_of_a_field_beside_it(saves: P
 async def test_live_weights_are_called_so(saves: Path) -> None:
     lock = make_run(saves, "busy", state="training", epochs=7, created="2027-01-01T00:00:00+00:00").lock()
     make_run(saves, "fresh", state="idle", epochs=0)
+    back = make_run(saves, "back", state="training", epochs=3)
+    write_journal(back, StateChanged(State.DIVERGED, 0, "the loss exploded"))
     app = PaneApp(GeneratePane(), saves)
     app.current_run = saves / "busy"
     try:
@@ -179,7 +183,14 @@ async def test_live_weights_are_called_so(saves: Path) -> None:
             history, weights = app.query_one("#generate-texts"), app.query_one("#generate-weights", FrameEdge)
             assert (title(history), weights.note) == ("busy", "live weights, epoch 7")
             app.query_one("#generate-run", Select).value = str(saves / "fresh")
-            await until(pilot, lambda: weights.note == "untrained weights")
+            remark = app.query_one("#generate-remark", Static)
+            await until(pilot, lambda: weights.note == "untrained weights" and not remark.display)
+            app.query_one("#generate-run", Select).value = str(saves / "back")
+            await until(pilot, lambda: weights.note == "diverged: initial weights again")
+            assert remark.display and str(remark.content) == UNTRAINED
+            await ask(pilot, app)
+            settings = app.query(Generation).last().query_one(".generation-settings", Static)
+            assert "diverged: initial weights again" in str(settings.content)
             app.current_run = saves / "lyrics"
             await until(pilot, lambda: title(history) == "lyrics")
     finally:
@@ -381,7 +392,7 @@ async def test_a_bidirectional_run_cannot_write_and_says_why(saves: Path) -> Non
     app = PaneApp(GeneratePane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         app.pane.focus()
-        reason = app.query_one("#generate-cannot", Static)
+        reason = app.query_one("#generate-remark", Static)
         await until(pilot, lambda: reason.display)
         assert "bidirectional" in str(reason.content)
         await pilot.press("enter")

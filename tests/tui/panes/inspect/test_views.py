@@ -40,6 +40,7 @@ from tui.panes.inspect.units import Units
 from tui.panes.inspect.view import Place
 from tui.panes.inspect.why import Why
 from tui.text.cells import cell_len
+from tui.text.weights import UNTRAINED
 
 SIZES = [(24, 5), (40, 8), (78, 13), (116, 28), (196, 50)]
 
@@ -350,10 +351,11 @@ async def test_weights_that_are_untrained_or_went_back_are_named(tmp_path: Path)
     async with app.run_test(size=(120, 40)) as pilot:
         await go(pilot, app, "Units", "Unit 3")
         assert "Untrained" not in sentence(app)
-        for at, words in ((2, "diverged: weights of epoch 2 again"), (0, "diverged: untrained weights again")):
+        for at, words in ((2, "diverged: weights of epoch 2 again"), (0, "diverged: initial weights again")):
             app.news.publish(RunStateChanged(app.saves / "lyrics", State.DIVERGED, at, "non-finite"))
             await until(pilot, lambda words=words: words in edges(app))
         await pilot.press("r")
+        await until(pilot, lambda: sentence(app).startswith(UNTRAINED))
         await until(pilot, lambda: "Untrained weights: this is chance and the structure of the text" in sentence(app))
 
 
