@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 _NAMES = {"\n": "⏎", "\t": "⇥"}
@@ -49,3 +50,12 @@ def token_name(token: str) -> str:
     start = len(shown) - len(shown.lstrip(" "))
     end = len(shown) - len(shown.rstrip(" "))
     return _BLANK * start + inner + _BLANK * end
+
+
+def unknown_words(unknown: Sequence[str]) -> str:
+    """``not in the vocabulary: 龘, read as <unk>``; each token once. Empty if all are known."""
+    names = [token_name(str(token)[:40]) for token in dict.fromkeys(unknown)]
+    if not names:
+        return ""
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return f"not in the vocabulary: {shown}, read as <unk>"

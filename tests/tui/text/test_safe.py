@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from tui.text.cells import clip_cells, pad_cells
-from tui.text.safe import shown_text, token_name
+from tui.text.safe import shown_text, token_name, unknown_words
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,9 @@ def test_a_wide_character_is_not_split() -> None:
 
 def test_a_line_of_megabytes_is_clipped_without_being_measured() -> None:
     assert clip_cells("一" * 1_000_000, 10) == "一一一一…"
+
+
+def test_unknown_words() -> None:
+    assert unknown_words([]) == ""
+    assert unknown_words([" ", "龘"]) == "not in the vocabulary: ␣, 龘, read as <unk>"
+    assert unknown_words([chr(0x4E00 + index) for index in range(20)]).count(",") == 12

@@ -17,7 +17,7 @@ from tui.panes.generate.token_details import SHADINGS
 from tui.panes.generate.written_text import WrittenText
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
-from tui.text.safe import shown_text, token_name
+from tui.text.safe import shown_text, unknown_words
 from tui.themes import QUIET
 
 NARROWEST = 21
@@ -27,15 +27,6 @@ _ENDED = {
     "end": "ended by the model",
     "verses": "all verses written",
 }
-
-
-def unknown_words(unknown: Sequence[str]) -> str:
-    """``not in the vocabulary: 龘, read as <unk>``; each token once. Empty if all are known."""
-    names = [token_name(str(token)[:40]) for token in dict.fromkeys(unknown)]
-    if not names:
-        return ""
-    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    return f"not in the vocabulary: {shown}, read as <unk>"
 
 
 def copy_words(copied: Copied, tokens: int, noun: str) -> str:

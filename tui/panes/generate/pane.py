@@ -28,7 +28,7 @@ from core.units import counted
 from tui.dialogs.export import Exportable, ask_to_export
 from tui.messages import RunChosen, RunsChanged, TextWritten
 from tui.panes.generate.form import GenerateForm
-from tui.panes.generate.generation import Generation, unknown_words
+from tui.panes.generate.generation import Generation
 from tui.panes.generate.request_texts import request_words, with_seed
 from tui.panes.generate.run_choice import RunChoice
 from tui.panes.generate.token_details import SHADINGS
@@ -40,7 +40,7 @@ from tui.shell.frame import FrameEdge
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
 from tui.text.keys import keyed
-from tui.text.safe import shown_text
+from tui.text.safe import shown_text, unknown_words
 from tui.text.weights import UNTRAINED, weights_words
 
 REFRESH_SECONDS = 1.0  # between two readings of the chosen run

@@ -19,7 +19,7 @@ from core.generation.events import Piece, Written
 from core.generation.options import GenerationRequest, Sampling
 from tui.panes.runs.compare_runs import Line
 from tui.services import host, is_alive
-from tui.text.safe import shown_text
+from tui.text.safe import shown_text, unknown_words
 from tui.themes import QUIET
 
 LENGTH = 200
@@ -60,6 +60,8 @@ class RunsSamples(VerticalScroll, can_focus=False):
                         if isinstance(event, Piece):
                             written += event.text
                             text.update(_text(line, prefix, written, "writes …"))
+                        else:
+                            status = unknown_words(event.unknown)
                         await asyncio.sleep(0)  # many pieces may be ready: the screen has its turn
             except (UserError, EngineError) as error:
                 status = str(error)
@@ -86,4 +88,6 @@ class RunsSamples(VerticalScroll, can_focus=False):
 def _text(line: Line, prefix: str, written: str, status: str) -> Content:
     parts: list[Any] = [(line.sign, line.style), (f" {shown_text(line.name)}\n", "bold")]
     parts += [(shown_text(prefix), "underline"), "\n".join(map(shown_text, written.split("\n")))]
-    return Content.assemble(*parts, *([("\n" if written else "", ""), (shown_text(status), QUIET)] if status else []))
+    if status:
+        parts += ["\n" if written or prefix else "", (shown_text(status), QUIET)]
+    return Content.assemble(*parts)

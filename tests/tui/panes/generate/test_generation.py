@@ -16,7 +16,7 @@ from tests.tui.parts import fold_row, form_of, shown_settings
 from tests.tui.waiting import until
 from tui.forms.lines import group_key
 from tui.panes.generate.form import GenerateForm
-from tui.panes.generate.generation import Generation, copy_words, unknown_words
+from tui.panes.generate.generation import Generation, copy_words
 from tui.panes.generate.pane import GeneratePane
 from tui.panes.generate.token_view import TokenView
 from tui.panes.generate.written_text import WrittenText
@@ -233,9 +233,3 @@ def test_copy_words() -> None:
     )
     words = copy_words(Copied(9, 0, 0, (0, 9), ""), 9, "word")
     assert words == "all 9 words, underlined, occur literally in the training text, from word 1"
-
-
-def test_unknown_words() -> None:
-    assert unknown_words([]) == ""
-    assert unknown_words([" ", "龘"]) == "not in the vocabulary: ␣, 龘, read as <unk>"
-    assert unknown_words([chr(0x4E00 + index) for index in range(20)]).count(",") == 12

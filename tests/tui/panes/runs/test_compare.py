@@ -230,7 +230,9 @@ async def test_the_time_to_a_perplexity_is_asked_for(saves: Path) -> None:
 
 
 async def test_every_run_writes_the_same_sample(saves: Path) -> None:
-    client = ScriptedClient([{"event": "text", "text": "了\n[b]很久"}, {"event": "done", "text": "分开了\n[b]很久"}])
+    client = ScriptedClient(
+        [{"event": "text", "text": "了\n[b]很久"}, {"event": "done", "text": "分开了\n[b]很久", "unknown": ["分"]}]
+    )
     app = RunsApp(saves, client)
     async with app.run_test(size=(120, 40)) as pilot:
         await compared(pilot, app)
@@ -244,7 +246,8 @@ async def test_every_run_writes_the_same_sample(saves: Path) -> None:
         assert len({(one["prefix"], one["seed"], one["length"]) for one in client.asked}) == 1
         assert client.asked[0]["prefix"] == "分开" and app.engines.opened == app.engines.released
         texts = [str(text.content) for text in samples.query(".sample")]  # type: ignore[attr-defined]
-        assert all(text.endswith("分开了\n[b]很久") for text in texts) and "月亮忘记了" in "".join(texts)
+        note = "not in the vocabulary: 分, read as <unk>"
+        assert all(text.endswith(f"分开了\n[b]很久\n{note}") for text in texts) and "月亮忘记了" in "".join(texts)
         await pilot.press("escape")
         await until(pilot, lambda: not samples.display and app.query_one(RunsChart).display)
 
