@@ -8,6 +8,7 @@ from typing import Any
 
 from core.cli.printing import cells, print_table, printable
 from core.inspection import answers
+from core.settings import setting
 from core.units import counted
 
 STRIP_CELLS = 40
@@ -85,9 +86,11 @@ def _print_gradients(view: answers.GradientsView) -> None:
         print(f"factor per step, over {counted(view.lags[-1], 'step')}: {view.factor:.3f}")
     if view.spectral_radius is not None:
         print(f"spectral radius of {view.matrix}: {view.spectral_radius:.3f}; num_steps: {view.num_steps}")
-    if view.clipping is not None:
-        by = f", on average to {view.clipping.factor:.0%} of their length" if view.clipping.factor is not None else ""
-        print(f"last epoch: {view.clipping.share:.0%} of the batches were clipped at norm {view.clipping.limit:g}{by}")
+    clipping = view.clipping
+    if clipping is not None:
+        by = f", on average to {clipping.factor:.0%} of their length" if clipping.factor is not None else ""
+        limit = setting.shown(clipping.limit)
+        print(f"last epoch: {clipping.share:.0%} of the batches were clipped at norm {limit}{by}")
 
 
 def gradient_sentence(view: answers.GradientsView) -> str:

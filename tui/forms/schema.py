@@ -19,7 +19,7 @@ def typed(value: Value) -> str:
     if isinstance(value, bool):
         return YES_NO[value]
     if isinstance(value, float):
-        short = f"{value:g}"
+        short = str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
         return short if float(short) == value else repr(value)
     return str(value)
 

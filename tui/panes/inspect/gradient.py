@@ -7,6 +7,7 @@ from typing import Any
 
 from core.inspection.answers import GradientsView, InspectionAnswer
 from core.scales import LOG
+from core.settings.setting import shown as value_text
 from core.units import counted
 from tui.charts import Series, XAxis, YAxis, line_chart
 from tui.charts.drawing import Drawing, Row
@@ -197,10 +198,11 @@ class Gradient(LayerView[GradientsView]):
         clipping = answer.clipping
         if clipping is None:
             return f"Clipping: no {'limit is set for the norm' if answer.clip is None else 'epoch has been measured'}."
+        limit = value_text(clipping.limit)
         if clipping.factor is None or not clipping.share:
-            return f"Clipping: no batch of the last epoch was over {clipping.limit:g}."
+            return f"Clipping: no batch of the last epoch was over {limit}."
         return (
-            f"Clipping: {100 * clipping.share:.0f} % of the last epoch's batches were over {clipping.limit:g}: "
+            f"Clipping: {100 * clipping.share:.0f} % of the last epoch's batches were over {limit}: "
             f"scaled by {clipping.factor:.2f} on average."
         )
 

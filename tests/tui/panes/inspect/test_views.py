@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import RunError, UserError
 from core.events import State
-from core.inspection.answers import CLASSES
+from core.inspection.answers import CLASSES, Clipping
 from tests.run_folders import make_run
 from tests.tui.inspections import (
     TEXT,
@@ -180,6 +180,9 @@ def test_the_clipping_says_what_is_not_known() -> None:
     assert "no limit is set" in view.draw(120, 30).plain
     view.take(replace(known, clipping=None, clip=1.0))
     assert "no epoch has been measured" in view.draw(120, 30).plain
+    for share, factor in ((0.0, None), (0.25, 0.5)):
+        view.take(replace(known, clipping=Clipping(1e6, share, factor)))
+        assert "over 1,000,000" in view.draw(120, 30).plain
 
 
 async def test_the_units_colour_the_text(tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ def test_typed_numbers_are_read_back(value: float) -> None:
     assert float(typed(value)) == value
 
 
+def test_a_large_whole_number_is_typed_in_digits() -> None:
+    assert [typed(value) for value in (1e6, 100.0, -2e7, 1e22)] == ["1000000", "100", "-20000000", "1e+22"]
+
+
 def test_all_errors_at_once_in_words() -> None:
     reading = SCHEMA.read({**texts_of(RunConfig()), "num_steps": "0", "learning_rate": "x", "corpus": " "})
     assert reading.value is None
