@@ -103,14 +103,24 @@ class KeyLine(Widget):
 
     @property
     def _places(self) -> Iterator[tuple[int, ShownKey]]:
-        """Where each key begins; the palette's first: it lies over the others, and only where there is room."""
+        """Where each key begins: the palette's first, only where there is room; of the others those that fit, and help.
+
+        Help is always there: it names the keys for which there is no room.
+        """
+        room, x = self.size.width, 0
         if self._palette is not None and not self.screen.has_class("-narrow"):
-            yield self.size.width - cell_len(_text(self._palette)) - 1, self._palette
-        x = 0
-        for key in self.keys:
-            if key != self._palette:
+            room -= cell_len(_text(self._palette)) + 1
+            yield room, self._palette
+            room -= 1
+        keys = [key for key in self.keys if key != self._palette]
+        cells = [len(key.before) + cell_len(_text(key)) for key in keys]
+        left = room - sum(width for key, width in zip(keys, cells, strict=True) if key.action == "help")
+        for key, width in zip(keys, cells, strict=True):
+            if key.action != "help":
+                left -= width
+            if left >= 0 or key.action == "help":
                 yield x + len(key.before), key
-                x += len(key.before) + cell_len(_text(key))
+                x += width
 
     def render(self) -> Content:
         room, right = self.size.width, Content()

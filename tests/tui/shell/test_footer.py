@@ -74,6 +74,21 @@ async def test_the_palette_is_shown_where_there_is_room_for_it_at_every_size() -
             assert words.endswith("▏^p palette ") != app.screen.has_class("-narrow"), (width, words)
 
 
+async def test_help_is_always_there() -> None:
+    app = Keys()
+    app.HORIZONTAL_BREAKPOINTS = HORIZONTAL
+    app.bind("f1", "help", description="Help")
+    async with app.run_test(size=(80, 10)) as pilot:
+        line = app.query_one(KeyLine)
+        app.set_focus(None)
+        keys = ("a Write 写", " b Never", "  +- lr")
+        for width, count in ((40, 3), (26, 2), (18, 1)):
+            await pilot.resize_terminal(width, 10)
+            await until(pilot, lambda width=width: line.size.width == width)
+            shown = "".join(segment.text for segment in line.render_line(0))
+            assert shown.rstrip() == f"{''.join(keys[:count])} f1 Help", width
+
+
 async def test_a_key_in_a_text_builds_nothing_anew(monkeypatch: Any) -> None:
     app = Keys()
     async with app.run_test(size=(60, 10)) as pilot:
