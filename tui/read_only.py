@@ -1,4 +1,4 @@
-"""``--read-only``: a playground that shows everything and changes nothing, for the screen of a classroom.
+"""``--read-only``: a playground that shows texts, runs and curves and changes nothing, for the screen of a classroom.
 
 It takes three things. The keys and commands in ``CHANGES`` show one sentence instead. No engine is started, asked or
 connected to: an idle engine exits with its last client, so even a connection would change something. And the process
@@ -38,20 +38,21 @@ CHANGES = frozenset((
     "train.half", "train.save", "train.new",
     "train.preset", "train.vary", "sweep.stop", "sweep.go",
     "generate.write", "generate.export", "train.export", "compare.export", "runs.export",
-    "runs.resume", "runs.rename", "runs.duplicate", "runs.delete", "runs.restore", "runs.empty", "compare.samples",
+    "runs.generate", "runs.resume", "runs.rename", "runs.duplicate", "runs.annotate", "runs.delete", "runs.restore",
+    "runs.empty", "compare.samples", "inspect.text", "inspect.written", "inspect.again",
     "lab.noise", "lab.book", "lab.compute",
 ))  # fmt: skip
 
 
+NO_ENGINE = "This playground is read-only and starts no engine, so no model can be inspected or write here"
+
+
 class ReadOnlyScreen(FormScreen):
-    """The screen of a read-only playground; its footer dims what changes something."""
+    """The screen of a read-only playground; its footer leaves out what changes something."""
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
-        return {
-            key: active._replace(enabled=active.enabled and active.binding.id not in CHANGES)
-            for key, active in super().active_bindings.items()
-        }
+        return {key: active for key, active in super().active_bindings.items() if active.binding.id not in CHANGES}
 
 
 class ReadOnlyPlayground(Playground):
@@ -97,16 +98,16 @@ class NoEngines(Engines):
         """Prepare nothing."""
 
     async def laboratory(self) -> EngineClient:
-        raise EngineError(READ_ONLY)
+        raise EngineError(NO_ENGINE)
 
     async def client(self, run: Path) -> EngineClient:
-        raise EngineError(READ_ONLY)
+        raise EngineError(NO_ENGINE)
 
     async def attached(self, run: Path) -> bool:
         return False
 
     async def create(self, config: RunConfig, name: str | None = None) -> Path:
-        raise EngineError(READ_ONLY)
+        raise EngineError(NO_ENGINE)
 
 
 # ---------------------------------------------------------------------- the process

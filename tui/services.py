@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.engine.client import EngineClient
 
 
-READ_ONLY = "This playground is read-only: it shows everything and changes nothing"
+READ_ONLY = "This playground is read-only: it shows texts, runs and curves, and changes nothing"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 from textual.binding import Binding
 from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Button
+from textual.widgets import Button, Static
 
 import tui
 from core.engine.client import EngineClient
@@ -30,7 +30,7 @@ from tui.commands import described
 from tui.panes import PANES
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.run_table import RunTable
-from tui.read_only import CHANGES, ReadOnlyPlayground
+from tui.read_only import CHANGES, NO_ENGINE, ReadOnlyPlayground
 from tui.services import READ_ONLY
 from tui.shell.footer import KeyLine
 from tui.shell.frame import FrameEdge
@@ -132,8 +132,15 @@ async def test_it_shows_that_it_is_read_only_and_opens_runs(app: Playground) -> 
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "read-only" in str(app.query_one("#header-device").render()))
         await until(pilot, lambda: "first · finished" in app.query_one("#run-status", FrameEdge).title)
-        dimmed = {key.action: not key.enabled for key in app.query_one(KeyLine).keys}
-        assert dimmed["train"] and dimmed["scale_rate(1)"] and not dimmed["settings"] and not dimmed["help"]
+        shown = {key.action for key in app.query_one(KeyLine).keys}
+        assert {"settings", "help"} <= shown and not {"train", "scale_rate(1)", "save"} & shown
+        await pilot.press(next(pane.key for pane in PANES if pane.name == "inspect"))
+
+        def words() -> str:
+            return "".join(str(line.content) for line in app.query(".inspect-words").results(Static))
+
+        await until(pilot, lambda: NO_ENGINE in words())
+        await until(pilot, lambda: not {"edit", "written"} & {key.action for key in app.query_one(KeyLine).keys})
         await pilot.press(next(pane.key for pane in PANES if pane.name == "runs"))
         await until(pilot, lambda: app.query("#runs-table") and len(app.query_one(RunTable).runs) == 3)
         while app.query_one(RunTable).selected.name != "third":  # type: ignore[union-attr]

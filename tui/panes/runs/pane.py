@@ -354,7 +354,7 @@ class RunsPane(Overlays, ShownTimers):
         """Apply ``action`` to the run under the cursor, or the marked ones, or say why it is not possible."""
         if self.acts.is_busy:
             return  # keys typed before its dialog opened are not for the list
-        if host(self).read_only and action not in ("open", "generate"):
+        if host(self).read_only and action != "open":
             return self.acts.complain(READ_ONLY)
         run = self.table.selected
         taken = {other.name for other in self._list.every}
