@@ -56,3 +56,11 @@ def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
 def wrapped_lines(text: str, width: int) -> list[str]:
     """``text`` in lines of at most ``width`` cells, without the blanks at their ends; at least one line."""
     return [text[first:end].rstrip(" ") for first, end in wrapped(text, width)] or [""]
+
+
+def clipped_lines(text: str, width: int, most: int, ellipsis: str = "…") -> list[str]:
+    """At most so many of the lines of ``text``: where more follow, the last one ends at a word with ``ellipsis``."""
+    lines = wrapped_lines(text, width)
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], wrapped_lines(lines[most - 1], max(1, width - cell_len(ellipsis)))[0] + ellipsis]

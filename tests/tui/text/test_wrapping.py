@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.text.cells import cell_len
 from tui.text.safe import shown_text
-from tui.text.wrapping import wrapped, wrapped_lines
+from tui.text.wrapping import clipped_lines, wrapped, wrapped_lines
 
 
 def test_wrapped_lines() -> None:
@@ -19,6 +19,16 @@ def test_wrapped_lines() -> None:
             lines = wrapped_lines(text, width)
             assert lines and all(cell_len(line) <= width for line in lines), (text, width)
             assert "".join(lines).replace(" ", "") == text.replace(" ", ""), (text, width)
+
+
+def test_clipped_lines_end_at_a_word() -> None:
+    text = "the time traveller for so it will be"
+    for width in (12, 20, 30):
+        lines = clipped_lines(text, width, 1)
+        words = lines[0].removesuffix("…").split()
+        assert len(lines) == 1 and cell_len(lines[0]) <= width and words == text.split()[: len(words)], width
+        assert clipped_lines(text, width, 9) == wrapped_lines(text, width)
+    assert clipped_lines("月亮忘记了你的名字", 9, 2, " …") == ["月亮忘记", "了你的 …"]
 
 
 def test_no_number_breaks_across_lines() -> None:

@@ -18,8 +18,9 @@ from tui.forms.drop_down import DropDown
 from tui.forms.form import Fields, Form
 from tui.forms.schema import Schema, texts_of
 from tui.panes.train.interpretation import BIDIRECTIONAL
-from tui.text.cells import cell_len, clip_cells, pad_cells
+from tui.text.cells import cell_len, pad_cells
 from tui.text.safe import shown_text
+from tui.text.wrapping import clipped_lines
 
 # The settings that are always visible; the others are behind the fold of their group.
 BASICS = frozenset(
@@ -38,6 +39,8 @@ SCHEMA = Schema(
 GROUPS = tuple(dict.fromkeys(setting.group for setting in settings()))
 CUSTOM = "custom"
 MORE = " … (i: all of it)"
+LIST_CELLS = 75
+"""Of the list of presets, on a terminal of 80 columns."""
 
 
 class SettingsForm(Form[RunConfig]):
@@ -112,7 +115,11 @@ class SettingsForm(Form[RunConfig]):
     def _options(self) -> list[tuple[Content, str]]:
         lines = [*((name, preset.title) for name, preset in self.presets.items()), (CUSTOM, "settings of your own")]
         width = max(cell_len(name) for name, _ in lines) + 2
-        return [(Content.assemble(pad_cells(name, width), (shown_text(title), "dim")), name) for name, title in lines]
+
+        def brief(title: str) -> str:
+            return clipped_lines(shown_text(title), max(10, LIST_CELLS - width), 1)[0]
+
+        return [(Content.assemble(pad_cells(name, width), (brief(title), "dim")), name) for name, title in lines]
 
     def _matching_preset(self) -> str:
         config = self.value
@@ -164,8 +171,5 @@ class SettingsForm(Form[RunConfig]):
         help_line = self.query_one("#form-help", Static)
         help_line.remove_class("-setting")  # the room is that of a preset
         room = help_line.content_size
-        # Lines break at blanks, which leaves some cells unused.
-        cells = max(40, (room.width - 4) * room.height)
-        if cell_len(words) > cells:
-            words = clip_cells(words, cells - len(MORE), "") + MORE
-        self.show_help(Content(shown_text(words)))
+        lines = clipped_lines(shown_text(words), room.width or 40, room.height or 1, MORE)
+        self.show_help(Content("\n".join(lines)))

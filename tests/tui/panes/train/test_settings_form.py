@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from textual.app import App, ComposeResult
-from textual.widgets import Select, Static
+from textual.widgets import OptionList, Select, Static
 
-from core.settings.presets import PRESETS
+from core.settings.presets import PRESETS, offered_presets
 from core.settings.run_config import RunConfig, settings
 from tests.tui.parts import errors, fold_row, notes, row_region, setting_row, shown_settings
 from tests.tui.waiting import until
@@ -277,9 +277,23 @@ async def test_a_long_note_says_where_all_of_it_is() -> None:
     async with app.run_test(size=(60, 40)) as pilot:
         app.query_one("#form-help").styles.height = 3
         await pilot.pause()
-        app.query_one("#preset", Select).value = "lyrics-nn-rnn"
-        await pilot.pause()
-        assert str(app.query_one("#form-help", Static).content).endswith("… (i: all of it)")
+        for preset in list(PRESETS.values())[1:]:
+            app.query_one("#preset", Select).value = preset.name
+            await pilot.pause()
+            words, _, more = str(app.query_one("#form-help", Static).content).partition(" … ")
+            whole = f"{preset.title}; {preset.source}. {preset.note}".split()
+            assert more == ("" if words.split() == whole else "(i: all of it)")
+            assert words.split() == whole[: len(words.split())], "cut at a word"
+
+
+async def test_the_list_of_presets_is_cut_at_a_word() -> None:
+    async with FormApp().run_test(size=(80, 24)) as pilot:
+        prompts = [str(line.prompt) for line in pilot.app.query_one("#preset OptionList", OptionList).options]
+    titles = [preset.title.split() for preset in offered_presets().values()]
+    shown = [prompt.split()[1:] for prompt in prompts[:-1]]
+    assert sum(words != title for words, title in zip(shown, titles, strict=True)) == 3
+    for words, title in zip(shown, titles, strict=True):
+        assert " ".join(words).removesuffix("…").split() == title[: len(words)]
 
 
 async def test_focus_tells_what_a_setting_is() -> None:
