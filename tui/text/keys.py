@@ -9,7 +9,7 @@ USUAL = {
     "app.help": "f1",
     "train.train": "ctrl+t", "train.step": "s", "train.settings": "e", "train.vary": "v",
     "generate.read": "ctrl+o", "generate.shading": "b",
-    "runs.trash": "t", "runs.restore": "u", "runs.list": "esc", "runs.sweeps": "w",
+    "runs.trash": "t", "runs.restore": "u", "runs.end_filter": "esc", "runs.sweeps": "w",
     "sweep.go": "g", "sweep.compare": "c", "compare.pin": "p",
     "compare.take_out": "del",
 }  # fmt: skip

@@ -55,8 +55,10 @@ KEYS: list[BindingType] = [
             id="runs.details_up"),
     Binding("shift+down", "details(1)", "Details down", show=False, tooltip="Scroll the details of the run down",
             id="runs.details_down"),
-    Binding("escape", "back", "Back", key_display="esc", id="runs.list",
-            tooltip="From the trash to the list; in the list, end the filter, or the marks"),
+    Binding("escape", "back", "Back", key_display="esc", id="runs.list", tooltip="From the trash to the list"),
+    Binding("escape", "end_filter", "End filter", key_display="esc", id="runs.end_filter",
+            tooltip="Show all runs again"),
+    Binding("escape", "unmark", "Unmark", key_display="esc", id="runs.unmark", tooltip="Remove all marks"),
 ]  # fmt: skip
 
 

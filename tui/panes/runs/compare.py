@@ -66,8 +66,9 @@ COMPARE_KEYS: list[BindingType] = [
     Binding("greater_than_sign", "scroll_columns(1)", "Table right", show=False, key_display=">",
             tooltip="Compare: scroll the table to the right", id="compare.right"),
     *explorer_keys("compare"),
-    Binding("escape", "leave", "Back", key_display="esc", tooltip="Compare: hide the crosshair; then back to the list",
-            id="compare.leave"),
+    Binding("escape", "hide_cross", "Hide crosshair", key_display="esc", tooltip="Compare: hide the crosshair",
+            id="compare.hide_cross"),
+    Binding("escape", "leave", "Back", key_display="esc", tooltip="Compare: back to the list", id="compare.leave"),
 ]  # fmt: skip
 
 
@@ -101,6 +102,7 @@ class Compare(Vertical, ShownTimers, can_focus=True):
 
     def on_mount(self) -> None:
         self.query_one(RunsSamples).display = False
+        self.watch(self.chart, "cross", self._cross_changed, init=False)
         self.every(LOOK_SECONDS, self._look)
 
     @property
@@ -230,11 +232,24 @@ class Compare(Vertical, ShownTimers, can_focus=True):
     def action_scroll_columns(self, by: int) -> None:
         self.query_one(LineTable).scroll_relative(x=16 * by, animate=False)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape hides the crosshair first, unless samples are over the chart."""
+        if action in ("hide_cross", "leave"):
+            return (action == "hide_cross") == (
+                self.chart.cross is not None and not self.query_one(RunsSamples).display
+            )
+        return super().check_action(action, parameters)
+
+    def _cross_changed(self, before: float | None, after: float | None) -> None:
+        if (before is None) != (after is None):
+            self.refresh_bindings()
+
+    def action_hide_cross(self) -> None:
+        self.chart.cross = None
+
     def action_leave(self) -> None:
         if self.query_one(RunsSamples).display:
             self._show_samples(False)
-        elif self.chart.cross is not None:
-            self.chart.cross = None
         else:
             self.post_message(self.Left())
 
@@ -271,6 +286,7 @@ class Compare(Vertical, ShownTimers, can_focus=True):
             samples.stop()
         samples.display = shown
         self.query_one("#compare-both").display = not shown
+        self.refresh_bindings()
 
 
 def perplexity_of(text: str) -> float:

@@ -166,7 +166,7 @@ class RunsPane(Overlays, ShownTimers):
         if not found.unread and self.marked:
             there = {run.path for run in found.every}
             self.marked = tuple(path for path in self.marked if path in there)
-        notice = f"None of {counted(len(found.every), 'run')} matches the filter: {key('runs.list')} ends it."
+        notice = f"None of {counted(len(found.every), 'run')} matches the filter: {key('runs.end_filter')} ends it."
         if not found.every:
             deleted = f"\n\n{counted(found.deleted, 'run')} in the trash: {key('runs.trash')} shows them."
             notice = shown_text(found.problem) or EMPTY + (deleted if found.deleted else "")
@@ -320,8 +320,11 @@ class RunsPane(Overlays, ShownTimers):
         """The trash has other actions than the list; restore needs a deleted run."""
         if self.overlay is not None:
             return False
-        if action == "back":
-            return self._in_trash or self.filter_line.display or bool(self.marked)
+        if action in ("back", "end_filter", "unmark"):
+            has_filter = self.filter_line.display
+            return action == (
+                "back" if self._in_trash else "end_filter" if has_filter else "unmark" if self.marked else ""
+            )
         if action in ("filter", "sort", "sort_reverse", "mark", "mark_all", "compare", "export", "sweeps"):
             return not self._in_trash
         if action == "act":
@@ -340,15 +343,15 @@ class RunsPane(Overlays, ShownTimers):
         self._list = RunList()
         self.reload()
 
-    def action_back(self) -> None:
-        if self._in_trash:
-            self.action_trash()
-        elif self.filter_line.display:
-            self.filter_line.clear()
-            self.focus()
-        else:
-            self.marked = ()
+    action_back = action_trash
+
+    def action_end_filter(self) -> None:
+        self.filter_line.clear()
+        self.focus()
         self.refresh_bindings()
+
+    def action_unmark(self) -> None:
+        self.marked = ()
 
     def action_act(self, action: str) -> None:
         """Apply ``action`` to the run under the cursor, or the marked ones, or say why it is not possible."""

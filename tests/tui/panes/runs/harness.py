@@ -46,3 +46,9 @@ async def typed(pilot: object, text: str) -> None:
 def list_title(app: PaneApp) -> str:
     """The title of the list."""
     return title(app.query_one("#runs-list"))
+
+
+def escape(app: PaneApp) -> str:
+    """What the footer says of escape."""
+    active = app.screen.active_bindings.get("escape")
+    return active.binding.description if active is not None and active.enabled else ""

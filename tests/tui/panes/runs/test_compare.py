@@ -20,6 +20,7 @@ from core.settings.run_config import RunConfig
 from core.units import perplexity_text
 from tests.run_folders import made_run, make_run, write_journal
 from tests.tui.pane_harness import PaneApp, ScriptedClient
+from tests.tui.panes.runs.harness import escape
 from tests.tui.waiting import until
 from tui.dialogs.name import NameDialog
 from tui.dialogs.path_dialog import PathDialog
@@ -192,8 +193,10 @@ async def test_the_crosshair_reads_all_runs(saves: Path) -> None:
         assert at == {"月亮忘记了": "–", "two": f"{value:.1f}", "three": f"{value:.1f}"}, "the first has 20 epochs"
         await pilot.press("up")
         await until(pilot, lambda: chart.view is not None)
+        assert escape(app) == "Hide crosshair"
         await pilot.press("escape")
         await until(pilot, lambda: chart.cross is None and app.pane.has_class("-comparing"))  # type: ignore[attr-defined]
+        assert escape(app) == "Back"
 
 
 async def test_a_live_run_grows_and_the_others_are_not_made_again(saves: Path) -> None:

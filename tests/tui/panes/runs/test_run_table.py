@@ -13,7 +13,7 @@ from core.runs.annotation import annotate
 from core.runs.summary import run_summary
 from tests.run_folders import make_run
 from tests.tui.pane_harness import PaneApp
-from tests.tui.panes.runs.harness import SIZE, list_title, listed, rows, typed
+from tests.tui.panes.runs.harness import SIZE, escape, list_title, listed, rows, typed
 from tests.tui.parts import title
 from tests.tui.waiting import until
 from tui.dialogs.confirm import ConfirmDialog
@@ -177,11 +177,15 @@ async def test_a_filter_is_applied_as_it_is_typed(saves: Path) -> None:
         await until(pilot, lambda: app.query_one(RunTable).has_focus and len(rows(app)) == 3)
         await pilot.press("t")
         await until(pilot, lambda: not app.pane.filter_line.display)
+        assert escape(app) == "Back"
         await pilot.press("escape")
         await until(pilot, lambda: app.pane.filter_line.display and app.query_one(RunTable).has_focus)
-        await pilot.press("escape")
+        assert escape(app) == "End filter"
+        await pilot.press("space", "escape")
         await until(pilot, lambda: len(rows(app)) == 4 and not app.pane.filter_line.display)
-        assert "escape" not in {key for key, binding in app.screen.active_bindings.items() if binding.enabled}
+        assert escape(app) == "Unmark" and app.pane.marked
+        await pilot.press("escape")
+        assert escape(app) == "" and not app.pane.marked
 
 
 async def test_any_column_sorts_by_key_and_click(saves: Path) -> None:
