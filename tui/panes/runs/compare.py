@@ -66,7 +66,7 @@ COMPARE_KEYS: list[BindingType] = [
     Binding("greater_than_sign", "scroll_columns(1)", "Table right", show=False, key_display=">",
             tooltip="Compare: scroll the table to the right", id="compare.right"),
     *explorer_keys("compare"),
-    Binding("escape", "hide_cross", "Hide crosshair", key_display="esc", tooltip="Compare: hide the crosshair",
+    Binding("escape", "hide_cross", "Hide", key_display="esc", tooltip="Compare: hide the crosshair",
             id="compare.hide_cross"),
     Binding("escape", "leave", "Back", key_display="esc", tooltip="Compare: back to the list", id="compare.leave"),
 ]  # fmt: skip

@@ -193,7 +193,7 @@ async def test_the_crosshair_reads_all_runs(saves: Path) -> None:
         assert at == {"月亮忘记了": "–", "two": f"{value:.1f}", "three": f"{value:.1f}"}, "the first has 20 epochs"
         await pilot.press("up")
         await until(pilot, lambda: chart.view is not None)
-        assert escape(app) == "Hide crosshair"
+        assert escape(app) == "Hide"
         await pilot.press("escape")
         await until(pilot, lambda: chart.cross is None and app.pane.has_class("-comparing"))  # type: ignore[attr-defined]
         assert escape(app) == "Back"
