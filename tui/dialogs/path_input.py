@@ -121,9 +121,9 @@ class PathInput(Vertical):
 
     @property
     def completion(self) -> str:
-        """The text after tab; empty if tab would change nothing."""
-        common = _common_beginning(self._matches)
-        return common if len(common) > len(self._line.value) else ""
+        """The text after tab; empty if tab would change nothing, as where nothing has been typed."""
+        typed, common = self._line.value, _common_beginning(self._matches)
+        return common if typed and len(common) > len(typed) else ""
 
     def enter_list(self) -> None:
         if self._list.display:

@@ -58,6 +58,19 @@ async def test_a_path_is_completed_and_read(folder: Path, describer: Describer) 
         await until(pilot, lambda: app.query_one("#data-texts").has_focus)
 
 
+async def test_tab_passes_through_an_empty_line(folder: Path, describer: Describer) -> None:
+    app = PaneApp(DataPane(), folder, data=folder)
+    app.remember(files=(f"{folder}/own.txt",))
+    async with app.run_test(size=SIZE) as pilot:
+        await computed(pilot, app)
+        line, matches = app.query_one("#path-line", Input), app.query_one("#path-matches", OptionList)
+        await pilot.press("tab")
+        await until(pilot, lambda: line.has_focus and matches.display)
+        await pilot.press("tab")
+        await until(pilot, lambda: not line.has_focus)
+        assert line.value == ""
+
+
 async def test_enter_takes_the_match_that_the_arrows_chose_and_else_what_was_typed(
     folder: Path, describer: Describer
 ) -> None:
