@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
+from textual.reactive import var
 from textual.timer import Timer
 from textual.widgets import Button, Input, OptionList, Static, TabbedContent, TabPane
 
@@ -68,6 +69,9 @@ class DataPane(Horizontal):
         Binding("escape", "texts", "Texts", key_display="esc", tooltip="Back to the list of texts", id="data.texts"),
     ]  # fmt: skip
 
+    # The numbers shown are of another text or other settings: they are dimmed.
+    _is_reading: var[bool] = var(False, toggle_class="-reading")
+
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._source = ""
@@ -79,7 +83,6 @@ class DataPane(Horizontal):
         self._wanted: Download | None = None  # the chosen text, if it has to be downloaded
         self._fetches: dict[str, Fetch] = {}
         self._can_cancel = False
-        self._is_reading = False
         self._use_soon = False  # use the text as soon as it has been read
 
     def compose(self) -> ComposeResult:

@@ -189,6 +189,7 @@ async def test_the_answer_about_one_text_is_never_taken_for_another(
     app = PaneApp(DataPane(), folder, data=folder)
     async with app.run_test(size=SIZE) as pilot:
         app.pane.focus()
+        numbers = app.query_one("#data-facts")
         await until(pilot, lambda: describer.asked)
         await pilot.press("down")
         go.set()
@@ -196,9 +197,11 @@ async def test_the_answer_about_one_text_is_never_taken_for_another(
         await pilot.press("enter")
         await until(pilot, lambda: app.of(CorpusChosen))
         assert app.of(CorpusChosen)[0].settings["corpus"] == "second"
+        assert numbers.styles.opacity == 1
         go.clear()
         await pilot.press("up")
         await until(pilot, lambda: describer.asked[-1][0] == "first")
+        assert numbers.display and numbers.styles.opacity < 1, "those of the other text are dimmed"
         form_of(app).edit("batch_size", "0")
         go.set()
         await until(pilot, lambda: title(app.query_one("#data-view")) == "first · 1,234 characters")
