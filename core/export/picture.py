@@ -33,7 +33,7 @@ COLUMNS = 1600
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8400", "#6A3D9A")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
 _MARKERS_PER_CURVE = 8
-_MOST_WITHIN, _LEGEND_ROWS = 8, 20
+_MOST_WITHIN, _LEGEND_ROWS, _LEGEND_POINTS = 8, 20, 7
 _DASHES = ("-", "--", ":", "-.")
 _RAW_OPACITY = 0.25
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -106,7 +106,7 @@ def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, li
         matplotlib.rcdefaults()  # a matplotlibrc of the user's would change the picture
         matplotlib.rcParams.update(settings)
         warnings.filterwarnings("ignore", message="Glyph")  # the remark says it once for all
-        size = (INCHES[0] + _legend_inches(lines), INCHES[1])
+        size = (INCHES[0] + _legend_inches(_labels(lines, chart), families), INCHES[1])
         figure = figures.Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
         _draw(figure, lines, chart)
         figure.savefig(data, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
@@ -193,33 +193,48 @@ def _draw(figure: Any, lines: Sequence[_Line], chart: Chart) -> None:
     if chart.title:
         _text(axes.set_title(""), chart.title)
     # A label is set afterwards: matplotlib takes one that begins with _ for none, and $ for the begin of a formula.
-    blank, columns = ["."] * len(handles), _legend_columns(lines)
+    blank, columns = ["."] * len(handles), _legend_columns(len(handles))
     if columns:
-        legend = figure.legend(handles, blank, loc="outside right upper", ncols=columns, handlelength=3.0, fontsize=7)
+        legend = figure.legend(
+            handles, blank, loc="outside right upper", ncols=columns, handlelength=3.0, fontsize=_LEGEND_POINTS
+        )
     else:
         legend = axes.legend(handles, blank, loc="best", handlelength=3.0)
-    for text, line in zip(legend.get_texts(), lines, strict=True):
-        metric = f", {named[chart.metrics.index(line.metric)]}" if len(named) > 1 else ""
-        _text(text, line.curve.name + metric)
+    for text, label in zip(legend.get_texts(), _labels(lines, chart), strict=True):
+        _text(text, label)
 
 
-def _legend_columns(lines: Sequence[_Line]) -> int:
+def _labels(lines: Sequence[_Line], chart: Chart) -> list[str]:
+    """The lines as the legend names them."""
+    named = {metric: f", {METRICS.get(metric, Metric(metric)).label}" for metric in chart.metrics}
+    return [line.curve.name + (named[line.metric] if len(named) > 1 else "") for line in lines]
+
+
+def _legend_columns(lines: int) -> int:
     """Columns of a legend beside the chart; 0 where it has room within."""
-    return 0 if len(lines) <= _MOST_WITHIN else math.ceil(len(lines) / _LEGEND_ROWS)
+    return 0 if lines <= _MOST_WITHIN else math.ceil(lines / _LEGEND_ROWS)
 
 
-def _legend_inches(lines: Sequence[_Line]) -> float:
-    """How much wider the picture is for its legend, whose letters are small."""
-    longest = max(
-        len(line.curve.name) + len(line.metric) * (len({item.metric for item in lines}) > 1) for line in lines
-    )
-    return _legend_columns(lines) * (0.7 + 0.075 * longest)
+def _legend_inches(labels: Sequence[str], families: Sequence[str]) -> float:
+    """How much wider the picture is for its legend: the width of its letters, as they are drawn."""
+    columns = _legend_columns(len(labels))
+    if not columns:
+        return 0.0
+    font = library("matplotlib.font_manager", "a picture").FontProperties(family=families, size=_LEGEND_POINTS)
+    measured = library("matplotlib.textpath", "a picture").text_to_path.get_text_width_height_descent
+    points = max(measured(_drawable(label), font, ismath=False)[0] for label in labels)
+    return columns * (0.7 + float(points) / 72)
 
 
 def _text(artist: Any, text: str) -> None:
-    """Show ``text`` as it is, but as an escape what matplotlib cannot draw, or what makes an SVG unreadable."""
+    """Show ``text`` as it is, not as a formula."""
     artist.set_parse_math(False)
-    artist.set_text(_NOT_IN_XML.sub(lambda found: ascii(found[0])[1:-1], text))
+    artist.set_text(_drawable(text))
+
+
+def _drawable(text: str) -> str:
+    """``text``, but as an escape what matplotlib cannot draw, or what makes an SVG unreadable."""
+    return _NOT_IN_XML.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def _shared(labels: list[str]) -> str:

@@ -142,7 +142,15 @@ def test_fifty_runs_have_a_legend_beside_the_chart() -> None:
         warnings.simplefilter("error")
         png, remarks = picture(curves, Chart(), "png")
     width, height = size_of(png)
-    assert remarks == [] and height == INCHES[1] * DOTS_PER_INCH and width > 2 * INCHES[0] * DOTS_PER_INCH
+    assert remarks == [] and height == INCHES[1] * DOTS_PER_INCH and width > 1.5 * INCHES[0] * DOTS_PER_INCH
+
+
+def test_a_legend_leaves_the_chart_its_width_whatever_the_names() -> None:
+    for name in ("a name", "月亮代表我的心和一条很长的名字", "\x01\x02" * 12, "$x^2$ [b]", "W" * 40, "i" * 40):
+        curves = [curve(f"{name} {number}", epoch=[1, 2], perplexity=[9, 8]) for number in range(45)]
+        svg, _ = picture(curves, Chart(), "svg")
+        (width,) = {float(found) for found in re.findall(r'<rect x="\S+" y="\S+" width="(\S+)"', svg.decode())}
+        assert 0.85 < width / 72 / INCHES[0] < 1.0, name
 
 
 def test_a_long_curve_is_drawn_in_bounded_size() -> None:

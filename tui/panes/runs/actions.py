@@ -35,6 +35,7 @@ KEYS: list[BindingType] = [
             tooltip="Mark all runs that are shown, or none"),
     Binding("c", "compare", "Compare", tooltip="Compare the marked runs in one chart and a table, and their samples",
             id="runs.compare"),
+    Binding("escape", "back", "Back", key_display="esc", id="runs.list", tooltip="From the trash to the list"),
     Binding("escape", "end_filter", "End filter", key_display="esc", id="runs.end_filter",
             tooltip="Show all runs again"),
     Binding("escape", "unmark", "Unmark", key_display="esc", id="runs.unmark", tooltip="Remove all marks"),
@@ -58,7 +59,6 @@ KEYS: list[BindingType] = [
             id="runs.details_up"),
     Binding("shift+down", "details(1)", "Details down", show=False, tooltip="Scroll the details of the run down",
             id="runs.details_down"),
-    Binding("escape", "back", "Back", key_display="esc", id="runs.list", tooltip="From the trash to the list"),
 ]  # fmt: skip
 
 
