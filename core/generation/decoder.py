@@ -77,7 +77,7 @@ class SingleStream:
     def serves(model: LanguageModel) -> bool:
         """Whether the compiled kernels may write with this model, and can."""
         is_known = model.fused and model.directions == 1 and model.config.cell in NUMBERS
-        return is_known and bindings.serves(model.output_layer()[1], 0, bf16=False)
+        return is_known and bindings.serves(model.output_layer()[1])
 
     def refresh(self) -> None:
         weights = self._model.step_weights()

@@ -38,7 +38,7 @@ def dropped(H: Tensor, share: float, part: Part | None = None, *, fused: bool = 
     if H.device.type != "cpu":
         return dropped_by_torch(H, share, part)
     silenced = min(round(share * 2**16), 2**16 - 1)
-    if fused and bindings.serves(H, H.shape[-1], bf16=False):
+    if fused and bindings.serves(H):
         silent: Tensor = Dropout.apply(H, silenced, part)  # type: ignore[no-untyped-call]
         return silent
     # PyTorch draws a double for each unit on a CPU: 6 ns. Four units share a random number of 64 bits here: 1.4 ns.
@@ -95,7 +95,7 @@ class LookUp(torch.autograd.Function):
         (ids,) = ctx.saved_tensors
         if dA.device.type == "cuda":  # where index_add_ adds in no fixed order, and the same seed gives other numbers
             d_table = torch.ops.aten.embedding_dense_backward(dA, ids, ctx.rows, -1, False)
-        elif ctx.fused and bindings.serves(dA, dA.shape[1], bf16=False):
+        elif ctx.fused and bindings.serves(dA):
             d_table = bindings.add_rows(dA.new_zeros(ctx.rows, dA.shape[1]), ids, dA)
         else:
             d_table = dA.new_zeros(ctx.rows, dA.shape[1]).index_add_(0, ids, dA)
@@ -148,13 +148,13 @@ class OutputLoss(torch.autograd.Function):
         differentiate: bool,
         fused: bool = True,
     ) -> Tensor:
-        fused = fused and bindings.serves(H, W.shape[1], bf16=False)
+        fused = fused and bindings.serves(H)
         weights = None if mask is None else mask.to(H.dtype)
         scale = 1.0 / max(1, H.shape[0]) if weights is None else weights.sum().clamp_min(1).reciprocal()
         if fused:
             bindings.require_ids(targets, W.shape[1], "targets")
         is_narrow = bf16 and factor_format(H.device) is torch.bfloat16
-        if fused and len(H) > 0 and is_one_call(W, bf16=is_narrow):
+        if fused and len(H) > 0 and is_one_call(W, bf16=bf16):
             given = (narrowed(H), narrowed(W)) if bf16 and not is_narrow else (H, W)
             compute, surprises, gradients = bindings.output_loss(
                 *given, b, targets, weights, float(scale), differentiate=differentiate, bf16=is_narrow
@@ -209,8 +209,10 @@ class OutputLoss(torch.autograd.Function):
 
 def is_one_call(W: Tensor, *, bf16: bool) -> bool:
     """Whether one compiled call computes the output layer of these weights with its loss, where the kernels serve."""
-    has_tiles = bindings.arithmetic(bf16=True) is bindings.Arithmetic.BF16_TILES
-    return W.shape[1] <= LARGEST_COMPILED and (not bf16 or (has_tiles and W.shape[0] <= WIDEST_NARROW))
+    if bf16 and factor_format(W.device) is torch.bfloat16:
+        has_tiles = bindings.arithmetic(bf16=True) is bindings.Arithmetic.BF16_TILES
+        return has_tiles and W.shape[0] <= WIDEST_NARROW and W.shape[1] <= LARGEST_COMPILED
+    return W.shape[1] <= LARGEST_COMPILED
 
 
 def _cross_entropy(

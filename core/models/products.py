@@ -15,8 +15,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from core import process
 from core.models.recurrence.cpu import bindings
-from core.process import is_bf16_fast, processor_name
 
 # Below so many multiplications a call costs more than its arithmetic, and torch.mm has the cheaper call.
 _WORTH_ONEDNN = 1 << 19
@@ -65,12 +65,12 @@ def _takes_onednn(X: Tensor, columns: int) -> bool:
 @cache
 def is_mkl_at_home() -> bool:
     """Whether ``torch.mm`` asks MKL on a processor of Intel's."""
-    return torch.backends.mkl.is_available() and "Intel" in processor_name()  # type: ignore[no-untyped-call]
+    return torch.backends.mkl.is_available() and "Intel" in process.processor_name()  # type: ignore[no-untyped-call]
 
 
 def factor_format(device: torch.device) -> torch.dtype:
     """The format in which factors rounded to bfloat16 are multiplied: single precision where that is faster."""
-    return torch.bfloat16 if device.type != "cpu" or is_bf16_fast() else torch.float32
+    return torch.bfloat16 if device.type != "cpu" or process.is_bf16_fast() else torch.float32
 
 
 def narrowed(X: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def transposed_product(X: Tensor, Y: Tensor, *, bf16: bool = False, fused: bool 
     has_tiles = fused and X.device.type == "cpu" and bindings.arithmetic(bf16=True) is bindings.Arithmetic.BF16_TILES
     if X.numel() * Y.shape[1] < (_WORTH_TURNING_BESIDE_TILES if has_tiles else _WORTH_TURNING):
         return torch.mm(turned, Y)
-    if fused and _takes_onednn(turned, Y.shape[1]) and bindings.serves(X, 2, bf16=False, dtypes=either):
+    if fused and _takes_onednn(turned, Y.shape[1]) and bindings.serves(X, dtypes=either):
         turned = bindings.transposed(X)  # oneDNN's layer wants it so, and would turn it itself, ten times as slowly
     return _product(turned, Y, None)
 

@@ -152,7 +152,7 @@ def clip_gradients(gradients: list[torch.Tensor], clipping: str, limit: float, *
     ``value`` bounds each element. Nothing waits for the device: the comparison is a minimum there. ``fused``: whether
     the compiled kernel may compute the norm, as fast as memory is read; torch's takes four times as long.
     """
-    compiled = fused and all(bindings.serves(gradient, 0, bf16=False) for gradient in gradients)
+    compiled = fused and all(bindings.serves(gradient) for gradient in gradients)
     if compiled:
         norm = gradient_norm(gradients)
     else:

@@ -78,7 +78,5 @@ def path_of(config: RunConfig, device: torch.device) -> tuple[str, str]:
         return used, f"step by step, because {bindings.unavailable_reason()}"
     if config.cell not in compiled.NUMBERS:
         return used, f"step by step, because the compiled kernels do not have the cell {config.cell}"
-    if bf16 and not (config.num_hiddens % 2 == 0 and bindings.multiplies_bf16()):
-        return used, "step by step, because the compiled kernels have no bf16 here"
-    tiles = bf16 and bindings.arithmetic(bf16=True) is bindings.Arithmetic.BF16_TILES
+    tiles = bindings.arithmetic(bf16=bf16, inner=config.num_hiddens) is bindings.Arithmetic.BF16_TILES
     return used, "compiled kernels" + (", products in the processor's matrix unit (AMX)" if tiles else "")

@@ -170,7 +170,7 @@ def test_how_bf16_is_multiplied_is_recorded(as_it_was: None, monkeypatch: pytest
     config, cpu = RunConfig(device="cpu", cpu_path="plain", precision="bf16"), torch.device("cpu")
     records = []
     for is_fast in (True, False):
-        monkeypatch.setattr("core.models.products.is_bf16_fast", lambda is_fast=is_fast: is_fast)
+        monkeypatch.setattr("core.process.is_bf16_fast", lambda is_fast=is_fast: is_fast)
         records.append(record(config, cpu, "no graphs"))
     fast, slow = records
     change = change_of(fast, config, config, slow)

@@ -167,7 +167,7 @@ def test_one_hot_look_ups_are_products(
 @every_model
 @pytest.mark.parametrize("is_fast", [True, False])
 def test_bf16_stays_close(implementation: str, cell: str, is_fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.models.products.is_bf16_fast", lambda: is_fast)
+    monkeypatch.setattr("core.process.is_bf16_fast", lambda: is_fast)
     config = RunConfig(implementation=implementation, cell=cell, num_hiddens=64, num_layers=2, initialisation="uniform")
     exact = build_model(config, 200)
     rounded = build_model(config.replace(precision="bf16"), 200)

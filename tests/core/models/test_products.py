@@ -35,7 +35,7 @@ def test_products_agree_with_torch(rows: int, inner: int, columns: int, dtype: t
 def test_bf16_products_round_their_factors(
     rows: int, inner: int, columns: int, is_fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.models.products.is_bf16_fast", lambda: is_fast)
+    monkeypatch.setattr("core.process.is_bf16_fast", lambda: is_fast)
     X, W, b = torch.randn(rows, inner), torch.randn(inner, columns), torch.randn(columns)
     exact = X.bfloat16().double() @ W.bfloat16().double()
     # A processor that multiplies them in single precision does not round the results.

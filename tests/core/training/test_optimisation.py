@@ -195,7 +195,7 @@ def test_a_weight_that_lies_transposed_is_changed_where_it_lies(optimiser: str) 
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             steps[1].step()
         assert not [event for event in profile.events() if event.name == "aten::clone"], "a copy of a whole matrix"
-    assert torch.equal(plain, turned)
+    torch.testing.assert_close(plain, turned)  # numbers past the last whole vector are rounded another way
 
 
 def test_gradient_descent_follows_gradients_that_lie_elsewhere() -> None:

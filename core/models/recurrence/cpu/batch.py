@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from core.models.products import factor_format
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.cpu.compiled import BackwardScan, Scan
 from core.models.scratch import HiddenState
@@ -48,14 +49,20 @@ class CompiledBatch:
         state = [W.new_zeros(batch, len(W_h)) for _ in CELLS[cell].states]
         self._scan = Scan(cell, relu, bf16, ids, W_x, b_h, W_h, extra[0] if extra else None, state)
         self._scale = 1.0 / max(1, ids.numel())
-        H = self._scan.H[1:]
+        is_narrow = bf16 and factor_format(W.device) is torch.bfloat16
+        is_rounded = bf16 and not is_narrow  # the factors are rounded, and multiplied in single precision
+        H, self._W, self._factor = self._scan.H, W, torch.empty_like(W) if is_rounded else W
+        if is_rounded:
+            assert self._scan.twin is not None
+            H = self._scan.twin
+        rows = H[1:].flatten(0, 1)
         self._loss, self._surprises, gradients = bindings.output_loss(
-            H.flatten(0, 1), W, b, targets.flatten(), None, self._scale, differentiate=True, bf16=bf16
+            rows, self._factor, b, targets.flatten(), None, self._scale, differentiate=True, bf16=is_narrow
         )
         assert gradients is not None
         dH, dW, db_q = gradients
         dH_last, *dC_last = (torch.zeros_like(part) for part in state)  # the loss does not depend on the last state
-        given = (cell, relu, bf16, self._scan.kept, dH.view_as(H), dH_last)
+        given = (cell, relu, bf16, self._scan.kept, dH.view_as(H[1:]), dH_last)
         self._back = BackwardScan(*given, dC_last[0] if dC_last else None, self._scan.panels)
         self._d_table, self._db = torch.empty_like(W_x), torch.empty_like(b_h)
         rows = self._back.dA.flatten(0, 1)
@@ -78,6 +85,8 @@ class CompiledBatch:
         scan, back = self._scan, self._back
         scan.begin(state)
         scan.compute()
+        if self._factor is not self._W:
+            self._factor.copy_(self._W.bfloat16())
         self._loss()
         if back.dC_0 is not None:
             back.dC_0.zero_()

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from core import process
 from core.models.recurrence.cpu.build import compiled_library
 
 # Columns that an output layer is padded to: three vectors of 16, or six of 8; in bfloat16 two of 16.
@@ -41,14 +42,16 @@ def unavailable_reason() -> str:
 
 
 class Arithmetic(IntEnum):
-    """How the compiled recurrences multiply: in single precision, or in bfloat16 by one of two units.
+    """How the compiled recurrences multiply.
 
-    ``BF16_VECTORS`` needs AVX512-BF16, ``BF16_TILES`` the matrix unit (AMX) too. recurrence.h has the same numbers.
+    In bf16 ``ROUNDED`` multiplies the rounded factors in single precision; ``BF16_VECTORS`` needs AVX512-BF16 and
+    factors of an even length, ``BF16_TILES`` the matrix unit (AMX) too. recurrence.h has the same numbers.
     """
 
     SINGLE = 0
-    BF16_VECTORS = 1
-    BF16_TILES = 2
+    ROUNDED = 1
+    BF16_VECTORS = 2
+    BF16_TILES = 3
 
 
 _proven: Arithmetic | None = None
@@ -59,9 +62,13 @@ def _best_of_bf16() -> Arithmetic:
     return Arithmetic.SINGLE if unavailable_reason() else Arithmetic(_library().best_of_bf16())
 
 
-def arithmetic(*, bf16: bool) -> Arithmetic:
-    """The fastest arithmetic of this processor; in bf16, ``SINGLE`` if there is none."""
-    return (_best_of_bf16() if _proven is None else _proven) if bf16 else Arithmetic.SINGLE
+def arithmetic(*, bf16: bool, inner: int = 2) -> Arithmetic:
+    """The fastest arithmetic of this processor for factors of that length; ``SINGLE`` without compiled kernels."""
+    if not bf16:
+        return Arithmetic.SINGLE
+    best = _best_of_bf16() if _proven is None else _proven
+    is_slow = _proven is None and not process.is_bf16_fast()
+    return min(best, Arithmetic.ROUNDED) if is_slow or inner % 2 else best
 
 
 def arithmetics_of_bf16() -> list[Arithmetic]:
@@ -80,16 +87,11 @@ def multiplying(kind: Arithmetic | None) -> Iterator[None]:
         _proven = None
 
 
-def multiplies_bf16() -> bool:
-    """Whether the processor has instructions for products in bfloat16."""
-    return arithmetic(bf16=True) is not Arithmetic.SINGLE
-
-
-def serves(X: Tensor, hidden: int, *, bf16: bool, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:
-    """Whether the compiled kernels can compute this tensor: single precision on a CPU; in bf16, an even ``hidden``."""
+def serves(X: Tensor, *, bf16: bool = False, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:
+    """Whether the compiled kernels can compute this tensor: single precision on a CPU."""
     if X.device.type != "cpu" or X.dtype not in dtypes or unavailable_reason():
         return False
-    return not bf16 or (hidden % 2 == 0 and multiplies_bf16())
+    return not bf16 or arithmetic(bf16=True) is not Arithmetic.SINGLE
 
 
 class _Numbers:
@@ -132,8 +134,8 @@ _EITHER = _Numbers(torch.float32, torch.bfloat16)
 _EITHER_ORDER = _EitherOrder(torch.float32)
 # The declarations of the functions in the C files of this folder. The last argument of each is the number of threads.
 _ARGUMENTS: dict[str, tuple[object, ...]] = {
-    "recurrence_forward": (_N, _F, _I, _F, _F, _F, _H, _F, _F, _F, _F, _EITHER, _N, _N, _N, _N, _N),
-    "recurrence_backward": (_N, _F, _F, _F, _F, _F, _F, _F, _H, _F, _F, _F, _F, _EITHER, _N, _N, _N, _N, _N),
+    "recurrence_forward": (_N, _F, _I, _F, _F, _F, _EITHER, _F, _F, _F, _F, _EITHER, _N, _N, _N, _N, _N),
+    "recurrence_backward": (_N, _F, _F, _F, _F, _F, _F, _F, _EITHER, _F, _F, _F, _F, _EITHER, _N, _N, _N, _N, _N),
     "add_rows": (_F, _F, _I, _F, _H, _N, _N),
     "dropout": (_F, _F, ctypes.c_uint64, *[ctypes.c_int64] * 4, _N),
     "transpose": (_EITHER, _EITHER, _N, _N, _N),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from core.models.products import factor_format, transposed_product
+from core.models.products import transposed_product
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.layer import RecurrentLayer, Rows
 from core.models.scratch import HiddenState
@@ -17,12 +17,14 @@ from core.settings.cells import CELLS
 
 NUMBERS = {"rnn": 0, "gru": 1, "lstm": 2}  # of the cells in recurrence.c
 _WIDEST = 32  # two vectors of 16: panels are padded to whole ones
+# Of the factors of products, by their arithmetic.
+_FORMATS = dict(zip(bindings.Arithmetic, (torch.float32, torch.float32, torch.bfloat16, torch.bfloat16), strict=True))
 
 
 def serves(layer: RecurrentLayer) -> bool:
     """Whether the compiled kernels may compute this layer, and can."""
     A = layer.A.table if isinstance(layer.A, Rows) else layer.A
-    return layer.fused and layer.cell in NUMBERS and bindings.serves(A, layer.W_h.shape[0], bf16=layer.bf16)
+    return layer.fused and layer.cell in NUMBERS and bindings.serves(A, bf16=layer.bf16)
 
 
 def run(layer: RecurrentLayer) -> tuple[Tensor, HiddenState]:
@@ -43,7 +45,8 @@ class Scan:
     Attributes:
         H, C: the states, (num_steps + 1, batch, hidden), the first given; C is None but for the LSTM.
         panels: room for W in the order of the products, which the backward pass may use again.
-        kept: what the backward pass needs: ids, W, gates, H, H in bfloat16, C and what the cell keeps besides.
+        twin: H rounded to bfloat16, in the format in which it is a left factor of products; None in single precision.
+        kept: what the backward pass needs: ids, W, gates, H, its twin, C and what the cell keeps besides.
         compute: the call.
     """
 
@@ -58,23 +61,24 @@ class Scan:
         self.H, *C = (state[0].new_empty(num_steps + 1, *part.shape) for part in state)
         self.C = C[0] if C else None
         gates = inner = None
-        self._H16 = self.H.new_empty(self.H.shape, dtype=torch.bfloat16) if bf16 else None  # the products' left factors
+        kind = bindings.arithmetic(bf16=bf16, inner=hidden)
+        self.twin = self.H.new_empty(self.H.shape, dtype=_FORMATS[kind]) if bf16 else None
         if cell != "rnn":
             gates = A if ids is None else self.H.new_empty(num_steps, batch, gates_per_unit * hidden)
             inner = self.H.new_empty(num_steps, batch, hidden)  # N of the GRU, tanh C of the LSTM
-        self.panels = _panels(W, hidden, gates_per_unit, bf16)
-        self.kept = (ids, W, gates, self.H, self._H16, self.C, inner)
+        self.panels = _panels(W, hidden, gates_per_unit, kind)
+        self.kept = (ids, W, gates, self.H, self.twin, self.C, inner)
         self.compute = bindings.Prepared(
-            "recurrence_forward", NUMBERS[cell], A, _whole(ids), _whole(b), gates, self.H, self._H16, self.C, inner,
+            "recurrence_forward", NUMBERS[cell], A, _whole(ids), _whole(b), gates, self.H, self.twin, self.C, inner,
             _whole(b_hn), W.contiguous(), self.panels, num_steps, batch, hidden,
-            relu, bindings.arithmetic(bf16=bf16),
+            relu, kind,
         )  # fmt: skip
 
     def begin(self, state: Sequence[Tensor]) -> None:
         """Set the state before the first step."""
         self.H[0] = state[0]
-        if self._H16 is not None:
-            self._H16[0] = state[0]
+        if self.twin is not None:
+            self.twin[0] = state[0].bfloat16()
         if self.C is not None:
             self.C[0] = state[1]
 
@@ -89,40 +93,38 @@ class BackwardScan:
     Attributes:
         compute: the call.
         dH_0, dC_0: the gradients of the first state; dC_0 is None but for the LSTM.
-        dA: the gradient of A once ``gradients`` has been asked for; of a table's rows in bfloat16 if products are.
+        dA: the gradient of A once ``gradients`` has been asked for; of a table's rows rounded if factors are.
     """
 
     def __init__(
         self, cell: str, relu: bool, bf16: bool, kept: Sequence[Tensor | None], dH: Tensor, dH_last: Tensor,
         dC_last: Tensor | None = None, panels: Tensor | None = None,
     ) -> None:  # fmt: skip
-        ids, W, gates, H, H16, C, inner = kept
+        ids, W, gates, H, twin, C, inner = kept
         assert W is not None and H is not None
         (num_steps, batch, hidden), columns = dH.shape, W.shape[1]
-        self._dP = dP16 = None
-        if H16 is not None:
-            dP16 = dH.new_empty(num_steps, batch, columns, dtype=torch.bfloat16)
-        if dP16 is None or ids is None or cell == "gru":  # the gradient of a look-up is as good from the twin
+        kind = bindings.arithmetic(bf16=bf16, inner=hidden)
+        self._dP = dP_twin = None
+        if twin is not None:
+            dP_twin = dH.new_empty(num_steps, batch, columns, dtype=twin.dtype)
+        if dP_twin is None or ids is None or cell == "gru":  # the gradient of a look-up is as good from the twin
             self._dP = dH.new_empty(num_steps, batch, columns)
-        left, right = (H, self._dP) if H16 is None else (H16, dP16)
-        dA = dP16 if self._dP is None else self._dP
+        left, right = (H, self._dP) if twin is None else (twin, dP_twin)
+        dA = dP_twin if self._dP is None else self._dP
         assert right is not None and dA is not None
         self._left, self._right, self.dA = left[:-1].flatten(0, 1), right.flatten(0, 1), dA
         self.dH_0, self._dA_h = dH.new_empty(batch, hidden), dH.new_empty(dH.shape) if cell == "gru" else None
         self.dC_0 = None if dC_last is None else dC_last.clone(memory_format=torch.contiguous_format)
         self.compute = bindings.Prepared(
             "recurrence_backward", NUMBERS[cell], gates, H, C, inner, dH.contiguous(), dH_last.contiguous(),
-            self._dP, dP16, self.dH_0, self._dA_h, self.dC_0, W.contiguous(),
-            _panels(W, columns, 1, bf16) if panels is None else panels,
-            num_steps, batch, hidden, relu, bindings.arithmetic(bf16=bf16),
+            self._dP, dP_twin, self.dH_0, self._dA_h, self.dC_0, W.contiguous(),
+            _panels(W, columns, 1, kind) if panels is None else panels,
+            num_steps, batch, hidden, relu, kind,
         )  # fmt: skip
 
     def gradients(self) -> tuple[Tensor, Tensor | None]:
         """Those of W, in the format of the products, and of the GRU's b_hn; to be asked for once after each call."""
-        left, right = self._left, self._right
-        if factor_format(left.device) is torch.float32:
-            left, right = left.float(), right.float()
-        dW = transposed_product(left, right)
+        dW = transposed_product(self._left, self._right)
         if self._dP is None or self._dA_h is None:
             return dW, None
         dN = self._dP[..., 2 * self._dA_h.shape[2] :]
@@ -175,10 +177,10 @@ def _require_shapes(
             raise ValueError(f"the recurrence needs {shape} here, for batches of {batch}, got {tuple(tensor.shape)}")
 
 
-def _panels(W: Tensor, inner: int, vectors: int, bf16: bool) -> Tensor:
+def _panels(W: Tensor, inner: int, vectors: int, kind: bindings.Arithmetic) -> Tensor:
     """Room for W as a packed right factor of ``inner`` rows and ``vectors`` gates or parts of hidden columns."""
     columns = -(-W.shape[0] // _WIDEST) * _WIDEST * vectors
-    return W.new_empty(inner * columns, dtype=torch.bfloat16 if bf16 else torch.float32)
+    return W.new_empty(inner * columns, dtype=_FORMATS[kind])
 
 
 def _whole(tensor: Tensor | None) -> Tensor | None:

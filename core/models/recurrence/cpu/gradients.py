@@ -85,7 +85,7 @@ def _is_alike(weight: Tensor, gradient: Tensor) -> bool:
 
     By contiguity: a dimension of size 1 has any stride.
     """
-    is_served = bindings.serves(weight, 0, bf16=False) and bindings.serves(gradient, 0, bf16=False)
+    is_served = bindings.serves(weight) and bindings.serves(gradient)
     return is_served and weight.shape == gradient.shape and weight.is_contiguous() and gradient.is_contiguous()
 
 

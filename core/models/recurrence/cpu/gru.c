@@ -23,7 +23,7 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
         P[r * GATES + R_GATE] = input_at(job, first + r, GATES * hidden, column + hidden, width);
         P[r * GATES + H_GATE] = b_hn;
     }
-    accumulate(P, rows, GATES, job->H, job->H16, first, panel, hidden, bf16);
+    accumulate(P, rows, GATES, job->H, job->H_twin, first, panel, hidden, bf16);
     for (int r = 0; r < rows; r++) {
         float *gates = job->gates + (first + r) * GATES * hidden + column;
         const long here = (first + r) * hidden + column, next = here + (long)batch * hidden;
@@ -37,7 +37,7 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
         store(gates + H_GATE * hidden, H_tilda, width);
         store(job->inner + here, N, width);
         store(job->H + next, H, width);
-        if (is_bf16(bf16)) store_bf16(job->H16 + next, H, width);
+        store_twin(job->H_twin, next, H, width, bf16);
     }
 }
 

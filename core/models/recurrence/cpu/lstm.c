@@ -17,7 +17,7 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
     for (int r = 0; r < rows; r++)
         for (int g = 0; g < GATES; g++)
             Z[r * GATES + g] = input_at(job, first + r, GATES * hidden, column + g * hidden, width);
-    accumulate(Z, rows, GATES, job->H, job->H16, first, panel, hidden, bf16);
+    accumulate(Z, rows, GATES, job->H, job->H_twin, first, panel, hidden, bf16);
     for (int r = 0; r < rows; r++) {
         float *gates = job->gates + (first + r) * GATES * hidden + column;
         const long here = (first + r) * hidden + column, next = here + (long)batch * hidden;
@@ -32,7 +32,7 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
         store(job->C + next, C, width);
         store(job->inner + here, tanh_C, width);
         store(job->H + next, H, width);
-        if (is_bf16(bf16)) store_bf16(job->H16 + next, H, width);
+        store_twin(job->H_twin, next, H, width, bf16);
     }
 }
 

@@ -3,7 +3,7 @@
  * Packing: the right factor M (inner, columns), element (k, j) at source[k * down + j * right], is cut into panels. One
  * stride is 1: `right` for a matrix, `down` for its transpose. Panel p has, for each k, `vecs` vectors; vector v begins
  * at column p * panel_step + v * vec_step. Columns past the end of a vec_step's range, and past `columns`, are zeros.
- * In bf16 the numbers of two neighbouring k are adjacent; `inner` is even.
+ * In bfloat16 the numbers of two neighbouring k are adjacent, and `inner` is even.
  */
 
 #include "recurrence.h"
@@ -23,6 +23,8 @@ static void pack_single(const Packing *job, float *to, const float *source, int 
     else
         for (int i = 0; i < LANES; i++)
             for (int k = 0; k < job->inner; k++) to[k * stride + i] = i < width ? source[k + i * job->right] : 0.0f;
+    for (int k = 0; k < job->inner && job->bf16 == ROUNDED; k++)
+        store(to + k * stride, nearest_bf16(load(to + k * stride, LANES)), LANES);
 }
 
 static void pack_bf16(const Packing *job, uint32_t *to, const float *source, int width) {
@@ -45,7 +47,7 @@ static void pack_panels(const void *given, int begin, int end) {
             const int width =
                 least(LANES, job->columns - p * job->panel_step - (job->panel_step > LANES ? v * LANES : 0));
             const float *source = job->source + ((long)p * job->panel_step + (long)v * job->vec_step) * job->right;
-            if (job->bf16)
+            if (bytes_of(job->bf16) == 2)
                 pack_bf16(job, (uint32_t *)panel + v * LANES, source, width);
             else
                 pack_single(job, (float *)panel + v * LANES, source, width);
@@ -82,16 +84,16 @@ static void run_pass(Pass pass, const void *job, const Packing *packing, int gat
     enum { LARGE = 1 << 20 };
     const int hidden = packing->columns;
     const Run run = {pass, job, batch, hidden, packing->panel_step};
-    if (CAN_MEET && threads > 1 && (long)gates * hidden * hidden * (packing->bf16 ? 2 : 4) > LARGE && batch > 0)
+    if (CAN_MEET && threads > 1 && (long)gates * hidden * hidden * bytes_of(packing->bf16) > LARGE && batch > 0)
         meet(some_units, &run, threads);
     else
         share(some_rows, &run, batch, threads);
 }
 
 void recurrence_forward(int cell, const float *A, const int64_t *ids, const float *b, float *gates, float *H,
-                        uint16_t *H16, float *C, float *inner, const float *b_hn, const float *W, void *panels,
+                        void *H_twin, float *C, float *inner, const float *b_hn, const float *W, void *panels,
                         int steps, int batch, int hidden, int relu, int bf16, int threads) {
-    const Forward job = {{steps, batch, hidden, relu, bf16, panels}, A, ids, b, gates, H, C, inner, H16, b_hn};
+    const Forward job = {{steps, batch, hidden, relu, bf16, panels}, A, ids, b, gates, H, C, inner, H_twin, b_hn};
     const int count = CELLS[cell].gates, neighbours = count == 1; /* or a panel has one vector of each gate */
     const Packing packing = {
         .source = W,
@@ -110,11 +112,11 @@ void recurrence_forward(int cell, const float *A, const int64_t *ids, const floa
 }
 
 void recurrence_backward(int cell, const float *gates, const float *H, const float *C, const float *inner,
-                         const float *dH, const float *dH_last, float *dP, uint16_t *dP16, float *D_0, float *dA_h,
+                         const float *dH, const float *dH_last, float *dP, void *dP_twin, float *D_0, float *dA_h,
                          float *E, const float *W, void *panels, int steps, int batch, int hidden, int relu, int bf16,
                          int threads) {
     const Backward job = {
-        {steps, batch, hidden, relu, bf16, panels}, gates, H, C, inner, dH, dH_last, dP, dP16, D_0, dA_h, E};
+        {steps, batch, hidden, relu, bf16, panels}, gates, H, C, inner, dH, dH_last, dP, dP_twin, D_0, dA_h, E};
     const int wide = CELLS[cell].gates * hidden;
     const Packing packing = {
         .source = W,
@@ -132,11 +134,11 @@ void recurrence_backward(int cell, const float *gates, const float *H, const flo
     run_pass(CELLS[cell].backward, &job, &packing, CELLS[cell].gates, batch, threads);
 }
 
-/* The fastest arithmetic for bfloat16 here; SINGLE if there is none. */
+/* The last arithmetic for bfloat16 that this processor has. */
 int best_of_bf16(void) {
 #if defined(__AVX512BF16__)
     return ask_for_tiles() ? BF16_TILES : BF16_VECTORS;
 #else
-    return SINGLE;
+    return ROUNDED;
 #endif
 }

@@ -6,8 +6,8 @@
  * registers from the product to the gates, so no intermediate goes to memory; only the matrix unit's sums (bf16) pass
  * through the nearest cache. Mathematics and names are eager.py's.
  *
- * All arrays are row-major, contiguous and in single precision. Their copies in bfloat16 (H16, dP16) are the left
- * factors of the products if bf16 is set, and NULL otherwise.
+ * All arrays are row-major, contiguous and in single precision. The left factors of products rounded to bfloat16 are
+ * twins of H and dP: in bfloat16, or in single precision where that multiplies them; NULL where nothing is rounded.
  */
 
 #pragma once
@@ -15,12 +15,21 @@
 #include "matrix_unit.h"
 #include "threads.h"
 
-/* How products are computed: in bfloat16 by vectors or by the matrix unit, as numbered in bindings.py; or they are
- * GIVEN: the panels are H W of a single row, (gates * hidden,).
+/* How products are computed, as numbered in bindings.py: of factors rounded to bfloat16 in single precision, in bfloat16
+ * by vectors, or by the matrix unit; or they are GIVEN: the panels are H W of a single row, (gates * hidden,).
  */
-enum { SINGLE, BF16_VECTORS, BF16_TILES, GIVEN };
+enum { SINGLE, ROUNDED, BF16_VECTORS, BF16_TILES, GIVEN };
 
-INLINE int is_bf16(int kind) { return kind == BF16_VECTORS || kind == BF16_TILES; }
+/* Of each number of a packed matrix. */
+INLINE int bytes_of(int kind) { return kind == BF16_VECTORS || kind == BF16_TILES ? 2 : 4; }
+
+/* A number of H or dP becomes a left factor. */
+INLINE void store_twin(void *twin, long at, vec x, int width, int kind) {
+    if (kind == ROUNDED)
+        store((float *)twin + at, nearest_bf16(x), width);
+    else if (kind == BF16_VECTORS || kind == BF16_TILES)
+        store_bf16((uint16_t *)twin + at, x, width);
+}
 
 typedef struct {
     int steps, batch, hidden, relu, bf16; /* bf16: one of those */
@@ -35,7 +44,7 @@ typedef struct {
     float *gates;       /* (steps, batch, gates * hidden), may take the place of A; not for the RNN */
     float *H, *C;       /* (steps + 1, batch, hidden), the first step given; C for the LSTM alone */
     float *inner;       /* (steps, batch, hidden): N of the GRU, tanh C of the LSTM */
-    uint16_t *H16;
+    void *H_twin;
     const float *b_hn; /* (hidden,), for the GRU alone */
 } Forward;
 
@@ -44,7 +53,7 @@ typedef struct {
     const float *gates, *H, *C, *inner; /* what the forward pass wrote */
     const float *dH, *dH_last;
     float *dP; /* (steps, batch, gates * hidden): the gradient of H_{t-1} W; NULL where its twin is enough */
-    uint16_t *dP16;
+    void *dP_twin;
     float *D;    /* (batch, hidden): what the GRU carries between the steps; D_0 at the end */
     float *dA_h; /* (steps, batch, hidden), for the GRU alone */
     float *E;    /* (batch, hidden), for the LSTM alone: dC_last before the first step, dC_0 after the last */
@@ -120,18 +129,18 @@ INLINE void accumulate_bf16(vec *sums, int rows, int vecs, const uint16_t *left,
                             int inner) {}
 #endif
 
-/* The left factor: the rows from `first` on of X, or of its twin X16. */
-INLINE void accumulate(vec *sums, int rows, int vecs, const float *X, const uint16_t *X16, long first,
-                       const void *panel, int inner, int bf16) {
+/* The left factor: the rows from `first` on of X, or of its twin. */
+INLINE void accumulate(vec *sums, int rows, int vecs, const float *X, const void *twin, long first, const void *panel,
+                       int inner, int bf16) {
     if (bf16 == BF16_TILES || bf16 == GIVEN) /* the panel is what has been made of it for these rows */
         for (int i = 0; i < rows * vecs; i++) sums[i] += load((const float *)panel + i * LANES, LANES);
-    else if (bf16)
-        accumulate_bf16(sums, rows, vecs, X16 + first * inner, inner, panel, inner);
+    else if (bf16 == BF16_VECTORS)
+        accumulate_bf16(sums, rows, vecs, (const uint16_t *)twin + first * inner, inner, panel, inner);
     else
-        accumulate_single(sums, rows, vecs, X + first * inner, panel, inner);
+        accumulate_single(sums, rows, vecs, (bf16 == ROUNDED ? (const float *)twin : X) + first * inner, panel, inner);
 }
 
-INLINE long panel_size(int inner, int vecs, int bf16) { return (long)inner * vecs * LANES * (bf16 ? 2 : 4); }
+INLINE long panel_size(int inner, int vecs, int bf16) { return (long)inner * vecs * LANES * bytes_of(bf16); }
 
 typedef void (*Tile)(const void *job, int t, int row, int rows, int column, const void *panel, int bf16);
 
@@ -188,7 +197,7 @@ INLINE void blocks_of_panels(Tile tile, const void *job, int t, int begin, int e
 
 /* One step of a region: a panel has `vecs` vectors and makes `width` units. */
 INLINE void step_of_region(Tile tile, int most, const Shape *shape, const void *job, int t, const Region *region,
-                           const uint16_t *X16, int inner, int vecs, int width) {
+                           const void *twin, int inner, int vecs, int width) {
     const int begin = region->begin, end = region->end, last = region->last;
     const int count = shape->bf16 == BF16_TILES ? GROUP : 1, stride = count * width;
     const char *panel = (const char *)shape->panels + region->first / width * panel_size(inner, vecs, shape->bf16);
@@ -196,9 +205,11 @@ INLINE void step_of_region(Tile tile, int most, const Shape *shape, const void *
          column += stride, panel += count * panel_size(inner, vecs, shape->bf16))
         if (shape->bf16 == BF16_TILES)
             blocks_of_panels(tile, job, t, begin, end, column, width, least(GROUP, (last - column + width - 1) / width),
-                             panel, X16 + (long)t * shape->batch * inner, inner, vecs);
-        else if (shape->bf16)
+                             panel, (const uint16_t *)twin + (long)t * shape->batch * inner, inner, vecs);
+        else if (shape->bf16 == BF16_VECTORS)
             tiles_of_panel(tile, most, job, t, begin, end, column, panel, BF16_VECTORS);
+        else if (shape->bf16 == ROUNDED)
+            tiles_of_panel(tile, most, job, t, begin, end, column, panel, ROUNDED);
         else
             tiles_of_panel(tile, most, job, t, begin, end, column, panel, SINGLE);
     wait_for_others(region);
@@ -226,7 +237,7 @@ INLINE void forward_region(const Forward *job, Tile tile, int most, int vecs, in
     }
     if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, region->end - region->begin));
     for (int t = 0; t < shape->steps; t++)
-        step_of_region(tile, most, shape, job, t, region, job->H16, shape->hidden, vecs, width);
+        step_of_region(tile, most, shape, job, t, region, job->H_twin, shape->hidden, vecs, width);
     if (shape->bf16 == BF16_TILES) end_tiles();
 }
 
@@ -252,7 +263,7 @@ INLINE void backward_tile(const Backward *job, Local local, int gates, int carri
             } else
                 D[2 * r + v] = t ? load(dH, width) : splat(0.0f);
         }
-    accumulate(D, rows, 2, job->dP, job->dP16, first, panel, gates * hidden, bf16);
+    accumulate(D, rows, 2, job->dP, job->dP_twin, first, panel, gates * hidden, bf16);
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < 2; v++) {
             const int at = column + v * LANES, width = least(LANES, hidden - at);
@@ -276,7 +287,7 @@ INLINE void backward_region(const Backward *job, Tile tile, Local local, int gat
     wait_for_others(region);
     if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, end - begin));
     for (int t = last; t >= 0; t--)
-        step_of_region(tile, MOST_ROWS, shape, job, t, region, job->dP16, gates * hidden, 2, 2 * LANES);
+        step_of_region(tile, MOST_ROWS, shape, job, t, region, job->dP_twin, gates * hidden, 2, 2 * LANES);
     if (shape->bf16 == BF16_TILES) end_tiles();
 }
 
@@ -284,6 +295,6 @@ INLINE void backward_region(const Backward *job, Tile tile, Local local, int gat
 INLINE void store_gradients(const Backward *job, long place, const vec *dP, int gates, int width, int bf16) {
     for (int g = 0; g < gates; g++) {
         if (job->dP) store(job->dP + place + g * job->shape.hidden, dP[g], width);
-        if (bf16) store_bf16(job->dP16 + place + g * job->shape.hidden, dP[g], width);
+        store_twin(job->dP_twin, place + g * job->shape.hidden, dP[g], width, bf16);
     }
 }

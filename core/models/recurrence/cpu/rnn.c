@@ -11,12 +11,12 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
         const int at = column + i % 2 * LANES;
         Z[i] = input_at(job, first + i / 2, hidden, at, least(LANES, hidden - at));
     }
-    accumulate(Z, rows, 2, job->H, job->H16, first, panel, hidden, bf16);
+    accumulate(Z, rows, 2, job->H, job->H_twin, first, panel, hidden, bf16);
     for (int i = 0; i < 2 * rows; i++) {
         const int at = column + i % 2 * LANES, width = least(LANES, hidden - at);
         const vec H = job->shape.relu ? positive(Z[i]) : tanh_of(Z[i]);
         store(job->H + (next + i / 2) * hidden + at, H, width);
-        if (is_bf16(bf16)) store_bf16(job->H16 + (next + i / 2) * hidden + at, H, width);
+        store_twin(job->H_twin, (next + i / 2) * hidden + at, H, width, bf16);
     }
 }
 

@@ -97,6 +97,12 @@ INLINE vec exp_of(vec x) { return exp_of_negative(smaller(splat(88.0f), x)); }
 INLINE vec sigmoid_of(vec x) { return 1.0f / (1.0f + exp_of(-x)); }
 INLINE vec tanh_of(vec x) { return 1.0f - 2.0f / (1.0f + exp_of(x + x)); }
 
+/* The nearest numbers that bfloat16 has, ties to even; NaN stays NaN. */
+INLINE vec nearest_bf16(vec x) {
+    const mask bits = (mask)x, nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) & (int32_t)0xFFFF0000;
+    return (vec)((~(x != x) & nearest) | ((x != x) & 0x7FC00000));
+}
+
 #if defined(__AVX512BF16__)
 INLINE void store_bf16(uint16_t *to, vec x, int width) {
     const __m256bh rounded = _mm512_cvtneps_pbh((__m512)x);
@@ -106,11 +112,8 @@ INLINE void store_bf16(uint16_t *to, vec x, int width) {
         memcpy(to, &rounded, 2 * (size_t)width);
 }
 #else
-/* The nearest number, ties to even; NaN stays NaN. */
 INLINE void store_bf16(uint16_t *to, vec x, int width) {
-    const mask bits = (mask)x, nearest = bits + 0x7FFF + ((bits >> 16) & 1);
-    const mask kept = (x != x) & 0x7FC00000, upper = ((~(x != x) & nearest) | kept) >> 16;
-    const halves rounded = __builtin_convertvector(upper, halves);
+    const halves rounded = __builtin_convertvector((mask)nearest_bf16(x) >> 16, halves);
     if (width >= LANES) /* known to the compiler: two instructions in place of a call */
         memcpy(to, &rounded, sizeof rounded);
     else if (width > 0)
