@@ -10,7 +10,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from core.models.feedforward import dropped, linear, output_loss
+from core.models.feedforward import dropped, is_one_call, linear, output_loss
+from core.models.recurrence.cpu import bindings, compiled
+from core.models.recurrence.cpu.batch import CompiledBatch
 from core.models.recurrence.cpu.bindings import Part
 from core.models.recurrence.eager import next_state
 from core.models.recurrence.layer import RecurrentLayer, Rows
@@ -69,6 +71,8 @@ class LanguageModel(nn.Module):
         self.is_relu = CELLS[config.cell].has_activation and config.activation == "relu"
         self.part: Part | None = None
         self._step_weights: StepWeights | None = None
+        self._batch: CompiledBatch | None = None  # for batches of ``_batch_place``: their shape, and where weights lie
+        self._batch_place: tuple[int, ...] = ()
 
     @property
     def fused(self) -> bool:
@@ -136,11 +140,54 @@ class LanguageModel(nn.Module):
     def differentiate(
         self, ids: Tensor, targets: Tensor, state: HiddenState, *, mask: Tensor | None = None
     ) -> tuple[Tensor, HiddenState]:
-        """``loss``, with its gradients in the ``grad`` of the parameters; the loss is detached."""
+        """``loss``, with its gradients in the ``grad`` of the parameters; the loss is detached.
+
+        Gradients of the textbook's model are valid until the next call.
+        """
         self.zero_grad()
+        compute = self._batch_of(ids) if mask is None and self.training else None
+        if compute is not None:
+            loss, state, gradients = compute(ids, targets, state)
+            self.take_gradients(gradients)
+            return loss, state
         loss, state = self.loss(ids, targets, state, mask=mask)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), state
+
+    def _batch_of(self, ids: Tensor) -> CompiledBatch | None:
+        """What computes batches like ``ids`` without autograd; None where that does not serve."""
+        config = self.config
+        is_textbooks = not (config.embedding_size or config.dropout or config.weight_dropout or config.bidirectional)
+        if not (is_textbooks and self.num_layers == 1 and ids.device.type == "cpu" and self.fused):
+            return None
+        weights = self.textbook_weights()
+        kind = bindings.arithmetic(bf16=self.bf16)
+        place = (*ids.shape, kind, torch.get_num_threads(), *[weight.data_ptr() for weight in weights])
+        if place != self._batch_place:
+            self._batch_place, self._batch = place, None
+            if weights and self._has_one_call_each(weights):
+                batch, num_steps = ids.shape
+                *layer, W, b = weights
+                self._batch = CompiledBatch(config.cell, self.is_relu, self.bf16, layer, W, b, num_steps, batch)
+        return self._batch
+
+    def _has_one_call_each(self, weights: Sequence[Tensor]) -> bool:
+        """Whether the compiled kernels serve the recurrence and the output layer of these."""
+        W_x, W_h, *_, W, _ = weights
+        is_served = compiled.serves(self.recurrent_layer(W_x, W_h, (), ())) and is_one_call(W, bf16=self.bf16)
+        # Of a weight that is not contiguous a copy would be prepared, which does not change with it.
+        return is_served and all(weight.is_contiguous() for weight in weights)
+
+    @abstractmethod
+    def textbook_weights(self) -> tuple[Tensor, ...]:
+        """``W_x, W_h, b`` (the GRU's ``b_hn`` too), ``W, b`` of a single layer on one-hot inputs and the output layer.
+
+        At the same place in memory at each call; empty where a copy would have to be made of the matrices.
+        """
+
+    @abstractmethod
+    def take_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Give the parameters their gradients: those of ``textbook_weights``, in its order."""
 
     def step(self, ids: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """One token further, without gradients and without dropout, whatever the mode.

@@ -8,10 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from core.models.feedforward import is_one_call, linear, look_up
+from core.models.feedforward import linear, look_up
 from core.models.language_model import LanguageModel
-from core.models.recurrence.cpu import bindings, compiled
-from core.models.recurrence.cpu.batch import CompiledBatch
 from core.models.recurrence.dispatch import run_directions
 from core.models.recurrence.layer import Rows
 from core.models.scratch import (
@@ -49,8 +47,6 @@ class ScratchLanguageModel(LanguageModel):
             for layer in range(config.num_layers)
             for direction in range(self.directions)
         ]
-        self._batch: CompiledBatch | None = None  # for batches of ``_batch_place``: their shape, and where weights lie
-        self._batch_place: tuple[int, ...] = ()
         if not config.tied:
             self.W_hq = nn.Parameter(torch.empty(width, vocabulary_size))
         self.b_q = nn.Parameter(torch.empty(vocabulary_size))
@@ -89,47 +85,12 @@ class ScratchLanguageModel(LanguageModel):
         assert X is not None
         return X, tuple(torch.stack(tensors) for tensors in zip(*last_states, strict=True))
 
-    def differentiate(
-        self, ids: Tensor, targets: Tensor, state: HiddenState, *, mask: Tensor | None = None
-    ) -> tuple[Tensor, HiddenState]:
-        compute = self._batch_of(ids) if mask is None and self.training else None
-        if compute is None:
-            return super().differentiate(ids, targets, state, mask=mask)
-        weights = self._batch_weights()
-        for weight in weights:
-            weight.grad = None
-        loss, state, gradients = compute(ids, targets, state)
-        for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
-        return loss, state
-
-    def _batch_of(self, ids: Tensor) -> CompiledBatch | None:
-        """What computes batches like ``ids`` without autograd; None where that does not serve."""
-        weights = self._batch_weights()
-        if weights[0].device.type != "cpu" or not self.fused:
-            return None
-        kind = bindings.arithmetic(bf16=self.bf16)
-        place = (*ids.shape, kind, torch.get_num_threads(), *[weight.data_ptr() for weight in weights])
-        if place != self._batch_place:
-            self._batch_place, self._batch = place, None
-            if self._has_one_call_each(weights):
-                batch, num_steps = ids.shape
-                *layer, W, b = weights
-                self._batch = CompiledBatch(self.config.cell, self.is_relu, self.bf16, layer, W, b, num_steps, batch)
-        return self._batch
-
-    def _batch_weights(self) -> tuple[Tensor, ...]:
+    def textbook_weights(self) -> tuple[Tensor, ...]:
         return (*self.stored_layer(0), *self.output_layer())
 
-    def _has_one_call_each(self, weights: Sequence[Tensor]) -> bool:
-        """Whether it is the textbook's model, one layer on one-hot inputs, and the compiled kernels serve."""
-        config, (W_x, W_h, *_, W, _) = self.config, weights
-        is_textbooks = not (config.embedding_size or config.dropout or config.weight_dropout or config.bidirectional)
-        if not (is_textbooks and self.num_layers == 1):
-            return False
-        is_served = compiled.serves(self.recurrent_layer(W_x, W_h, (), ())) and is_one_call(W, bf16=self.bf16)
-        # Of a weight that is not contiguous a copy would be prepared, which does not change with it.
-        return is_served and all(weight.is_contiguous() for weight in weights)
+    def take_gradients(self, gradients: Sequence[Tensor]) -> None:
+        for weight, gradient in zip(self.textbook_weights(), gradients, strict=True):
+            weight.grad = gradient
 
     def _first_inputs(self, ids: Tensor, W_x: Tensor, b: Tensor) -> Tensor | Rows:
         """The input part of the first layer: (num_steps, batch) -> (num_steps, batch, gates * hidden)."""

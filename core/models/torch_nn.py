@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional
@@ -60,6 +60,8 @@ class StockLanguageModel(LanguageModel):
         if config.tied:
             self.linear.weight = self.embedding.weight
         self._copied_versions: list[int] = []
+        self._bias: Tensor  # the sum of the first layer's two, for a batch
+        self.register_buffer("_bias", torch.empty_like(self.rnn.all_weights[0][2]), persistent=False)
         self._initialise()
 
     @torch.no_grad()
@@ -151,6 +153,20 @@ class StockLanguageModel(LanguageModel):
 
     def stored_layer(self, row: int) -> tuple[Tensor, ...]:
         return tuple(tensor.contiguous() for tensor in self._in_our_order(row))
+
+    def textbook_weights(self) -> tuple[Tensor, ...]:
+        if len(CELLS[self.config.cell].gates) > 1:  # in another order than ours
+            return ()
+        W_x, W_h, *biases = self.rnn.all_weights[0]
+        with torch.no_grad():
+            torch.add(*biases, out=self._bias)
+        return W_x.t(), W_h.t(), self._bias, *self.output_layer()
+
+    def take_gradients(self, gradients: Sequence[Tensor]) -> None:
+        dW_x, dW_h, db, dW, db_q = gradients
+        weights = (*self.rnn.all_weights[0], self.linear.weight, self.linear.bias)
+        for weight, gradient in zip(weights, (dW_x.t(), dW_h.t(), db, db.clone(), dW.t(), db_q), strict=True):
+            weight.grad = gradient
 
     def step_weights(self) -> StepWeights:
         # In our order they are copies, made anew when training has changed the parameters: each change in place raises

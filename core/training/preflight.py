@@ -225,7 +225,8 @@ def memory_of(config: RunConfig, vocabulary: int, device: str = "") -> Memory:
 def _is_textbooks(config: RunConfig) -> bool:
     """Whether the compiled kernels compute a batch without autograd: see ``recurrence/cpu/batch.py``."""
     changed = config.embedding_size or config.dropout or config.weight_dropout or config.bidirectional
-    return config.implementation == "scratch" and config.cpu_path == "auto" and config.num_layers == 1 and not changed
+    is_served = config.implementation == "scratch" or config.cell == "rnn"
+    return is_served and config.cpu_path == "auto" and config.num_layers == 1 and not changed
 
 
 def _copied_weights(config: RunConfig, vocabulary: int) -> int:
