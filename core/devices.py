@@ -131,17 +131,21 @@ def computing(config: RunConfig, device: torch.device, threads: int | None = Non
     are_flushed = sys.float_info.min / 2 == 0.0
     before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
     current = torch.device("cuda", torch.cuda.current_device()) if on_gpu else device
-    _switch(threads_of(config) if threads is None else threads, (tf32, tf32), device)
-    torch.set_default_dtype(torch.float32)
+    # What is so already is not set again: of a small model's batches this is a part.
+    is_as_before = before == (tf32, tf32) and dtype is torch.float32
+    _switch(threads_of(config) if threads is None else threads, None if is_as_before else (tf32, tf32), device)
+    if not is_as_before:
+        torch.set_default_dtype(torch.float32)
     torch.set_flush_denormal(True)
     try:
         # A default device set by the caller must not receive these tensors.
-        with torch.device("cpu") if torch.get_default_device().type != "cpu" else contextlib.nullcontext():
+        with torch.device("cpu") if torch.empty(0).device.type != "cpu" else contextlib.nullcontext():
             yield
     finally:
         torch.set_flush_denormal(are_flushed)
-        torch.set_default_dtype(dtype)
-        _switch(threads_before, before, current)
+        if not is_as_before:
+            torch.set_default_dtype(dtype)
+        _switch(threads_before, None if is_as_before else before, current)
 
 
 @cache
@@ -187,9 +191,10 @@ def require_workers(config: RunConfig) -> None:
         raise RunConfig.refusal("workers", words, gpus=gpus, given=count)
 
 
-def _switch(threads: int, tf32: tuple[bool, bool], device: torch.device) -> None:
+def _switch(threads: int, tf32: tuple[bool, bool] | None, device: torch.device) -> None:
     torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+    if tf32 is not None:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
     if device.type == "cuda":
         torch.cuda.set_device(device)  # Triton launches on the current one
 

@@ -144,12 +144,12 @@ class LanguageModel(nn.Module):
 
         Gradients of the textbook's model are valid until the next call.
         """
-        self.zero_grad()
         compute = self._batch_of(ids) if mask is None and self.training else None
         if compute is not None:
             loss, state, gradients = compute(ids, targets, state)
             self.take_gradients(gradients)
             return loss, state
+        self.zero_grad()
         loss, state = self.loss(ids, targets, state, mask=mask)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), state

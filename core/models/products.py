@@ -89,26 +89,28 @@ def product(X: Tensor, W: Tensor, b: Tensor | None = None, *, bf16: bool = False
     return _product(X, W, b)
 
 
-def transposed_product(X: Tensor, Y: Tensor, *, bf16: bool = False, fused: bool = True) -> Tensor:
+def transposed_product(
+    X: Tensor, Y: Tensor, *, bf16: bool = False, fused: bool = True, out: Tensor | None = None
+) -> Tensor:
     """``X.T @ Y``: (rows, inner), (rows, columns) -> (inner, columns): a weight matrix's gradient, all rows at once.
 
-    ``fused``: whether our compiled kernel may turn X.
+    ``fused``: whether our compiled kernel may turn X; ``out``: memory for the result, used where the routine can.
     """
     if bf16:
         return transposed_product(narrowed(X), narrowed(Y), fused=fused).to(X.dtype)
     turned, either = X.t(), (torch.float32, torch.bfloat16)
     has_tiles = fused and X.device.type == "cpu" and bindings.arithmetic(bf16=True) is bindings.Arithmetic.BF16_TILES
     if X.numel() * Y.shape[1] < (_WORTH_TURNING_BESIDE_TILES if has_tiles else _WORTH_TURNING):
-        return torch.mm(turned, Y)
+        return torch.mm(turned, Y, out=out)
     if fused and _takes_onednn(turned, Y.shape[1]) and bindings.serves(X, dtypes=either):
         turned = bindings.transposed(X)  # oneDNN's layer wants it so, and would turn it itself, ten times as slowly
-    return _product(turned, Y, None)
+    return _product(turned, Y, None, out)
 
 
-def _product(X: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
+def _product(X: Tensor, W: Tensor, b: Tensor | None, out: Tensor | None = None) -> Tensor:
     if _takes_onednn(X, W.shape[1]):
         return _onednn_linear(X, W.t(), b)
-    return torch.mm(X, W) if b is None else torch.addmm(b, X, W)
+    return torch.mm(X, W, out=out) if b is None else torch.addmm(b, X, W)
 
 
 class RightFactor:

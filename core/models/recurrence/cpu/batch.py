@@ -44,7 +44,7 @@ class CompiledBatch:
         layer, W, b = [weight.detach() for weight in layer], W.detach(), b.detach()
         W_x, W_h, b_h, *extra = layer
         self._text = W.new_zeros(2, num_steps, batch, dtype=torch.int64)  # ids and targets
-        ids, targets = self._text
+        self._ids, self._targets = ids, targets = self._text.unbind()
         self._vocabulary_size = len(b)
         state = [W.new_zeros(batch, len(W_h)) for _ in CELLS[cell].states]
         self._scan = Scan(cell, relu, bf16, ids, W_x, b_h, W_h, extra[0] if extra else None, state)
@@ -80,7 +80,8 @@ class CompiledBatch:
             ids, targets: (batch, num_steps) integers.
             state: each tensor (1, batch, hidden).
         """
-        self._text[0], self._text[1] = ids.t(), targets.t()
+        self._ids.copy_(ids.t())
+        self._targets.copy_(targets.t())
         bindings.require_ids(self._text, self._vocabulary_size, "ids and targets")
         scan, back = self._scan, self._back
         scan.begin(state)

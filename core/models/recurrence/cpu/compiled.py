@@ -113,6 +113,7 @@ class BackwardScan:
         dA = dP_twin if self._dP is None else self._dP
         assert right is not None and dA is not None
         self._left, self._right, self.dA = left[:-1].flatten(0, 1), right.flatten(0, 1), dA
+        self._dW = left.new_empty(hidden, columns)
         self.dH_0, self._dA_h = dH.new_empty(batch, hidden), dH.new_empty(dH.shape) if cell == "gru" else None
         self.dC_0 = None if dC_last is None else dC_last.clone(memory_format=torch.contiguous_format)
         self.compute = bindings.Prepared(
@@ -124,7 +125,7 @@ class BackwardScan:
 
     def gradients(self) -> tuple[Tensor, Tensor | None]:
         """Those of W, in the format of the products, and of the GRU's b_hn; to be asked for once after each call."""
-        dW = transposed_product(self._left, self._right)
+        dW = transposed_product(self._left, self._right, out=self._dW)
         if self._dP is None or self._dA_h is None:
             return dW, None
         dN = self._dP[..., 2 * self._dA_h.shape[2] :]
