@@ -27,6 +27,7 @@ from core.errors import RunError, WorkersLostError
 from core.models.recurrence.cpu.bindings import Part
 from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
+from core.training.optimisation import lies_transposed
 
 # Seconds that a worker waits for the others in the midst of a batch: the longest difference between two workers.
 PATIENCE = 60.0
@@ -126,7 +127,7 @@ class Team:
             The mean loss over the targets of all workers, and their number, both ().
         """
         # A gradient lies in memory as its weight does, which is the same for all workers; reshape would copy it.
-        swapped = [weight.dim() == 2 and not weight.is_contiguous() for weight in weights]
+        swapped = [lies_transposed(weight) for weight in weights]
         pieces = [_gradient(weight, swap) for weight, swap in zip(weights, swapped, strict=True)]
         flat = torch.cat([*[piece.reshape(-1) for piece in pieces], loss.reshape(1), loss.new_ones(1)]).mul_(targets)
         self._together(lambda: dist.all_reduce(flat))

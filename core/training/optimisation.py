@@ -57,7 +57,7 @@ class Optimiser:
                 self.state[weight] = {name: self._zeros(name, weight) for name in names}
         # Matrices that lie transposed in memory are turned back: torch's fused kernels copy them otherwise, and Adam
         # takes three times as long.
-        turned = [weight.dim() == 2 and not weight.is_contiguous() for weight in weights]
+        turned = [lies_transposed(weight) for weight in weights]
         kept = {name: _turned([self.state[weight][name] for weight in weights], turned) for name in names}
         weights, gradients = _turned(weights, turned), _turned(gradients, turned)
         momentum_buffers, decay = kept.get("momentum_buffer", []), config.weight_decay
@@ -106,6 +106,11 @@ class Optimiser:
         # RMSprop adds to its count of steps on the CPU unless a graph does: a kernel for it would cost more.
         on_cpu = self._config.optimiser == "rmsprop" and not self._capturable
         return torch.zeros((), dtype=torch.float32, device="cpu" if on_cpu else weight.device)
+
+
+def lies_transposed(weight: torch.Tensor) -> bool:
+    """Whether a weight is a matrix whose columns lie one after the other in memory, as some of torch.nn's models do."""
+    return weight.dim() == 2 and not weight.is_contiguous()
 
 
 def _turned(tensors: list[torch.Tensor], which: list[bool]) -> list[torch.Tensor]:

@@ -55,15 +55,13 @@ class CompiledBatch:
         if is_rounded:
             assert self._scan.twin is not None
             H = self._scan.twin
-        rows = H[1:].flatten(0, 1)
-        self._loss, self._surprises, gradients = bindings.output_loss(
-            rows, self._factor, b, targets.flatten(), None, self._scale, differentiate=True, bf16=is_narrow
-        )
+        given = (H[1:].flatten(0, 1), self._factor, b, targets.flatten(), None, self._scale)
+        self._loss, self._surprises, gradients = bindings.output_loss(*given, differentiate=True, bf16=is_narrow)
         assert gradients is not None
         dH, dW, db_q = gradients
         dH_last, *dC_last = (torch.zeros_like(part) for part in state)  # the loss does not depend on the last state
-        given = (cell, relu, bf16, self._scan.kept, dH.view_as(H[1:]), dH_last)
-        self._back = BackwardScan(*given, dC_last[0] if dC_last else None, self._scan.panels)
+        of_scan = (cell, relu, self._scan.kind, self._scan.kept, dH.view_as(H[1:]), dH_last)
+        self._back = BackwardScan(*of_scan, dC_last[0] if dC_last else None, self._scan.panels)
         self._d_table, self._db = torch.empty_like(W_x), torch.empty_like(b_h)
         rows = self._back.dA.flatten(0, 1)
         self._look_up = bindings.prepared_add_rows(self._d_table, ids.flatten(), rows, self._db)

@@ -44,6 +44,7 @@ class Scan:
 
     Attributes:
         H, C: the states, (num_steps + 1, batch, hidden), the first given; C is None but for the LSTM.
+        kind: how products are computed.
         panels: room for W in the order of the products, which the backward pass may use again.
         twin: H rounded to bfloat16, in the format in which it is a left factor of products; None in single precision.
         kept: what the backward pass needs: ids, W, gates, H, its twin, C and what the cell keeps besides.
@@ -61,7 +62,7 @@ class Scan:
         self.H, *C = (state[0].new_empty(num_steps + 1, *part.shape) for part in state)
         self.C = C[0] if C else None
         gates = inner = None
-        kind = bindings.arithmetic(bf16=bf16, inner=hidden)
+        self.kind = kind = bindings.arithmetic(bf16=bf16, inner=hidden)
         self.twin = self.H.new_empty(self.H.shape, dtype=_FORMATS[kind]) if bf16 else None
         if cell != "rnn":
             gates = A if ids is None else self.H.new_empty(num_steps, batch, gates_per_unit * hidden)
@@ -97,13 +98,12 @@ class BackwardScan:
     """
 
     def __init__(
-        self, cell: str, relu: bool, bf16: bool, kept: Sequence[Tensor | None], dH: Tensor, dH_last: Tensor,
-        dC_last: Tensor | None = None, panels: Tensor | None = None,
+        self, cell: str, relu: bool, kind: bindings.Arithmetic, kept: Sequence[Tensor | None], dH: Tensor,
+        dH_last: Tensor, dC_last: Tensor | None = None, panels: Tensor | None = None,
     ) -> None:  # fmt: skip
         ids, W, gates, H, twin, C, inner = kept
         assert W is not None and H is not None
         (num_steps, batch, hidden), columns = dH.shape, W.shape[1]
-        kind = bindings.arithmetic(bf16=bf16, inner=hidden)
         self._dP = dP_twin = None
         if twin is not None:
             dP_twin = dH.new_empty(num_steps, batch, columns, dtype=twin.dtype)
@@ -142,8 +142,8 @@ class CompiledScan(torch.autograd.Function):
         ctx: Any, cell: str, relu: bool, bf16: bool,
         ids: Tensor | None, A: Tensor, b: Tensor | None, W: Tensor, b_hn: Tensor | None, *state: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        ctx.how, ctx.is_table, ctx.table_shape = (cell, relu, bf16), ids is not None, A.shape
         scan = Scan(cell, relu, bf16, ids, A, b, W, b_hn, state)
+        ctx.how, ctx.is_table, ctx.table_shape = (cell, relu, scan.kind), ids is not None, A.shape
         scan.begin(state)
         scan.compute()
         ctx.save_for_backward(*scan.kept)
@@ -152,8 +152,8 @@ class CompiledScan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dH: Tensor, dH_last: Tensor, dC_last: Tensor | None = None) -> tuple[Tensor | None, ...]:
-        cell, relu, bf16 = ctx.how
-        back = BackwardScan(cell, relu, bf16, ctx.saved_tensors, dH, dH_last, dC_last)
+        cell, relu, kind = ctx.how
+        back = BackwardScan(cell, relu, kind, ctx.saved_tensors, dH, dH_last, dC_last)
         back.compute()
         (dW, db_hn), dA = back.gradients(), back.dA
         d_state = (back.dH_0,) if back.dC_0 is None else (back.dH_0, back.dC_0)

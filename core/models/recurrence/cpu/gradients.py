@@ -29,7 +29,7 @@ class Descent:
     """
 
     def __init__(self) -> None:
-        self._place: list[tuple[int, bool]] = []
+        self._place: list[tuple[int, int, bool]] = []
         self._numbers: list[int] = []
         self._calls: tuple[bindings.Prepared, bindings.Prepared] | None = None
         self._weights: Sequence[Tensor] = ()
@@ -38,7 +38,7 @@ class Descent:
 
     def begin(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> bool:
         """Take the tensors of one step. False if the compiled step does not serve them."""
-        place = [(tensor.data_ptr(), tensor.is_contiguous()) for tensor in (*weights, *gradients)]
+        place = [(tensor.data_ptr(), tensor.numel(), tensor.is_contiguous()) for tensor in (*weights, *gradients)]
         if place != self._place:
             self._place = place
             numbers = [weight.numel() for weight in weights]
