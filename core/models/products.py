@@ -68,6 +68,11 @@ def is_mkl_at_home() -> bool:
     return torch.backends.mkl.is_available() and "Intel" in process.processor_name()  # type: ignore[no-untyped-call]
 
 
+def lies_transposed(weight: Tensor) -> bool:
+    """Whether a weight is a matrix whose columns lie one after the other in memory, as some of torch.nn's models do."""
+    return weight.dim() == 2 and not weight.is_contiguous()
+
+
 def factor_format(device: torch.device) -> torch.dtype:
     """The format in which factors rounded to bfloat16 are multiplied: single precision where that is faster."""
     return torch.bfloat16 if device.type != "cpu" or process.is_bf16_fast() else torch.float32

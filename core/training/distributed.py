@@ -24,10 +24,10 @@ import torch.distributed as dist
 
 from core.corpus.reader import Corpus
 from core.errors import RunError, WorkersLostError
+from core.models.products import lies_transposed
 from core.models.recurrence.cpu.bindings import Part
 from core.models.scratch import HiddenState
 from core.settings.run_config import RunConfig
-from core.training.optimisation import lies_transposed
 
 # Seconds that a worker waits for the others in the midst of a batch: the longest difference between two workers.
 PATIENCE = 60.0

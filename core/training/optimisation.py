@@ -13,6 +13,7 @@ from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from core.models.language_model import LanguageModel
+from core.models.products import lies_transposed
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.cpu.gradients import Descent, gradient_norm
 from core.models.scratch import HiddenState
@@ -106,11 +107,6 @@ class Optimiser:
         # RMSprop adds to its count of steps on the CPU unless a graph does: a kernel for it would cost more.
         on_cpu = self._config.optimiser == "rmsprop" and not self._capturable
         return torch.zeros((), dtype=torch.float32, device="cpu" if on_cpu else weight.device)
-
-
-def lies_transposed(weight: torch.Tensor) -> bool:
-    """Whether a weight is a matrix whose columns lie one after the other in memory, as some of torch.nn's models do."""
-    return weight.dim() == 2 and not weight.is_contiguous()
 
 
 def _turned(tensors: list[torch.Tensor], which: list[bool]) -> list[torch.Tensor]:
