@@ -317,8 +317,7 @@ class Playground(FocusKeepingApp):
     def _engine_lost(self, event: EngineLost) -> None:
         self.news.publish(event)
         if self.is_running and event.path != self.current_run:
-            words = f"{event.reason} Its log is {event.log}."
-            self.notify(shown_text(words), title=shown_text(event.path.name), severity="error", markup=False)
+            self.notify(event.reason, title=shown_text(event.path.name), severity="error", markup=False)
 
     # ------------------------------------------------------------------ devices
 

@@ -142,11 +142,10 @@ class RunStateChanged(Fact):
 
 @dataclass
 class EngineLost(Fact):
-    """The engine of a run ended unasked; ``reason`` is a sentence, ``log`` the file to read."""
+    """The engine of a run ended unasked; ``reason`` says why, and where its log is."""
 
     path: Path
     reason: str
-    log: Path
 
 
 @dataclass

@@ -55,6 +55,7 @@ class RunAnswer(Answer):
 
     ``shapes`` lists the parameters of the model; for ``backend_report`` see ``core.training.backend``.
     ``no_training`` is a sentence if the run cannot be trained, ``save_problem`` one if its last save failed.
+    ``stays`` is false if the engine ends with its training.
     """
 
     run: Path
@@ -75,6 +76,7 @@ class RunAnswer(Answer):
     change: BackendChange | None = None
     no_training: str = ""
     save_problem: str = ""
+    stays: bool = True
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ class EngineClient:
     def _end(self) -> None:
         self.closed = True
         for queue in self._waiting.values():
-            queue.put_nowait({"event": "error", "message": "the engine has gone: see engine.log in the run's folder"})
+            queue.put_nowait({"event": "error", "message": "the engine has gone"})
 
 
 def _unknown_form(request: Request[Any]) -> EngineError:

@@ -9,7 +9,7 @@ from core.engine.session import Session
 from core.runs.summary import run_summary
 
 
-def describe(session: Session) -> RunAnswer:
+def describe(session: Session, stays: bool = True) -> RunAnswer:
     """The run of a session, as the answer to ``open`` and ``create``."""
     trainer, change, metadata = session.trainer, session.change, session.metadata
     config = trainer.config if trainer is not None else metadata.config
@@ -33,4 +33,5 @@ def describe(session: Session) -> RunAnswer:
         change=backend_change or None,
         no_training=session.no_training,
         save_problem=session.save_problem,
+        stays=stays,
     )

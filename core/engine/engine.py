@@ -190,10 +190,10 @@ class Engine:
             case requests.Open(run):
                 if self.session is None or os.path.realpath(self.session.run.path) != os.path.realpath(run):
                     self._adopt(lambda: Session.open(Run(run)))
-                return describe(self._session())
+                return describe(self._session(), self._stays)
             case requests.Create(config, saves, name, data):
                 self._adopt(lambda: Session.create(config, saves, name, data))
-                return describe(self._session())
+                return describe(self._session(), self._stays)
             case requests.Train(num_epochs, as_before):
                 return self._after(self._session().train(num_epochs, as_before=as_before))
             case requests.Pause():

@@ -98,6 +98,7 @@ class FakeEngine:
         self.state = State.IDLE
         self.epoch = 0
         self.batch = 0
+        self.stays = True  # false as in a training that a command runs
         self.asked: list[dict[str, Any]] = []
         self._held: HeldFolder | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -190,7 +191,7 @@ class FakeEngine:
             self.run.path, self.state, self.epoch, self.config, metadata.parameters, VOCABULARY, self.run.name,
             num_epochs=self.config.num_epochs, corpus=metadata.corpus, batches_per_epoch=BATCHES,
             shapes=(("W_hh", (256, 256)),), device="cpu", threads=1, backend_report={"device": "cpu"},
-            change=self.family.change,
+            change=self.family.change, stays=self.stays,
         )  # fmt: skip
 
     def _create(self, asked: Create) -> RunAnswer:

@@ -146,7 +146,7 @@ class Engines:
     def _keep(self, run: Path, client: EngineClient, answer: RunAnswer) -> None:
         self._clients[run] = client
         self._states[run] = answer.state
-        client.listen(lambda message: self._broadcast(run, message), lambda: self._lost(run, client))
+        client.listen(lambda message: self._broadcast(run, message), lambda: self._lost(run, client, answer.stays))
         self._post(RunOpened(run, answer))
 
     def has_client(self, run: Path) -> bool:
@@ -200,10 +200,11 @@ class Engines:
             self._states[run] = event.state
             self._post(RunStateChanged(run, event.state, event.epoch, event.message))
 
-    def _lost(self, run: Path, client: EngineClient) -> None:
+    def _lost(self, run: Path, client: EngineClient, stays: bool) -> None:
         if self._clients.get(run) is client:
             del self._clients[run]
-            self._run_task(self._report_loss(run))
+            if stays or self.state(run) in WORKING:  # not the end of a training that a command ran
+                self._run_task(self._report_loss(run))
 
     async def _report_loss(self, run: Path) -> None:
         state = self._states.pop(run, State.IDLE)
@@ -211,7 +212,7 @@ class Engines:
             self._states[run] = State.INTERRUPTED
             self._post(RunStateChanged(run, State.INTERRUPTED, 0))
         reason = await asyncio.to_thread(loss_in_words, run, state)
-        self._post(EngineLost(run, reason, Run(run).log_path))
+        self._post(EngineLost(run, reason))
 
     # ------------------------------------------------------------------ journals
 

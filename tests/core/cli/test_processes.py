@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from core.engine.client import EngineClient
+from core.engine.requests import Open
 from core.engine.session import Session
 from core.events import State
 from core.runs.run import Run
@@ -50,7 +51,7 @@ async def paused_by_a_screen(run: Run) -> None:
     """A client holds the training still, looks at it for a while, and lets it go on."""
     client = await EngineClient.attach(run.path)
     assert (await client.request("pause"))["state"] == State.PAUSED
-    assert (await client.request("hello"))["state"] == State.PAUSED
+    assert not (await client.ask(Open(run.path))).stays
     assert (await client.request("step"))["state"] == State.PAUSED
     assert (await client.request("resume"))["state"] == State.TRAINING
     await client.close()

@@ -129,11 +129,30 @@ async def test_loss_is_told_with_the_log(engines: Engines, fakes: FakeEngines, h
     await until(None, lambda: heard.of(EngineLost))
     (lost,) = heard.of(EngineLost)
     assert isinstance(lost, EngineLost)
-    assert "during training" in lost.reason and lost.log == run / "engine.log"
+    assert "during training" in lost.reason and "log" not in lost.reason  # it has none
     assert engines.state(run) == State.INTERRUPTED
     with pytest.raises(EngineError):
         await client.request("pause")
     assert not (await engines.client(run)).closed
+
+
+async def test_the_end_of_a_training_that_a_command_ran_is_no_loss(
+    fakes: FakeEngines, heard: Heard, saves: Path
+) -> None:
+    other = Engines(lambda message: None, saves, None, fakes.standby, fakes.attach)
+    run = await other.create(RunConfig())
+    await (await other.client(run)).request("train")
+    engine = fakes.of(run)
+    assert engine is not None
+    engine.stays = False
+    engines = Engines(heard.append, saves, None, fakes.standby, fakes.attach)
+    client = await engines.client(run)
+    await client.request("stop")
+    await engine.end()
+    await until(None, lambda: client.closed)
+    assert engines.state(run) == State.STOPPED and not engines.has_client(run)
+    assert not heard.of(EngineLost)
+    await asyncio.gather(engines.close(), other.close())
 
 
 async def test_release_lets_an_idle_engine_go_and_keeps_one_that_trains(engines: Engines, fakes: FakeEngines) -> None:
@@ -176,8 +195,10 @@ async def test_close_leaves_a_training_engine_alive_and_no_idle_one(
     ],
 )
 def test_loss_in_words(tmp_path: Path, log: str, state: str, words: str) -> None:
+    assert "log" not in loss_in_words(tmp_path, state)
     (tmp_path / "engine.log").write_text(log)
-    assert words in loss_in_words(tmp_path, state)
+    found = loss_in_words(tmp_path, state)
+    assert words in found and found.endswith(f" Its log is {tmp_path / 'engine.log'}.")
 
 
 def test_an_old_log_is_not_why_an_engine_went(tmp_path: Path) -> None:

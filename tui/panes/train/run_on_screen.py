@@ -117,7 +117,7 @@ class RunOnScreen(TrainParts):
         self._set_state(event.path, event.state, event.text)
 
     def _engine_lost(self, event: EngineLost) -> None:
-        self._show_failure(event.path, f"{event.reason} Its log is {event.log}.")
+        self._show_failure(event.path, event.reason)
 
     def _journal_grew(self, event: JournalGrew) -> None:
         run, events = self.run, event.events
