@@ -14,7 +14,7 @@ from core.runs.filter import parse_filter, shown_state, sorted_runs
 from core.runs.run import Run
 from core.runs.saves import check_saves
 from core.runs.store import check_name, duplicate_run, find_run, list_runs, refuse_taken, rename_run
-from core.runs.summary import RunSummary
+from core.runs.summary import RunSummary, weights_of
 from core.runs.trash import (
     DAYS_KEPT,
     delete_run,
@@ -53,7 +53,7 @@ def _print_runs(summaries: list[RunSummary], options: argparse.Namespace, count:
         if run.validation_perplexity is not None:
             figure += f" (held out {perplexity_figure(run.validation_perplexity)})"
         rows.append([
-            printable(run.name), run.state, f"{run.epoch}/{run.num_epochs}", figure, run.model, printable(run.corpus),
+            printable(run.name), _state(run), f"{run.epoch}/{run.num_epochs}", figure, run.model, printable(run.corpus),
             shown(run.parameters), bytes_text(run.bytes), date_text(run.created),
         ])  # fmt: skip
     if not summaries:
@@ -69,6 +69,11 @@ def _print_runs(summaries: list[RunSummary], options: argparse.Namespace, count:
     for run in summaries:
         if run.problem or run.remark:
             print(f"{printable(run.name)}: {printable(run.problem or run.remark)}")
+
+
+def _state(run: RunSummary) -> str:
+    """The state of a run, and which weights it has if it diverged."""
+    return run.state if run.restored is None else f"{run.state}, {weights_of(run.restored)}"
 
 
 def rename(options: argparse.Namespace) -> int:

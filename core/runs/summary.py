@@ -69,6 +69,11 @@ class RunSummary:
         return values | {name: None for name, _ in PERPLEXITIES if values[name] == math.inf}
 
 
+def weights_of(epoch: int) -> str:
+    """``weights of epoch 30``: what a run that diverged has again."""
+    return f"weights of epoch {epoch:,}" if epoch else "initial weights"
+
+
 @dataclass(frozen=True)
 class _End:
     """The last state and epoch of a journal or a checkpoint."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.events import State
+from core.runs.summary import weights_of
 
 UNTRAINED = "It diverged: these are its initial weights, which have learned nothing."
 
@@ -12,10 +13,9 @@ def weights_words(state: str, epoch: int, restored: int | None = None) -> str:
 
     ``restored``: the epoch to which a run that diverged went back, if it is known.
     """
-    if state == State.DIVERGED and restored is None:
-        return "diverged: weights of the last checkpoint"
     if state == State.DIVERGED:
-        return f"diverged: weights of epoch {restored:,} again" if restored else "diverged: initial weights again"
+        known = "weights of the last checkpoint" if restored is None else f"{weights_of(restored)} again"
+        return f"diverged: {known}"
     if state in (State.TRAINING, State.PAUSED):
         return f"live weights, epoch {epoch:,}"
     return f"epoch {epoch:,}" if epoch else "untrained weights"

@@ -21,7 +21,7 @@ from core.files import open_to_read
 from core.runs.journal import parsed_line
 from core.runs.metadata import RunMetadata
 from core.runs.run import Run
-from core.runs.summary import RunSummary
+from core.runs.summary import RunSummary, weights_of
 from core.scales import LOG
 from core.settings.run_config import settings, shown
 from core.units import bytes_text, counted, date_text
@@ -81,16 +81,21 @@ def _epoch(line: bytes) -> EpochFinished | None:
 
 
 def curve_of(curve: tuple[EpochFinished, ...]) -> Draw:
-    """The chart of perplexity by epoch on a logarithmic axis: of training, and held out if text is held out."""
-    epochs, held_out = [epoch.epoch for epoch in curve], [epoch.validation_perplexity for epoch in curve]
-    series = [Series("training", epochs, [epoch.perplexity for epoch in curve])]
+    """The chart of perplexity by epoch on a logarithmic axis: of training, and held out if text is held out.
+
+    Of the loss where every perplexity is beyond floating point.
+    """
+    has_perplexity = not curve or any(math.isfinite(epoch.perplexity) for epoch in curve)
+    y = YAxis("perplexity", LOG) if has_perplexity else YAxis("loss in nats", LOG)
+    epochs = [epoch.epoch for epoch in curve]
+    held_out = [epoch.validation_perplexity if has_perplexity else epoch.validation_loss for epoch in curve]
+    series = [Series("training", epochs, [epoch.perplexity if has_perplexity else epoch.loss for epoch in curve])]
     if any(value is not None for value in held_out):
         known = [math.nan if value is None else value for value in held_out]
         series.append(Series("held out", epochs, known))
 
     def draw(width: int, height: int) -> Drawing:
-        x, y = XAxis("epoch", ticks="whole"), YAxis("perplexity", LOG)
-        return line_chart(series, width, height, x, y, placeholder="no epoch yet")
+        return line_chart(series, width, height, XAxis("epoch", ticks="whole"), y, placeholder="no epoch yet")
 
     return draw
 
@@ -163,6 +168,8 @@ class RunDetails(Container):
             ("created", date_text(run.created)),
             ("weights", f"{run.parameters:,}, {bytes_text(run.bytes)} on disk"),
         ]
+        if run.restored is not None:
+            pairs.append(("", f"it diverged: {weights_of(run.restored)} again"))
         if known and known.facts:
             corpus = known.facts.corpus
             pairs += [

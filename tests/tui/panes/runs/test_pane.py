@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from textual.widgets import Button, Static
 
-from tests.run_folders import make_run
+from core.events import EpochFinished, State, StateChanged
+from tests.run_folders import make_run, write_journal
 from tests.tui.pane_harness import PaneApp
 from tests.tui.panes.runs.harness import SIZE, listed, rows
 from tests.tui.waiting import until
+from tui.charts.widget import Chart
 from tui.messages import RunChosen
 from tui.panes.runs.pane import RunsPane
 from tui.panes.runs.run_details import sampled_epochs
@@ -99,6 +102,22 @@ async def test_details_name_what_is_unusual(saves: Path) -> None:
         await until(pilot, lambda: scroll.scroll_y > 0)
         await pilot.press("shift+up")
         await until(pilot, lambda: scroll.scroll_y == 0)
+
+
+async def test_details_of_a_run_that_diverged(saves: Path) -> None:
+    run = make_run(saves, "wild", state="training", epochs=0, created="2027-01-01T00:00:00+00:00")
+    points = [EpochFinished(n, n * 8, math.inf, None, 900.0 * n, 7.0, 1e6, 7e4, 0.1) for n in (1, 2, 3)]
+    write_journal(run, *points, StateChanged(State.DIVERGED, 0, "the loss exploded"))
+    app = PaneApp(RunsPane(), saves)
+    async with app.run_test(size=SIZE) as pilot:
+        await listed(pilot, app, 4)
+        chart = app.query_one("#run-details-chart", Chart)
+        await until(pilot, lambda: chart.render_line(0).text.startswith("loss in nats"))
+        details = app.query_one("#run-details-text", Static)
+        assert "it diverged: initial weights again" in str(details.content)
+        write_journal(run, StateChanged(State.DIVERGED, 2, "the loss exploded"))
+        app.pane.reload()  # type: ignore[attr-defined]
+        await until(pilot, lambda: "it diverged: weights of epoch 2 again" in str(details.content))
 
 
 def test_a_long_journal_is_looked_at_in_few_places(tmp_path: Path) -> None:
