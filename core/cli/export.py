@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from core.cli.printing import printable, put, safe_text
@@ -40,7 +40,7 @@ def export(options: argparse.Namespace) -> int:
         return 0
     path = Path(options.out)
     write_file(path, exported.data, replace=options.force)
-    _report(options, form, path, exported.contents)
+    _report(options, form, path, exported.contents, remarks=exported.remarks)
     return 0
 
 
@@ -101,7 +101,7 @@ def _export_logs(options: argparse.Namespace, form: str) -> int:
     written, remarks = figures.write_logs(_runs(options, form), Path(options.out), replace=options.force)
     _print_remarks(remarks)
     for path, steps in written:
-        _report(options, form, path, counted(steps, "step"))
+        _report(options, form, path, counted(steps, "step"), remarks=remarks)
     return 0
 
 
@@ -128,10 +128,12 @@ def _export_weights(options: argparse.Namespace, form: str) -> int:
         script_of = scripts.torch_script
     script = script_of(model.config, vocabulary, run.name, str(path))
     write_file(path, file_of(model, vocabulary, run.name), replace=options.force)
-    if run.is_held():
-        _print_remarks([f"{run.name} is open in an engine: these are the weights of its last checkpoint"])
+    remarks = (
+        [f"{run.name} is open in an engine: these are the weights of its last checkpoint"] if run.is_held() else []
+    )
+    _print_remarks(remarks)
     if options.json:
-        _report(options, form, path, script=script)
+        _report(options, form, path, remarks=remarks, script=script)
     else:
         print(script, end="")
     return 0
@@ -152,10 +154,12 @@ def _print_data(data: bytes, is_text: bool) -> None:
     sys.stdout.buffer.flush()
 
 
-def _report(options: argparse.Namespace, form: str, path: Path, contents: str = "", script: str = "") -> None:
+def _report(
+    options: argparse.Namespace, form: str, path: Path, contents: str = "", *, remarks: Sequence[str], script: str = ""
+) -> None:
     size = path.stat().st_size
     if options.json:
-        line = {"event": "exported", "format": form, "path": str(path), "bytes": size}
+        line = {"event": "exported", "format": form, "path": str(path), "bytes": size, "remarks": list(remarks)}
         put({**line, "script": script} if script else line)
     else:
         print(printable(f"{path}: {contents}, {bytes_text(size)}"))

@@ -56,9 +56,10 @@ def chart(sources: Sequence[Run | Path], what: Chart, form: str) -> Exported:
     unread: list[str] = []
     for source in sources:
         curves += [read_run(source, next(named))] if isinstance(source, Run) else read_curves(source, unread)
-    curves, remarks = require_rows(with_distinct_names(curves))
-    data, more = picture(curves, what, form)
-    return Exported(data, counted(len(curves), "curve"), (*unread, *remarks, *more))
+    trained, remarks = require_rows(with_distinct_names(curves))
+    data, more, drawn = picture(trained, what, form)
+    contents = counted(len(curves), "curve")
+    return Exported(data, contents if drawn == len(curves) else f"{drawn} of {contents}", (*unread, *remarks, *more))
 
 
 def write_logs(runs: Sequence[Run], folder: Path, *, replace: bool = False) -> tuple[list[tuple[Path, int]], list[str]]:

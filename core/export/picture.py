@@ -80,8 +80,8 @@ class _Line:
     y: Column
 
 
-def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, list[str]]:
-    """The bytes of a picture, and remarks: what could not be drawn as it is.
+def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, list[str], int]:
+    """The bytes of a picture, remarks: what could not be drawn as it is, and how many of the curves are drawn.
 
     Args:
         curves: with distinct names.
@@ -110,7 +110,8 @@ def picture(curves: Sequence[Curve], chart: Chart, kind: str) -> tuple[bytes, li
         figure = figures.Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
         _draw(figure, lines, chart)
         figure.savefig(data, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
-    return data.getvalue(), [*remarks, *filter(None, (problem,))]
+    drawn = len({line.curve.name for line in lines})
+    return data.getvalue(), [*remarks, *filter(None, (problem,))], drawn
 
 
 def _perplexities(curves: Sequence[Curve]) -> tuple[str, ...]:
@@ -139,8 +140,16 @@ def _lines(curves: Sequence[Curve], chart: Chart) -> tuple[list[_Line], list[str
                 lines.append(_Line(curve, metric, x, y))
     if not lines:
         where = f" {chart.scale.domain}, which a {chart.scale.label} axis needs" if chart.scale.domain else ""
-        raise UserError(f"there is no finite {' or '.join(chart.metrics)}{where} to draw")
+        other = next((name for name in METRICS if name not in chart.metrics and _is_drawable(curves, name)), "")
+        instead = f": choose another metric, such as {other}" if other else ""
+        raise UserError(f"there is no finite {' or '.join(chart.metrics)}{where} to draw{instead}")
     return lines, remarks
+
+
+def _is_drawable(curves: Sequence[Curve], metric: str) -> bool:
+    """Whether any value of a metric has a place on its own axis."""
+    columns = [column for curve in curves if (column := curve.column(metric)) is not None]
+    return any((np.isfinite(column) & METRICS[metric].scale.allows(column)).any() for column in columns)
 
 
 def _ceiling(curves: Sequence[Curve], metric: str) -> float:

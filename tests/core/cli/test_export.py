@@ -105,6 +105,8 @@ def test_a_diverged_run_and_one_without_epochs(
     assert (
         printed.code == 0 and printed.err == "one: 1 of 2 values of perplexity is far worse than guessing: left out\n"
     )
+    printed = export("one", "--to=svg", "--out", tmp_path / "one.svg", "--force", "--json")
+    assert printed.json()[0]["remarks"] == printed.err.splitlines()
     assert export("one", "--to=tensorboard", "--out", tmp_path / "logs").code == 0
     empty = Run(saves / "empty")
     empty.path.mkdir()
@@ -114,6 +116,12 @@ def test_a_diverged_run_and_one_without_epochs(
         refused(export("empty", f"--to={form}", "--out", tmp_path / form), "empty has no epochs yet: train it first")
     refused(export("empty", "--to=text", "--out=-"), "no samples were written while training")
     assert export("empty", "--to=torch", "--out", tmp_path / "empty.safetensors").code == 0, "it has weights"
+    shutil.copytree(trained.path, wild := saves / "wild")
+    (wild / "metrics.jsonl").unlink()
+    with journal_at(wild / "metrics.jsonl") as journal:
+        journal.append(epoch(1, perplexity=1e200, loss=460.0))
+    printed = export("one", "wild", "empty", "--to=svg", "--out", tmp_path / "two.svg")
+    assert printed.out.startswith(f"{tmp_path / 'two.svg'}: 1 of 3 curves, ")
     printed = export("one", "empty", "--to=csv", "--out", tmp_path / "both.csv")
     assert printed.code == 0 and printed.err == "empty has no epochs yet: it is left out\n"
 

@@ -35,20 +35,20 @@ def strokes(svg: bytes) -> set[str]:
 def test_runs_have_their_own_colours_and_markers_and_names(make_run: MakeRun) -> None:
     names = ["one", "月亮", "_hidden", "$x^2$", "<b>&amp;"]
     curves = [read_run(make_run(name, [epoch(1), epoch(2)])) for name in names]
-    svg, remarks = picture(curves, Chart(title="四"), "svg")
+    svg, remarks, _ = picture(curves, Chart(title="四"), "svg")
     assert remarks == []
     assert {COLOURS[colour].upper() for colour, _ in looks(names).values()} <= strokes(svg)
     comments = svg.decode()  # matplotlib notes each text beside its shapes
     for words in ("月亮", "_hidden", "$x^2$", "&lt;b&gt;", "四", "training perplexity", "epoch"):
         assert f"<!-- {words}" in comments, words
     assert svg == picture(curves, Chart(title="四"), "svg")[0], "the same curves give the same bytes"
-    png, _ = picture(curves, Chart(), "png")
+    png, *_ = picture(curves, Chart(), "png")
     assert size_of(png) == tuple(round(inches * DOTS_PER_INCH) for inches in INCHES)
 
 
 def test_what_cannot_be_drawn_of_a_name_is_an_escape() -> None:
     strange = [curve("\udcfe\x1b[31m\ufffe", epoch=[1, 2], perplexity=[3, 2])]
-    svg, _ = picture(strange, Chart(title="\udcff\0"), "svg")
+    svg, *_ = picture(strange, Chart(title="\udcff\0"), "svg")
     assert ElementTree.fromstring(svg).tag.endswith("svg"), "which other programs can read"
     for words in (r"\udcfe\x1b[31m\ufffe", r"\udcff\x00"):
         assert f"<!-- {words} -->" in svg.decode(), words
@@ -75,7 +75,7 @@ def test_every_axis_and_metric_is_drawn(make_run: MakeRun) -> None:
         Chart(("bits",), y_scale=LOG),
         Chart(("bits",), y_scale=SQUARE_ROOT),
     ):
-        svg, remarks = picture([run], chart, "svg")
+        svg, remarks, _ = picture([run], chart, "svg")
         assert f"<!-- {AXES[chart.axis].label} -->" in svg.decode()
         first = (*chart.metrics, "perplexity")[0]
         far = [f"one: 1 of 3 values of {first} is far worse than guessing: left out"]
@@ -92,11 +92,15 @@ def test_every_axis_and_metric_is_drawn(make_run: MakeRun) -> None:
 def test_a_run_that_diverged_does_not_flatten_the_others() -> None:
     good = replace(curve("good", epoch=[1, 2, 3], perplexity=[60.0, 20.0, 9.0]), vocabulary=62)
     wild = replace(curve("wild", epoch=[1, 2, 3], perplexity=[70.0, 1e210, np.inf]), vocabulary=62)
-    svg, remarks = picture([good, wild], Chart(), "svg")
+    svg, remarks, _ = picture([good, wild], Chart(), "svg")
     assert remarks == ["wild: 2 of 3 values of perplexity are far worse than guessing: left out"]
     assert "<!-- 50 -->" in svg.decode() and "<!-- wild -->" in svg.decode()
     alone = replace(curve("alone", epoch=[1, 2], perplexity=[1e200, 1e210]), vocabulary=62)
     assert picture([alone], Chart(), "svg")[1] == [], "where all is far, it is shown"
+    assert picture([good, alone], Chart(), "svg")[2] == 1
+    endless = curve("endless", epoch=[1], perplexity=[np.inf], loss=[900.0])
+    with pytest.raises(UserError, match=r"no finite perplexity above 0, .* to draw: .* metric, such as loss$"):
+        picture([endless], Chart(), "svg")
 
 
 def svg_lines(svg: bytes) -> int:
@@ -140,7 +144,7 @@ def test_fifty_runs_have_a_legend_beside_the_chart() -> None:
     curves = [curve(f"a run with a name {number}", epoch=[1, 2], perplexity=[9, 8]) for number in range(50)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        png, remarks = picture(curves, Chart(), "png")
+        png, remarks, _ = picture(curves, Chart(), "png")
     width, height = size_of(png)
     assert remarks == [] and height == INCHES[1] * DOTS_PER_INCH and width > 1.5 * INCHES[0] * DOTS_PER_INCH
 
@@ -148,7 +152,7 @@ def test_fifty_runs_have_a_legend_beside_the_chart() -> None:
 def test_a_legend_leaves_the_chart_its_width_whatever_the_names() -> None:
     for name in ("a name", "月亮代表我的心和一条很长的名字", "\x01\x02" * 12, "$x^2$ [b]", "W" * 40, "i" * 40):
         curves = [curve(f"{name} {number}", epoch=[1, 2], perplexity=[9, 8]) for number in range(45)]
-        svg, _ = picture(curves, Chart(), "svg")
+        svg, *_ = picture(curves, Chart(), "svg")
         (width,) = {float(found) for found in re.findall(r'<rect x="\S+" y="\S+" width="(\S+)"', svg.decode())}
         assert 0.85 < width / 72 / INCHES[0] < 1.0, name
 
@@ -157,7 +161,7 @@ def test_a_long_curve_is_drawn_in_bounded_size() -> None:
     noise = np.random.default_rng(1).random(100_000) + 1
     noise[54_321] = 1000.0  # a spike is not lost
     long = Curve("long", {"epoch": np.arange(100_000.0), "loss": noise}, Path("long"))
-    svg, _ = picture([long], Chart(("loss",), y_scale=LINEAR), "svg")
+    svg, *_ = picture([long], Chart(("loss",), y_scale=LINEAR), "svg")
     assert len(svg) < 80 * COLUMNS and "<!-- 1000 -->" in svg.decode()
 
 
