@@ -129,14 +129,14 @@ class TrainPane(RunOnScreen):
         """Raise or lower the learning rate by a quarter: in the run that trains, otherwise in the form."""
         run, config = self.run, self.form.value
         moving = run is not None and run.state in (State.TRAINING, State.PAUSED) and self.plan != "new"
-        rate = self.wanted_rate or (run.learning_rate if run is not None and moving else None)
-        rate = rate or (config.learning_rate if config is not None else None)
+        rate = config.learning_rate if config is not None else None
+        if moving and run is not None:
+            rate = self.wanted_rates[-1] if self.wanted_rates else run.learning_rate or rate
         if rate is None:
             return
         rate = float(f"{rate * RATE_STEP**direction:.4g}")
         self.form.change({"learning_rate": typed(rate)})
         if moving and run is not None:
-            self.wanted_rate = rate
             self.training.set_rate(run, rate)
         self.show_plan()
 

@@ -34,7 +34,8 @@ class TrainParts(Horizontal):
     """Settings at the left, the run at the right. ``run`` is the run on screen.
 
     ``fresh``: a new run was asked for, although the settings are those of the run on screen. ``new_name``: the name of
-    the next new run; empty for one made from the name of the text.
+    the next new run; empty for one made from the name of the text. ``wanted_rates``: the learning rates that ``run`` was
+    asked for with the keys and has not confirmed, oldest first.
     """
 
     drawer: reactive[bool] = reactive(False, toggle_class="-drawer")
@@ -45,6 +46,7 @@ class TrainParts(Horizontal):
         self.run: WatchedRun | None = None
         self.fresh = False
         self.new_name = ""
+        self.wanted_rates: list[float] = []
         self._told: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:

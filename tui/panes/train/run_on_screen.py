@@ -39,11 +39,10 @@ NEWEST = 5  # of the events that arrive together, as when a journal is opened: o
 
 
 class RunOnScreen(TrainParts):
-    """Puts runs on screen and keeps them up to date. ``wanted_rate`` is the learning rate asked for last, if any."""
+    """Puts runs on screen and keeps them up to date."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.wanted_rate: float | None = None
         # The run state for which the keys were last checked, and whether Train made a new run; None at first.
         self._bound: tuple[str | None, bool] | None = None
 
@@ -76,7 +75,7 @@ class RunOnScreen(TrainParts):
         """Another run is on screen, whose files have not been read yet, or none is."""
         self.run = run = WatchedRun(path, OPENING) if path is not None else None
         self.fresh = False
-        self.wanted_rate = None
+        self.wanted_rates = []
         self.view.busy = ""
         self.view.show_failure("")
         self.view.watch_run(run)
@@ -129,7 +128,11 @@ class RunOnScreen(TrainParts):
         if run.num_epochs is not None and any(isinstance(event, BudgetFitted) for event in events):
             changed["num_epochs"] = typed(run.num_epochs)
         if changed and run.config is not None:
-            self.wanted_rate = None
+            for change in events:
+                if isinstance(change, SettingChanged) and change.value in self.wanted_rates:
+                    del self.wanted_rates[: self.wanted_rates.index(change.value) + 1]
+            if self.wanted_rates:
+                changed.pop("learning_rate", None)  # the form has the rate asked for last
             if not self.fresh:  # otherwise the form has the settings of the next run
                 self.form.change({name: text for name, text in changed.items() if name in LIVE})
             self.settings_changed()

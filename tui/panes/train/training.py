@@ -78,7 +78,15 @@ class Training:
         self.do(self.ask(run.path, Stop()))
 
     def set_rate(self, run: WatchedRun, rate: float) -> None:
-        self.do(self.ask(run.path, Set("learning_rate", rate)))
+        self._pane.wanted_rates.append(rate)
+        self.do(self._set_rate(run, rate, self._pane.wanted_rates))
+
+    async def _set_rate(self, run: WatchedRun, rate: float, wanted: list[float]) -> None:
+        try:
+            await self.ask(run.path, Set("learning_rate", rate))
+        except (UserError, EngineError):
+            wanted.clear()  # the journal will not confirm it
+            raise
 
     async def create_and_train(self) -> None:
         path = await self._created()

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from textual.widgets import Input, Static
 
+from core.engine.requests import Set
+from core.errors import UserError
 from core.events import BudgetFitted, SettingChanged, State, StateChanged
 from core.settings.run_config import RunConfig, settings
 from core.training.preflight import TextFacts
@@ -53,6 +55,44 @@ async def test_values_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: "5/300" in status(app))
         assert label(app) == "Training …"
+
+
+async def test_every_press_counts_while_earlier_ones_are_not_confirmed(playground: Make, fakes: FakeEngines) -> None:
+    fakes.halt_at = 5
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "5/250" in status(app))
+        pane, run = train_pane(app), train_pane(app).run
+        assert run is not None
+        asked: list[object] = []
+        pane.training.ask = lambda _, request: heard(request)  # type: ignore[method-assign, assignment]
+
+        async def heard(request: Set) -> None:
+            asked.append(request.value)
+            if words := fakes.refusals.pop("set", ""):
+                raise UserError(words)
+
+        async def confirm(*rates: float) -> tuple[str, float | None]:
+            for rate in rates:
+                app.news.publish(JournalGrew(run.path, (SettingChanged(5, "learning_rate", rate),)))
+            await pilot.pause()
+            return pane.form.texts["learning_rate"], run.learning_rate
+
+        await pilot.press("+", "+")
+        assert await confirm(125.0) == ("156.2", 125.0), "the form has the rate asked for last"
+        await pilot.press("+", "-", "+")
+        assert asked == [125.0, 156.2, 195.2, 156.2, 195.2]
+        await confirm(50.0, 156.2, 195.2)  # the first by another program
+        await pilot.press("+")
+        assert asked[-1] == 244, "not from what was confirmed first"
+        assert await confirm(156.2, 195.2, 244.0) == ("244", 244.0)
+        assert await confirm(8.0) == ("8", 8.0), "another program sets it after all were confirmed"
+        fakes.refusals["set"] = "no"
+        await pilot.press("+")
+        await until(pilot, lambda: not pane.wanted_rates)
+        await pilot.press("+")
+        assert asked[-2:] == [10, 10], "what was refused is not waited for"
 
 
 @pytest.mark.parametrize("size", SIZES)
