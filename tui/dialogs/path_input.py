@@ -41,12 +41,13 @@ class _PathLine(PlainInput):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete", tooltip="Complete the path", id="path.complete"),
+        Binding("tab", "pass", "Next", show=False),
         Binding("down", "list", "Matches", show=False),
         Binding("enter", "submit", "Show it", tooltip="Take this path", id="path.enter"),
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Tab moves the focus if there is nothing to complete."""
+        """Tab passes on if there is nothing to complete."""
         parent = self.parent
         if action == "complete" and isinstance(parent, PathInput):
             return bool(parent.completion)
@@ -56,6 +57,12 @@ class _PathLine(PlainInput):
         if isinstance(self.parent, PathInput):
             self.value = self.parent.completion or self.value
             self.cursor_position = len(self.value)
+
+    def action_pass(self) -> None:
+        """Go past the list: only the arrows enter it."""
+        if isinstance(self.parent, PathInput):
+            self.parent.close_list()
+        self.screen.focus_next()
 
     def action_list(self) -> None:
         if isinstance(self.parent, PathInput):
@@ -129,6 +136,9 @@ class PathInput(Vertical):
         if self._list.display:
             self._list.focus()
             self._list.highlighted = 0
+
+    def close_list(self) -> None:
+        self._list.display = False
 
     def leave_list(self) -> None:
         """Go back to the line, where enter takes the typed path again."""

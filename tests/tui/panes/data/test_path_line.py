@@ -10,6 +10,7 @@ from tests.tui.pane_harness import PaneApp
 from tests.tui.panes.data.harness import SIZE, Describer, computed
 from tests.tui.waiting import until
 from tui.dialogs.path_input import PathInput
+from tui.forms.rows import Rows
 from tui.messages import CorpusChosen
 from tui.panes.data.pane import DataPane
 from tui.panes.data.text_list import TextList
@@ -67,8 +68,17 @@ async def test_tab_passes_through_an_empty_line(folder: Path, describer: Describ
         await pilot.press("tab")
         await until(pilot, lambda: line.has_focus and matches.display)
         await pilot.press("tab")
-        await until(pilot, lambda: not line.has_focus)
-        assert line.value == ""
+        await until(pilot, lambda: app.query_one(Rows).has_focus)
+        assert line.value == "" and not matches.display
+        await pilot.press("shift+tab")
+        await until(pilot, lambda: line.has_focus and matches.display)
+        line.value = f"{folder}/no-such"
+        await until(pilot, lambda: not matches.display)
+        line.value = f"{folder}/"
+        await until(pilot, lambda: matches.option_count == 2)
+        await pilot.press("tab")
+        await until(pilot, lambda: app.query_one(Rows).has_focus)
+        assert line.value == f"{folder}/" and not matches.display, "of two texts none is completed"
 
 
 async def test_enter_takes_the_match_that_the_arrows_chose_and_else_what_was_typed(
