@@ -390,7 +390,9 @@ class DataPane(Horizontal):
         elif self._is_reading:  # enter or a double click came before the end of reading
             self._use_soon = True
         else:
-            self.notify("This text cannot be used: the reason is beside the list.", severity="warning", markup=False)
+            errors = list(self.query_one(Form).errors.values())
+            why = shown_text(errors[0]) if errors else self.query_one("#data-notice", Static).content
+            self.notify(f"This text cannot be used: {why}", severity="warning", markup=False)
 
     def on_hide(self) -> None:
         """Do not switch to Train from another pane when the text has been read."""

@@ -48,6 +48,8 @@ async def test_it_begins_with_the_first_text_and_says_what_is_wrong(folder: Path
         await until(pilot, lambda: notice.display)
         await until(pilot, lambda: str(notice.content) == "there is no file '[bold]\\x1b': give a path")
         assert not app.query_one("#data-tabs").display and app.query_one("#data-use", Button).disabled
+        await pilot.press("u")
+        await until(pilot, lambda: app.notices == [f"This text cannot be used: {notice.content}"])
         describer.error = ""
         await pilot.press("up")
         await computed(pilot, app)
@@ -68,6 +70,9 @@ async def test_enter_takes_the_text_to_train_and_no_wrong_number(folder: Path, d
         await until(pilot, lambda: "between 1 and 65,536, got 0" in setting_row(form_of(app), "batch_size").error)
         await pilot.press("u")
         assert len(app.of(CorpusChosen)) == 1 and len(describer.asked) == 2
+        await until(pilot, lambda: len(app.notices) == 1)
+        wrong = setting_row(form_of(app), "batch_size").error
+        assert app.notices == [f"This text cannot be used: {wrong}"]
 
 
 async def opened(pilot: Any, app: Playground) -> None:
