@@ -23,13 +23,14 @@ from core.runs.trash import delete_run
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import scripted_epoch
-from tests.tui.parts import notices
+from tests.tui.parts import notices, train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.commands import described
 from tui.panes import PANES
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.run_table import RunTable
+from tui.panes.train.run_view import RunView
 from tui.read_only import CHANGES, NO_ENGINE, ReadOnlyPlayground
 from tui.services import READ_ONLY
 from tui.shell.footer import KeyLine
@@ -147,6 +148,40 @@ async def test_it_shows_that_it_is_read_only_and_opens_runs(app: Playground) -> 
             await pilot.press("down")
         await pilot.press("enter")
         await until(pilot, lambda: "third · finished" in app.query_one("#run-status", FrameEdge).title)
+
+
+async def test_no_sentence_offers_a_key_that_is_refused(app: Playground) -> None:
+    ends = {"diverged": State.DIVERGED, "failed": State.FAILED, "cut": State.TRAINING, "new": State.IDLE}
+    for name, state in ends.items():
+        epochs = [] if name == "new" else [scripted_epoch(1)]
+        write_journal(made_run(app.saves, RunConfig(), name), *epochs, StateChanged(state, len(epochs), "why"))
+    app = ReadOnlyPlayground(app.saves, app.data_dir)
+    async with app.run_test(size=(120, 40)) as pilot:
+        view = app.query_one(RunView)
+
+        def words() -> str:
+            shown = [str(line.content) for line in view.query(Static).results(Static) if line.display]
+            buttons = app.query("#recovery Button").results(Button)
+            return " ".join([*shown, *(str(button.label) for button in buttons if button.region)])
+
+        await until(pilot, lambda: "opens a run that was saved" in words())
+        assert "ctrl+t" not in words() and "lets a model write" not in words()
+        for name, said in {
+            "diverged": "diverged: why.", "failed": "failed: why. Log",
+            "cut": "was interrupted.", "new": "has not been trained yet.",
+        }.items():  # fmt: skip
+            await app.open_run(app.saves / name)
+            await until(pilot, lambda said=said: said in words())
+            assert "ctrl+t" not in words() and "continue" not in words(), name
+        train_pane(app).form.edit("num_hiddens", "3")
+        await pilot.press("space")
+        await until(pilot, lambda: "new is idle: no run is training here." in notices(app))
+        assert "ctrl+t" not in words()
+        await pilot.press("f2")
+        await until(pilot, lambda: app.query("#data-use") and not app.query_one("#data-use", Button).disabled)
+        await pilot.press("u")
+        await until(pilot, lambda: any(line.startswith("lyrics-zh is now the text") for line in notices(app)))
+        assert not any("ctrl+t" in line for line in notices(app))
 
 
 PROGRAM = """

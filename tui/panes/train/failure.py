@@ -13,7 +13,7 @@ from core.events import State
 from core.runs.run import Run
 from core.settings.setting import shown
 from tui.engines.watched_run import WatchedRun
-from tui.text.keys import key, keyed
+from tui.text.keys import key
 from tui.text.safe import shown_text
 
 # A run continues with its learning rate divided by one of these, by key.
@@ -21,21 +21,22 @@ DIVISORS = {"r": 10, "h": 2}
 _WORDS = {
     State.FAILED: "The training failed",
     State.DIVERGED: "The training diverged",
-    State.INTERRUPTED: "The training was interrupted: {train.train} continues from the last checkpoint.",
+    State.INTERRUPTED: "The training was interrupted",
 }
 
 
-def failure_words(run: WatchedRun) -> str:
+def failure_words(run: WatchedRun, read_only: bool) -> str:
     """The message for a failed, diverged or interrupted run; empty for any other."""
-    words = keyed(_WORDS.get(run.state, ""))
+    words = _WORDS.get(run.state, "")
+    how = "" if read_only else f"{key('train.train')} continues from the last checkpoint"
     if not words or run.state == State.INTERRUPTED:
-        return f"{words} {shown_text(run.message)}".strip() if words else ""
+        return f"{words}{how and ': '}{how}. {shown_text(run.message)}".strip() if words else ""
     why = shown_text(run.message).rstrip(".") or "it gave no reason"
     if run.state == State.DIVERGED:
-        how = "" if "learning rate" in why else " A lower learning rate or clip usually helps."
-        return f"{words}: {why}.{how}"
+        advice = "" if "learning rate" in why else " A lower learning rate or clip usually helps."
+        return f"{words}: {why}.{advice}"
     log = "" if "engine.log" in why else f" Log: {shown_text(str(Run(run.path).log_path))}"
-    return f"{words}: {why}. {key('train.train')} continues from the last checkpoint with the same settings.{log}"
+    return f"{words}: {why}.{how and f' {how} with the same settings.'}{log}"
 
 
 def lower_rates(run: WatchedRun | None) -> dict[str, float]:

@@ -18,7 +18,7 @@ from tui.panes.train.plan import LIVE, kept_texts
 from tui.panes.train.run_on_screen import RunOnScreen
 from tui.panes.train.run_view import CurvePanel
 from tui.panes.train.settings_form import SettingsForm
-from tui.services import is_alive, listen
+from tui.services import host, is_alive, listen
 from tui.text.keys import key
 from tui.text.safe import shown_text
 
@@ -57,7 +57,8 @@ class TrainPane(RunOnScreen):
         run, action = self.run, {"space": "pause", "x": "stop"}.get(event.key)
         if action and isinstance(self.screen.focused, CurvePanel) and self.check_action(action, ()) is None:
             name = "No run" if run is None else f"{shown_text(run.name)} is {run.state}: no run"
-            self.notify(f"{name} is training here. {key('train.train')} trains.", severity="warning", markup=False)
+            how = "" if host(self).read_only else f" {key('train.train')} trains."
+            self.notify(f"{name} is training here.{how}", severity="warning", markup=False)
 
     @on(SettingsForm.Edited)
     def _edited(self) -> None:

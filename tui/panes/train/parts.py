@@ -21,7 +21,7 @@ from core.units import counted
 from tui.engines.watched_run import WatchedRun
 from tui.messages import SettingsRead
 from tui.panes.train.curves import PERPLEXITY, metrics_of
-from tui.panes.train.plan import Plan, pending_words, plan_of
+from tui.panes.train.plan import Plan, pending_notes, pending_words, plan_of
 from tui.panes.train.run_view import RunView
 from tui.panes.train.settings_form import SettingsForm
 from tui.panes.train.settings_panel import SettingsPanel
@@ -34,8 +34,8 @@ class TrainParts(Horizontal):
     """Settings at the left, the run at the right. ``run`` is the run on screen.
 
     ``fresh``: a new run was asked for, although the settings are those of the run on screen. ``new_name``: the name of
-    the next new run; empty for one made from the name of the text. ``wanted_rates``: the learning rates that ``run`` was
-    asked for with the keys and has not confirmed, oldest first.
+    the next new run; empty for one made from the name of the text. ``wanted_rates``: the learning rates that the keys
+    asked ``run`` for and that it has not confirmed, oldest first.
     """
 
     drawer: reactive[bool] = reactive(False, toggle_class="-drawer")
@@ -83,7 +83,9 @@ class TrainParts(Horizontal):
     def show_plan(self) -> None:
         plan = self.plan
         self.panel.show_plan(plan, self.run, host(self).data_dir, self.new_name)
-        self.view.show_pending(pending_words(plan, self.run, self.form.texts, self.form.value))
+        if not host(self).read_only:  # where no edit is applied, and no run trained
+            self.form.show_pending(pending_notes(plan, self.run, self.form.value))
+            self.view.show_pending(pending_words(plan, self.run, self.form.texts, self.form.value))
         errors = self.form.reading.errors
         texts = {name: text for name, text in self.form.texts.items() if name not in errors}
         if texts != self._told:

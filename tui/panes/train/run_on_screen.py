@@ -152,12 +152,13 @@ class RunOnScreen(TrainParts):
         self.show_plan()
         config = self.form.value
         facts = preflight(config, event.text) if config is not None and event.text is not None else None
-        then, remarks = f"{key('train.train')} trains on it", facts.warnings if facts is not None else ()
+        then = "" if host(self).read_only else f"{key('train.train')} trains on it"
+        remarks = facts.warnings if facts is not None else ()
         if config is None:
             then = "they have errors"
         elif facts is not None and facts.problem:
             then, remarks = "they do not fit it", (facts.problem,)
-        words = f"{Path(texts['corpus']).name} is now the text in the settings: {then}"
+        words = f"{Path(texts['corpus']).name} is now the text in the settings{then and ': '}{then}"
         severity: SeverityLevel = "warning" if remarks else "information"
         self.notify("\n".join(map(shown_text, (words, *remarks))), severity=severity, markup=False)
 
@@ -184,9 +185,10 @@ class RunOnScreen(TrainParts):
             self.view.show_failure(shown_text(words))
 
     def _state_changed(self, run: WatchedRun) -> None:
-        words = failure_words(run)
+        read_only = host(self).read_only
+        words = failure_words(run, read_only)
         if words:
-            self.view.show_failure(words, lower_rates(run))
+            self.view.show_failure(words, {} if read_only else lower_rates(run))
         elif run.state == State.TRAINING:
             self.view.show_failure("")
             if run.message:

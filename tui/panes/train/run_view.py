@@ -61,9 +61,14 @@ WELCOME = (
 )
 
 
-def welcome_words() -> Content:
+NEED_ENGINES = ("train.train", "app.generate", "app.inspect", "app.lab")
+
+
+def welcome_words(read_only: bool) -> Content:
     """What can be done without a run, each with its key."""
-    lines = [line.split("\t") for line in keyed(WELCOME).split("\n")]
+    shown = [line for line in WELCOME.split("\n")
+             if not (read_only and any(f"{{{name}}}" in line for name in NEED_ENGINES))]  # fmt: skip
+    lines = [line.split("\t") for line in keyed("\n".join(shown)).split("\n")]
     width = max(len(Content.from_markup(line[0]).plain) for line in lines if len(line) > 1) + 2
     return Content.from_markup("\n".join(
         line[0] if len(line) == 1 else line[0] + " " * (width - len(Content.from_markup(line[0]).plain)) + line[1]
@@ -118,7 +123,7 @@ class RunView(LitVertical):
             yield Static("", id="trouble", classes="failure", markup=False)
             yield Recovery(id="recovery", classes="buttons")
             yield Static("", id="pending", markup=False)
-            yield Static(welcome_words(), id="welcome", classes="notice")
+            yield Static(welcome_words(host(self).read_only), id="welcome", classes="notice")
             yield CurveChart(id="curve")
             with Horizontal(id="small-charts"):
                 for _ in range(SMALL):
@@ -241,7 +246,7 @@ class RunView(LitVertical):
         if self.busy and not has_curve:
             welcome.update(Content(self.busy))
         elif run is None:
-            welcome.update(welcome_words())
+            welcome.update(welcome_words(host(self).read_only))
         else:
             self._show_waiting(run)
         welcome.display = not has_curve
@@ -268,9 +273,10 @@ class RunView(LitVertical):
             return "The first epoch is running."
         if run.step is not None:
             done = f"Batch {run.step.batch:,} of {run.step.num_batches:,} of the first epoch is done."
-            how = f"{key('train.step')} trains the next one, {key('train.train')} all of them."
-            return f"{done}\n{how} The curve begins after the first epoch."
-        return f"{shown_text(run.name)} has not been trained yet: {key('train.train')} trains it."
+            how = f"{key('train.step')} trains the next one, {key('train.train')} all of them. "
+            return f"{done}\n{'' if host(self).read_only else how}The curve begins after the first epoch."
+        how = "" if host(self).read_only else f": {key('train.train')} trains it"
+        return f"{shown_text(run.name)} has not been trained yet{how}."
 
     def yield_to_typing(self) -> None:
         """Paint a little later: a person has typed a character, and goes on before the curve does."""

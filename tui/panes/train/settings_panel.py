@@ -15,7 +15,7 @@ from core.settings.run_config import RunConfig
 from tui.engines.watched_run import WatchedRun
 from tui.panes.train.form_facts import FormFacts
 from tui.panes.train.keys import LABELS
-from tui.panes.train.plan import Plan, pending_notes
+from tui.panes.train.plan import Plan
 from tui.panes.train.settings_form import SettingsForm
 from tui.shell.lit_box import LitVertical
 from tui.text.safe import shown_text
@@ -66,7 +66,6 @@ class SettingsPanel(LitVertical):
         pause.disabled = not is_working or plan == "resume"
         _label(pause, "Resume" if state == State.PAUSED and plan != "resume" else "Pause")
         self.query_one("#train-stop", Button).disabled = not is_working
-        self.form.show_pending(pending_notes(plan, run, self.form.value))
         self.facts.show(self.form.value, data_dir)
 
 
