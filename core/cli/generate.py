@@ -18,6 +18,7 @@ from core.generation.options import OPTIONS, GenerationRequest
 from core.process import resume_collection
 from core.runs.run import Run
 from core.runs.store import find_run
+from core.runs.summary import run_summary, weights_of
 from core.units import counted
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def generate(options: argparse.Namespace) -> int:
 
 
 def _generate(run: Run, request: GenerationRequest, report: GenerationReport) -> int:
+    restored = run_summary(run).restored
+    if restored is not None:
+        print(printable(f"{run.name} diverged: it writes with its {weights_of(restored)}"), file=sys.stderr)
     if run.is_held() and asyncio.run(stream_live(run.path, Generate(request), report.show)):
         return 0
 

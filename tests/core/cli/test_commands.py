@@ -192,6 +192,8 @@ def test_a_loss_beyond_all_perplexities_is_told(
     assert "diverged, initial weights" in listed and ">1e308 (held out >1e308)" in listed
     (listed_json,) = run("runs", "--saves", saves, "--json").json()
     assert listed_json["perplexity"] is None and listed_json["loss"] > 710 and listed_json["validation_loss"] > 710
+    printed = run("generate", "one", "--saves", saves, "--prefix=a", "--length=3")
+    assert printed.err.startswith("one diverged: it writes with its initial weights\n")
     printed = train(*wild, "--name=two", "--json")
     points = [line for line in printed.json() if line["event"] == "epoch"]
     assert len(points) == 3 and all(point["perplexity"] is None and point["loss"] > 710 for point in points)

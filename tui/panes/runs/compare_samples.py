@@ -17,6 +17,8 @@ from core.engine.requests import Generate
 from core.errors import EngineError, UserError
 from core.generation.events import Piece, Written
 from core.generation.options import GenerationRequest, Sampling
+from core.runs.run import Run
+from core.runs.summary import RunSummary, run_summary, weights_of
 from tui.panes.runs.compare_runs import Line
 from tui.services import host, is_alive
 from tui.text.safe import shown_text, unknown_words
@@ -47,19 +49,21 @@ class RunsSamples(VerticalScroll, can_focus=False):
 
     @work(exclusive=True, group="samples")
     async def _write(self, lines: tuple[Line, ...], prefix: str, seed: int) -> None:
-        texts = [Static(_text(line, prefix, "", "waits for its turn"), classes="sample") for line in lines]
+        runs = await asyncio.to_thread(lambda: [run_summary(Run(line.path)) for line in lines])
+        heads = [_head(line, run) for line, run in zip(lines, runs, strict=True)]
+        texts = [Static(_text(head, prefix, "", "waits for its turn"), classes="sample") for head in heads]
         heading = Content.styled(f"{LENGTH} tokens each · temperature 1 · seed {seed:,}", QUIET)
         await self.remove_children()
         await self.mount(Static(heading), ItemGrid(*texts, min_column_width=NARROWEST, stretch_height=False))
-        for line, text in zip(lines, texts, strict=True):
-            text.update(_text(line, prefix, "", "opens its weights …"))
+        for line, head, text in zip(lines, heads, texts, strict=True):
+            text.update(_text(head, prefix, "", "opens its weights …"))
             written, status = "", ""
             try:
                 async with contextlib.aclosing(self._events(line, prefix, seed)) as events:
                     async for event in events:
                         if isinstance(event, Piece):
                             written += event.text
-                            text.update(_text(line, prefix, written, "writes …"))
+                            text.update(_text(head, prefix, written, "writes …"))
                         else:
                             status = unknown_words(event.unknown)
                         await asyncio.sleep(0)  # many pieces may be ready: the screen has its turn
@@ -67,7 +71,7 @@ class RunsSamples(VerticalScroll, can_focus=False):
                 status = str(error)
             if not is_alive(self):
                 return
-            text.update(_text(line, prefix, written, status))
+            text.update(_text(head, prefix, written, status))
 
     async def _events(self, line: Line, prefix: str, seed: int) -> AsyncGenerator[Piece | Written, None]:
         """What the engine of a run answers. One that was not connected is released: only one more is in memory."""
@@ -85,9 +89,16 @@ class RunsSamples(VerticalScroll, can_focus=False):
                 await engines.release(line.path)
 
 
-def _text(line: Line, prefix: str, written: str, status: str) -> Content:
+def _head(line: Line, run: RunSummary) -> list[Any]:
+    """The name of a run, and which weights write if it diverged."""
     parts: list[Any] = [(line.sign, line.style), (f" {shown_text(line.name)}\n", "bold")]
-    parts += [(shown_text(prefix), "underline"), "\n".join(map(shown_text, written.split("\n")))]
+    if run.restored is not None:
+        parts.append((f"It diverged: it writes with its {weights_of(run.restored)}.\n", "$text-warning"))
+    return parts
+
+
+def _text(head: list[Any], prefix: str, written: str, status: str) -> Content:
+    parts = [*head, (shown_text(prefix), "underline"), "\n".join(map(shown_text, written.split("\n")))]
     if status:
         parts += ["\n" if written or prefix else "", (shown_text(status), QUIET)]
     return Content.assemble(*parts)
