@@ -16,19 +16,21 @@ Check = Callable[[str], object]
 
 
 class NameDialog(CheckedDialog[str]):
-    """The result is the name. ``check`` raises UserError for an invalid one.
+    """The result is the name, or what else the ``placeholder`` calls it. ``check`` raises UserError for an invalid one.
 
     ``check`` is called at every key: it must not block.
     """
 
     AUTO_FOCUS = "#name-input"
 
-    def __init__(self, title: str | Content, name: str, confirm: str, check: Check, body: str = "") -> None:
+    def __init__(
+        self, title: str | Content, name: str, confirm: str, check: Check, body: str = "", placeholder: str = "name"
+    ) -> None:
         super().__init__(confirm)
         self._title = title
         self._check = check
         self._body = body
-        self._line = PlainInput(name, placeholder="name", max_length=200, id="name-input")
+        self._line = PlainInput(name, placeholder=placeholder, max_length=200, id="name-input")
 
     def compose(self) -> ComposeResult:
         with self.box(self._title, "name"):

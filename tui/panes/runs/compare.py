@@ -71,6 +71,11 @@ COMPARE_KEYS: list[BindingType] = [
     Binding("escape", "leave", "Back", key_display="esc", tooltip="Compare: back to the list", id="compare.leave"),
 ]  # fmt: skip
 
+OF_THE_CHART = frozenset((
+    "metric", "axis", "scale", "smooth", "add_file", "take_out", "pin", "target", "scroll_columns", "explore",
+))  # fmt: skip
+"""What acts on the chart and its table."""
+
 
 class Compare(Vertical, ShownTimers, can_focus=True):
     """Shows the runs at ``paths``, which live ones let grow; its keys work while it has the focus."""
@@ -233,11 +238,12 @@ class Compare(Vertical, ShownTimers, can_focus=True):
         self.query_one(LineTable).scroll_relative(x=16 * by, animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Escape hides the crosshair first, unless samples are over the chart."""
+        """Escape hides the crosshair first; while samples are shown, no key changes the chart that they hide."""
+        are_samples = any(samples.display for samples in self.query(RunsSamples))
+        if are_samples and action in OF_THE_CHART:
+            return False
         if action in ("hide_cross", "leave"):
-            return (action == "hide_cross") == (
-                self.chart.cross is not None and not self.query_one(RunsSamples).display
-            )
+            return (action == "hide_cross") == (self.chart.cross is not None and not are_samples)
         return super().check_action(action, parameters)
 
     def _cross_changed(self, before: float | None, after: float | None) -> None:
@@ -258,14 +264,16 @@ class Compare(Vertical, ShownTimers, can_focus=True):
         shown = self.chart.shown.target
         body = "The table shows how long each run trained until it first had this perplexity or a lower one."
         words = "" if shown is None else f"{shown:.4g}"
-        chosen = await self.app.push_screen_wait(NameDialog("Time to a perplexity", words, "Show", perplexity_of, body))
+        dialog = NameDialog("Time to a perplexity", words, "Show", perplexity_of, body, "perplexity")
+        chosen = await self.app.push_screen_wait(dialog)
         if chosen is not None and is_alive(self):
             self.target = perplexity_of(chosen)
 
     @work
     async def action_samples(self) -> None:
         body = "Each run continues this text, in turn, with the same seed."
-        prefix = await self.app.push_screen_wait(NameDialog("The same samples", self._prefix, "Write", _any, body))
+        dialog = NameDialog("The same samples", self._prefix, "Write", _any, body, "beginning of the text")
+        prefix = await self.app.push_screen_wait(dialog)
         if prefix is None or not is_alive(self):
             return
         self._prefix = prefix

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from core.events import EpochFinished, State, StateChanged
 from core.export.event_file import Scalars, event_file
 from core.runs.looks import COLOURS, MARKERS, looks
 from core.runs.metrics import SMOOTHINGS
+from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from core.units import perplexity_text
 from tests.run_folders import made_run, make_run, write_journal
@@ -236,12 +237,15 @@ async def test_every_run_writes_the_same_sample(saves: Path) -> None:
     client = ScriptedClient(
         [{"event": "text", "text": "了\n[b]很久"}, {"event": "done", "text": "分开了\n[b]很久", "unknown": ["分"]}]
     )
+    write_journal(Run(saves / "two"), StateChanged(State.DIVERGED, 7))
     app = RunsApp(saves, client)
     async with app.run_test(size=(120, 40)) as pilot:
-        await compared(pilot, app)
+        chart = await compared(pilot, app)
         await pilot.press("s")
         await until(pilot, lambda: isinstance(app.screen, NameDialog))
-        app.screen.query_one("#name-input").value = "分开"  # type: ignore[attr-defined]
+        line = app.screen.query_one("#name-input", Input)
+        assert line.placeholder == "beginning of the text"
+        line.value = "分开"
         await pilot.press("enter")
         await until(pilot, lambda: len(client.asked) == 3)
         samples = app.query_one(RunsSamples)
@@ -251,6 +255,13 @@ async def test_every_run_writes_the_same_sample(saves: Path) -> None:
         texts = [str(text.content) for text in samples.query(".sample")]  # type: ignore[attr-defined]
         note = "not in the vocabulary: 分, read as <unk>"
         assert all(text.endswith(f"分开了\n[b]很久\n{note}") for text in texts) and "月亮忘记了" in "".join(texts)
+        weights = "two\nIt diverged: it writes with its weights of epoch 7.\n"
+        assert [weights in text for text in texts] == [" two\n" in text for text in texts] and weights in "".join(texts)
+        keys = ("m", "x", "l", "o", "p", "t", "a", "left", "up")
+        assert not set(keys) & {key for key, active in app.screen.active_bindings.items() if active.enabled}
+        before = chart.shown.what, chart.scale, chart.pinned, chart.view, chart.cross
+        await pilot.press(*keys)
+        assert (chart.shown.what, chart.scale, chart.pinned, chart.view, chart.cross) == before
         await pilot.press("escape")
         await until(pilot, lambda: not samples.display and app.query_one(RunsChart).display)
 
