@@ -28,7 +28,7 @@ from tui.app import Playground
 from tui.commands import described
 from tui.engines.clients import Engines
 from tui.forms.screen import FormScreen
-from tui.services import READ_ONLY
+from tui.services import NO_ENGINE, READ_ONLY
 from tui.shell.header import HeaderLine
 
 # The ids of the bindings whose key, or command, changes a run or the user's folders, or needs an engine.
@@ -42,9 +42,6 @@ CHANGES = frozenset((
     "runs.empty", "compare.samples", "inspect.text", "inspect.written", "inspect.again",
     "lab.noise", "lab.book", "lab.compute",
 ))  # fmt: skip
-
-
-NO_ENGINE = "This playground is read-only and starts no engine, so no model can be inspected or write here"
 
 
 class ReadOnlyScreen(FormScreen):

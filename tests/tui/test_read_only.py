@@ -31,8 +31,8 @@ from tui.panes import PANES
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.run_table import RunTable
 from tui.panes.train.run_view import RunView
-from tui.read_only import CHANGES, NO_ENGINE, ReadOnlyPlayground
-from tui.services import READ_ONLY
+from tui.read_only import CHANGES, ReadOnlyPlayground
+from tui.services import NO_ENGINE, READ_ONLY
 from tui.shell.footer import KeyLine
 from tui.shell.frame import FrameEdge
 
@@ -142,6 +142,9 @@ async def test_it_shows_that_it_is_read_only_and_opens_runs(app: Playground) -> 
 
         await until(pilot, lambda: NO_ENGINE in words())
         await until(pilot, lambda: not {"edit", "written"} & {key.action for key in app.query_one(KeyLine).keys})
+        await pilot.press(next(pane.key for pane in PANES if pane.name == "generate"))
+        await until(pilot, lambda: [str(one.content) for one in app.query("#generate-notice").results(Static)]
+                    == [f"{NO_ENGINE}."])  # fmt: skip
         await pilot.press(next(pane.key for pane in PANES if pane.name == "runs"))
         await until(pilot, lambda: app.query("#runs-table") and len(app.query_one(RunTable).runs) == 3)
         while app.query_one(RunTable).selected.name != "third":  # type: ignore[union-attr]

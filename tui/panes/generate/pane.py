@@ -35,7 +35,7 @@ from tui.panes.generate.token_details import SHADINGS
 from tui.panes.generate.token_view import TokenView, legend
 from tui.panes.generate.written_text import WrittenText
 from tui.scheduling import ShownTimers
-from tui.services import host, is_alive, listen
+from tui.services import NO_ENGINE, host, is_alive, listen
 from tui.shell.frame import FrameEdge
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
@@ -180,6 +180,8 @@ class GeneratePane(Horizontal, ShownTimers):
         remark.display = bool(about)
         self.query_one("#generate-write", Button).disabled = not self._may_write
         notice, words = self.query_one("#generate-notice", Static), keyed(HINT) if run else NO_RUNS
+        if host(self).read_only:
+            words = f"{NO_ENGINE}."
         if notice.content != words:
             notice.update(words)
         notice.display = not self.generations
