@@ -107,8 +107,10 @@ class BackwardScan:
         self._dP = dP_twin = None
         if twin is not None:
             dP_twin = dH.new_empty(num_steps, batch, columns, dtype=twin.dtype)
-        if dP_twin is None or ids is None or cell == "gru":  # the gradient of a look-up is as good from the twin
+        if dP_twin is None or ids is None or cell == "gru":
             self._dP = dH.new_empty(num_steps, batch, columns)
+        elif dP_twin.dtype is dH.dtype:
+            self._dP = dP_twin  # rounded in place: the gradient of a look-up is as good
         left, right = (H, self._dP) if twin is None else (twin, dP_twin)
         dA = dP_twin if self._dP is None else self._dP
         assert right is not None and dA is not None

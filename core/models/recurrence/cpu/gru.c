@@ -37,7 +37,7 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
         store(gates + H_GATE * hidden, H_tilda, width);
         store(job->inner + here, N, width);
         store(job->H + next, H, width);
-        store_twin(job->H_twin, next, H, width, bf16);
+        if (is_bf16(bf16)) store_bf16((uint16_t *)job->H_twin + next, H, width);
     }
 }
 

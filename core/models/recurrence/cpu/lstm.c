@@ -32,7 +32,7 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
         store(job->C + next, C, width);
         store(job->inner + here, tanh_C, width);
         store(job->H + next, H, width);
-        store_twin(job->H_twin, next, H, width, bf16);
+        if (is_bf16(bf16)) store_bf16((uint16_t *)job->H_twin + next, H, width);
     }
 }
 

@@ -47,7 +47,7 @@ static void pack_panels(const void *given, int begin, int end) {
             const int width =
                 least(LANES, job->columns - p * job->panel_step - (job->panel_step > LANES ? v * LANES : 0));
             const float *source = job->source + ((long)p * job->panel_step + (long)v * job->vec_step) * job->right;
-            if (bytes_of(job->bf16) == 2)
+            if (is_bf16(job->bf16))
                 pack_bf16(job, (uint32_t *)panel + v * LANES, source, width);
             else
                 pack_single(job, (float *)panel + v * LANES, source, width);

@@ -20,16 +20,10 @@
  */
 enum { SINGLE, ROUNDED, BF16_VECTORS, BF16_TILES, GIVEN };
 
-/* Of each number of a packed matrix. */
+/* Of each number of a factor. */
 INLINE int bytes_of(int kind) { return kind == BF16_VECTORS || kind == BF16_TILES ? 2 : 4; }
 
-/* A number of H or dP becomes a left factor, where those are rounded. */
-INLINE void store_twin(void *twin, long at, vec x, int width, int kind) {
-    if (bytes_of(kind) == 2)
-        store_bf16((uint16_t *)twin + at, x, width);
-    else if (twin)
-        store((float *)twin + at, nearest_bf16(x), width);
-}
+INLINE int is_bf16(int kind) { return bytes_of(kind) == 2; }
 
 typedef struct {
     int steps, batch, hidden, relu, bf16; /* bf16: one of those */
@@ -52,11 +46,12 @@ typedef struct {
     Shape shape;
     const float *gates, *H, *C, *inner; /* what the forward pass wrote */
     const float *dH, *dH_last;
-    float *dP; /* (steps, batch, gates * hidden): the gradient of H_{t-1} W; NULL where its twin is enough */
-    void *dP_twin;
-    float *D;    /* (batch, hidden): what the GRU carries between the steps; D_0 at the end */
-    float *dA_h; /* (steps, batch, hidden), for the GRU alone */
-    float *E;    /* (batch, hidden), for the LSTM alone: dC_last before the first step, dC_0 after the last */
+    float
+        *dP; /* (steps, batch, gates * hidden): the gradient of H_{t-1} W; NULL where its twin in bfloat16 is enough */
+    void *dP_twin; /* may be dP itself */
+    float *D;      /* (batch, hidden): what the GRU carries between the steps; D_0 at the end */
+    float *dA_h;   /* (steps, batch, hidden), for the GRU alone */
+    float *E;      /* (batch, hidden), for the LSTM alone: dC_last before the first step, dC_0 after the last */
 } Backward;
 
 /* What a thread has: rows begin to end - 1, and of each step their units from `first` to before `last`, a whole number
@@ -210,6 +205,20 @@ INLINE void step_of_region(Tile tile, int most, const Shape *shape, const void *
             tiles_of_panel(tile, most, job, t, begin, end, column, panel, BF16_VECTORS);
         else /* the same code for ROUNDED, where the left factor is the twin: it would take twice as long to compile */
             tiles_of_panel(tile, most, job, t, begin, end, column, panel, SINGLE);
+}
+
+/* The region's rows and units of step t become left factors of the next one: X and its twin have `parts` times hidden
+ * columns. In bfloat16 the tiles do that.
+ */
+INLINE void end_step(const Shape *shape, const float *X, void *twin, int t, int parts, const Region *region) {
+    for (int row = region->begin; row < region->end && shape->bf16 == ROUNDED; row++)
+        for (int part = 0; part < parts; part++) {
+            const long place = (((long)t * shape->batch + row) * parts + part) * shape->hidden;
+            for (int column = region->first; column < region->last; column += LANES) {
+                const int width = region->last - column;
+                store((float *)twin + place + column, nearest_bf16(load(X + place + column, width)), width);
+            }
+        }
     wait_for_others(region);
 }
 
@@ -234,8 +243,10 @@ INLINE void forward_region(const Forward *job, Tile tile, int most, int vecs, in
         return;
     }
     if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, region->end - region->begin));
-    for (int t = 0; t < shape->steps; t++)
+    for (int t = 0; t < shape->steps; t++) {
         step_of_region(tile, most, shape, job, t, region, job->H_twin, shape->hidden, vecs, width);
+        end_step(shape, job->H, job->H_twin, t + 1, 1, region);
+    }
     if (shape->bf16 == BF16_TILES) end_tiles();
 }
 
@@ -282,10 +293,12 @@ INLINE void backward_region(const Backward *job, Tile tile, Local local, int gat
             const vec D = load(job->dH + (long)last * shape->batch * hidden + place, width);
             local(job, last, row, column, width, D + load(job->dH_last + place, width), shape->bf16);
         }
-    wait_for_others(region);
+    end_step(shape, job->dP, job->dP_twin, last, gates, region);
     if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, end - begin));
-    for (int t = last; t >= 0; t--)
+    for (int t = last; t >= 0; t--) {
         step_of_region(tile, MOST_ROWS, shape, job, t, region, job->dP_twin, gates * hidden, 2, 2 * LANES);
+        if (t) end_step(shape, job->dP, job->dP_twin, t - 1, gates, region);
+    }
     if (shape->bf16 == BF16_TILES) end_tiles();
 }
 
@@ -293,6 +306,6 @@ INLINE void backward_region(const Backward *job, Tile tile, Local local, int gat
 INLINE void store_gradients(const Backward *job, long place, const vec *dP, int gates, int width, int bf16) {
     for (int g = 0; g < gates; g++) {
         if (job->dP) store(job->dP + place + g * job->shape.hidden, dP[g], width);
-        store_twin(job->dP_twin, place + g * job->shape.hidden, dP[g], width, bf16);
+        if (is_bf16(bf16)) store_bf16((uint16_t *)job->dP_twin + place + g * job->shape.hidden, dP[g], width);
     }
 }

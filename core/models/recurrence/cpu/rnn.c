@@ -16,7 +16,7 @@ INLINE void forward_tile(const void *given, int t, int row, int rows, int column
         const int at = column + i % 2 * LANES, width = least(LANES, hidden - at);
         const vec H = job->shape.relu ? positive(Z[i]) : tanh_of(Z[i]);
         store(job->H + (next + i / 2) * hidden + at, H, width);
-        store_twin(job->H_twin, (next + i / 2) * hidden + at, H, width, bf16);
+        if (is_bf16(bf16)) store_bf16((uint16_t *)job->H_twin + (next + i / 2) * hidden + at, H, width);
     }
 }
 
