@@ -31,6 +31,21 @@ def finite_points(x: ArrayLike, y: ArrayLike, x_scale: Scale = LINEAR, y_scale: 
     return xs, ys
 
 
+def pieces_below(x: NDArray[np.float64], y: NDArray[np.float64], top: float) -> list[Points]:
+    """The parts of a line that are not above ``top``, up to where it crosses it."""
+    import numpy as np
+
+    is_below = y <= top
+    if is_below.all():
+        return [(x, y)]
+    at = np.flatnonzero(is_below[1:] != is_below[:-1])
+    part = (top - y[at]) / (y[at + 1] - y[at])
+    x, y = np.insert(x, at + 1, x[at] + part * (x[at + 1] - x[at])), np.insert(y, at + 1, top)
+    edges = np.diff((y <= top).astype(np.int8), prepend=0, append=0)
+    bounds = zip(np.flatnonzero(edges > 0).tolist(), np.flatnonzero(edges < 0).tolist(), strict=True)
+    return [(x[start:end], y[start:end]) for start, end in bounds]
+
+
 def _extremes(y: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.intp]:
     """Ascending indices of the lowest and the highest value of each group; ``starts`` are the first of each group."""
     import numpy as np

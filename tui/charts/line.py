@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from core.scales import LARGEST, LINEAR, Ends
 from tui.charts.axis import FittedAxis, ReferenceLine, XAxis, XSpan, YAxis
-from tui.charts.curve import decimate, finite_points
+from tui.charts.curve import decimate, finite_points, pieces_below
 from tui.charts.dots import COLUMNS, MARKERS, ROWS, Canvas, Marker, strokes
 from tui.charts.drawing import AXIS, CROSS, LABEL, REFERENCE, SERIES, Drawing, blank, message
 from tui.charts.frame import Ticks, frame
@@ -79,6 +79,11 @@ class _Plane:
     height: int
     x: FittedAxis
     y: FittedAxis
+
+    @property
+    def top(self) -> float:
+        """A curve that is higher has left the canvas."""
+        return self.y.high + 1e-9 * (self.y.high - self.y.low)
 
     def row(self, y: float) -> int:
         """The row of cells in which a value is."""
@@ -224,8 +229,10 @@ def _draw_signs(grid: Grid, plane: _Plane, curve: _Drawn, phase: float) -> None:
     places = (np.arange(SIGNS) + phase) * every
     x = plane.x.low + (plane.x.high - plane.x.low) * places / max(1, plane.width - 1)
     x = np.append(x[(x > curve.x[0]) & (x < curve.x[-1])], curve.x[-1])
+    y = np.interp(x, curve.x, curve.y)
+    x, y = x[y <= plane.top], y[y <= plane.top]
     columns = (plane.x.places(x, plane.width) + 0.5).astype(int)
-    rows = plane.height - 1 - (plane.y.places(np.interp(x, curve.x, curve.y), plane.height) + 0.5).astype(int)
+    rows = plane.height - 1 - (plane.y.places(y, plane.height) + 0.5).astype(int)
     for column, row in zip(columns.tolist(), rows.tolist(), strict=True):
         grid.write(row, plane.left + column, curve.sign, curve.style)
 
@@ -235,8 +242,9 @@ def _draw_lines(grid: Grid, plane: _Plane, curves: Sequence[_Drawn]) -> None:
     import numpy as np
 
     canvas, points = Canvas(plane.width, plane.height), []
-    for curve in (curve for curve in curves if curve.x.size):
-        x, y = plane.dots(curve.x, curve.y)
+    pieces = ((curve, piece) for curve in curves for piece in pieces_below(curve.x, curve.y, plane.top))
+    for curve, piece in ((curve, piece) for curve, piece in pieces if piece[0].size):
+        x, y = plane.dots(*piece)
         # A line that is not longer than a cell is easily overlooked.
         if curve.marker == "points" or (np.ptp(x) < COLUMNS and np.ptp(y) < ROWS):
             points.append((x // COLUMNS, y // ROWS, curve.style))

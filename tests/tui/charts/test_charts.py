@@ -222,6 +222,18 @@ def test_a_reference_beyond_the_axis_is_left_out_unless_it_stretches_the_axis() 
     assert "far" in line_chart(near, 60, 15, y=YAxis(lines=[ReferenceLine(900, "far")])).plain
 
 
+def test_a_curve_above_the_ceiling_leaves_at_the_top() -> None:
+    values = [2.0, 2.0, 438.0, 440.0, 2.0, 2.0, 420.0]
+    wild = Series("", [1, 2, 3, 4, 5, 6, 7], values, marker="solid", sign="x")
+    for scale in (LINEAR, LOG):
+        drawing = line_chart([Series("", [1, 7], [3.0, 1.5]), wild], 61, 12, y=YAxis(scale=scale, ceiling=12.8))
+        top = [x for x, y in inked(drawing) if y == 0 and x > 8]
+        assert len(top) == 3 and max(top) - min(top) > 20, "up, down and up again, and no line between"
+        assert "x" not in drawing.lines[0]
+    alone = line_chart([wild], 60, 12, y=YAxis(ceiling=1.0))
+    assert len(inked(alone)) > 40, "where all is above it, all is shown"
+
+
 def test_markup_and_escapes_in_names_have_no_effect() -> None:
     name = "[bold red]x[/] \x1b[31m\n"
     drawing = line_chart([Series(name, [1, 2], [1, 2])], 100, 20, y=YAxis(lines=[ReferenceLine(2, name)]))
