@@ -43,10 +43,10 @@ def _print_step(view: answers.StepView) -> None:
     print(f"reading {shown(view.token)} (id {view.id}) at position {view.at:,}; layer {view.layer}{direction}")
     rows = [["", "shape", "mean", "norm", f"{RAMP[0]} negative to {RAMP[-1]} positive"]]
     if view.is_one_hot:
-        rows.append([*_stage_row(view.inputs)[:4], f"one-hot: picks row {view.id} of W_x"])
+        rows.append([*stage_row(view.inputs)[:4], f"one-hot: picks row {view.id} of W_x"])
     else:
-        rows.append(_stage_row(view.inputs))
-    rows += [_stage_row(stage) for stage in (*view.previous, *view.stages)]
+        rows.append(stage_row(view.inputs))
+    rows += [stage_row(stage) for stage in (*view.previous, *view.stages)]
     print_table(rows, right=frozenset({1, 2, 3}))
     print(f"\n{view.separate.name} and {view.concatenated.name} differ by at most {view.identity_difference:.1e}")
     print("most likely next:")
@@ -58,8 +58,8 @@ def _print_step(view: answers.StepView) -> None:
         )
 
 
-def _stage_row(stage: answers.Stage) -> list[str]:
-    shape = f"({', '.join(f'{size:,}' for size in stage.shape)})"
+def stage_row(stage: answers.Stage) -> list[str]:
+    shape = f"({', '.join(map(str, stage.shape))})"
     return [stage.name, shape, f"{stage.mean:.3g}", f"{stage.norm:.3g}", strip(stage.values)]
 
 

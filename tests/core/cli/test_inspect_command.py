@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from core.cli.inspection_report import plane_lines, strip
+from core.cli.inspection_report import plane_lines, stage_row, strip
 from core.cli.main import main
 from core.cli.printing import cells
 from core.engine.session import Session
+from core.inspection.answers import Stage
 from core.inspection.options import VIEWS
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import train_to_end
@@ -95,6 +96,10 @@ def test_a_person_gets_rows_strips_and_a_sentence(trained: Path, capsys: pytest.
         assert expected in printed, view
         assert view != "gradients" or "clipped at norm 1,000,000" in printed
         assert view == "text" or all(cells(line) < 130 for line in printed.splitlines()), view
+
+
+def test_the_numbers_of_a_shape_have_no_commas() -> None:
+    assert stage_row(Stage("Y_t", (1018,), 2.0, 1.0, (1.0, 2.0)))[:2] == ["Y_t", "(1018)"]
 
 
 def test_wrong_questions_are_refused_in_a_sentence(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

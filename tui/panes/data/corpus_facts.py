@@ -101,8 +101,8 @@ def one_hot_lesson(one_hot: dict[str, Any], width: int) -> list[Line]:
     """The shape and the bytes of a batch in both forms, and what one-hot vectors are good for."""
     steps, batch, vocabulary = one_hot["shape"]
     rows = [
-        ("one-hot", f"({steps:,}, {batch:,}, {vocabulary:,})", one_hot["bytes"]),
-        ("ids", f"({steps:,}, {batch:,})", one_hot["ids_bytes"]),
+        ("one-hot", f"({steps}, {batch}, {vocabulary})", one_hot["bytes"]),
+        ("ids", f"({steps}, {batch})", one_hot["ids_bytes"]),
     ]
     shape_cells = max(cell_len(shape) for _, shape, _ in rows)
     room = width - 11 - shape_cells - 12

@@ -49,6 +49,12 @@ def test_poems_begin_and_end_and_are_filled_up(width: int) -> None:
     assert sum("X ▸" in line for line in lines) == 3
 
 
+def test_the_numbers_of_a_shape_have_no_commas() -> None:
+    one_hot = {"shape": [1200, 32, 1018], "bytes": 4, "ids_bytes": 4, "density": 0.5}
+    told = ["".join(text for text, _ in line) for line in one_hot_lesson(one_hot, 120)]
+    assert "(1200, 32, 1018)" in told[1] and "(1200, 32) " in told[2] and "one of 1,018 numbers" in told[3]
+
+
 def test_several_files_are_counted() -> None:
     facts = {**facts_of("x", SETTINGS), "encoding": "mixed", "files": [{"encoding": "gb18030"}, {"encoding": "utf-8"}]}
     assert first_encoding(facts) == "gb18030"
