@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from core.events import EpochFinished
-from core.units import count_text, perplexity_text
+from core.units import count_text, perplexity_text, rate_text
 from tui.themes import QUIET
 
 BEST = "◂"  # behind the lowest held-out perplexity
@@ -40,6 +40,6 @@ def epoch_words(epoch: EpochFinished, is_best: bool = False) -> str:
     mark = BEST if is_best else " "
     return (
         f"{epoch.epoch:>7} {perplexity_text(epoch.perplexity):>7} {perplexity_text(epoch.validation_perplexity):>9}"
-        f"{mark} {epoch.gradient_norm:>8.3g} {epoch.learning_rate:>8.4g} "
+        f"{mark} {epoch.gradient_norm:>8.3g} {rate_text(epoch.learning_rate):>8} "
         f"{count_text(round(epoch.tokens_per_second)):>9} {epoch.seconds:>8.3g}"
     )

@@ -11,7 +11,7 @@ from textual.widgets import Button
 
 from core.events import State
 from core.runs.run import Run
-from core.settings.setting import shown
+from core.units import rate_text
 from tui.engines.watched_run import WatchedRun
 from tui.text.keys import key
 from tui.text.safe import shown_text
@@ -64,5 +64,5 @@ class Recovery(Horizontal):
             button = self.query_one(f"#recover-{letter}", Button)
             button.display = letter in rates
             if letter in rates:
-                button.label = Content(f"{letter}: continue with lr {shown(rates[letter])}")
+                button.label = Content(f"{letter}: continue with lr {rate_text(rates[letter])}")
                 button.refresh(layout=True)

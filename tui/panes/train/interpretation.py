@@ -80,7 +80,8 @@ def memorised_words(run: WatchedRun) -> str:
 
 
 def _short(perplexity: float) -> str:
-    return f"{perplexity:.1f}" if perplexity < 10 else f"{perplexity:.0f}" if perplexity < 1e6 else f"{perplexity:.0e}"
+    return f"{perplexity:.1f}" if perplexity < 10 else f"{perplexity:.0f}" if perplexity < 1000 else \
+        perplexity_text(perplexity)  # fmt: skip
 
 
 def patience_words(run: WatchedRun) -> str:

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.settings.presets import Preset
-from core.units import counted, perplexity_text
+from core.units import counted, perplexity_text, rate_text
 from tui.dialogs.dialog import Dialog
 from tui.text.keys import key
 from tui.text.safe import shown_text
@@ -43,7 +43,9 @@ class PresetScreen(Dialog[None]):
 def about(preset: Preset, measured: Mapping[int, float], run: str) -> Content:
     """What there is to say, as paragraphs."""
     config = preset.config
-    training = f"{config.optimiser} {config.learning_rate:g}, {config.sampling} batches of {config.batch_size} x "
+    training = (
+        f"{config.optimiser} {rate_text(config.learning_rate)}, {config.sampling} batches of {config.batch_size} x "
+    )
     training += f"{counted(config.num_steps, 'token')}, "
     training += f"as many epochs as {config.minutes:g} minutes allow" if config.minutes else \
         counted(config.num_epochs, "epoch")  # fmt: skip

@@ -22,6 +22,7 @@ from textual.widgets import Static
 from core.events import State
 from core.runs.metrics import SMOOTHINGS
 from core.scales import LOG, SCALES, Scale
+from core.units import rate_text
 from tui.charts.curve_chart import CurveChart
 from tui.charts.explorer import Explorer
 from tui.engines.watched_run import OPENING, WatchedRun
@@ -348,7 +349,7 @@ class RunView(LitVertical):
     @staticmethod
     def _note(run: WatchedRun, left_out: str, room: int) -> str:
         """What did not fit above, the learning rate, and the model, as far as there is room."""
-        rate = f"lr {run.learning_rate:.4g}" if run.learning_rate is not None else ""
+        rate = f"lr {rate_text(run.learning_rate)}" if run.learning_rate is not None else ""
         words = [word for word in (left_out, rate, *model_words(run)) if word]
         while len(words) > 1 and cell_len(BETWEEN.join(words)) > room:
             words.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,9 @@ def test_figures_name_their_text_and_unit() -> None:
     ]
     assert figure_words(watched(epoch(1, 4.0))) == ["training   4.000 perplexity   2.00 bits/token"]
     assert figure_words(watched()) == []
+    assert "30,570 perplexity" in figure_words(watched(epoch(1, 4.0, 30570.2)))[1]
+    assert "(30,570)" in memorised_words(watched(epoch(1, 1.5, 30570.2)))
+    assert "1,000 " in epoch_words(replace(epoch(1, 4.0), learning_rate=1000.0))
     assert bits(None) is None and bits(0.0) is None and bits(math.inf) is None
 
 
