@@ -72,6 +72,11 @@ class _PathLine(PlainInput):
 class _Matches(PagedList):
     """The list: up from its first line goes back to the input."""
 
+    def on_hide(self) -> None:
+        """Repaint the screen: Textual leaves a wide character blank that the edge of the list has halved."""
+        if self.is_attached:
+            self.screen.refresh()
+
     def action_cursor_up(self) -> None:
         if not self.highlighted and isinstance(self.parent, PathInput):
             self.parent.leave_list()
