@@ -163,7 +163,8 @@ class RunDetails(Container):
             lines += [Content.styled(shown_text(run.remark), "$text-warning"), Content("")]
         known = self._known
         pairs = [("tags", ", ".join(run.tags))] if run.tags else []
-        pairs += [("note", line) for line in wrapped_lines(run.note, max(8, width - NAME_WIDTH))] if run.note else []
+        note = wrapped_lines(run.note, max(8, width - NAME_WIDTH)) if run.note else []
+        pairs += [("" if number else "note", line) for number, line in enumerate(note)]
         pairs += [
             ("created", date_text(run.created)),
             ("weights", f"{run.parameters:,}, {bytes_text(run.bytes)} on disk"),

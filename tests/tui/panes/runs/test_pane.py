@@ -8,6 +8,7 @@ from pathlib import Path
 from textual.widgets import Button, Static
 
 from core.events import EpochFinished, State, StateChanged
+from core.runs.annotation import annotate
 from tests.run_folders import make_run, write_journal
 from tests.tui.pane_harness import PaneApp
 from tests.tui.panes.runs.harness import SIZE, listed, rows
@@ -85,8 +86,9 @@ async def test_an_empty_list_says_so_to_its_keys(tmp_path: Path) -> None:
 
 
 async def test_details_name_what_is_unusual(saves: Path) -> None:
-    make_run(saves, "new", epochs=40, created="2027-01-01T00:00:00+00:00", optimiser="adam", learning_rate=0.001,
-             initialisation="uniform")  # fmt: skip
+    run = make_run(saves, "new", epochs=40, created="2027-01-01T00:00:00+00:00", optimiser="adam", learning_rate=0.001,
+                   initialisation="uniform")  # fmt: skip
+    annotate(run, note="a remark " * 20)
     app = PaneApp(RunsPane(), saves)
     async with app.run_test(size=SIZE) as pilot:
         await listed(pilot, app, 4)
@@ -95,6 +97,7 @@ async def test_details_name_what_is_unusual(saves: Path) -> None:
         words = str(details.content)
         assert "0.001" in words and "abababab" in words and "momentum" not in words
         assert "initial weights  uniform" in words
+        assert words.count("remark") == 20 and words.count("note") == 1
         await pilot.resize_terminal(80, 24)
         scroll = app.query_one("#run-details-scroll")
         await until(pilot, lambda: scroll.max_scroll_y > 0)
