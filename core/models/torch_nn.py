@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional
@@ -39,8 +40,8 @@ class StockLanguageModel(LanguageModel):
     and the layers above it run in PyTorch's kernels. On a GPU, where the product is cheap beside cuDNN's one launch for
     all steps, the module is fed one-hot rows as they are.
 
-    The matrices of our products lie transposed in memory, so that look-ups, products and gradients run along rows;
-    their shapes are the modules'.
+    On a CPU the matrices of our products lie transposed in memory, so that look-ups, products and gradients run along
+    rows; their shapes are the modules'.
     """
 
     def __init__(self, config: RunConfig, vocabulary_size: int) -> None:
@@ -72,13 +73,23 @@ class StockLanguageModel(LanguageModel):
             for name, parameter in self.named_parameters():
                 if name != "embedding.weight":
                     parameter.zero_() if parameter.dim() == 1 else parameter.normal_(std=0.01)
-        if not self.config.embedding_size:
-            for direction in range(self.directions):
-                suffix = "_reverse" if direction else ""
-                _transpose_storage(getattr(self.rnn, f"weight_ih_l0{suffix}"))
-                _transpose_storage(getattr(self.rnn, f"weight_hh_l0{suffix}"))
+        self._lay_first_layer(transposed=True)
         if not self.config.tied:
-            _transpose_storage(self.linear.weight)
+            _lay(self.linear.weight, transposed=True)
+
+    def _lay_first_layer(self, *, transposed: bool) -> None:
+        """Have the matrices of the first layer lie in memory for our products, or as the modules have them."""
+        if not self.config.embedding_size:
+            for W_x, W_h, *_ in self.rnn.all_weights[: self.directions]:
+                _lay(W_x, transposed=transposed)
+                _lay(W_h, transposed=transposed)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # On a GPU the module puts its weights into one piece of memory for cuDNN, which cannot view transposed ones so.
+        self._lay_first_layer(transposed=False)
+        super()._apply(fn, recurse)
+        self._lay_first_layer(transposed=self.linear.bias.device.type == "cpu")
+        return self
 
     def output_layer(self) -> tuple[Tensor, Tensor]:
         return self.linear.weight.t(), self.linear.bias
@@ -218,5 +229,6 @@ def in_torch_order(
     }
 
 
-def _transpose_storage(parameter: Tensor) -> None:
-    parameter.data = parameter.data.t().contiguous().t()
+def _lay(matrix: Tensor, *, transposed: bool) -> None:
+    """Have the numbers of a parameter lie row by row in memory, or column by column."""
+    matrix.data = matrix.data.t().contiguous().t() if transposed else matrix.data.contiguous()

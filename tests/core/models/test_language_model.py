@@ -278,6 +278,26 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert all(torch.equal(first, second) for first, second in zip(*weights, strict=True))
 
 
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_weights_lie_where_they_are_used_as_that_device_wants(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transposed for our products on a CPU; on a GPU torch.nn joins them for cuDNN, by views that want them whole."""
+    model = build_model(small_config(implementation="torch.nn", cell=cell, num_layers=2, bidirectional=True), 11)
+    before, joined = {name: tensor.clone() for name, tensor in model.state_dict().items()}, []
+    first = ("weight_ih_l0", "weight_hh_l0", "weight_ih_l0_reverse", "weight_hh_l0_reverse")
+
+    def lie_whole() -> set[str]:
+        return {name for name, weight in model.rnn.named_parameters() if weight.is_contiguous()}  # type: ignore[union-attr]
+
+    names = {name for name, _ in model.rnn.named_parameters()}  # type: ignore[union-attr]
+    monkeypatch.setattr(torch.nn.RNNBase, "flatten_parameters", lambda self: joined.append(lie_whole()))
+    assert lie_whole() == names - {*first}
+    model.double().float()
+    assert lie_whole() == names - {*first} and joined == [names, names]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    model.to("meta")
+    assert lie_whole() == names
+
+
 def test_a_mask_that_leaves_nothing_gives_zero() -> None:
     model = build_model(small_config(), VOCABULARY)
     ids, targets = batch()
