@@ -72,7 +72,7 @@ def record(config: RunConfig, device: torch.device, graph_unavailable_reason: st
 
 def _precision(config: RunConfig, device: torch.device) -> str:
     is_single = config.precision == "bf16" and factor_format(device) is torch.float32
-    return "bf16 (multiplied in fp32)" if is_single else config.precision
+    return "bf16 (factors rounded, multiplied in fp32)" if is_single else config.precision
 
 
 def arithmetic(backend: Mapping[str, str]) -> dict[str, str]:

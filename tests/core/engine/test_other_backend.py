@@ -175,7 +175,9 @@ def test_how_bf16_is_multiplied_is_recorded(as_it_was: None, monkeypatch: pytest
     fast, slow = records
     change = change_of(fast, config, config, slow)
     assert change is not None and change.as_before is None
-    assert "computed with bf16; here it is computed with bf16 (multiplied in fp32): its" in change.words
+    assert (
+        "computed with bf16; here it is computed with bf16 (factors rounded, multiplied in fp32): its" in change.words
+    )
     assert change_of(slow, config, config, slow) is None
 
 
