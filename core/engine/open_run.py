@@ -62,6 +62,7 @@ class OpenRun:
         self._preview: Preview | None = None
         self._checked_at = 0.0
         self._crew = Crew(folder)
+        self._is_whole = True  # False after a failure, which may have left a batch half done, until ``_restore``
         self.change: Change | None = None
         self.listener: Callable[[Event], None] = lambda event: None
 
@@ -162,7 +163,7 @@ class OpenRun:
         trainer = self._trainer()
         self._preview = None
         wrong = self._checkpointing.restore(trainer)
-        self._crew.loss = ""
+        self._crew.loss, self._is_whole = "", True
         if wrong:
             self.note(f"{wrong}; the run continues from its best checkpoint, epoch {trainer.epoch}")
 
@@ -184,7 +185,7 @@ class OpenRun:
 
     def save(self) -> None:
         """Save a checkpoint; if that fails, ``save_problem`` is the reason, or a worker was lost."""
-        if self._crew.loss:
+        if self._crew.loss or not self._is_whole:
             return  # there is nothing whole to save
         try:
             self._checkpointing.save(self.trainer)

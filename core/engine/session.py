@@ -48,11 +48,11 @@ class Session(OpenRun):
         trainer = self._trainer()
         wanted = trainer.num_epochs if num_epochs is None else int(setting("num_epochs").check(num_epochs))
         self._check_can_train(trainer, math.inf if minutes else wanted)
-        goes_back = self.state == State.FAILED or bool(self._crew.loss)
+        goes_back = not self._is_whole or bool(self._crew.loss)
         if not self._checkpointing.exists():
             self._checkpointing.require_first(trainer)
         elif goes_back:
-            self._restore()  # the failure may have left a batch half done
+            self._restore()
         events: list[Event] = []
         try:
             self._join(trainer)
@@ -147,8 +147,10 @@ class Session(OpenRun):
         return self._preview is not None or self._trainer().is_measuring
 
     def set(self, name: str, value: Any) -> list[Event]:
-        """Change a live setting. Raises UserError."""
+        """Change a live setting, after a failure that of the last checkpoint. Raises UserError."""
         trainer = self._trainer()
+        if not self._is_whole:
+            self._restore()
         events = self._record(trainer.set(name, value))
         self._checkpointing.soon(trainer.config.checkpoint_seconds)
         if self.state != State.TRAINING:
@@ -184,6 +186,7 @@ class Session(OpenRun):
             if not words:
                 return events + self._record(Note(f"{error}: all start again from the last checkpoint"))
         except Exception as error:
+            self._is_whole = False
             write_failure(error, self.folder)
             words = failure_words(error, self.folder)
             if self.trainer is not None:
@@ -239,10 +242,10 @@ class Session(OpenRun):
         message = trainer.diverged
         try:
             self._restore()
-            message += f"; the weights are those of epoch {trainer.epoch} again"
         except RunError as error:
-            message += f"; {error}"
-        return self._change_state(State.DIVERGED, message)
+            self._is_whole = False
+            return self._change_state(State.FAILED, f"{message}; {error}")
+        return self._change_state(State.DIVERGED, f"{message}; the weights are those of epoch {trainer.epoch} again")
 
     def close(self) -> None:
         """Stop training, save and release the run; further calls do nothing."""

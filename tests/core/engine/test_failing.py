@@ -18,6 +18,7 @@ import torch
 from core.engine.failure import failure_words, is_out_of_memory
 from core.engine.protocol import run_socket
 from core.engine.session import Session
+from core.errors import RunError, UserError
 from core.events import Note, State, StateChanged
 from core.runs.run import Run
 from core.runs.summary import run_summary
@@ -124,6 +125,26 @@ def test_a_failed_training_can_be_gone_on_with(
     assert engine.wait() == 0, "without a client and without work it goes"
 
 
+def test_a_batch_half_done_is_not_saved(tiny: Tiny, saves: Path) -> None:
+    """A setting changed, or a copy made, after a failure keeps the last checkpoint."""
+    session = failing(tiny(num_epochs=5), saves, lambda: ValueError("broken"), at=20)
+    session.train()
+    while session.state == State.TRAINING:
+        session.advance()
+    before = session.run.latest_path.read_bytes()
+    with torch.no_grad():
+        next(session.model.parameters()).fill_(0.5)
+    session.save()
+    assert session.run.latest_path.read_bytes() == before
+    session.set("learning_rate", 0.25)
+    assert session.trainer is not None and session.trainer.step == 0, "the weights of the last checkpoint"
+    assert not bool((next(session.model.parameters()) == 0.5).all())
+    session.close()
+    again = Session.open(session.run)
+    assert again.trainer is not None and again.trainer.step == 0 and again.trainer.config.learning_rate == 0.25
+    again.close()
+
+
 def test_what_counts_as_no_memory() -> None:
     assert is_out_of_memory(RuntimeError("std::bad_alloc")) and is_out_of_memory(OSError(12, "Cannot allocate memory"))
     assert not is_out_of_memory(OSError(28, "No space left on device"))
@@ -211,6 +232,25 @@ def test_divergence_in_an_engine_that_has_gone(tiny: Tiny, saves: Path, forked: 
     engine.talk.ask("set", name="learning_rate", value=0.5)
     engine.talk.ask("train")
     until_state(engine.talk, State.FINISHED)
+
+
+def test_a_divergence_without_a_checkpoint_to_go_back_to(tiny: Tiny, saves: Path) -> None:
+    """Its weights are no good ones: the run has failed, and none of its curve is said to have weights."""
+    session = Session.create(tiny(learning_rate=1e6, clipping="none", activation="relu"), saves, "one")
+    session.train()
+    for path in (session.run.latest_path, session.run.best_path):
+        path.write_bytes(b"damaged")
+    while session.state == State.TRAINING:
+        session.advance()
+    assert session.state == State.FAILED
+    assert "became non-finite at step" in session.message and "is no whole checkpoint" in session.message
+    with pytest.raises(UserError, match="cannot be read: start a new one"):
+        session.train()
+    with pytest.raises(RunError, match="is no whole checkpoint"):
+        session.set("learning_rate", 0.5)
+    session.close()
+    summary = run_summary(session.run)
+    assert (summary.state, summary.restored) == (State.FAILED, None)
 
 
 def test_an_infinite_gradient_is_in_no_checkpoint(tiny: Tiny, saves: Path) -> None:
