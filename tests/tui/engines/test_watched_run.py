@@ -113,3 +113,14 @@ def test_the_time_that_is_left_of_a_budget(tmp_path: Path) -> None:
     assert run.minutes == 5 and "fitting the epochs to 5 min" in status_words(run, 200)[0], "resumed with another one"
     run.apply([SettingChanged(6, "minutes", -1.0)])
     assert run.minutes == 5, "no budget can be that"
+
+
+def test_thousands_of_epochs_and_batches_have_commas(tmp_path: Path) -> None:
+    run = WatchedRun(tmp_path, State.TRAINING)
+    identity = CorpusIdentity("tale-en", "0" * 64, 10_000, 70, "/tale-en.txt")
+    run.set_metadata(RunMetadata(RunConfig(num_epochs=12_500), identity, 1000, "2026-01-01", {}))
+    run.apply([StepFinished(1, 20, 2000, 20, 9.0, 2.2, 0.1, 7e4)])
+    words, _ = status_words(run, 200)
+    assert "epoch      0/12,500" in words and "batch    20/2,000" in words
+    run.apply([EpochFinished(1234, 2000, 5.0, 6.0, 1.6, 0.4, 0.1, 7e4, 0.1)])
+    assert "epoch  1,234/12,500" in status_words(run, 200)[0]

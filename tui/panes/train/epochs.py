@@ -39,7 +39,7 @@ def epoch_words(epoch: EpochFinished, is_best: bool = False) -> str:
     """An epoch in columns as wide as those of the heading."""
     mark = BEST if is_best else " "
     return (
-        f"{epoch.epoch:>7} {perplexity_text(epoch.perplexity):>7} {perplexity_text(epoch.validation_perplexity):>9}"
+        f"{epoch.epoch:>7,} {perplexity_text(epoch.perplexity):>7} {perplexity_text(epoch.validation_perplexity):>9}"
         f"{mark} {epoch.gradient_norm:>8.3g} {rate_text(epoch.learning_rate):>8} "
         f"{count_text(round(epoch.tokens_per_second)):>9} {epoch.seconds:>8.3g}"
     )

@@ -46,7 +46,7 @@ class Samples(VerticalScroll):
         if not self._samples:
             text.update(Content(self._nothing))
             return
-        digits = len(str(self._samples[0].epoch))
+        digits = len(f"{self._samples[0].epoch:,}")
         margin = len("epoch ") + digits + 2
         width = max(10, self.scrollable_content_region.width - margin - 1)
         lines: list[Content] = []
@@ -54,7 +54,7 @@ class Samples(VerticalScroll):
             prefix = shown_text(sample.prefix)
             first, *more = wrapped_lines(prefix + shown_text(sample.text), width)
             bold = "bold" if index == 0 else ""
-            label = f"epoch {sample.epoch:>{digits}}  "
+            label = f"epoch {sample.epoch:>{digits},}  "
             cut = min(len(prefix), len(first))
             lines.append(Content.assemble((label, QUIET), (first[:cut], bold), first[cut:]))
             lines += [Content(" " * margin + line) for line in more]

@@ -31,12 +31,12 @@ def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
     pieces = [(3, clipped_middle(shown_text(run.name), 30)), (1, run.state)]
     if run.state == State.TRAINING and run.message:
         pieces.append((2, shown_text(run.message)))
-    total = f"/{run.num_epochs}" if run.num_epochs and not run.is_fitting else ""
-    epoch = f"{run.epoch:>{max(1, len(total) - 1)}}{total}"
+    total = f"/{run.num_epochs:,}" if run.num_epochs and not run.is_fitting else ""
+    epoch = f"{run.epoch:>{max(1, len(total) - 1)},}{total}"
     long_epochs = not run.epochs or run.epochs[-1].seconds > SLOW_EPOCH
     if run.step is not None and run.step.epoch > run.epoch and (long_epochs or run.state == State.PAUSED):
-        batches = f"{run.step.batch:>{len(str(run.step.num_batches))}}/{run.step.num_batches}"
-        pieces.append((6, f"batch {batches}"))
+        total = f"{run.step.num_batches:,}"
+        pieces.append((6, f"batch {run.step.batch:>{len(total)},}/{total}"))
     pieces.insert(2, (0, f"epoch {epoch}"))
     if run.perplexity is not None:
         pieces.append((0, f"ppl {perplexity_text(run.perplexity):<5}".rstrip() if run.state not in _MOVING else

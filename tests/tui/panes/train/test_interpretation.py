@@ -130,6 +130,8 @@ def test_lines_fit(width: int) -> None:
 def test_columns_of_the_epochs_stand_under_one_another() -> None:
     words = epoch_words(scripted_epoch(7, held_out=True), is_best=True)
     assert len(words) == len(HEADING) and "◂" in words
+    words = epoch_words(scripted_epoch(12_345, held_out=True))
+    assert len(words) == len(HEADING) and words.startswith(" 12,345 ")
 
 
 def test_baselines_say_on_which_text(saves: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from textual.app import App
 from textual.widgets import Static
 
-from core.events import State, StateChanged, StepFinished
+from core.events import SampleWritten, State, StateChanged, StepFinished
 from core.settings.run_config import RunConfig
 from core.units import perplexity_text
 from tests.run_folders import made_run
@@ -130,6 +130,17 @@ async def test_the_last_epoch_is_painted_though_nothing_follows(playground: Make
             app.post_message(JournalGrew(run.path, (scripted_epoch(epoch),)))
             await pilot.pause()
         await until(pilot, lambda: "3/250" in title(app) and app.query_one("#epochs").rows[0].epoch == 3)
+
+
+async def test_samples_have_their_epochs_with_commas(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig(), "night")
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        samples = (SampleWritten(900, "a", "b"), SampleWritten(1200, "c", "d"))
+        app.post_message(JournalGrew(run.path, (*samples, scripted_epoch(1200))))
+        shown = app.query_one("#samples-text", Static)
+        await until(pilot, lambda: str(shown.content).rstrip("\n") == "epoch 1,200  cd\nepoch   900  ab")
 
 
 async def test_a_letter_typed_sends_the_lines_that_change_and_not_the_panel(
