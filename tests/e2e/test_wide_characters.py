@@ -12,7 +12,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 LINE = "分开了很久我还在原地"
 
 
-def test_they_are_there_again_when_a_list_of_paths_has_closed(playground: Callable[..., Any], tmp_path: Path) -> None:
+def test_they_are_there_again_when_a_list_of_paths_has_shrunk_or_closed(
+    playground: Callable[..., Any], tmp_path: Path
+) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     for name in "abcde":
@@ -31,6 +33,10 @@ def test_they_are_there_again_when_a_list_of_paths_has_closed(playground: Callab
     terminal.type(f"{folder}/")
     terminal.wait("/e.txt")
     assert terminal.text.count("开") < before
+    terminal.type("a")  # one path is left, of two or three lines
+    terminal.wait(lambda shown: "/e.txt" not in shown and shown.count(LINE * 2) >= 7)
+    terminal.press("backspace")
+    terminal.wait("/e.txt")
     terminal.press("backspace")
     terminal.wait(lambda shown: "/e.txt" not in shown)
     terminal.press("escape", "escape")

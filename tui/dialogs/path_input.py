@@ -72,10 +72,18 @@ class _PathLine(PlainInput):
 class _Matches(PagedList):
     """The list: up from its first line goes back to the input."""
 
+    _height = 0
+
     def on_hide(self) -> None:
         """Repaint the screen: Textual leaves a wide character blank that the edge of the list has halved."""
         if self.is_attached:
             self.screen.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The same for the lines that a shorter list uncovers."""
+        before, self._height = self._height, event.size.height
+        if self._height < before:
+            self.on_hide()
 
     def action_cursor_up(self) -> None:
         if not self.highlighted and isinstance(self.parent, PathInput):
