@@ -72,18 +72,25 @@ class _PathLine(PlainInput):
 class _Matches(PagedList):
     """The list: up from its first line goes back to the input."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Take it", tooltip="Take this path; a folder shows what is in it", id="path.take"),
+    ]
     _height = 0
 
     def on_hide(self) -> None:
-        """Repaint the screen: Textual leaves a wide character blank that the edge of the list has halved."""
+        """Escape does something else now; and see ``_repaint``."""
         if self.is_attached:
-            self.screen.refresh()
+            self.refresh_bindings()
+            self._repaint()
 
     def on_resize(self, event: events.Resize) -> None:
-        """The same for the lines that a shorter list uncovers."""
         before, self._height = self._height, event.size.height
         if self._height < before:
-            self.on_hide()
+            self._repaint()
+
+    def _repaint(self) -> None:
+        """Repaint the screen: Textual leaves a wide character blank that the edge of the list has halved."""
+        self.screen.refresh()
 
     def action_cursor_up(self) -> None:
         if not self.highlighted and isinstance(self.parent, PathInput):
@@ -95,7 +102,9 @@ class _Matches(PagedList):
 class PathInput(Vertical):
     """Posts ``Submitted`` when a path was entered or picked."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close list", key_display="esc", tooltip="Close the list of paths", id="path.close"),
+    ]
 
     @dataclass
     class Submitted(Message):

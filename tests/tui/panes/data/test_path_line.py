@@ -14,6 +14,7 @@ from tui.forms.rows import Rows
 from tui.messages import CorpusChosen
 from tui.panes.data.pane import DataPane
 from tui.panes.data.text_list import TextList
+from tui.shell.footer import KeyLine
 
 
 async def test_the_footer_of_the_path_says_enter_and_escape(folder: Path) -> None:
@@ -23,11 +24,18 @@ async def test_the_footer_of_the_path_says_enter_and_escape(folder: Path) -> Non
         await until(pilot, lambda: app.query_one(TextList).has_focus and app.query_one(TextList).option_count)
 
         def in_footer() -> dict[str, str]:
-            return {key: active.binding.description for key, active in app.screen.active_bindings.items()
-                    if active.binding.show and key in ("enter", "escape")}  # fmt: skip
+            return {key.key: key.words for key in app.query_one(KeyLine).keys if key.key in ("enter", "escape")}
 
         assert "escape" not in in_footer(), "nothing to leave"
         await pilot.press("p")
+        await until(pilot, lambda: in_footer() == {"enter": "Show it", "escape": "Texts"})
+        app.query_one("#path-line", Input).value = f"{folder}/"
+        await until(pilot, lambda: in_footer() == {"enter": "Show it", "escape": "Close list"})
+        await pilot.press("down")
+        await until(pilot, lambda: in_footer() == {"enter": "Take it", "escape": "Close list"})
+        await pilot.press("up")
+        await until(pilot, lambda: in_footer() == {"enter": "Show it", "escape": "Close list"})
+        await pilot.press("escape")
         await until(pilot, lambda: in_footer() == {"enter": "Show it", "escape": "Texts"})
         await pilot.press("escape")
         await until(pilot, lambda: app.query_one(TextList).has_focus)
