@@ -94,6 +94,8 @@ class Playground(FocusKeepingApp):
     ]  # fmt: skip
 
     read_only: ClassVar[bool] = False
+    refused: ClassVar[frozenset[str]] = frozenset()
+    """The ids of the bindings that only say that they do nothing here."""
     current_run: reactive[Path | None] = reactive(None)
 
     def __init__(
@@ -342,9 +344,9 @@ class Playground(FocusKeepingApp):
         from tui.dialogs.pointed import pointed
 
         if not isinstance(self.screen, HelpScreen):
-            panes = pane_keys(self.query_one(HeaderLine).current, self.keymap)
+            panes = pane_keys(self.query_one(HeaderLine).current, self.keymap, self.refused)
             keys, number = app_keys(self.BINDINGS, self.keymap), pointed(self.screen, self.mouse_position)
-            self.push_screen(HelpScreen(help_pages(self.focused, panes, keys, number)))
+            self.push_screen(HelpScreen(help_pages(self.focused, panes, keys, number, self.read_only)))
 
     async def action_restore_run(self, entry: str) -> None:
         """Restore a deleted run: the link in the notice of its deletion."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import partial
 from typing import Any
 
@@ -57,12 +57,17 @@ def _kinds() -> list[type[DOMNode]]:
     return kinds
 
 
-def pane_keys(current: str, keymap: Mapping[str, str]) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Name, title and keys of each pane for the help, the ``current`` one first."""
-    return [
-        (pane.name, pane.title, _keys([*pane_bindings(pane), *part_bindings(pane)], keymap))
-        for pane in sorted(PANES, key=lambda pane: pane.name != current)
-    ]
+def pane_keys(
+    current: str, keymap: Mapping[str, str], refused: Set[str] = frozenset()
+) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Name, title and keys of each pane for the help, the ``current`` one first; without those of ``refused`` ids."""
+
+    def keys(pane: PaneKind) -> list[tuple[str, str]]:
+        bindings = (*pane_bindings(pane), *part_bindings(pane))
+        return _keys((binding for binding in bindings if binding.id not in refused), keymap)
+
+    panes = sorted(PANES, key=lambda pane: pane.name != current)
+    return [(pane.name, pane.title, keys(pane)) for pane in panes]
 
 
 def app_keys(everywhere: Iterable[BindingType], keymap: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -56,6 +56,7 @@ class ReadOnlyPlayground(Playground):
     """The app without its engines, and without what changes something."""
 
     read_only = True
+    refused = CHANGES
 
     @cached_property
     def engines(self) -> Engines:

@@ -27,9 +27,11 @@ from tests.tui.parts import notices, train_pane
 from tests.tui.waiting import until
 from tui.app import Playground
 from tui.commands import described
+from tui.dialogs.help import HelpScreen
 from tui.panes import PANES
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.run_table import RunTable
+from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.run_view import RunView
 from tui.read_only import CHANGES, ReadOnlyPlayground
 from tui.services import NO_ENGINE, READ_ONLY
@@ -185,6 +187,30 @@ async def test_no_sentence_offers_a_key_that_is_refused(app: Playground) -> None
         await pilot.press("u")
         await until(pilot, lambda: any(line.startswith("lyrics-zh is now the text") for line in notices(app)))
         assert not any("ctrl+t" in line for line in notices(app))
+
+
+async def test_dialogs_help_and_buttons_offer_nothing_that_is_refused(app: Playground) -> None:
+    known = all_bindings()
+    permitted = {binding.tooltip for name, (_, binding) in known.items() if name not in CHANGES}
+    refused = {known[name][1].tooltip for name in CHANGES} - permitted
+    app = ReadOnlyPlayground(app.saves, app.data_dir)
+    async with app.run_test(size=(120, 60)) as pilot:
+        assert train_pane(app).query("#train-go, #train-pause, #train-stop")
+        assert not any(button.region for button in train_pane(app).query(Button))
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(app.screen, PresetScreen) and app.screen.query("#preset-words"))
+        assert "ctrl+t" not in str(app.screen.query_one("#preset-words", Static).content)
+        await pilot.press("escape", "f5")
+        await until(pilot, lambda: [str(one.content) for one in app.query(".inspect-words").results(Static)][:1]
+                    == [f"{NO_ENGINE}."])  # fmt: skip
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen) and app.screen.query("#help-text"))
+        pages = set()
+        while (words := " ".join(str(app.screen.query_one("#help-text", Static).content).split())) not in pages:
+            pages.add(words)
+            assert "ctrl+t" not in words and not [each for each in refused if each in words], words
+            await pilot.press("right")
+        assert len(pages) > len(PANES) and any("Ten rows of the view" in words for words in pages)
 
 
 PROGRAM = """

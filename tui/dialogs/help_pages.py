@@ -33,6 +33,12 @@ FIRST_STEPS = (
     ("6 or {app.lab}", "Lab: predict a noisy sine wave, the textbook's first sequence experiment"),
     ("q", "Quit: training continues in the background and is found again at the next start"),
 )
+READ_ONLY_STEPS = (
+    ("1 or {app.data}", "Data: look at a text: its statistics, its tokens, pairs and triples, its batches"),
+    ("2 or {app.train}", "Train: the settings, the curve and the samples of the open run, also while it is trained"),
+    ("5 or {app.runs}", "Runs: every run that was saved; open or compare them there; {runs.sweeps} shows a sweep"),
+    ("q", "Quit"),
+)
 CONFIGURATION = (
     (
         "where",
@@ -53,18 +59,19 @@ def help_pages(
     panes: Sequence[tuple[str, str, Lines]],
     everywhere: Lines,
     pointed: tuple[Section, ...] = (),
+    read_only: bool = False,
 ) -> tuple[HelpPage, ...]:
     """All pages. ``panes``: name, title and keys of each, the one on screen first; ``everywhere``: keys of the app.
 
     ``pointed``: what the number under the pointer means, see ``tui.dialogs.pointed``.
     """
     explained = explanation(focused)
-    steps = [("First steps", _first_steps()), ("Keys everywhere", everywhere)]
+    steps = tuple((keyed(keys), keyed(words)) for keys, words in (READ_ONLY_STEPS if read_only else FIRST_STEPS))
     return (
         *([HelpPage("This number", pointed)] if pointed else []),
         *([HelpPage("This field", explained)] if explained else []),
-        *(HelpPage(title, _pane_sections(name, title, keys)) for name, title, keys in panes),
-        HelpPage("Everywhere", tuple(steps)),
+        *(HelpPage(title, _pane_sections(name, title, keys, steps)) for name, title, keys in panes),
+        HelpPage("Everywhere", (("First steps", steps), ("Keys everywhere", everywhere))),
         HelpPage("Settings", _setting_sections()),
         HelpPage("Glossary", (("Glossary", WORDS),)),
         HelpPage("config.toml", (("Preferences", CONFIGURATION),)),
@@ -87,10 +94,6 @@ def explanation(focused: Widget | None) -> tuple[Section, ...]:
     return ((setting.label, tuple(lines)), *([("Words", tuple(related))] if related else []))
 
 
-def _first_steps() -> tuple[tuple[str, str], ...]:
-    return tuple((keyed(keys), keyed(words)) for keys, words in FIRST_STEPS)
-
-
 def _facts(setting: Setting) -> Lines:
     default = shown(setting.default) if setting.default != "" else "empty"
     unit = f" {setting.unit}" if setting.unit else ""
@@ -103,12 +106,12 @@ def _facts(setting: Setting) -> Lines:
     ]
 
 
-def _pane_sections(name: str, title: str, keys: Lines) -> tuple[Section, ...]:
-    about = tuple(step for step in _first_steps() if step[1].startswith(f"{title}:"))
+def _pane_sections(name: str, title: str, keys: Lines, steps: Lines) -> tuple[Section, ...]:
+    about = tuple(step for step in steps if step[1].startswith(f"{title}:"))
     strategies = tuple((strategy.name, strategy.help) for strategy in STRATEGIES)
     return (
-        (title, about),
-        (f"Keys in {title}", keys),
+        *([(title, about)] if about else []),
+        *([(f"Keys in {title}", keys)] if keys else []),
         *([("Strategies in Generate", strategies)] if name == "generate" else []),
         (f"Words in {title}", tuple(meanings(PANE_WORDS[name]))),
     )

@@ -26,7 +26,7 @@ from tui.panes.inspect.parts import Canvas, LineInput, ViewTabs, shown_lines, ty
 from tui.panes.inspect.subject import KINDS, Subject
 from tui.panes.inspect.token_text import TokenText
 from tui.scheduling import schedule
-from tui.services import host, is_alive, listen
+from tui.services import NO_ENGINE, host, is_alive, listen
 from tui.text.keys import key
 
 REFRESH_SECONDS = 1.0  # at least, between two looks at weights that are being trained
@@ -62,6 +62,8 @@ class InspectPane(Vertical):
             yield ViewBox(is_main=False, id="inspect-beside")
 
     def on_mount(self) -> None:
+        if host(self).read_only:
+            self.subject.no_run = f"{NO_ENGINE}."
         listen(self, {
             JournalGrew: self._journal_grew, RunStateChanged: self._state_changed, RunOpened: self._run_opened,
             EngineLost: self._engine_lost, RunsChanged: self._runs_changed,

@@ -43,12 +43,14 @@ class Subject:
         source: the text that was given; None for the run's own.
         text: the tokens of the text; None while they are not known. ``cursor`` is the position of one of them.
         is_wide: whether there is room for a second view beside the one that is shown.
+        no_run: what is said while no run is open.
     """
 
     def __init__(self) -> None:
         self.views: tuple[View[Any], ...] = tuple(kind() for kind in KINDS)
         self.number = 0
         self.is_wide = False
+        self.no_run = NO_RUN
         self.open(None)
 
     def open(self, run: Path | None) -> None:
@@ -218,7 +220,7 @@ class Subject:
         """The sentence above a view, that is the one that is shown."""
         view = view or self.view
         if self.run is None:
-            return keyed(NO_RUN)
+            return keyed(self.no_run)
         if failure := self.failure(view):
             return failure
         if view.answer is not None:

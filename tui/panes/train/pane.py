@@ -182,18 +182,17 @@ class TrainPane(RunOnScreen):
     def action_about(self) -> None:
         from tui.panes.train.preset_dialog import PresetScreen
 
-        run, name = self.run, self.form.preset
+        run = self.run
         of_run = preset_of(run.config) if run is not None else None
-        preset = self.form.presets.get(name or "") or of_run
+        preset = self.form.presets.get(self.form.preset or "") or of_run
         if preset is None:
             self.notify("These settings are not those of a preset: choose one in the form.", markup=False)
             return
-        if run is None or of_run is not preset:
-            self.app.push_screen(PresetScreen(preset))
-        else:
+        measured, name = {}, ""
+        if run is not None and of_run is preset:
             measured = values_at(run.training, list(preset.published))
             name = ", ".join(filter(None, (run.name, other_precision(run.config, preset))))
-            self.app.push_screen(PresetScreen(preset, measured, name))
+        self.app.push_screen(PresetScreen(preset, measured, name, host(self).read_only))
 
     @work
     async def action_save_preset(self) -> None:

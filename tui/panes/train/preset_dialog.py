@@ -27,20 +27,24 @@ class PresetScreen(Dialog[None]):
         Binding("escape,i,q", "dismiss", "Close", tooltip="Back to the pane", id="preset.close"),
     ]
 
-    def __init__(self, preset: Preset, measured: Mapping[int, float] | None = None, run: str = "") -> None:
+    def __init__(
+        self, preset: Preset, measured: Mapping[int, float] | None = None, run: str = "", read_only: bool = False
+    ) -> None:
         super().__init__()
         self._preset = preset
         self._measured = measured or {}
         self._run = run
+        self._read_only = read_only
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="preset-about", classes="dialog") as box:
             box.border_title = Content(self._preset.name)
             box.border_subtitle = Content("esc closes")
-            yield Static(about(self._preset, self._measured, self._run), id="preset-words")
+            words = about(self._preset, self._measured, self._run, self._read_only)
+            yield Static(words, id="preset-words")
 
 
-def about(preset: Preset, measured: Mapping[int, float], run: str) -> Content:
+def about(preset: Preset, measured: Mapping[int, float], run: str, read_only: bool = False) -> Content:
     """What there is to say, as paragraphs."""
     config = preset.config
     training = (
@@ -53,14 +57,14 @@ def about(preset: Preset, measured: Mapping[int, float], run: str) -> Content:
         Content.styled(shown_text(preset.title), "bold"),
         Content(f"{config.model_name} on {config.corpus}; {training}"),
         Content.assemble(("source  ", QUIET), shown_text(preset.source)),
-        _figures(preset, measured, run),
+        _figures(preset, measured, run, read_only),
     ]
     if preset.note:
         parts.append(Content(shown_text(preset.note)))
     return Content("\n\n").join(parts)
 
 
-def _figures(preset: Preset, measured: Mapping[int, float], run: str) -> Content:
+def _figures(preset: Preset, measured: Mapping[int, float], run: str, read_only: bool) -> Content:
     if not preset.published:
         return Content.styled("No perplexity by epoch was published.", QUIET)
     rows = [Content.styled("training perplexity   epoch   published   measured", QUIET)]
@@ -68,7 +72,7 @@ def _figures(preset: Preset, measured: Mapping[int, float], run: str) -> Content
         own = perplexity_text(measured[epoch]) if epoch in measured else "–"
         rows.append(Content(f"{'':<19}{epoch:>8}{perplexity_text(value):>12}{own:>11}"))
     first = min(preset.published)
-    where = f"{shown_text(run)} has not come to epoch {first} yet" if run else \
-        f"nothing measured yet: {key('train.train')} trains it"  # fmt: skip
+    how = "" if read_only else f": {key('train.train')} trains it"
+    where = f"{shown_text(run)} has not come to epoch {first:,} yet" if run else f"nothing measured yet{how}"
     where = f"measured in {shown_text(run)}" if measured else where
     return Content("\n").join([*rows, Content.styled(where, QUIET)])
