@@ -11,32 +11,27 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.content import Content
 from textual.reactive import var
 from textual.timer import Timer
-from textual.widgets import Button, Input, OptionList, Static, TabbedContent, TabPane
+from textual.widgets import Button, Input, OptionList, Static
 
 from core.corpus.catalogue import DOWNLOADS, Download, Text, texts
 from core.errors import CorpusError
 from core.settings.run_config import RunConfig, Value, setting
 from core.training.preflight import preflight
-from core.units import counted
-from tui.charts.widget import Chart
 from tui.corpora.downloads import download
 from tui.corpora.statistics import describe, head, text_facts
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.path_input import PathInput
 from tui.forms.form import Form
-from tui.forms.lines import next_choice
 from tui.forms.schema import Schema
 from tui.messages import CorpusChosen, SettingsRead, TextsChanged
-from tui.panes.data.batch_examples import BatchExamples
-from tui.panes.data.corpus_facts import CorpusFacts, first_encoding
-from tui.panes.data.download_card import DownloadCard, Fetch, facts_of
-from tui.panes.data.ngram_charts import bars_of, zipf_of
+from tui.panes.data.corpus_facts import first_encoding
+from tui.panes.data.download_card import Fetch, facts_of
 from tui.panes.data.text_list import TextList
+from tui.panes.data.text_panel import TextPanel
 from tui.services import host, is_alive, listen
-from tui.shell.lit_box import LitScroll, LitVertical
+from tui.shell.lit_box import LitScroll
 from tui.text.cells import clip_cells
 from tui.text.safe import shown_text
 
@@ -45,7 +40,6 @@ SETTINGS = (
 )  # fmt: skip
 DEBOUNCE = 0.25
 RECENT = 10  # paths that are remembered
-GRAMS = (("1", "Tokens"), ("2", "Pairs"), ("3", "Triples"))
 
 
 def _checked(values: dict[str, Value]) -> dict[str, Value]:
@@ -98,26 +92,12 @@ class DataPane(Horizontal):
                 "Use this text", variant="primary", compact=True, disabled=True, id="data-use",
                 tooltip="Take this text to Train, or download it first",
             )  # fmt: skip
-        with LitVertical(id="data-view", classes="box"):
-            yield Static("Looking for texts …", id="data-notice", classes="notice", markup=False)
-            yield DownloadCard(id="data-download")
-            yield CorpusFacts(id="data-facts")
-            with TabbedContent(id="data-tabs"):
-                for order, title in GRAMS:
-                    with TabPane(title, id=f"data-grams-{order}"):
-                        yield Chart(id=f"data-chart-{order}")
-                with TabPane("Batches", id="data-batches"):
-                    yield BatchExamples(id="data-examples")
-                with TabPane("Text", id="data-text"), VerticalScroll():
-                    yield Static(id="data-head", markup=False)
-                with TabPane("Zipf", id="data-zipf"):
-                    yield Chart(id="data-chart-zipf")
+        yield TextPanel(id="data-view")
         with VerticalScroll(id="data-beside", classes="box") as beside:
             beside.border_title = "Text"
             yield Static(id="data-head-beside", markup=False)
 
     def on_mount(self) -> None:
-        self._show_part("data-notice")
         listen(self, {SettingsRead: self._settings_read})
         self._list_texts()
 
@@ -221,20 +201,19 @@ class DataPane(Horizontal):
 
     @work(exclusive=True, group="describe")
     async def _compute(self, source: str, values: dict[str, Value]) -> None:
-        view = self.query_one("#data-view")
+        panel = self.query_one(TextPanel)
         name = shown_text(clip_cells(Path(source).name, 40))
-        view.border_title = Content(f"{name} · reading …")
-        view.border_subtitle = None
+        panel.entitle(f"{name} · reading …")
         if self._facts is None:
-            self._say(f"Reading {name} …")
+            panel.say(f"Reading {name} …")
         try:
             facts = await describe(source, data_dir=host(self).data_dir, **values)  # type: ignore[arg-type]
         except CorpusError as error:
             if not is_alive(self):
                 return
-            view.border_title = Content(name)
+            panel.entitle(name)
             self._facts, self._is_reading, self._use_soon = None, False, False
-            self._say(str(error), error=True)
+            panel.say(str(error), error=True)
             return
         examples = facts["examples"]
         if examples["reason"]:  # which names settings as the command does: Train's sentence has the labels of the form
@@ -242,7 +221,9 @@ class DataPane(Horizontal):
         beginning = await asyncio.to_thread(head, Path(str(facts["path"])), first_encoding(facts))
         if not is_alive(self):
             return
-        self._show(facts, beginning)
+        self._facts, shown_head = facts, "\n".join(map(shown_text, beginning.split("\n")))
+        panel.show(facts, shown_head)
+        self.query_one("#data-head-beside", Static).update(shown_head)
         if os.path.isabs(source):
             others = (path for path in host(self).remembered.files if path != source)
             host(self).remember(files=(source, *others)[:RECENT])
@@ -252,35 +233,6 @@ class DataPane(Horizontal):
         self._is_reading = self._use_soon = False
         if is_wanted:
             self.action_use()
-
-    def _show(self, facts: dict[str, Any], beginning: str) -> None:
-        self._facts = facts
-        view = self.query_one("#data-view")
-        name = clip_cells(shown_text(str(facts["name"])), 30)
-        kind = "word" if facts["token_kind"] == "word" else "character"
-        view.border_title = Content(f"{name} · {counted(facts['tokens'], kind)}")
-        view.border_subtitle = Content(clip_cells(shown_text(str(facts["path"])), 60))
-        self._show_part("data-facts", "data-tabs")
-        self.query_one(CorpusFacts).show(facts)
-        self.query_one(BatchExamples).show(facts)
-        shown_head = "\n".join(shown_text(line) for line in beginning.split("\n"))
-        for name in ("#data-head", "#data-head-beside"):
-            self.query_one(name, Static).update(shown_head)
-        for order, _ in GRAMS:
-            self.query_one(f"#data-chart-{order}", Chart).show(bars_of(facts, order))
-        self.query_one("#data-chart-zipf", Chart).show(zipf_of(facts))
-
-    def _say(self, sentence: str, error: bool = False) -> None:
-        """Show a sentence instead of the statistics."""
-        notice = self.query_one("#data-notice", Static)
-        notice.update("\n".join(shown_text(line) for line in sentence.split("\n")))
-        notice.set_class(error, "-error")
-        self._show_part("data-notice")
-
-    def _show_part(self, *names: str) -> None:
-        """Show some parts of the right side and hide the others."""
-        for part in ("data-notice", "data-download", "data-facts", "data-tabs"):
-            self.query_one(f"#{part}").display = part in names
 
     # ------------------------------------------------------------------ downloads
 
@@ -300,11 +252,7 @@ class DataPane(Horizontal):
         self.query_one(TextList).note({name: f"{fetch.share(entries[name]):.0%}" for name, fetch in running.items()})
         entry = self._wanted
         if entry is not None:
-            view = self.query_one("#data-view")
-            state = "downloading" if entry.name in running else "not downloaded"
-            view.border_title, view.border_subtitle = Content(f"{entry.name} · {state}"), None
-            self.query_one(DownloadCard).show(entry, self._fetches.get(entry.name))
-            self._show_part("data-download")
+            self.query_one(TextPanel).offer(entry, self._fetches.get(entry.name))
         use = self.query_one("#data-use", Button)
         use.label = "Use this text" if entry is None else "Download …"
         use.disabled = self._asked is None if entry is None else entry.name in running
@@ -391,7 +339,7 @@ class DataPane(Horizontal):
             self._use_soon = True
         else:
             errors = list(self.query_one(Form).errors.values())
-            why = shown_text(errors[0]) if errors else self.query_one("#data-notice", Static).content
+            why = shown_text(errors[0]) if errors else self.query_one(TextPanel).said
             self.notify(f"This text cannot be used: {why}", severity="warning", markup=False)
 
     def on_hide(self) -> None:
@@ -399,9 +347,7 @@ class DataPane(Horizontal):
         self._use_soon = False
 
     def action_view(self) -> None:
-        tabs = self.query_one(TabbedContent)
-        names = [pane.id or "" for pane in tabs.query(TabPane)]
-        tabs.active = next_choice(names, tabs.active)
+        self.query_one(TextPanel).next_tab()
 
     def action_path(self) -> None:
         self.query_one(PathInput).query_one(Input).focus()
