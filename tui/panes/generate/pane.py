@@ -20,7 +20,6 @@ from textual.worker import Worker
 
 from core.engine.requests import Generate
 from core.errors import EngineError, UserError
-from core.events import State
 from core.generation.events import Piece, Written
 from core.generation.options import GenerationRequest
 from core.runs.summary import RunSummary
@@ -41,7 +40,7 @@ from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
 from tui.text.keys import keyed
 from tui.text.safe import shown_text, unknown_words
-from tui.text.weights import UNTRAINED, weights_words
+from tui.text.weights import weights_words
 
 REFRESH_SECONDS = 1.0  # between two readings of the chosen run
 PAINTS_PER_SECOND = 15
@@ -57,10 +56,6 @@ HINT = (
     "Strategies range from greedy to beam search; below are several samples, an acrostic 藏头, a mood.\n\n"
     "{generate.read} goes into a text: the arrow keys select a token, beside the text is the distribution it was drawn "
     "from, and {generate.shading} shows the surprise of all tokens."
-)
-CANNOT = (
-    "This model is bidirectional: it reads the text from both ends, so it would need the next token to predict it. "
-    "It cannot generate text: choose another run."
 )
 
 
@@ -174,7 +169,7 @@ class GeneratePane(Horizontal, ShownTimers):
         if Content.from_markup(texts.border_title or "").plain != title:
             texts.border_title = Content(title)
         self.query_one(FrameEdge).note = weights_words(run.state, run.epoch, run.restored) if run else ""
-        remark, about = self.query_one("#generate-remark", Static), self._remark
+        remark, about = self.query_one("#generate-remark", Static), self._choice.remark
         if remark.content != about:
             remark.update(about)
         remark.display = bool(about)
@@ -185,15 +180,6 @@ class GeneratePane(Horizontal, ShownTimers):
         if notice.content != words:
             notice.update(words)
         notice.display = not self.generations
-
-    @property
-    def _remark(self) -> str:
-        """What one has to know of the run before it writes."""
-        if self.run is None:
-            return ""
-        if self._choice.facts.bidirectional:
-            return CANNOT
-        return UNTRAINED if self.run.state == State.DIVERGED and self.run.restored == 0 else ""
 
     @property
     def _may_write(self) -> bool:

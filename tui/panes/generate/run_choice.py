@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Select, Static
 from textual.worker import Worker
 
+from core.events import State
 from core.runs.run import Run
 from core.runs.store import list_runs
 from core.runs.summary import RunSummary, run_summary
@@ -22,10 +23,15 @@ from tui.panes.generate.writer_facts import WriterFacts, writer_facts
 from tui.services import host, is_alive
 from tui.text.cells import distinct_labels
 from tui.text.safe import shown_text
+from tui.text.weights import UNTRAINED
 
 LIST_EVERY = 5  # the whole list is read at every fifth call of ``look``
 AROUND = 6  # cells of a drop-down for its arrow and its edges
 NARROWEST = 16
+CANNOT = (
+    "This model is bidirectional: it reads the text from both ends, so it would need the next token to predict it. "
+    "It cannot generate text: choose another run."
+)
 
 
 class RunChoice(Vertical):
@@ -59,6 +65,15 @@ class RunChoice(Vertical):
     @property
     def path(self) -> Path | None:
         return self.run.path if self.run is not None else None
+
+    @property
+    def remark(self) -> str:
+        """What one has to know of the run before it writes."""
+        if self.run is None:
+            return ""
+        if self.facts.bidirectional:
+            return CANNOT
+        return UNTRAINED if self.run.state == State.DIVERGED and self.run.restored == 0 else ""
 
     def choose(self, path: Path) -> None:
         self._wanted = path
