@@ -2,12 +2,13 @@
 
 ``BatchStream`` runs ``LanguageModel.step``, for every model, device and number of texts. ``SingleStream`` is the hot
 path: one text on a CPU, where a step is a few products of a vector and a matrix. Calling torch would take longer than
-the computation, so the compiled kernels do a whole step. A test compares the two.
+the computation, so the compiled kernels do whole steps; where a token depends on its scores alone they choose it too,
+and one C call writes many. Tests compare them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from core.models.language_model import LanguageModel
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.cpu.compiled import NUMBERS
-from core.models.recurrence.cpu.step import CompiledStep
+from core.models.recurrence.cpu.step import CompiledStep, CompiledText
 
 Array = npt.NDArray[np.floating]
 
@@ -64,7 +65,7 @@ class BatchStream:
 
 
 class SingleStream:
-    """One text of a model in one direction on a CPU, by the compiled kernels: one C call a token."""
+    """One text of a model in one direction on a CPU, by the compiled kernels: one C call for a token, or for many."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
@@ -93,3 +94,7 @@ class SingleStream:
         """One token further: (vocabulary,) scores, overwritten by the next call."""
         self._step(token)
         return self._row
+
+    def text(self, temperature: float, masked: Sequence[int], ends: Collection[int]) -> CompiledText:
+        """What writes many tokens in one C call, see ``CompiledText``."""
+        return CompiledText(self._step, temperature, masked, ends)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from core.corpus.vocabulary import Vocabulary
+from core.errors import UserError
 from core.generation.acrostic import Acrostic
 from core.generation.events import Likeliest, Piece, WrittenToken
 from core.generation.options import Filters
-from core.generation.strategies import Chooser, Logits, Probabilities, distribution, likeliest, surprise
+from core.generation.strategies import (
+    NOT_FINITE,
+    Chooser,
+    Logits,
+    Probabilities,
+    distribution,
+    likeliest,
+    surprise,
+)
+from core.models.recurrence.cpu.step import CompiledText
 
 MOST_CHARACTERS = 2_000_000
 """Characters at which a text ends: words can be long."""
@@ -82,7 +91,7 @@ class Transcript:
         self._tokens: list[WrittenToken] = []
         self._taken = 0
         self._is_spaced = rules.vocabulary.kind == "word"
-        self._uniforms = _uniforms(seed, number)
+        self._uniforms = _Uniforms(seed, number)
         looks_back = rules.chooser.looks_back
         self._seen: list[int] | None = rules.vocabulary.encode(rules.prefix).tolist() if looks_back else None
 
@@ -90,18 +99,30 @@ class Transcript:
         """Choose a token from the scores (vocabulary,) and add it. Raises UserError where those are not finite."""
         rules, acrostic = self._rules, self._acrostic
         if acrostic is None and not rules.details:
-            self.add(rules.chooser.choose(logits, next(self._uniforms), self._seen or (), rules.masked))
+            self.add(rules.chooser.choose(logits, self._uniforms.next(), self._seen or (), rules.masked))
             return
         initial = None if acrostic is None else acrostic.forced()
         masked = rules.masked if acrostic is None else self._masked(acrostic)
         if initial is not None:
             token = initial.id
         else:
-            token = rules.chooser.choose(logits, next(self._uniforms), self._seen or (), masked)
+            token = rules.chooser.choose(logits, self._uniforms.next(), self._seen or (), masked)
         drawn = self._drawn_from(logits, token, masked, initial is not None) if rules.details else ()
         written = self.add(token, "" if initial is None else initial.text)
         if rules.details and written:
             self.add_details(logits, len(self._ids) - 1, drawn)
+
+    def write_all(self, text: CompiledText, seconds: float) -> None:
+        """Write for ``seconds``, at least one token, by a text that chooses. Raises UserError as ``write``."""
+        numbers = self._uniforms.ahead()[: self._rules.length - len(self._ids)]
+        tokens = text.write(self.last, numbers, seconds)
+        if not tokens:
+            raise UserError(NOT_FINITE)
+        self._uniforms.skip(len(tokens))
+        for token in tokens:
+            self.add(token)
+            if self.ended:
+                break
 
     def _masked(self, acrostic: Acrostic) -> Ids:
         """Ids that an acrostic must not sample now: no end before the last verse, or directly after an initial."""
@@ -172,9 +193,25 @@ class Transcript:
         return Sample("".join(self._pieces), tuple(self._ids), tuple(spans), self.ended or "length", score)
 
 
-def _uniforms(seed: int, number: int) -> Iterator[float]:
+class _Uniforms:
     """Random numbers in [0, 1): one stream for each text of a request, for text 0 that of the seed itself."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(number,) if number else ())
-    generator = np.random.Generator(np.random.PCG64(sequence))
-    while True:
-        yield from generator.random(256).tolist()
+
+    def __init__(self, seed: int, number: int) -> None:
+        sequence = np.random.SeedSequence(seed, spawn_key=(number,) if number else ())
+        self._generator = np.random.Generator(np.random.PCG64(sequence))
+        self._numbers = np.empty(0)
+        self._used = 0
+
+    def next(self) -> float:
+        number = float(self.ahead()[0])
+        self.skip(1)
+        return number
+
+    def ahead(self) -> npt.NDArray[np.float64]:
+        """The next ones, at least one; they stay until ``skip``."""
+        if self._used == len(self._numbers):
+            self._numbers, self._used = self._generator.random(256), 0
+        return self._numbers[self._used :]
+
+    def skip(self, count: int) -> None:
+        self._used += count

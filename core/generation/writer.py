@@ -26,6 +26,7 @@ from core.generation.options import GenerationRequest, Sampling
 from core.generation.strategies import Chooser
 from core.generation.transcript import Rules, Sample, Transcript
 from core.models.language_model import LanguageModel
+from core.models.recurrence.cpu.step import CompiledText
 from core.settings.run_config import END
 
 
@@ -74,6 +75,7 @@ class Writing:
         self._scores: list[float] = []
         self._unread = deque(self._opening())
         self._stream = open_stream(model, alone=request.count == 1 and not self._is_beam)
+        self._compiled = self._compiled_text()
 
     def _rules_of(self, request: GenerationRequest) -> Rules:
         vocabulary = self._vocabulary
@@ -97,6 +99,14 @@ class Writing:
         initials = [Initial(token, vocabulary.token_to_id(token)) for token in heads]
         acrostic = Acrostic(initials, vocabulary, request.verse_length, request.length) if initials else None
         return Transcript(number, self._rules, self.seed, acrostic)
+
+    def _compiled_text(self) -> CompiledText | None:
+        """What writes without a call for each token; None where the choice of each needs more than its scores."""
+        rules, request = self._rules, self.request
+        temperature = rules.chooser.temperature_alone
+        if not isinstance(self._stream, SingleStream) or temperature is None or request.details or request.heads:
+            return None
+        return self._stream.text(temperature, rules.masked.tolist(), rules.ends)
 
     def _opening(self) -> list[int]:
         """The ids that the model reads first: mood, beginning of a text, prefix."""
@@ -132,7 +142,10 @@ class Writing:
         if self._unread:
             text.last = self._unread.popleft()
         while not text.ended:
-            text.write(stream.step(text.last))
+            if self._compiled is None:
+                text.write(stream.step(text.last))
+            else:
+                text.write_all(self._compiled, until - time.perf_counter())
             if time.perf_counter() >= until:
                 break
         self.finished = bool(text.ended)

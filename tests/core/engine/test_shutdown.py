@@ -20,7 +20,7 @@ from core.engine import shutdown
 from core.engine.session import Session
 from core.errors import RunError
 from core.events import Note, SampleWritten, State
-from core.generation.decoder import SingleStream
+from core.models.recurrence.cpu.step import CompiledText
 from core.runs.checkpoint import read_checkpoint
 from core.runs.held_folder import Disk, HeldFolder
 from core.runs.run import Run
@@ -92,13 +92,13 @@ def _batch(engine: Any, run: Run) -> int:
 
 def slow_steps() -> None:
     """Let writing take a hundredth of a second a token."""
-    step = SingleStream.step
+    write = CompiledText.write
 
-    def slow(self: SingleStream, token: int) -> Any:
+    def slow(self: CompiledText, last: int, uniforms: Any, seconds: float) -> list[int]:
         time.sleep(0.01)
-        return step(self, token)
+        return write(self, last, uniforms[:1], seconds)
 
-    SingleStream.step = slow  # type: ignore[method-assign]
+    CompiledText.write = slow  # type: ignore[method-assign]
 
 
 def test_in_the_midst_of_a_sample(tiny: Tiny, saves: Path, runtime: Path, forked: Any) -> None:

@@ -145,6 +145,7 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "descend": (*[ctypes.c_void_p] * 3, *[ctypes.c_float] * 2, _N),
     "squares": (ctypes.c_void_p, ctypes.c_void_p, _Numbers(torch.float64), _N),
     "step": (ctypes.c_void_p, ctypes.c_int64),
+    "continue_text": (ctypes.c_void_p,),
 }
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from core.models.feedforward import dropped, look_up, output_loss
 from core.models.recurrence.cpu import bindings, build
 from core.models.recurrence.cpu.compiled import NUMBERS
 from core.models.recurrence.cpu.gradients import Descent, gradient_norm
-from core.models.recurrence.cpu.step import CompiledStep
+from core.models.recurrence.cpu.step import CompiledStep, CompiledText
 from core.models.recurrence.dispatch import run
 from core.models.recurrence.eager import next_state
 from core.models.recurrence.layer import RecurrentLayer, Rows
@@ -104,7 +105,10 @@ def _recurrence(cell: Cell, relu: bool, shape: tuple[int, int, int], bf16: bool)
 
 
 def _steps(cell: Cell, tied: bool) -> tuple[Tensor, Tensor]:
-    """The scores after each of a few tokens, of two layers; tied weights are the transpose of a matrix."""
+    """The scores after each of a few tokens, of two layers, and the likeliest token after the last of them.
+
+    Tied weights are the transpose of a matrix.
+    """
     hidden, tokens = 34, (3, 0, 8)
     wide, vectors = len(cell.gates) * hidden, torch.randn(_VOCABULARY, hidden) if tied else None
     layers = []
@@ -114,15 +118,20 @@ def _steps(cell: Cell, tied: bool) -> tuple[Tensor, Tensor]:
     W, b = torch.randn(hidden, _VOCABULARY) if vectors is None else vectors.t(), torch.randn(_VOCABULARY)
     step, found, plain = CompiledStep(cell.name, False, vectors, layers, W, b), [], []
     states = [tuple(torch.zeros(1, hidden) for _ in cell.states) for _ in layers]
+    text = CompiledText(step, 0.0, (), ())
     for token in tokens:
-        step(token)
+        if token == tokens[-1]:
+            (chosen,) = text.write(token, np.zeros(1), 0.0)
+        else:
+            step(token)
         found.append(step.scores.clone())
         X = torch.eye(_VOCABULARY)[[token]] if vectors is None else vectors[[token]]
         for number, (W_x, W_h, b_h, *extra) in enumerate(layers):
             states[number] = next_state(RecurrentLayer(cell.name, torch.addmm(b_h, X, W_x), W_h, extra, states[number]))
             X = states[number][0]
         plain.append(torch.addmm(b, X, W)[0])
-    return torch.stack(found), torch.stack(plain)
+    every = torch.eye(_VOCABULARY)
+    return torch.stack([*found, every[chosen]]), torch.stack([*plain, every[plain[-1].argmax()]])
 
 
 def _loss(bf16: bool) -> tuple[list[Tensor], list[Tensor]]:

@@ -223,11 +223,11 @@ INLINE void end_step(const Shape *shape, const float *X, void *twin, int t, int 
 }
 
 /* The same for a single row whose products are there: each tile gets its vectors of them. */
-INLINE void step_of_one(Tile tile, const Shape *shape, const void *job, int vecs, int width) {
+INLINE void step_of_one(Tile tile, const Shape *shape, const void *job, const Region *region, int vecs, int width) {
     const float *products = shape->panels;
     const int hidden = shape->hidden;
     float sums[4 * LANES];
-    for (int column = 0; column < hidden; column += width) {
+    for (int column = region->first; column < region->last; column += width) {
         for (int v = 0; v < vecs; v++) {
             const int at = column + (width > LANES ? v * LANES : 0), gate = width > LANES ? 0 : v;
             store(sums + v * LANES, load(products + (long)gate * hidden + at, hidden - at), LANES);
@@ -239,7 +239,7 @@ INLINE void step_of_one(Tile tile, const Shape *shape, const void *job, int vecs
 INLINE void forward_region(const Forward *job, Tile tile, int most, int vecs, int width, const Region *region) {
     const Shape *shape = &job->shape;
     if (shape->bf16 == GIVEN) {
-        step_of_one(tile, shape, job, vecs, width);
+        step_of_one(tile, shape, job, region, vecs, width);
         return;
     }
     if (shape->bf16 == BF16_TILES) begin_tiles(least(TILE_ROWS, region->end - region->begin));

@@ -1,10 +1,13 @@
-"""One token of one text by the compiled kernels, for writing: one C call through all layers."""
+"""One text by the compiled kernels: one C call a token through all layers, or for many tokens with their choice."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -31,6 +34,22 @@ class _Step(ctypes.Structure):
     ]  # fmt: skip
 
 
+class _Text(ctypes.Structure):
+    """``Text`` in step.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("step", "masked", "ends", "uniforms", "tokens", "weights")),
+        *((name, ctypes.c_int) for name in ("num_masked", "num_ends", "count")),
+        ("factor", ctypes.c_float), ("seconds", ctypes.c_double), ("written", ctypes.c_int64),
+        ("is_over", ctypes.c_int), ("is_finite", ctypes.c_int),
+    ]  # fmt: skip
+
+
+def whole_blocks(columns: int) -> int:
+    """``columns`` rounded up to what step.c reads at once (BLOCK)."""
+    return -(-columns // 64) * 64
+
+
 class CompiledStep:
     """The state of one text, and the weights that take it one token further: those of the moment of each call.
 
@@ -44,7 +63,8 @@ class CompiledStep:
         """See ``LanguageModel.step_weights`` for the shapes. Raises ValueError for others: C would read elsewhere."""
         (hidden, columns), gates = W.shape, len(CELLS[cell].gates)
         self._states = [W.new_zeros(CELLS[cell].num_states, 2, hidden) for _ in layers]
-        self.scores, room = W.new_zeros(columns), W.new_zeros(4 * gates * hidden)
+        self.scores = W.new_full((whole_blocks(columns),), -math.inf)[:columns]
+        room = W.new_zeros(4 * gates * hidden)
         self._cell, self._hidden, self._size = cell, hidden, columns
         self._step = _Step(
             cell=NUMBERS[cell], relu=relu, layers=len(layers), hidden=hidden, columns=columns,
@@ -78,12 +98,62 @@ class CompiledStep:
         step.vectors, step.inputs = None if vectors is None else vectors.data_ptr(), inputs
         step.layer, step.W, step.b = made, W.data_ptr(), b.data_ptr()
         step.down, step.right = W.stride()
-        self._compute = bindings.Prepared("step", ctypes.addressof(step), self._token)
+        self.address = ctypes.addressof(step)
+        self._compute = bindings.Prepared("step", self.address, self._token)
         self._kept = (vectors, layers, W, b, made)  # C has their addresses
 
     def __call__(self, token: int) -> None:
         """One token further. Raises IndexError for a token that the vocabulary does not have."""
-        if not 0 <= token < self._size:
-            raise IndexError(f"the token must be between 0 and {self._size - 1:,}, got {token:,}")
+        self.require(token)
         self._token.value = token
         self._compute()
+
+    def require(self, token: int) -> None:
+        """Raise IndexError for a token that the vocabulary does not have."""
+        if not 0 <= token < self._size:
+            raise IndexError(f"the token must be between 0 and {self._size - 1:,}, got {token:,}")
+
+
+class CompiledText:
+    """Tokens after those that a ``CompiledStep`` has read, chosen in C: the most likely ones, or sampled."""
+
+    def __init__(self, step: CompiledStep, temperature: float, masked: Sequence[int], ends: Collection[int]) -> None:
+        """
+        Args:
+            step: the state of the text.
+            temperature: 0 for the most likely token, of several the one with the smallest id.
+            masked: ids that are never chosen, unless there are no others.
+            ends: ids that end the text.
+
+        Raises IndexError for ids that the vocabulary does not have.
+        """
+        for token in (*masked, *ends):
+            step.require(token)
+        given = masked if len(masked) < len(step.scores) else ()
+        self._masked, self._ends = (torch.tensor([*ids], dtype=torch.int64) for ids in (given, ends))
+        self._weights, self._tokens = torch.empty(whole_blocks(len(step.scores))), torch.empty(0, dtype=torch.int64)
+        self._step = step
+        self._text = _Text(
+            step=step.address, masked=self._masked.data_ptr(), ends=self._ends.data_ptr(),
+            weights=self._weights.data_ptr(), num_masked=len(given), num_ends=len(ends),
+            factor=1 / temperature if temperature else 0.0,
+        )  # fmt: skip
+        self._write = bindings.Prepared("continue_text", ctypes.addressof(self._text))
+
+    def write(self, last: int, uniforms: npt.NDArray[np.float64], seconds: float) -> list[int]:
+        """Read ``last`` and write for ``seconds``, at least one token: their ids; none if the scores are not finite.
+
+        uniforms: (tokens,) in [0, 1): one for each token that may be written, whether it is sampled or not. Raises
+        ValueError if there is none, and IndexError for a ``last`` that the vocabulary does not have.
+        """
+        self._step.require(last)
+        text, most, uniforms = self._text, len(uniforms), np.ascontiguousarray(uniforms, dtype=np.float64)
+        if not most:
+            raise ValueError("writing needs a number for each token that may be written, got none")
+        if len(self._tokens) <= most:
+            self._tokens = torch.empty(1 + most, dtype=torch.int64)
+        self._tokens[0] = last
+        text.uniforms, text.tokens = uniforms.ctypes.data, self._tokens.data_ptr()
+        text.count, text.seconds = most, seconds
+        self._write()
+        return self._tokens[1 : 1 + text.written].tolist()
