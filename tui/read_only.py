@@ -45,7 +45,10 @@ CHANGES = frozenset((
 
 
 class ReadOnlyScreen(FormScreen):
-    """The screen of a read-only playground; its footer leaves out what changes something."""
+    """The screen of a read-only playground; its footer leaves out what changes something.
+
+    Its class hides the buttons that do.
+    """
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
@@ -68,7 +71,7 @@ class ReadOnlyPlayground(Playground):
         self.call_after_refresh(self.query_one(HeaderLine).show_device, "read-only")
 
     def get_default_screen(self) -> FormScreen:
-        return ReadOnlyScreen(id="_default")
+        return ReadOnlyScreen(id="_default", classes="-read-only")
 
     async def run_action(
         self, action: Any, default_namespace: DOMNode | None = None, namespaces: Mapping[str, DOMNode] | None = None

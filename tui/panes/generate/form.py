@@ -102,7 +102,7 @@ class GenerateForm(Form[GenerationRequest], LitBorder):
                 yield DropDown(names, value=self.strategy, allow_blank=False, compact=True, id="generate-strategy")
             yield self.rows(*PARAMETERS, Group(GROUP), *FOLDED)
         yield Static("", id="generate-help", classes="form-help", markup=False)
-        with Horizontal(classes="buttons"):
+        with Horizontal(classes="buttons changes"):
             yield Button("Write", variant="primary", compact=True, id="generate-write",
                          tooltip="Generate text")  # fmt: skip
             yield Button("Stop", compact=True, disabled=True, id="generate-stop",

@@ -45,7 +45,7 @@ class LabForm(Form[SequenceConfig]):
             groups = dict.fromkeys(setting.group for setting in settings())
             yield self.rows(*(place for group in groups for place in self.group_places(group)))
         yield Static(HINT, id="lab-help", classes="form-help", markup=False)
-        with Horizontal(id="lab-buttons", classes="buttons"):
+        with Horizontal(id="lab-buttons", classes="buttons changes"):
             yield Button("The book's", compact=True, id="lab-book",
                          tooltip="The settings of the textbook's experiment")  # fmt: skip
             yield Button("Other noise", compact=True, id="lab-noise",

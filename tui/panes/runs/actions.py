@@ -25,6 +25,7 @@ HELP = {
 }
 LIST_ACTIONS = ("open", "generate", "resume", "rename", "duplicate", "delete")
 WIDE_ACTIONS = {"export": "Export", "annotate": "Tags", "filter": "Filter"}  # buttons where there is room for them
+LOOKING = ("open", "filter", "trash")  # change nothing
 TRASH_ACTIONS = {"restore": "Restore", "remove": "Delete permanently", "empty": "Empty trash", "trash": "Back"}
 
 KEYS: list[BindingType] = [
@@ -65,8 +66,8 @@ KEYS: list[BindingType] = [
 def action_button(action: str, label: str, is_loud: bool = False) -> Button:
     """The button of an action; ``is_loud``: it deletes something."""
     place = "trash" if action in ("remove", "empty", "restore") or label == "Back" else "runs"
-    classes = "loud" if is_loud else ""
-    return Button(label, id=f"{place}-{action}", compact=True, classes=classes, tooltip=HELP[action])
+    classes = ("loud" if is_loud else "", "" if action in LOOKING else "changes")
+    return Button(label, id=f"{place}-{action}", compact=True, classes=" ".join(classes), tooltip=HELP[action])
 
 
 PURPOSES = {"open": "watch", "generate": "generate", "resume": "resume"}

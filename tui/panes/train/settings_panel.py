@@ -17,7 +17,6 @@ from tui.panes.train.form_facts import FormFacts
 from tui.panes.train.keys import LABELS
 from tui.panes.train.plan import Plan
 from tui.panes.train.settings_form import SettingsForm
-from tui.services import host
 from tui.shell.lit_box import LitVertical
 from tui.text.safe import shown_text
 
@@ -34,8 +33,7 @@ class SettingsPanel(LitVertical):
     def compose(self) -> ComposeResult:
         yield SettingsForm(self._config, self._corpora, id="form")
         yield FormFacts(id="form-facts")
-        with Horizontal(id="train-buttons", classes="buttons") as buttons:
-            buttons.display = not host(self).read_only
+        with Horizontal(id="train-buttons", classes="buttons changes"):
             yield Button("Train new run", variant="primary", compact=True, id="train-go",
                          tooltip="Train with these settings")  # fmt: skip
             yield Button("Pause", compact=True, id="train-pause",
