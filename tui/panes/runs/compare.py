@@ -235,7 +235,7 @@ class Compare(Vertical, ShownTimers, can_focus=True):
         where.scroll_relative(y=by * max(1, where.size.height - 1), animate=False)
 
     def action_scroll_columns(self, by: int) -> None:
-        self.query_one(LineTable).scroll_relative(x=16 * by, animate=False)
+        self.query_one(LineTable).scroll_columns(by)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Escape hides the crosshair first; while samples are shown, no key changes the chart that they hide."""

@@ -6,32 +6,30 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
-from textual.content import Content
-
 from core.units import clock_text, count_text, counted, perplexity_text
 from tui.panes.runs.compare_chart import value_text
 from tui.panes.runs.compare_runs import Compared, Summary
-from tui.panes.runs.line_table import Column, table_text
+from tui.panes.runs.line_table import Column, Lines
 from tui.text.cells import distinct_labels
 from tui.text.safe import shown_text
 
-LONGEST_NAME, LONGEST_VALUE = 24, 14
+LONGEST_NAME = 24
 MOST_ABOVE = 4
 """Runs above the chart that are named."""
 
 
-def table(view: Compared, pinned: Path | None = None, cross: float | None = None) -> Content:
+def table(view: Compared, pinned: Path | None = None, cross: float | None = None) -> Lines:
     """A line for each run: its figures, and the settings in which the runs differ."""
     lines = view.lines
     names = distinct_labels([shown_text(line.name) for line in lines], LONGEST_NAME)
     columns = [Column("run", names, LONGEST_NAME, is_text=True)]
     if cross is not None:
-        columns.append(_column(f"at {axis_text(view.what.axis, cross)}", _readings(view, cross)))
-    columns += [_column(label, words) for label, words in _figures(view.summaries, view.target)]
+        columns.append(Column(f"at {axis_text(view.what.axis, cross)}", _readings(view, cross)))
+    columns += [Column(label, words) for label, words in _figures(view.summaries, view.target)]
     for place, label in enumerate(view.labels):
-        columns.append(_column(label, [shown_text(summary.settings[place]) for summary in view.summaries]))
+        columns.append(Column(label, [shown_text(summary.settings[place]) for summary in view.summaries]))
     chosen = next((row for row, line in enumerate(lines) if line.path == pinned), None)
-    return table_text(columns, [(line.sign, line.style) for line in lines], chosen)
+    return Lines(columns, [(line.sign, line.style) for line in lines], chosen)
 
 
 def above_words(view: Compared) -> str:
@@ -42,10 +40,6 @@ def above_words(view: Compared) -> str:
             for name, one in zip(names[:MOST_ABOVE], found, strict=False)]  # fmt: skip
     more = [f"{len(found) - MOST_ABOVE:,} more"] if len(found) > MOST_ABOVE else []
     return f"Above the chart, far worse than guessing: {', '.join(runs + more)}" if found else ""
-
-
-def _column(label: str, words: Sequence[str]) -> Column:
-    return Column(label, words, LONGEST_VALUE)
 
 
 def _figures(summaries: Sequence[Summary], target: float | None) -> list[tuple[str, list[str]]]:

@@ -246,7 +246,7 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
             self.notify("No run has finished an epoch yet", severity="warning", markup=False)
 
     def action_scroll_columns(self, by: int) -> None:
-        self.query_one(LineTable).scroll_relative(x=16 * by, animate=False)
+        self.query_one(LineTable).scroll_columns(by)
 
     def action_setting(self) -> None:
         if self.seen.sweep is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from textual.content import Content
-
 from core.events import State
 from core.scales import LINEAR, LOG
 from core.settings.run_config import RunConfig
@@ -16,7 +14,7 @@ from core.sweep.results import WAITING, Result
 from core.units import perplexity_text
 from tui.charts import Bar, Drawing, Series, XAxis, YAxis, bar_chart, line_chart
 from tui.panes.runs.compare_table import seconds_text
-from tui.panes.runs.line_table import Column, table_text
+from tui.panes.runs.line_table import Column, Lines
 from tui.panes.runs.sweep_reading import SweepSeen
 from tui.text.safe import shown_text
 
@@ -26,7 +24,7 @@ SIGNS = {
 }  # fmt: skip
 
 
-def table(seen: SweepSeen, cursor: int = -1) -> Content:
+def table(seen: SweepSeen, cursor: int = -1) -> Lines:
     """A line for each run, the best first."""
     varied = seen.sweep.varied if seen.sweep is not None else ()
     results = seen.results
@@ -42,11 +40,11 @@ def table(seen: SweepSeen, cursor: int = -1) -> Content:
     columns += [
         Column("at", ["–" if result.best_epoch is None else f"{result.best_epoch:,}" for result in results]),
         Column("epochs", ["–" if result.place else f"{result.epochs:,}" for result in results]),
-        Column("time", ["–" if result.place else seconds_text(result.seconds) for result in results]),
         Column("state", [shown_text(result.words) for result in results], is_text=True),
+        Column("time", ["–" if result.place else seconds_text(result.seconds) for result in results]),
     ]
     quiet = [row for row, result in enumerate(results) if result.state in (WAITING, PRUNED)]
-    return table_text(columns, [_sign(result) for result in results], cursor, quiet)
+    return Lines(columns, [_sign(result) for result in results], cursor, quiet)
 
 
 def _sign(result: Result) -> tuple[str, str]:

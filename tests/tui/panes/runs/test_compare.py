@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,9 @@ from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.compare_runs import SIGNS, Compared, ComparedRuns, What
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import seconds_text, table
+from tui.panes.runs.line_table import LineTable
 from tui.panes.runs.pane import RunsPane
+from tui.text.cells import cell_len
 from tui.themes import DARK, LIGHT
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
@@ -320,10 +323,42 @@ def test_looks_are_stable_and_distinct() -> None:
         assert len({theme.variables[f"run-{number}"] for number in range(1, COLOURS + 1)}) == COLOURS
 
 
-def test_the_table_has_the_whole_label_of_a_setting(tmp_path: Path) -> None:
-    paths = [make_run(tmp_path, name, initialisation=name).path for name in ("normal", "uniform")]
-    view = ComparedRuns().view(paths, What(), None, seconds=1e9)
-    assert table(view).plain.splitlines()[0].endswith("weights  initial weights")
+def test_labels_and_numbers_of_the_settings_are_whole(tmp_path: Path) -> None:
+    seed = 2**63 - 1
+    paths = [make_run(tmp_path, name, initialisation=name, seed=seed - n).path
+             for n, name in enumerate(("normal", "uniform"))]  # fmt: skip
+    lines = table(ComparedRuns().view(paths, What(), None, seconds=1e9)).text(200).plain.splitlines()
+    assert lines[0].rstrip().endswith("weights  initial weights                       seed")
+    assert {line.split()[-1] for line in lines[1:]} == {f"{seed:,}", f"{seed - 1:,}"}
+
+
+async def test_columns_are_whole_and_the_names_stay(saves: Path) -> None:
+    """Whatever the width, no column is cut: keys show those that do not fit, and marks say on which side they are."""
+    app = RunsApp(saves)
+    async with app.run_test(size=(80, 24)) as pilot:
+        chart = await compared(pilot, app)
+        lines = app.query_one("#compare-figures", LineTable)
+        for width in (80, 73, 60):
+            await pilot.resize_terminal(width, 24)
+            await pilot.press(*["less_than_sign"] * lines.skipped)
+            await until(pilot, lambda width=width: lines.outer_size.width < width and lines.skipped == 0)
+            columns, seen = table(chart.shown).columns, set[str]()
+            while True:
+                heading, *rows = app.table_lines
+                assert max(map(cell_len, app.table_lines)) < lines.outer_size.width, (width, heading)
+                shown = re.split(" {2,}", heading.strip(" ›").replace("‹", " "))
+                for number, row in enumerate(rows):
+                    found = re.split(" {2,}", row[4:])
+                    words = [column.words[number] for column in columns if column.label in shown]
+                    assert [word.strip() for word in found] == words, (width, row)
+                seen |= set(shown)
+                if not heading.endswith("›"):
+                    break
+                await pilot.press("greater_than_sign")
+                await until(pilot, lambda heading=heading: app.table_lines[0] != heading)
+            assert "‹ " in heading and seen == {column.label for column in columns}
+        await pilot.resize_terminal(200, 60)
+        await until(pilot, lambda: not set("‹›") & set(app.table_lines[0]))
 
 
 def test_of_long_curves_the_first_is_whole_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,8 +89,8 @@ async def test_a_grid_is_a_table_with_the_best_first(saves: Path, size: tuple[in
         await shown(pilot, app, "格")
         assert str(app.sweep.border_title) == "grid 格 · 2 of 4 runs · stopped · 2 of 2 sweeps"
         heading, *rows = app.lines
-        assert heading.split() == ["run", "cell", "hidden", "best", "training", "at", "epochs", "time", "state"]
-        assert [row.split()[-1] for row in rows] == ["interrupted", "finished", "finished", "waiting"]
+        assert heading.split() == ["run", "cell", "hidden", "best", "training", "at", "epochs", "state", "time"]
+        assert [row.split()[-3] for row in rows] == ["interrupted", "finished", "finished", "waiting"]
         assert [row.split("格-")[1].split()[0] for row in rows] == ["gru-64", "rnn-256", "rnn-64", "gru-256"]
         chart = app.query_one(".-place-0")
         assert chart.size.height >= 5, "there is room for the chart"
@@ -151,8 +151,8 @@ async def test_the_runs_of_other_machines_are_listed_with_their_place(saves: Pat
     async with app.run_test(size=(120, 40)) as pilot:
         await shown(pilot, app, "search")
         _, first, *_, last = app.lines
-        assert first.split()[2:] == ["search-005", "0.5", "1.000", "–", "–", "–", "finished", "on", "盒子[b]"]
-        assert last.split()[1:] == ["search-006", "2.5", "–", "–", "–", "–", "given", "up", "on", "盒子[b]"]
+        assert first.split()[2:] == ["search-005", "0.5", "1.000", "–", "–", "finished", "on", "盒子[b]", "–"]
+        assert last.split()[1:] == ["search-006", "2.5", "–", "–", "–", "given", "up", "on", "盒子[b]", "–"]
         await pilot.press("enter")
         await until(pilot, lambda: any("search-005 is in the runs of 盒子[b]" in notice for notice in app.notices))
         app.sweep.cursor = len(app.lines) - 2
