@@ -16,6 +16,7 @@ from core.events import PERPLEXITIES, Measured, RunResumed
 from core.runs.journal import EPOCH_FIGURES, EpochRow, JournalReader
 from core.runs.metrics import METRICS
 from core.runs.run import Run
+from core.scales import LARGEST
 from core.settings.run_config import RunConfig, settings
 from core.settings.setting import Setting, shown
 
@@ -64,9 +65,16 @@ class Curves(ABC):
         return column is not None and bool(np.isfinite(column).any())
 
     def points(self, metric: str, axis: str) -> tuple[Column, Column]:
-        """The points that can be drawn, in the order of ``axis``: those whose figures are finite."""
+        """The points that can be drawn, in the order of ``axis``: those whose figures are finite.
+
+        Beside finite ones, infinite ones are ``LARGEST``: the curve of a run that diverged leaves its chart at the top.
+        """
         x, y = self.column(axis), self.column(metric)
-        return finite_in_order(x, y) if x is not None and y is not None else (np.empty(0), np.empty(0))
+        if x is None or y is None:
+            return np.empty(0), np.empty(0)
+        if np.isposinf(y).any() and np.isfinite(y).any():
+            y = np.minimum(y, LARGEST)
+        return finite_in_order(x, y)
 
     def read(self, at_most: int = 1 << 22) -> bool:
         """Read what is new, ``at_most`` so many bytes. Returns whether there was anything to read."""

@@ -126,7 +126,7 @@ class XAxis(_Axis):
 class YAxis(_Axis):
     """The y axis; it includes the values of ``range`` and all data. ``lines`` are drawn across the chart.
 
-    Data above ``ceiling`` does not extend the axis, unless there is no other: its curve leaves at the top.
+    Data from ``ceiling`` on does not extend the axis, unless there is no other: its curve leaves at the top.
     """
 
     lines: Sequence[ReferenceLine] = ()

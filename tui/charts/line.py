@@ -176,9 +176,7 @@ def _x_ends(curves: Sequence[_Drawn], axis: XAxis) -> Ends:
 def _y_extent(curves: Sequence[_Drawn], lines: Sequence[_PlacedLine], axis: YAxis) -> Ends:
     """The lowest and the highest value that the y axis has to include."""
     ceiling = axis.scale.place(min(axis.ceiling, LARGEST))
-    heights = [low for curve in curves if (low := curve.y[curve.y <= ceiling]).size] or [
-        c.y for c in curves if c.y.size
-    ]
+    heights = [low for curve in curves if (low := curve.y[curve.y < ceiling]).size] or [c.y for c in curves if c.y.size]
     values = [float(edge) for y in heights for edge in (y.min(), y.max())]
     values += [place for place, line in lines if line.stretch]
     values += [end for end in axis.places if end is not None]

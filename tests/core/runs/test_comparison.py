@@ -21,6 +21,7 @@ from core.runs.comparison import (
     smoothed,
 )
 from core.runs.metrics import AXES, METRICS
+from core.scales import LARGEST
 from core.settings.run_config import RunConfig
 from tests.core.export.journalled import epoch
 from tests.run_folders import epochs, read_journal
@@ -140,12 +141,14 @@ def test_figures_are_those_of_the_held_out_text_if_there_is_one(tmp_path: Path) 
     assert figures(empty).best is None and figures(empty).epochs == 0 and seconds_to(empty, 2.0) is None
 
 
-def test_perplexities_beyond_floating_point_are_infinite_and_not_drawn(tmp_path: Path) -> None:
+def test_perplexities_beyond_floating_point_are_infinite_and_drawn_beside_finite_ones_alone(tmp_path: Path) -> None:
     write(tmp_path, epoch(1), epoch(2, perplexity=math.inf, loss=800.0))
     curve = read_all(RunCurve(tmp_path))
     assert figures(curve).last == math.inf and figures(curve).best_epoch == 1
-    assert curve.points("perplexity", "epoch")[0].tolist() == [1]
+    assert curve.points("perplexity", "epoch")[1].tolist() == [epoch(1).perplexity, LARGEST]
     assert curve.points("loss", "epoch")[1].tolist() == [6, 800]
+    write(tmp_path, epoch(1, perplexity=math.inf, loss=800.0))
+    assert not read_all(curve).points("perplexity", "epoch")[0].size
 
 
 def test_only_differing_settings_are_listed() -> None:

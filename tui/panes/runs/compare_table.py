@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.scales import LARGEST
 from core.units import clock_text, count_text, counted, perplexity_text
 from tui.panes.runs.compare_chart import value_text
 from tui.panes.runs.compare_runs import Compared, Summary
@@ -64,7 +66,7 @@ def _readings(view: Compared, cross: float) -> list[str]:
     words, found = value_text(view.what.metric), []
     for line in view.lines:
         point = line.raw.nearest(cross)
-        found.append(words(point[1]) if point is not None else "–")
+        found.append("–" if point is None else words(point[1] if point[1] < LARGEST else math.inf))
     return found
 
 

@@ -118,6 +118,30 @@ async def test_a_run_that_diverged_leaves_the_others_readable(saves: Path) -> No
         assert chart.shown.target is None
 
 
+async def test_infinite_and_huge_perplexities_leave_the_chart_alike(saves: Path) -> None:
+    pictures, app = list[list[str]](), RunsApp(saves)
+    for name, last in (("huge", 1e210), ("infinite", math.inf)):
+        run = made_run(saves, RunConfig(), name, created="2026-01-01T00:00:00+00:00")
+        epochs = (
+            EpochFinished(n, 9 * n, value, None, loss, 0.1, 100.0, 7e4, 0.1)
+            for n, value, loss in ((5, 90.0, 4.5), (9, last, 900.0))
+        )
+        write_journal(run, *epochs, StateChanged(State.DIVERGED, 0))
+    async with app.run_test(size=(120, 40)) as pilot:
+        chart, words = await compared(pilot, app, 5), app.query_one("#compare-above", Static)
+        for name in ("huge", "infinite"):
+            app.compare.paths = (saves / name, saves / "two")
+            await until(pilot, lambda name=name: [line.name for line in chart.shown.lines] == [name, "two"])
+            await until(pilot, lambda name=name: str(words.content).endswith(f"guessing: {name} (1 of 9 epochs)"))
+            chart.cross = 9.0
+            await until(pilot, lambda name=name: name in app.table_lines[1] and "at epoch 9" in app.table_lines[0])
+            await until(pilot, lambda: chart.render_line(2).text.count("│") == 2)
+            sign = chart.shown.lines[0].sign
+            pictures.append([chart.render_line(row).text.replace(sign, "*") for row in range(chart.size.height)])
+            assert re.split(" {2,}", app.table_lines[1].strip())[1] == {"huge": "1.0e+210", "infinite": ">1e308"}[name]
+    assert pictures[0] == pictures[1]
+
+
 async def test_a_chart_whose_journals_are_not_read_yet_says_so(saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app, look, may_end = RunsApp(saves), ComparedRuns.view, threading.Event()
 
