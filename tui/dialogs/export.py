@@ -21,6 +21,7 @@ from textual.widgets import Static
 from core.errors import UserError
 from core.export.destination import REPLACEABLE, write_file
 from core.export.formats import FORMATS
+from core.runs.metrics import METRICS
 from core.units import bytes_text, counted
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.path_dialog import PlaceDialog
@@ -29,6 +30,9 @@ from tui.forms.choice import Choice
 from tui.processes import core_process, sentence_of
 from tui.services import READ_ONLY, host, is_alive
 from tui.text.safe import shown_text
+
+FIGURES = {"perplexities": (), **{item.label: (f"--metric={name}",) for name, item in METRICS.items()}}
+"""What a picture can show, and the flags for it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Exportable:
         name: the name of the file that is proposed, without its ending.
         sources: the folders of runs.
         formats: of ``FORMATS``; those of one run are left out where there are several.
-        chart: the flags of ``python -m core export`` that draw the chart as it is on the screen.
+        chart: the flags of ``python -m core export`` that draw the chart as it is on the screen; where there is none,
+            the figure of a picture is asked for.
         text: what ``text`` exports in place of the samples of the runs.
         files: of other programs, which a chart also shows.
     """
@@ -83,8 +88,8 @@ async def ask_to_export(widget: Widget, what: Exportable) -> None:
         widget.notify(shown_text(done.words), title="Exported", timeout=10, markup=False)
 
 
-class _Formats(Choice):
-    """The choice of a format: enter exports; what is typed or pasted is for the path."""
+class _ExportChoice(Choice):
+    """A choice where enter exports; what is typed or pasted is for the path."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.finish", "Export", show=False)]
 
@@ -105,14 +110,15 @@ class _Formats(Choice):
 class ExportDialog(PlaceDialog[Exported]):
     """``folder``: of the last export; empty for the working folder."""
 
-    AUTO_FOCUS = "_Formats"
+    AUTO_FOCUS = "#export-formats"
     takes_picked = False
 
     def __init__(self, what: Exportable, folder: str = "") -> None:
         super().__init__("Export", PathInput("the file to write", id="export-place"), "say where: the path of a file")
         self._what = what
         self._folder = folder or os.getcwd()
-        self._formats = _Formats(what.offered, id="export-formats")
+        self._formats = _ExportChoice(what.offered, id="export-formats")
+        self._figures = _ExportChoice(tuple(FIGURES), id="export-figures")
         self._meaning = Static("", classes="quiet", markup=False)
         self._proposed = ""
 
@@ -120,21 +126,23 @@ class ExportDialog(PlaceDialog[Exported]):
         with self.box(Content(shown_text(self._what.title)), "export"):
             yield self._formats
             yield self._meaning
+            yield self._figures
             yield self._place
-            yield from self.foot("← → format   tab completes a path")
+            yield from self.foot("← → choose   tab completes a path")
 
     def on_mount(self) -> None:
-        self._format_changed()
+        self._chosen()
 
     def type_path(self, text: str) -> None:
         """Put what was typed beside the line onto it, in place of the path that is proposed."""
         self._place.begin(text if self._place.value == self._proposed else self._place.value + text)
 
     @on(Choice.Changed)
-    def _format_changed(self) -> None:
+    def _chosen(self) -> None:
         """Explain the format, and give the proposed path its ending; a path that was typed stays."""
         form = self._formats.value
         self._explain()
+        self._figures.display = FORMATS[form].is_chart and not self._what.chart
         self.show_problem("")
         if self._place.value == self._proposed:
             self._proposed = self._proposal(form)
@@ -180,7 +188,7 @@ class ExportDialog(PlaceDialog[Exported]):
             return Exported(f"{path}, {bytes_text(len(data))}", path.parent)
         arguments = ["export", "--json", f"--to={form}", f"--out={path}", f"--saves={self._what.sources[0].parent}"]
         arguments += ["--force"] if replace else []
-        arguments += self._what.chart if FORMATS[form].is_chart else ()
+        arguments += (self._what.chart or FIGURES[self._figures.value]) if FORMATS[form].is_chart else ()
         sources = (*self._what.sources, *(self._what.files if FORMATS[form].is_chart else ()))
         async with core_process([*arguments, "--", *map(str, sources)]) as process:
             out, words = await process.communicate()

@@ -20,6 +20,7 @@ from tests.tui.waiting import until
 from tui.dialogs import export as dialog_module
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.export import Exportable, ExportDialog, Exported, exportable_runs
+from tui.forms.choice import Choice
 from tui.panes.runs.compare import Compare
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.pane import RunsPane
@@ -141,6 +142,22 @@ async def test_a_chart_is_exported_as_it_stands(saves: Path, tmp_path: Path, mon
         assert {"--metric=perplexity", "--axis=step", "--scale=linear", "--smoothing=0.6", "--to=png"} <= set(asked[0])
         names = asked[0][asked[0].index("--") + 1 :]
         assert [Path(name).name for name in names] == ["月亮忘记了", "two"]
+        figures = app.dialog.query_one("#export-figures", Choice)
+        assert not figures.display, "the chart has one"
+        await pilot.press("escape")
+        await until(pilot, lambda: app.query_one(Compare).has_focus)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.pane.table.has_focus)  # type: ignore[attr-defined]
+        for moves, metrics in ((0, []), (1, ["--metric=perplexity"]), (4, ["--metric=validation_loss"])):
+            await opened(pilot, app)
+            await pilot.press("down", *["right"] * moves, "enter")
+            await until(pilot, lambda: "matplotlib" in app.problem)
+            assert [flag for flag in asked[-1] if flag.startswith("--metric")] == metrics
+            await pilot.press("home", "up", "end")
+            figures = app.dialog.query_one("#export-figures", Choice)
+            await until(pilot, lambda figures=figures: not figures.display)
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, ExportDialog))
 
 
 async def test_a_written_text_goes_to_a_file_and_read_only_exports_nothing(saves: Path, tmp_path: Path) -> None:
