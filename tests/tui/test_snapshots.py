@@ -41,6 +41,7 @@ from tui.panes.train import form_facts, run_view
 from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.sweep import SweepDialog
 from tui.panes.train.training import backend_question
+from tui.shell.footer import KeyLine
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 PRESET = next(iter(PRESETS.values()))
@@ -129,6 +130,8 @@ async def ended(pilot: Any) -> AsyncIterator[str]:
     await pilot.press("f6", "w")
     chart = pilot.app.query_one(".-place-0")
     await until(pilot, lambda: "gru" in "".join(chart.render_line(row).text for row in range(chart.size.height)))
+    footer = pilot.app.screen.query_one(KeyLine)
+    await until(pilot, lambda: any(key.key == "g" and key.enabled for key in footer.keys))
     yield "sweep"
 
 

@@ -141,7 +141,7 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
         if before.results != seen.results or before.name != seen.name:
             for chart in self.query(Chart):
                 chart.invalidate()
-        if (before.is_working, before.is_done) != (seen.is_working, seen.is_done):
+        if _key_facts(before) != _key_facts(seen):
             self.refresh_bindings()
         self._ask_importances()
 
@@ -201,13 +201,13 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what has no effect now."""
-        seen = self.seen
+        can_stop, can_go, has_results = _key_facts(self.seen)
         if action == "stop":
-            return True if seen.is_working else None
+            return True if can_stop else None
         if action == "go":
-            return True if seen.sweep is not None and not seen.is_working and not seen.is_done else None
+            return True if can_go else None
         if action in ("open", "best", "compare", "setting"):
-            return True if seen.results else None
+            return True if has_results else None
         return True
 
     def action_move(self, by: int) -> None:
@@ -282,3 +282,9 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
         if is_alive(self):
             self.notify(f"{shown_text(name)} {words}", markup=False)
             self._look()
+
+
+def _key_facts(seen: SweepSeen) -> tuple[bool, bool, bool]:
+    """Whether the sweep can stop, whether it can go on, and whether it has results."""
+    can_go = seen.sweep is not None and not seen.is_working and not seen.is_done
+    return seen.is_working, can_go, bool(seen.results)

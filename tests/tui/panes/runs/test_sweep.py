@@ -21,6 +21,7 @@ from tui.panes.runs.pane import RunsPane
 from tui.panes.runs.sweep import EMPTY, SweepView
 from tui.panes.runs.sweep_parts import setting_chart
 from tui.panes.runs.sweep_reading import SweepSeen, importances_in
+from tui.shell.footer import KeyLine
 from tui.text.keys import keyed
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
@@ -82,6 +83,11 @@ async def shown(pilot: Any, app: RunsApp, name: str) -> None:
         await until(pilot, lambda before=before: app.sweep.seen.name != before)
 
 
+def keys(app: RunsApp) -> dict[str, bool]:
+    """The keys that the footer has shown last, and whether they are enabled."""
+    return {key.key: key.enabled for key in app.screen.query_one(KeyLine).keys}
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_grid_is_a_table_with_the_best_first(saves: Path, size: tuple[int, int]) -> None:
     app = RunsApp(saves)
@@ -92,6 +98,7 @@ async def test_a_grid_is_a_table_with_the_best_first(saves: Path, size: tuple[in
         assert heading.split() == ["run", "cell", "hidden", "best", "training", "at", "epochs", "state", "time"]
         assert [row.split()[-3] for row in rows] == ["interrupted", "finished", "finished", "waiting"]
         assert [row.split("格-")[1].split()[0] for row in rows] == ["gru-64", "rnn-256", "rnn-64", "gru-256"]
+        await until(pilot, lambda: keys(app).items() >= {"enter": True, "g": True, "x": False}.items())
         chart = app.query_one(".-place-0")
         assert chart.size.height >= 5, "there is room for the chart"
         await until(pilot, lambda: "rnn" in "".join(chart.render_line(row).text for row in range(3)))
