@@ -317,7 +317,7 @@ class RunsPane(Overlays, ShownTimers):
         plain[action]() if action in plain else self.action_act(action)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The trash has other actions than the list; restore needs a deleted run."""
+        """The trash has other actions than the list, an empty one none; restore needs a deleted run."""
         if self.overlay is not None:
             return False
         if action in ("back", "end_filter", "unmark"):
@@ -329,7 +329,7 @@ class RunsPane(Overlays, ShownTimers):
             return not self._in_trash
         if action == "act":
             if self._in_trash:
-                return parameters[0] in ("restore", "delete", "remove", "empty")
+                return bool(self.table.runs) and parameters[0] in ("restore", "delete", "remove", "empty")
             is_deleted = parameters[0] == "restore" and bool(self.acts.deleted)
             return parameters[0] in (*LIST_ACTIONS, "annotate") or is_deleted
         return super().check_action(action, parameters)

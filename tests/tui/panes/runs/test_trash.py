@@ -89,6 +89,7 @@ async def test_the_trash_shows_restores_and_removes(saves: Path) -> None:
         notice = app.query_one("#runs-notice", Static)
         await until(pilot, lambda: notice.display and not trash.display)
         assert "The trash is empty" in str(notice.content)
+        assert not {"delete", "u", "e"} & app.screen.active_bindings.keys()
         await pilot.press("escape")
         await until(pilot, lambda: app.query_one(RunTable).has_focus and len(rows(app)) == 3)
         assert {row[0] for row in rows(app)} == {"a", "b", "b-2"}
