@@ -24,6 +24,7 @@ SIGNS = {
     State.INTERRUPTED: "?",
 }
 GAP = 2  # cells between two columns
+ARROW = 2  # cells behind the label of the column that the list is sorted by
 LAST_OF_MAIN = 6  # the rank of the last main column
 
 
@@ -50,8 +51,8 @@ def age_text(created: str, now: datetime.datetime) -> str:
 class RunColumn:
     """A column of the table. On a narrow screen, the columns with the highest ``rank`` are left out first.
 
-    With a ``least``, its width is between that and ``width``: what its texts need, if there is room. ``sort`` is the
-    key of ``core.runs.filter.sorted_runs``; without one, the column does not sort.
+    With a ``least``, its width is what its texts need, at most ``width``, or ``least`` where there is less room.
+    ``sort`` is the key of ``core.runs.filter.sorted_runs``; without one, the column does not sort.
     """
 
     key: str
@@ -79,7 +80,7 @@ def _weights(run: RunSummary, _: datetime.datetime) -> str:
 
 COLUMNS = (
     RunColumn("name", "name", 40, 0, lambda run, _: run.name, sort="name", least=16),
-    RunColumn("state", "state", 13, 0, lambda run, _: state_words(run), sort="state"),
+    RunColumn("state", "state", 13, 0, lambda run, _: state_words(run), sort="state", least=13),
     RunColumn("epochs", "epochs", 11, 1, _epochs, True, sort="epochs"),
     RunColumn("ppl", "ppl train", 9, 1, lambda run, _: perplexity_text(run.perplexity), True, sort="ppl"),
     RunColumn("held", "held out", 8, 4, lambda run, _: perplexity_text(run.validation_perplexity), True, sort="held"),
@@ -97,8 +98,8 @@ def layout(columns: Sequence[RunColumn], room: int, longest: Mapping[str, int]) 
     """The columns that fit into ``room`` cells, with their widths.
 
     ``longest`` has the cells of the longest text of each column with a ``least``; one without a text is left out. The
-    main columns come first, at their least; what is left over widens them, the one that lacks least first, then makes
-    room for more columns, and at last for tags and note.
+    main columns come first, at their least, or narrower if their texts and label are; what is left over widens them,
+    the one that lacks least first, then makes room for more columns, and at last for tags and note.
     """
     left, cells = room + GAP, dict[str, int]()
     ranked = sorted(columns, key=lambda column: column.rank)
@@ -106,13 +107,14 @@ def layout(columns: Sequence[RunColumn], room: int, longest: Mapping[str, int]) 
     main = [column for column in shown if column.rank <= LAST_OF_MAIN]
     for some, are_widened in ((main, {"name", "model", "corpus"}), (shown[len(main) :], {"tag"})):
         for column in some if len(cells) in (0, len(main)) else ():
-            least = column.least or column.width
+            needed = max(longest.get(column.key, 0), len(column.label) + ARROW)
+            least = min(column.least, needed) or column.width
             if least + GAP > left and column.rank > 1:
                 break
             left -= least + GAP
             cells[column.key] = least
         widened = [column for column in main if column.key in are_widened & cells.keys()]
-        lacking = {column.key: min(column.width, longest.get(column.key, 0)) - column.least for column in widened}
+        lacking = {column.key: min(column.width, longest.get(column.key, 0)) - cells[column.key] for column in widened}
         for key in sorted(lacking, key=lacking.__getitem__):
             more = max(0, min(lacking[key], left))
             left -= more

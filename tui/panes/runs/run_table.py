@@ -24,7 +24,7 @@ from textual.strip import Strip
 from core.events import State
 from core.runs.summary import RunSummary
 from core.runs.trash import DeletedRun, kept_words
-from tui.panes.runs.columns import COLUMNS, GAP, RunColumn, layout
+from tui.panes.runs.columns import COLUMNS, GAP, RunColumn, layout, state_words
 from tui.text.cells import cell_len, distinct_labels, pad_cells
 from tui.text.safe import shown_text
 
@@ -114,6 +114,7 @@ class RunTable(ScrollView, can_focus=True):
         texts = {
             "name": [run.name for run in self._runs],
             "tag": [run.annotation for run in self._runs if run.tags or run.note],
+            "state": {state_words(run) for run in self._runs},
             "model": {run.model for run in self._runs},
             "corpus": {run.corpus for run in self._runs},
         }

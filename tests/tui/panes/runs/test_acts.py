@@ -152,7 +152,7 @@ async def test_tags_and_a_note(saves: Path) -> None:
         await pilot.press("down")
         await typed(pilot, "it rhymes")
         await pilot.press("enter")
-        await until(pilot, lambda: "#best #论…" in rows(app)[1])
+        await until(pilot, lambda: "#best #论文…" in rows(app)[1])
         assert (list_runs(saves)[1].tags, list_runs(saves)[1].note) == (("best", "论文"), "it rhymes")
         details = app.query_one("#run-details-text", Static)
         await until(pilot, lambda: "best, 论文" in str(details.content) and "it rhymes" in str(details.content))

@@ -66,6 +66,21 @@ async def test_tags_take_what_the_other_columns_leave(saves: Path) -> None:
             assert any(cell.startswith("#classroo") and cell.endswith("…") for cell in shown), (width, shown)
 
 
+async def test_a_model_is_whole_before_another_column_is_padded(tmp_path: Path) -> None:
+    for name, cell in (("one", "rnn"), ("two", "lstm")):
+        annotate(make_run(tmp_path, name, cell=cell, held_out=True), ("best", "keep"))
+    app = PaneApp(RunsPane(), tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await listed(pilot, app, 2)
+        await until(pilot, lambda: "held" in app.query_one(RunTable).render_line(0).text)
+        assert {"✓ finished", "scratch lstm 256", "lyrics-zh", "#best #keep"} <= {
+            cell for row in rows(app) for cell in row
+        }
+        make_run(tmp_path, "three", "interrupted")
+        await listed(pilot, app, 3)
+        assert any("? interrupted" in row for row in rows(app)), rows(app)
+
+
 async def test_names_are_text(saves: Path) -> None:
     name = "[bold red]夜[bold]"
     make_run(saves, name, created="2027-01-01T00:00:00+00:00")
