@@ -5,74 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from core.engine.session import Session
 from core.errors import RunError
-from core.events import BudgetFitted, EpochFinished, Event, RunResumed, SettingChanged, State
+from core.events import BudgetFitted, EpochFinished, Event
 from core.settings.fit import Fit
-from core.settings.run_config import RunConfig
-from core.training import budget as budget_module
-from core.training import trainer as trainer_module
 from core.training.budget import Budget, early_stop_words
 from core.training.trainer import Trainer
-from tests.core.outcomes import curve, without_clock
-from tests.run_folders import read_journal
+from tests.core.outcomes import without_clock
+from tests.core.training.budgets import BATCHES, Clock, Tiny, checkpoint, of_kind, trained
 
-Tiny = Callable[..., RunConfig]
-BATCHES = 13  # of an epoch of the tiny configuration
-
-
-class Clock:
-    """A clock that stands still unless it is told to go on."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Clock:
-    found = Clock()
-    monkeypatch.setattr(budget_module, "clock", found)
-    monkeypatch.setattr(trainer_module, "MEASURING_SECONDS", math.inf)  # of the real clock
-    return found
-
-
-@pytest.fixture
-def no_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches that train nothing, for what depends on the clock alone."""
-    loss, norm = torch.tensor(2.0), torch.tensor(0.1)
-    monkeypatch.setattr(trainer_module, "trained_on", lambda batch, state, *_: (loss, norm, None, state))
-
-
-def passing(trainer: Trainer, clock: Clock, events: list[Event], a_batch: float, an_end: float) -> None:
-    """Train one batch, which takes ``a_batch`` seconds, and the end of an epoch ``an_end`` more."""
-    new = trainer.advance()
-    clock.now += a_batch + an_end * any(isinstance(event, EpochFinished) for event in new)
-    events += new
-
-
-def trained(
-    trainer: Trainer, clock: Clock, a_batch: Callable[[], float], an_end: float = 0.0, most: int = 10**6
-) -> list[Event]:
-    events: list[Event] = []
-    for _ in range(most):
-        if trainer.finished:
-            break
-        passing(trainer, clock, events, a_batch(), an_end)
-    return events
-
-
-def of_kind(events: list[Event], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.parametrize(
@@ -176,11 +122,6 @@ def test_a_pause_does_not_count(tiny: Tiny, clock: Clock) -> None:
     assert clock.now - began - 60_000.0 == pytest.approx(600, rel=0.05)
 
 
-def checkpoint(trainer: Trainer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    tensors, facts = trainer.checkpoint()
-    return {name: tensor.clone() for name, tensor in tensors.items()}, json.loads(json.dumps(facts))
-
-
 @pytest.mark.parametrize("schedule", ["cosine", "step", "plateau", "constant"])
 def test_a_resume_after_the_fit_is_exact(tiny: Tiny, clock: Clock, schedule: str) -> None:
     config = tiny(minutes=2, schedule=schedule, decay_epochs=1, num_epochs=5, validation_fraction=0.2, dropout=0.2)
@@ -263,138 +204,6 @@ def test_a_damaged_budget_is_refused(tiny: Tiny, stored: Any) -> None:
     tensors, facts = checkpoint(trainer)
     with pytest.raises(RunError, match="the checkpoint's facts are damaged"):
         trainer.restore(tensors, {**facts, "budget": stored})
-
-
-# --- the run folder ------------------------------------------------------------------------------------------------
-
-
-def advanced(session: Session, clock: Clock, batches: int = 10**6) -> list[Event]:
-    events: list[Event] = []
-    while session.state == State.TRAINING and batches:
-        events += session.advance()
-        clock.now += 1.0
-        batches -= 1
-    return events
-
-
-def test_the_fit_is_in_the_run_folder_and_a_killed_run_keeps_it(tiny: Tiny, clock: Clock, saves: Path) -> None:
-    config = tiny(minutes=3, schedule="cosine", validation_fraction=0.2)
-    session = Session.create(config, saves, "a", began=clock.now - 20)
-    before = session.run.metadata()
-    assert before.fit is None and "fit" not in json.loads(session.run.metadata_path.read_text("utf-8"))
-    clock.now += 1e6  # not training yet
-    session.train()
-    events = advanced(session, clock, 60)
-    fit = of_kind(events, BudgetFitted)[-1]
-    assert of_kind(read_journal(session.run.journal_path), BudgetFitted)[-1] == fit
-    stored = session.run.metadata()
-    assert stored.fit == Fit(fit.num_epochs, fit.last_batches, fit.num_batches, fit.warmup_epochs, fit.decay_epochs), (
-        "at once, although no checkpoint is due"
-    )
-    assert stored.config == config.replace(num_epochs=fit.num_epochs)
-    session.folder.close()  # killed: nothing is saved any more, and its lock is free
-
-    whole = Trainer(config)
-    whole.restore(*checkpoint(session.trainer)) if session.trainer is not None else None
-    wanted = of_kind(trained(whole, clock, lambda: 1.0), EpochFinished)
-    again = Session.open(session.run)
-    clock.now += 1e6
-    again.train()
-    advanced(again, clock)
-    assert again.state == State.FINISHED and again.trainer is not None
-    assert curve(session.run)[-len(wanted) :] == without_clock(wanted)
-    assert again.run.metadata().fit == stored.fit
-    # More epochs than that are a wish that has nothing to do with the budget.
-    told = again.train(fit.num_epochs + 1)
-    assert of_kind(told, SettingChanged) and not of_kind(advanced(again, clock), BudgetFitted)
-    assert again.trainer.epoch == fit.num_epochs + 1 and again.run.metadata().fit is None
-    again.close()
-
-
-@pytest.mark.usefixtures("no_arithmetic")
-def test_a_finished_run_goes_on_for_some_minutes_more(tiny: Tiny, clock: Clock, saves: Path) -> None:
-    config = tiny(num_epochs=4, schedule="step", decay_epochs=2, validation_fraction=0.2)
-    session = Session.create(config, saves, "a")
-    session.train()
-    advanced(session, clock)
-    session.close()
-    again, began = Session.open(session.run), clock.now - 20
-    told = again.train(minutes=3, began=began)
-    assert [type(event) for event in told[:2]] == [SettingChanged, RunResumed]
-    assert told[0] == SettingChanged(4, "minutes", 3) and again.run.metadata().config.minutes == 3, "saved at once"
-    fits = of_kind(advanced(again, clock), BudgetFitted)
-    assert clock.now - began == pytest.approx(180, rel=0.05) and again.state == State.FINISHED
-    assert again.trainer is not None and again.trainer.epoch == fits[-1].num_epochs > 4
-    stored = again.run.metadata()
-    assert stored.config == config.replace(minutes=3, num_epochs=fits[-1].num_epochs)
-    assert stored.fit is not None and stored.fit.end / stored.fit.decay_epochs == pytest.approx(2), "as many decays"
-    # Once more: the decays are those that were asked for, and not those of the fit's epochs.
-    again.train(minutes=6, began=clock.now)
-    began = clock.now
-    advanced(again, clock)
-    assert clock.now - began == pytest.approx(360, rel=0.05)
-    renewed = again.run.metadata().fit
-    assert renewed is not None and renewed.end / renewed.decay_epochs == pytest.approx(2)
-    again.close()
-
-
-@pytest.mark.parametrize("batches", [0, 6, 100])
-@pytest.mark.usefixtures("no_arithmetic")
-def test_a_renewed_budget_is_exact_after_its_fit_and_goes_on_before(
-    tiny: Tiny, clock: Clock, saves: Path, batches: int
-) -> None:
-    """Killed before the first batch, before the fit and after it; ``run.json`` may be older than the checkpoint."""
-    session = Session.create(tiny(num_epochs=3, schedule="cosine"), saves, "a")
-    session.train()
-    advanced(session, clock, 20)
-    session.stop()
-    old = session.run.metadata_path.read_bytes()
-    session.train(minutes=5, began=clock.now)
-    began = clock.now
-    fits = of_kind(advanced(session, clock, batches), BudgetFitted)
-    assert bool(fits) == (batches == 100)
-    session.folder.close()  # killed
-    session.run.metadata_path.write_bytes(old)
-    again = Session.open(session.run)
-    assert again.trainer is not None and again.trainer.config.minutes == 5
-    spent = again.trainer.budget.elapsed
-    clock.now += 1e6
-    again.train()
-    resumed = clock.now
-    later = advanced(again, clock)
-    assert again.state == State.FINISHED
-    if fits:
-        assert not of_kind(later, BudgetFitted) and again.trainer.epoch == fits[-1].num_epochs
-    else:
-        assert clock.now - resumed + spent == pytest.approx(300, rel=0.05) and began < resumed
-    again.close()
-
-
-@pytest.mark.usefixtures("no_arithmetic")
-def test_the_time_before_training_counts_once(tiny: Tiny, clock: Clock, saves: Path) -> None:
-    session = Session.create(tiny(minutes=3), saves, "a", began=clock.now - 20)
-    clock.now += 1e6
-    session.train()
-    began = clock.now
-    advanced(session, clock, 40)
-    session.pause()
-    clock.now += 1e6
-    session.train()
-    advanced(session, clock)
-    assert clock.now - began - 1e6 == pytest.approx(180 - 20, rel=0.05)
-    session.close()
-
-
-def test_a_run_of_an_older_version_opens(tiny: Tiny, saves: Path) -> None:
-    session = Session.create(tiny(), saves, "old")
-    session.close()
-    path = session.run.metadata_path
-    values = json.loads(path.read_text("utf-8"))
-    del values["config"]["minutes"]
-    path.write_text(json.dumps(values), "utf-8")
-    again = Session.open(session.run)
-    assert again.metadata.config == tiny() and again.trainer is not None and again.trainer.budget.left is None
-    again.close()
 
 
 def test_the_event_survives_json(tiny: Tiny, clock: Clock) -> None:
