@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from core.record import MALFORMED, read_record, record_as_json
 from core.settings.fit import Fit
+from core.units import epochs_text
 
 # The largest loss, in nats, whose perplexity is a number: about 709.8.
 LARGEST_LOSS = math.log(sys.float_info.max)
@@ -158,7 +159,7 @@ class BudgetFitted(Fit, Event):
 
     def words(self) -> str:
         """``fitted to 9.4 epochs``, with the time that was left."""
-        return f"fitted to {self.end:.4g} epochs: {self.elapsed:.0f} s of {self.minutes:g} min are spent"
+        return f"fitted to {epochs_text(self.end)} epochs: {self.elapsed:.0f} s of {self.minutes:g} min are spent"
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,11 @@ def rate_text(rate: float) -> str:
     return f"{rate:,.0f}" if 999.95 <= rate < 1e6 else f"{rate:.4g}"
 
 
+def epochs_text(epochs: float) -> str:
+    """``9.4``, ``12,350``: epochs that need not be whole."""
+    return f"{epochs:,.0f}" if epochs >= 999.95 else f"{epochs:.4g}"
+
+
 def loss_text(nats: float) -> str:
     """``6.9``, ``709.8``, ``17,468,927``, ``1.3e+12``: a loss that may have exploded, in nats or bits."""
     return f"{nats:,.1f}" if nats < 1e4 else f"{nats:,.0f}" if nats < 1e9 else f"{nats:.1e}"

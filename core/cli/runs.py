@@ -53,8 +53,8 @@ def _print_runs(summaries: list[RunSummary], options: argparse.Namespace, count:
         if run.validation_perplexity is not None:
             figure += f" (held out {perplexity_figure(run.validation_perplexity)})"
         rows.append([
-            printable(run.name), _state(run), f"{run.epoch}/{run.num_epochs}", figure, run.model, printable(run.corpus),
-            shown(run.parameters), bytes_text(run.bytes), date_text(run.created),
+            printable(run.name), _state(run), f"{run.epoch:,}/{run.num_epochs:,}", figure, run.model,
+            printable(run.corpus), shown(run.parameters), bytes_text(run.bytes), date_text(run.created),
         ])  # fmt: skip
     if not summaries:
         print(printable(
@@ -158,7 +158,7 @@ def trash(options: argparse.Namespace) -> int:
         for run in deleted:
             facts = run.summary
             rows.append([
-                printable(run.name), f"{facts.epoch}/{facts.num_epochs}", facts.model, printable(facts.corpus),
+                printable(run.name), f"{facts.epoch:,}/{facts.num_epochs:,}", facts.model, printable(facts.corpus),
                 bytes_text(facts.bytes), date_text(run.deleted), kept_words(run.deleted),
             ])  # fmt: skip
         print_table(rows, right=frozenset({1, 4}))

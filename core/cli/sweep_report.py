@@ -65,7 +65,7 @@ class SweepReport:
             return
         self._latest[planned.name] = event
         if self._progress.is_due():
-            parts = [f"{name} epoch {last.epoch} {_figure(last)}" for name, last in self._latest.items()]
+            parts = [f"{name} epoch {last.epoch:,} {_figure(last)}" for name, last in self._latest.items()]
             self._progress.draw(printable(f"{self._ended} done · " + " · ".join(parts)))
 
     def ended(self, planned: PlannedRun, outcome: Outcome, loss: float) -> None:

@@ -91,9 +91,11 @@ class TrainingReport:
             self._show_epoch(event)
         elif isinstance(event, StepFinished):
             figure = perplexity_figure(event.perplexity, event.loss)
-            self._progress.draw(f"epoch {event.epoch} · batch {event.batch}/{event.num_batches} · perplexity {figure}")
+            self._progress.draw(
+                f"epoch {event.epoch:,} · batch {event.batch:,}/{event.num_batches:,} · perplexity {figure}"
+            )
         elif isinstance(event, SampleWritten):
-            self._progress.print(f"  epoch {event.epoch:>5}  {printable(event.prefix + event.text)}")
+            self._progress.print(f"  epoch {event.epoch:>5,}  {printable(event.prefix + event.text)}")
         elif isinstance(event, Note):
             self._progress.print(printable(event.text))
         elif isinstance(event, BudgetFitted):
@@ -107,7 +109,7 @@ class TrainingReport:
         trainer = self._session.trainer
         assert trainer is not None
         budget, total = trainer.budget, trainer.num_epochs
-        heading = f"epoch {event.epoch:>5}/{'?' if budget.is_waiting else total}"
+        heading = f"epoch {event.epoch:>5,}/{'?' if budget.is_waiting else f'{total:,}'}"
         if budget.is_waiting:
             total = max(total, event.epoch + 1)
         seconds = (total - event.epoch) * event.seconds if budget.left is None else max(0.0, budget.left)
@@ -125,7 +127,7 @@ class TrainingReport:
             return
         run, state = self._session.run, self._session.state
         if self._last is not None:
-            self._progress.print(f"epoch {self._last.epoch}: {_figures(self._last)}")
+            self._progress.print(f"epoch {self._last.epoch:,}: {_figures(self._last)}")
         if self._session.folder.lost:
             return  # there is no run to continue with
         place = saves_flag(run.path.parent)

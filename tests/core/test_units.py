@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from core.units import counted, perplexity_text, rate_text
+from core.units import counted, epochs_text, perplexity_text, rate_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +29,9 @@ def test_perplexities_and_rates_have_commas_where_digits_are_many() -> None:
     ]  # fmt: skip
     assert [rate_text(value) for value in (1e-5, 0.001, 156.25, 999.9, 999.96, 12_207.03, 1e6)] == [
         "1e-05", "0.001", "156.2", "999.9", "1,000", "12,207", "1e+06",
+    ]  # fmt: skip
+    assert [epochs_text(value) for value in (0.35, 9.42, 999.96, 12_345.6, 2.5e6)] == [
+        "0.35", "9.42", "1,000", "12,346", "2,500,000",
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from core.events import State
-from core.units import clock_text, count_text, loss_text, perplexity_text
+from core.units import clock_text, count_text, epochs_text, loss_text, perplexity_text
 from tui.engines.watched_run import WatchedRun
 from tui.text.cells import cell_len, clip_cells, clipped_middle
 from tui.text.safe import shown_text
@@ -53,7 +53,7 @@ def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
         budget = f" left of {run.minutes:g} min" if run.minutes is not None else ""
         pieces.append((4, f"{'' if budget else 'ETA '}{clock_text(run.seconds_left)}{budget}"))
     if run.fit is not None and run.state in _MOVING:
-        pieces.append((8, f"fitted to {run.fit.end:.4g} epochs"))
+        pieces.append((8, f"fitted to {epochs_text(run.fit.end)} epochs"))
     return pieces
 
 
