@@ -187,6 +187,15 @@ async def test_no_sentence_offers_a_key_that_is_refused(app: Playground) -> None
         await pilot.press("u")
         await until(pilot, lambda: any(line.startswith("lyrics-zh is now the text") for line in notices(app)))
         assert not any("ctrl+t" in line for line in notices(app))
+        await pilot.press("f2")
+        app.query_one("#data-texts").focus()
+        await pilot.press("end")
+        await until(pilot, lambda: app.query_one("#data-download").display)
+        assert str(app.query_one("#download-state", Static).content) == "This text is not downloaded."
+        assert not [each for each in app.query("#data Button").results(Button) if each.region and not each.disabled]
+        await pilot.press("enter")
+        await until(pilot, lambda: READ_ONLY in notices(app))
+        assert not isinstance(app.screen, ModalScreen)
 
 
 async def test_dialogs_help_and_buttons_offer_nothing_that_is_refused(app: Playground) -> None:

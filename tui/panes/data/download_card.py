@@ -11,6 +11,7 @@ from textual.widgets import Button, Static
 
 from core.corpus.catalogue import Download
 from core.units import bytes_text
+from tui.services import host
 from tui.text.safe import shown_text
 from tui.themes import QUIET
 
@@ -36,7 +37,7 @@ class DownloadCard(Vertical):
     def compose(self) -> ComposeResult:
         yield Static(id="download-facts")
         yield Static(id="download-state")
-        with Horizontal(id="download-buttons", classes="buttons"):
+        with Horizontal(id="download-buttons", classes="buttons changes"):
             yield Button("Download …", variant="primary", compact=True, id="download-go",
                          tooltip="Ask, then download this text")  # fmt: skip
             yield Button("Cancel", compact=True, id="download-cancel",
@@ -45,7 +46,7 @@ class DownloadCard(Vertical):
     def show(self, entry: Download, fetch: Fetch | None) -> None:
         self.query_one("#download-facts", Static).update(facts_of(entry))
         state = self.query_one("#download-state", Static)
-        state.update(state_of(entry, fetch))
+        state.update(state_of(entry, fetch, host(self).read_only))
         running = fetch is not None and fetch.running
         go, cancel = self.query_one("#download-go", Button), self.query_one("#download-cancel", Button)
         go.label = "Try again …" if fetch is not None and fetch.error else "Download …"
@@ -65,10 +66,11 @@ def facts_of(entry: Download) -> Content:
     return Content("\n").join([*lines, Content.styled(shown_text(entry.url), QUIET)])
 
 
-def state_of(entry: Download, fetch: Fetch | None) -> Content:
+def state_of(entry: Download, fetch: Fetch | None, read_only: bool) -> Content:
     """A progress bar, an error, or what enter does."""
     if fetch is None:
-        return Content.styled("This text is not downloaded. Enter asks, then downloads it.", QUIET)
+        how = "" if read_only else " Enter asks, then downloads it."
+        return Content.styled(f"This text is not downloaded.{how}", QUIET)
     if fetch.error:
         return Content.styled(shown_text(fetch.error), "$text-error")
     filled = round(BAR * fetch.share(entry))

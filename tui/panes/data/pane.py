@@ -30,7 +30,7 @@ from tui.panes.data.corpus_facts import first_encoding
 from tui.panes.data.download_card import Fetch, facts_of
 from tui.panes.data.text_list import TextList
 from tui.panes.data.text_panel import TextPanel
-from tui.services import host, is_alive, listen
+from tui.services import READ_ONLY, host, is_alive, listen
 from tui.shell.lit_box import LitScroll
 from tui.text.cells import clip_cells
 from tui.text.safe import shown_text
@@ -255,7 +255,7 @@ class DataPane(Horizontal):
             self.query_one(TextPanel).offer(entry, self._fetches.get(entry.name))
         use = self.query_one("#data-use", Button)
         use.label = "Use this text" if entry is None else "Download …"
-        use.disabled = self._asked is None if entry is None else entry.name in running
+        use.disabled = self._asked is None if entry is None else entry.name in running or host(self).read_only
         can_cancel = entry is not None and entry.name in running
         if can_cancel != self._can_cancel:
             self._can_cancel = can_cancel
@@ -326,7 +326,9 @@ class DataPane(Horizontal):
         entry = self._wanted
         if entry is not None:
             fetch = self._fetches.get(entry.name)
-            if fetch is None or not fetch.running:
+            if host(self).read_only:
+                self.notify(READ_ONLY, severity="warning", markup=False)
+            elif fetch is None or not fetch.running:
                 self._ask_and_download(entry)
         elif self._asked is not None:
             form = self.query_one(Form)
