@@ -308,6 +308,8 @@ class DataPane(Horizontal):
         """Enable only keys that have an effect now."""
         if action == "texts":
             return not self.query_one("#data-texts").has_focus
+        if action == "use":  # which is not the path that the list of paths highlights
+            return not self.query_one(PathInput).has_focus_within
         if action == "cancel_download":
             return self._can_cancel
         return super().check_action(action, parameters)
