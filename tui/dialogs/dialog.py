@@ -15,6 +15,8 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen, ScreenResultType
 from textual.widgets import Button, Static
 
+from tui.text.wide import WholeCharacters
+
 
 class ClosesOnce:
     """Mixed into a screen: ``dismiss`` closes this screen and no other, however often it is called.
@@ -40,7 +42,7 @@ class ClosesOnce:
             self._is_closing = False
 
 
-class Dialog(ClosesOnce, ModalScreen[ScreenResultType]):
+class Dialog(ClosesOnce, WholeCharacters, ModalScreen[ScreenResultType]):
     """The base of our dialogs.
 
     A dialog keeps references to its parts and does not query them: a key or a resize may come before they are mounted

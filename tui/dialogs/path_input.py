@@ -75,22 +75,11 @@ class _Matches(PagedList):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "Take it", tooltip="Take this path; a folder shows what is in it", id="path.take"),
     ]
-    _height = 0
 
     def on_hide(self) -> None:
-        """Escape does something else now; and see ``_repaint``."""
+        """Escape does something else now."""
         if self.is_attached:
             self.refresh_bindings()
-            self._repaint()
-
-    def on_resize(self, event: events.Resize) -> None:
-        before, self._height = self._height, event.size.height
-        if self._height < before:
-            self._repaint()
-
-    def _repaint(self) -> None:
-        """Repaint the screen: Textual leaves a wide character blank that the edge of the list has halved."""
-        self.screen.refresh()
 
     def action_cursor_up(self) -> None:
         if not self.highlighted and isinstance(self.parent, PathInput):

@@ -8,9 +8,10 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.forms.rows import Rows
+from tui.text.wide import WholeCharacters
 
 
-class FormScreen(Screen[None]):
+class FormScreen(WholeCharacters, Screen[None]):
     """Textual's screen; the rows of ``Rows`` are places of the focus too."""
 
     # Textual repaints the whole screen with every move of the focus; what it concerns is repainted with its styles.
