@@ -71,8 +71,8 @@ class SingleStream:
         self._model = model
         self._weights = weights = model.step_weights()
         self._step = CompiledStep(model.config.cell, model.is_relu, *weights.parts)
-        self._row: Array = self._step.scores.numpy()
-        self._rows = self._row[np.newaxis]
+        self.scores: Array = self._step.scores.numpy()  # (vocabulary,), of the last token
+        self._rows = self.scores[np.newaxis]
 
     @staticmethod
     def serves(model: LanguageModel) -> bool:
@@ -93,7 +93,7 @@ class SingleStream:
     def step(self, token: int) -> Array:
         """One token further: (vocabulary,) scores, overwritten by the next call."""
         self._step(token)
-        return self._row
+        return self.scores
 
     def text(self, temperature: float, masked: Sequence[int], ends: Collection[int]) -> CompiledText:
         """What writes many tokens in one C call, see ``CompiledText``."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
-from core.generation.acrostic import Acrostic
+from core.generation.acrostic import Acrostic, Initial
 from core.generation.events import Likeliest, Piece, WrittenToken
 from core.generation.options import Filters
 from core.generation.strategies import (
@@ -107,22 +107,33 @@ class Transcript:
             token = initial.id
         else:
             token = rules.chooser.choose(logits, self._uniforms.next(), self._seen or (), masked)
-        drawn = self._drawn_from(logits, token, masked, initial is not None) if rules.details else ()
-        written = self.add(token, "" if initial is None else initial.text)
-        if rules.details and written:
-            self.add_details(logits, len(self._ids) - 1, drawn)
+        self._add_drawn(logits, token, masked, initial)
 
-    def write_all(self, text: CompiledText, seconds: float) -> None:
-        """Write for ``seconds``, at least one token, by a text that chooses. Raises UserError as ``write``."""
-        numbers = self._uniforms.ahead()[: self._rules.length - len(self._ids)]
-        tokens = text.write(self.last, numbers, seconds)
-        if not tokens:
-            raise UserError(NOT_FINITE)
+    def write_by(self, text: CompiledText, scores: Logits, seconds: float) -> None:
+        """Write for ``seconds``, at least one token, by a text that chooses. Raises UserError as ``write``.
+
+        ``scores`` are the step's, with which ``text`` leaves those of its last token.
+        """
+        rules = self._rules
+        most = 1 if rules.details else rules.length - len(self._ids)
+        tokens = text.write(self.last, self._uniforms.ahead()[:most], seconds)
         self._uniforms.skip(len(tokens))
         for token in tokens:
-            self.add(token)
+            if rules.details:
+                self._add_drawn(scores, token, rules.masked)
+            else:
+                self.add(token)
             if self.ended:
-                break
+                return
+        if not text.is_finite:
+            raise UserError(NOT_FINITE)
+
+    def _add_drawn(self, logits: Logits, token: int, masked: Ids, initial: Initial | None = None) -> None:
+        """Add a token with its details, if they are asked for; ``initial``: it was not sampled."""
+        details = self._rules.details
+        drawn = self._drawn_from(logits, token, masked, initial is not None) if details else ()
+        if self.add(token, "" if initial is None else initial.text) and details:
+            self.add_details(logits, len(self._ids) - 1, drawn)
 
     def _masked(self, acrostic: Acrostic) -> Ids:
         """Ids that an acrostic must not sample now: no end before the last verse, or directly after an initial."""

@@ -101,10 +101,10 @@ class Writing:
         return Transcript(number, self._rules, self.seed, acrostic)
 
     def _compiled_text(self) -> CompiledText | None:
-        """What writes without a call for each token; None where the choice of each needs more than its scores."""
+        """What chooses the tokens of a single text; None where a choice needs more than scores and a number."""
         rules, request = self._rules, self.request
         temperature = rules.chooser.temperature_alone
-        if not isinstance(self._stream, SingleStream) or temperature is None or request.details or request.heads:
+        if not isinstance(self._stream, SingleStream) or temperature is None or request.heads:
             return None
         return self._stream.text(temperature, rules.masked.tolist(), rules.ends)
 
@@ -145,7 +145,7 @@ class Writing:
             if self._compiled is None:
                 text.write(stream.step(text.last))
             else:
-                text.write_all(self._compiled, until - time.perf_counter())
+                text.write_by(self._compiled, stream.scores, until - time.perf_counter())
             if time.perf_counter() >= until:
                 break
         self.finished = bool(text.ended)

@@ -11,14 +11,11 @@ import torch
 
 from core.corpus.vocabulary import Vocabulary
 from core.errors import UserError
-from core.generation.decoder import SingleStream
 from core.generation.options import Filters, GenerationRequest, Sampling
 from core.generation.strategies import distribution
 from core.generation.writer import Writing
-from core.models.implementations import build_model
 from core.models.recurrence.cpu import bindings
 from core.models.recurrence.cpu.step import CompiledStep, CompiledText
-from core.settings.run_config import RunConfig
 from tests.core.generation.conftest import characters, small_model
 
 pytestmark = pytest.mark.skipif(bool(bindings.unavailable_reason()), reason=bindings.unavailable_reason() or "compiled")
@@ -97,33 +94,16 @@ def test_where_a_text_ends() -> None:
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("strategy", ["greedy", "temperature"])
 def test_a_text_is_that_of_one_call_a_token(cell: str, strategy: str) -> None:
-    """Details need the scores of each token, so they come from numpy's chooser."""
-    vocabulary = characters("abcdefghijklmnopqrstuvwxyz\n")
-    model = small_model(vocabulary, cell=cell, num_layers=2)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(6)
-    found = []
+    """As it is made for details; of thousands of tokens, so that rounding would show."""
+    vocabulary = characters("".join(map(chr, range(0x4E00, 0x4E00 + 4_000))))
+    model, found = small_model(vocabulary, cell=cell, num_layers=2), []
     for details in (False, True):
-        request = GenerationRequest("ab", 900, Sampling(strategy=strategy, seed=4), details=details, stop="z")
+        request = GenerationRequest("一丁", 2_000, Sampling(strategy=strategy, seed=4), details=details)
         writing = Writing(model, vocabulary, request)
         while not writing.finished:
             writing.advance(0.0005)
         found.append(writing.samples[0])
-    assert found[0] == found[1] and len(found[0].ids) > 20
-
-
-def test_threads_change_no_text() -> None:
-    many = characters("".join(map(chr, range(0x4E00, 0x4E00 + 1_530))))
-    torch.manual_seed(1)
-    model = build_model(RunConfig(num_hiddens=519, cell="gru", num_layers=2), len(many))
-    threads, found = torch.get_num_threads(), []
-    for count in (1, 2, 3):
-        torch.set_num_threads(count)
-        stream = SingleStream(model)
-        found.append(stream.text(1.0, [0], ()).write(7, np.random.default_rng(1).random(40), LONG))
-    torch.set_num_threads(threads)
-    assert found[0] == found[1] == found[2] and len(set(found[0])) > 30
+    assert found[0] == found[1] and len(found[0].ids) == 2_000
 
 
 def test_a_model_that_diverged_writes_nothing(letters: Vocabulary) -> None:

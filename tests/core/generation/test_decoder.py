@@ -13,6 +13,7 @@ from core.generation.decoder import BatchStream, SingleStream, open_stream
 from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
 from core.models.recurrence.cpu import bindings
+from core.models.recurrence.cpu.step import SELDOM
 from core.settings.run_config import RunConfig
 from tests.core.generation.conftest import characters, small_model, text_of
 
@@ -67,20 +68,40 @@ def test_a_stream_writes_with_the_weights_of_the_moment(implementation: str) -> 
 
 
 @compiled
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
-def test_threads_change_no_score(cell: str) -> None:
-    """Products large enough for several threads, of widths that fill no vector."""
-    many = characters("".join(map(chr, range(0x4E00, 0x4E00 + 1_530))))
+@pytest.mark.parametrize(
+    ("cell", "hidden", "layers", "size"),
+    [("rnn", 519, 1, 1_531), ("lstm", 519, 1, 1_531), ("lstm", 512, 1, 65), ("gru", 260, 3, 100), ("rnn", 513, 2, 97)],
+)
+def test_threads_change_no_score(
+    cell: str, hidden: int, layers: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Products large enough for several threads, of widths that fill no vector; the last part may be less than one."""
     torch.manual_seed(1)
-    model = build_model(RunConfig(num_hiddens=519, cell=cell), len(many))
-    threads, found = torch.get_num_threads(), []
-    for count in (1, 3):
-        torch.set_num_threads(count)
+    model = build_model(RunConfig(num_hiddens=hidden, cell=cell, num_layers=layers), size)
+    found = []
+    for count in range(1, 7):
+        monkeypatch.setattr("core.models.recurrence.cpu.step._Pace.threads", lambda self, count=count: count)
         single = SingleStream(model)
-        found.append([single.step(token).copy() for token in (7, 1_500)])
-    torch.set_num_threads(threads)
-    assert np.array_equal(*found)
+        found.append([single.step(token).copy() for token in (7, size - 1)])
+    assert all(np.array_equal(found[0], each) for each in found[1:])
     np.testing.assert_allclose(found[0][0], exact(model).advance([7])[0], atol=1e-5)
+
+
+@compiled
+def test_the_faster_number_of_threads_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    single, asked, slow = SingleStream(small_model(VOCABULARY)), [], 3
+    monkeypatch.setattr("core.models.recurrence.cpu.bindings.Prepared.__call__", lambda _, count: asked.append(count))
+    monkeypatch.setattr("time.perf_counter", lambda: 7.0 * sum(count == slow for count in asked))
+    for _ in range(4 * SELDOM):
+        single.step(1)
+    assert asked[:2] == [3, 1] and asked.count(3) == 5, "the slow way is tried now and then"
+    slow = 1
+    for _ in range(4 * SELDOM):
+        single.step(1)
+    torch.set_num_threads(threads)
+    assert asked[-SELDOM:].count(1) == 1
 
 
 def test_without_the_kernels_a_text_is_a_batch_of_one(letters: Vocabulary) -> None:

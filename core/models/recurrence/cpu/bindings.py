@@ -168,7 +168,7 @@ def _function(name: str) -> Callable[..., None]:
 
 
 class Prepared:
-    """A call of a C function with torch's number of threads. Its arguments are checked and converted once.
+    """A call of a C function with torch's number of threads, or another. Its arguments are checked and converted once.
 
     It keeps its tensors, whose memory must stay where it is. A call releases the GIL.
     """
@@ -178,8 +178,8 @@ class Prepared:
         self._function, self._kept = _function(name), arguments
         self._arguments = [kind.from_param(given) for kind, given in zip(declared, arguments, strict=True)]
 
-    def __call__(self) -> None:
-        self._function(*self._arguments, torch.get_num_threads())
+    def __call__(self, threads: int | None = None) -> None:
+        self._function(*self._arguments, threads or torch.get_num_threads())
 
 
 def call(name: str, *arguments: Any) -> None:

@@ -31,7 +31,7 @@ typedef struct {
     const int64_t *masked, *ends; /* tokens that are never chosen; tokens that end the text */
     const double *uniforms;       /* (count,), in [0, 1): one for each token that is sampled */
     int64_t *tokens;              /* (1 + count,): the last token so far, then those that are written */
-    float *weights;               /* (columns,), rounded up to a whole block */
+    float *weights;               /* (columns,), rounded up to a whole block: the scores, then what they weigh */
     int num_masked, num_ends, count;
     float factor;    /* 1 / temperature, or 0: the most likely token, the first of several */
     double seconds;  /* until no further token is begun */
@@ -96,9 +96,12 @@ static void multiply(const Product *job, int begin, int end) {
     (job->right == 1 && end - begin >= LANES ? by_rows : by_columns)(job, begin, end);
 }
 
-/* The first of a thread's numbers, out of `count`; those of thread `member + 1` begin where they end. */
+/* The first of a thread's numbers, out of `count`; those of thread `member + 1` begin where they end. No part is
+ * narrower than a vector unless all are: its sums would have another order.
+ */
 static int first_of(int count, int member, int members) {
-    return least(count, (count + UNITS - 1) / UNITS * member / members * UNITS);
+    const int units = (count + UNITS - LANES) / UNITS; /* the last one with a rest of less than a vector */
+    return member == members ? count : least(count, units * member / members * UNITS);
 }
 
 /* A thread's part of one token further. */
@@ -174,11 +177,11 @@ INLINE float total_of(vec x) {
     return total;
 }
 
-/* The greatest score; NaN if one of them is NaN or infinity. */
-static float greatest_of(const float *scores, int count) {
+/* The greatest of all weights; NaN if one of them is NaN or infinity. */
+static float greatest_of(const float *weights, int count) {
     vec most = splat(-INFINITY), zeros = splat(0.0f); /* x - x of each number */
     for (int i = 0; i < count; i += LANES) {
-        const vec x = load(scores + i, LANES);
+        const vec x = load(weights + i, LANES);
         most = larger(x, most);
         zeros += either(x == -INFINITY, splat(0.0f), x - x);
     }
@@ -192,20 +195,20 @@ static float greatest_of(const float *scores, int count) {
 
 /* -1 if a score is NaN or infinity. */
 static int64_t most_likely(const Text *text) {
-    const float *scores = text->step->scores, greatest = greatest_of(scores, text->step->columns);
+    const float greatest = greatest_of(text->weights, text->step->columns);
     if (!isfinite(greatest)) return -1;
     int64_t token = 0;
-    while (scores[token] != greatest) token++;
+    while (text->weights[token] != greatest) token++;
     return token;
 }
 
 static int64_t sampled(const Text *text, double uniform) {
     const int count = text->step->columns;
-    const float *scores = text->step->scores, greatest = greatest_of(scores, count);
-    if (!isfinite(greatest)) return -1;
     float *weights = text->weights;
+    const float greatest = greatest_of(weights, count);
+    if (!isfinite(greatest)) return -1;
     for (int i = 0; i < count; i += LANES)
-        store(weights + i, exp_of_negative((load(scores + i, LANES) - greatest) * text->factor), LANES);
+        store(weights + i, exp_of_negative((load(weights + i, LANES) - greatest) * text->factor), LANES);
     memset(weights + count, 0, sizeof(float) * (-count & (BLOCK - 1)));
     for (int i = 0; i < text->num_masked; i++) weights[text->masked[i]] = 0.0f;
     vec sums = splat(0.0f);
@@ -240,7 +243,9 @@ static int is_one_of(int64_t token, const int64_t *tokens, int count) {
 
 /* Choose a token by the scores, and whether it is the last one. */
 static void choose(Text *text, double until) {
-    for (int i = 0; i < text->num_masked; i++) text->step->scores[text->masked[i]] = -INFINITY;
+    const Step *step = text->step;
+    memcpy(text->weights, step->scores, sizeof(float) * (step->columns + (-step->columns & (BLOCK - 1))));
+    for (int i = 0; i < text->num_masked; i++) text->weights[text->masked[i]] = -INFINITY;
     const int64_t token = text->factor > 0 ? sampled(text, text->uniforms[text->written]) : most_likely(text);
     text->is_finite = token >= 0;
     if (text->is_finite) text->tokens[++text->written] = token;
@@ -258,7 +263,7 @@ static void continue_together(const void *given, Meeting *meeting, int member) {
     } while (!text->is_over);
 }
 
-/* Write up to `count` tokens, at least one; none where the scores are not finite. */
+/* Write up to `count` tokens, at least one unless the scores are not finite. */
 void continue_text(Text *text, int threads) {
     text->written = text->is_over = 0;
     meet(continue_together, &text, threads_for(text->step, threads));

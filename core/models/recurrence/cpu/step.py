@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -45,9 +46,40 @@ class _Text(ctypes.Structure):
     ]  # fmt: skip
 
 
-def whole_blocks(columns: int) -> int:
-    """``columns`` rounded up to what step.c reads at once (BLOCK)."""
-    return -(-columns // 64) * 64
+_BLOCK = 64  # of step.c, which reads whole ones
+
+
+def _whole_blocks(columns: int) -> int:
+    return -(-columns // _BLOCK) * _BLOCK
+
+
+class _Pace:
+    """Whether one thread or all of them write faster now: both are timed, the slower one seldom.
+
+    Threads wait for one another at each token: for a moment where each has a processor of its own, but for a slice of
+    another program's time where that has one of these. The numbers are the same.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, float] = {}  # a token, by the number of threads
+        self._calls = 0
+
+    def threads(self) -> int:
+        """How many are to make the next call."""
+        most = torch.get_num_threads()
+        self._calls += 1
+        for untried in (most, 1):
+            if untried not in self._seconds:
+                return untried
+        faster, slower = sorted((1, most), key=self._seconds.__getitem__)
+        return faster if self._calls % SELDOM else slower
+
+    def took(self, threads: int, seconds: float) -> None:
+        self._seconds[threads] = seconds
+
+
+SELDOM = 50
+"""Calls of which one is made with the slower number of threads."""
 
 
 class CompiledStep:
@@ -63,14 +95,14 @@ class CompiledStep:
         """See ``LanguageModel.step_weights`` for the shapes. Raises ValueError for others: C would read elsewhere."""
         (hidden, columns), gates = W.shape, len(CELLS[cell].gates)
         self._states = [W.new_zeros(CELLS[cell].num_states, 2, hidden) for _ in layers]
-        self.scores = W.new_full((whole_blocks(columns),), -math.inf)[:columns]
+        self.scores = W.new_full((_whole_blocks(columns),), -math.inf)[:columns]
         room = W.new_zeros(4 * gates * hidden)
         self._cell, self._hidden, self._size = cell, hidden, columns
         self._step = _Step(
             cell=NUMBERS[cell], relu=relu, layers=len(layers), hidden=hidden, columns=columns,
             scores=self.scores.data_ptr(), room=room.data_ptr(),
         )  # fmt: skip
-        self._room, self._token = room, ctypes.c_int64()
+        self._room, self._token, self._pace = room, ctypes.c_int64(), _Pace()
         self.use(vectors, layers, W, b)
 
     def use(self, vectors: Tensor | None, layers: Sequence[Sequence[Tensor]], W: Tensor, b: Tensor) -> None:
@@ -106,7 +138,13 @@ class CompiledStep:
         """One token further. Raises IndexError for a token that the vocabulary does not have."""
         self.require(token)
         self._token.value = token
-        self._compute()
+        self.timed(self._compute, lambda: 1)
+
+    def timed(self, call: bindings.Prepared, tokens: Callable[[], int]) -> None:
+        """Make a call with the number of threads that is faster now; ``tokens`` gives how many it has written."""
+        threads, began = self._pace.threads(), time.perf_counter()
+        call(threads)
+        self._pace.took(threads, (time.perf_counter() - began) / max(1, tokens()))
 
     def require(self, token: int) -> None:
         """Raise IndexError for a token that the vocabulary does not have."""
@@ -115,23 +153,23 @@ class CompiledStep:
 
 
 class CompiledText:
-    """Tokens after those that a ``CompiledStep`` has read, chosen in C: the most likely ones, or sampled."""
+    """Tokens after those that a ``CompiledStep`` has read, chosen in C: the most likely ones, or sampled.
+
+    Args:
+        step: the state of the text; its ``scores`` are those that the last token was chosen by.
+        temperature: 0 for the most likely token, of several the one with the smallest id.
+        masked: ids that are never chosen, unless there are no others.
+        ends: ids that end the text.
+
+    Raises IndexError for ids that the vocabulary does not have.
+    """
 
     def __init__(self, step: CompiledStep, temperature: float, masked: Sequence[int], ends: Collection[int]) -> None:
-        """
-        Args:
-            step: the state of the text.
-            temperature: 0 for the most likely token, of several the one with the smallest id.
-            masked: ids that are never chosen, unless there are no others.
-            ends: ids that end the text.
-
-        Raises IndexError for ids that the vocabulary does not have.
-        """
         for token in (*masked, *ends):
             step.require(token)
         given = masked if len(masked) < len(step.scores) else ()
         self._masked, self._ends = (torch.tensor([*ids], dtype=torch.int64) for ids in (given, ends))
-        self._weights, self._tokens = torch.empty(whole_blocks(len(step.scores))), torch.empty(0, dtype=torch.int64)
+        self._weights, self._tokens = torch.empty(_whole_blocks(len(step.scores))), torch.empty(0, dtype=torch.int64)
         self._step = step
         self._text = _Text(
             step=step.address, masked=self._masked.data_ptr(), ends=self._ends.data_ptr(),
@@ -141,7 +179,7 @@ class CompiledText:
         self._write = bindings.Prepared("continue_text", ctypes.addressof(self._text))
 
     def write(self, last: int, uniforms: npt.NDArray[np.float64], seconds: float) -> list[int]:
-        """Read ``last`` and write for ``seconds``, at least one token: their ids; none if the scores are not finite.
+        """Read ``last`` and write for ``seconds``: ids of tokens, at least one, and fewer where ``is_finite`` is false.
 
         uniforms: (tokens,) in [0, 1): one for each token that may be written, whether it is sampled or not. Raises
         ValueError if there is none, and IndexError for a ``last`` that the vocabulary does not have.
@@ -155,5 +193,10 @@ class CompiledText:
         self._tokens[0] = last
         text.uniforms, text.tokens = uniforms.ctypes.data, self._tokens.data_ptr()
         text.count, text.seconds = most, seconds
-        self._write()
+        self._step.timed(self._write, lambda: text.written)
         return self._tokens[1 : 1 + text.written].tolist()
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all scores of the last call were finite: where they are not, no token is chosen by them."""
+        return bool(self._text.is_finite)
