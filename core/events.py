@@ -37,6 +37,10 @@ class State:
     ALL = (IDLE, TRAINING, PAUSED, FINISHED, STOPPED, FAILED, DIVERGED, INTERRUPTED)
 
 
+NO_CHECKPOINT = "none of its checkpoints can be read: train a new run"
+"""Ends the message of a run that cannot continue."""
+
+
 @dataclass(frozen=True)
 class Event:
     """The base of all events; ``kind`` is the value of the JSON key ``event``."""

@@ -12,6 +12,7 @@ from core.devices import devices
 from core.engine.description import describe
 from core.engine.session import Session
 from core.events import (
+    NO_CHECKPOINT,
     BudgetFitted,
     EpochFinished,
     Event,
@@ -135,10 +136,11 @@ class TrainingReport:
         if not self._session.save_problem:
             self._progress.print(printable(f"{run.name} is {state} and saved in {run.path}"))
         trainer = self._session.trainer
-        if state == State.DIVERGED:
-            if trainer is not None and not trainer.diverged:  # it is back at its last checkpoint
-                rate = f"--set learning_rate={trainer.config.learning_rate / 10:g}"
-                print(printable(f"python -m core resume {name}{place} {rate} continues it at a tenth of the rate"))
+        if self._session.message.endswith(NO_CHECKPOINT):
+            return
+        if state == State.DIVERGED and trainer is not None:
+            rate = f"--set learning_rate={trainer.config.learning_rate / 10:g}"
+            print(printable(f"python -m core resume {name}{place} {rate} continues it at a tenth of the rate"))
         elif state in (State.STOPPED, State.FAILED):
             print(printable(f"python -m core resume {name}{place} continues it"))
         elif not self._session.metadata.config.bidirectional:  # a bidirectional model cannot write

@@ -15,7 +15,7 @@ from core.engine.crew import Crew
 from core.engine.loading import LoadedRun, load_run, new_metadata, new_trainer, write_new_run
 from core.engine.preview import Preview
 from core.errors import RunError, UserError, WorkersLostError, refusing
-from core.events import Event, Note, State, StateChanged
+from core.events import NO_CHECKPOINT, Event, Note, State, StateChanged
 from core.models.language_model import LanguageModel
 from core.runs.annotation import annotated
 from core.runs.atomic_write import remove_leftovers
@@ -62,7 +62,7 @@ class OpenRun:
         self._preview: Preview | None = None
         self._checked_at = 0.0
         self._crew = Crew(folder)
-        self._is_whole = True  # False after a failure, which may have left a batch half done, until ``_restore``
+        self._is_whole = True  # False from a failure, which may leave a batch half done, until ``_restore``
         self.change: Change | None = None
         self.listener: Callable[[Event], None] = lambda event: None
 
@@ -162,7 +162,10 @@ class OpenRun:
     def _restore(self) -> None:
         trainer = self._trainer()
         self._preview = None
-        wrong = self._checkpointing.restore(trainer)
+        try:
+            wrong = self._checkpointing.restore(trainer)
+        except RunError as error:
+            raise RunError(f"{error}; {NO_CHECKPOINT}") from None
         self._crew.loss, self._is_whole = "", True
         if wrong:
             self.note(f"{wrong}; the run continues from its best checkpoint, epoch {trainer.epoch}")
@@ -174,6 +177,7 @@ class OpenRun:
         if self.change.as_before is None:
             raise RunError(f"{self.change.words}; this machine cannot compute as before")
         trainer = new_trainer(self.run, self.change.as_before, self._trainer().corpus)
+        self._is_whole = False
         self._adopt(LoadedRun(trainer.model, self.vocabulary, trainer))
         self._restore()
 

@@ -47,12 +47,13 @@ class Session(OpenRun):
             self._compute_as_before()
         trainer = self._trainer()
         wanted = trainer.num_epochs if num_epochs is None else int(setting("num_epochs").check(num_epochs))
-        self._check_can_train(trainer, math.inf if minutes else wanted)
+        self._require_folder()
         goes_back = not self._is_whole or bool(self._crew.loss)
+        if goes_back:
+            self._restore()
+        _require_epochs(trainer, math.inf if minutes else wanted)
         if not self._checkpointing.exists():
             self._checkpointing.require_first(trainer)
-        elif goes_back:
-            self._restore()
         events: list[Event] = []
         try:
             self._join(trainer)
@@ -101,13 +102,8 @@ class Session(OpenRun):
         for event in self._record(StateChanged(state, epoch, message)):
             self.listener(event)
 
-    def _check_can_train(self, trainer: Trainer, num_epochs: float) -> None:
-        """Raise UserError if there is nothing to train, or the folder was deleted."""
-        if trainer.diverged:
-            raise UserError("the run diverged and its last checkpoint cannot be read: start a new one")
-        if trainer.epoch >= num_epochs and trainer.batch == 0 and not trainer.budget.is_waiting:
-            done, asked = counted(trainer.epoch, "epoch is", "epochs are"), counted(int(num_epochs), "was", "were")
-            raise UserError(f"{done} done and {asked} asked for: ask for more than {shown(trainer.epoch)} to train on")
+    def _require_folder(self) -> None:
+        """Raise RunError if the folder was deleted."""
         self._check_folder()
         if self.folder.lost:
             raise RunError(self.folder.lost)
@@ -185,6 +181,7 @@ class Session(OpenRun):
             self._preview = None
             if not words:
                 return events + self._record(Note(f"{error}: all start again from the last checkpoint"))
+            self._is_whole = False
         except Exception as error:
             self._is_whole = False
             write_failure(error, self.folder)
@@ -253,3 +250,10 @@ class Session(OpenRun):
             self.stop()
         finally:
             self._release()
+
+
+def _require_epochs(trainer: Trainer, num_epochs: float) -> None:
+    """Raise UserError if there is nothing to train."""
+    if trainer.epoch >= num_epochs and trainer.batch == 0 and not trainer.budget.is_waiting:
+        done, asked = counted(trainer.epoch, "epoch is", "epochs are"), counted(int(num_epochs), "was", "were")
+        raise UserError(f"{done} done and {asked} asked for: ask for more than {shown(trainer.epoch)} to train on")

@@ -18,11 +18,13 @@ import torch
 from core.engine.failure import failure_words, is_out_of_memory
 from core.engine.protocol import run_socket
 from core.engine.session import Session
-from core.errors import RunError, UserError
+from core.errors import RunError
 from core.events import Note, State, StateChanged
 from core.runs.run import Run
 from core.runs.summary import run_summary
 from core.settings.run_config import RunConfig
+from core.training.backend import Change
+from core.training.trainer import Trainer
 from tests.core.outcomes import train_to_end
 from tests.run_folders import epochs, read_journal
 
@@ -145,6 +147,46 @@ def test_a_batch_half_done_is_not_saved(tiny: Tiny, saves: Path) -> None:
     again.close()
 
 
+def test_without_a_checkpoint_a_failed_training_is_not_continued(tiny: Tiny, saves: Path) -> None:
+    """Its first checkpoint would be the batch half done, and none would follow."""
+    session = failing(tiny(num_epochs=5, checkpoint_seconds=0.0), saves, lambda: ValueError("broken"), at=20)
+    session.train()
+    while session.state == State.TRAINING:
+        session.advance()
+    for path in (session.run.latest_path, session.run.best_path):
+        path.unlink(missing_ok=True)
+    with pytest.raises(RunError, match="can be read: train a new run"):
+        session.train()
+    session.close()
+    assert not session.run.latest_path.exists() and session.state == State.FAILED
+
+
+def test_a_checkpoint_that_cannot_be_restored_is_kept(tiny: Tiny, saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To compute as before, another trainer takes over: its initial weights are no checkpoint of this run."""
+    session = Session.create(tiny(num_epochs=3), saves, "one")
+    list(train_to_end(session))
+    assert session.trainer is not None
+    session.change = Change("another way", session.trainer.config, "")
+    before, restore = session.run.latest_path.read_bytes(), session._checkpointing.restore
+    failures = [MemoryError("none left")]
+
+    def restored(trainer: Trainer) -> str:
+        if failures:
+            raise failures.pop()
+        return restore(trainer)
+
+    monkeypatch.setattr(session._checkpointing, "restore", restored)
+    with pytest.raises(MemoryError):
+        session.train(6, as_before=True)
+    session.save()
+    assert session.run.latest_path.read_bytes() == before
+    session.set("learning_rate", 0.25)
+    session.close()
+    again = Session.open(session.run)
+    assert again.trainer is not None and again.trainer.epoch == 3 and again.trainer.config.learning_rate == 0.25
+    again.close()
+
+
 def test_what_counts_as_no_memory() -> None:
     assert is_out_of_memory(RuntimeError("std::bad_alloc")) and is_out_of_memory(OSError(12, "Cannot allocate memory"))
     assert not is_out_of_memory(OSError(28, "No space left on device"))
@@ -238,19 +280,22 @@ def test_a_divergence_without_a_checkpoint_to_go_back_to(tiny: Tiny, saves: Path
     """Its weights are no good ones: the run has failed, and none of its curve is said to have weights."""
     session = Session.create(tiny(learning_rate=1e6, clipping="none", activation="relu"), saves, "one")
     session.train()
+    good = session.run.latest_path.read_bytes()
     for path in (session.run.latest_path, session.run.best_path):
         path.write_bytes(b"damaged")
     while session.state == State.TRAINING:
         session.advance()
     assert session.state == State.FAILED
     assert "became non-finite at step" in session.message and "is no whole checkpoint" in session.message
-    with pytest.raises(UserError, match="cannot be read: start a new one"):
-        session.train()
-    with pytest.raises(RunError, match="is no whole checkpoint"):
-        session.set("learning_rate", 0.5)
-    session.close()
+    for act in (session.train, lambda: session.set("learning_rate", 0.5)):
+        with pytest.raises(RunError, match=r"is no whole checkpoint.*can be read: train a new run$"):
+            act()
     summary = run_summary(session.run)
     assert (summary.state, summary.restored) == (State.FAILED, None)
+    session.run.latest_path.write_bytes(good)  # it is put back
+    session.set("learning_rate", 0.5)
+    assert list(train_to_end(session)) and session.state == State.FINISHED
+    session.close()
 
 
 def test_an_infinite_gradient_is_in_no_checkpoint(tiny: Tiny, saves: Path) -> None:

@@ -9,7 +9,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button
 
-from core.events import State
+from core.events import NO_CHECKPOINT, State
 from core.runs.run import Run
 from core.units import rate_text
 from tui.engines.watched_run import WatchedRun
@@ -27,21 +27,23 @@ _WORDS = {
 
 def failure_words(run: WatchedRun, read_only: bool) -> str:
     """The message for a failed, diverged or interrupted run; empty for any other."""
-    words = _WORDS.get(run.state, "")
-    how = "" if read_only else f"{key('train.train')} continues from the last checkpoint"
+    words, is_over = _WORDS.get(run.state, ""), run.message.endswith(NO_CHECKPOINT)
+    how = "" if read_only or is_over else f"{key('train.train')} continues from the last checkpoint"
     if not words or run.state == State.INTERRUPTED:
         return f"{words}{how and ': '}{how}. {shown_text(run.message)}".strip() if words else ""
     why = shown_text(run.message).rstrip(".") or "it gave no reason"
     if run.state == State.DIVERGED:
         advice = "" if "learning rate" in why else " A lower learning rate or clip usually helps."
         return f"{words}: {why}.{advice}"
-    log = "" if "engine.log" in why else f" Log: {shown_text(str(Run(run.path).log_path))}"
+    log = "" if "engine.log" in why or is_over else f" Log: {shown_text(str(Run(run.path).log_path))}"
     return f"{words}: {why}.{how and f' {how} with the same settings.'}{log}"
 
 
 def lower_rates(run: WatchedRun | None) -> dict[str, float]:
     """The learning rates with which a failed or diverged run may continue, by key; none for any other."""
-    if run is None or run.state not in (State.FAILED, State.DIVERGED) or not run.learning_rate:
+    if run is None or run.state not in (State.FAILED, State.DIVERGED) or run.message.endswith(NO_CHECKPOINT):
+        return {}
+    if not run.learning_rate:
         return {}
     rates = {key: float(f"{run.learning_rate / divisor:.4g}") for key, divisor in DIVISORS.items()}
     return {key: rate for key, rate in rates.items() if rate > 0}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from textual import events, on, work
 from textual.widgets import Button
 
@@ -135,7 +137,7 @@ class TrainPane(RunOnScreen):
             rate = self.wanted_rates[-1] if self.wanted_rates else run.learning_rate or rate
         if rate is None:
             return
-        rate = float(f"{rate * RATE_STEP**direction:.4g}")
+        rate = min(float(f"{rate * RATE_STEP**direction:.4g}"), setting("learning_rate").maximum or math.inf)
         self.form.change({"learning_rate": typed(rate)})
         if moving and run is not None:
             self.training.set_rate(run, rate)

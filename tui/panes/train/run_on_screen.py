@@ -122,7 +122,7 @@ class RunOnScreen(TrainParts):
         run, events = self.run, event.events
         if run is None or run.path != event.path:
             return
-        before = run.state, run.message
+        before = run.state, run.message, lower_rates(run)
         run.apply(events)
         changed = {event.name: typed(event.value) for event in events if isinstance(event, SettingChanged)}
         if run.num_epochs is not None and any(isinstance(event, BudgetFitted) for event in events):
@@ -136,7 +136,7 @@ class RunOnScreen(TrainParts):
             if not self.fresh:  # otherwise the form has the settings of the next run
                 self.form.change({name: text for name, text in changed.items() if name in LIVE})
             self.settings_changed()
-        if (run.state, run.message) != before:
+        if (run.state, run.message, lower_rates(run)) != before:
             self._state_changed(run)
         if run.state in (State.TRAINING, State.PAUSED):
             for note in (event for event in events[-NEWEST:] if isinstance(event, Note)):

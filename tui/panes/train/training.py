@@ -153,13 +153,8 @@ class Training:
         as_before = await self._opened(run)
         if as_before is None:
             return
-        change = self.ask(run.path, Set("learning_rate", rate))
-        if run.state == State.FAILED:
-            # Training restores the checkpoint with its learning rate: the change follows at once, without waiting.
-            await asyncio.gather(self.ask(run.path, Train(as_before=as_before)), change)
-        else:
-            await change
-            await self.ask(run.path, Train(as_before=as_before))
+        await self.ask(run.path, Set("learning_rate", rate))
+        await self.ask(run.path, Train(as_before=as_before))
 
     async def apply(self, run: WatchedRun) -> None:
         pane = self._pane

@@ -26,6 +26,16 @@ from tui.panes.train.run_view import RunView
 from tui.shell.frame import FrameEdge
 
 
+async def test_the_rate_stays_in_its_range(playground: Make) -> None:
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        train_pane(app).form.edit("learning_rate", "900000")
+        await pilot.press("+", "+")
+        assert train_pane(app).form.texts["learning_rate"] == "1000000"
+        await pilot.press("-")
+        assert train_pane(app).form.texts["learning_rate"] == "800000"
+
+
 async def test_values_in_mid_run(playground: Make, fakes: FakeEngines) -> None:
     fakes.halt_at = 5
     app = playground()

@@ -9,7 +9,7 @@ from textual.widgets import Button, Static
 
 from core.engine.answers import BackendChange
 from core.errors import EngineError
-from core.events import EpochFinished, RunResumed, State, StateChanged
+from core.events import NO_CHECKPOINT, EpochFinished, RunResumed, SettingChanged, State, StateChanged
 from core.settings.run_config import RunConfig
 from tests.run_folders import made_run, write_journal
 from tests.tui.fake_engine import FakeEngines, scripted_epoch
@@ -18,7 +18,7 @@ from tests.tui.parts import train_pane
 from tests.tui.waiting import until
 from tui.charts.curve_chart import CurveChart
 from tui.dialogs.confirm import ConfirmDialog
-from tui.messages import JournalGrew
+from tui.messages import JournalGrew, RunStateChanged
 
 
 async def test_going_on_with_another_backend_is_asked_first(playground: Make, fakes: FakeEngines) -> None:
@@ -130,6 +130,37 @@ async def test_an_exploded_run_is_shown_as_what_it_is(playground: Make, saves: P
         await pilot.pause()
         train_pane(app).view.show_parts()
         assert chart.y_label == "perplexity" and chart.series[0].curve.points()[1][0] < 1027
+
+
+async def test_the_rates_offered_are_those_of_the_last_divergence(playground: Make, saves: Path) -> None:
+    """The engine says that it diverged before the journal says at which rate."""
+    run = made_run(saves, RunConfig())
+    begun = StateChanged(State.TRAINING, 1)
+    write_journal(run, begun, scripted_epoch(1), StateChanged(State.DIVERGED, 1, "once"))
+    app = playground()
+
+    def offered() -> str:
+        return str(app.query_one("#recover-r", Button).label)
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: offered() == "r: continue with lr 10")
+        for state, text in ((State.TRAINING, ""), (State.DIVERGED, "twice")):
+            app.news.publish(RunStateChanged(run.path, state, 1, text))
+        await until(pilot, lambda: "twice" in trouble(app))
+        events = (SettingChanged(1, "learning_rate", 10.0), begun, StateChanged(State.DIVERGED, 1, "twice"))
+        app.news.publish(JournalGrew(run.path, events))
+        await until(pilot, lambda: offered() == "r: continue with lr 1")
+
+
+async def test_without_a_checkpoint_nothing_continues(playground: Make, saves: Path) -> None:
+    run = made_run(saves, RunConfig())
+    write_journal(run, scripted_epoch(1), StateChanged(State.FAILED, 1, f"it exploded; damaged; {NO_CHECKPOINT}"))
+    app = playground()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.open_run(run.path)
+        await until(pilot, lambda: trouble(app) == f"The training failed: it exploded; damaged; {NO_CHECKPOINT}.")
+        assert not app.query_one("#recovery").display
 
 
 async def test_a_run_that_ended_badly_goes_on_with_a_lower_learning_rate(
