@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from core.cli.printing import printable, put, safe_text
+from core.cli.printing import print_remarks, printable, put, safe_text
 from core.errors import UserError
 from core.export import figures, scripts
 from core.export.destination import check_destination, write_file
@@ -34,7 +34,7 @@ def export(options: argparse.Namespace) -> int:
     if FORMATS[form].is_of_one_run:
         return _export_weights(options, form)
     exported = _figures(options, form)
-    _print_remarks(exported.remarks)
+    print_remarks(*exported.remarks)
     if options.out == STANDARD_OUTPUT:
         _print_data(exported.data, is_text=form != "png")
         return 0
@@ -99,7 +99,7 @@ def _figures(options: argparse.Namespace, form: str) -> Exported:
 
 def _export_logs(options: argparse.Namespace, form: str) -> int:
     written, remarks = figures.write_logs(_runs(options, form), Path(options.out), replace=options.force)
-    _print_remarks(remarks)
+    print_remarks(*remarks)
     for path, steps in written:
         _report(options, form, path, counted(steps, "step"), remarks=remarks)
     return 0
@@ -117,7 +117,8 @@ def _export_weights(options: argparse.Namespace, form: str) -> int:
 
     from core.engine.loading import load_model
 
-    model, vocabulary = load_model(run)
+    stored = load_model(run)
+    model, vocabulary = stored.model, stored.vocabulary
     if form == "onnx":
         from core.export.onnx_step import onnx_file as file_of
 
@@ -128,20 +129,15 @@ def _export_weights(options: argparse.Namespace, form: str) -> int:
         script_of = scripts.torch_script
     script = script_of(model.config, vocabulary, run.name, str(path))
     write_file(path, file_of(model, vocabulary, run.name), replace=options.force)
-    remarks = (
-        [f"{run.name} is open in an engine: these are the weights of its last checkpoint"] if run.is_held() else []
-    )
-    _print_remarks(remarks)
+    remarks = [stored.remark] if stored.remark else []
+    if run.is_held():
+        remarks.append(f"{run.name} is open in an engine: these are the weights of its last checkpoint")
+    print_remarks(*remarks)
     if options.json:
         _report(options, form, path, remarks=remarks, script=script)
     else:
         print(script, end="")
     return 0
-
-
-def _print_remarks(remarks: Iterable[str]) -> None:
-    for remark in remarks:
-        print(printable(remark), file=sys.stderr)
 
 
 def _print_data(data: bytes, is_text: bool) -> None:

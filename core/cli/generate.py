@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.cli.live import stream_live
-from core.cli.printing import printable, put, safe_text
+from core.cli.printing import print_remarks, printable, put, safe_text
 from core.engine.requests import Generate
 from core.generation.events import Piece, Written, WrittenSample
 from core.generation.options import OPTIONS, GenerationRequest
@@ -38,7 +38,7 @@ def generate(options: argparse.Namespace) -> int:
 def _generate(run: Run, request: GenerationRequest, report: GenerationReport) -> int:
     restored = run_summary(run).restored
     if restored is not None:
-        print(printable(f"{run.name} diverged: it writes with its {weights_of(restored)}"), file=sys.stderr)
+        print_remarks(f"{run.name} diverged: it writes with its {weights_of(restored)}")
     if run.is_held() and asyncio.run(stream_live(run.path, Generate(request), report.show)):
         return 0
 
@@ -47,8 +47,10 @@ def _generate(run: Run, request: GenerationRequest, report: GenerationReport) ->
     from core.generation.writer import Writing
 
     resume_collection()
-    model, vocabulary = load_model(run)
-    for events in response(Writing(model, vocabulary, request), _training_text(run) if request.copy else None):
+    stored = load_model(run)
+    print_remarks(stored.remark)
+    writing = Writing(stored.model, stored.vocabulary, request)
+    for events in response(writing, _training_text(run) if request.copy else None):
         for event in events:
             report.show(event)
     return 0

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 from core.cli.inspection_report import print_view
 from core.cli.live import stream_live
-from core.cli.printing import ProgressLine, put
+from core.cli.printing import ProgressLine, print_remarks, put
 from core.engine.requests import Inspect
 from core.inspection.answers import InspectionAnswer
 from core.inspection.events import Inspected, InspectionEvent
@@ -39,6 +39,7 @@ def _show_stored(run: Run, options: InspectionOptions, report: _Report) -> None:
 
     resume_collection()
     source = stored_source(run, options.checkpoint, prepare(at_home(run.metadata().config)))
+    print_remarks(source.remark)
     if options.text is None:
         source = with_text(source)
     for events in inspecting(source, options):

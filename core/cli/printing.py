@@ -24,6 +24,12 @@ def fail(sentence: str, code: int) -> int:
     return code
 
 
+def print_remarks(*remarks: str) -> None:
+    """Print sentences, each as a line on standard error; nothing for an empty one."""
+    for remark in filter(None, remarks):
+        print(printable(remark), file=sys.stderr)
+
+
 def put(value: dict[str, Any]) -> None:
     """Print one JSON object as a line."""
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

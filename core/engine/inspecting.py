@@ -37,6 +37,7 @@ class Source:
         epoch: finished epochs of its weights; None if unknown.
         own: the ids of the run's whole text; None if that is missing.
         checkpoint: see ``InspectionOptions``.
+        remark: see ``StoredModel``.
     """
 
     model: LanguageModel
@@ -45,6 +46,7 @@ class Source:
     epoch: int | None
     own: npt.NDArray[Any] | None = None
     checkpoint: str = ""
+    remark: str = ""
 
 
 def live_source(session: Session) -> Source:
@@ -59,8 +61,10 @@ def stored_source(
     run: Run, checkpoint: str | None, device: torch.device | str = "cpu", opened: Opened = open_to_read
 ) -> Source:
     """The model of a run on the disk; of a run without its text, too. See ``stored_model``."""
-    model, vocabulary, epoch = stored_model(run, checkpoint, device, opened)
-    return Source(model, vocabulary, run, epoch, checkpoint=checkpoint or "latest")
+    stored = stored_model(run, checkpoint, device, opened)
+    return Source(
+        stored.model, stored.vocabulary, run, stored.epoch, checkpoint=stored.checkpoint, remark=stored.remark
+    )
 
 
 def with_text(source: Source) -> Source:

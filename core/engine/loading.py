@@ -29,6 +29,7 @@ from core.runs.metadata import CorpusIdentity, RunMetadata
 from core.runs.recovery import Read, check_size, mend_vocabulary, run_text, use_last_good, vocabulary_of
 from core.runs.run import CORPUS, Run
 from core.runs.store import LARGEST_CORPUS_COPY, now, write_description
+from core.runs.summary import from_best_words
 from core.settings.run_config import RunConfig
 from core.training.checkpoint_fit import weights_of
 from core.training.generators import Generators
@@ -49,6 +50,21 @@ class LoadedRun:
     trainer: Trainer | None = None
     no_training: str = ""
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredModel:
+    """The model of a run on the disk.
+
+    ``epoch`` counts the finished epochs of its weights, ``checkpoint`` is one of ``CHECKPOINTS``. ``remark`` is a
+    sentence if the best checkpoint is used because the latest one is damaged.
+    """
+
+    model: LanguageModel
+    vocabulary: Vocabulary
+    epoch: int
+    checkpoint: str
+    remark: str = ""
 
 
 def new_metadata(trainer: Trainer) -> RunMetadata:
@@ -82,7 +98,11 @@ def load_run(run: Run, metadata: RunMetadata, folder: HeldFolder, workers: int |
     try:
         corpus, wrong = run_text(run, metadata, _reading(metadata))
     except CorpusError as error:
-        return LoadedRun(*load_model(run), no_training=f"this run can generate text but not continue training: {error}")
+        stored = load_model(run)
+        return LoadedRun(
+            stored.model, stored.vocabulary, notes=[stored.remark] if stored.remark else [],
+            no_training=f"this run can generate text but not continue training: {error}",
+        )  # fmt: skip
     check_size(run, metadata, len(corpus.vocabulary))
     notes = [corpus.problem] if corpus.problem else []
     if wrong:
@@ -108,8 +128,8 @@ def new_trainer(run: Run, config: RunConfig, corpus: Corpus) -> Trainer:
 
 def stored_model(
     run: Run, checkpoint: str | None, device: torch.device | str = "cpu", opened: Opened = open_to_read
-) -> tuple[LanguageModel, Vocabulary, int]:
-    """The model of a run on the disk, its vocabulary, and the finished epochs of its weights. Takes no lock.
+) -> StoredModel:
+    """The model of a run on the disk. Takes no lock.
 
     ``checkpoint`` is one of ``CHECKPOINTS``, by default the latest; the initial weights are drawn again from the seed,
     and no random number of this process is taken. ``opened`` opens the checkpoint. Raises RunError or another
@@ -121,7 +141,7 @@ def stored_model(
     check_size(run, metadata, len(vocabulary))
     with torch.random.fork_rng([]), Generators(config.seed, torch.device("cpu")).in_place():
         model = build_model(config, len(vocabulary))
-    model, epoch = model.to(device).eval(), 0
+    model, epoch, wrong = model.to(device).eval(), 0, ""
 
     def use(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
         nonlocal epoch
@@ -131,17 +151,18 @@ def stored_model(
     if checkpoint == "best":
         use(*read_checkpoint(run.best_path, opened))
     elif checkpoint != "first":
-        use_last_good(run, use, opened)
-    return model, vocabulary, epoch
+        wrong = use_last_good(run, use, opened)
+    if wrong:
+        return StoredModel(model, vocabulary, epoch, "best", from_best_words(wrong, epoch))
+    return StoredModel(model, vocabulary, epoch, checkpoint or "latest")
 
 
-def load_model(run: Run) -> tuple[LanguageModel, Vocabulary]:
-    """The model of a run at its last checkpoint, and its vocabulary: all that generation needs.
+def load_model(run: Run) -> StoredModel:
+    """The model of a run at its last checkpoint: all that generation needs.
 
     Sets torch up as the run's settings say. Raises like ``stored_model``.
     """
-    model, vocabulary, _ = stored_model(run, None, prepare(at_home(run.metadata().config)))
-    return model, vocabulary
+    return stored_model(run, None, prepare(at_home(run.metadata().config)))
 
 
 def own_ids(run: Run) -> Ids | None:

@@ -26,7 +26,8 @@ class RunSummary:
     A perplexity beyond the range of floating point is infinite; ``loss`` and ``validation_loss`` are in nats.
     ``problem`` is a sentence if ``run.json`` is damaged: then only the end of its curve is known. ``remark`` is one if
     a checkpoint or the journal is damaged, and says from which checkpoint the run can continue. ``restored`` is the
-    epoch whose weights a run that diverged has again.
+    epoch whose weights a run that diverged has again, and ``from_best`` that of the best checkpoint, where the latest
+    one is damaged.
     """
 
     name: str
@@ -51,6 +52,7 @@ class RunSummary:
     tags: tuple[str, ...] = ()
     note: str = ""
     restored: int | None = None
+    from_best: int | None = None
 
     @property
     def created_at(self) -> float:
@@ -72,6 +74,11 @@ class RunSummary:
 def weights_of(epoch: int) -> str:
     """``weights of epoch 30``: what a run that diverged has again."""
     return f"weights of epoch {epoch:,}" if epoch else "initial weights"
+
+
+def from_best_words(wrong: str, epoch: int) -> str:
+    """What is said wherever the best checkpoint is used; ``wrong`` is what is wrong with the latest one."""
+    return f"{wrong}; the run continues from its best checkpoint, epoch {epoch:,}"
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,9 @@ def read_summary(run: Run) -> Reading:
         known |= {"state": State.FAILED, "problem": "; ".join(filter(None, (str(error), unreadable or curve)))}
         return Reading(RunSummary(**known, num_epochs=0, model="?", corpus="?", parameters=0, created=""))
     config = metadata.config
+    remark, from_best = _remark(run, sizes.keys(), 0 if unreadable else end.epoch)
+    if from_best is not None and end.restored is not None:
+        known["restored"] = from_best
     summary = RunSummary(
         **known,
         num_epochs=config.num_epochs,
@@ -136,7 +146,8 @@ def read_summary(run: Run) -> Reading:
         corpus=metadata.corpus.name,
         parameters=metadata.parameters,
         created=metadata.created,
-        remark="; ".join(filter(None, (unreadable, _remark(run, sizes.keys(), 0 if unreadable else end.epoch)))),
+        remark="; ".join(filter(None, (unreadable, remark))),
+        from_best=from_best,
         cell=config.cell,
         num_hiddens=config.num_hiddens,
         num_layers=config.num_layers,
@@ -147,7 +158,7 @@ def read_summary(run: Run) -> Reading:
         return Reading(summary)
     is_complete = unreadable and end.epoch >= config.num_epochs
     free = replace(summary, state=State.FINISHED if is_complete else State.INTERRUPTED)
-    return Reading(free, held=replace(summary, remark=unreadable))
+    return Reading(free, held=replace(summary, remark=unreadable, from_best=None))
 
 
 def _end_of_journal(path: Path) -> _End:
@@ -199,29 +210,37 @@ def _end_of_checkpoint(run: Run) -> _End:
     """The epoch of the last checkpoint, for a run without a readable journal; its state is unknown."""
     for path in (run.latest_path, run.best_path):
         with contextlib.suppress(RunError):
-            epoch = read_header(path).fact("epoch")
-            if isinstance(epoch, int) and not isinstance(epoch, bool) and 0 <= epoch < 2**63:
+            if (epoch := _epoch_of(path)) is not None:
                 return _End(State.TRAINING, epoch)
     return _End(State.TRAINING, 0)
 
 
-def _remark(run: Run, files: Collection[str], epoch: int) -> str:
-    """The damage of the checkpoints, by their headers; empty if the last one looks whole."""
+def _epoch_of(path: Path) -> int | None:
+    """The epoch of a checkpoint, by its header; None if that does not say. Raises RunError if it is damaged."""
+    epoch = read_header(path).fact("epoch")
+    return epoch if isinstance(epoch, int) and not isinstance(epoch, bool) and 0 <= epoch < 2**63 else None
+
+
+def _remark(run: Run, files: Collection[str], epoch: int) -> tuple[str, int | None]:
+    """The damage of the checkpoints, by their headers, and the epoch of the best one if that is used.
+
+    Empty if the last one looks whole.
+    """
     has_best = BEST in files
     if not has_best and LATEST not in files:
-        return ""  # killed before its first checkpoint: it starts again
+        return "", None  # killed before its first checkpoint: it starts again
     try:
         read_header(run.latest_path)
-        return ""
+        return "", None
     except RunError as error:
         wrong = str(error)
     try:
-        best = read_header(run.best_path).fact("epoch") if has_best else None
+        best = _epoch_of(run.best_path) if has_best else None
     except RunError as error:
         wrong, best = f"{wrong}; {error}", None
     if best is not None:
-        return f"{wrong}; the run continues from its best checkpoint, epoch {str(best)[:20]}"
-    return f"{wrong}; its curve is still there, up to epoch {epoch:,}" if epoch else wrong
+        return from_best_words(wrong, best), best
+    return f"{wrong}; its curve is still there, up to epoch {epoch:,}" if epoch else wrong, None
 
 
 def _sizes(path: Path) -> dict[str, int | None]:

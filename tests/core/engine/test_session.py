@@ -50,10 +50,10 @@ def test_a_life(tiny: Tiny, saves: Path) -> None:
     assert not session.run.is_held()
     (summary,) = list_runs(saves)
     assert (summary.state, summary.epoch, summary.problem) == (State.FINISHED, 3, "")
-    model, vocabulary = load_model(session.run)
-    assert len(vocabulary) == describe(session).vocabulary and not model.training
+    stored = load_model(session.run)
+    assert len(stored.vocabulary) == describe(session).vocabulary and not stored.model.training
     for name, tensor in session.model.state_dict().items():
-        assert torch.equal(model.state_dict()[name], tensor)
+        assert torch.equal(stored.model.state_dict()[name], tensor)
 
 
 def test_stopped_and_gone_on_with(tiny: Tiny, saves: Path, whole: Any) -> None:

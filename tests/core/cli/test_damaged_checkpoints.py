@@ -1,0 +1,46 @@
+"""Commands on runs whose checkpoints are damaged or missing: which weights are used, and what can still be done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.runs.run import Run
+from tests.core.cli.commands import Printed
+
+pytestmark = pytest.mark.usefixtures("as_it_was")
+
+
+@pytest.fixture
+def two_epochs(run: Callable[..., Printed], train: Callable[..., Printed], saves: Path) -> Run:
+    """A run of two epochs whose best checkpoint is that of the first."""
+    assert train("--epochs=1", "--name=one", "--set=validation_fraction=0.2").code == 0
+    found = Run(saves / "one")
+    best = found.best_path.read_bytes()
+    assert run("resume", "one", "--saves", saves, "--epochs", 2).code == 0
+    found.best_path.write_bytes(best)
+    return found
+
+
+def test_the_best_checkpoint_in_place_of_a_damaged_one_is_named(
+    run: Callable[..., Printed], two_epochs: Run, saves: Path, tmp_path: Path
+) -> None:
+    os.truncate(two_epochs.latest_path, 1000)
+    words = (
+        f"{two_epochs.latest_path} is no whole checkpoint (its header is longer than the file): it was cut, changed or "
+        "written by something else; the run continues from its best checkpoint, epoch 1"
+    )
+    assert words in run("runs", "--saves", saves).out
+    for arguments in (
+        ("generate", "--prefix=a", "--length=5", "--json"), ("inspect", "--view=step", "--text=abc"),
+        ("inspect", "--view=units", "--json"), ("export", "--to=torch", "--out", tmp_path / "weights"),
+    ):  # fmt: skip
+        command, *options = arguments
+        printed = run(command, "one", "--saves", saves, *options)
+        assert (printed.code, printed.err) == (0, f"{words}\n"), arguments
+        if "--view=units" in arguments:
+            (view,) = printed.json()
+            assert (view["checkpoint"], view["epoch"]) == ("best", 1)
