@@ -25,7 +25,7 @@ from core.runs.metadata import RunMetadata
 from core.runs.run import Run
 from core.runs.saves import check_new_run
 from core.runs.store import check_name, duplicate_run, refuse_taken, run_in_making
-from core.runs.summary import run_summary
+from core.runs.summary import from_best_words, run_summary
 from core.settings.run_config import RunConfig
 from core.training.backend import Change, change_of
 from core.training.budget import early_stop_words
@@ -44,6 +44,8 @@ class OpenRun:
         state: see ``core.events.State``; ``message`` is the reason for it, or empty.
         annotate: changes the tags and the note of the run, see ``Checkpointing.annotate``.
         change: how training would compute differently than before the run was opened here, or None.
+        recovered: a sentence if the weights are those of the best checkpoint, because the latest one is damaged; else
+            empty. The journal says it when training continues.
         listener: called with events that are to be seen before the call that causes them returns.
     """
 
@@ -64,6 +66,7 @@ class OpenRun:
         self._crew = Crew(folder)
         self._is_whole = True  # False from a failure, which may leave a batch half done, until ``_restore``
         self.change: Change | None = None
+        self.recovered = ""
         self.listener: Callable[[Event], None] = lambda event: None
 
     @property
@@ -167,8 +170,7 @@ class OpenRun:
         except RunError as error:
             raise RunError(f"{error}; {NO_CHECKPOINT}") from None
         self._crew.loss, self._is_whole = "", True
-        if wrong:
-            self.note(f"{wrong}; the run continues from its best checkpoint, epoch {trainer.epoch}")
+        self.recovered = from_best_words(wrong, trainer.epoch) if wrong else ""
 
     def _compute_as_before(self) -> None:
         """Compute as before the run was opened here. Raises RunError if this machine cannot."""

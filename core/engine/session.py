@@ -78,8 +78,12 @@ class Session(OpenRun):
             if self.change is not None and not as_before:
                 events.append(Note(self.change.words))
             self.change, self._checkpointing.has_trained = None, True
-            events.append(RunResumed(trainer.epoch, trainer.batch, trainer.backend))
+            events += self._resumed(trainer)
         return self._record(*events) + self._change_state(State.TRAINING)
+
+    def _resumed(self, trainer: Trainer) -> list[Event]:
+        notes, self.recovered = [Note(self.recovered)] if self.recovered else [], ""
+        return [*notes, RunResumed(trainer.epoch, trainer.batch, trainer.backend)]
 
     def _join(self, trainer: Trainer) -> None:
         """Have the other workers train with ``trainer``; the journal says so first, since their start takes seconds.
@@ -198,7 +202,7 @@ class Session(OpenRun):
         rate = trainer.schedule.base
         self._restore()
         self._join(trainer)
-        events: list[Event] = [RunResumed(trainer.epoch, trainer.batch, trainer.backend)]
+        events = self._resumed(trainer)
         if trainer.schedule.base != rate:
             events.append(trainer.set("learning_rate", rate))
         return self._record(*events) + self._change_state(self.state)

@@ -44,3 +44,6 @@ def test_the_best_checkpoint_in_place_of_a_damaged_one_is_named(
         if "--view=units" in arguments:
             (view,) = printed.json()
             assert (view["checkpoint"], view["epoch"]) == ("best", 1)
+    printed = run("resume", "one", "--saves", saves, "--epochs", 3)
+    assert printed.code == 0 and printed.out.count(words) == 1
+    assert "best checkpoint" not in run("generate", "one", "--saves", saves, "--prefix=a").err, "it is whole again"

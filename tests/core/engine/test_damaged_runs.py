@@ -15,6 +15,7 @@ from core.engine.description import describe
 from core.engine.loading import load_model
 from core.engine.session import Session
 from core.errors import RunError, UserError
+from core.events import Note
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes, train_to_end, train_until
@@ -53,10 +54,12 @@ def test_a_damaged_checkpoint_gives_way_to_the_best(stopped: Run, whole: Any, da
     else:
         stopped.latest_path.unlink()
     session = Session.open(stopped)
+    assert not notes(stopped), "it is said when the run continues"
+    events = list(train_to_end(session))
+    session.close()
     (note,) = notes(stopped)
     assert str(stopped.latest_path) in note and note.endswith("; the run continues from its best checkpoint, epoch 1")
-    list(train_to_end(session))
-    session.close()
+    assert events.index(Note(note)) < 3
     assert curve(stopped) == whole(validation_fraction=0.2)
 
 
