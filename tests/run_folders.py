@@ -78,6 +78,16 @@ def make_run(
     return run
 
 
+def damage_checkpoints(run: Run, best: int | None = None) -> None:
+    """Leave a latest checkpoint that was cut, and a best one of epoch ``best``, or one that was cut too."""
+    for path in (run.latest_path, run.best_path):
+        path.write_bytes(b"cut")
+    if best is not None:
+        facts = {"format": "1", "facts": json.dumps({"epoch": best}), "sha256": ""}
+        header = json.dumps({"__metadata__": facts}).encode()
+        run.best_path.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
 def _curve(epochs: int, held_out: bool) -> Iterable[EpochFinished]:
     for epoch in range(1, epochs + 1):
         perplexity = 1 + (VOCABULARY - 1) * 0.97**epoch

@@ -205,7 +205,7 @@ class FakeEngine:
             return self._described()
         summary = run_summary(run)
         self.state = State.INTERRUPTED if summary.state in (State.TRAINING, State.PAUSED) else summary.state
-        self.epoch = summary.epoch
+        self.epoch = summary.epoch if summary.from_best is None else summary.from_best
         return self._adopt(run)
 
     def _train(self, asked: Train) -> StateAnswer:

@@ -50,6 +50,8 @@ class WatchedRun:
 
     ``losses`` are the training and held-out curves in nats if a perplexity is beyond floating point; otherwise None.
 
+    ``from_best`` is the epoch of the best checkpoint, if its weights are used because the latest one is damaged.
+
     ``summary_epoch`` is the last epoch by the run's summary, until the curve is read; 0 after that.
 
     ``curve_version`` and ``sample_version`` change at each change that has to be drawn.
@@ -61,6 +63,7 @@ class WatchedRun:
         self.state = state
         self.message = ""
         self.summary_epoch = 0
+        self.from_best: int | None = None
         self.config: RunConfig | None = None
         self.vocabulary: int | None = None
         self.parameters: int | None = None
@@ -89,7 +92,7 @@ class WatchedRun:
         """Set what ``run.json`` says. Values from the journal and from the engine are newer, and are kept."""
         if summary is not None and self.state == OPENING:
             self.apply_state(summary.state)
-            self.summary_epoch = summary.epoch
+            self.summary_epoch, self.from_best = summary.epoch, summary.from_best
         self.config = facts.config
         self.vocabulary = facts.corpus.vocabulary
         self.parameters = facts.parameters
@@ -219,6 +222,8 @@ class WatchedRun:
         """Remove what is later than epoch ``last``: no checkpoint has it, so it will be trained again."""
         if self.epoch <= last:
             return
+        if last == self.from_best:
+            self.from_best = None
         for curve in (self.training, self.held_out, *self.figures.values(), *(self.losses or ())):
             x, y = curve.points()
             keep = x <= last

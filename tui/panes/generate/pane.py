@@ -168,7 +168,7 @@ class GeneratePane(Horizontal, ShownTimers):
         texts, title = self.query_one("#generate-texts"), clipped_middle(shown_text(run.name), 40) if run else "Texts"
         if Content.from_markup(texts.border_title or "").plain != title:
             texts.border_title = Content(title)
-        self.query_one(FrameEdge).note = weights_words(run.state, run.epoch, run.restored) if run else ""
+        self.query_one(FrameEdge).note = _weights(run) if run else ""
         remark, about = self.query_one("#generate-remark", Static), self._choice.remark
         if remark.content != about:
             remark.update(about)
@@ -210,7 +210,7 @@ class GeneratePane(Horizontal, ShownTimers):
         if run is None or request is None or not self._may_write:
             return
         request = with_seed(request, random.randrange(10**6))
-        words = f"{weights_words(run.state, run.epoch, run.restored)} · {request_words(request)}"
+        words = f"{_weights(run)} · {request_words(request)}"
         generation = Generation(run.name, words, request, self._choice.facts.token_kind, self.shading)
         self._writing = self._write(run, generation, request)
         self._show_activity()
@@ -389,3 +389,7 @@ class GeneratePane(Horizontal, ShownTimers):
         """On a narrow screen, a click on the token view brings the settings back."""
         if not self.form.display:
             self.focus()
+
+
+def _weights(run: RunSummary) -> str:
+    return weights_words(run.state, run.epoch, run.restored, run.from_best)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.events import EpochFinished, Event, State, StateChanged
+from core.events import EpochFinished, Event, RunResumed, State, StateChanged
 from core.inspection.answers import InspectionAnswer, TextView
 from core.runs.summary import RunSummary
 from tui.panes.inspect.asking import BESIDE, Question
@@ -62,6 +62,7 @@ class Subject:
         self.state, self.epoch = State.IDLE, 0
         self._is_known = False  # whether the run's files or its engine have said how far it is
         self._restored: int | None = None  # the epoch that a run which diverged went back to, once it is known
+        self._from_best: int | None = None  # the epoch of the best checkpoint, where the latest one is damaged
         self._weights = 0  # counts how often they were looked at anew
         self._answered: dict[str, Question] = {}  # of each view the question whose answer or failure is shown
         for view in self.views:
@@ -93,6 +94,8 @@ class Subject:
         for event in events:
             if isinstance(event, EpochFinished):
                 self.epoch, moved = event.epoch, True
+            elif isinstance(event, RunResumed) and event.epoch == self._from_best != self.epoch:
+                self._from_best = None  # its epochs after that are trained again
             elif isinstance(event, StateChanged):
                 self.change_state(event.state, event.epoch)
         self._place()
@@ -102,18 +105,19 @@ class Subject:
         """Take in another state; that of a run that diverged comes with the epoch it went back to."""
         self.state, self._is_known = state, True
         if state == State.DIVERGED:
-            self._restored = epoch
+            self._restored = epoch if self._from_best is None else self._from_best
         self._place()
 
     def reopen(self, state: str, epoch: int) -> None:
         """Take in what the engine says of the run that it opened."""
-        self.epoch = epoch
+        if epoch != self._from_best:
+            self.epoch, self._from_best = epoch, None
         self.change_state(state, epoch)
 
     def know(self, summary: RunSummary, others: Iterable[RunSummary]) -> None:
         """Take in what the run's files say, and which other runs there are."""
         self.state, self.epoch, self._is_known = summary.state, max(self.epoch, summary.epoch), True
-        self._restored = summary.restored
+        self._restored, self._from_best = summary.restored, summary.from_best
         trained = [run for run in others if run.path != self.run and not run.problem and run.epoch]
         self._gradient.others = tuple((str(run.path), run.name) for run in trained[:MOST_OTHERS])
         self._place()
@@ -249,7 +253,7 @@ class Subject:
         asked = self._answered.get(self.view.name)
         if not self.view.is_live and self.view.answer is not None and asked is not None and asked.epoch != self.epoch:
             return f"as of epoch {asked.epoch:,}; r measures again"
-        return weights_words(self.state, self.epoch, self._restored)
+        return weights_words(self.state, self.epoch, self._restored, self._from_best)
 
     @property
     def is_untrained(self) -> bool:

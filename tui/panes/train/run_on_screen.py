@@ -86,6 +86,8 @@ class RunOnScreen(TrainParts):
         if run is None or run.path != event.path:
             return
         run.set_metadata(metadata, event.summary)
+        if event.summary.remark:
+            self.notify(shown_text(event.summary.remark), severity="warning", timeout=10, markup=False)
         self.form.fill(metadata.config)
         self.panel.facts.set_text(metadata.config, metadata.corpus.tokens, metadata.corpus.vocabulary)
         self.form.change(kept_texts(run, self.form.texts))

@@ -38,6 +38,8 @@ def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
         total = f"{run.step.num_batches:,}"
         pieces.append((6, f"batch {run.step.batch:>{len(total)},}/{total}"))
     pieces.insert(2, (0, f"epoch {epoch}"))
+    if run.from_best is not None and run.state not in _MOVING:
+        pieces.append((2, f"weights of epoch {run.from_best:,}"))
     if run.perplexity is not None:
         pieces.append((0, f"ppl {perplexity_text(run.perplexity):<5}".rstrip() if run.state not in _MOVING else
                        f"ppl {perplexity_text(run.perplexity):<5}"))  # fmt: skip
