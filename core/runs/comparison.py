@@ -213,10 +213,17 @@ def finite_in_order(x: Column, y: Column) -> tuple[Column, Column]:
 def smoothed(x: Column, y: Column, weight: float) -> Column:
     """The time-weighted exponential moving average of the points; for equal distances, as TensorBoard computes it.
 
+    Points at ``LARGEST``, which are infinite, stay and count for no other.
+
     Args:
         x: ascending; the further apart two points are, the less the earlier one counts.
         weight: what a point counts at the next one, at the usual distance: from 0, no smoothing, to below 1.
     """
+    is_finite = y < LARGEST
+    if not is_finite.all():
+        found = y.copy()
+        found[is_finite] = smoothed(x[is_finite], y[is_finite], weight)
+        return found
     gaps = np.diff(x, prepend=x[:1])
     if weight <= 0 or not (gaps > 0).any():
         return y

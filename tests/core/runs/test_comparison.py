@@ -173,3 +173,6 @@ def test_smoothing_is_the_average_of_the_points_before(trials: int) -> None:
         weights = weight ** np.maximum((x[:, None] - x[None, :]) / usual, 0.0) * np.tri(size)
         expected = (weights @ y) / weights.sum(axis=1)
         assert smoothed(x, y, weight) == pytest.approx(expected, abs=1e-9), trial
+        with_infinite = smoothed(np.insert(x, 1, x[1]), np.insert(y, 1, LARGEST), weight)
+        assert with_infinite[1] == LARGEST
+        assert np.delete(with_infinite, 1) == pytest.approx(expected, abs=1e-9), "the others as without it"
