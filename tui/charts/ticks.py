@@ -54,7 +54,7 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
     Units and exponents are not mixed: ``1e4`` and ``1e20``, or ``10k`` and ``1M``.
     """
     exponent = any(map(_needs_exponent, ticks))
-    decimals = [_decimals(tick) for tick in ticks]
+    decimals = [0 if _needs_exponent(tick) else _decimals(tick) for tick in ticks]
     steps = [after - before for before, after in itertools.pairwise(ticks)]
     if steps and max(steps) <= min(steps) * (1 + 1e-6):
         decimals = [max(decimals)] * len(decimals)

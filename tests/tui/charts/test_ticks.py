@@ -7,6 +7,7 @@ from tui.charts.ticks import count_labels, tick_labels
 
 def test_tick_labels_are_short_and_align() -> None:
     assert tick_labels([0, 0.5, 1]) == ["0", "0.5", "1.0"]
+    assert tick_labels([1e-5, 1]) == ["1e-5", "1"], "an exponent has no decimals"
     assert tick_labels([1, 10, 1000, 20_000, 1.5e6, 5e11]) == [
         "1", "10", "1,000", "20k", "1.5M", "500G",
     ]  # fmt: skip
