@@ -29,6 +29,7 @@ from tui.app import Playground
 from tui.commands import described
 from tui.dialogs.help import HelpScreen
 from tui.panes import PANES
+from tui.panes.data.text_list import TextList
 from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.run_table import RunTable
 from tui.panes.train.preset_dialog import PresetScreen
@@ -192,7 +193,11 @@ async def test_no_sentence_offers_a_key_that_is_refused(app: Playground) -> None
         await pilot.press("end")
         await until(pilot, lambda: app.query_one("#data-download").display)
         assert str(app.query_one("#download-state", Static).content) == "This text is not downloaded."
-        assert not [each for each in app.query("#data Button").results(Button) if each.region and not each.disabled]
+        await until(pilot, lambda: not app.query_one("#data-use", Button).region)
+        assert not [each for each in app.query("#pane-data Button").results(Button) if each.region]
+        assert "use" not in {key.action for key in app.query_one(KeyLine).keys}
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "not here" in str(app.query_one(TextList).get_option_at_index(3).prompt))
         await pilot.press("enter")
         await until(pilot, lambda: READ_ONLY in notices(app))
         assert not isinstance(app.screen, ModalScreen)

@@ -255,11 +255,17 @@ class DataPane(Horizontal):
             self.query_one(TextPanel).offer(entry, self._fetches.get(entry.name))
         use = self.query_one("#data-use", Button)
         use.label = "Use this text" if entry is None else "Download …"
-        use.disabled = self._asked is None if entry is None else entry.name in running or host(self).read_only
+        use.disabled = self._asked is None if entry is None else entry.name in running
+        use.display = self._may_use
         can_cancel = entry is not None and entry.name in running
-        if can_cancel != self._can_cancel:
+        if can_cancel != self._can_cancel or host(self).read_only:
             self._can_cancel = can_cancel
             self.refresh_bindings()
+
+    @property
+    def _may_use(self) -> bool:
+        """Whether the chosen text is there, or may be downloaded."""
+        return self._wanted is None or not host(self).read_only
 
     @work(exclusive=True, group="question")
     async def _ask_and_download(self, entry: Download) -> None:
@@ -309,7 +315,7 @@ class DataPane(Horizontal):
         if action == "texts":
             return not self.query_one("#data-texts").has_focus
         if action == "use":  # which is not the path that the list of paths highlights
-            return not self.query_one(PathInput).has_focus_within
+            return self._may_use and not self.query_one(PathInput).has_focus_within
         if action == "cancel_download":
             return self._can_cancel
         return super().check_action(action, parameters)

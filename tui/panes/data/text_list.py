@@ -14,12 +14,14 @@ from textual.widgets.option_list import Option
 from core.corpus.catalogue import Download, Text
 from core.units import bytes_text
 from tui.forms.drop_down import PagedList
+from tui.services import host
 from tui.shell.breakpoints import is_short, when_short_changes
 from tui.text.cells import cell_len, clip_cells, pad_cells
 from tui.text.safe import shown_text
 from tui.themes import QUIET
 
 NOT_HERE = "not downloaded"
+NOT_HERE_SHORT = "not here"
 
 
 class TextList(PagedList):
@@ -87,7 +89,8 @@ class TextList(PagedList):
         if isinstance(entry, Text):
             return _two_lines(entry.name, bytes_text(entry.bytes), entry.description, width)
         if is_short(self):  # one line instead of two
-            return Content.styled(_line(entry.name, self._notes.get(entry.name, "download"), width), QUIET)
+            words = NOT_HERE_SHORT if host(self).read_only else "download"
+            return Content.styled(_line(entry.name, self._notes.get(entry.name, words), width), QUIET)
         note = self._notes.get(entry.name, NOT_HERE)
         return _two_lines(entry.name, bytes_text(entry.bytes), f"{note} · {entry.title}", width, QUIET)
 
