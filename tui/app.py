@@ -373,7 +373,7 @@ class Playground(FocusKeepingApp):
         """Everything that a key can do, by name."""
         from tui.commands import commands
 
-        own = commands(self, self.query_one(HeaderLine).current, self.keymap)
+        own = commands(self, self.query_one(HeaderLine).current, self.keymap, self.refused)
         textuals = (item for item in super().get_system_commands(screen) if item.title not in NOT_OFFERED)
         for item in (*own, *textuals):  # after the palette has closed: see ``ClosesOnce``
             yield item._replace(callback=partial(self.call_after_refresh, self.call_later, item.callback))

@@ -15,12 +15,14 @@ from tui.shell.screenshot import screenshot_soon
 from tui.text.keys import first_key
 
 
-def commands(app: App[Any], current: str, keymap: Mapping[str, str]) -> Iterable[SystemCommand]:
-    """All commands, those of the ``current`` pane first."""
+def commands(
+    app: App[Any], current: str, keymap: Mapping[str, str], refused: Set[str] = frozenset()
+) -> Iterable[SystemCommand]:
+    """All commands, those of the ``current`` pane first; without those of ``refused`` ids."""
     for pane in sorted(PANES, key=lambda pane: pane.name != current):
         show = partial(app.run_action, f"pane('{pane.name}')")
         yield SystemCommand(f"Show {pane.title}", f"Show the {pane.title} pane ({pane.key})", show)
-        for binding in pane_bindings(pane):
+        for binding in pane_bindings(pane, refused):
             title = f"{pane.title}: {binding.tooltip or binding.description}"
             yield SystemCommand(title, f"Key: {key_words(binding, keymap)}", partial(_act, app, pane, binding.action))
     for title, words, action in (
@@ -37,9 +39,10 @@ async def _act(app: App[Any], pane: PaneKind, action: str) -> None:
     await app.run_action(action, app.query_one(f"#{pane.id}"))
 
 
-def pane_bindings(pane: PaneKind) -> list[Binding]:
+def pane_bindings(pane: PaneKind, refused: Set[str] = frozenset()) -> list[Binding]:
     """The keys of a pane, except those that only move around."""
-    return [binding for binding in described(pane.widget_class.BINDINGS) if binding.tooltip]
+    bindings = described(pane.widget_class.BINDINGS)
+    return [binding for binding in bindings if binding.tooltip and binding.id not in refused]
 
 
 def part_bindings(pane: PaneKind) -> list[Binding]:

@@ -1,9 +1,9 @@
 """``--read-only``: a playground that shows texts, runs and curves and changes nothing, for the screen of a classroom.
 
-It takes three things. The keys and commands in ``CHANGES`` show one sentence instead. No engine is started, asked or
-connected to: an idle engine exits with its last client, so even a connection would change something. And the process
-refuses itself to write a file, to rename or remove one and to start a program, so that nothing depends on ``CHANGES``
-being complete.
+It takes three things. The keys in ``CHANGES`` show one sentence, and no command is offered for them. No engine is
+started, asked or connected to: an idle engine exits with its last client, so even a connection would change something.
+And the process refuses itself to write a file, to rename or remove one and to start a program, so that nothing depends
+on ``CHANGES`` being complete.
 """
 
 from __future__ import annotations
@@ -84,9 +84,8 @@ class ReadOnlyPlayground(Playground):
         return await super().run_action(action, default_namespace, namespaces)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """All commands; a screenshot would be a file."""
-        for item in super().get_system_commands(screen):
-            yield item._replace(callback=self.refuse) if item.title == "Screenshot" else item
+        """All commands but a screenshot, which would be a file."""
+        return (item for item in super().get_system_commands(screen) if item.title != "Screenshot")
 
     def refuse(self) -> None:
         self.notify(READ_ONLY, severity="warning", markup=False)

@@ -231,6 +231,9 @@ async def test_dialogs_help_and_buttons_offer_nothing_that_is_refused(app: Playg
             assert "ctrl+t" not in words and not [each for each in refused if each in words], words
             await pilot.press("right")
         assert len(pages) > len(PANES) and any("Ten rows of the view" in words for words in pages)
+        commands = [command.title for command in app.get_system_commands(app.screen)]
+        assert "Screenshot" not in commands and "Train: Edit the settings" in commands
+        assert not [each for each in commands if each.partition(": ")[2] in refused]
 
 
 PROGRAM = """
