@@ -31,7 +31,7 @@ TRASH_ACTIONS = {"restore": "Restore", "remove": "Delete permanently", "empty": 
 KEYS: list[BindingType] = [
     Binding("slash", "filter", "Filter", key_display="/", tooltip=HELP["filter"], id="runs.filter"),
     Binding("space", "mark", "Mark", id="runs.mark",
-            tooltip="Mark or unmark this run: delete, tags, compare and export act on the marked runs"),
+            tooltip="Mark or unmark this run, to act on several at once"),
     Binding("asterisk", "mark_all", "Mark all", key_display="*", show=False, id="runs.mark_all",
             tooltip="Mark all runs that are shown, or none"),
     Binding("c", "compare", "Compare", tooltip="Compare the marked runs in one chart and a table, and their samples",
@@ -41,7 +41,7 @@ KEYS: list[BindingType] = [
             tooltip="Show all runs again"),
     Binding("escape", "unmark", "Unmark", key_display="esc", id="runs.unmark", tooltip="Remove all marks"),
     Binding("w", "sweeps", "Sweeps", show=False, id="runs.sweeps",
-            tooltip="Show a sweep: its runs, the best first, each setting against the result; stop and go on"),
+            tooltip="Show a sweep: its runs, the best first, each setting against the result"),
     Binding("s", "sort", "Sort", show=False, tooltip="Sort by the next column; a click on a heading does too",
             id="runs.sort"),
     Binding("S", "sort_reverse", "Reverse", show=False, tooltip="Sort the other way round", id="runs.sort_reverse"),
