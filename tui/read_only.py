@@ -28,7 +28,7 @@ from tui.app import Playground
 from tui.commands import described
 from tui.engines.clients import Engines
 from tui.forms.screen import FormScreen
-from tui.services import NO_ENGINE, READ_ONLY
+from tui.services import NO_ENGINE, NO_EXPERIMENT, READ_ONLY
 from tui.shell.header import HeaderLine
 
 # The ids of the bindings whose key, or command, changes a run or the user's folders, or needs an engine.
@@ -40,7 +40,7 @@ CHANGES = frozenset((
     "generate.write", "generate.export", "train.export", "compare.export", "runs.export",
     "runs.generate", "runs.resume", "runs.rename", "runs.duplicate", "runs.annotate", "runs.delete", "runs.restore",
     "runs.empty", "compare.samples", "inspect.text", "inspect.written", "inspect.again",
-    "lab.noise", "lab.book", "lab.compute",
+    "lab.settings", "lab.noise", "lab.book", "lab.compute",
 ))  # fmt: skip
 
 
@@ -98,7 +98,7 @@ class NoEngines(Engines):
         """Prepare nothing."""
 
     async def laboratory(self) -> EngineClient:
-        raise EngineError(NO_ENGINE)
+        raise EngineError(NO_EXPERIMENT)
 
     async def client(self, run: Path) -> EngineClient:
         raise EngineError(NO_ENGINE)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 READ_ONLY = "This playground is read-only: it shows texts, runs and curves, and changes nothing"
 NO_ENGINE = "This playground is read-only and starts no engine, so no model can be inspected or write here"
+NO_EXPERIMENT = "This playground is read-only and starts no engine, so no experiment can be computed here"
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from tui.panes.runs.run_table import RunTable
 from tui.panes.train.preset_dialog import PresetScreen
 from tui.panes.train.run_view import RunView
 from tui.read_only import CHANGES, ReadOnlyPlayground
-from tui.services import NO_ENGINE, READ_ONLY
+from tui.services import NO_ENGINE, NO_EXPERIMENT, READ_ONLY
 from tui.shell.footer import KeyLine
 from tui.shell.frame import FrameEdge
 
@@ -216,6 +216,9 @@ async def test_dialogs_help_and_buttons_offer_nothing_that_is_refused(app: Playg
             buttons = app.query(f"#{pane.id} Button").results(Button)
             shown = {str(button.label).removesuffix(" 1") for button in buttons if button.region}
             assert shown == offered.get(pane.name, set()), pane.name
+        await until(pilot, lambda: NO_EXPERIMENT in str(app.query_one("#lab-trouble", Static).content))
+        assert "computed at once" not in str(app.query_one("#lab-help", Static).content)
+        assert "settings" not in {key.action for key in app.query_one(KeyLine).keys}
         await pilot.press("f3")
         await pilot.press("i")
         await until(pilot, lambda: isinstance(app.screen, PresetScreen) and app.screen.query("#preset-words"))
@@ -228,7 +231,8 @@ async def test_dialogs_help_and_buttons_offer_nothing_that_is_refused(app: Playg
         pages = set()
         while (words := " ".join(str(app.screen.query_one("#help-text", Static).content).split())) not in pages:
             pages.add(words)
-            assert "ctrl+t" not in words and not [each for each in refused if each in words], words
+            assert "ctrl+t" not in words and "tags, compare" not in words and "stop and go on" not in words, words
+            assert not [each for each in refused if each in words], words
             await pilot.press("right")
         assert len(pages) > len(PANES) and any("Ten rows of the view" in words for words in pages)
         commands = [command.title for command in app.get_system_commands(app.screen)]

@@ -32,9 +32,7 @@ from tui.text.safe import shown_text
 DEBOUNCE = 0.4
 NAMES = tuple(view.name for view in VIEWS)
 SCHEMA = Schema(settings(), SequenceConfig.from_dict)
-HINT = Content(
-    "A model reads tau points of a noisy wave and predicts the next one. Each change of a number is computed at once."
-)
+MEANING = "A model reads tau points of a noisy wave and predicts the next one."
 
 
 class LabForm(Form[SequenceConfig]):
@@ -44,7 +42,7 @@ class LabForm(Form[SequenceConfig]):
         with Fields(id="lab-fields"):
             groups = dict.fromkeys(setting.group for setting in settings())
             yield self.rows(*(place for group in groups for place in self.group_places(group)))
-        yield Static(HINT, id="lab-help", classes="form-help", markup=False)
+        yield Static(self._hint, id="lab-help", classes="form-help", markup=False)
         with Horizontal(id="lab-buttons", classes="buttons changes"):
             yield Button("The book's", compact=True, id="lab-book",
                          tooltip="The settings of the textbook's experiment")  # fmt: skip
@@ -52,7 +50,11 @@ class LabForm(Form[SequenceConfig]):
                          tooltip="The same wave with other noise on it")  # fmt: skip
 
     def show_other_help(self, widget: Widget) -> None:
-        self.show_help(HINT)
+        self.show_help(self._hint)
+
+    @property
+    def _hint(self) -> Content:
+        return Content(MEANING + ("" if host(self).read_only else " Each change of a number is computed at once."))
 
 
 class LabView(LitVertical, can_focus=True):
