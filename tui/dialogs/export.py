@@ -65,9 +65,9 @@ class Exportable:
 
 @dataclass(frozen=True)
 class Exported:
-    """An export that is written: in which ``folder``, and a sentence that says where."""
+    """An export that is written: in which ``folder``, and the lines that say where, which are text from outside."""
 
-    words: str
+    lines: tuple[str, ...]
     folder: Path
 
 
@@ -85,7 +85,7 @@ async def ask_to_export(widget: Widget, what: Exportable) -> None:
     done = await widget.app.push_screen_wait(ExportDialog(what, host(widget).remembered.export_folder))
     if done is not None and is_alive(widget):
         host(widget).remember(export_folder=str(done.folder))
-        widget.notify(shown_text(done.words), title="Exported", timeout=10, markup=False)
+        widget.notify("\n".join(map(shown_text, done.lines)), title="Exported", timeout=10, markup=False)
 
 
 class _ExportChoice(Choice):
@@ -185,7 +185,7 @@ class ExportDialog(PlaceDialog[Exported]):
         if form == "text" and self._what.text:
             data = self._what.text.encode("utf-8", "backslashreplace")
             await asyncio.to_thread(lambda: write_file(path, data, replace=replace))
-            return Exported(f"{path}, {bytes_text(len(data))}", path.parent)
+            return Exported((f"{path}, {bytes_text(len(data))}",), path.parent)
         arguments = ["export", "--json", f"--to={form}", f"--out={path}", f"--saves={self._what.sources[0].parent}"]
         arguments += ["--force"] if replace else []
         arguments += (self._what.chart or FIGURES[self._figures.value]) if FORMATS[form].is_chart else ()
@@ -198,7 +198,7 @@ class ExportDialog(PlaceDialog[Exported]):
         script = "".join(report.get("script", "") for report in reports)
         where = await _beside(path, script, replace) if script else _places(path, reports)
         remarks = words.decode("utf-8", "replace").strip().splitlines()
-        return Exported("\n".join((where, *remarks)), path.parent)
+        return Exported((where, *remarks), path.parent)
 
 
 def _places(path: Path, reports: Sequence[dict[str, object]]) -> str:

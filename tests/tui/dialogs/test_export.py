@@ -169,7 +169,7 @@ async def test_a_written_text_goes_to_a_file_and_read_only_exports_nothing(saves
         await until(pilot, lambda: isinstance(app.screen, ExportDialog) and app.line.value)
         await pilot.press("enter")
         await until(pilot, lambda: results)
-        assert results[0] is not None and "song.txt" in results[0].words and results[0].folder == tmp_path
+        assert results[0] is not None and "song.txt" in results[0].lines[0] and results[0].folder == tmp_path
         assert (tmp_path / "song.txt").read_text("utf-8") == "分开\n"
         type(app).read_only = True
         try:
@@ -200,7 +200,7 @@ async def test_weights_come_with_their_script(saves: Path, tmp_path: Path, monke
         await pilot.press("enter")
         await until(pilot, lambda: app.notices)
         assert (tmp_path / "two.onnx.py").read_text() == "print(1)\n"
-        assert "two.onnx.py, which uses it" in app.notices[0] and "open in an engine" in app.notices[0]
+        assert app.notices[0].endswith("two.onnx.py, which uses it\ntwo is open in an engine")
 
 
 def test_the_weights_of_several_runs_are_not_offered() -> None:
