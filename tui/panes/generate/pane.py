@@ -80,6 +80,8 @@ class GeneratePane(Horizontal, ShownTimers):
     """Whether a text has the focus. On a narrow screen the token view then replaces the settings."""
     shading: reactive[str] = reactive(SHADINGS[0], init=False)
     """How the texts show surprise."""
+    has_details: reactive[bool] = reactive(False, init=False)
+    """Whether a text has the details of its tokens: a very long one has none."""
 
     def __init__(self, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -198,7 +200,9 @@ class GeneratePane(Horizontal, ShownTimers):
             return self.reading and not self.writing
         if (action == "read" and self.reading) or (action == "clear" and self.writing):
             return False
-        if action in ("copy", "clear", "read", "shading"):
+        if action == "shading":
+            return self.has_details
+        if action in ("copy", "clear", "read"):
             return bool(self.generations)
         return True
 
@@ -274,6 +278,7 @@ class GeneratePane(Horizontal, ShownTimers):
         history = self.query_one("#generate-history", VerticalScroll)
         at_end = history.scroll_y >= history.max_scroll_y - 1 and not self.reading
         generation.flush()
+        self._look_for_details()
         if at_end:
             history.scroll_end(animate=False)
         shown = self.query_one(TokenView).written
@@ -283,6 +288,7 @@ class GeneratePane(Horizontal, ShownTimers):
     def _show_activity(self) -> None:
         self.query_one("#generate-write", Button).disabled = not self._may_write
         self.query_one("#generate-stop", Button).disabled = not self.writing
+        self._look_for_details()
         self.refresh_bindings()
 
     @on(Button.Pressed, "#generate-stop")
@@ -312,6 +318,7 @@ class GeneratePane(Horizontal, ShownTimers):
         self.query(Generation).remove()
         self.query_one(TokenView).show(None, None)
         self.query_one("#generate-notice").display = True
+        self.has_details = False
         self.call_after_refresh(self.refresh_bindings)
 
     # ------------------------------------------------------------------ reading
@@ -346,13 +353,20 @@ class GeneratePane(Horizontal, ShownTimers):
             text.shading = shading
         self._show_legend()
 
+    def _look_for_details(self) -> None:
+        self.has_details = any(len(text.details) for text in self.query(WrittenText))
+
+    def watch_has_details(self) -> None:
+        self._show_legend()
+        self.refresh_bindings()
+
     def on_resize(self, _event: events.Resize) -> None:
         self.watch_reading()
         self.call_after_refresh(self._show_legend)
 
     def _show_legend(self) -> None:
         line = self.query_one("#generate-legend", Static)
-        line.display = self.shading != SHADINGS[0]
+        line.display = self.has_details and self.shading != SHADINGS[0]
         line.update(legend(self.shading, self.query_one("#generate-texts").content_size.width))
 
     @on(WrittenText.CursorMoved)

@@ -11,7 +11,7 @@ from textual.widgets import Input, Select, Static
 from core.generation.events import Copied
 from tests.run_folders import make_run
 from tests.tui.pane_harness import PaneApp, ScriptedClient
-from tests.tui.panes.generate.harness import SIZE, detailed, done, ready, status, token_words, told, written
+from tests.tui.panes.generate.harness import SIZE, answer, detailed, done, ready, status, token_words, told, written
 from tests.tui.parts import fold_row, form_of, shown_settings
 from tests.tui.waiting import until
 from tui.forms.lines import group_key
@@ -20,6 +20,7 @@ from tui.panes.generate.generation import Generation, copy_words
 from tui.panes.generate.pane import GeneratePane
 from tui.panes.generate.token_view import TokenView
 from tui.panes.generate.written_text import WrittenText
+from tui.shell.footer import KeyLine
 
 
 @pytest.fixture
@@ -114,6 +115,27 @@ async def test_surprise_as_colour_as_marks_and_not_at_all(saves: Path) -> None:
         assert len({style.bgcolor for style in marks}) == 1
         await pilot.press("b")
         assert "一二三四" in styles() and not legend.display
+
+
+async def test_a_text_without_details_is_not_offered_surprise(saves: Path) -> None:
+    app = PaneApp(GeneratePane(), saves, ScriptedClient(answer("一二三四")))
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(pilot, app)
+        await written(pilot, app)
+        await pilot.press("ctrl+o")
+        legend, offered = app.query_one("#generate-legend"), app.query_one(KeyLine)
+        await until(pilot, lambda: "copy" in {key.action for key in offered.keys})
+        await pilot.press("b")
+        assert "shading" not in {key.action for key in offered.keys} and not legend.display
+        app.pane.shading = "colour"  # type: ignore[attr-defined]
+        assert not legend.display
+        app.engines.only.events = [detailed("一二"), done("一二")]
+        await pilot.press("e")
+        await written(pilot, app, 2)
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: "shading" in {key.action for key in offered.keys} and legend.display)
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "shading" not in {key.action for key in offered.keys} and not legend.display)
 
 
 async def test_several_samples_stand_side_by_side_or_below(saves: Path) -> None:
