@@ -50,7 +50,9 @@ class SweepDialog(CheckedDialog[Sweep]):
         ]
         self._value_lines = [PlainInput(compact=True, max_length=300, id=f"sweep-values-{row}") for row in range(ROWS)]
         self._filled = [("", "")] * ROWS  # the setting and the values that the dialog itself has put into each row
-        self._trials_line = PlainInput(placeholder="every combination", compact=True, max_length=6, id="sweep-trials")
+        self._trials_line = PlainInput(
+            placeholder="none: every combination", compact=True, max_length=6, id="sweep-trials"
+        )
         self._jobs_line = PlainInput("1", compact=True, max_length=3, id="sweep-jobs")
         self._count = Static("", id="sweep-count", markup=False)
 

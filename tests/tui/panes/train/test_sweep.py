@@ -48,6 +48,8 @@ async def test_settings_are_chosen_and_the_runs_counted(
         for size in ((200, 60), (120, 40), (80, 24)):
             await pilot.resize_terminal(*size)
             assert dialog.size == size
+            screen = [strip.text for strip in dialog._compositor.render_strips()]
+            assert any("runs of a search  none: every combination " in line for line in screen), screen
             for part in dialog.query("#sweep, #yes, #dialog-error"):
                 assert dialog.region.contains_region(part.region), (part.id, size)
         dialog.query_one("#sweep-setting-0", Select).value = "cell"
