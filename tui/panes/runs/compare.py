@@ -36,6 +36,7 @@ from tui.text.keys import key
 from tui.text.safe import shown_text
 
 LOOK_SECONDS = 1.0
+TABLE = Binding.Group("Table", compact=True)
 COMPARE_KEYS: list[BindingType] = [
     Binding("m", "metric(1)", "Figure", tooltip="Compare: the next figure: perplexity, loss, gradient norm, …",
             id="compare.metric"),
@@ -55,20 +56,20 @@ COMPARE_KEYS: list[BindingType] = [
             id="compare.target"),
     Binding("s", "samples", "Samples", tooltip="Compare: all runs write, with one prefix and one seed",
             id="compare.samples"),
-    Binding("E", "export", "Export", tooltip="Compare: export this chart as a picture, or the runs in other formats",
-            id="compare.export"),
     Binding("pageup", "scroll_figures(-1)", "Table up", show=False, tooltip="Compare: scroll the table up",
             id="compare.up"),
     Binding("pagedown", "scroll_figures(1)", "Table down", show=False, tooltip="Compare: scroll the table down",
             id="compare.down"),
-    Binding("less_than_sign", "scroll_columns(-1)", "Table left", show=False, key_display="<",
+    Binding("less_than_sign", "scroll_columns(-1)", "Table left", key_display="<", group=TABLE,
             tooltip="Compare: scroll the table to the left", id="compare.left"),
-    Binding("greater_than_sign", "scroll_columns(1)", "Table right", show=False, key_display=">",
+    Binding("greater_than_sign", "scroll_columns(1)", "Table right", key_display=">", group=TABLE,
             tooltip="Compare: scroll the table to the right", id="compare.right"),
     *explorer_keys("compare"),
     Binding("escape", "hide_cross", "Hide", key_display="esc", tooltip="Compare: hide the crosshair",
             id="compare.hide_cross"),
     Binding("escape", "leave", "Back", key_display="esc", tooltip="Compare: back to the list", id="compare.leave"),
+    Binding("E", "export", "Export", tooltip="Compare: export this chart as a picture, or the runs in other formats",
+            id="compare.export"),
 ]  # fmt: skip
 
 OF_THE_CHART = frozenset((
@@ -242,6 +243,8 @@ class Compare(Vertical, ShownTimers, can_focus=True):
         are_samples = any(samples.display for samples in self.query(RunsSamples))
         if are_samples and action in OF_THE_CHART:
             return False
+        if action == "scroll_columns":
+            return any(lines.is_cut for lines in self.query(LineTable))
         if action in ("hide_cross", "leave"):
             return (action == "hide_cross") == (self.chart.cross is not None and not are_samples)
         return super().check_action(action, parameters)

@@ -83,6 +83,8 @@ class LineTable(ScrollableContainer, can_focus=False):
     """Shows such lines: scrolls up and down, and whole columns to the left and to the right."""
 
     skipped: reactive[int] = reactive(0)
+    is_cut: reactive[bool] = reactive(False)
+    """Whether there are more columns than there is room for."""
 
     @dataclass
     class Clicked(Message):
@@ -107,12 +109,17 @@ class LineTable(ScrollableContainer, can_focus=False):
         return self.outer_size.width - self.styles.scrollbar_size_vertical  # whether there is one or not
 
     def _show(self) -> None:
-        self.set_reactive(LineTable.skipped, min(self.skipped, self._lines.most_skipped(self._cells)))
+        most = self._lines.most_skipped(self._cells)
+        self.is_cut = most > 0
+        self.set_reactive(LineTable.skipped, min(self.skipped, most))
         content = self._lines.text(self._cells, self.skipped)
         if self._text.content != content:
             self._text.update(content)
 
     watch_skipped = on_resize = _show
+
+    def watch_is_cut(self) -> None:
+        self.refresh_bindings()
 
     def on_click(self, event: events.Click) -> None:
         place = event.get_content_offset(self._text)
