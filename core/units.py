@@ -34,16 +34,16 @@ def count_text(count: int) -> str:
 
 
 def perplexity_text(perplexity: float | None) -> str:
-    """Four digits or more: ``30,570``, ``1027``, ``56.3``, ``1.163``; a dash for None, ``>1e308`` on overflow."""
+    """Four digits or more: ``30,570``, ``1,027``, ``56.3``, ``1.163``; a dash for None, ``>1e308`` on overflow."""
     if perplexity is None or math.isnan(perplexity):
         return "–"
     if math.isinf(perplexity):
         return BEYOND
     if perplexity >= 999_999.5:
         return f"{perplexity:.1e}"
-    if perplexity >= 9999.5:
+    if perplexity >= 999.95:
         return f"{perplexity:,.0f}"
-    return f"{perplexity:.0f}" if perplexity >= 1000 else f"{perplexity:.{3 if perplexity < 10 else 1}f}"
+    return f"{perplexity:.{3 if perplexity < 10 else 1}f}"
 
 
 def rate_text(rate: float) -> str:

@@ -23,9 +23,9 @@ def test_one_is_not_many() -> None:
 
 
 def test_perplexities_and_rates_have_commas_where_digits_are_many() -> None:
-    perplexities = [1.1634, 56.31, 1027.4, 9999.4, 9999.6, 30570.2, 999_999, 1e6, float("inf")]
+    perplexities = [1.1634, 56.31, 999.96, 1027.4, 9999.4, 9999.6, 30570.2, 999_999, 1e6, float("inf")]
     assert [perplexity_text(value) for value in perplexities] == [
-        "1.163", "56.3", "1027", "9999", "10,000", "30,570", "999,999", "1.0e+06", ">1e308",
+        "1.163", "56.3", "1,000", "1,027", "9,999", "10,000", "30,570", "999,999", "1.0e+06", ">1e308",
     ]  # fmt: skip
     assert [rate_text(value) for value in (1e-5, 0.001, 156.25, 999.9, 999.96, 12_207.03, 1e6)] == [
         "1e-05", "0.001", "156.2", "999.9", "1,000", "12,207", "1e+06",
