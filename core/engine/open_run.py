@@ -15,7 +15,7 @@ from core.engine.crew import Crew
 from core.engine.loading import LoadedRun, load_run, new_metadata, new_trainer, write_new_run
 from core.engine.preview import Preview
 from core.errors import RunError, UserError, WorkersLostError, refusing
-from core.events import NO_CHECKPOINT, Event, Note, State, StateChanged
+from core.events import Event, Note, State, StateChanged
 from core.models.language_model import LanguageModel
 from core.runs.annotation import annotated
 from core.runs.atomic_write import remove_leftovers
@@ -165,10 +165,7 @@ class OpenRun:
     def _restore(self) -> None:
         trainer = self._trainer()
         self._preview = None
-        try:
-            wrong = self._checkpointing.restore(trainer)
-        except RunError as error:
-            raise RunError(f"{error}; {NO_CHECKPOINT}") from None
+        wrong = self._checkpointing.restore(trainer)
         self._crew.loss, self._is_whole = "", True
         self.recovered = from_best_words(wrong, trainer.epoch) if wrong else ""
 

@@ -15,6 +15,7 @@ import torch
 from core.corpus.reader import Corpus
 from core.corpus.vocabulary import Vocabulary
 from core.errors import CorpusError, RunError
+from core.events import NO_CHECKPOINT
 from core.files import open_to_read
 from core.runs.atomic_write import write_whole
 from core.runs.checkpoint import read_checkpoint
@@ -49,7 +50,7 @@ def use_last_good(run: Run, use: Use, opened: Opened = open_to_read) -> str:
                 raise RunError(f"{path} does not match the run's settings: {error}") from None
         except RunError as error:
             wrong.append(str(error))
-    raise RunError("; ".join(wrong))
+    raise RunError("; ".join((*wrong, NO_CHECKPOINT)))
 
 
 def run_text(run: Run, metadata: RunMetadata, read: Read) -> tuple[Corpus, str]:
@@ -139,7 +140,7 @@ def check_size(run: Run, metadata: RunMetadata, vocabulary: int) -> None:
                 f"need {least:,} or more"
             )
     if wrong:
-        raise RunError("; ".join(wrong))
+        raise RunError("; ".join((*wrong, NO_CHECKPOINT)))
 
 
 def _least_weights(config: RunConfig, vocabulary: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import RunError
-from core.events import PERPLEXITIES, State, number_in, perplexity_in
+from core.events import NO_CHECKPOINT, PERPLEXITIES, State, number_in, perplexity_in
 from core.runs.checkpoint_header import read_header
 from core.runs.journal import NAME as JOURNAL
 from core.runs.journal import journal_ends, parsed_line
@@ -25,9 +25,9 @@ class RunSummary:
 
     A perplexity beyond the range of floating point is infinite; ``loss`` and ``validation_loss`` are in nats.
     ``problem`` is a sentence if ``run.json`` is damaged: then only the end of its curve is known. ``remark`` is one if
-    a checkpoint or the journal is damaged, and says from which checkpoint the run can continue. ``restored`` is the
-    epoch whose weights a run that diverged has again, and ``from_best`` that of the best checkpoint, where the latest
-    one is damaged.
+    a checkpoint or the journal is damaged, and says from which checkpoint the run can continue, if from any.
+    ``restored`` is the epoch whose weights a run that diverged has again, and ``from_best`` that of the best
+    checkpoint, where the latest one is damaged.
     """
 
     name: str
@@ -53,6 +53,11 @@ class RunSummary:
     note: str = ""
     restored: int | None = None
     from_best: int | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether none of its checkpoints can be read."""
+        return self.remark.endswith(NO_CHECKPOINT)
 
     @property
     def created_at(self) -> float:
@@ -137,7 +142,7 @@ def read_summary(run: Run) -> Reading:
         return Reading(RunSummary(**known, num_epochs=0, model="?", corpus="?", parameters=0, created=""))
     config = metadata.config
     remark, from_best = _remark(run, sizes.keys(), 0 if unreadable else end.epoch)
-    if from_best is not None and end.restored is not None:
+    if remark and end.restored is not None:
         known["restored"] = from_best
     summary = RunSummary(
         **known,
@@ -240,7 +245,8 @@ def _remark(run: Run, files: Collection[str], epoch: int) -> tuple[str, int | No
         wrong, best = f"{wrong}; {error}", None
     if best is not None:
         return from_best_words(wrong, best), best
-    return f"{wrong}; its curve is still there, up to epoch {epoch:,}" if epoch else wrong, None
+    curve = f"its curve is still there, up to epoch {epoch:,}" if epoch else ""
+    return "; ".join(filter(None, (wrong, curve, NO_CHECKPOINT))), None
 
 
 def _sizes(path: Path) -> dict[str, int | None]:

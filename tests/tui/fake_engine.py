@@ -204,6 +204,8 @@ class FakeEngine:
         if self.run is not None:
             return self._described()
         summary = run_summary(run)
+        if summary.is_lost:
+            raise UserError(summary.remark)
         self.state = State.INTERRUPTED if summary.state in (State.TRAINING, State.PAUSED) else summary.state
         self.epoch = summary.epoch if summary.from_best is None else summary.from_best
         return self._adopt(run)

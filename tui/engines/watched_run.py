@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from core.errors import ConfigError
 from core.events import (
     LARGEST_LOSS,
+    NO_CHECKPOINT,
     BudgetFitted,
     EpochFinished,
     Event,
@@ -52,6 +53,8 @@ class WatchedRun:
 
     ``from_best`` is the epoch of the best checkpoint, if its weights are used because the latest one is damaged.
 
+    ``is_lost`` is whether none of its checkpoints can be read: then it does not continue, and ``message`` says so.
+
     ``summary_epoch`` is the last epoch by the run's summary, until the curve is read; 0 after that.
 
     ``curve_version`` and ``sample_version`` change at each change that has to be drawn.
@@ -64,6 +67,7 @@ class WatchedRun:
         self.message = ""
         self.summary_epoch = 0
         self.from_best: int | None = None
+        self.is_lost = False
         self.config: RunConfig | None = None
         self.vocabulary: int | None = None
         self.parameters: int | None = None
@@ -93,6 +97,7 @@ class WatchedRun:
         if summary is not None and self.state == OPENING:
             self.apply_state(summary.state)
             self.summary_epoch, self.from_best = summary.epoch, summary.from_best
+            self.is_lost = summary.is_lost
         self.config = facts.config
         self.vocabulary = facts.corpus.vocabulary
         self.parameters = facts.parameters
@@ -135,7 +140,7 @@ class WatchedRun:
 
     def apply_state(self, state: str, message: str = "") -> None:
         self.state = state
-        self.message = message
+        self.message = NO_CHECKPOINT if self.is_lost and state not in (State.TRAINING, State.PAUSED) else message
 
     def apply_step(self, answer: StepAnswer) -> None:
         """Take the progress of the epoch from an engine's answer to ``step``."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from core.events import NO_CHECKPOINT
 from core.runs.run import Run
-from tests.core.cli.commands import Printed
+from tests.core.cli.commands import Printed, refused
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
@@ -47,3 +48,18 @@ def test_the_best_checkpoint_in_place_of_a_damaged_one_is_named(
     printed = run("resume", "one", "--saves", saves, "--epochs", 3)
     assert printed.code == 0 and printed.out.count(words) == 1
     assert "best checkpoint" not in run("generate", "one", "--saves", saves, "--prefix=a").err, "it is whole again"
+
+
+def test_a_run_that_diverged_and_lost_its_checkpoints_has_no_weights(
+    run: Callable[..., Printed], train: Callable[..., Printed], saves: Path, tmp_path: Path
+) -> None:
+    assert train("--epochs=5", "--name=one", "--set=learning_rate=1e6", "--set=clipping=none").code == 1
+    assert "diverged, initial weights" in run("runs", "--saves", saves).out
+    os.truncate(saves / "one/latest.safetensors", 1000)
+    assert "initial weights" not in run("runs", "--saves", saves).out
+    for command, *options in (
+        ("generate", "--prefix=a"), ("inspect", "--view=step"), ("export", "--to=torch", "--out", tmp_path / "weights"),
+        ("resume", "--set=learning_rate=1"),
+    ):  # fmt: skip
+        printed = run(command, "one", "--saves", saves, *options)
+        refused(printed, "latest.safetensors is no whole checkpoint", f"; {NO_CHECKPOINT}\n")

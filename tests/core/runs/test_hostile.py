@@ -20,7 +20,7 @@ from core.engine.engine import open_log, write_log_to
 from core.engine.failure import write_failure
 from core.engine.loading import load_model
 from core.engine.session import Session
-from core.events import State
+from core.events import NO_CHECKPOINT, State
 from core.runs.held_folder import HeldFolder
 from core.runs.journal import JournalReader, JournalWriter
 from core.runs.run import Run
@@ -228,9 +228,9 @@ def test_what_can_be_had_is_offered(run: Run) -> None:
     assert str(run.latest_path) in run_summary(run).remark and not run_summary(run).problem
     os.truncate(run.best_path, 500)
     remark = run_summary(run).remark
-    assert str(run.best_path) in remark and remark.endswith("; its curve is still there, up to epoch 1")
+    assert str(run.best_path) in remark and f"; its curve is still there, up to epoch 1; {NO_CHECKPOINT}" in remark
     words = said(lambda: Session.open(run))
-    assert str(run.latest_path) in words and str(run.best_path) in words
+    assert str(run.latest_path) in words and str(run.best_path) in words and words.endswith(NO_CHECKPOINT)
     run.latest_path.unlink()
     run.best_path.unlink()
     assert run_summary(run).remark == "", "without any checkpoint it begins again"

@@ -406,4 +406,4 @@ class GeneratePane(Horizontal, ShownTimers):
 
 
 def _weights(run: RunSummary) -> str:
-    return weights_words(run.state, run.epoch, run.restored, run.from_best)
+    return weights_words(run.state, run.epoch, run.restored, run.from_best, run.is_lost)

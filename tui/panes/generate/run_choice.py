@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import Select, Static
 from textual.worker import Worker
 
-from core.events import State
+from core.events import NO_CHECKPOINT, State
 from core.runs.run import Run
 from core.runs.store import list_runs
 from core.runs.summary import RunSummary, run_summary
@@ -73,6 +73,8 @@ class RunChoice(Vertical):
             return ""
         if self.facts.bidirectional:
             return CANNOT
+        if self.run.is_lost:
+            return f"{NO_CHECKPOINT.capitalize()}."
         return UNTRAINED if self.run.state == State.DIVERGED and self.run.restored == 0 else ""
 
     def choose(self, path: Path) -> None:

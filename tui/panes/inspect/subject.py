@@ -63,6 +63,7 @@ class Subject:
         self._is_known = False  # whether the run's files or its engine have said how far it is
         self._restored: int | None = None  # the epoch that a run which diverged went back to, once it is known
         self._from_best: int | None = None  # the epoch of the best checkpoint, where the latest one is damaged
+        self._is_lost = False  # whether no checkpoint can be read
         self._weights = 0  # counts how often they were looked at anew
         self._answered: dict[str, Question] = {}  # of each view the question whose answer or failure is shown
         for view in self.views:
@@ -104,7 +105,7 @@ class Subject:
     def change_state(self, state: str, epoch: int) -> None:
         """Take in another state; that of a run that diverged comes with the epoch it went back to."""
         self.state, self._is_known = state, True
-        if state == State.DIVERGED:
+        if state == State.DIVERGED and not self._is_lost:
             self._restored = epoch if self._from_best is None else self._from_best
         self._place()
 
@@ -112,12 +113,13 @@ class Subject:
         """Take in what the engine says of the run that it opened."""
         if epoch != self._from_best:
             self.epoch, self._from_best = epoch, None
+        self._is_lost = False
         self.change_state(state, epoch)
 
     def know(self, summary: RunSummary, others: Iterable[RunSummary]) -> None:
         """Take in what the run's files say, and which other runs there are."""
         self.state, self.epoch, self._is_known = summary.state, max(self.epoch, summary.epoch), True
-        self._restored, self._from_best = summary.restored, summary.from_best
+        self._restored, self._from_best, self._is_lost = summary.restored, summary.from_best, summary.is_lost
         trained = [run for run in others if run.path != self.run and not run.problem and run.epoch]
         self._gradient.others = tuple((str(run.path), run.name) for run in trained[:MOST_OTHERS])
         self._place()
@@ -253,7 +255,7 @@ class Subject:
         asked = self._answered.get(self.view.name)
         if not self.view.is_live and self.view.answer is not None and asked is not None and asked.epoch != self.epoch:
             return f"as of epoch {asked.epoch:,}; r measures again"
-        return weights_words(self.state, self.epoch, self._restored, self._from_best)
+        return weights_words(self.state, self.epoch, self._restored, self._from_best, self._is_lost)
 
     @property
     def is_untrained(self) -> bool:

@@ -43,8 +43,9 @@ class RunOnScreen(TrainParts):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        # The run state for which the keys were last checked, and whether Train made a new run; None at first.
-        self._bound: tuple[str | None, bool] | None = None
+        # The run state for which the keys were last checked, whether Train made a new run, and whether lower rates were
+        # offered; None at first.
+        self._bound: tuple[str | None, bool, bool] | None = None
 
     @cached_property
     def training(self) -> Training:
@@ -206,7 +207,7 @@ class RunOnScreen(TrainParts):
         """Show what Train does now; check the keys again if what they depend on has changed."""
         super().show_plan()
         state = self.run.state if self.run is not None else None
-        bound = state, self.plan == "new"
+        bound = state, self.plan == "new", bool(lower_rates(self.run))
         if bound != self._bound:  # the footer is rebuilt each time
             self._bound = bound
             self.refresh_bindings()
