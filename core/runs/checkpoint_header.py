@@ -83,7 +83,7 @@ def checked_header(file: BinaryIO) -> Header:
 
 def unreadable(path: Path, error: OSError) -> RunError:
     if isinstance(error, FileNotFoundError):
-        return RunError(f"{path} is missing: this run has no saved weights yet")
+        return RunError(f"{path} is missing")
     return RunError(f"{path} cannot be read: {error.strerror or error}")
 
 

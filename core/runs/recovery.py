@@ -24,6 +24,7 @@ from core.runs.held_folder import HeldFolder
 from core.runs.metadata import RunMetadata
 from core.runs.run import VOCABULARY, Run
 from core.runs.store import LARGEST_CORPUS_COPY, vocabulary_bytes
+from core.runs.summary import run_summary
 from core.settings.cells import CELLS
 from core.settings.run_config import RunConfig
 
@@ -50,6 +51,8 @@ def use_last_good(run: Run, use: Use, opened: Opened = open_to_read) -> str:
                 raise RunError(f"{path} does not match the run's settings: {error}") from None
         except RunError as error:
             wrong.append(str(error))
+    if not os.path.lexists(run.latest_path) and not run_summary(run).epoch:
+        raise RunError(f"{wrong[0]}: this run has no saved weights yet")
     raise RunError("; ".join((*wrong, NO_CHECKPOINT)))
 
 

@@ -63,3 +63,12 @@ def test_a_run_that_diverged_and_lost_its_checkpoints_has_no_weights(
     ):  # fmt: skip
         printed = run(command, "one", "--saves", saves, *options)
         refused(printed, "latest.safetensors is no whole checkpoint", f"; {NO_CHECKPOINT}\n")
+
+
+def test_a_run_that_has_trained_and_lost_its_checkpoint_is_not_called_new(
+    run: Callable[..., Printed], trained: Run, saves: Path
+) -> None:
+    trained.latest_path.unlink()
+    for command, *options in (("generate", "--prefix=a"), ("inspect", "--view=step"), ("resume", "--epochs=5")):
+        printed = run(command, "one", "--saves", saves, *options)
+        assert printed.err == f"error: {trained.latest_path} is missing; {NO_CHECKPOINT}\n", command

@@ -15,7 +15,7 @@ from core.engine.description import describe
 from core.engine.loading import load_model
 from core.engine.session import Session
 from core.errors import RunError, UserError
-from core.events import Note
+from core.events import NO_CHECKPOINT, Note
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes, train_to_end, train_until
@@ -40,6 +40,8 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(tiny: Tiny, saves
     session.close()
     session.run.latest_path.unlink()
     (session.run.path / ".latest.safetensors.77.tmp").write_bytes(b"half a checkpoint")
+    with pytest.raises(RunError, match=r"latest\.safetensors is missing: this run has no saved weights yet$"):
+        load_model(session.run)
     session = Session.open(session.run)
     assert not list(session.run.path.glob(".*"))
     list(train_to_end(session))
@@ -74,7 +76,7 @@ def test_without_any_good_checkpoint_a_sentence_names_the_file(stopped: Run) -> 
     with pytest.raises(RunError, match=r"latest\.safetensors is no whole checkpoint"):
         Session.open(stopped)
     stopped.latest_path.unlink()
-    with pytest.raises(RunError, match="is missing: this run has no saved weights yet"):
+    with pytest.raises(RunError, match=f"is missing; {NO_CHECKPOINT}$"):
         Session.open(stopped)
     assert not stopped.is_held()
 
