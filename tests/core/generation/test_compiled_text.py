@@ -18,8 +18,17 @@ from core.models.recurrence.cpu import bindings
 from core.models.recurrence.cpu.step import CompiledStep, CompiledText
 from tests.core.generation.conftest import characters, small_model
 
-pytestmark = pytest.mark.skipif(bool(bindings.unavailable_reason()), reason=bindings.unavailable_reason() or "compiled")
+pytestmark = [
+    pytest.mark.skipif(bool(bindings.unavailable_reason()), reason=bindings.unavailable_reason() or "compiled"),
+    pytest.mark.usefixtures("no_trials"),
+]
 LONG = 60.0  # seconds
+
+
+@pytest.fixture
+def no_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls write all that they may."""
+    monkeypatch.setattr("core.models.recurrence.cpu.step._Pace.threads", lambda self: (1, False))
 
 
 def with_scores(scores: list[float]) -> CompiledStep:

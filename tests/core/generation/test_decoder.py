@@ -80,7 +80,7 @@ def test_threads_change_no_score(
     model = build_model(RunConfig(num_hiddens=hidden, cell=cell, num_layers=layers), size)
     found = []
     for count in range(1, 7):
-        monkeypatch.setattr("core.models.recurrence.cpu.step._Pace.threads", lambda self, count=count: count)
+        monkeypatch.setattr("core.models.recurrence.cpu.step._Pace.threads", lambda self, count=count: (count, False))
         single = SingleStream(model)
         found.append([single.step(token).copy() for token in (7, size - 1)])
     assert all(np.array_equal(found[0], each) for each in found[1:])
@@ -96,7 +96,7 @@ def test_the_faster_number_of_threads_writes(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("time.perf_counter", lambda: 7.0 * sum(count == slow for count in asked))
     for _ in range(4 * SELDOM):
         single.step(1)
-    assert asked[:2] == [3, 1] and asked.count(3) == 5, "the slow way is tried now and then"
+    assert asked[:4] == [1, 3, 1, 3] and asked.count(3) == 6, "the slow way is tried now and then"
     slow = 1
     for _ in range(4 * SELDOM):
         single.step(1)

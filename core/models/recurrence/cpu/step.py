@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -64,22 +64,24 @@ class _Pace:
         self._seconds: dict[int, float] = {}  # a token, by the number of threads
         self._calls = 0
 
-    def threads(self) -> int:
-        """How many are to make the next call."""
-        most = torch.get_num_threads()
+    def threads(self) -> tuple[int, bool]:
+        """How many are to make the next call, and whether it is a trial: a short one is enough."""
+        both = (torch.get_num_threads(), 1)
         self._calls += 1
-        for untried in (most, 1):
-            if untried not in self._seconds:
-                return untried
-        faster, slower = sorted((1, most), key=self._seconds.__getitem__)
-        return faster if self._calls % SELDOM else slower
+        if self._calls <= 4:  # twice, because the first time of each is a slow one
+            return both[self._calls % 2], True
+        faster, slower = sorted(both, key=lambda threads: self._seconds.get(threads, 0.0))
+        return (faster, False) if self._calls % SELDOM else (slower, True)
 
     def took(self, threads: int, seconds: float) -> None:
-        self._seconds[threads] = seconds
+        """A single slow call changes little."""
+        self._seconds[threads] = min(seconds, 1.5 * self._seconds.get(threads, math.inf))
 
 
 SELDOM = 50
 """Calls of which one is made with the slower number of threads."""
+TRIAL = 8
+"""Tokens of that call."""
 
 
 class CompiledStep:
@@ -102,7 +104,7 @@ class CompiledStep:
             cell=NUMBERS[cell], relu=relu, layers=len(layers), hidden=hidden, columns=columns,
             scores=self.scores.data_ptr(), room=room.data_ptr(),
         )  # fmt: skip
-        self._room, self._token, self._pace = room, ctypes.c_int64(), _Pace()
+        self._room, self._token, self.pace = room, ctypes.c_int64(), _Pace()
         self.use(vectors, layers, W, b)
 
     def use(self, vectors: Tensor | None, layers: Sequence[Sequence[Tensor]], W: Tensor, b: Tensor) -> None:
@@ -138,13 +140,10 @@ class CompiledStep:
         """One token further. Raises IndexError for a token that the vocabulary does not have."""
         self.require(token)
         self._token.value = token
-        self.timed(self._compute, lambda: 1)
-
-    def timed(self, call: bindings.Prepared, tokens: Callable[[], int]) -> None:
-        """Make a call with the number of threads that is faster now; ``tokens`` gives how many it has written."""
-        threads, began = self._pace.threads(), time.perf_counter()
-        call(threads)
-        self._pace.took(threads, (time.perf_counter() - began) / max(1, tokens()))
+        threads, _ = self.pace.threads()
+        began = time.perf_counter()
+        self._compute(threads)
+        self.pace.took(threads, time.perf_counter() - began)
 
     def require(self, token: int) -> None:
         """Raise IndexError for a token that the vocabulary does not have."""
@@ -181,8 +180,8 @@ class CompiledText:
     def write(self, last: int, uniforms: npt.NDArray[np.float64], seconds: float) -> list[int]:
         """Read ``last`` and write for ``seconds``: ids of tokens, at least one, and fewer where ``is_finite`` is false.
 
-        uniforms: (tokens,) in [0, 1): one for each token that may be written, whether it is sampled or not. Raises
-        ValueError if there is none, and IndexError for a ``last`` that the vocabulary does not have.
+        uniforms: (tokens,) in [0, 1): one for each token that may be written, whether it is sampled or not; some may
+        be left. Raises ValueError if there is none, and IndexError for a ``last`` that the vocabulary does not have.
         """
         self._step.require(last)
         text, most, uniforms = self._text, len(uniforms), np.ascontiguousarray(uniforms, dtype=np.float64)
@@ -192,8 +191,12 @@ class CompiledText:
             self._tokens = torch.empty(1 + most, dtype=torch.int64)
         self._tokens[0] = last
         text.uniforms, text.tokens = uniforms.ctypes.data, self._tokens.data_ptr()
-        text.count, text.seconds = most, seconds
-        self._step.timed(self._write, lambda: text.written)
+        pace = self._step.pace
+        threads, is_trial = pace.threads()
+        text.count, text.seconds = min(most, TRIAL) if is_trial else most, seconds
+        began = time.perf_counter()
+        self._write(threads)
+        pace.took(threads, (time.perf_counter() - began) / max(1, text.written))
         return self._tokens[1 : 1 + text.written].tolist()
 
     @property
