@@ -13,7 +13,7 @@ from core.generation.decoder import BatchStream, SingleStream, open_stream
 from core.models.implementations import build_model
 from core.models.language_model import LanguageModel
 from core.models.recurrence.cpu import bindings
-from core.models.recurrence.cpu.step import SELDOM
+from core.models.recurrence.cpu.step import SELDOM, pace_of
 from core.settings.run_config import RunConfig
 from tests.core.generation.conftest import characters, small_model, text_of
 
@@ -91,6 +91,7 @@ def test_threads_change_no_score(
 def test_the_faster_number_of_threads_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
+    pace_of.cache_clear()
     single, asked, slow = SingleStream(small_model(VOCABULARY)), [], 3
     monkeypatch.setattr("core.models.recurrence.cpu.bindings.Prepared.__call__", lambda _, count: asked.append(count))
     monkeypatch.setattr("time.perf_counter", lambda: 7.0 * sum(count == slow for count in asked))
@@ -101,6 +102,7 @@ def test_the_faster_number_of_threads_writes(monkeypatch: pytest.MonkeyPatch) ->
     for _ in range(4 * SELDOM):
         single.step(1)
     torch.set_num_threads(threads)
+    pace_of.cache_clear()
     assert asked[-SELDOM:].count(1) == 1
 
 

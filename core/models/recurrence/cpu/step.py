@@ -6,6 +6,7 @@ import ctypes
 import math
 import time
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,12 @@ class _Pace:
         self._seconds[threads] = min(seconds, 1.5 * self._seconds.get(threads, math.inf))
 
 
+@lru_cache(64)
+def pace_of(cell: str, hidden: int, layers: int, columns: int) -> _Pace:
+    """What is known of the pace of such models: a new text goes on with it."""
+    return _Pace()
+
+
 SELDOM = 50
 """Calls of which one is made with the slower number of threads."""
 TRIAL = 8
@@ -104,7 +111,8 @@ class CompiledStep:
             cell=NUMBERS[cell], relu=relu, layers=len(layers), hidden=hidden, columns=columns,
             scores=self.scores.data_ptr(), room=room.data_ptr(),
         )  # fmt: skip
-        self._room, self._token, self.pace = room, ctypes.c_int64(), _Pace()
+        self._room, self._token = room, ctypes.c_int64()
+        self.pace = pace_of(cell, hidden, len(layers), columns)
         self.use(vectors, layers, W, b)
 
     def use(self, vectors: Tensor | None, layers: Sequence[Sequence[Tensor]], W: Tensor, b: Tensor) -> None:
