@@ -125,7 +125,8 @@ class Game:
             self.terminal.close()
         ready = self.folder / "seen.ready"
         ready.unlink(missing_ok=True)
-        self.terminal = Terminal(command, columns=columns, lines=lines, environment=environment, folder=PROJECT,
+        # In a folder of its own: random keys may export to any relative path.
+        self.terminal = Terminal(command, columns=columns, lines=lines, environment=environment, folder=self.folder,
                                  emulate=False)  # fmt: skip
         self.process = psutil.Process(self.terminal.pid)
         (self.folder / "seen.json").unlink(missing_ok=True)
