@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -74,8 +74,11 @@ class _Pace:
         faster, slower = sorted(both, key=lambda threads: self._seconds.get(threads, 0.0))
         return (faster, False) if self._calls % SELDOM else (slower, True)
 
-    def took(self, threads: int, seconds: float) -> None:
-        """A single slow call changes little."""
+    def time(self, call: bindings.Prepared, threads: int, written: Callable[[], int]) -> None:
+        """Make a call that has ``written`` so many tokens at its end. A single slow one changes little."""
+        began = time.perf_counter()
+        call(threads)
+        seconds = (time.perf_counter() - began) / max(1, written())
         self._seconds[threads] = min(seconds, 1.5 * self._seconds.get(threads, math.inf))
 
 
@@ -86,9 +89,9 @@ def pace_of(cell: str, hidden: int, layers: int, columns: int) -> _Pace:
 
 
 SELDOM = 50
-"""Calls of which one is made with the slower number of threads."""
+"""One of so many calls is made with the slower number of threads."""
 TRIAL = 8
-"""Tokens of that call."""
+"""That call writes at most so many tokens."""
 
 
 class CompiledStep:
@@ -149,9 +152,7 @@ class CompiledStep:
         self.require(token)
         self._token.value = token
         threads, _ = self.pace.threads()
-        began = time.perf_counter()
-        self._compute(threads)
-        self.pace.took(threads, time.perf_counter() - began)
+        self.pace.time(self._compute, threads, lambda: 1)
 
     def require(self, token: int) -> None:
         """Raise IndexError for a token that the vocabulary does not have."""
@@ -202,9 +203,7 @@ class CompiledText:
         pace = self._step.pace
         threads, is_trial = pace.threads()
         text.count, text.seconds = min(most, TRIAL) if is_trial else most, seconds
-        began = time.perf_counter()
-        self._write(threads)
-        pace.took(threads, (time.perf_counter() - began) / max(1, text.written))
+        pace.time(self._write, threads, lambda: text.written)
         return self._tokens[1 : 1 + text.written].tolist()
 
     @property
