@@ -40,7 +40,6 @@ from tui.shell.lit_box import LitVertical
 from tui.text.cells import clipped_middle
 from tui.text.keys import keyed
 from tui.text.safe import shown_text, unknown_words
-from tui.text.weights import weights_words
 
 REFRESH_SECONDS = 1.0  # between two readings of the chosen run
 PAINTS_PER_SECOND = 15
@@ -170,7 +169,7 @@ class GeneratePane(Horizontal, ShownTimers):
         texts, title = self.query_one("#generate-texts"), clipped_middle(shown_text(run.name), 40) if run else "Texts"
         if Content.from_markup(texts.border_title or "").plain != title:
             texts.border_title = Content(title)
-        self.query_one(FrameEdge).note = _weights(run) if run else ""
+        self.query_one(FrameEdge).note = self._choice.weights
         remark, about = self.query_one("#generate-remark", Static), self._choice.remark
         if remark.content != about:
             remark.update(about)
@@ -214,7 +213,7 @@ class GeneratePane(Horizontal, ShownTimers):
         if run is None or request is None or not self._may_write:
             return
         request = with_seed(request, random.randrange(10**6))
-        words = f"{_weights(run)} · {request_words(request)}"
+        words = f"{self._choice.weights} · {request_words(request)}"
         generation = Generation(run.name, words, request, self._choice.facts.token_kind, self.shading)
         self._writing = self._write(run, generation, request)
         self._show_activity()
@@ -403,7 +402,3 @@ class GeneratePane(Horizontal, ShownTimers):
         """On a narrow screen, a click on the token view brings the settings back."""
         if not self.form.display:
             self.focus()
-
-
-def _weights(run: RunSummary) -> str:
-    return weights_words(run.state, run.epoch, run.restored, run.from_best, run.is_lost)

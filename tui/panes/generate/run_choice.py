@@ -23,7 +23,7 @@ from tui.panes.generate.writer_facts import WriterFacts, writer_facts
 from tui.services import host, is_alive
 from tui.text.cells import distinct_labels
 from tui.text.safe import shown_text
-from tui.text.weights import UNTRAINED
+from tui.text.weights import UNTRAINED, weights_words
 
 LIST_EVERY = 5  # the whole list is read at every fifth call of ``look``
 AROUND = 6  # cells of a drop-down for its arrow and its edges
@@ -65,6 +65,12 @@ class RunChoice(Vertical):
     @property
     def path(self) -> Path | None:
         return self.run.path if self.run is not None else None
+
+    @property
+    def weights(self) -> str:
+        """The weights with which the run writes."""
+        run = self.run
+        return weights_words(run.state, run.epoch, run.restored, run.from_best, run.is_lost) if run is not None else ""
 
     @property
     def remark(self) -> str:

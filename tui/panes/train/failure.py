@@ -25,9 +25,14 @@ _WORDS = {
 }
 
 
+def _is_over(run: WatchedRun) -> bool:
+    """Whether nothing can continue the run."""
+    return run.message.endswith(NO_CHECKPOINT)
+
+
 def failure_words(run: WatchedRun, read_only: bool) -> str:
     """The message for a failed, diverged or interrupted run; empty for any other."""
-    words, is_over = _WORDS.get(run.state, ""), run.message.endswith(NO_CHECKPOINT)
+    words, is_over = _WORDS.get(run.state, ""), _is_over(run)
     how = "" if read_only or is_over else f"{key('train.train')} continues from the last checkpoint"
     if not words or run.state == State.INTERRUPTED:
         return f"{words}{how and ': '}{how}. {shown_text(run.message)}".strip() if words else ""
@@ -41,9 +46,7 @@ def failure_words(run: WatchedRun, read_only: bool) -> str:
 
 def lower_rates(run: WatchedRun | None) -> dict[str, float]:
     """The learning rates with which a failed or diverged run may continue, by key; none for any other."""
-    if run is None or run.state not in (State.FAILED, State.DIVERGED) or run.message.endswith(NO_CHECKPOINT):
-        return {}
-    if not run.learning_rate:
+    if run is None or run.state not in (State.FAILED, State.DIVERGED) or not run.learning_rate or _is_over(run):
         return {}
     rates = {key: float(f"{run.learning_rate / divisor:.4g}") for key, divisor in DIVISORS.items()}
     return {key: rate for key, rate in rates.items() if rate > 0}
