@@ -80,8 +80,12 @@ class Ending:
 
     def _watch(self, numbers: socket.socket, sink: socket.socket) -> None:
         """In a thread: wait for SIGTERM and end the process in time. Holds a reference to ``sink``."""
-        while signal.SIGTERM not in numbers.recv(64):
-            pass
+        is_term = False
+        while not is_term:
+            is_term = signal.SIGTERM in numbers.recv(64)
+            # A signal that comes a moment before the main thread waits does not interrupt its wait, and its handler
+            # would run after it.
+            self._wake()
         if self._is_saving.wait(PATIENCE) and self._is_done.wait(SAVING_PATIENCE):
             return
         with contextlib.suppress(Exception):

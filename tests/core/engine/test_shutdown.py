@@ -264,6 +264,18 @@ def test_while_it_does_nothing(tiny: Tiny, saves: Path, runtime: Path, forked: A
     assert [message["state"] for message in told] == ([State.STOPPED] if doing == "paused" else [])
 
 
+def other_threads_take_signals() -> None:
+    """As when a signal comes a moment before the main thread waits: nothing interrupts its wait."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def test_a_signal_that_interrupts_no_wait(runtime: Path, forked: Any) -> None:
+    engine = forked(None, other_threads_take_signals)
+    time.sleep(0.1)
+    engine.signal(signal.SIGTERM)
+    assert engine.wait() == 0 and list(runtime.iterdir()) == []
+
+
 def test_twice_is_as_good_as_once(tiny: Tiny, saves: Path, runtime: Path, forked: Any, trials: int) -> None:
     """Signals in a row, while it trains, writes and saves, at every moment: the run is whole."""
     for number in range(3 * trials):
