@@ -61,9 +61,13 @@ class Checkpointing:
         self._saved_at = min(self._saved_at, time.monotonic() - seconds + SAVE_SOON)
 
     def save(self, trainer: Trainer | None) -> None:
-        """Save a checkpoint, unless there is nothing new or the run has diverged."""
+        """Save a checkpoint, unless there is nothing new or the run has diverged.
+
+        One whose file was changed or removed since it was written is written again: these weights may be the only ones.
+        """
         self._saved_at = began = time.monotonic()
-        if trainer is not None and not self.is_current and trainer.is_sound():
+        is_saved = self.is_current and self._checkpoints.is_as_written()
+        if trainer is not None and not is_saved and trainer.is_sound():
             self._write(trainer)
             self.is_current = not self.problem
             trainer.budget.saving = time.monotonic() - began

@@ -114,6 +114,14 @@ class HeldFolder(contextlib.AbstractContextManager["HeldFolder"]):
         self.check()
         os.unlink(name, dir_fd=self._folder)
 
+    def state_of(self, name: str) -> tuple[int, ...]:
+        """The inode, the size and the time of the last change of a file; empty if it cannot be found."""
+        try:
+            found = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+        except OSError:
+            return ()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
     def names(self) -> list[str]:
         return os.listdir(self._folder)
 

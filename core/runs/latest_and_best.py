@@ -32,6 +32,11 @@ class Checkpoints:
     def __init__(self, folder: HeldFolder) -> None:
         self._folder = folder
         self._best: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
+        self._written: tuple[int, ...] | None = None
+
+    def is_as_written(self) -> bool:
+        """Whether the latest checkpoint is the file that ``write`` has left; True before the first ``write``."""
+        return self._written is None or self._written == self._folder.state_of(LATEST)
 
     def keep_best(self, tensors: Tensors, facts: Facts) -> None:
         """Keep a copy of the best checkpoint in memory, on the CPU, until the next ``write``."""
@@ -50,6 +55,7 @@ class Checkpoints:
             except OSError as error:
                 refused = error  # the latest is more important, and needs less room because it replaces another
         write_checkpoint(self._folder, LATEST, tensors, facts)
+        self._written = self._folder.state_of(LATEST)
         if refused is not None:
             raise refused
         if self._best is not None:

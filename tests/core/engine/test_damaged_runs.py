@@ -16,6 +16,7 @@ from core.engine.loading import load_model
 from core.engine.session import Session
 from core.errors import RunError, UserError
 from core.events import NO_CHECKPOINT, Note
+from core.runs.checkpoint import read_checkpoint
 from core.runs.run import Run
 from core.settings.run_config import RunConfig
 from tests.core.outcomes import curve, notes, train_to_end, train_until
@@ -63,6 +64,30 @@ def test_a_damaged_checkpoint_gives_way_to_the_best(stopped: Run, whole: Any, da
     assert str(stopped.latest_path) in note and note.endswith("; the run continues from its best checkpoint, epoch 1")
     assert events.index(Note(note)) < 3
     assert curve(stopped) == whole(validation_fraction=0.2)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+def test_a_checkpoint_damaged_behind_a_paused_run_is_written_again(
+    tiny: Tiny, saves: Path, whole: Any, damage: str
+) -> None:
+    session = Session.create(tiny(), saves, "one")
+    session.train()
+    train_until(session, lambda: session.trainer is not None and session.trainer.step == 15)
+    session.pause()
+    latest = session.run.latest_path
+    good, written = read_checkpoint(latest)[1], latest.stat().st_mtime_ns
+    session.save()
+    assert latest.stat().st_mtime_ns == written, "nothing is new"
+    if damage == "cut":
+        os.truncate(latest, latest.stat().st_size // 2)
+    else:
+        latest.unlink()
+    session.close()
+    assert read_checkpoint(latest)[1]["step"] == good["step"] == 15
+    session = Session.open(session.run)
+    list(train_to_end(session))
+    session.close()
+    assert curve(session.run) == whole()
 
 
 def test_without_any_good_checkpoint_a_sentence_names_the_file(stopped: Run) -> None:
