@@ -263,6 +263,8 @@ class Engine:
         if session.save_problem:
             raise UserError(session.save_problem)
         if name is None or name == session.run.name:
+            if session.state == State.FAILED:
+                raise UserError("the run has failed: nothing new can be saved, and its checkpoints stay as they are")
             return session.run.path
         with self.ending.interruptible():
             return session.copy(name)

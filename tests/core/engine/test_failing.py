@@ -120,6 +120,7 @@ def test_a_failed_training_can_be_gone_on_with(
     assert len(epochs(read_journal(run.journal_path))) == 1, "the curve is still there"
     assert engine.talk.ask("hello")["state"] == State.FAILED
     assert engine.talk.ask("generate", prefix="ab", length=20)["event"] == "done"
+    assert "the run has failed: nothing new can be saved" in engine.talk.ask("save")["message"]
     assert engine.talk.ask("train")["event"] == "done"
     until_state(engine.talk, State.FINISHED)
     assert len(epochs(read_journal(run.journal_path))) == 5
