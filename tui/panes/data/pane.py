@@ -76,7 +76,7 @@ class DataPane(Horizontal):
         self._timer: Timer | None = None
         self._wanted: Download | None = None  # the chosen text, if it has to be downloaded
         self._fetches: dict[str, Fetch] = {}
-        self._can_cancel = False
+        self._offered = False, False  # whether it has to be downloaded, and whether it is being
         self._use_soon = False  # use the text as soon as it has been read
 
     def compose(self) -> ComposeResult:
@@ -257,9 +257,9 @@ class DataPane(Horizontal):
         use.label = "Use this text" if entry is None else "Download …"
         use.disabled = self._asked is None if entry is None else entry.name in running
         use.display = self._may_use
-        can_cancel = entry is not None and entry.name in running
-        if can_cancel != self._can_cancel or host(self).read_only:
-            self._can_cancel = can_cancel
+        offered = entry is not None, entry is not None and entry.name in running
+        if offered != self._offered:
+            self._offered = offered
             self.refresh_bindings()
 
     @property
@@ -316,8 +316,11 @@ class DataPane(Horizontal):
             return not self.query_one("#data-texts").has_focus
         if action == "use":  # which is not the path that the list of paths highlights
             return self._may_use and not self.query_one(PathInput).has_focus_within
+        is_download, is_running = self._offered
+        if action == "view":
+            return not is_download
         if action == "cancel_download":
-            return self._can_cancel
+            return is_running
         return super().check_action(action, parameters)
 
     # ------------------------------------------------------------------ actions

@@ -29,14 +29,13 @@ from tui.panes.runs.compare_chart import RunsChart
 from tui.panes.runs.compare_runs import Compared, ComparedRuns, What, comparable
 from tui.panes.runs.compare_samples import RunsSamples
 from tui.panes.runs.compare_table import above_words, table
-from tui.panes.runs.line_table import LineTable
+from tui.panes.runs.line_table import SCROLLING, LineTable
 from tui.scheduling import ShownTimers
 from tui.services import is_alive
 from tui.text.keys import key
 from tui.text.safe import shown_text
 
 LOOK_SECONDS = 1.0
-TABLE = Binding.Group("Table", compact=True)
 COMPARE_KEYS: list[BindingType] = [
     Binding("m", "metric(1)", "Figure", tooltip="Compare: the next figure: perplexity, loss, gradient norm, …",
             id="compare.metric"),
@@ -60,9 +59,9 @@ COMPARE_KEYS: list[BindingType] = [
             id="compare.up"),
     Binding("pagedown", "scroll_figures(1)", "Table down", show=False, tooltip="Compare: scroll the table down",
             id="compare.down"),
-    Binding("less_than_sign", "scroll_columns(-1)", "Table left", key_display="<", group=TABLE,
+    Binding("less_than_sign", "scroll_columns(-1)", "Table left", key_display="<", group=SCROLLING,
             tooltip="Compare: scroll the table to the left", id="compare.left"),
-    Binding("greater_than_sign", "scroll_columns(1)", "Table right", key_display=">", group=TABLE,
+    Binding("greater_than_sign", "scroll_columns(1)", "Table right", key_display=">", group=SCROLLING,
             tooltip="Compare: scroll the table to the right", id="compare.right"),
     *explorer_keys("compare"),
     Binding("escape", "hide_cross", "Hide", key_display="esc", tooltip="Compare: hide the crosshair",

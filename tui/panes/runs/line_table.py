@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from textual import events
+from textual.binding import Binding
 from textual.containers import ScrollableContainer
 from textual.content import Content
 from textual.message import Message
@@ -20,6 +21,8 @@ from tui.themes import QUIET
 CHOSEN = "▸"
 INDENT = 4
 """Cells of the mark and the sign before each line."""
+SCROLLING = Binding.Group("Table", compact=True)
+"""Of the keys that scroll the columns; they are in the footer where there are more than fit."""
 GAP, MORE_LEFT, MORE_RIGHT = "  ", "‹ ", " ›"
 
 

@@ -28,7 +28,7 @@ from tui.charts import Drawing
 from tui.charts.widget import Chart
 from tui.forms.lines import next_choice
 from tui.messages import RunChosen
-from tui.panes.runs.line_table import LineTable
+from tui.panes.runs.line_table import SCROLLING, LineTable
 from tui.panes.runs.sweep_parts import importance_words, is_drawn, setting_chart, table
 from tui.panes.runs.sweep_reading import SweepReader, SweepSeen, importances
 from tui.scheduling import ShownTimers
@@ -60,9 +60,9 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
         Binding("g", "go", "Go on", tooltip="Sweep: train on what is left, in a process of its own", id="sweep.go"),
         Binding("n,right", "next(1)", "Next", tooltip="Sweep: the next sweep; ← the previous one", id="sweep.next"),
         Binding("left", "next(-1)", "Before", show=False, tooltip="Sweep: the sweep before", id="sweep.before"),
-        Binding("less_than_sign", "scroll_columns(-1)", "Table left", show=False, key_display="<",
+        Binding("less_than_sign", "scroll_columns(-1)", "Table left", key_display="<", group=SCROLLING,
                 tooltip="Sweep: scroll the table to the left", id="sweep.left"),
-        Binding("greater_than_sign", "scroll_columns(1)", "Table right", show=False, key_display=">",
+        Binding("greater_than_sign", "scroll_columns(1)", "Table right", key_display=">", group=SCROLLING,
                 tooltip="Sweep: scroll the table to the right", id="sweep.right"),
         Binding("escape", "leave", "Back", key_display="esc", tooltip="Sweep: back to the list", id="sweep.leave"),
     ]  # fmt: skip
@@ -208,6 +208,8 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
             return True if can_go else None
         if action in ("open", "best", "compare", "setting"):
             return True if has_results else None
+        if action == "scroll_columns":
+            return any(lines.is_cut for lines in self.query(LineTable))
         return True
 
     def action_move(self, by: int) -> None:

@@ -130,10 +130,11 @@ async def test_a_download_goes_on_while_other_texts_are_looked_at(
     app = PaneApp(DataPane(), folder, data=folder)
     async with app.run_test(size=SIZE) as pilot:
         await offered(pilot, app)
+        assert "v" not in app.active_bindings, "there is nothing to view yet"
         await confirmed(pilot, app)
         await pilot.press("up")
         await computed(pilot, app)
-        assert not app.query_one("#data-download").display
+        assert not app.query_one("#data-download").display and "v" in app.active_bindings
         downloader.go.set()
         await until(pilot, lambda: app.of(TextsChanged))
         await until(pilot, lambda: "not downloaded" not in str(

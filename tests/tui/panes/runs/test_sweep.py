@@ -130,6 +130,18 @@ async def test_its_curves_are_compared_and_back(saves: Path) -> None:
         await until(pilot, lambda: app.sweep.has_focus)
 
 
+async def test_the_keys_that_scroll_its_table_are_in_the_footer_where_it_is_cut(saves: Path) -> None:
+    app = RunsApp(saves)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shown(pilot, app, "格")
+        await until(pilot, lambda: keys(app).get("enter") and "less_than_sign" not in keys(app))
+        await pilot.resize_terminal(50, 24)
+        await until(pilot, lambda: keys(app).get("less_than_sign") and app.lines[0].endswith("›"))
+        heading = app.lines[0]
+        await pilot.press("greater_than_sign")
+        await until(pilot, lambda: app.lines[0] != heading)
+
+
 async def test_it_is_stopped_and_goes_on(saves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[SweepFolder] = []
     monkeypatch.setattr(sweep_module, "launch", begun.append)
