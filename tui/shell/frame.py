@@ -13,9 +13,16 @@ from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.text.cells import cell_len, clip_cells
+from tui.text.cells import cell_len, clip_cells, clipped_middle
+from tui.text.safe import shown_text
 
 CORNERS = {"top": "╭╮", "middle": "├┤", "bottom": "╰╯"}
+AROUND, NARROWEST = 6, 40  # cells of an edge beside its title; where a box is not laid out yet, the room for a title
+
+
+def name_for_edge(box: Widget, name: str) -> str:
+    """The name of a run as the title of ``box``, its middle left out where there is no room for it."""
+    return clipped_middle(shown_text(name), max(NARROWEST, box.outer_size.width - AROUND))
 
 
 class FrameEdge(Widget):

@@ -35,11 +35,10 @@ from tui.panes.generate.token_view import TokenView, legend
 from tui.panes.generate.written_text import WrittenText
 from tui.scheduling import ShownTimers
 from tui.services import NO_ENGINE, host, is_alive, listen
-from tui.shell.frame import FrameEdge
+from tui.shell.frame import FrameEdge, name_for_edge
 from tui.shell.lit_box import LitVertical
-from tui.text.cells import clipped_middle
 from tui.text.keys import keyed
-from tui.text.safe import shown_text, unknown_words
+from tui.text.safe import unknown_words
 
 REFRESH_SECONDS = 1.0  # between two readings of the chosen run
 PAINTS_PER_SECOND = 15
@@ -166,7 +165,8 @@ class GeneratePane(Horizontal, ShownTimers):
     def _show_run(self) -> None:
         """Show which run writes and with which weights. While it trains that is every second, so only what differs."""
         run = self.run
-        texts, title = self.query_one("#generate-texts"), clipped_middle(shown_text(run.name), 40) if run else "Texts"
+        texts = self.query_one("#generate-texts")
+        title = name_for_edge(texts, run.name) if run is not None else "Texts"
         if Content.from_markup(texts.border_title or "").plain != title:
             texts.border_title = Content(title)
         self.query_one(FrameEdge).note = self._choice.weights
@@ -362,6 +362,7 @@ class GeneratePane(Horizontal, ShownTimers):
     def on_resize(self, _event: events.Resize) -> None:
         self.watch_reading()
         self.call_after_refresh(self._show_legend)
+        self.call_after_refresh(self._show_run)
 
     def _show_legend(self) -> None:
         line = self.query_one("#generate-legend", Static)

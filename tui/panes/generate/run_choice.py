@@ -83,6 +83,29 @@ class RunChoice(Vertical):
             return f"{NO_CHECKPOINT.capitalize()}."
         return UNTRAINED if self.run.state == State.DIVERGED and self.run.restored == 0 else ""
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._resized)
+
+    def _resized(self) -> None:
+        if is_alive(self) and self._runs and self._room != self._cells:
+            self._show_names()
+
+    @property
+    def _room(self) -> int:
+        """Cells for a name."""
+        return max(NARROWEST, self.query_one(Select).size.width - AROUND)
+
+    def _show_names(self) -> None:
+        """Show the runs to choose from, with as much of their names as there is room for; the choice stays."""
+        select, self._cells = self.query_one(Select), self._room
+        names = distinct_labels([shown_text(run.name) for run in self._runs], self._cells)
+        chosen = select.value
+        with self.prevent(Select.Changed):
+            select.prompt = "choose a run" if self._runs else "no runs yet"
+            select.set_options((Content(name), str(run.path)) for name, run in zip(names, self._runs, strict=True))
+            if any(str(run.path) == chosen for run in self._runs):
+                select.value = chosen
+
     def choose(self, path: Path) -> None:
         self._wanted = path
         self.reload()
@@ -111,15 +134,10 @@ class RunChoice(Vertical):
         choice, self._wanted = self._wanted, None
         shown = None if select.value is Select.NULL else str(select.value)
         wanted = str(choice) if choice else shown or str(host(self).current_run)
-        before = self.run
-        cells = max(NARROWEST, select.size.width - AROUND)
-        if [run.path for run in runs] != [run.path for run in self._runs] or not self._runs or cells != self._cells:
-            self._cells = cells
-            with self.prevent(Select.Changed):
-                select.prompt = "choose a run" if runs else "no runs yet"
-                names = distinct_labels([shown_text(run.name) for run in runs], cells)
-                select.set_options((Content(name), str(run.path)) for name, run in zip(names, runs, strict=True))
+        before, others = self.run, [run.path for run in runs] != [run.path for run in self._runs]
         self._runs = runs
+        if others or not runs:
+            self._show_names()
         paths = [str(run.path) for run in runs]
         with self.prevent(Select.Changed):
             select.value = wanted if wanted in paths else paths[0] if paths else Select.NULL

@@ -15,8 +15,8 @@ from tui.panes.inspect.parts import Canvas, LineInput, Sentences
 from tui.panes.inspect.subject import Subject
 from tui.panes.inspect.token_text import TokenText
 from tui.panes.inspect.view import View
+from tui.shell.frame import name_for_edge
 from tui.shell.lit_box import LitVertical
-from tui.text.cells import clipped_middle
 from tui.text.safe import shown_text
 
 BAR = 20  # cells of a progress
@@ -39,7 +39,7 @@ class TextBox(LitVertical):
         text.colour(shades.values, shades.scale)
 
     def show_state(self, subject: Subject) -> None:
-        name = clipped_middle(shown_text(subject.run.name), 40) if subject.run is not None else "Inspect"
+        name = name_for_edge(self, subject.run.name) if subject.run is not None else "Inspect"
         set_edges(self, name, subject.text_words())
 
     def edit(self, text: str) -> None:

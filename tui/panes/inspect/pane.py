@@ -87,6 +87,7 @@ class InspectPane(Vertical):
             self.subject.is_wide = is_wide
             self._show()
             self._look()
+        self.call_after_refresh(self._show_state)
 
     def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> InspectPane:
         self.query_one(Canvas).focus(scroll_visible)

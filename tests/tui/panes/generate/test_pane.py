@@ -103,6 +103,24 @@ async def test_escape_stops(saves: Path) -> None:
         assert app.query_one("#generate-stop", Button).disabled
 
 
+async def test_a_wider_screen_shows_more_of_a_long_name(tmp_path: Path) -> None:
+    name = "夜航西飞 with a name that no narrow screen has room for"
+    make_run(tmp_path, name, epochs=3)
+    make_run(tmp_path, "other", epochs=3)
+    app = PaneApp(GeneratePane(), tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, app)
+        app.pane.choose(tmp_path / name)  # type: ignore[attr-defined]
+        select, texts = app.query_one("#generate-run", Select), app.query_one("#generate-texts")
+        await until(pilot, lambda: "…" in title(texts) and title(texts).startswith("夜航西飞"))
+        short = str(select._options[0][0]), str(select._options[1][0])
+        assert any("…" in label for label in short)
+        await pilot.resize_terminal(200, 60)
+        await until(pilot, lambda: title(texts) == name)
+        await until(pilot, lambda: max(len(str(label)) for label, _ in select._options) > max(map(len, short)))
+        assert select.value == str(tmp_path / name)
+
+
 async def test_what_is_wrong_stands_beside_the_field(saves: Path) -> None:
     app = PaneApp(GeneratePane(), saves)
     async with app.run_test(size=(80, 24)) as pilot:
