@@ -18,7 +18,7 @@ from core.training.trainer import Trainer
 def worker_cases(workers: int) -> dict[str, Case]:
     """The cases of that number of workers on the CPU. Raises ConfigError."""
     if not 2 <= workers <= cores():
-        raise ConfigError(f"--workers must be between 2 and {cores()}, the cores of this machine, got {workers:,}")
+        raise ConfigError(f"--workers must be from 2 to the number of cores, {cores()} here, got {workers:,}")
     rnn = PRESETS["lyrics-scratch-random"].config.replace(num_epochs=ENDLESS, sample_every=0, device="cpu")
     lstm = rnn.replace(cell="lstm", num_hiddens=512, batch_size=64, num_steps=64)
     found = [

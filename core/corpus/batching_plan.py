@@ -49,7 +49,7 @@ def require_one_batch(num_tokens: int, batch_size: int, num_steps: int) -> None:
     if num_batches(num_tokens, batch_size, num_steps) < 1:
         words = (
             "the text has {length}; {batch_size} {rows:,} with {num_steps} {steps:,} needs at least {needed:,}: "
-            "choose a smaller {batch_size} or fewer {num_steps}"
+            "choose a smaller {batch_size}, fewer {num_steps} or more text"
         )
         needed = batch_size * num_steps + 1
         sizes = {"length": counted(num_tokens, "token"), "rows": batch_size, "steps": num_steps, "needed": needed}

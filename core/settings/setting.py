@@ -149,12 +149,14 @@ class Settings:
 
     @classmethod
     def setting(cls, name: str) -> Setting:
-        """The setting of that name. Raises ``ConfigError`` with the nearest names for an unknown one."""
+        """The setting of that name. Raises ``ConfigError`` with the nearest names, or those of labels."""
         known = _settings_of(cast(Any, cls))
         if name not in known:
             import difflib
 
-            near = difflib.get_close_matches(str(name)[:100], known, n=3, cutoff=0.4)
+            called = {item.label: item.name for item in known.values()} | dict.fromkeys(known, "")
+            found = difflib.get_close_matches(str(name)[:100], called, n=3, cutoff=0.55)
+            near = list(dict.fromkeys(called[word] or word for word in found))
             listed = ", ".join(list(known)[:MOST_LISTED]) + (", …" if len(known) > MOST_LISTED else "")
             hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {listed}"
             raise ConfigError(f"there is no setting {shortened(repr(str(name)))}{hint}")

@@ -254,4 +254,4 @@ def test_several_workers_against_one_process(
     perplexities = [found["figures"]["perplexity"] for found in (case["ours"], *case["references"])]
     assert perplexities[0] == pytest.approx(perplexities[1], rel=1e-4)
     assert main(["bench", "--workers", "3"]) == 2
-    assert "--workers must be between 2 and 2, the cores of this machine, got 3" in capsys.readouterr().err
+    assert "--workers must be from 2 to the number of cores, 2 here, got 3" in capsys.readouterr().err

@@ -45,7 +45,7 @@ def test_texts_that_are_none(
     if words is None and command == "stats":
         assert printed.code == 0
         return
-    refused(printed, *(words or ["the text has", "choose a smaller batch_size or fewer num_steps"]))
+    refused(printed, *(words or ["the text has", "choose a smaller batch_size, fewer num_steps or more text"]))
     assert not saves.exists()
 
 

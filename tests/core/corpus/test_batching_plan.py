@@ -106,7 +106,7 @@ def test_too_short_says_what_would_be_enough() -> None:
         sequential_starts(120, 32, 35)
     assert str(caught.value) == (
         "the text has 120 tokens; batch_size 32 with num_steps 35 needs at least 1,121: "
-        "choose a smaller batch_size or fewer num_steps"
+        "choose a smaller batch_size, fewer num_steps or more text"
     )
     require_one_batch(1_121, 32, 35)
     assert num_batches(0, 32, 35) == 0

@@ -156,6 +156,8 @@ def test_replacing_is_building(first: dict[str, Any], second: dict[str, Any]) ->
 def test_an_unknown_setting_gets_the_nearest_names() -> None:
     with pytest.raises(ConfigError, match="there is no setting 'num_hidden'; did you mean num_hiddens"):
         setting("num_hidden")
+    with pytest.raises(ConfigError, match=r"there is no setting 'lr'; did you mean learning_rate\?$"):
+        setting("lr")  # as a form calls it
     with pytest.raises(ConfigError, match="there is no setting 'zzz'; there are corpus"):
         RunConfig.from_dict({"zzz": 1})
     with pytest.raises(ConfigError) as caught:
