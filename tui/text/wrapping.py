@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tui.text.cells import cell_len
 from tui.text.safe import shown_text
 
+OPENING, CLOSING = frozenset("‘“（「『《〈【［｛〔"), frozenset("’”）」』》〉】］｝〕，。、！？；：…·")
 _sizes = {chr(code): 1 for code in range(0x20, 0x7F)}
 
 
@@ -23,8 +24,9 @@ def cells_of(character: str) -> int:
 def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
     """The lines of ``text`` from ``start`` on, none wider than ``width`` cells, as offsets (first, end).
 
-    A line breaks after a blank and between wide characters; within a word or a number, or between a number and its %,
-    only where no line has room for it. The line ends of ``text`` are not part of a line.
+    A line breaks after a blank and between wide characters; within a word or a number, between a number and its %,
+    after an opening bracket or before a closing one or a Chinese stop, only where no line has room for it. The line
+    ends of ``text`` are not part of a line.
     """
     length, known = len(text), _sizes
     while start < length:
@@ -38,9 +40,11 @@ def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
                 break
             cells += size
             index += 1
-            is_blank = character == " " and text[index : index + 1] != "%"
-            if is_blank or size > 1 or (index < length and not text[index].isascii()):
+            following = text[index : index + 1]
+            if character == " " and following != "%":
                 fit = index
+            elif size > 1 or not following.isascii():
+                fit = fit if following in CLOSING or character in OPENING else index
         if index >= length or text[index] == "\n":
             yield start, index
             start = index + 1

@@ -50,3 +50,12 @@ def test_wrapped_lines_fit_and_lose_nothing() -> None:
             lines = [text[first:end] for first, end in wrapped(text, width)]
             assert all(cell_len(shown_text(line)) <= width for line in lines), (text, width)
             assert "".join("".join(lines).split()) == "".join(text.split()), (text, width)
+
+
+def test_a_stop_or_a_closing_mark_begins_no_line_and_an_opening_one_ends_none() -> None:
+    text = "它读‘闻’，以为是“，”（13.0 %）。《江雪》里：‘枝’先来；don’t、can’t！"
+    for width in range(14, 60):
+        lines = wrapped_lines(text, width)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert not any(line[0] in "’”），。；、！》" or line[-1] in "‘“（《" for line in lines), (width, lines)
+    assert wrapped_lines("。" * 9, 4) == ["。。", "。。", "。。", "。。", "。"], "there is no room for it elsewhere"

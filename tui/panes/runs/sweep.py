@@ -200,12 +200,14 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
     # ------------------------------------------------------------------ actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what has no effect now."""
-        can_stop, can_go, has_results = _key_facts(self.seen)
+        """Leave out what has no effect now; without results, dim what shows them."""
+        can_stop, can_go, has_results, has_others = _key_facts(self.seen)
         if action == "stop":
-            return True if can_stop else None
+            return can_stop
         if action == "go":
-            return True if can_go else None
+            return can_go
+        if action == "next":
+            return has_others
         if action in ("open", "best", "compare", "setting"):
             return True if has_results else None
         if action == "scroll_columns":
@@ -286,7 +288,7 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
             self._look()
 
 
-def _key_facts(seen: SweepSeen) -> tuple[bool, bool, bool]:
-    """Whether the sweep can stop, whether it can go on, and whether it has results."""
+def _key_facts(seen: SweepSeen) -> tuple[bool, bool, bool, bool]:
+    """Whether the sweep can stop, whether it can go on, whether it has results, and whether there are others."""
     can_go = seen.sweep is not None and not seen.is_working and not seen.is_done
-    return seen.is_working, can_go, bool(seen.results)
+    return seen.is_working, can_go, bool(seen.results), len(seen.names) > 1
