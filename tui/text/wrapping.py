@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 
 from tui.text.cells import cell_len
 from tui.text.safe import shown_text
 
-OPENING, CLOSING = frozenset("‘“（「『《〈【［｛〔"), frozenset("’”）」』》〉】］｝〕，。、！？；：…·")
+DASHES = "—…"
+OPENING, CLOSING = frozenset("‘“（「『《〈【［｛〔([{"), frozenset("’”）」』》〉】］｝〕)]}，。、！？；：…,.!?;:")
 _sizes = {chr(code): 1 for code in range(0x20, 0x7F)}
 
 
@@ -21,12 +23,22 @@ def cells_of(character: str) -> int:
     return size
 
 
+def may_break(before: str, after: str) -> bool:
+    """Whether a line may break between two characters, no blanks: if one is wide and they do not belong together.
+
+    A bracket, a quotation mark and a stop belong to their text, an accent to its letter, two dashes to each other.
+    """
+    if before in OPENING or after in CLOSING or (before == after and before in DASHES) or unicodedata.combining(after):
+        return False
+    return max(cells_of(before), cells_of(after)) > 1
+
+
 def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
     """The lines of ``text`` from ``start`` on, none wider than ``width`` cells, as offsets (first, end).
 
-    A line breaks after a blank and between wide characters; within a word or a number, between a number and its %,
-    after an opening bracket or before a closing one or a Chinese stop, only where no line has room for it. The line
-    ends of ``text`` are not part of a line.
+    A line breaks after a blank and beside wide characters. Only where no line has room for it, a line breaks within a
+    word or a number, between a number and its %, between a wide character and the bracket, quotation mark or stop that
+    belongs to it. The line ends of ``text`` are not part of a line.
     """
     length, known = len(text), _sizes
     while start < length:
@@ -41,10 +53,9 @@ def wrapped(text: str, width: int, start: int = 0) -> Iterator[tuple[int, int]]:
             cells += size
             index += 1
             following = text[index : index + 1]
-            if character == " " and following != "%":
+            is_wide = following and (size > 1 or not following.isascii())  # perhaps: most text is decided here
+            if (character == " " and following != "%") or (is_wide and may_break(character, following)):
                 fit = index
-            elif size > 1 or not following.isascii():
-                fit = fit if following in CLOSING or character in OPENING else index
         if index >= length or text[index] == "\n":
             yield start, index
             start = index + 1

@@ -31,6 +31,13 @@ def test_clipped_lines_end_at_a_word() -> None:
     assert clipped_lines("月亮忘记了你的名字", 9, 2, " …") == ["月亮忘记", "了你的 …"]
 
 
+def test_no_word_breaks_in_any_alphabet() -> None:
+    for text in ("Привет дорогой мой друг", "une très élégante fenêtre française", "cafe\u0301 re\u0301sume\u0301"):
+        for width in range(max(map(len, text.split())), 40):
+            assert " ".join(wrapped_lines(text, width)).split() == text.split(), width
+    assert wrapped_lines("月e\u0301亮", 4) == ["月e\u0301", "亮"], "an accent belongs to its letter"
+
+
 def test_no_number_breaks_across_lines() -> None:
     for sentence in (
         "the text has 26 tokens; batch_size 32 with num_steps 35 needs at least 1,121: choose a smaller batch_size",
@@ -58,4 +65,7 @@ def test_a_stop_or_a_closing_mark_begins_no_line_and_an_opening_one_ends_none() 
         lines = wrapped_lines(text, width)
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")
         assert not any(line[0] in "’”），。；、！》" or line[-1] in "‘“（《" for line in lines), (width, lines)
+    assert wrapped_lines("(比如)月亮，[月亮]", 8) == ["(比如)月", "亮，[月", "亮]"]
+    assert wrapped_lines("(比如)月亮，[月亮]", 7) == ["(比如)", "月亮，", "[月亮]"]
+    assert wrapped_lines("月亮——月亮", 5) == ["月亮", "——月", "亮"], "a dash is two characters"
     assert wrapped_lines("。" * 9, 4) == ["。。", "。。", "。。", "。。", "。"], "there is no room for it elsewhere"

@@ -20,6 +20,7 @@ from tui.panes.data.ngram_charts import bars_of, zipf_of
 from tui.shell.lit_box import LitVertical
 from tui.text.cells import clip_cells
 from tui.text.safe import shown_text
+from tui.text.wrapped_text import WrappedText
 
 GRAMS = (("1", "Tokens"), ("2", "Pairs"), ("3", "Triples"))
 
@@ -41,7 +42,7 @@ class TextPanel(LitVertical):
             with TabPane("Batches", id="data-batches"):
                 yield BatchExamples(id="data-examples")
             with TabPane("Text", id="data-text"), VerticalScroll():
-                yield Static(id="data-head", markup=False)
+                yield WrappedText(id="data-head", markup=False)
             with TabPane("Zipf", id="data-zipf"):
                 yield Chart(id="data-chart-zipf")
 

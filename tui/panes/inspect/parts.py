@@ -14,11 +14,11 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
-from textual.widgets import Static
 
 from tui.charts.widget import Chart
 from tui.forms.plain_input import PlainInput
 from tui.text.cells import cell_len
+from tui.text.wrapped_text import WrappedText
 from tui.text.wrapping import wrapped_lines
 
 LINE_END = "⏎"
@@ -26,15 +26,12 @@ LINE_END = "⏎"
 SENTENCE_END = re.compile(r"[.!?](?= )")
 
 
-class Sentences(Static):
+class Sentences(WrappedText):
     """Shows whole sentences only where there is no room for the whole text."""
 
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(wrapped_lines(str(self.content), max(1, width)))
-
-    def render(self) -> Content:
-        width = max(1, self.size.width)
-        return Content("\n".join(wrapped_lines(whole_sentences(str(self.content), width, self.size.height), width)))
+    @property
+    def shown(self) -> str:
+        return whole_sentences(str(self.content), max(1, self.size.width), self.size.height)
 
 
 def whole_sentences(text: str, width: int, height: int) -> str:

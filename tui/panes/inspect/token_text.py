@@ -16,6 +16,7 @@ from tui.panes.inspect.rows import first_visible
 from tui.panes.inspect.strips import TEXT_STYLES, level
 from tui.text.cells import cell_len
 from tui.text.safe import shown_text
+from tui.text.wrapping import may_break
 
 BLANK = "·"
 LONGEST_TOKEN = 30  # characters of a token that are shown
@@ -36,7 +37,7 @@ class Placed:
 def placed_lines(tokens: Sequence[str], width: int) -> list[list[Placed]]:
     """The tokens in lines of at most ``width`` cells.
 
-    A line ends after a line end, and otherwise after a blank, between wide characters or between words.
+    A line ends after a line end, and otherwise after a blank, between words, or where ``may_break`` allows it.
     """
     words = has_words(tokens)
     lines: list[list[Placed]] = []
@@ -47,7 +48,7 @@ def placed_lines(tokens: Sequence[str], width: int) -> list[list[Placed]]:
         gap = int(words and bool(line))
         cells = cell_len(shown)
         if line and x + gap + cells > width:
-            kept = len(line) if words else _break(line, tokens)
+            kept = len(line) if words else _break(tokens[line[0].token : place + 1])
             line, rest = line[:kept], line[kept:]
             lines.append(line)
             shift = rest[0].x if rest else 0
@@ -61,12 +62,13 @@ def placed_lines(tokens: Sequence[str], width: int) -> list[list[Placed]]:
     return [*lines, line] if line else lines
 
 
-def _break(line: Sequence[Placed], tokens: Sequence[str]) -> int:
-    """How many tokens of a full line stay in it: up to its last blank or wide character."""
-    for place in range(len(line) - 1, -1, -1):
-        if tokens[line[place].token] == " " or line[place].cells > 1:
-            return place + 1
-    return len(line)
+def _break(tokens: Sequence[str]) -> int:
+    """How many tokens of a full line stay in it; the last of ``tokens`` has no room."""
+    for place in range(len(tokens) - 1, 0, -1):
+        before, after = tokens[place - 1], tokens[place]
+        if before == " " or len(before) > 1 or may_break(before, after[:1]):
+            return place
+    return len(tokens) - 1
 
 
 def has_words(tokens: Sequence[str]) -> bool:

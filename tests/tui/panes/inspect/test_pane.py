@@ -222,6 +222,8 @@ async def test_a_wide_screen_shows_a_second_view(tmp_path: Path) -> None:
     [
         (list("分开了\n很"), 4, ["分开", "了⏎", "很"]),
         (list("a bc de"), 5, ["a·bc·", "de"]),
+        (list("他说“分开”了"), 5, ["他说", "“分", "开”了"]),
+        (["的", "<unk>", "很", "，"], 8, ["的<unk>", "很，"]),
         (["the", "old", "ship", "\n", "sails"], 9, ["the old", "ship ⏎", "sails"]),
         ([], 9, []),
     ],
