@@ -73,9 +73,13 @@ class CurveChart(Explorer):
         self.view = None
         self._changed()
 
+    @property
+    def latest(self) -> float:
+        return max((one.curve.latest for one in self.series), default=0.0)
+
     def whole(self) -> Range:
         """All epochs, or the latest ones; the ends change seldom, because the whole picture changes with them."""
-        latest = max((one.curve.latest for one in self.series), default=0.0)
+        latest = self.latest
         if self.window is not None:
             step = max(1, self.window // 10)
             high = max(float(self.window), math.ceil(latest / step) * step)

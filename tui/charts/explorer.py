@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,6 +71,11 @@ class Explorer(Chart):
         """The ends of the x axis if it shows everything."""
         raise NotImplementedError
 
+    @property
+    def latest(self) -> float:
+        """The largest x that has a value; the axis may go on behind it."""
+        return math.inf
+
     def _explored(self) -> None:
         self.invalidate(at_once=True)
         self.post_message(self.Explored(self))
@@ -113,13 +119,13 @@ class Explorer(Chart):
         self.view = (start, start + span)
 
     def move_cross(self, columns: int) -> None:
-        """Move the crosshair; the first time, it appears at the right edge for a step left, else at the left one."""
+        """Move the crosshair; the first step left shows it at the latest value in view, the first right at the edge."""
         span = self.x_span
         if span is None:
             return
         edge: Literal[0, 1] = 1 if columns < 0 else 0
         if self.cross is None or not span.low <= self.cross <= span.high:
-            self.cross = (span.low, span.high)[edge]
+            self.cross = (span.low, min(span.high, max(span.low, self.latest)))[edge]
             return
         step = (span.high - span.low) / max(1, span.cells - 1)
         self.cross = min(max(self.cross + columns * step, span.low), span.high)

@@ -57,7 +57,7 @@ WELCOME = (
     "[$accent]{app.generate}[/]\tlets a model write: sampling, beam search, acrostics, surprise\n"
     "[$accent]{app.inspect}[/]\tlooks inside a model: its steps, gradients, units\n"
     "[$accent]{app.runs}[/]\topens a run that was saved\n"
-    "[$accent]{app.lab}[/]\tpredicts a noisy sine wave: the textbook's first sequence experiment\n"
+    "[$accent]{app.lab}[/]\tpredicts a noisy sine wave: the textbook's first experiment\n"
     "[$accent]{app.help}[/]\texplains the keys and the terms"
 )
 
@@ -162,7 +162,7 @@ class RunView(LitVertical):
     def watch_run(self, run: WatchedRun | None) -> None:
         self._run = run
         self._painted = NOTHING_PAINTED
-        self.chart.view = None
+        self.chart.view = self.chart.cross = None
         self.query_one(Figures).show(None)
         self.query_one(Samples).show(())
         self.query_one(EpochTable).rows = ()

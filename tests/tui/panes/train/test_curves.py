@@ -64,6 +64,23 @@ async def test_a_share_is_drawn_from_0_to_1(playground: Make, saves: Path) -> No
         assert ends == ["1.0", "0"]
 
 
+async def test_the_crosshair_begins_at_the_latest_epoch_and_is_of_one_run(playground: Make, saves: Path) -> None:
+    runs = [made_run(saves, RunConfig(num_epochs=4000), name) for name in ("long", "other")]
+    for run, epochs in zip(runs, (35, 3), strict=True):
+        write_journal(run, *(scripted_epoch(epoch) for epoch in range(1, epochs + 1)), StateChanged(State.STOPPED, 9))
+    app = playground()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.open_run(runs[0].path)
+        chart = app.query_one("#curve", CurveChart)
+        for run, latest in zip(runs, (35, 3), strict=True):
+            await app.open_run(run.path)
+            await until(pilot, lambda latest=latest: chart.x_span and chart.latest == latest)
+            assert chart.cross is None
+            await pilot.press("left")
+            await until(pilot, lambda latest=latest: chart.render_line(0).text.startswith(f"epoch {latest} "))
+            assert chart.cross == latest and "–" not in chart.render_line(0).text
+
+
 async def test_keys_choose_the_figure_and_read_it(playground: Make, saves: Path) -> None:
     path = trained(saves)
     app = playground()
