@@ -17,12 +17,13 @@ from tui.text.cells import cell_len, clip_cells, clipped_middle
 from tui.text.safe import shown_text
 
 CORNERS = {"top": "╭╮", "middle": "├┤", "bottom": "╰╯"}
-AROUND, NARROWEST = 6, 40  # cells of an edge beside its title; where a box is not laid out yet, the room for a title
+BESIDE, USUAL = 6, 40  # cells of an edge beside its title; the room for a title where a box is not laid out yet
 
 
 def name_for_edge(box: Widget, name: str) -> str:
     """The name of a run as the title of ``box``, its middle left out where there is no room for it."""
-    return clipped_middle(shown_text(name), max(NARROWEST, box.outer_size.width - AROUND))
+    width = box.outer_size.width
+    return clipped_middle(shown_text(name), width - BESIDE if width else USUAL)
 
 
 class FrameEdge(Widget):

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Select, Static
+from textual.widgets import OptionList, Select, Static
 from textual.worker import Worker
 
 from core.events import NO_CHECKPOINT, State
@@ -88,7 +88,10 @@ class RunChoice(Vertical):
 
     def _resized(self) -> None:
         if is_alive(self) and self._runs and self._room != self._cells:
+            options = self.query_one(OptionList)
+            highlighted = options.highlighted
             self._show_names()
+            options.highlighted = highlighted  # the list may be open
 
     @property
     def _room(self) -> int:

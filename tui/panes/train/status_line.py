@@ -11,6 +11,7 @@ from tui.text.cells import cell_len, clip_cells, clipped_middle
 from tui.text.safe import shown_text
 
 BETWEEN = " · "
+SHORTEST_NAME = 30  # cells, to which a longer one is cut; more where the line is long
 SLOW_EPOCH = 2.0  # seconds: what is within shorter ones would only flicker
 
 
@@ -19,16 +20,16 @@ def status_words(run: WatchedRun, width: int) -> tuple[str, str]:
 
     What matters least is left out first where the room is short; it is the second text.
     """
-    pieces, left_out = status_pieces(run), []
+    pieces, left_out = status_pieces(run, max(SHORTEST_NAME, width // 3)), []
     while len(pieces) > 1 and cell_len(BETWEEN.join(words for _, words in pieces)) > width:
         left_out.append(max(pieces, key=lambda piece: piece[0]))
         pieces.remove(left_out[-1])
     return clip_cells(BETWEEN.join(words for _, words in pieces), width), BETWEEN.join(words for _, words in left_out)
 
 
-def status_pieces(run: WatchedRun) -> list[tuple[int, str]]:
-    """The pieces of the line, each with a rank: the highest is the least important."""
-    pieces = [(3, clipped_middle(shown_text(run.name), 30)), (1, run.state)]
+def status_pieces(run: WatchedRun, most: int) -> list[tuple[int, str]]:
+    """The pieces of the line, the name in ``most`` cells, each with a rank: the highest is the least important."""
+    pieces = [(3, clipped_middle(shown_text(run.name), most)), (1, run.state)]
     if run.state == State.TRAINING and run.message:
         pieces.append((2, shown_text(run.message)))
     total = f"/{run.num_epochs:,}" if run.num_epochs and not run.is_fitting else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from textual.widget import Widget
-from textual.widgets import Button, Select, Static
+from textual.widgets import Button, OptionList, Select, Static
 
 from core.errors import EngineError, RunError
 from core.events import State, StateChanged
@@ -23,6 +23,7 @@ from tui.panes.generate.generation import Generation
 from tui.panes.generate.pane import GeneratePane
 from tui.panes.generate.written_text import WrittenText
 from tui.shell.frame import FrameEdge
+from tui.text.cells import cell_len
 from tui.text.weights import UNTRAINED
 
 
@@ -115,10 +116,19 @@ async def test_a_wider_screen_shows_more_of_a_long_name(tmp_path: Path) -> None:
         await until(pilot, lambda: "…" in title(texts) and title(texts).startswith("夜航西飞"))
         short = str(select._options[0][0]), str(select._options[1][0])
         assert any("…" in label for label in short)
+        await pilot.resize_terminal(100, 30)
+        await until(pilot, lambda: cell_len(title(texts)) == texts.outer_size.width - 6 and title(texts)[-3:] == "for")
+        select.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: select.expanded)
+        chosen = app.query_one(OptionList).highlighted
+        await pilot.press("down")
+        await until(pilot, lambda: app.query_one(OptionList).highlighted != chosen)
+        pointed = app.query_one(OptionList).highlighted
         await pilot.resize_terminal(200, 60)
         await until(pilot, lambda: title(texts) == name)
         await until(pilot, lambda: max(len(str(label)) for label, _ in select._options) > max(map(len, short)))
-        assert select.value == str(tmp_path / name)
+        assert select.value == str(tmp_path / name) and app.query_one(OptionList).highlighted == pointed
 
 
 async def test_what_is_wrong_stands_beside_the_field(saves: Path) -> None:
