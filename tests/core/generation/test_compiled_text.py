@@ -102,8 +102,12 @@ def test_where_a_text_ends() -> None:
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("strategy", ["greedy", "temperature"])
-def test_a_text_is_that_of_one_call_a_token(cell: str, strategy: str) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_text_is_that_of_one_call_a_token(
+    cell: str, strategy: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As it is made for details; of thousands of tokens, so that rounding would show."""
+    monkeypatch.setattr("core.models.recurrence.cpu.step._Pace.threads", lambda self: (threads, False))
     vocabulary = characters("".join(map(chr, range(0x4E00, 0x4E00 + 4_000))))
     model, found = small_model(vocabulary, cell=cell, num_layers=2), []
     for details in (False, True):

@@ -89,8 +89,7 @@ def test_threads_change_no_score(
 
 @compiled
 def test_the_faster_number_of_threads_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(3)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
     pace_of.cache_clear()
     single, asked, slow = SingleStream(small_model(VOCABULARY)), [], 3
     monkeypatch.setattr("core.models.recurrence.cpu.bindings.Prepared.__call__", lambda _, count: asked.append(count))
@@ -101,7 +100,6 @@ def test_the_faster_number_of_threads_writes(monkeypatch: pytest.MonkeyPatch) ->
     slow = 1
     for _ in range(4 * SELDOM):
         single.step(1)
-    torch.set_num_threads(threads)
     pace_of.cache_clear()
     assert asked[-SELDOM:].count(1) == 1
 
