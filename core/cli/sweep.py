@@ -50,6 +50,8 @@ def sweep(options: argparse.Namespace) -> int:
 def _wanted(name: str, folder: SweepFolder, options: argparse.Namespace) -> Sweep:
     """The sweep that the flags describe; with none that do, the one that is there. Raises UserError."""
     if not any(getattr(options, name) for name in _DESCRIBING):
+        if options.trials is not None and not folder.exists():
+            raise ConfigError("say what varies, such as --vary learning_rate=0.1..100:log, which may be repeated")
         known = folder.read()
         if known.is_grid and (options.trials is not None or options.pruner is not None):
             raise ConfigError(f"{name} is a grid: it has neither trials nor a pruner")
@@ -64,7 +66,9 @@ def _wanted(name: str, folder: SweepFolder, options: argparse.Namespace) -> Swee
         given = key_values(options.set, "num_hiddens=512")
         config = config.replace(**{key: value for key, value in question.changes.items() if key not in given})
         vary = question.vary
-    elif options.grid == (options.trials is not None):
+    elif options.grid and options.trials is not None:
+        raise ConfigError("--grid trains every combination and --trials N chooses N of them: leave one of the two out")
+    elif not options.grid and options.trials is None:
         questions = ", ".join(QUESTIONS)
         raise ConfigError(
             "say how the values are tried: --grid trains every combination, --trials N lets Optuna choose N of them; "

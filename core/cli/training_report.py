@@ -134,7 +134,8 @@ class TrainingReport:
         place = saves_flag(run.path.parent)
         name = shlex.quote(run.name)
         if not self._session.save_problem:
-            self._progress.print(printable(f"{run.name} is {state} and saved in {run.path}"))
+            kept = "has failed; its checkpoints are" if state == State.FAILED else f"is {state} and saved"
+            self._progress.print(printable(f"{run.name} {kept} in {run.path}"))
         trainer = self._session.trainer
         if self._session.message.endswith(NO_CHECKPOINT):
             return

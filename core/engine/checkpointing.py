@@ -64,9 +64,10 @@ class Checkpointing:
         """Save a checkpoint, unless there is nothing new or the run has diverged.
 
         One whose file was changed or removed since it was written is written again: these weights may be the only ones.
+        So is a ``run.json`` that was removed.
         """
         self._saved_at = began = time.monotonic()
-        is_saved = self.is_current and self._checkpoints.is_as_written()
+        is_saved = self.is_current and self._checkpoints.is_as_written() and self._folder.state_of(METADATA)
         if trainer is not None and not is_saved and trainer.is_sound():
             self._write(trainer)
             self.is_current = not self.problem
@@ -124,7 +125,7 @@ class Checkpointing:
             metadata = dataclasses.replace(
                 self.metadata, config=trainer.config, backend=backend, fit=trainer.budget.fit
             )
-            if metadata != self.metadata:
+            if metadata != self.metadata or not self._folder.state_of(METADATA):
                 write_whole(self._folder, METADATA, metadata.encoded())
                 self.metadata = metadata
         except (OSError, MemoryError, RuntimeError) as error:

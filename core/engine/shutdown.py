@@ -79,12 +79,15 @@ class Ending:
             raise Ended
 
     def _watch(self, numbers: socket.socket, sink: socket.socket) -> None:
-        """In a thread: wait for SIGTERM and end the process in time. Holds a reference to ``sink``."""
+        """In a thread: wake the main thread at each signal, and end the process some time after SIGTERM.
+
+        Holds a reference to ``sink``.
+        """
         is_term = False
         while not is_term:
             is_term = signal.SIGTERM in numbers.recv(64)
-            # A signal that comes a moment before the main thread waits does not interrupt its wait, and its handler
-            # would run after it.
+            # A signal that comes a moment before the main thread begins to wait does not interrupt that wait, and
+            # Python calls its handler only when the wait is over.
             self._wake()
         if self._is_saving.wait(PATIENCE) and self._is_done.wait(SAVING_PATIENCE):
             return

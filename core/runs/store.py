@@ -120,7 +120,7 @@ def vocabulary_bytes(vocabulary: Mapping[str, Any]) -> bytes:
     return json.dumps(vocabulary, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
-def check_name(name: str) -> str:
+def check_name(name: str, of: str = "a run") -> str:
     """Return ``name``, or raise RunError if it cannot be the name of a folder on every system."""
     size = len(name.encode("utf-8", "replace"))
     wrong = ""
@@ -131,7 +131,7 @@ def check_name(name: str) -> str:
     elif any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
         wrong = "it has characters that cannot be seen"
     if wrong:
-        raise RunError(f"{name!r} cannot be the name of a run: {wrong}")
+        raise RunError(f"{name!r} cannot be the name of {of}: {wrong}")
     return name
 
 

@@ -149,13 +149,14 @@ class Settings:
 
     @classmethod
     def setting(cls, name: str) -> Setting:
-        """The setting of that name. Raises ``ConfigError`` with the nearest names, or those of labels."""
+        """The setting of that name. Raises ``ConfigError`` with the names of the nearest settings."""
         known = _settings_of(cast(Any, cls))
         if name not in known:
             import difflib
 
             called = {item.label: item.name for item in known.values()} | dict.fromkeys(known, "")
-            found = difflib.get_close_matches(str(name)[:100], called, n=3, cutoff=0.55)
+            asked = str(name)[:100].lower()
+            found = [asked] if asked in called else difflib.get_close_matches(asked, called, n=3, cutoff=0.55)
             near = list(dict.fromkeys(called[word] or word for word in found))
             listed = ", ".join(list(known)[:MOST_LISTED]) + (", …" if len(known) > MOST_LISTED else "")
             hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {listed}"

@@ -129,7 +129,7 @@ def checked_sweep(sweep: Sweep) -> Sweep:
 
 def check_sweep_name(name: str) -> str:
     """Return ``name``. Raises RunError if it cannot begin the names of runs and be their tag."""
-    check_name(name)
+    check_name(name, "a sweep")
     if len(name) > LONGEST_SWEEP_NAME:
         raise RunError(f"the name of a sweep may have {LONGEST_SWEEP_NAME} characters, {name[:60]!r} has {len(name)}")
     check_tags((name,))

@@ -82,6 +82,7 @@ def test_a_checkpoint_damaged_behind_a_paused_run_is_written_again(
         os.truncate(latest, latest.stat().st_size // 2)
     else:
         latest.unlink()
+        session.run.metadata_path.unlink()
     session.close()
     assert read_checkpoint(latest)[1]["step"] == good["step"] == 15
     session = Session.open(session.run)

@@ -36,8 +36,8 @@ def test_runs_are_named_after_their_values_where_these_are_short(swept: Callable
 def test_what_cannot_be_a_sweep_is_refused_in_a_sentence(tiny: Callable[..., RunConfig]) -> None:
     grid = ("cell=rnn,gru",)
     for name, vary, more, words in (
-        ("", grid, {}, "cannot be the name of a run"),
-        ("a/b", grid, {}, "cannot be the name of a run"),
+        ("", grid, {}, "cannot be the name of a sweep"),
+        ("a/b", grid, {}, "cannot be the name of a sweep"),
         ("a b", grid, {}, "cannot be a tag"),
         ("a" * 41, grid, {}, "may have 40 characters"),
         ("s", grid, {"trials": -1}, "--trials must be between 1 and 100,000"),

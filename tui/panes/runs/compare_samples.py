@@ -52,7 +52,7 @@ class RunsSamples(VerticalScroll, can_focus=False):
         runs = await asyncio.to_thread(lambda: [run_summary(Run(line.path)) for line in lines])
         heads = [_head(line, run) for line, run in zip(lines, runs, strict=True)]
         texts = [Static(_text(head, prefix, "", "waits for its turn"), classes="sample") for head in heads]
-        heading = Content.styled(f"{LENGTH} tokens each · temperature 1 · seed {seed:,}", QUIET)
+        heading = Content.styled(f"{LENGTH} tokens each · temperature 1 · seed {seed}", QUIET)
         await self.remove_children()
         await self.mount(Static(heading), ItemGrid(*texts, min_column_width=NARROWEST, stretch_height=False))
         for line, head, text in zip(lines, heads, texts, strict=True):

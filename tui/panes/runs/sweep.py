@@ -201,15 +201,17 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave out what has no effect now; without results, dim what shows them."""
-        can_stop, can_go, has_results, has_others = _key_facts(self.seen)
+        facts = _key_facts(self.seen)
         if action == "stop":
-            return can_stop
+            return facts.can_stop
         if action == "go":
-            return can_go
+            return facts.can_go
         if action == "next":
-            return has_others
+            return facts.has_others
+        if action == "setting" and not facts.varies_several:
+            return False
         if action in ("open", "best", "compare", "setting"):
-            return True if has_results else None
+            return True if facts.has_results else None
         if action == "scroll_columns":
             return any(lines.is_cut for lines in self.query(LineTable))
         return True
@@ -288,7 +290,19 @@ class SweepView(Vertical, ShownTimers, can_focus=True):
             self._look()
 
 
-def _key_facts(seen: SweepSeen) -> tuple[bool, bool, bool, bool]:
-    """Whether the sweep can stop, whether it can go on, whether it has results, and whether there are others."""
-    can_go = seen.sweep is not None and not seen.is_working and not seen.is_done
-    return seen.is_working, can_go, bool(seen.results), len(seen.names) > 1
+@dataclass(frozen=True)
+class _KeyFacts:
+    """What the keys depend on: whether the sweep can stop or go on, what it has, whether there are other sweeps."""
+
+    can_stop: bool
+    can_go: bool
+    has_results: bool
+    varies_several: bool
+    has_others: bool
+
+
+def _key_facts(seen: SweepSeen) -> _KeyFacts:
+    sweep = seen.sweep
+    can_go = sweep is not None and not seen.is_working and not seen.is_done
+    varies_several = sweep is not None and len(sweep.varied) > 1
+    return _KeyFacts(seen.is_working, can_go, bool(seen.results), varies_several, len(seen.names) > 1)
