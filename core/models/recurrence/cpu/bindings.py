@@ -140,7 +140,7 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
     "dropout": (_F, _F, ctypes.c_uint64, *[ctypes.c_int64] * 4, _N),
     "transpose": (_EITHER, _EITHER, _N, _N, _N),
     "cross_entropy": (_F, _H, _F, _I, _F, _F, _N, _N, _N),
-    "output_loss": (_F, _EITHER_ORDER, _F, _I, *[_F] * 9, ctypes.c_float, *[_N] * 6),
+    "output_loss": (_F, _EITHER_ORDER, _F, _I, *[_F] * 10, ctypes.c_float, *[_N] * 6),
     "output_loss_bf16": (_F, _EITHER_ORDER, _F, _I, _F, *[_H] * 4, _F, _H, *[_F] * 4, ctypes.c_float, *[_N] * 8),
     "descend": (*[ctypes.c_void_p] * 3, *[ctypes.c_float] * 2, _N),
     "squares": (ctypes.c_void_p, ctypes.c_void_p, _Numbers(torch.float64), _N),
@@ -311,7 +311,8 @@ def output_loss(
     size = min(-(-rows // 64), max(1, _LOGITS_AT_ONCE // padded // 64)) * 64
     turned, strips = (H.new_empty(count if differentiate else 0) for count in (columns * wide, size * (inner + 7)))
     compute = Prepared(
-        "output_loss", *given, H.new_empty(inner * padded), turned, H.new_empty((size + 1) * padded), strips, surprises,
+        "output_loss", *given, H.new_empty(inner * padded), turned, H.new_empty((size + 1) * padded), H.new_empty(size),
+        strips, surprises,
         *(found or [None] * 3), scale, rows, inner, columns, *W.stride(), size,
     )  # fmt: skip
     return compute, surprises, found

@@ -26,15 +26,19 @@ INLINE void give_gradient(float *x, uint16_t *narrow, int column, float scale, i
 }
 
 /* Logits and all that is made of them lie in pieces of `piece` columns, whole vectors. `row` points to the first piece,
- * the next is `stride` numbers behind it; the gradient takes the logits' place, or goes to `narrow` in bfloat16, whose
- * columns are neighbours. Returns the surprise in nats. */
-INLINE float loss_of_row(float *row, uint16_t *narrow, int piece, long stride, int columns, long target, float weight,
-                         int differentiate) {
+ * the next is `stride` numbers behind it. The logits become E = exp(logits - maximum); with `differentiate`,
+ * E[target] -= sum, so that dlogits = weight / sum * E. Returns the surprise in nats. */
+INLINE float exponentials_of_row(float *row, int piece, long stride, int columns, long target, float *sum_of_all,
+                                 int differentiate) {
     const int whole = columns / LANES * LANES;
-    vec most = splat(row[0]);
+    enum { SIDE_BY_SIDE = 4 }; /* a single maximum would wait for the one before */
+    vec maxima[SIDE_BY_SIDE];
+    for (int n = 0; n < SIDE_BY_SIDE; n++) maxima[n] = splat(row[0]);
     float *x = row;
     for (int i = 0; i < whole; i += piece, x += stride)
-        for (int v = 0; v < piece && i + v < whole; v += LANES) most = larger(load(x + v, LANES), most);
+        for (int v = 0; v < piece && i + v < whole; v += LANES)
+            maxima[v / LANES % SIDE_BY_SIDE] = larger(load(x + v, LANES), maxima[v / LANES % SIDE_BY_SIDE]);
+    const vec most = larger(larger(maxima[0], maxima[1]), larger(maxima[2], maxima[3]));
     float greatest = most[0];
     for (int lane = 1; lane < LANES; lane++) greatest = most[lane] > greatest ? most[lane] : greatest;
     for (int i = whole; i < columns; i++) {
@@ -60,13 +64,23 @@ INLINE float loss_of_row(float *row, uint16_t *narrow, int piece, long stride, i
         store(x, e, columns - whole);
         for (int lane = 0; lane < columns - whole; lane++) sum += e[lane];
     }
+    *sum_of_all = sum;
+    if (differentiate) *scored -= sum;
+    return logf(sum) - difference;
+}
+
+/* The gradient takes the logits' place, or goes to `narrow` in bfloat16, whose columns are neighbours. */
+INLINE float loss_of_row(float *row, uint16_t *narrow, int piece, long stride, int columns, long target, float weight,
+                         int differentiate) {
+    float sum;
+    const float surprise = exponentials_of_row(row, piece, stride, columns, target, &sum, differentiate);
     if (differentiate) {
+        const int whole = columns / LANES * LANES;
         const float scale = weight / sum;
-        *scored -= sum;
-        x = row;
+        float *x = row;
         for (int i = 0; i < whole; i += piece, x += stride)
             for (int v = 0; v < piece && i + v < whole; v += LANES) give_gradient(x + v, narrow, i + v, scale, LANES);
         if (whole < columns) give_gradient(place_in(row, piece, stride, whole), narrow, whole, scale, columns - whole);
     }
-    return logf(sum) - difference;
+    return surprise;
 }

@@ -27,8 +27,9 @@ typedef struct {
     const float *weights; /* (rows,) or NULL for ones */
     float *panels;        /* W: (panels, inner, PIECE) */
     float *turned;        /* W^T: (inner panels, columns, PIECE) */
-    float *block;         /* logits, then dlogits: (panels, size, PIECE) */
-    float *strips;        /* H^T of the block: (strips, size, TILE) */
+    float *block;         /* logits, then E of loss.h: (panels, size, PIECE) */
+    float *scales;        /* dlogits / E of each row of the block, (size,): less work than to scale E */
+    float *strips;        /* H^T of the block, scaled: (strips, size, TILE) */
     float *surprises, *dH, *dW, *db;
     long down, right;
     float scale; /* of the gradient of the loss */
@@ -60,13 +61,6 @@ static void pack_columns(const void *given, int begin, int end) {
     for (int p = begin; p < end; p++)
         pack_panel(job->panels + (long)p * job->inner * PIECE, job->W + (long)p * PIECE * job->right, job->down,
                    job->right, job->inner, least(PIECE, job->columns - p * PIECE));
-}
-
-static void pack_turned(const void *given, int begin, int end) {
-    const Output *job = given;
-    for (int p = begin; p < end; p++)
-        pack_panel(job->turned + (long)p * job->columns * PIECE, job->W + (long)p * PIECE * job->down, job->right,
-                   job->down, job->columns, least(PIECE, job->inner - p * PIECE));
 }
 
 /* sums (rows, vecs) += left (rows, inner) @ panel (inner, PIECE), left's element (r, k) at left[r * down + k * right] */
@@ -121,6 +115,16 @@ enum { STRETCH = 4 * PIECE };
 
 static int stretches_of(int columns) { return (columns + STRETCH - 1) / STRETCH; }
 
+static void pack_turned(const void *given, int begin, int end) {
+    const Output *job = given;
+    for (int part = begin; part < end; part++) {
+        const int q = part / stretches_of(job->columns), column = part % stretches_of(job->columns) * STRETCH;
+        pack_panel(job->turned + ((long)q * job->columns + column) * PIECE,
+                   job->W + (long)q * PIECE * job->down + (long)column * job->right, job->right, job->down,
+                   least(STRETCH, job->columns - column), least(PIECE, job->inner - q * PIECE));
+    }
+}
+
 INLINE void dH_tile(const Output *job, int row, int rows, int part, int vecs) {
     const int q = part / stretches_of(job->columns), begin = part % stretches_of(job->columns) * STRETCH;
     const int end = least(begin + STRETCH, job->columns), width = job->inner - q * PIECE;
@@ -134,27 +138,38 @@ INLINE void dH_tile(const Output *job, int row, int rows, int part, int vecs) {
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vecs; v++) {
             float *at = to + (long)r * job->inner + v * LANES;
-            const vec sum = sums[r * vecs + v];
+            const vec sum = sums[r * vecs + v] * job->scales[row + r];
             store(at, begin ? load(at, width - v * LANES) + sum : sum, width - v * LANES);
         }
 }
 
+/* Rows whose logits are read again before they have left the nearest cache; and how many weights may be read for each
+ * such group of rows: more are read once for all, because they come from farther away. */
+enum { TOGETHER = 2 * TILE, READ_OFTEN = 300000 };
+
 static void rows_of_block(const void *given, int begin, int end) {
     const Output *job = given;
-    for (int p = 0; p < panels_of(job->columns); p++)
-        in_tiles(logits_tile, job, begin, end, p, job->columns - p * PIECE);
-    for (int row = begin; row < end; row++) {
-        const int place = job->first + row;
-        job->surprises[place] = loss_of_row(
-            job->block + (long)row * PIECE, NULL, PIECE, (long)job->along * PIECE, job->columns, job->targets[place],
-            job->scale * (job->weights ? job->weights[place] : 1.0f), job->differentiate);
+    const int together = (long)job->inner * job->columns <= READ_OFTEN ? TOGETHER : end - begin;
+    for (int first = begin; first < end; first += together) {
+        const int last = least(first + together, end);
+        for (int p = 0; p < panels_of(job->columns); p++)
+            in_tiles(logits_tile, job, first, last, p, job->columns - p * PIECE);
+        for (int row = first; row < last; row++) {
+            const int place = job->first + row;
+            float sum;
+            job->surprises[place] = exponentials_of_row(job->block + (long)row * PIECE, PIECE, (long)job->along * PIECE,
+                                                        job->columns, job->targets[place], &sum, job->differentiate);
+            if (job->differentiate) job->scales[row] = job->scale * (job->weights ? job->weights[place] : 1.0f) / sum;
+        }
     }
     if (!job->differentiate) return;
     for (int i = 0; i < job->inner; i += TILE) {
         float *to = job->strips + (long)i * job->size;
+        const float *from = job->H + (long)job->first * job->inner + i;
+        const int width = least(TILE, job->inner - i);
         for (int row = begin; row < end; row++)
-            memcpy(to + row * TILE, job->H + (long)(job->first + row) * job->inner + i,
-                   4 * least(TILE, job->inner - i));
+            for (int j = 0; j < TILE; j++)
+                to[row * TILE + j] = j < width ? from[(long)row * job->inner + j] * job->scales[row] : 0.0f;
     }
     const int stretches = stretches_of(job->columns);
     for (int part = 0; part < panels_of(job->inner) * stretches; part++)
@@ -181,11 +196,11 @@ static void db_panel(const Output *job, int p) {
     const float *row = job->block + (long)p * job->along * PIECE;
     const int width = job->columns - p * PIECE;
     float *to = job->db + p * PIECE;
-    for (int v = 0; v < least(PIECE, width); v += LANES) {
-        vec sum = job->first ? load(to + v, width - v) : splat(0.0f);
-        for (int r = 0; r < job->count; r++) sum += load(row + (long)r * PIECE + v, LANES);
-        store(to + v, sum, width - v);
-    }
+    vec sums[VECS];
+    for (int v = 0; v < VECS; v++) sums[v] = job->first ? load(to + v * LANES, width - v * LANES) : splat(0.0f);
+    for (int r = 0; r < job->count; r++)
+        for (int v = 0; v < VECS; v++) sums[v] += load(row + (long)r * PIECE + v * LANES, LANES) * job->scales[r];
+    for (int v = 0; v < VECS; v++) store(to + v * LANES, sums[v], width - v * LANES);
 }
 
 /* Part n is a strip of TILE rows of a panel of dW. */
@@ -200,12 +215,13 @@ static void parts_of_weights(const void *given, int begin, int end) {
 }
 
 void output_loss(const float *H, const float *W, const float *b, const int64_t *targets, const float *weights,
-                 float *panels, float *turned, float *block, float *strips, float *surprises, float *dH, float *dW,
-                 float *db, float scale, int rows, int inner, int columns, int down, int right, int size, int threads) {
-    Output job = {H,  W,  b,    targets, weights, panels, turned,  block, strips,     surprises, dH,
-                  dW, db, down, right,   scale,   inner,  columns, size,  dH != NULL, size + 1};
+                 float *panels, float *turned, float *block, float *scales, float *strips, float *surprises, float *dH,
+                 float *dW, float *db, float scale, int rows, int inner, int columns, int down, int right, int size,
+                 int threads) {
+    Output job = {H,  W,  b,  targets, weights, panels, turned, block,   scales, strips,     surprises,
+                  dH, dW, db, down,    right,   scale,  inner,  columns, size,   dH != NULL, size + 1};
     share(pack_columns, &job, panels_of(columns), threads);
-    if (job.differentiate) share(pack_turned, &job, panels_of(inner), threads);
+    if (job.differentiate) share(pack_turned, &job, panels_of(inner) * stretches_of(columns), threads);
     for (; job.first < rows; job.first += size) {
         job.count = least(size, rows - job.first);
         share(rows_of_block, &job, job.count, threads);
