@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -49,6 +48,6 @@ class Records:
 
 @torch.no_grad()
 def are_finite(weights: list[torch.nn.Parameter]) -> bool:
-    # Infinity norms, because a sum of squares overflows before the numbers do; one wait for all weights.
-    norms = torch._foreach_norm([*weights], math.inf)
-    return bool(torch.isfinite(torch.stack(norms)).all())
+    # A sum of squares would overflow before the numbers do, and infinity norms take ten times as long on a processor.
+    ends = [end for weight in weights for end in torch.aminmax(weight)]  # NaN if there is one
+    return bool(torch.isfinite(torch.stack(ends)).all())  # one wait for all
