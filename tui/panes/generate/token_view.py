@@ -121,7 +121,7 @@ def distribution_rows(token: TokenDetail, distribution: Likeliest, width: int, i
     chosen = token.place_in(distribution)
     rows = token_bars(distribution, chosen, width, len(distribution), "bold")
     if chosen is None:
-        share = f"{100 * token.probability:.2g} %" if is_own else "less likely than these"
+        share = _percent(token.probability) if is_own else "less likely than these"
         other = f"{token_name(token.text.lstrip(BLANKS) or token.text)}  {share}"
         rows.append(((MARK, f"{TOKENS} bold"), (pad_cells(other, max(1, width - len(MARK))), "bold")))
     return rows
