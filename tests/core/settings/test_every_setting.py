@@ -38,6 +38,8 @@ TEXTS: dict[str, st.SearchStrategy[Any]] = {
     "device": st.sampled_from(("auto", "cpu", "cpu", "cpu", "cuda", "mps", "cpu:0", "meta")) | ANY_TEXT,
     "sample_prefix": st.sampled_from(("", "a", "ab", "龘", "\x00", "\ud800", "<unk>", "<start>")) | ANY_TEXT,
 }
+FEW = (0, 1, 2)
+"""Workers: each is a process of 150 MB, and a session starts them all."""
 CORPORA = {
     "letters": "the cat sat on the mat and the dog lay on the log " * 8,
     "poems": "春眠不覺曉\n處處聞啼鳥\n\n夜來風雨聲\n花落知多少\n" * 4,
@@ -67,6 +69,8 @@ def inside(item: Setting) -> st.SearchStrategy[Any]:
     """The permitted values of a setting, its ends and its default often among them."""
     if item.name in SMALL or item.name in TEXTS:
         return {**SMALL, **TEXTS}[item.name]
+    if item.name == "workers":
+        return st.sampled_from(FEW)
     if item.choices:
         return st.sampled_from(item.choices)
     if item.kind is bool:
